@@ -140,6 +140,11 @@ class IndexRef:
     generation: int = 1
 
 
+def index_of(collection: Collection) -> IndexRef:
+    """The physical index that serves a collection; a deleted and re-made collection never meets its old one."""
+    return IndexRef(f"{collection.name}.{collection.uid[:8]}", collection.generation)
+
+
 @dataclass(frozen=True, slots=True)
 class IndexSchema:
     """What an index is made for. ``token_dimensions`` 0 stores no token vectors."""

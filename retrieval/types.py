@@ -150,7 +150,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """``{"type": op, "key": key, "value": value}``; ``value`` is a list for ``in`` and ``nin``."""
+    """``{"type": op, "key": key, "value": value}``; ``value`` is a list for ``in`` and ``nin``.
+
+    For a field of type datetime the values are ``datetime`` objects with a zone, else JSON values.
+    """
 
     op: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
     key: str

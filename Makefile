@@ -1,0 +1,63 @@
+# Winnow: two commands on a fresh machine are `make run` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+PORT ?= 8000
+DATA_DIR ?= ./data
+SOURCE ?= python
+COLLECTION ?= $(if $(filter python,$(SOURCE)),python,docs)
+
+.PHONY: help run install install-dev test check format bench eval clean
+
+help:  ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  Variables of make run: PORT=$(PORT) DATA_DIR=$(DATA_DIR) SOURCE=$(SOURCE) COLLECTION=$(COLLECTION)"
+
+run: install  ## Index SOURCE (default: the standard library's docstrings) and serve it on PORT
+	@$(BIN)/winnow index "$(SOURCE)" -c "$(COLLECTION)" --delete-missing --data-dir "$(DATA_DIR)" || [ $$? -eq 1 ]
+	@exec $(BIN)/winnow serve --port "$(PORT)" --data-dir "$(DATA_DIR)"
+
+install: $(VENV)/.installed  ## Make .venv with the command `winnow` in it
+
+install-dev: $(VENV)/.installed-dev  ## The same, with what tests and checks need
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Winnow needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; set PYTHON=python3.x")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet "pip>=25.1"
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) install --quiet --constraint constraints.txt --group dev
+	@touch $@
+
+test: install-dev  ## Run the test suite (no network services, GPU or downloads)
+	$(BIN)/python -m pytest -n auto --dist loadscope
+
+check: install-dev  ## Style, types and import rules, as CI runs them
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install-dev  ## Format the code and apply safe fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install-dev  ## Side by side with txtai on the same texts; DATA=folder in the BEIR layout (default: docstrings)
+	$(BIN)/python benchmarks/peers.py $(if $(DATA),--data "$(DATA)")
+
+eval: install  ## Measure retrieval quality; DATA=folder in the BEIR layout
+	$(BIN)/winnow eval --data "$(DATA)"
+
+clean:  ## Remove the virtual environment and caches (never DATA_DIR)
+	rm -rf $(VENV) .bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

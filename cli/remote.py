@@ -1,0 +1,133 @@
+"""A client of the native HTTP API, for commands that work through a running service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Any, Final, cast
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+
+from retrieval.errors import (
+    CollectionNotFound,
+    Conflict,
+    InvalidInput,
+    Overloaded,
+    UpstreamRejected,
+    UpstreamUnavailable,
+    WinnowError,
+)
+from retrieval.ports import DocumentKey, Job, JobFailure, Rejection, Submission
+from retrieval.types import Document
+
+TIMEOUT_SECONDS: Final = 120.0
+PAGE: Final = 1000
+_BY_STATUS: Final[dict[int, type[WinnowError]]] = {
+    400: InvalidInput,
+    404: CollectionNotFound,
+    409: Conflict,
+    413: InvalidInput,
+    422: InvalidInput,
+    429: Overloaded,
+    503: UpstreamUnavailable,
+}
+
+
+class Client:
+    """One keep-alive session with a service at ``url``."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self._url = url.rstrip("/")
+
+    async def call(self, method: str, path: str, body: object = None, **params: str | int) -> Any:
+        """Send JSON, return JSON. A problem of the service comes back as an error of ours with its detail."""
+        data = None if body is None else orjson.dumps(body)
+        headers = {"Content-Type": "application/json"} if data is not None else {}
+        try:
+            async with self._session.request(
+                method, self._url + path, data=data, headers=headers, params=params
+            ) as response:
+                payload = await response.read()
+                if response.status >= 400:
+                    raise _problem(response, payload)
+                return orjson.loads(payload) if payload else None
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise UpstreamUnavailable(f"no answer from {self._url}: {error or type(error).__name__}") from error
+        except orjson.JSONDecodeError as error:
+            raise UpstreamRejected(f"{self._url}{path} answered something that is not JSON") from error
+
+
+@asynccontextmanager
+async def connect(url: str) -> AsyncIterator[Client]:
+    """Open a session; nothing is sent yet."""
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        yield Client(session, url)
+
+
+class HttpTarget:
+    """A running service as a place to send documents to."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def submit(self, collection: str, documents: Sequence[Document], *, source: str) -> Submission:
+        """POST documents."""
+        body = {"documents": [_wire(document) for document in documents]}
+        answer = await self._client.call("POST", f"{collection_path(collection)}/documents", body, source=source)
+        rejected = tuple(Rejection(r["index"], r["id"], r["code"], r["message"]) for r in answer["rejected"])
+        return Submission(answer["job_id"], answer["accepted"], 0, rejected)
+
+    async def delete(self, collection: str, document_ids: Sequence[str]) -> Submission:
+        """POST documents:delete."""
+        answer = await self._client.call(
+            "POST", f"{collection_path(collection)}/documents:delete", {"ids": list(document_ids)}
+        )
+        return Submission(answer["job_id"], len(document_ids), 0)
+
+    async def job(self, job_id: str) -> Job:
+        """GET the job."""
+        answer = await self._client.call("GET", f"/v1/jobs/{quote(job_id, safe='')}")
+        names = Job.__dataclass_fields__.keys() - {"failures", "created_at", "finished_at"}
+        failures = tuple(JobFailure(f["document_id"], f["code"], f["message"]) for f in answer["failures"])
+        return Job(**{name: answer[name] for name in names}, failures=failures)
+
+    async def keys(self, collection: str, *, source: str | None = None) -> AsyncIterator[DocumentKey]:
+        """Page through GET documents."""
+        after: str | None = ""
+        while after is not None:
+            params: dict[str, str | int] = {"after": after, "limit": PAGE}
+            if source is not None:
+                params["source"] = source
+            answer = await self._client.call("GET", f"{collection_path(collection)}/documents", **params)
+            for row in answer["documents"]:
+                yield DocumentKey(row["id"], row["state"], row["content_hash"], row["revision"], row["source"])
+            after = answer["next"]
+            await asyncio.sleep(0)
+
+
+def collection_path(collection: str) -> str:
+    """Path of a collection in the native API."""
+    return f"/v1/collections/{quote(collection, safe='')}"
+
+
+def _wire(document: Document) -> dict[str, Any]:
+    return {key: value for key, value in asdict(document).items() if value is not None}
+
+
+def _problem(response: aiohttp.ClientResponse, payload: bytes) -> WinnowError:
+    try:
+        problem = cast("dict[str, Any]", orjson.loads(payload))
+        message = str(problem["detail"])
+        for item in problem.get("errors") or []:
+            message += f"; {'.'.join(map(str, item.get('loc', ())))}: {item.get('message')}"
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        message = f"HTTP {response.status} {response.reason}"
+    kind = _BY_STATUS.get(response.status, UpstreamRejected)
+    retry_after = response.headers.get("Retry-After", "")
+    return kind(message, retry_after=float(retry_after) if retry_after.isdigit() else None)

@@ -1,0 +1,101 @@
+"""Opening the parts of one process: settings, the lock on the data directory, resources and the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from indexer.pipeline import Pipeline
+from indexer.worker import Worker
+from retrieval.collections import finish_deletions
+from retrieval.lock import DirectoryLock
+from retrieval.ports import Outcome
+from retrieval.resources import Resources, open_resources
+from retrieval.settings import Settings, load_settings
+
+
+@dataclass(frozen=True)
+class Local:
+    """This process owns the data directory and may index."""
+
+    resources: Resources
+    worker: Worker
+    lock: DirectoryLock
+
+
+def settings_for(data_dir: Path | None = None, **overrides: Any) -> Settings:
+    """Settings in force, with the command line's own on top."""
+    chosen = {"data_dir": data_dir} if data_dir is not None else {}
+    return load_settings(**chosen, **overrides)
+
+
+def configure_logging(settings: Settings) -> None:
+    """Send log lines to stderr: one line each, key=value, with the level that the settings name."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+            ],
+        )
+    )
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for noisy in ("alembic", "aiosqlite", "httpx", "httpcore", "asyncio", "watchfiles"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+@asynccontextmanager
+async def open_local(
+    settings: Settings, on_outcomes: Callable[[Sequence[Outcome]], None] = lambda _: None
+) -> AsyncIterator[Local]:
+    """Take the data directory, open everything on it and finish what a crash cut short.
+
+    Raises:
+        DataDirectoryLocked: another process owns it; the error says which, and where it serves.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with DirectoryLock(settings.data_dir / "winnow.lock") as lock:
+        async with open_resources(settings) as resources:
+            await finish_deletions(resources)
+            await resources.catalog.release(None)
+            pipeline = Pipeline(
+                resources.embedder,
+                resources.store,
+                resources.catalog,
+                max_attempts=settings.indexing.max_attempts,
+                min_coverage=settings.search.min_coverage,
+            )
+            worker = Worker(pipeline, resources.catalog, settings.indexing, on_outcomes)
+            yield Local(replace(resources, wake=worker.wake), worker, lock)
+
+
+@asynccontextmanager
+async def running(worker: Worker) -> AsyncIterator[None]:
+    """Run the worker beside the body; if the worker dies, so does the body."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(worker.run(), name="worker")
+        try:
+            yield
+        finally:
+            worker.stop()

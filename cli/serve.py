@@ -1,0 +1,97 @@
+"""``winnow serve``: the service, and with embedded storage the worker beside it."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+import uvloop
+
+from cli.console import err, out
+from cli.runtime import configure_logging, open_local, running, settings_for
+from retrieval.errors import InvalidSettings
+from retrieval.settings import Settings
+from service.app import create_app
+from service.binding import check_bind
+
+SHUTDOWN_SECONDS = 10
+
+
+def run(*, host: str | None, port: int | None, data_dir: Path | None, insecure: bool) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    chosen = {"host": host, "port": port, "insecure": insecure or None}
+    server = {key: value for key, value in chosen.items() if value is not None}
+    settings = settings_for(data_dir, **({"server": server} if server else {}))
+    configure_logging(settings)
+    check_bind(settings)
+    listener = bind(settings)
+    uvloop.run(_serve(settings, listener))
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Take the port before anything heavy is loaded, so that a taken one is said at once."""
+    host, port = settings.server.host, settings.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=512)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise InvalidSettings(
+                f"port {port} on {host} is taken by another process; choose one with --port (0 takes a free one)"
+            ) from error
+        raise InvalidSettings(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+
+
+class _Server(uvicorn.Server):
+    """Says where it serves once it does."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._announce()
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    async with open_local(settings) as local, running(local.worker):
+        await local.resources.embedder.embed(["warm up"], "query")
+        url = _url(listener)
+        names = [collection.name for collection in await local.resources.catalog.list_collections()]
+        local.lock.publish(url=url)
+        config = uvicorn.Config(
+            create_app(settings, local.resources),
+            log_config=None,
+            access_log=False,
+            http="httptools",
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            server_header=False,
+        )
+        await _Server(config, lambda: _announce(settings, url, names)).serve(sockets=[listener])
+
+
+def _url(listener: socket.socket) -> str:
+    host, port, *_ = listener.getsockname()
+    reachable: Any = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{reachable}:{port}"
+
+
+def _announce(settings: Settings, url: str, collections: list[str]) -> None:
+    console = out()
+    console.print(f"\n[bold]Winnow serves[/bold] {url}    search page {url}/    API {url}/docs")
+    if not collections:
+        console.print("No collection yet. Make one:  winnow index ./docs -c docs\n", markup=False)
+    else:
+        name = "python" if "python" in collections else collections[0]
+        query = "how do I copy a file and keep its timestamps" if name == "python" else "your question"
+        curl = f'curl -s {url}/v1/collections/{name}/search --json \'{{"query": "{query}", "top_n": 3}}\''
+        console.print(f"Try:  {curl}\n", markup=False, soft_wrap=True)
+    if settings.server.insecure:
+        err().print("No key is configured: everybody who reaches this address may read and write.", style="bold red")
+    else:
+        console.print("No key is configured: only this machine is answered. Ctrl-C stops.\n", style="dim", markup=False)

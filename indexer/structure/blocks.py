@@ -1,0 +1,100 @@
+"""What every format is parsed into: an outline of sections, each a heading path and its blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A paragraph, a list item, a table, a piece of code.
+
+    Attributes:
+        text: readable text, markup removed, not blank.
+        start, end: character offsets of the block in the original text, ``end`` exclusive.
+        lines: the text is made of lines (code, a table): where it must be cut, cut at line ends first.
+        tight: stands right under the block before it (list items), with no empty line between.
+    """
+
+    text: str
+    start: int
+    end: int
+    lines: bool = False
+    tight: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The blocks from one heading to the next.
+
+    Attributes:
+        headings: heading path, outermost first, with the section's own heading last; empty before the first heading.
+        anchor: fragment of the section's own heading, without ``#``; empty where there is none.
+        heading: the heading itself as a block, ``None`` before the first heading.
+    """
+
+    headings: tuple[str, ...]
+    anchor: str
+    heading: Block | None
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A parsed document.
+
+    Attributes:
+        sections: in the order of the text; those that carry nothing are left out.
+        source: the original text with its markup blanked out, character for character: what words are looked up in
+            when a block has to be cut inside.
+        verbatim: the text is plain: readable text is ``source[start:end]``, across blocks too.
+    """
+
+    sections: tuple[Section, ...]
+    source: str
+    verbatim: bool = False
+
+
+class OutlineBuilder:
+    """Collects blocks and headings in the order of the text and keeps the heading path."""
+
+    def __init__(self) -> None:
+        self._path: list[tuple[int, str]] = []
+        self._sections: list[Section] = []
+        self._blocks: list[Block] = []
+        self._heading: Block | None = None
+        self._anchor = ""
+
+    def add(self, block: Block) -> None:
+        """Append ``block`` to the current section."""
+        self._blocks.append(block)
+
+    def open(self, level: int, heading: Block, anchor: str) -> None:
+        """Start the section of a heading. ``level``: 1 is the outermost."""
+        self._close()
+        while self._path and self._path[-1][0] >= level:
+            self._path.pop()
+        self._path.append((level, heading.text))
+        self._heading, self._anchor = heading, anchor
+
+    def sections(self) -> tuple[Section, ...]:
+        """Every section that carries text: blocks, or a heading that no later section has in its path."""
+        self._close()
+        kept = [
+            section
+            for section, following in zip(self._sections, [*self._sections[1:], None], strict=True)
+            if section.blocks or (section.heading is not None and not _is_ancestor(section, following))
+        ]
+        self._sections = []
+        return tuple(kept)
+
+    def _close(self) -> None:
+        if self._blocks or self._heading is not None:
+            headings = tuple(text for _, text in self._path)
+            self._sections.append(Section(headings, self._anchor, self._heading, tuple(self._blocks)))
+        self._blocks = []
+
+
+def _is_ancestor(section: Section, following: Section | None) -> bool:
+    depth = len(section.headings)
+    return following is not None and len(following.headings) > depth and following.headings[:depth] == section.headings

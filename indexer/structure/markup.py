@@ -1,0 +1,50 @@
+"""The lexis of tags, shared by HTML and by Markdown with components: names, attributes, what is dropped.
+
+Every pattern is possessive, so that a hostile text costs linear time.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_BRACES: Final = r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]{0,2000}+\}){0,2000}+\}){0,2000}+\}"
+
+TAG: Final = re.compile(
+    rf"""<(?P<close>/?)(?P<name>[A-Za-z][\w.-]*+)(?P<attributes>(?=[\s/>])
+    (?:[^<>"'{{}}]|"[^"]{{0,4000}}+"|'[^']{{0,4000}}+'|{_BRACES}){{0,4000}}+)>""",
+    re.VERBOSE,
+)
+LOOSE_TAG: Final = re.compile(r"<(?P<close>/?)(?P<name>[A-Za-z][\w.-]*+)(?P<attributes>(?:[\s/][^<>]{0,4000}+)?)>")
+ATTRIBUTE: Final = re.compile(
+    r"""(?<![\w-])(?P<name>[A-Za-z_][\w:-]*+)\s*=\s*(?:\{\s*)?(?:"(?P<double>[^"]*+)"|'(?P<single>[^']*+)'|`(?P<tick>[^`]*+)`"""
+    r"""|(?P<bare>[^\s"'`{}<>=]++))"""
+)
+
+DROPPED: Final = frozenset({"script", "style", "svg", "template", "noscript", "iframe", "object", "canvas", "math"})
+INLINE: Final = frozenset(
+    """a abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd label mark q s samp small span strike
+    strong sub sup time tt u var wbr""".split()
+)
+BLOCK: Final = frozenset(
+    """address article aside blockquote body br button caption center col colgroup dd details dialog dir div dl dt
+    fieldset figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html legend li link
+    main map menu meta nav ol optgroup option p picture pre search section select source summary table tbody td
+    textarea tfoot th thead title tr track ul video audio area base embed img input param progress meter output
+    datalist ruby rb rp rt rtc slot""".split()
+)
+KNOWN: Final = INLINE | BLOCK | DROPPED
+
+
+def attributes_of(raw: str) -> dict[str, str]:
+    """Attributes of a tag by lower-case name; the first of a name wins, as in browsers."""
+    found: dict[str, str] = {}
+    for match in ATTRIBUTE.finditer(raw):
+        value = next((part for part in match.group("double", "single", "tick", "bare") if part is not None), "")
+        found.setdefault(match["name"].lower(), value)
+    return found
+
+
+def match_tag(text: str, position: int) -> re.Match[str] | None:
+    """Match the tag that opens at ``position``, leniently where its quotes do not pair up."""
+    return TAG.match(text, position) or LOOSE_TAG.match(text, position)

@@ -1,0 +1,122 @@
+"""Rows of collections: what the rest of the house calls a ``Collection``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Row, delete, null, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from retrieval.catalog.tables import COLLECTIONS, DOCUMENTS, JOBS
+from retrieval.errors import CollectionNotFound
+from retrieval.types import Chunking, Collection, IndexIdentity
+
+PURGE_BATCH: Final = 2000
+
+
+async def create(connection: AsyncConnection, collection: Collection, now: datetime) -> Collection:
+    """Store the collection unless its name is taken; return what is stored under the name."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    values = {"uid": collection.uid, "name": collection.name, "status": "ready", "created_at": now}
+    await connection.execute(dialect.insert(COLLECTIONS).on_conflict_do_nothing(), values | _replaceable(collection))
+    return await get(connection, collection.name)
+
+
+async def get(connection: AsyncConnection, name: str) -> Collection:
+    """The collection in service under this name."""
+    row = (await connection.execute(select(COLLECTIONS).where(*_in_service(name)))).one_or_none()
+    if row is None:
+        raise not_found(name)
+    return _collection(row)
+
+
+async def list_all(connection: AsyncConnection, *, deleting: bool) -> Sequence[Collection]:
+    """Collections by name."""
+    status = "deleting" if deleting else "ready"
+    statement = select(COLLECTIONS).where(COLLECTIONS.c.status == status)
+    rows = await connection.execute(statement.order_by(COLLECTIONS.c.name, COLLECTIONS.c.uid))
+    return [_collection(row) for row in rows]
+
+
+async def replace(connection: AsyncConnection, collection: Collection) -> Collection:
+    """Replace what may change about the collection of this name."""
+    statement = update(COLLECTIONS).where(*_in_service(collection.name)).values(_replaceable(collection))
+    if (await connection.execute(statement)).rowcount == 0:
+        raise not_found(collection.name)
+    return await get(connection, collection.name)
+
+
+async def mark_deleting(connection: AsyncConnection, name: str) -> Collection:
+    """Take the collection out of service and its documents out of the queue."""
+    uid = await lock(connection, name)
+    await connection.execute(update(COLLECTIONS).where(COLLECTIONS.c.uid == uid).values(status="deleting"))
+    waiting = (DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.due_at.is_not(null()))
+    await connection.execute(update(DOCUMENTS).where(*waiting).values(due_at=None, lease_owner=None))
+    return _collection((await connection.execute(select(COLLECTIONS).where(COLLECTIONS.c.uid == uid))).one())
+
+
+async def purge_some(connection: AsyncConnection, uid: str) -> bool:
+    """Remove some documents of a collection that is being deleted, and the collection after the last of them.
+
+    Returns:
+        True where documents are left: call again, in another transaction, so that other writers get their turn.
+    """
+    marked = (COLLECTIONS.c.uid == uid, COLLECTIONS.c.status == "deleting")
+    if (await connection.execute(select(COLLECTIONS.c.uid).where(*marked))).one_or_none() is None:
+        return False
+    some = select(DOCUMENTS.c.id).where(DOCUMENTS.c.collection_uid == uid).limit(PURGE_BATCH)
+    statement = delete(DOCUMENTS).where(DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.id.in_(some.scalar_subquery()))
+    if (await connection.execute(statement)).rowcount > 0:
+        return True
+    await connection.execute(delete(JOBS).where(JOBS.c.collection_uid == uid))
+    await connection.execute(delete(COLLECTIONS).where(*marked))
+    return False
+
+
+async def uid_of(connection: AsyncConnection, name: str) -> str:
+    """The uid of the collection in service under this name."""
+    uid: str | None = await connection.scalar(select(COLLECTIONS.c.uid).where(*_in_service(name)))
+    if uid is None:
+        raise not_found(name)
+    return uid
+
+
+async def lock(connection: AsyncConnection, name: str) -> str:
+    """As ``uid_of``; changes of one collection's documents by users then wait for each other (PostgreSQL)."""
+    statement = select(COLLECTIONS.c.uid).where(*_in_service(name)).with_for_update(key_share=True)
+    uid: str | None = await connection.scalar(statement)
+    if uid is None:
+        raise not_found(name)
+    return uid
+
+
+def not_found(name: str) -> CollectionNotFound:
+    """The error for a name that no collection in service has."""
+    return CollectionNotFound(f"there is no collection {name!r}; create it or index documents into it first")
+
+
+def _in_service(name: str) -> tuple[Any, ...]:
+    return COLLECTIONS.c.name == name, COLLECTIONS.c.status == "ready"
+
+
+def _replaceable(collection: Collection) -> dict[str, Any]:
+    return {
+        "identity": asdict(collection.identity),
+        "chunking": asdict(collection.chunking),
+        "fields": dict(collection.fields),
+        "embed_instruct": collection.embed_instruct,
+        "rerank_instruct": collection.rerank_instruct,
+        "metadata": dict(collection.metadata),
+        "generation": collection.generation,
+    }
+
+
+def _collection(row: Row[Any]) -> Collection:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    values["identity"] = IndexIdentity(**values["identity"])
+    values["chunking"] = Chunking(**values["chunking"])
+    return Collection(**values)

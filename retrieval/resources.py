@@ -1,0 +1,66 @@
+"""Opening and closing what a process needs: models, store, catalog, and the search over them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from retrieval.catalog.build import open_catalog
+from retrieval.instrument import CachedEmbedder
+from retrieval.models.build import build_embedder, build_reranker
+from retrieval.ports import Catalog, Embedder, Reranker, VectorStore
+from retrieval.search import TwoStageSearch
+from retrieval.settings import Settings
+from retrieval.vectors.build import build_store
+
+
+def _nobody_to_wake() -> None:
+    """Stand in where the worker runs in another process: it polls."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """The open parts of one process.
+
+    Attributes:
+        wake: tells a worker in the same process that work waits.
+    """
+
+    settings: Settings
+    embedder: Embedder
+    reranker: Reranker | None
+    store: VectorStore
+    catalog: Catalog
+    search: TwoStageSearch
+    wake: Callable[[], None] = field(default=_nobody_to_wake)
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
+    """Open everything that ``settings`` name and close it in the reverse order.
+
+    Models load while the catalog migrates and the store opens.
+    """
+    loading = asyncio.create_task(asyncio.to_thread(build_embedder, settings))
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(_abandon, loading)
+        catalog = await open_catalog(settings)
+        stack.push_async_callback(catalog.close)
+        store = build_store(settings)
+        stack.push_async_callback(store.close)
+        embedder = CachedEmbedder(await loading, size=settings.search.embed_cache)
+        stack.push_async_callback(embedder.close)
+        reranker = build_reranker(settings, embedder, store)
+        if reranker is not None:
+            stack.push_async_callback(reranker.close)
+        search = TwoStageSearch(embedder, store, catalog, reranker, settings.search)
+        yield Resources(settings, embedder, reranker, store, catalog, search)
+
+
+async def _abandon(loading: asyncio.Task[Embedder]) -> None:
+    """Wait out a load that nobody took over, so that no thread outlives the process's resources."""
+    if not loading.done():
+        embedder = await loading
+        await embedder.close()

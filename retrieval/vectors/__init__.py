@@ -1,0 +1,1 @@
+"""The adapters behind the port ``VectorStore``, and the only home of ``qdrant_edge``."""

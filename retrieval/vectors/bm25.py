@@ -1,0 +1,52 @@
+"""The keyword arm: text to BM25 sparse vectors, the same for documents and queries.
+
+A document's weights are ``tf * (k + 1) / (tf + k * (1 - b + b * length / avg_length))``, a query's are 1; the engine
+multiplies by the inverse document frequency at query time (Robertson and Zaragoza, 2009).
+
+The multilingual tokenizer is the one that splits Chinese, Japanese and Thai into words. It drops bare numbers
+("error 404" would be "error"), so these are marked with a letter first and count as words.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+from qdrant_edge import Bm25, Bm25Config, SparseVector, TokenizerType
+
+LANGUAGE: Final = "english"  # stop words and stemmer; text in other scripts passes through unchanged
+K: Final = 1.2
+B: Final = 0.75
+AVG_LENGTH: Final = 128  # tokens without stop words in a chunk of 256 word pieces
+IDENTITY: Final = f"bm25:multilingual+numbers:{LANGUAGE}:k{K}:b{B}:avg{AVG_LENGTH}"
+
+MAX_QUERY_CHARS: Final = 16_384  # of a longer query only the start is searched for
+
+_INVISIBLE: Final = re.compile("[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+_NUMBER: Final = re.compile(r"(?<![A-Za-z\d])\d+(?![A-Za-z\d])")
+_NUMBER_MARK: Final = "\u01bf"  # wynn: a Latin letter, so that it stays with the digits, and one that nobody writes
+
+
+class KeywordEncoder:
+    """Turns text into sparse vectors. Pure, and cheap to make."""
+
+    def __init__(self) -> None:
+        self._model = Bm25(
+            Bm25Config(k=K, b=B, avg_len=AVG_LENGTH, tokenizer=TokenizerType.Multilingual, language=LANGUAGE)
+        )
+
+    def document(self, text: str) -> SparseVector:
+        """Weights of a passage's words; empty where it has none."""
+        return self._model.embed_document(_normalise(text))
+
+    def query(self, text: str) -> SparseVector | None:
+        """The words of a query; ``None`` where only stop words and punctuation are left."""
+        vector = self._model.embed_query(_normalise(text[:MAX_QUERY_CHARS]))
+        return vector if vector.indices else None
+
+
+def _normalise(text: str) -> str:
+    if not text.isascii():
+        text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    return _NUMBER.sub(_NUMBER_MARK + r"\g<0>", text)

@@ -1,0 +1,21 @@
+"""The only map from settings to vector stores."""
+
+from __future__ import annotations
+
+from retrieval.ports import VectorStore
+from retrieval.settings import EdgeVectors, Settings
+
+
+def build_store(settings: Settings) -> VectorStore:
+    """Open the configured store. An engine's library is loaded only where it is configured.
+
+    Raises:
+        DataDirectoryLocked: another process has the vectors open.
+    """
+    if isinstance(settings.vectors, EdgeVectors):
+        from retrieval.vectors.edge import EdgeVectorStore  # noqa: PLC0415
+
+        return EdgeVectorStore(settings.data_dir / "vectors", settings.vectors)
+    from retrieval.vectors.fake import FakeVectorStore  # noqa: PLC0415
+
+    return FakeVectorStore()

@@ -1,0 +1,1 @@
+"""The search process: HTTP in, HTTP out. It knows the ports of ``retrieval`` and no vendor."""

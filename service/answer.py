@@ -1,0 +1,77 @@
+"""From a domain answer to the JSON of a search.
+
+Searches are the hot path: plain dictionaries go straight to the JSON writer. That they fit
+``service.schemas.search.SearchView``, which documents them, is the tests' business.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from retrieval.types import ArmScore, Candidate, Result, SearchAnswer, StageReport
+
+
+def render_answer(answer: SearchAnswer) -> dict[str, Any]:
+    """The body of a search answer."""
+    request = answer.request
+    body: dict[str, Any] = {
+        "id": answer.id,
+        "collection": request.collection,
+        "query": request.query,
+        "results": [_result(result, with_text=request.return_documents) for result in answer.results],
+        "score_kind": answer.score_kind,
+        "degraded": answer.degraded,
+        "stages": {
+            "embed": _stage(answer.embed, model=answer.embed.model, cached=False),
+            "retrieve": _stage(answer.retrieve, engine="", candidates=0),
+            "rerank": _stage(
+                answer.rerank, model=answer.rerank.model, provider=answer.rerank.provider, scored=0, tokens=0
+            ),
+        },
+        "took_ms": round(answer.took_ms, 3),
+    }
+    if request.explain:
+        reports = {"embed": answer.embed, "retrieve": answer.retrieve, "rerank": answer.rerank}
+        body["explain"] = {
+            name: report.details["explain"] for name, report in reports.items() if "explain" in report.details
+        }
+    return body
+
+
+def _result(result: Result, *, with_text: bool) -> dict[str, Any]:
+    candidate, chunk = result.candidate, result.candidate.chunk
+    return {
+        "rank": result.rank,
+        "document_id": candidate.document_id,
+        "title": candidate.title,
+        "url": _url(candidate),
+        "chunk": {"index": chunk.index, "start": chunk.start, "end": chunk.end, "headings": list(chunk.headings)},
+        "text": chunk.text if with_text else None,
+        "highlights": [{"start": span.start, "end": span.end} for span in result.highlights],
+        "metadata": candidate.metadata,
+        "relevance_score": result.relevance_score,
+        "retrieval_score": candidate.fused.score,
+        "stages": {
+            "dense": _arm(candidate.dense),
+            "sparse": _arm(candidate.sparse),
+            "fused": _arm(candidate.fused),
+            "rerank": _arm(result.rerank),
+        },
+    }
+
+
+def _arm(score: ArmScore | None) -> dict[str, Any] | None:
+    return None if score is None else {"rank": score.rank, "score": score.score}
+
+
+def _url(candidate: Candidate) -> str:
+    """The document's address, down to the nearest heading where that is known."""
+    url, anchor = candidate.url, candidate.chunk.anchor
+    return f"{url}#{quote(anchor, safe='-._~!$&()*+,;=:@/?%')}" if url and anchor and "#" not in url else url
+
+
+def _stage(report: StageReport, **defaults: Any) -> dict[str, Any]:
+    """A stage's report: the keys it always has, then what else it has to say."""
+    details = {key: value for key, value in report.details.items() if key != "explain"}
+    return {"status": report.status, "ms": round(report.ms, 3), "reason": report.reason, **defaults, **details}

@@ -1,0 +1,54 @@
+"""Who may reach the service: the address it binds to and the hosts it answers for."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from retrieval.errors import InvalidSettings
+from retrieval.settings import ServerSettings, Settings
+
+
+def check_bind(settings: Settings) -> None:
+    """Refuse to serve other machines without a key.
+
+    Raises:
+        InvalidSettings: the host is not loopback and ``server.insecure`` is not set.
+    """
+    server = settings.server
+    if is_loopback(server.host) or server.insecure:
+        return
+    raise InvalidSettings(
+        f"server.host is {server.host!r}, which other machines can reach, and no key protects the service; "
+        "bind to 127.0.0.1, or pass --insecure (WINNOW_SERVER__INSECURE=true) if your network keeps strangers out",
+        location=("server", "host"),
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine only."""
+    name = host.strip("[]").lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def served_hosts(server: ServerSettings) -> frozenset[str] | None:
+    """Hosts beyond loopback that a request may name, or ``None`` where any may.
+
+    A service on loopback that answered any name could be read by a web page whose own name is made to resolve to
+    127.0.0.1 (DNS rebinding).
+    """
+    if server.insecure or not is_loopback(server.host):
+        return None
+    return frozenset(urlsplit(origin).hostname or "" for origin in server.cors_origins)
+
+
+def host_name(header: str) -> str:
+    """The host of a ``Host`` header without its port, in lower case."""
+    if header.startswith("["):
+        return header.partition("]")[0].lstrip("[").lower()
+    return header.rpartition(":")[0].lower() if ":" in header else header.lower()

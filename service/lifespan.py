@@ -1,0 +1,65 @@
+"""What the service holds while it runs, and how that is opened and closed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+
+from retrieval.errors import UpstreamUnavailable
+from retrieval.instrument import Metrics
+from retrieval.resources import Resources, open_resources
+from retrieval.settings import Settings
+
+
+class ServiceState:
+    """The state of one service.
+
+    Attributes:
+        settings: what is in force.
+        metrics: what ``/metrics`` reports.
+        draining: set when the process is about to stop; from then on it is not ready and streams end.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics, resources: Resources | None) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.draining = False
+        self._resources = resources
+
+    @property
+    def resources(self) -> Resources:
+        """The open resources; raises ``UpstreamUnavailable`` while they are not."""
+        if self._resources is None:
+            raise UpstreamUnavailable("the service is starting or stopping; try again in a moment")
+        return self._resources
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Open resources unless they were given, whose owner then closes them."""
+        async with AsyncExitStack() as stack:
+            opened = self._resources is None
+            if opened:
+                self._resources = await stack.enter_async_context(open_resources(self.settings))
+            try:
+                yield
+            finally:
+                self.draining = True
+                if opened:
+                    self._resources = None
+
+
+def lifespan_of(state: ServiceState) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """The lifespan that FastAPI runs around the service."""
+
+    def lifespan(_: FastAPI) -> AbstractAsyncContextManager[None]:
+        return state.running()
+
+    return lifespan
+
+
+def begin_drain(app: FastAPI) -> None:
+    """Stop being ready, so that load balancers look elsewhere; requests are still answered."""
+    state: ServiceState = app.state.service
+    state.draining = True

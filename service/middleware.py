@@ -1,0 +1,114 @@
+"""What surrounds every request, as plain ASGI: an id, headers, a log line, metrics, and an answer to every bug."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from typing import Any, Final, TypeAlias
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from retrieval.ids import new_id
+from service.binding import host_name, is_loopback
+from service.errors import INTERNAL, UNKNOWN_HOST, Problem, problem_response
+
+MAX_REQUEST_ID_CHARS: Final = 128
+Observe: TypeAlias = Callable[[str, str, int, float], None]  # method, route, status, seconds
+
+
+class RequestContext:
+    """Gives every request an id, every answer the headers that all carry, and every exchange one log line."""
+
+    def __init__(self, app: ASGIApp, observe: Observe) -> None:
+        self.app = app
+        self.observe = observe
+        self.log: Any = structlog.get_logger("winnow.access")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        status = 499  # the caller went away before there was an answer
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message.setdefault("headers", []).extend(
+                    ((b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff"))
+                )
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_headers)
+        finally:
+            self._report(scope, status, time.perf_counter() - began)
+
+    def _report(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        self.observe(scope["method"], route, status, seconds)
+        write = self.log.error if status >= 500 else self.log.info
+        write("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 2))
+
+
+class UnhandledErrors:
+    """Answers an unexpected exception with a problem that gives nothing away, and logs it under the request's id."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.log: Any = structlog.get_logger("winnow.errors")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watching(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watching)
+        except Exception:
+            self.log.exception("unhandled", path=scope.get("path"))
+            if started or scope["type"] != "http":
+                raise
+            problem = Problem(INTERNAL, "the service failed on this request; its log says why under the request id")
+            await problem_response(scope, problem)(scope, receive, send)
+
+
+class HostGuard:
+    """Refuses requests that name a host which is not served here."""
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+        self.app = app
+        self.hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        header = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+        host = host_name(header)
+        if is_loopback(host) or host in self.hosts:
+            await self.app(scope, receive, send)
+            return
+        detail = (
+            f"host {host[:80]!r} is not served here: the service answers this machine only; "
+            "to serve it, name its origin in server.cors_origins"
+        )
+        await problem_response(scope, Problem(UNKNOWN_HOST, detail))(scope, receive, send)
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's ``X-Request-Id`` if it is printable and short, else a fresh one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            text: str = value.decode("latin-1")
+            if 0 < len(text) <= MAX_REQUEST_ID_CHARS and text.isascii() and text.isprintable():
+                return text
+    return new_id("req")

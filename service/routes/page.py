@@ -1,0 +1,32 @@
+"""``/``: the search page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+
+WEB: Final = Path(__file__).parent.parent / "web"
+_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+def install_page(app: FastAPI, folder: Path = WEB) -> None:
+    """Serve the search page and its files, where they are installed."""
+
+    async def page() -> FileResponse:
+        return FileResponse(folder / "index.html", headers=_HEADERS)
+
+    if (folder / "index.html").is_file():
+        app.add_api_route("/", page, include_in_schema=False)
+    if (folder / "static").is_dir():
+        app.mount("/static", StaticFiles(directory=folder / "static"), name="static")

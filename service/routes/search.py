@@ -1,0 +1,60 @@
+"""``/v1/collections/{name}/search``: the two stages."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from retrieval.errors import (
+    CollectionNotFound,
+    DeadlineExceeded,
+    IdentityMismatch,
+    InvalidFilter,
+    InvalidQuery,
+    Overloaded,
+    UpstreamRejected,
+    UpstreamUnavailable,
+)
+from service.answer import render_answer
+from service.deps import CollectionName, StateDep
+from service.lifespan import ServiceState
+from service.openapi import BODY_PROBLEMS, problems
+from service.schemas.search import SearchBody, SearchParameters, SearchView
+from service.wire import JSON_TYPE, SearchRoute, dumps
+
+router = APIRouter(prefix="/v1/collections/{name}/search", tags=["search"], route_class=SearchRoute)
+_PROBLEMS = problems(
+    *BODY_PROBLEMS,
+    CollectionNotFound,
+    IdentityMismatch,
+    InvalidQuery,
+    InvalidFilter,
+    Overloaded,
+    UpstreamRejected,
+    UpstreamUnavailable,
+    DeadlineExceeded,
+)
+
+
+@router.post("", response_model=SearchView, responses=_PROBLEMS)
+async def search(name: CollectionName, body: SearchBody, state: StateDep) -> Response:
+    """Retrieve candidates, rerank them, and answer with both stages' scores."""
+    return await _answer(name, body, state)
+
+
+@router.get("", response_model=SearchView, responses=_PROBLEMS)
+async def search_by_query_string(
+    name: CollectionName, parameters: Annotated[SearchParameters, Query()], state: StateDep
+) -> Response:
+    """The same search for browsers and curl."""
+    return await _answer(name, parameters.to_body(), state)
+
+
+async def _answer(name: str, body: SearchBody, state: ServiceState) -> Response:
+    resources = state.resources
+    # only a filter needs the collection's fields: the search looks the collection up itself
+    fields = {} if body.filter is None else (await resources.catalog.get_collection(name)).fields
+    answer = await resources.search.run(body.to_request(name, fields))
+    state.metrics.observe_search(answer)
+    return Response(dumps(render_answer(answer)), media_type=JSON_TYPE)

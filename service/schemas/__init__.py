@@ -1,0 +1,1 @@
+"""Wire models, apart from the domain types."""

@@ -1,0 +1,178 @@
+"""Collections on the wire."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from retrieval.collections import CollectionSpec
+from retrieval.types import Collection, Counts, FieldType
+from service.schemas.common import Body
+
+
+class EmbeddingOptions(Body):
+    """How the collection is embedded; fixed once it exists."""
+
+    dimensions: int | None = Field(None, ge=1, description="size of the dense vector; the embedder's by default")
+    instruct: str | None = Field(None, max_length=2048, description="task instruction that queries are embedded with")
+
+
+class ChunkingOptions(Body):
+    """How documents are cut; fixed once the collection exists."""
+
+    max_tokens: int | None = Field(None, ge=1, description="never more than the embedder reads")
+    overlap: int | None = Field(None, ge=0, description="tokens that neighbouring chunks share")
+
+
+class RerankDefaults(Body):
+    """What the second stage uses unless a search says otherwise."""
+
+    instruct: str | None = Field(None, max_length=2048)
+
+
+class CollectionBody(Body):
+    """What a collection is to be; every key is optional, and what is left out stays as it is."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "chunking": {"max_tokens": 256, "overlap": 32},
+                    "fields": {"lang": "keyword", "year": "integer", "published": "datetime"},
+                    "rerank": {"instruct": "Given a question, find the passage that answers it"},
+                    "metadata": {"owner": "docs"},
+                }
+            ]
+        }
+    )
+
+    embedding: EmbeddingOptions = EmbeddingOptions()
+    chunking: ChunkingOptions = ChunkingOptions()
+    fields: dict[str, FieldType] | None = Field(
+        None, description="metadata keys that filters may name, and their types"
+    )
+    rerank: RerankDefaults = RerankDefaults()
+    metadata: dict[str, Any] | None = Field(None, description="yours to use")
+
+    def to_spec(self) -> CollectionSpec:
+        """The domain's form."""
+        return CollectionSpec(
+            dimensions=self.embedding.dimensions,
+            instruct=self.embedding.instruct,
+            max_tokens=self.chunking.max_tokens,
+            overlap=self.chunking.overlap,
+            fields=self.fields,
+            rerank_instruct=self.rerank.instruct,
+            metadata=self.metadata,
+        )
+
+
+class IdentityView(BaseModel):
+    """What the collection was built with; a service configured otherwise refuses to search it."""
+
+    provider: str
+    model: str
+    revision: str
+    dimensions: int
+    instruct: str
+    keyword_tokenizer: str
+    chunker: str
+    token_dimensions: int
+
+
+class ChunkingView(BaseModel):
+    """How its documents are cut."""
+
+    max_tokens: int
+    overlap: int
+
+
+class RerankView(BaseModel):
+    """Its defaults for the second stage."""
+
+    instruct: str | None
+
+
+class CountsView(BaseModel):
+    """Documents by state, and chunks that can be found."""
+
+    documents: int
+    chunks: int
+    pending: int
+    indexed: int
+    failed: int
+    deleting: int
+
+
+class CollectionView(BaseModel):
+    """A collection and what it holds."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "python",
+                    "status": "ready",
+                    "counts": {
+                        "documents": 3120,
+                        "chunks": 5204,
+                        "pending": 0,
+                        "indexed": 3120,
+                        "failed": 0,
+                        "deleting": 0,
+                    },
+                    "identity": {
+                        "provider": "bundled",
+                        "model": "all-MiniLM-L6-v2",
+                        "revision": "0.1.0",
+                        "dimensions": 384,
+                        "instruct": "",
+                        "keyword_tokenizer": "word-bm25",
+                        "chunker": "structure-1",
+                        "token_dimensions": 384,
+                    },
+                    "chunking": {"max_tokens": 256, "overlap": 32},
+                    "fields": {"lang": "keyword"},
+                    "rerank": {"instruct": None},
+                    "metadata": {},
+                    "generation": 1,
+                    "created_at": "2026-01-31T12:00:00Z",
+                }
+            ]
+        }
+    )
+
+    name: str
+    status: str
+    counts: CountsView
+    identity: IdentityView
+    chunking: ChunkingView
+    fields: dict[str, FieldType]
+    rerank: RerankView
+    metadata: dict[str, Any]
+    generation: int = Field(description="number of the physical index that searches read")
+    created_at: datetime | None
+
+    @classmethod
+    def of(cls, collection: Collection, counts: Counts) -> Self:
+        """The wire form."""
+        return cls(
+            name=collection.name,
+            status=collection.status,
+            counts=CountsView.model_validate(counts, from_attributes=True),
+            identity=IdentityView.model_validate(collection.identity, from_attributes=True),
+            chunking=ChunkingView.model_validate(collection.chunking, from_attributes=True),
+            fields=dict(collection.fields),
+            rerank=RerankView(instruct=collection.rerank_instruct),
+            metadata=dict(collection.metadata),
+            generation=collection.generation,
+            created_at=collection.created_at,
+        )
+
+
+class CollectionList(BaseModel):
+    """Every collection, by name."""
+
+    collections: list[CollectionView]

@@ -1,0 +1,36 @@
+"""Health on the wire."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Health(BaseModel):
+    """The process is alive."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]})
+
+    status: Literal["ok"] = "ok"
+
+
+class Check(BaseModel):
+    """How one dependency answered its probe."""
+
+    status: Literal["ok", "failed"]
+    ms: float
+    reason: str | None = None
+
+
+class Readiness(BaseModel):
+    """Whether searches can be answered, dependency by dependency."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"status": "ready", "checks": {"store": {"status": "ok", "ms": 0.2, "reason": None}}}]
+        }
+    )
+
+    status: Literal["ready", "unavailable", "draining"]
+    checks: dict[str, Check] = Field(description="by dependency: store, catalog, embed, rerank")

@@ -1,0 +1,250 @@
+"""Searches on the wire: the request models and the shape of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from retrieval.errors import InvalidFilter
+from retrieval.filters import parse_filter
+from retrieval.types import (
+    FieldType,
+    GroupBy,
+    RerankOptions,
+    ScoreKind,
+    SearchMode,
+    SearchRequest,
+    StageStatus,
+)
+from service.schemas.common import Body
+
+DEFAULT_TOP_N = 10
+
+
+class RerankBody(Body):
+    """How the second stage is to run."""
+
+    enabled: bool = True
+    top_k: int | None = Field(None, ge=1, le=1000, description="candidates that are scored; configured by default")
+    instruct: str | None = Field(None, max_length=2048, description="the second stage's own task instruction")
+    on_failure: Literal["degrade", "fail"] = Field(
+        "degrade", description="degrade: answer in the first stage's order and say so; fail: answer with an error"
+    )
+
+
+def _switch(value: Any) -> Any:
+    """``true`` and ``false`` stand for the stage switched on and off; null for the default."""
+    if value is None:
+        return {}
+    return {"enabled": value} if isinstance(value, bool) else value
+
+
+RerankChoice = Annotated[RerankBody, BeforeValidator(_switch, json_schema_input_type=RerankBody | bool | None)]
+
+
+class SearchOptions(BaseModel):
+    """What both ways to ask have in common."""
+
+    top_k: int = Field(100, ge=1, le=1000, description="candidates from the first stage")
+    top_n: int | None = Field(None, ge=1, le=100, description="results, at most top_k; 10 by default")
+    mode: SearchMode = "hybrid"
+    instruct: str | None = Field(None, max_length=2048, description="the query's task instruction")
+    min_relevance: float | None = Field(None, ge=0, le=1, description="applied to relevance_score only")
+    group_by: GroupBy = Field("document", description="document: the best chunk of each; chunk: every chunk")
+    return_documents: bool = Field(True, description="whether results carry the chunk's text")
+    highlight: bool = True
+    budget_ms: float | None = Field(None, gt=0, le=600_000, description="time for the whole search")
+    explain: bool = False
+
+
+class SearchBody(SearchOptions, Body):
+    """A search as JSON."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"query": "how do I copy a file and keep its timestamps"},
+                {
+                    "query": "how do I copy a file and keep its timestamps",
+                    "top_k": 100,
+                    "top_n": 10,
+                    "mode": "hybrid",
+                    "filter": {"type": "eq", "key": "lang", "value": "en"},
+                    "rerank": {"enabled": True, "top_k": 50, "on_failure": "degrade"},
+                    "min_relevance": 0.2,
+                    "budget_ms": 800,
+                },
+            ]
+        }
+    )
+
+    query: str
+    filter: dict[str, Any] | None = Field(
+        None, description="{type: eq|ne|gt|gte|lt|lte|in|nin|exists, key, value} or {type: and|or, filters} or not"
+    )
+    rerank: RerankChoice = RerankBody()
+
+    def to_request(self, collection: str, fields: Mapping[str, FieldType]) -> SearchRequest:
+        """The domain's form.
+
+        Raises:
+            InvalidFilter: the filter is not one, or names an undeclared field.
+        """
+        rerank = self.rerank
+        return SearchRequest(
+            collection=collection,
+            query=self.query,
+            top_k=self.top_k,
+            top_n=min(DEFAULT_TOP_N, self.top_k) if self.top_n is None else self.top_n,
+            mode=self.mode,
+            filter=None if self.filter is None else parse_filter(self.filter, fields),
+            rerank=RerankOptions(rerank.enabled, rerank.top_k, rerank.instruct, rerank.on_failure),
+            instruct=self.instruct,
+            min_relevance=self.min_relevance,
+            group_by=self.group_by,
+            return_documents=self.return_documents,
+            highlight=self.highlight,
+            budget_ms=self.budget_ms,
+            explain=self.explain,
+        )
+
+
+class SearchParameters(SearchOptions):
+    """A search as a query string, for browsers and curl."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    q: str = Field(description="the query", examples=["copy a file"])
+    filter: str | None = Field(
+        None, description="a filter as JSON", examples=['{"type": "eq", "key": "lang", "value": "en"}']
+    )
+    rerank: bool = True
+
+    def to_body(self) -> SearchBody:
+        """The same search in its other form.
+
+        Raises:
+            InvalidFilter: the filter is not JSON.
+        """
+        options = self.model_dump(include=set(SearchOptions.model_fields))
+        try:
+            filter_ = None if self.filter is None else orjson.loads(self.filter)
+        except orjson.JSONDecodeError as error:
+            raise InvalidFilter(f"the filter is not JSON: {error}", location=("filter",)) from error
+        return SearchBody.model_construct(
+            **options, query=self.q, filter=filter_, rerank=RerankBody(enabled=self.rerank)
+        )
+
+
+# --- the answer ----------------------------------------------------------------------------------
+
+
+class ArmScoreView(BaseModel):
+    """Rank from 1 and score on the arm's own scale."""
+
+    rank: int
+    score: float
+
+
+class ChunkView(BaseModel):
+    """Where in the document the text stands: character offsets, ``end`` exclusive."""
+
+    index: int
+    start: int
+    end: int
+    headings: list[str]
+
+
+class SpanView(BaseModel):
+    """Characters of ``text`` that match the query, ``end`` exclusive."""
+
+    start: int
+    end: int
+
+
+class ResultStages(BaseModel):
+    """What each arm and stage made of the result; null where it did not find or score it."""
+
+    dense: ArmScoreView | None
+    sparse: ArmScoreView | None
+    fused: ArmScoreView
+    rerank: ArmScoreView | None
+
+
+class ResultView(BaseModel):
+    """One result."""
+
+    rank: int
+    document_id: str
+    title: str
+    url: str
+    chunk: ChunkView
+    text: str | None = Field(description="null with return_documents=false")
+    highlights: list[SpanView]
+    metadata: dict[str, Any]
+    relevance_score: float | None = Field(description="second stage, 0 to 1; null where it did not score the result")
+    retrieval_score: float = Field(description="first stage, on the scale of the fusion")
+    stages: ResultStages
+
+
+class EmbedStage(BaseModel):
+    """What the embedder did."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: StageStatus
+    model: str | None
+    ms: float
+    cached: bool
+    reason: str | None
+
+
+class RetrieveStage(BaseModel):
+    """What the first stage did."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: StageStatus
+    engine: str
+    ms: float
+    candidates: int
+    reason: str | None
+
+
+class RerankStage(BaseModel):
+    """What the second stage did."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: StageStatus
+    model: str | None
+    provider: str | None
+    ms: float
+    scored: int
+    reason: str | None
+    tokens: int
+
+
+class Stages(BaseModel):
+    """What each stage did."""
+
+    embed: EmbedStage
+    retrieve: RetrieveStage
+    rerank: RerankStage
+
+
+class SearchView(BaseModel):
+    """The answer to a search; results are sorted by the score that ``score_kind`` names."""
+
+    id: str
+    collection: str
+    query: str
+    results: list[ResultView]
+    score_kind: ScoreKind
+    degraded: bool = Field(description="a stage failed or ran out of time, and the answer is the lesser for it")
+    stages: Stages
+    took_ms: float
+    explain: dict[str, Any] | None = Field(None, description="only with explain=true")

@@ -1,0 +1,76 @@
+"use strict";
+
+/** @typedef {Node | string | null | undefined | false} Child */
+
+/**
+ * Make an element. Strings become text nodes, never markup.
+ *
+ * @template {keyof HTMLElementTagNameMap} T
+ * @param {T} tag
+ * @param {Record<string, unknown>} [attributes] `on…` functions are listeners; null, undefined and false are left out
+ * @param {...Child} children
+ * @returns {HTMLElementTagNameMap[T]}
+ */
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (typeof value === "function") element.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  element.append(.../** @type {(Node | string)[]} */ (children.filter((child) => child || child === "")));
+  return element;
+}
+
+/**
+ * The element of this id, which the page is known to have.
+ *
+ * @template {HTMLElement} T
+ * @param {string} id
+ * @param {new () => T} type
+ * @returns {T}
+ */
+export function byId(id, type) {
+  const element = document.getElementById(id);
+  if (!(element instanceof type)) throw new Error(`no ${type.name} with the id ${id}`);
+  return element;
+}
+
+/**
+ * Set how far a bar is filled. Goes through the style object, which the content security policy allows.
+ *
+ * @param {HTMLElement} bar
+ * @param {number} share from 0 to 1
+ */
+export function fill(bar, share) {
+  bar.style.setProperty("--share", String(Math.min(1, Math.max(0, share))));
+  return bar;
+}
+
+const whole = new Intl.NumberFormat("en");
+
+/** @param {number} value a count, with separators: 3,012 */
+export function count(value) {
+  return whole.format(value);
+}
+
+/**
+ * A count with its noun: "1 result", "3,012 documents".
+ *
+ * @param {number} value
+ * @param {string} noun
+ */
+export function plural(value, noun) {
+  return `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
+}
+
+/** @param {number} ms a duration with as many digits as matter: "0.4 ms", "12 ms", "1.3 s" */
+export function duration(ms) {
+  if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`;
+  return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+}
+
+/** @param {number} value a score on an open scale, three digits that matter */
+export function score(value) {
+  return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
+}

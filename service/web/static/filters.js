@@ -1,0 +1,170 @@
+"use strict";
+/** @import {Collection, FieldFilter, FieldType} from "./types.js" */
+import { h } from "./dom.js";
+import { emptyFilter, isEmpty } from "./state.js";
+
+/**
+ * @typedef {Record<string, FieldFilter>} Filters
+ * @typedef {(filters: Filters) => void} OnChange
+ */
+
+/**
+ * The controls for every declared field.
+ *
+ * @param {Collection} collection
+ * @param {Filters} filters
+ * @param {Record<string, Set<string>>} seen values that results have shown, offered as suggestions
+ * @param {OnChange} change
+ */
+export function filterPanel(collection, filters, seen, change) {
+  return Object.entries(collection.fields).map(([key, type]) => {
+    const chosen = filters[key] ?? emptyFilter();
+    const update = (/** @type {Partial<FieldFilter>} */ part) => change(withFilter(filters, key, { ...chosen, ...part }));
+    if (type === "keyword") return keywordField(key, chosen, seen[key] ?? new Set(), update);
+    if (type === "boolean") return booleanField(key, chosen, update);
+    return rangeField(key, type, chosen, update);
+  });
+}
+
+/**
+ * @param {Filters} filters
+ * @param {string} key
+ * @param {FieldFilter} chosen
+ * @returns {Filters}
+ */
+function withFilter(filters, key, chosen) {
+  const { [key]: _, ...rest } = filters;
+  return isEmpty(chosen) ? rest : { ...rest, [key]: chosen };
+}
+
+/**
+ * Filter by a value that a result shows; a second time takes it back.
+ *
+ * @param {Filters} filters
+ * @param {string} key
+ * @param {FieldType} type
+ * @param {string} value
+ */
+export function toggleValue(filters, key, type, value) {
+  const chosen = filters[key] ?? emptyFilter();
+  if (type === "keyword" || type === "boolean") {
+    const others = chosen.values.filter((one) => one !== value);
+    const added = type === "keyword" ? [...others, value] : [value];
+    return withFilter(filters, key, { ...chosen, values: chosen.values.includes(value) ? others : added });
+  }
+  const bound = type === "datetime" ? value.slice(0, 10) : value;
+  const same = chosen.min === bound && chosen.max === bound;
+  return withFilter(filters, key, same ? emptyFilter() : { values: [], min: bound, max: bound });
+}
+
+/**
+ * One removable chip for each condition in force.
+ *
+ * @param {Filters} filters
+ * @param {OnChange} change
+ */
+export function activeChips(filters, change) {
+  return Object.entries(filters).flatMap(([key, chosen]) => {
+    const values = chosen.values.map((value) =>
+      removable(key, value, () => change(withFilter(filters, key, without(chosen, value)))),
+    );
+    const range = rangeWords(chosen);
+    if (range) values.push(removable(key, range, () => change(withFilter(filters, key, emptyFilter()))));
+    return values;
+  });
+}
+
+/**
+ * @param {FieldFilter} chosen
+ * @param {string} value
+ */
+function without(chosen, value) {
+  return { ...chosen, values: chosen.values.filter((one) => one !== value) };
+}
+
+/** @param {FieldFilter} chosen */
+function rangeWords({ min, max }) {
+  if (min && max) return min === max ? min : `${min} to ${max}`;
+  if (min) return `from ${min}`;
+  return max && `up to ${max}`;
+}
+
+/**
+ * @param {string} key
+ * @param {string} value
+ * @param {() => void} onclick
+ */
+function removable(key, value, onclick) {
+  const label = `Remove the filter ${key}: ${value}`;
+  return h(
+    "button",
+    { type: "button", class: "chip active", "aria-label": label, title: label, onclick },
+    h("span", { class: "key" }, key),
+    value,
+    h("span", { class: "cross", "aria-hidden": "true" }, "×"),
+  );
+}
+
+/**
+ * @param {string} key
+ * @param {FieldFilter} chosen
+ * @param {Set<string>} seen
+ * @param {(part: Partial<FieldFilter>) => void} update
+ */
+function keywordField(key, chosen, seen, update) {
+  const list = `values-of-${key}`;
+  const add = (/** @type {Event} */ event) => {
+    const value = /** @type {HTMLInputElement} */ (event.currentTarget).value.trim();
+    if (value && !chosen.values.includes(value)) update({ values: [...chosen.values, value] });
+  };
+  const attributes = { type: "text", name: key, list, placeholder: "add a value", autocapitalize: "off", onchange: add };
+  const options = [...seen].filter((value) => !chosen.values.includes(value)).map((value) => h("option", { value }));
+  const chips = chosen.values.map((value) => removable(key, value, () => update(without(chosen, value))));
+  return h(
+    "div",
+    { class: "field" },
+    h("label", {}, h("span", { class: "field-name" }, key), h("input", attributes)),
+    h("datalist", { id: list }, ...options),
+    chips.length ? h("div", { class: "chips" }, ...chips) : null,
+  );
+}
+
+/**
+ * @param {string} key
+ * @param {FieldFilter} chosen
+ * @param {(part: Partial<FieldFilter>) => void} update
+ */
+function booleanField(key, chosen, update) {
+  const choices = /** @type {const} */ ([["", "any"], ["true", "yes"], ["false", "no"]]);
+  const buttons = choices.map(([value, words]) => {
+    const checked = (chosen.values[0] ?? "") === value;
+    const onchange = () => update({ values: value ? [value] : [] });
+    return h("label", {}, h("input", { type: "radio", name: `field-${key}`, value, checked, onchange }), h("span", {}, words));
+  });
+  const legend = h("legend", { class: "field-name" }, key);
+  return h("fieldset", { class: "field" }, legend, h("div", { class: "segments" }, ...buttons));
+}
+
+/**
+ * @param {string} key
+ * @param {FieldType} type
+ * @param {FieldFilter} chosen
+ * @param {(part: Partial<FieldFilter>) => void} update
+ */
+function rangeField(key, type, chosen, update) {
+  const kind = type === "datetime" ? { type: "date" } : { type: "number", step: type === "integer" ? "1" : "any" };
+  const bound = (/** @type {"min" | "max"} */ end, /** @type {string} */ words) =>
+    h("input", {
+      ...kind,
+      name: `${end}-${key}`,
+      value: chosen[end],
+      placeholder: words,
+      "aria-label": `${key}, ${words}`,
+      onchange: (/** @type {Event} */ event) => {
+        const input = /** @type {HTMLInputElement} */ (event.currentTarget);
+        if (input.reportValidity()) update({ [end]: input.value });
+      },
+    });
+  const ends = h("div", { class: "range" }, bound("min", "from"), h("span", { "aria-hidden": "true" }, "–"), bound("max", "to"));
+  return h("fieldset", { class: "field" }, h("legend", { class: "field-name" }, key), ends);
+}

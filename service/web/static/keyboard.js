@@ -1,0 +1,79 @@
+"use strict";
+import { byId } from "./dom.js";
+
+/**
+ * Bind the page's keys. See the help dialog in index.html for what they do.
+ *
+ * @param {object} actions
+ * @param {() => void} actions.clear
+ */
+export function bindKeys({ clear }) {
+  const query = byId("query", HTMLInputElement);
+  const list = byId("list", HTMLOListElement);
+  const help = byId("help", HTMLDialogElement);
+  const toBox = () => {
+    query.focus();
+    query.select();
+  };
+  const step = (/** @type {number} */ by) => moveFocus(list, query, by);
+
+  /** @type {Record<string, () => void>} */
+  const anywhere = { ArrowDown: () => step(1), ArrowUp: () => step(-1) };
+  /** @type {Record<string, () => void>} */
+  const outside = {
+    ...anywhere,
+    j: () => step(1),
+    k: () => step(-1),
+    "/": toBox,
+    "?": () => help.showModal(),
+    Escape: toBox,
+    x: () => press(".more"),
+    s: () => press(".moved"),
+  };
+  /** @type {Record<string, () => void>} */
+  const inBox = { ...anywhere, Escape: clear };
+
+  document.addEventListener("keydown", (event) => {
+    if (document.querySelector("dialog[open]")) return;
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+      event.preventDefault();
+      toBox();
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    const target = /** @type {HTMLElement} */ (event.target);
+    const keys = target === query ? inBox : isControl(target) ? {} : outside;
+    if (!Object.hasOwn(keys, event.key)) return;
+    event.preventDefault();
+    keys[event.key]();
+  });
+  byId("help-open", HTMLButtonElement).addEventListener("click", () => help.showModal());
+}
+
+/** @param {HTMLElement} target whether the element uses letters or arrows itself */
+function isControl(target) {
+  return target.matches("input, select, textarea, [contenteditable]");
+}
+
+/**
+ * Move to the next or previous result; above the first is the search box.
+ *
+ * @param {HTMLElement} list
+ * @param {HTMLElement} box
+ * @param {number} by
+ */
+function moveFocus(list, box, by) {
+  const titles = /** @type {HTMLElement[]} */ ([...list.querySelectorAll(".title")]);
+  if (titles.length === 0) return;
+  const here = titles.findIndex((title) => title.closest("li")?.contains(document.activeElement));
+  const next = Math.min(titles.length - 1, here + by);
+  const goal = next < 0 ? box : titles[next];
+  goal.focus({ preventScroll: true });
+  (goal.closest("li") ?? goal).scrollIntoView({ block: "nearest" });
+}
+
+/** @param {string} selector a button of the result that has the focus */
+function press(selector) {
+  const button = document.activeElement?.closest(".result")?.querySelector(selector);
+  if (button instanceof HTMLButtonElement && !button.hidden) button.click();
+}

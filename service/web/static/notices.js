@@ -1,0 +1,118 @@
+"use strict";
+/** @import {Collection} from "./types.js" */
+import { apiKey, Problem } from "./api.js";
+import { h } from "./dom.js";
+
+const EXAMPLES = {
+  python: [
+    "how do I copy a file and keep its timestamps",
+    "parse a date string",
+    "run a command and capture its output",
+    "remember results of expensive calls",
+  ],
+};
+
+/**
+ * @param {string} title
+ * @param {...(Node | string | null)} body
+ */
+function notice(title, ...body) {
+  return h("div", { class: "notice" }, h("h2", {}, title), ...body);
+}
+
+/** Nothing is indexed at all: how to begin. */
+export function noCollections() {
+  return notice(
+    "Nothing to search yet",
+    h("p", {}, "Index a folder of Markdown, HTML, text or JSONL files. This page finds the collection by itself."),
+    h("pre", {}, h("code", {}, "winnow index ./docs -c docs")),
+  );
+}
+
+/**
+ * Before the first query.
+ *
+ * @param {Collection} collection
+ * @param {(query: string) => void} ask
+ */
+export function welcome(collection, ask) {
+  const examples = Object.hasOwn(EXAMPLES, collection.name) ? EXAMPLES[/** @type {"python"} */ (collection.name)] : [];
+  if (collection.counts.documents === 0) {
+    return notice(
+      `“${collection.name}” is empty`,
+      h("p", {}, "Put some documents in:"),
+      h("pre", {}, h("code", {}, `winnow index ./docs -c ${collection.name}`)),
+    );
+  }
+  return notice(
+    "Ask in your own words",
+    h("p", {}, "The first stage finds candidates by meaning and by words; the second reads each one and reorders them."),
+    examples.length
+      ? h(
+          "ul",
+          { class: "examples", "aria-label": "Example queries" },
+          ...examples.map((query) =>
+            h("li", {}, h("button", { type: "button", class: "example", onclick: () => ask(query) }, query)),
+          ),
+        )
+      : null,
+  );
+}
+
+/**
+ * @param {string} query
+ * @param {boolean} filtered
+ * @param {() => void} dropFilters
+ */
+export function noResults(query, filtered, dropFilters) {
+  return notice(
+    "No results",
+    h("p", {}, filtered ? `Nothing matches “${query}” under these filters.` : `Nothing matches “${query}”.`),
+    filtered
+      ? h("button", { type: "button", class: "primary", onclick: dropFilters }, "Remove the filters")
+      : h("p", { class: "quiet" }, "Fewer or other words may help. Hybrid mode finds the most."),
+  );
+}
+
+/**
+ * What failed, in the service's words, and what to do.
+ *
+ * @param {unknown} error
+ * @param {() => void} retry
+ */
+export function failure(error, retry) {
+  if (!(error instanceof Problem)) throw error;
+  if (error.status === 401 || error.status === 403) return keyForm(error, retry);
+  const wait = error.retryAfter ? `The service asks to wait ${Math.ceil(error.retryAfter)} s.` : "";
+  const detail = error.status === 0 ? "Is winnow still running, and the network up?" : error.detail;
+  const reference = [error.code, error.requestId && `request ${error.requestId}`].filter(Boolean).join(" · ");
+  const block = notice(
+    error.title,
+    detail ? h("p", {}, detail) : null,
+    wait ? h("p", {}, wait) : null,
+    h("button", { type: "button", class: "primary", onclick: retry }, "Try again"),
+    reference ? h("p", { class: "quiet" }, reference) : null,
+  );
+  block.classList.add("bad");
+  return block;
+}
+
+/**
+ * @param {Problem} error
+ * @param {() => void} retry
+ */
+function keyForm(error, retry) {
+  const input = h("input", { type: "password", id: "api-key", required: true, autocomplete: "off" });
+  const submit = (/** @type {SubmitEvent} */ event) => {
+    event.preventDefault();
+    apiKey.set(input.value.trim());
+    retry();
+  };
+  const form = h(
+    "form",
+    { class: "key-form", onsubmit: submit },
+    h("label", { for: "api-key" }, "API key, kept until this tab closes"),
+    h("div", {}, input, h("button", { class: "primary" }, "Use it")),
+  );
+  return notice("A key is needed", error.detail ? h("p", {}, error.detail) : null, form);
+}

@@ -1,0 +1,94 @@
+"use strict";
+/** @import {Answer, ArmScore, Result} from "./types.js" */
+import { h, score } from "./dom.js";
+
+/**
+ * Where a result stood after the first stage and where it stands now: a button that opens the trace.
+ *
+ * @param {Result} result
+ * @param {HTMLElement} details
+ */
+export function movement(result, details) {
+  const { way, path, sign, words } = moveOf(result);
+  return h(
+    "button",
+    {
+      type: "button",
+      class: `moved ${way}`,
+      title: summary(result),
+      "aria-expanded": "false",
+      "aria-label": `${words}. Scores of each stage`,
+      onclick: (/** @type {MouseEvent} */ event) => {
+        details.hidden = !details.hidden;
+        /** @type {HTMLElement} */ (event.currentTarget).setAttribute("aria-expanded", String(!details.hidden));
+      },
+    },
+    `${path} `,
+    h("b", {}, sign),
+  );
+}
+
+/** @param {Result} result */
+function moveOf({ rank, stages }) {
+  const from = stages.fused.rank;
+  const climbed = from - rank;
+  const path = `#${from} → #${rank}`;
+  if (!stages.rerank) return { way: "same", path: "first stage", sign: `#${from}`, words: `First stage ${from}, not reranked` };
+  const words = `First stage ${from}, now ${rank}`;
+  if (climbed > 0) return { way: "up", path, sign: `▲${climbed}`, words: `${words}, up ${climbed}` };
+  if (climbed < 0) return { way: "down", path, sign: `▼${-climbed}`, words: `${words}, down ${-climbed}` };
+  return { way: "same", path: `#${from}`, sign: "=", words: `${words}, not moved` };
+}
+
+/** @param {Result} result */
+function summary({ stages }) {
+  const arm = (/** @type {string} */ name, /** @type {ArmScore | null | undefined} */ at) =>
+    at ? `${name} #${at.rank} (${score(at.score)})` : `${name}: not found`;
+  return [
+    arm("Dense", stages.dense),
+    arm("Keyword", stages.sparse),
+    arm("Fused", stages.fused),
+    stages.rerank ? arm("Reranked", stages.rerank) : "Not reranked",
+  ].join("\n");
+}
+
+/**
+ * The ranks and scores that each arm and stage gave, as a table that starts hidden.
+ *
+ * @param {Result} result
+ * @param {Answer} answer
+ */
+export function trace({ stages, chunk, document_id }, answer) {
+  const { rerank } = answer.stages;
+  const unranked = rerank.status === "ok" || rerank.status === "cached" ? "not scored" : rerank.status;
+  const row = (
+    /** @type {string} */ name,
+    /** @type {ArmScore | null | undefined} */ at,
+    /** @type {string} */ otherwise,
+  ) =>
+    h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, name),
+      h("td", {}, at ? `#${at.rank}` : "–"),
+      h("td", {}, at ? score(at.score) : otherwise),
+    );
+  return h(
+    "div",
+    { class: "trace", hidden: true },
+    h(
+      "table",
+      {},
+      h("thead", {}, h("tr", {}, ...["Step", "Rank", "Score"].map((name) => h("th", { scope: "col" }, name)))),
+      h(
+        "tbody",
+        {},
+        row("Dense (meaning)", stages.dense, "not found"),
+        row("Keyword (words)", stages.sparse, "not found"),
+        row("Fused", stages.fused, ""),
+        row("Reranked", stages.rerank, unranked),
+      ),
+    ),
+    h("p", { class: "quiet" }, `${document_id} · chunk ${chunk.index} · characters ${chunk.start}–${chunk.end}`),
+  );
+}

@@ -1,0 +1,56 @@
+"use strict";
+/**
+ * Shapes that cross the modules of the page. The answer's shapes are those of `POST /v1/collections/{name}/search`.
+ *
+ * @typedef {"keyword" | "integer" | "float" | "datetime" | "boolean"} FieldType
+ * @typedef {{documents: number, chunks: number, pending: number, failed: number}} Counts
+ * @typedef {{name: string, fields: Record<string, FieldType>, counts: Counts}} Collection
+ *
+ * @typedef {{values: string[], min: string, max: string}} FieldFilter what the person chose for one field
+ * @typedef {"hybrid" | "dense" | "sparse"} Mode
+ * @typedef {"document" | "chunk"} GroupBy
+ * @typedef {object} State what the page shows; the URL holds all of it
+ * @property {string} query
+ * @property {string} collection
+ * @property {Mode} mode
+ * @property {boolean} rerank
+ * @property {GroupBy} groupBy
+ * @property {number} topN
+ * @property {Record<string, FieldFilter>} filters
+ *
+ * @typedef {{start: number, end: number}} Span half-open range of characters (code points)
+ * @typedef {{rank: number, score: number}} ArmScore
+ * @typedef {object} Result
+ * @property {number} rank
+ * @property {string} document_id
+ * @property {string} title
+ * @property {string} url
+ * @property {{index: number, start: number, end: number, headings: string[]}} chunk
+ * @property {string | null} [text]
+ * @property {Span[]} [highlights]
+ * @property {Record<string, unknown>} metadata
+ * @property {number | null} relevance_score
+ * @property {number} retrieval_score
+ * @property {{dense?: ArmScore | null, sparse?: ArmScore | null, fused: ArmScore, rerank?: ArmScore | null}} stages
+ *
+ * @typedef {object} StageReport
+ * @property {"ok" | "cached" | "skipped" | "degraded" | "timeout" | "failed"} status
+ * @property {number} ms
+ * @property {string | null} [model]
+ * @property {string | null} [engine]
+ * @property {string | null} [reason]
+ * @property {boolean} [cached]
+ * @property {number} [candidates]
+ * @property {number} [scored]
+ *
+ * @typedef {object} Answer
+ * @property {string} id
+ * @property {string} collection
+ * @property {string} query
+ * @property {Result[]} results
+ * @property {"relevance" | "retrieval"} score_kind
+ * @property {boolean} degraded
+ * @property {{embed: StageReport, retrieve: StageReport, rerank: StageReport}} stages
+ * @property {number} took_ms
+ */
+export {};
