@@ -19,6 +19,8 @@ from cli.runtime import Local, open_local, running
 from retrieval.errors import DataDirectoryLocked
 from retrieval.settings import Settings
 
+KEEP_ALIVE_SECONDS = 3600  # reading a source may take its time between two uploads
+
 
 @asynccontextmanager
 async def reach(settings: Settings, url: str | None) -> AsyncIterator[Client]:
@@ -46,7 +48,9 @@ async def hosting(local: Local) -> AsyncIterator[Client]:
     with tempfile.TemporaryDirectory(prefix="winnow-") as folder:
         socket = str(Path(folder) / "http.sock")
         app = create_app(local.resources.settings, local.resources)
-        server = uvicorn.Server(uvicorn.Config(app, uds=socket, log_config=None, access_log=False, lifespan="on"))
+        server = uvicorn.Server(
+            uvicorn.Config(app, uds=socket, log_config=None, access_log=False, timeout_keep_alive=KEEP_ALIVE_SECONDS)
+        )
         serving = asyncio.create_task(server._serve())  # noqa: SLF001 - serve() would take over the signal handlers
         try:
             await _started(server, serving)

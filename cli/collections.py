@@ -27,7 +27,7 @@ def run_list(*, url: str | None, data_dir: Path | None, as_json: bool) -> None:
     columns = ("documents", "chunks", "pending", "failed")
     table = Table("name", *columns, "model", box=None, header_style="dim")
     for row in answer["collections"]:
-        counts = (f"{row[name]:,}" for name in columns)
+        counts = (f"{row['counts'][name]:,}" for name in columns)
         table.add_row(row["name"], *counts, row["identity"]["model"])
     out().print(table)
 
@@ -54,7 +54,7 @@ def run_delete(name: str, *, yes: bool, url: str | None, data_dir: Path | None) 
 
 def _call(method: str, path: str, url: str | None, data_dir: Path | None) -> Any:
     settings = settings_for(data_dir)
-    configure_logging(settings)
+    configure_logging(settings, quiet=True)
 
     async def ask() -> Any:
         async with reach(settings, url) as client:

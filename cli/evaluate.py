@@ -38,7 +38,7 @@ def run(data: Path, *, html: Path | None, keep: Path | None, max_queries: int | 
     with ExitStack() as stack:
         home = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="winnow-eval-")))
         settings = for_measurement(settings_for(home / dataset.name))
-        configure_logging(settings)
+        configure_logging(settings, quiet=True)
         report = asyncio.run(_evaluate(dataset, settings))
     if html is not None:
         html.write_text(render_html(report), encoding="utf-8")

@@ -42,7 +42,7 @@ class IndexOptions:
 def run(options: IndexOptions, *, url: str | None, data_dir: Path | None, as_json: bool) -> int:
     """Index and return the exit status: 1 if any document failed."""
     settings = settings_for(data_dir)
-    configure_logging(settings)
+    configure_logging(settings, quiet=True)
     sources = [open_source(spec, base_url=options.base_url) for spec in options.sources]
     if options.watch:
         require_paths(options.sources)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any, Final, cast
@@ -37,6 +37,14 @@ _BY_STATUS: Final[dict[int, type[WinnowError]]] = {
 }
 
 
+class NothingAccepted(InvalidInput):
+    """Every document of a batch was rejected."""
+
+    def __init__(self, message: str, rejected: tuple[Rejection, ...]) -> None:
+        super().__init__(message)
+        self.rejected = rejected
+
+
 class Client:
     """One keep-alive session with a service at ``url``."""
 
@@ -45,21 +53,30 @@ class Client:
         self._url = url.rstrip("/")
 
     async def call(self, method: str, path: str, body: object = None, **params: str | int) -> Any:
-        """Send JSON, return JSON. A problem of the service comes back as an error of ours with its detail."""
+        """Send JSON, return JSON. A problem of the service comes back as an error of ours with its detail.
+
+        Every call of the native API may be repeated, so one that met a closed connection is sent once more.
+        """
         data = None if body is None else orjson.dumps(body)
-        headers = {"Content-Type": "application/json"} if data is not None else {}
         try:
-            async with self._session.request(
-                method, self._url + path, data=data, headers=headers, params=params
-            ) as response:
-                payload = await response.read()
-                if response.status >= 400:
-                    raise _problem(response, payload)
-                return orjson.loads(payload) if payload else None
+            try:
+                return await self._send(method, path, data, params)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                return await self._send(method, path, data, params)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise UpstreamUnavailable(f"no answer from {self._url}: {error or type(error).__name__}") from error
         except orjson.JSONDecodeError as error:
             raise UpstreamRejected(f"{self._url}{path} answered something that is not JSON") from error
+
+    async def _send(self, method: str, path: str, data: bytes | None, params: Mapping[str, str | int]) -> Any:
+        headers = {"Content-Type": "application/json"} if data is not None else {}
+        async with self._session.request(
+            method, self._url + path, data=data, headers=headers, params=params
+        ) as response:
+            payload = await response.read()
+            if response.status >= 400:
+                raise _problem(response, payload)
+            return orjson.loads(payload) if payload else None
 
 
 @asynccontextmanager
@@ -79,9 +96,11 @@ class HttpTarget:
     async def submit(self, collection: str, documents: Sequence[Document], *, source: str) -> Submission:
         """POST documents."""
         body = {"documents": [_wire(document) for document in documents]}
-        answer = await self._client.call("POST", f"{collection_path(collection)}/documents", body, source=source)
-        rejected = tuple(Rejection(r["index"], r["id"], r["code"], r["message"]) for r in answer["rejected"])
-        return Submission(answer["job_id"], answer["accepted"], 0, rejected)
+        try:
+            answer = await self._client.call("POST", f"{collection_path(collection)}/documents", body, source=source)
+        except NothingAccepted as error:
+            return Submission("", 0, 0, error.rejected)
+        return Submission(answer["job_id"], answer["accepted"], 0, _rejections(answer))
 
     async def delete(self, collection: str, document_ids: Sequence[str]) -> Submission:
         """POST documents:delete."""
@@ -120,10 +139,16 @@ def _wire(document: Document) -> dict[str, Any]:
     return {key: value for key, value in asdict(document).items() if value is not None}
 
 
+def _rejections(answer: Mapping[str, Any]) -> tuple[Rejection, ...]:
+    return tuple(Rejection(r["index"], r["id"], r["code"], r["message"]) for r in answer["rejected"])
+
+
 def _problem(response: aiohttp.ClientResponse, payload: bytes) -> WinnowError:
     try:
         problem = cast("dict[str, Any]", orjson.loads(payload))
         message = str(problem["detail"])
+        if problem.get("rejected"):
+            return NothingAccepted(message, _rejections(problem))
         for item in problem.get("errors") or []:
             message += f"; {'.'.join(map(str, item.get('loc', ())))}: {item.get('message')}"
     except (orjson.JSONDecodeError, KeyError, TypeError):

@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
 from indexer.pipeline import Pipeline
 from indexer.worker import Worker
 from retrieval.collections import finish_deletions
+from retrieval.errors import WinnowError
 from retrieval.lock import DirectoryLock
 from retrieval.ports import Outcome
 from retrieval.resources import Resources, open_resources
@@ -36,9 +37,14 @@ def settings_for(data_dir: Path | None = None, **overrides: Any) -> Settings:
     return load_settings(**chosen, **overrides)
 
 
-def configure_logging(settings: Settings) -> None:
-    """Send log lines to stderr: one line each, key=value, with the level that the settings name."""
+def configure_logging(settings: Settings, *, quiet: bool = False) -> None:
+    """Send log lines to stderr: one line each, key=value, with the level that the settings name.
+
+    A command that is no server is ``quiet``: what it has to say it prints, and only warnings are logged.
+    """
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    if quiet and level == logging.INFO:
+        level = logging.WARNING
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -93,9 +99,20 @@ async def open_local(
 @asynccontextmanager
 async def running(worker: Worker) -> AsyncIterator[None]:
     """Run the worker beside the body; if the worker dies, so does the body."""
-    async with asyncio.TaskGroup() as group:
-        group.create_task(worker.run(), name="worker")
-        try:
-            yield
-        finally:
-            worker.stop()
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(worker.run(), name="worker")
+            try:
+                yield
+            finally:
+                worker.stop()
+    except* WinnowError as errors:
+        raise _first(errors) from None
+
+
+def _first(group: BaseExceptionGroup[WinnowError]) -> WinnowError:
+    """The error that began it: what a user is told is one line, not a tree."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return cast("WinnowError", error)

@@ -33,7 +33,7 @@ def run(
 ) -> None:
     """Search and print a table, or the service's answer unchanged."""
     settings = settings_for(data_dir)
-    configure_logging(settings)
+    configure_logging(settings, quiet=True)
     logging.getLogger().setLevel(logging.ERROR)  # the answer itself declares what was degraded
     if filter_json is not None:
         body["filter"] = _filter(filter_json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +14,18 @@ import uvloop
 
 from cli.console import err, out
 from cli.runtime import configure_logging, open_local, running, settings_for
-from retrieval.errors import InvalidSettings
+from retrieval.errors import InvalidSettings, WinnowError
+from retrieval.resources import Resources
 from retrieval.settings import Settings
+from retrieval.types import SearchRequest
 from service.app import create_app
 from service.binding import check_bind
 
+log = logging.getLogger(__name__)
+
 SHUTDOWN_SECONDS = 10
+WARM_UP_MS = 60_000.0
+KEEP_ALIVE_SECONDS = 75  # longer than common proxies keep theirs, so that they close first
 
 
 def run(*, host: str | None, port: int | None, data_dir: Path | None, insecure: bool) -> None:
@@ -60,19 +67,31 @@ class _Server(uvicorn.Server):
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     async with open_local(settings) as local, running(local.worker):
-        await local.resources.embedder.embed(["warm up"], "query")
+        names = await _warm_up(local.resources)
         url = _url(listener)
-        names = [collection.name for collection in await local.resources.catalog.list_collections()]
         local.lock.publish(url=url)
         config = uvicorn.Config(
             create_app(settings, local.resources),
             log_config=None,
             access_log=False,
             http="httptools",
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             server_header=False,
         )
         await _Server(config, lambda: _announce(settings, url, names)).serve(sockets=[listener])
+
+
+async def _warm_up(resources: Resources) -> list[str]:
+    """Open every collection's index and run the models once, so that the first user does not wait for it."""
+    await resources.embedder.embed(["warm up"], "query")
+    names = [collection.name for collection in await resources.catalog.list_collections()]
+    for name in names:
+        try:
+            await resources.search.run(SearchRequest(name, "warm up", budget_ms=WARM_UP_MS))
+        except WinnowError as error:
+            log.warning("collection %s cannot be searched: %s", name, error.message)
+    return names
 
 
 def _url(listener: socket.socket) -> str:

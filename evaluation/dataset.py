@@ -12,7 +12,7 @@ Layout: https://github.com/beir-cellar/beir/wiki/Load-your-custom-dataset
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,13 +100,17 @@ def _read_queries(path: Path) -> dict[str, str]:
     return queries
 
 
-def _read_qrels(path: Path, *, known_queries: Any, known_documents: Any) -> dict[str, dict[str, int]]:
+def _read_qrels(
+    path: Path, *, known_queries: Container[str], known_documents: Container[str]
+) -> dict[str, dict[str, int]]:
     judgments: dict[str, dict[str, int]] = {}
     for number, line in _lines(path):
         place = f"{path}:{number}"
         columns = line.split("\t")
         if len(columns) != 3:
-            raise InvalidSource(f"{place}: {len(columns)} columns; write query id, document id and score, tab-separated")
+            raise InvalidSource(
+                f"{place}: {len(columns)} columns; write query id, document id and score, tab-separated"
+            )
         query, document, grade = (column.strip() for column in columns)
         if number == 1 and not _is_integer(grade):
             continue
@@ -146,11 +150,10 @@ def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    # Not str.splitlines: a JSON string may hold U+2028, which is no end of a line here.
     try:
-        with path.open(encoding="utf-8-sig", newline="\n") as lines:
+        with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):
-                if stripped := line.rstrip("\r\n"):
+                if stripped := line.rstrip("\n"):
                     yield number, stripped
     except UnicodeDecodeError as error:
         raise InvalidSource(f"{path} is not UTF-8 ({error}); convert it to UTF-8") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import ir_measures
 import numpy as np
@@ -40,7 +40,11 @@ def score_rankings(rankings: Rankings, judgments: Judgments) -> dict[str, FloatA
         for document, grade in grades.items()
     ]
     # trec_eval knows no depth for the reciprocal rank, so the run is cut instead.
-    for names, depth in (({nDCG @ 10: NDCG, R @ DEPTH: RECALL}, DEPTH), ({RR: MRR}, _RECIPROCAL_DEPTH)):
+    passes: tuple[tuple[dict[Any, str], int], ...] = (
+        ({nDCG @ 10: NDCG, R @ DEPTH: RECALL}, DEPTH),
+        ({RR: MRR}, _RECIPROCAL_DEPTH),
+    )
+    for names, depth in passes:
         run = list(_as_run(rankings, depth))
         for item in ir_measures.pytrec_eval.iter_calc(list(names), qrels, run):
             scores[names[item.measure]][position[item.query_id]] = item.value

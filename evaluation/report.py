@@ -35,13 +35,13 @@ class RunReport:
 
 @dataclass(frozen=True, slots=True)
 class StageSummary:
-    """One stage over all queries of a run: median milliseconds, and how often it ended how."""
+    """One stage over all queries of a run: median milliseconds, what ran it, and how often it ended how."""
 
     name: str
     ms: float
     statuses: Mapping[str, int]
     model: str | None = None
-    provider: str | None = None
+    engine: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def build_report(dataset: Dataset, runs: Sequence[Run]) -> Evaluation:
     """Score ``runs`` and compare the two stages with the first one alone."""
     reports = {run.name: _report_run(dataset, run) for run in runs}
     two_stage = next((run for run in runs if run.name == TWO_STAGE), None)
-    comparisons = ()
+    comparisons: tuple[Comparison, ...] = ()
     if two_stage is not None and HYBRID in reports:
         comparisons = (_compare(dataset, reports[TWO_STAGE], reports[HYBRID]),)
     return Evaluation(
@@ -135,7 +135,8 @@ def to_json(evaluation: Evaluation) -> dict[str, Any]:
 
 def _report_run(dataset: Dataset, run: Run) -> RunReport:
     answers = run.answers.values()
-    scores = score_rankings({key: answer.documents for key, answer in run.answers.items()}, dataset.judgments)
+    judgments = {key: dataset.judgments[key] for key in dataset.queries}
+    scores = score_rankings({key: answer.documents for key, answer in run.answers.items()}, judgments)
     return RunReport(
         name=run.name,
         scores=scores,
@@ -152,15 +153,15 @@ def _summarise_stage(run: Run, name: str) -> StageSummary:
         ms=float(np.median([report.ms for report in reports])),
         statuses=run.statuses(name),
         model=next((report.model for report in reports if report.model), None),
-        provider=next((report.provider for report in reports if report.provider), None),
+        engine=next((report.details["engine"] for report in reports if "engine" in report.details), None),
     )
 
 
 def _compare(dataset: Dataset, run: RunReport, against: RunReport) -> Comparison:
     before, after = against.scores[NDCG], run.scores[NDCG]
     changes = [
-        QueryChange(query_id, dataset.queries[query_id], float(old), float(new))
-        for query_id, old, new in zip(dataset.judgments, before, after, strict=True)
+        QueryChange(query_id, text, float(old), float(new))
+        for (query_id, text), old, new in zip(dataset.queries.items(), before, after, strict=True)
     ]
     return Comparison(
         run=run.name,
@@ -179,12 +180,8 @@ def _run_to_json(run: RunReport) -> dict[str, Any]:
 
 
 def _stage_to_json(stage: StageSummary) -> dict[str, Any]:
-    return {
-        "ms": round(stage.ms, 2),
-        "model": stage.model,
-        "provider": stage.provider,
-        "statuses": dict(stage.statuses),
-    }
+    ran = {"engine": stage.engine} if stage.engine else {"model": stage.model}
+    return {**ran, "ms": round(stage.ms, 2), "statuses": dict(stage.statuses)}
 
 
 def _comparison_to_json(comparison: Comparison) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def render_table(evaluation: Evaluation) -> RenderableType:
     table.add_column("p50 ms", justify="right")
     for run in evaluation.runs:
         table.add_row(run.name, *_cells(run), f"{run.p50_ms:.1f}")
-    lines = [Text("Brackets hold 95 % bootstrap intervals over the queries.", style="dim")]
+    lines = [Text("Second lines are 95 % bootstrap intervals over the queries.", style="dim")]
     lines += [Text(describe(comparison)) for comparison in evaluation.comparisons]
     lines += [Text(_stages(evaluation))] if evaluation.stages else []
     return Group(table, *lines)
@@ -43,10 +43,12 @@ def _cells(run: RunReport) -> list[str]:
 
 
 def _with_interval(value: Estimate) -> str:
-    return f"{value.mean:.3f} [{value.low:.3f}, {value.high:.3f}]"
+    return f"{value.mean:.3f}\n[dim]{value.low:.3f}–{value.high:.3f}[/dim]"
 
 
 def _stages(evaluation: Evaluation) -> str:
-    parts = [f"{stage.name} {stage.ms:.1f} ms" + (f" ({stage.model})" if stage.model else "") for stage in evaluation.stages]
+    parts = [
+        f"{stage.name} {stage.ms:.1f} ms" + (f" ({stage.model})" if stage.model else "") for stage in evaluation.stages
+    ]
     degraded = f"; {evaluation.degraded:.1%} of the answers degraded" if evaluation.degraded else ""
     return "Two stages, median: " + ", ".join(parts) + degraded

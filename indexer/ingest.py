@@ -172,9 +172,11 @@ async def _submit_all(target: Target, run: _Run, source: Source, on_progress: Ca
                 fresh.append(document)
         if fresh:
             submission = await _patiently(target, run, fresh, source.label)
-            run.open[submission.job_id] = None
+            if submission.job_id:
+                run.open[submission.job_id] = None
             run.failures.extend(
-                Failure(f"{source.label}: {item.id}", item.code, item.message, item.id) for item in submission.rejected
+                Failure(f"{source.label}: {item.id}", item.code, item.message, item.id or "")
+                for item in submission.rejected
             )
         await _poll(target, run)
         on_progress(run.progress())

@@ -148,7 +148,7 @@ class Pipeline:
         found = await self._store.fetch(index, sorted(set(wanted.values())))
         return {i: Vectors(found[id_].dense, found[id_].tokens) for i, id_ in wanted.items() if id_ in found}
 
-    async def _embed(self, pieces: Sequence[Piece], chosen: Sequence[int]) -> Mapping[int, Vectors]:
+    async def _embed(self, pieces: Sequence[Piece], chosen: Sequence[int]) -> dict[int, Vectors]:
         if not chosen:
             return {}
         embeddings = await self._embedder.embed([pieces[i].passage for i in chosen], "document")

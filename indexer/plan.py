@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from indexer.ingest import Target, read_batches
 from indexer.sources.base import Failure, Source
-from retrieval.catalog.rules import hash_content
+from retrieval.catalog.planning import hash_content
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -148,6 +148,16 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     search: SearchSettings = SearchSettings()
     indexing: IndexingSettings = IndexingSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_providers(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """A group that sets only other keys keeps the default provider."""
+        for name in ("embedding", "rerank", "vectors"):
+            group = values.get(name)
+            if isinstance(group, dict) and "provider" not in group:
+                values[name] = {"provider": cls.model_fields[name].default.provider, **group}
+        return values
 
     @classmethod
     def settings_customise_sources(

@@ -1,7 +1,7 @@
 """From a domain answer to the JSON of a search.
 
 Searches are the hot path: plain dictionaries go straight to the JSON writer. That they fit
-``service.schemas.search.SearchView``, which documents them, is the tests' business.
+``service.schemas.answer.SearchView``, which documents them, is the tests' business.
 """
 
 from __future__ import annotations

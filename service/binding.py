@@ -37,14 +37,14 @@ def is_loopback(host: str) -> bool:
 
 
 def served_hosts(server: ServerSettings) -> frozenset[str] | None:
-    """Hosts beyond loopback that a request may name, or ``None`` where any may.
+    """Hosts that a request may name besides loopback addresses, or ``None`` where any may.
 
     A service on loopback that answered any name could be read by a web page whose own name is made to resolve to
     127.0.0.1 (DNS rebinding).
     """
     if server.insecure or not is_loopback(server.host):
         return None
-    return frozenset(urlsplit(origin).hostname or "" for origin in server.cors_origins)
+    return frozenset({"127.0.0.1", "localhost", *(urlsplit(origin).hostname or "" for origin in server.cors_origins)})
 
 
 def host_name(header: str) -> str:

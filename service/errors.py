@@ -73,6 +73,15 @@ INTERNAL: Final = ProblemKind(500, "internal_error", "A bug or a broken disk; th
 _BY_STATUS: Final = {kind.status: kind for kind in (NO_ROUTE, METHOD_NOT_ALLOWED, BODY_TOO_LARGE, INTERNAL)}
 
 
+_PLAIN_MESSAGES: Final = {
+    "extra_forbidden": "unknown field",
+    "missing": "is missing",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "dict_type": "must be an object",
+}
+
+
 class Problem(HTTPException):
     """An error answer that only HTTP knows.
 
@@ -169,13 +178,10 @@ def _problem_from_http(request: Request, error: HTTPException) -> Problem:
 
 def _place(item: Mapping[str, Any]) -> dict[str, Any]:
     """One validation error with the place relative to the body, as domain errors have it."""
-    location = [part for part in item["loc"][1:] if not _is_union_arm(part)]
+    location = list(item["loc"][1:])
     message = str(item["msg"]).removeprefix("Value error, ")
-    if item["type"] == "extra_forbidden":
-        message = f"unknown field {location[-1]!r}"
+    if item["type"] == "missing" and not location:
+        message = "the request needs a JSON body"
+    elif item["type"] in _PLAIN_MESSAGES:
+        message = _PLAIN_MESSAGES[item["type"]]
     return {"loc": location, "message": message[:1].lower() + message[1:]}
-
-
-def _is_union_arm(part: str | int) -> bool:
-    """Whether pydantic put this part in to name the arm of a union, which is no part of the input."""
-    return isinstance(part, str) and part.startswith("function-")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Final, TypeAlias
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from retrieval.ids import new_id
@@ -39,9 +40,11 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message.setdefault("headers", []).extend(
-                    ((b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff"))
-                )
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (b"x-request-id", request_id.encode()),
+                    (b"x-content-type-options", b"nosniff"),
+                ]
             await send(message)
 
         try:
@@ -73,6 +76,8 @@ class UnhandledErrors:
 
         try:
             await self.app(scope, receive, watching)
+        except ClientDisconnect:
+            return  # it went away while it sent its body: nobody is left to answer
         except Exception:
             self.log.exception("unhandled", path=scope.get("path"))
             if started or scope["type"] != "http":
@@ -94,7 +99,7 @@ class HostGuard:
             return
         header = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
         host = host_name(header)
-        if is_loopback(host) or host in self.hosts:
+        if host in self.hosts or is_loopback(host):
             await self.app(scope, receive, send)
             return
         detail = (

@@ -52,9 +52,11 @@ async def submit_one(state: ServiceState, target: Target, request: Request, opti
     raw = await json_body(request)
     collection = await state.resources.catalog.get_collection(target.collection)
     await _require_room(state)
-    if isinstance(raw, dict) and raw.setdefault("id", target.id) != target.id:
-        ours, theirs = target.id[:80], str(raw["id"])[:80]
-        raise InvalidDocument(f"the body's id {theirs!r} is not the path's {ours!r}", location=("id",))
+    if isinstance(raw, dict):
+        given = raw.setdefault("id", target.id)
+        if given != target.id:
+            ours, theirs = repr(target.id)[:80], repr(given)[:80]
+            raise InvalidDocument(f"the body's id {theirs} is not the path's {ours}", location=("id",))
     limit = state.settings.indexing.max_document_chars
     document = parse_document(raw, fields=collection.fields, max_chars=limit)
     return await _submit(state, target.collection, Batch([document], [0]), options)
@@ -99,6 +101,8 @@ async def _submit(state: ServiceState, name: str, batch: Batch, options: WriteOp
         name, batch.documents, source=options.source, priority=options.priority
     )
     rejected = batch.all_rejections(submission.rejected)
+    state.metrics.observe_documents("accepted", submission.accepted)
+    state.metrics.observe_documents("rejected", len(rejected))
     if submission.accepted == 0:
         raise _nothing_accepted(rejected)
     state.resources.wake()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class OutlineBuilder:
         self._close()
         kept = [
             section
-            for section, following in zip(self._sections, [*self._sections[1:], None], strict=True)
+            for section, following in zip_longest(self._sections, self._sections[1:])
             if section.blocks or (section.heading is not None and not _is_ancestor(section, following))
         ]
         self._sections = []

@@ -19,7 +19,7 @@ from indexer.structure.slugs import Slugger
 _OPENING: Final = re.compile(r"<(?=[/!?A-Za-z])")
 _SPACES: Final = re.compile(r"\s+")
 _HEADING: Final = re.compile(r"h[1-6]")
-_PERMALINK: Final = re.compile(r"\s*[¶§🔗#\u200b\uf0c1]+\s*$")
+_PERMALINK: Final = re.compile(r"(?:\s+#|\s*[¶§🔗\u200b\uf0c1])+\s*$")
 _VOID: Final = frozenset("area base br col embed hr img input link meta param source track wbr".split())
 _UNSEEN: Final = DROPPED | {"head", "select", "textarea", "button", "datalist"}
 _BOILERPLATE: Final = frozenset({"nav", "footer", "aside", "header"})
@@ -204,9 +204,7 @@ class _Scanner:
         if not text.strip():
             return
         in_list = bool(self._open.get("ul") or self._open.get("ol") or self._open.get("dl") or self._open.get("table"))
-        block = Block(
-            self._marker + text, self._start, self._end, lines=preformatted, tight=in_list and self._tight
-        )
+        block = Block(self._marker + text, self._start, self._end, lines=preformatted, tight=in_list and self._tight)
         main = any(self._open.get(name) for name in _MAIN)
         boilerplate = any(self._open.get(name) for name in _BOILERPLATE if name != "header" or not main)
         self._items.append(Item(block, self._level, self._anchor if self._level else "", boilerplate, main))

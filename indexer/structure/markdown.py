@@ -11,6 +11,7 @@ from collections.abc import Iterator, MutableMapping, Sequence
 from typing import Any, Final
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock
 from markdown_it.token import Token
 
 from indexer.structure.blocks import Block, Outline, OutlineBuilder, Section
@@ -22,6 +23,7 @@ _MAX_INLINE_CHARS: Final = 20_000  # beyond these, inline markup is left in: the
 _MAX_BRACKETS: Final = 1000
 _LINE_END: Final = re.compile(r"\r\n?|\n")
 _SPACES: Final = re.compile(r"[ \t]{2,}")
+_STRONG: Final = re.compile(r"\*\*(?=\S)([^*\n]{1,500})\*\*")
 _MAX_NESTING: Final = 100
 
 
@@ -38,7 +40,29 @@ def outline_of_markdown(text: str) -> Outline:
 
 def _parser(*, indented_code: bool) -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _MAX_NESTING}).enable("table").disable("inline")
-    return parser if indented_code else parser.disable("code")  # content of components is indented at will
+    if not indented_code:  # content of components is indented at will
+        parser.disable("code").block.ruler.at("paragraph", _paragraph)
+    return parser
+
+
+def _paragraph(state: StateBlock, first: int, last: int, silent: bool) -> bool:  # noqa: ARG001 - a rule's shape
+    """CommonMark's paragraph, but a line indented by four or more may open another block, as MDX has it."""
+    last = state.lineMax
+    outer, state.parentType = state.parentType, "paragraph"
+    rules = state.md.block.ruler.getRules("paragraph")
+    line = first + 1
+    while line < last and not state.isEmpty(line):
+        if state.sCount[line] >= 0 and any(rule(state, line, last, True) for rule in rules):
+            break
+        line += 1
+    content = state.getLines(first, line, state.blkIndent, False).strip()
+    state.line = line
+    state.push("paragraph_open", "p", 1)
+    token = state.push("inline", "", 0)
+    token.content, token.map, token.children = content, [first, line], []
+    state.push("paragraph_close", "p", -1)
+    state.parentType = outer
+    return True
 
 
 class _Reader:
@@ -154,5 +178,12 @@ def _texts(tokens: Sequence[Token]) -> Iterator[str]:
             yield "\n"
         elif token.type == "image":
             yield from _texts(token.children or ())
+        elif token.type == "text":
+            yield _STRONG.sub(_strong, token.content)
         else:
             yield token.content
+
+
+def _strong(match: re.Match[str]) -> str:
+    """Drop ``**`` that CommonMark leaves standing: beside CJK punctuation it does not count as emphasis."""
+    return match[0] if match[1].isascii() else match[1]

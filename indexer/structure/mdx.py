@@ -38,6 +38,8 @@ _LITERAL: Final = re.compile(r"""\{\s*(?:"(?P<a>[^"\n]*)"|'(?P<b>[^'\n]*)'|`(?P<
 _HEADING_ID: Final = re.compile(r"\{\s*#[^\s{}]+\s*\}[ \t]*$", re.MULTILINE)
 _NOT_LINE_END: Final = re.compile(r"[^\r\n]")
 _BLANK_LINE: Final = re.compile(r"\n[ \t]*\r?\n")
+_HEADING_TAG: Final = re.compile(r"<h[1-6][\s>]")
+_HEADING_CLOSED: Final = re.compile(r"[^\n]*?</h[1-6]>")
 _NEXT_CELL: Final = re.compile(r"[ \t]*<t[dh][\s>]")
 
 
@@ -176,9 +178,8 @@ class _Masker:
                 return kept
         line_start = self._text.rfind("\n", max(0, tag.start() - 200), tag.start()) + 1
         leading = not self._text[line_start : tag.start()].strip()
-        if leading and not tag["close"] and len(name) == 2 and name[0] == "h" and name[1] in "123456":
-            if re.compile(rf"[^\n]*</{name}").match(self._text, tag.end()):
-                return ("#" * int(name[1])).ljust(len(text))
+        if leading and _HEADING_TAG.match(tag[0]) and _HEADING_CLOSED.match(self._text, tag.end()):
+            return ("#" * int(name[1])).ljust(len(text))
         if tag["close"] and name in ("td", "th") and _NEXT_CELL.match(self._text, tag.end()):
             return " |".ljust(len(text))
         if (name in INLINE or name in _INLINE_COMPONENTS) and not leading:

@@ -7,12 +7,12 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, null, select, update
+from sqlalchemy import RowMapping, delete, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from retrieval.catalog.missing import collection_missing
 from retrieval.catalog.tables import COLLECTIONS, DOCUMENTS, JOBS
-from retrieval.errors import CollectionNotFound
 from retrieval.types import Chunking, Collection, IndexIdentity
 
 PURGE_BATCH: Final = 2000
@@ -28,9 +28,9 @@ async def create(connection: AsyncConnection, collection: Collection, now: datet
 
 async def get(connection: AsyncConnection, name: str) -> Collection:
     """The collection in service under this name."""
-    row = (await connection.execute(select(COLLECTIONS).where(*_in_service(name)))).one_or_none()
+    row = (await connection.execute(select(COLLECTIONS).where(*_in_service(name)))).mappings().one_or_none()
     if row is None:
-        raise not_found(name)
+        raise collection_missing(name)
     return _collection(row)
 
 
@@ -39,24 +39,25 @@ async def list_all(connection: AsyncConnection, *, deleting: bool) -> Sequence[C
     status = "deleting" if deleting else "ready"
     statement = select(COLLECTIONS).where(COLLECTIONS.c.status == status)
     rows = await connection.execute(statement.order_by(COLLECTIONS.c.name, COLLECTIONS.c.uid))
-    return [_collection(row) for row in rows]
+    return [_collection(row) for row in rows.mappings()]
 
 
 async def replace(connection: AsyncConnection, collection: Collection) -> Collection:
     """Replace what may change about the collection of this name."""
     statement = update(COLLECTIONS).where(*_in_service(collection.name)).values(_replaceable(collection))
     if (await connection.execute(statement)).rowcount == 0:
-        raise not_found(collection.name)
+        raise collection_missing(collection.name)
     return await get(connection, collection.name)
 
 
 async def mark_deleting(connection: AsyncConnection, name: str) -> Collection:
     """Take the collection out of service and its documents out of the queue."""
-    uid = await lock(connection, name)
+    uid = await uid_of(connection, name, lock=True)
     await connection.execute(update(COLLECTIONS).where(COLLECTIONS.c.uid == uid).values(status="deleting"))
     waiting = (DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.due_at.is_not(null()))
     await connection.execute(update(DOCUMENTS).where(*waiting).values(due_at=None, lease_owner=None))
-    return _collection((await connection.execute(select(COLLECTIONS).where(COLLECTIONS.c.uid == uid))).one())
+    row = (await connection.execute(select(COLLECTIONS).where(COLLECTIONS.c.uid == uid))).mappings().one()
+    return _collection(row)
 
 
 async def purge_some(connection: AsyncConnection, uid: str) -> bool:
@@ -77,26 +78,24 @@ async def purge_some(connection: AsyncConnection, uid: str) -> bool:
     return False
 
 
-async def uid_of(connection: AsyncConnection, name: str) -> str:
-    """The uid of the collection in service under this name."""
-    uid: str | None = await connection.scalar(select(COLLECTIONS.c.uid).where(*_in_service(name)))
-    if uid is None:
-        raise not_found(name)
-    return uid
+async def find_uid(connection: AsyncConnection, name: str, *, lock: bool = False) -> str | None:
+    """The uid of the collection in service under this name, if there is one.
 
-
-async def lock(connection: AsyncConnection, name: str) -> str:
-    """As ``uid_of``; changes of one collection's documents by users then wait for each other (PostgreSQL)."""
-    statement = select(COLLECTIONS.c.uid).where(*_in_service(name)).with_for_update(key_share=True)
+    With ``lock`` what users change in one collection waits for each other (PostgreSQL).
+    """
+    statement = select(COLLECTIONS.c.uid).where(*_in_service(name))
+    if lock:
+        statement = statement.with_for_update(key_share=True)
     uid: str | None = await connection.scalar(statement)
-    if uid is None:
-        raise not_found(name)
     return uid
 
 
-def not_found(name: str) -> CollectionNotFound:
-    """The error for a name that no collection in service has."""
-    return CollectionNotFound(f"there is no collection {name!r}; create it or index documents into it first")
+async def uid_of(connection: AsyncConnection, name: str, *, lock: bool = False) -> str:
+    """As ``find_uid``, but raise ``CollectionNotFound`` where there is none."""
+    uid = await find_uid(connection, name, lock=lock)
+    if uid is None:
+        raise collection_missing(name)
+    return uid
 
 
 def _in_service(name: str) -> tuple[Any, ...]:
@@ -115,8 +114,6 @@ def _replaceable(collection: Collection) -> dict[str, Any]:
     }
 
 
-def _collection(row: Row[Any]) -> Collection:
-    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
-    values["identity"] = IndexIdentity(**values["identity"])
-    values["chunking"] = Chunking(**values["chunking"])
-    return Collection(**values)
+def _collection(row: RowMapping) -> Collection:
+    parts = {"identity": IndexIdentity(**row["identity"]), "chunking": Chunking(**row["chunking"])}
+    return Collection(**{**row, **parts})

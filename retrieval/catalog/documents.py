@@ -9,8 +9,8 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from retrieval.catalog import collections
+from retrieval.catalog.missing import document_missing
 from retrieval.catalog.tables import CONTENTS, DOCUMENTS
-from retrieval.errors import DocumentNotFound
 from retrieval.ports import DocumentKey, StoredDocument
 from retrieval.types import Counts, Document, DocumentState
 
@@ -37,7 +37,7 @@ async def get(connection: AsyncConnection, collection: str, document_id: str) ->
     uid = await collections.uid_of(connection, collection)
     row = (await connection.execute(_visible(uid).where(DOCUMENTS.c.id == document_id))).one_or_none()
     if row is None:
-        raise not_found(collection, document_id)
+        raise document_missing(collection, document_id)
     return _stored(row)
 
 
@@ -83,11 +83,6 @@ async def counts(connection: AsyncConnection, collection: str) -> Counts:
         chunks=sum(chunks for _, chunks in visible.values()),
         **{state: number for state, (number, _) in rows.items()},
     )
-
-
-def not_found(collection: str, document_id: str) -> DocumentNotFound:
-    """The error for an id that the collection does not hold."""
-    return DocumentNotFound(f"collection {collection!r} has no document {document_id!r}")
 
 
 def _visible(uid: str) -> Select[Any]:

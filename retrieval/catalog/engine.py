@@ -1,4 +1,4 @@
-"""Connections: readers that never wait for writers, and writes that are whole or nothing and on disk when they return."""
+"""Connections: readers that wait for no writer, and writes that are whole or nothing and on disk on return."""
 
 from __future__ import annotations
 

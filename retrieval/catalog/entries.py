@@ -26,9 +26,11 @@ _THIS_DOCUMENT: Final = (
     DOCUMENTS.c.id == bindparam("of_id"),
 )
 _THIS_CONTENT: Final = (CONTENTS.c.collection_uid == bindparam("of_collection"), CONTENTS.c.id == bindparam("of_id"))
-_CHANGING: Final = {name: bindparam(name) for name in _NAMES if name != "id"}
+_CHANGING: Final[dict[str, Any]] = {name: bindparam(name) for name in _NAMES if name != "id"}
 _UPDATE: Final = update(DOCUMENTS).where(*_THIS_DOCUMENT).values(_CHANGING)
-_UPDATE_WITH_CHUNKS: Final = update(DOCUMENTS).where(*_THIS_DOCUMENT).values(_CHANGING | {"chunks": bindparam("chunks")})
+_UPDATE_WITH_CHUNKS: Final = (
+    update(DOCUMENTS).where(*_THIS_DOCUMENT).values(_CHANGING | {"chunks": bindparam("chunks")})
+)
 _UPDATE_CONTENT: Final = (
     update(CONTENTS).where(*_THIS_CONTENT).values({name: bindparam(name) for name in _CONTENT_NAMES})
 )
@@ -49,7 +51,9 @@ async def read(connection: AsyncConnection, uid: str, document_ids: Iterable[str
     return found
 
 
-async def add(connection: AsyncConnection, uid: str, entries: Sequence[Entry], documents: Mapping[str, Document]) -> None:
+async def add(
+    connection: AsyncConnection, uid: str, entries: Sequence[Entry], documents: Mapping[str, Document]
+) -> None:
     """Insert new entries and their contents."""
     if not entries:
         return
@@ -86,9 +90,7 @@ async def change_content(
 async def remove(connection: AsyncConnection, uid: str, document_ids: Sequence[str]) -> None:
     """Delete entries; their contents go with them."""
     for some in _slices(document_ids):
-        await connection.execute(
-            delete(DOCUMENTS).where(DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.id.in_(some))
-        )
+        await connection.execute(delete(DOCUMENTS).where(DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.id.in_(some)))
 
 
 def _slices(document_ids: Sequence[str]) -> Iterator[Sequence[str]]:

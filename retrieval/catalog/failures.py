@@ -46,7 +46,7 @@ def translate(error: SQLAlchemyError | OSError) -> WinnowError:
     if isinstance(error, PoolTimeout):
         return Overloaded(_BUSY, retry_after=RETRY_SECONDS)
     if isinstance(error, OSError):
-        return UpstreamUnavailable(_GONE.format(error or type(error).__name__), retry_after=RETRY_SECONDS)
+        return UpstreamUnavailable(_GONE.format(str(error) or type(error).__name__), retry_after=RETRY_SECONDS)
     if not isinstance(error, DBAPIError) or error.orig is None:
         return StorageFailure(_FAILED.format(error))
     reason = str(error.orig).strip() or type(error.orig).__name__

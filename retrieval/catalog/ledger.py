@@ -7,35 +7,34 @@ comes back by itself if the worker dies. Every claim raises the token, and a com
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, func, null, select, update
+from sqlalchemy import ColumnElement, Row, ScalarSelect, func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retrieval.catalog import entries, jobs
+from retrieval.catalog import collections, entries, jobs
 from retrieval.catalog.documents import CONTENT_COLUMNS, SAME_DOCUMENT, document_of
-from retrieval.catalog.rules import Entry, Queue, Settlement, holds, settle
+from retrieval.catalog.rules import Entry, holds, settle
 from retrieval.catalog.tables import COLLECTIONS, CONTENTS, DOCUMENTS
-from retrieval.ports import ChunkKey, Claim, JobFailure, Outcome
+from retrieval.catalog.tallies import Tally
+from retrieval.catalog.turns import Queue
+from retrieval.ports import ChunkKey, Claim, Outcome
 
 _QUEUE_ORDER: Final = (DOCUMENTS.c.priority.desc(), DOCUMENTS.c.submitted_at, DOCUMENTS.c.id)
 
 
 async def queues(connection: AsyncConnection, now: datetime) -> list[Queue]:
-    """Every collection with work that is due, by one look into the index each."""
-    head = (
-        select(DOCUMENTS.c.id)
-        .where(DOCUMENTS.c.collection_uid == COLLECTIONS.c.uid, DOCUMENTS.c.due_at <= now)
-        .order_by(*_QUEUE_ORDER)
-        .limit(1)
-        .correlate(COLLECTIONS)
-        .scalar_subquery()
-    )
-    first = (DOCUMENTS.c.collection_uid == COLLECTIONS.c.uid) & (DOCUMENTS.c.id == head)
-    statement = select(COLLECTIONS.c.uid, DOCUMENTS.c.priority, DOCUMENTS.c.submitted_at)
-    rows = await connection.execute(statement.join_from(COLLECTIONS, DOCUMENTS, first))
-    return [Queue(*row) for row in rows]
+    """Every collection with work that is due, by looking at the head of its part of the index."""
+    columns = (COLLECTIONS.c.uid, _head(DOCUMENTS.c.priority, now), _head(DOCUMENTS.c.submitted_at, now))
+    rows = await connection.execute(select(*columns))
+    return [Queue(uid, priority, waiting_since) for uid, priority, waiting_since in rows if priority is not None]
+
+
+def _head(column: ColumnElement[Any], now: datetime) -> ScalarSelect[Any]:
+    due = (DOCUMENTS.c.collection_uid == COLLECTIONS.c.uid, DOCUMENTS.c.due_at <= now)
+    return select(column).where(*due).order_by(*_QUEUE_ORDER).limit(1).scalar_subquery()
 
 
 async def claim(
@@ -70,14 +69,90 @@ async def renew(
 ) -> int:
     """Prolong the leases that still hold."""
     renewed = 0
-    for name, tokens in _by_collection(claims).items():
-        uid = await _uid(connection, name)
+    for name, numbers in _by_collection(claims).items():
+        uid = await collections.find_uid(connection, name)
         if uid is None:
             continue
-        known = await entries.read(connection, uid, tokens)
-        held = [document_id for document_id, token in tokens.items() if holds(known.get(document_id), token, owner, now)]
-        for some in entries.slices(held):
-            mine = (DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.id.in_(some))
-            await connection.execute(update(DOCUMENTS).where(*mine).values(due_at=until))
+        mine = [claims[number] for number in numbers]
+        known = await entries.read(connection, uid, {claim.document.id for claim in mine})
+        held = [claim.document.id for claim in mine if holds(known.get(claim.document.id), claim.token, owner, now)]
+        await entries.change(connection, uid, [replace(known[document_id], due_at=until) for document_id in held])
         renewed += len(held)
     return renewed
+
+
+async def commit(connection: AsyncConnection, outcomes: Sequence[Outcome], now: datetime) -> list[bool]:
+    """Record outcomes; false for each that has been overtaken."""
+    accepted = [False] * len(outcomes)
+    tally = Tally()
+    for name, numbers in _by_collection([outcome.claim for outcome in outcomes]).items():
+        uid = await collections.find_uid(connection, name)
+        if uid is None:
+            continue
+        known = await entries.read(connection, uid, {outcomes[number].claim.document.id for number in numbers})
+        ends = Ends()
+        for number in numbers:
+            accepted[number] = ends.record(known, outcomes[number], tally, now)
+        await entries.change(connection, uid, ends.changed)
+        await entries.change_with_chunks(connection, uid, ends.indexed)
+        await entries.remove(connection, uid, ends.removed)
+    await jobs.add(connection, tally, now)
+    return accepted
+
+
+@dataclass
+class Ends:
+    """How the claims of one commit ended, sorted by what has to be written."""
+
+    changed: list[Entry] = field(default_factory=list)
+    indexed: list[tuple[Entry, tuple[ChunkKey, ...]]] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+
+    def record(self, known: dict[str, Entry], outcome: Outcome, tally: Tally, now: datetime) -> bool:
+        """Settle one outcome against the ``known`` entries; false where it has been overtaken."""
+        document_id = outcome.claim.document.id
+        before = known.get(document_id)
+        settlement = settle(before, outcome, now)
+        if before is None or settlement is None:
+            return False
+        tally.settle(before.job_id, outcome, settlement)
+        del known[document_id]  # a second outcome for it in this batch is too late
+        if settlement.entry is None:
+            self.removed.append(document_id)
+        elif settlement.ending == "indexed":
+            self.indexed.append((settlement.entry, outcome.chunks))
+        else:
+            self.changed.append(settlement.entry)
+        return True
+
+
+async def release(connection: AsyncConnection, owner: str | None, now: datetime) -> int:
+    """Make leased work due at once."""
+    leased = DOCUMENTS.c.lease_owner.is_not(null()) if owner is None else DOCUMENTS.c.lease_owner == owner
+    statement = update(DOCUMENTS).where(leased, DOCUMENTS.c.due_at > now)
+    return (await connection.execute(statement.values(due_at=now, lease_owner=None))).rowcount
+
+
+async def backlog(connection: AsyncConnection) -> int:
+    """Documents with work, leased ones and pausing ones among them."""
+    waiting = select(func.count()).select_from(DOCUMENTS).where(DOCUMENTS.c.due_at.is_not(null()))
+    return await connection.scalar(waiting) or 0
+
+
+def _by_collection(claims: Sequence[Claim]) -> dict[str, list[int]]:
+    numbers: dict[str, list[int]] = {}
+    for number, claim in enumerate(claims):
+        numbers.setdefault(claim.collection, []).append(number)
+    return numbers
+
+
+def _claim(row: Row[Any]) -> Claim:
+    return Claim(
+        collection=row.collection,
+        kind="delete" if row.state == "deleting" else "index",
+        document=document_of(row),
+        revision=row.revision,
+        token=row.token + 1,
+        previous=() if row.indexed_revision is None else row.chunks,
+        attempts=row.attempts,
+    )

@@ -11,22 +11,17 @@ Every claim and every change raises ``token``: whoever comes with an older one h
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
-import orjson
-
-from retrieval.ports import Outcome, Rejection, Submission
-from retrieval.types import Document, DocumentState
+from retrieval.ports import Outcome
+from retrieval.types import DocumentState
 
 Clock = Callable[[], datetime]
 Ending = Literal["indexed", "deleted", "failed", "superseded"]
 
-LARGEST_INTEGER: Final = 2**63 - 1
 UNNAMED_ERROR: Final = "internal_error"
 
 
@@ -46,7 +41,7 @@ class Entry:
             ``None`` where nothing is to be done.
         lease_owner: who works on it, until ``due_at``.
         submitted_at: since when it waits; the oldest is served first.
-        job_id: the job that waits for it.
+        job_id: the job of its last submission, which waits for it.
     """
 
     id: str
@@ -60,57 +55,13 @@ class Entry:
     submitted_at: datetime
     updated_at: datetime
     due_at: datetime | None
+    job_id: str
     lease_owner: str | None = None
     attempts: int = 0
-    job_id: str | None = None
     indexed_revision: int | None = None
     n_chunks: int = 0
     error: str | None = None
     error_code: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What all documents of one submission share."""
-
-    job_id: str
-    source: str
-    priority: int
-    now: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A document on its way in, with the hash of its content."""
-
-    document: Document
-    content_hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A submission, sorted into documents that can be stored and rejections."""
-
-    incoming: tuple[Incoming, ...]
-    rejections: tuple[Rejection, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a submission or a round of tombstones does to the ledger.
-
-    Attributes:
-        created: entries of new documents.
-        revised: known entries that get new content.
-        touched: known entries that change without their content.
-        superseded: per older job, how many documents it loses to this one.
-    """
-
-    submission: Submission
-    created: tuple[Entry, ...]
-    revised: tuple[Entry, ...]
-    touched: tuple[Entry, ...]
-    superseded: Counter[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,179 +70,6 @@ class Settlement:
 
     entry: Entry | None
     ending: Ending | None
-
-
-# --- submissions ---------------------------------------------------------------------------------
-
-
-def hash_content(document: Document) -> str:
-    """SHA-256 over canonical JSON (sorted keys) of title, url, format, metadata and text, in hex.
-
-    Raises:
-        TypeError: something in it has no form in JSON (a lone surrogate, an integer beyond 64 bits).
-    """
-    content = {
-        "title": document.title,
-        "url": document.url,
-        "format": document.format,
-        "metadata": dict(document.metadata),
-        "text": document.text,
-    }
-    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
-def sort_out(documents: Sequence[Document]) -> Batch:
-    """Hash a batch and reject what stands twice in it or cannot be stored. Takes time: run it off the event loop."""
-    seen: set[str] = set()
-    incoming: list[Incoming] = []
-    rejections: list[Rejection] = []
-    for index, document in enumerate(documents):
-        if document.id in seen:
-            message = f"id {document.id!r} stands more than once in this batch; send each document once"
-            rejections.append(Rejection(index, document.id, "duplicate_id", message))
-            continue
-        seen.add(document.id)
-        try:
-            incoming.append(_storable(document))
-        except (TypeError, ValueError) as error:
-            message = f"document {document.id!r} cannot be stored: {error}"
-            rejections.append(Rejection(index, document.id, "invalid_document", message))
-    return Batch(tuple(incoming), tuple(rejections))
-
-
-def _storable(document: Document) -> Incoming:
-    if any("\0" in part for part in (document.id, document.title, document.url, document.text)):
-        raise ValueError("it contains the character U+0000; remove it")
-    if document.version is not None and abs(document.version) > LARGEST_INTEGER:
-        raise ValueError("its version is beyond 64 bits; use a smaller number")
-    document.id.encode()
-    return Incoming(document, hash_content(document))
-
-
-def plan_submission(documents: Sequence[Document], batch: Batch, known: dict[str, Entry], order: Order) -> Plan:
-    """Decide about every document of a batch. ``known`` holds the stored entries by document id."""
-    created: list[Entry] = []
-    revised: list[Entry] = []
-    touched: list[Entry] = []
-    rejections = list(batch.rejections)
-    superseded: Counter[str] = Counter()
-    unchanged = 0
-    positions = {document.id: index for index, document in reversed(list(enumerate(documents)))}
-    for item in batch.incoming:
-        entry = known.get(item.document.id)
-        if entry is None:
-            created.append(_created(item, order))
-        elif goes_backwards(entry, item.document):
-            rejections.append(_outdated(positions[item.document.id], entry, item.document))
-        elif is_unchanged(entry, item):
-            unchanged += 1
-            if (kept := _kept(entry, item, order)) != entry:
-                touched.append(kept)
-        else:
-            revised.append(_revised(entry, item, order))
-            superseded.update(_loser(entry))
-    rejections.sort(key=lambda rejection: rejection.index)
-    submission = Submission(order.job_id, len(documents) - len(rejections), unchanged, tuple(rejections))
-    return Plan(submission, tuple(created), tuple(revised), tuple(touched), superseded)
-
-
-def goes_backwards(entry: Entry, document: Document) -> bool:
-    """Tell whether the document is older than what is stored. A deleted document sets no limit."""
-    if entry.state == "deleting" or entry.version is None or document.version is None:
-        return False
-    return document.version < entry.version
-
-
-def is_unchanged(entry: Entry, item: Incoming) -> bool:
-    """Tell whether the content is indexed already or waits for it."""
-    return entry.content_hash == item.content_hash and entry.state in {"indexed", "pending"}
-
-
-def _outdated(index: int, entry: Entry, document: Document) -> Rejection:
-    message = (
-        f"document {document.id!r} has version {document.version}, but version {entry.version} is stored; "
-        "send the newest version"
-    )
-    return Rejection(index, document.id, "version_conflict", message)
-
-
-def _created(item: Incoming, order: Order) -> Entry:
-    return Entry(
-        id=item.document.id,
-        content_hash=item.content_hash,
-        version=item.document.version,
-        revision=1,
-        state="pending",
-        token=int(order.now.timestamp() * 1_000_000),
-        source=order.source,
-        priority=order.priority,
-        submitted_at=order.now,
-        updated_at=order.now,
-        due_at=order.now,
-        job_id=order.job_id,
-    )
-
-
-def _kept(entry: Entry, item: Incoming, order: Order) -> Entry:
-    # who hands a document in last owns it: --delete-missing of another source must not reach it
-    return replace(entry, version=_newest(entry.version, item.document.version), source=order.source)
-
-
-def _newest(stored: int | None, given: int | None) -> int | None:
-    versions = [version for version in (stored, given) if version is not None]
-    return max(versions, default=None)
-
-
-def _revised(entry: Entry, item: Incoming, order: Order) -> Entry:
-    returning = entry.state == "deleting"
-    queued = replace(
-        _queued(entry, order),
-        content_hash=item.content_hash,
-        version=item.document.version if returning else _newest(entry.version, item.document.version),
-        revision=entry.revision + 1,
-        state="pending",
-        source=order.source,
-    )
-    # the points of a document that was being deleted may be gone already: nothing of it can be re-used
-    return replace(queued, indexed_revision=None, n_chunks=0) if returning else queued
-
-
-def _queued(entry: Entry, order: Order) -> Entry:
-    return replace(
-        entry,
-        token=entry.token + 1,
-        priority=order.priority,
-        submitted_at=order.now,
-        updated_at=order.now,
-        due_at=order.now,
-        lease_owner=None,
-        attempts=0,
-        job_id=order.job_id,
-        error=None,
-        error_code=None,
-    )
-
-
-def _loser(entry: Entry) -> Iterable[str]:
-    return () if entry.due_at is None or entry.job_id is None else (entry.job_id,)
-
-
-def plan_tombstones(document_ids: Sequence[str], known: dict[str, Entry], order: Order) -> Plan:
-    """Decide about every document that is to go. One that is unknown or on its way out counts as unchanged."""
-    wanted = tuple(dict.fromkeys(document_ids))
-    touched: list[Entry] = []
-    superseded: Counter[str] = Counter()
-    for document_id in wanted:
-        entry = known.get(document_id)
-        if entry is None or (entry.state == "deleting" and entry.due_at is not None):
-            continue
-        touched.append(replace(_queued(entry, order), state="deleting"))
-        superseded.update(_loser(entry))
-    submission = Submission(order.job_id, len(wanted), len(wanted) - len(touched))
-    return Plan(submission, (), (), tuple(touched), superseded)
-
-
-# --- work ----------------------------------------------------------------------------------------
 
 
 def holds(entry: Entry | None, token: int, owner: str, now: datetime) -> bool:
@@ -324,30 +102,9 @@ def _failed(entry: Entry, outcome: Outcome) -> Entry:
     # a deletion that failed stays hidden: what a user deleted never comes back by itself
     state: DocumentState = "deleting" if entry.state == "deleting" else "failed"
     code = outcome.error_code or UNNAMED_ERROR
-    return replace(entry, state=state, due_at=None, error=outcome.error, error_code=code)
+    return replace(entry, state=state, due_at=None, error=_storable_text(outcome.error or ""), error_code=code)
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """A collection with work that is due: the priority of its first document and since when that waits."""
-
-    uid: str
-    priority: int
-    waiting_since: datetime
-
-
-class Turns:
-    """Whose turn it is: among the queues of the highest priority the one that was served longest ago."""
-
-    def __init__(self) -> None:
-        self._served: dict[str, int] = {}
-        self._round = 0
-
-    def order(self, queues: Sequence[Queue]) -> list[Queue]:
-        """Sort queues, next one first."""
-        return sorted(queues, key=lambda q: (-q.priority, self._served.get(q.uid, 0), q.waiting_since, q.uid))
-
-    def served(self, uid: str) -> None:
-        """Send a collection to the end of the line."""
-        self._round += 1
-        self._served[uid] = self._round
+def _storable_text(message: str) -> str:
+    # messages quote what they failed on: PostgreSQL takes neither U+0000 nor half a character
+    return message.replace("\0", "").encode(errors="replace").decode()

@@ -7,18 +7,16 @@ from collections.abc import Sequence
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from retrieval.catalog import collections, entries, jobs
-from retrieval.catalog.rules import Batch, Order, Plan, plan_submission, plan_tombstones
+from retrieval.catalog.planning import Batch, Order, Plan, plan_submission, plan_tombstones
+from retrieval.catalog.tallies import Tally
 from retrieval.ports import Submission
-from retrieval.types import Document
 
 
-async def submit(
-    connection: AsyncConnection, collection: str, documents: Sequence[Document], batch: Batch, order: Order
-) -> Submission:
+async def submit(connection: AsyncConnection, collection: str, batch: Batch, order: Order) -> Submission:
     """Store a batch with its job."""
-    uid = await collections.lock(connection, collection)
+    uid = await collections.uid_of(connection, collection, lock=True)
     known = await entries.read(connection, uid, [item.document.id for item in batch.incoming])
-    plan = plan_submission(documents, batch, known, order)
+    plan = plan_submission(batch, known, order)
     by_id = {item.document.id: item.document for item in batch.incoming}
     await entries.add(connection, uid, plan.created, by_id)
     await entries.change_content(connection, uid, plan.revised, by_id)
@@ -29,7 +27,7 @@ async def tombstone(
     connection: AsyncConnection, collection: str, document_ids: Sequence[str], order: Order
 ) -> Submission:
     """Mark documents for deletion, with a job."""
-    uid = await collections.lock(connection, collection)
+    uid = await collections.uid_of(connection, collection, lock=True)
     known = await entries.read(connection, uid, set(document_ids))
     return await _record(connection, uid, plan_tombstones(document_ids, known, order), order)
 
@@ -37,8 +35,7 @@ async def tombstone(
 async def _record(connection: AsyncConnection, uid: str, plan: Plan, order: Order) -> Submission:
     await entries.change(connection, uid, [*plan.revised, *plan.touched])
     await jobs.create(connection, uid, plan.submission, order.now)
-    tally = jobs.Tally()
-    for job_id, number in plan.superseded.items():
-        tally.count(job_id, "superseded", number=number)
+    tally = Tally()
+    tally.supersede(plan.superseded)
     await jobs.add(connection, tally, order.now)
     return plan.submission

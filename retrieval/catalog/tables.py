@@ -6,9 +6,21 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy import JSON, BigInteger, Column, DateTime, Dialect, ForeignKey, ForeignKeyConstraint, Index, MetaData
-from sqlalchemy import Table as SqlTable
-from sqlalchemy import Text, TypeDecorator, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 from retrieval.ports import ChunkKey
@@ -91,18 +103,7 @@ class DocumentRow(Base, table=True):
     """The ledger entry of a document (``rules.Entry``) and the chunks of the revision that is indexed."""
 
     __tablename__ = "documents"
-    __table_args__ = (
-        Index(
-            "ix_documents_due",
-            "collection_uid",
-            text("priority DESC"),
-            "submitted_at",
-            "id",
-            sqlite_where=_OPEN,
-            postgresql_where=_OPEN,
-        ),
-        Index("ix_documents_state", "collection_uid", "state", "n_chunks"),
-    )
+    __table_args__ = (Index("ix_documents_state", "collection_uid", "state", "n_chunks"),)
 
     collection_uid: str = Field(sa_column=Column(Key, ForeignKey("collections.uid"), primary_key=True))
     id: str = Field(sa_column=Column(Key, primary_key=True))
@@ -118,7 +119,7 @@ class DocumentRow(Base, table=True):
     due_at: datetime | None = Field(sa_column=Column(UtcDateTime))
     lease_owner: str | None
     attempts: int
-    job_id: str | None
+    job_id: str
     indexed_revision: int | None
     n_chunks: int
     error: str | None
@@ -174,8 +175,8 @@ class JobFailureRow(Base, table=True):
     message: str
 
 
-def _table(row: type[Base]) -> SqlTable:
-    return cast(SqlTable, row.__table__)  # type: ignore[attr-defined]  # added by SQLAlchemy's metaclass
+def _table(row: type[Base]) -> Table:
+    return cast("Table", row.__table__)  # type: ignore[attr-defined]  # added by SQLAlchemy's metaclass
 
 
 COLLECTIONS = _table(CollectionRow)
@@ -183,3 +184,15 @@ DOCUMENTS = _table(DocumentRow)
 CONTENTS = _table(ContentRow)
 JOBS = _table(JobRow)
 JOB_FAILURES = _table(JobFailureRow)
+
+# the queue: what is served next comes first, and no row is read to pass over what is not due or to count
+Index(
+    "ix_documents_due",
+    DOCUMENTS.c.collection_uid,
+    DOCUMENTS.c.priority.desc(),
+    DOCUMENTS.c.submitted_at,
+    DOCUMENTS.c.id,
+    DOCUMENTS.c.due_at,
+    sqlite_where=_OPEN,
+    postgresql_where=_OPEN,
+)

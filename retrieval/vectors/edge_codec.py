@@ -42,11 +42,7 @@ def field_path(key: str) -> str:
 
 
 def encode(point: Point, fields: Mapping[str, FieldType], encoder: KeywordEncoder) -> edge.Point:
-    """The engine's form of a point that has been checked.
-
-    Raises:
-        ValueError: its text or metadata cannot be written as JSON in UTF-8.
-    """
+    """The engine's form of a point that has been checked."""
     vectors: dict[str, Any] = {SPARSE: encoder.document(passage_of(point.title, point.chunk))}
     if point.dense is not None:
         vectors[DENSE] = point.dense.tolist()
@@ -58,19 +54,13 @@ def encode(point: Point, fields: Mapping[str, FieldType], encoder: KeywordEncode
 def encode_payload(point: Point, fields: Mapping[str, FieldType]) -> dict[str, JsonValue]:
     """The payload that is stored with a point."""
     chunk = point.chunk
-    source = (
-        chunk.start, chunk.end, chunk.text, chunk.headings, chunk.anchor, point.title, point.url, point.metadata,
-    )  # fmt: skip
-    try:
-        text = orjson.dumps(source).decode()
-        point.document_id.encode()
-    except (TypeError, UnicodeEncodeError) as error:
-        raise ValueError(f"point {point.id} of document {point.document_id!r}: {error}") from error
+    about_chunk = (chunk.start, chunk.end, chunk.text, chunk.headings, chunk.anchor)
+    source = (*about_chunk, point.title, point.url, point.metadata)
     return {
         DOCUMENT_ID: point.document_id,
         REVISION: point.revision,
         CHUNK_INDEX: chunk.index,
-        SOURCE: text,
+        SOURCE: orjson.dumps(source).decode(),
         FIELDS: encode_fields(point.metadata, fields),
     }
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from retrieval.ports import IndexSchema, Point
 from retrieval.types import FloatArray
@@ -48,3 +49,13 @@ def _check(point: Point, schema: IndexSchema) -> None:
             raise ValueError("the dense vector is zero and has no direction; leave it out")
     if point.tokens is not None:
         check_tokens(point.tokens, schema.token_dimensions)
+    _check_text(point)
+
+
+def _check_text(point: Point) -> None:
+    chunk = point.chunk
+    try:
+        orjson.dumps((point.document_id, point.title, point.url, chunk.text, chunk.headings, chunk.anchor))
+        orjson.dumps(point.metadata)
+    except TypeError as error:
+        raise ValueError(f"its text or metadata cannot be written as JSON in UTF-8: {error}") from error

@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=C
     },
 )
 async def put_collection(
-    name: CollectionName, resources: ResourcesDep, response: Response, body: CollectionBody = CollectionBody()
+    name: CollectionName, resources: ResourcesDep, response: Response, body: CollectionBody | None = None
 ) -> CollectionView:
     """Create a collection, or check the one that exists.
 
@@ -30,7 +30,7 @@ async def put_collection(
     again is refused.
     """
     known = {collection.name for collection in await resources.catalog.list_collections()}
-    collection = await ensure_collection(resources, name, body.to_spec())
+    collection = await ensure_collection(resources, name, (body or CollectionBody()).to_spec())
     response.status_code = 200 if name in known else 201
     return CollectionView.of(collection, await resources.catalog.counts(name))
 

@@ -37,7 +37,7 @@ async def get_job(id: JobId, catalog: CatalogDep) -> JobView:
 async def get_job_events(id: JobId, catalog: CatalogDep, state: StateDep) -> EventSourceResponse:
     """The job as server-sent events: ``progress`` at every change, ``done`` at the end."""
     job = await catalog.get_job(id)
-    return EventSourceResponse(_events(changes_of(state, catalog, job)), sep="\n")
+    return EventSourceResponse(_events(changes_of(state, catalog, job)))
 
 
 async def _events(changes: AsyncIterator[Job]) -> AsyncIterator[ServerSentEvent]:

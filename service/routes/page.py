@@ -27,6 +27,6 @@ def install_page(app: FastAPI, folder: Path = WEB) -> None:
         return FileResponse(folder / "index.html", headers=_HEADERS)
 
     if (folder / "index.html").is_file():
-        app.add_api_route("/", page, include_in_schema=False)
+        app.add_api_route("/", page, methods=["GET", "HEAD"], include_in_schema=False)
     if (folder / "static").is_dir():
         app.mount("/static", StaticFiles(directory=folder / "static"), name="static")

@@ -20,7 +20,8 @@ from service.answer import render_answer
 from service.deps import CollectionName, StateDep
 from service.lifespan import ServiceState
 from service.openapi import BODY_PROBLEMS, problems
-from service.schemas.search import SearchBody, SearchParameters, SearchView
+from service.schemas.answer import SearchView
+from service.schemas.search import SearchBody, SearchParameters
 from service.wire import JSON_TYPE, SearchRoute, dumps
 
 router = APIRouter(prefix="/v1/collections/{name}/search", tags=["search"], route_class=SearchRoute)

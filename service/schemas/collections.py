@@ -48,12 +48,12 @@ class CollectionBody(Body):
         }
     )
 
-    embedding: EmbeddingOptions = EmbeddingOptions()
-    chunking: ChunkingOptions = ChunkingOptions()
+    embedding: EmbeddingOptions = Field(default_factory=EmbeddingOptions)
+    chunking: ChunkingOptions = Field(default_factory=ChunkingOptions)
     fields: dict[str, FieldType] | None = Field(
         None, description="metadata keys that filters may name, and their types"
     )
-    rerank: RerankDefaults = RerankDefaults()
+    rerank: RerankDefaults = Field(default_factory=RerankDefaults)
     metadata: dict[str, Any] | None = Field(None, description="yours to use")
 
     def to_spec(self) -> CollectionSpec:
@@ -135,7 +135,7 @@ class CollectionView(BaseModel):
                     },
                     "chunking": {"max_tokens": 256, "overlap": 32},
                     "fields": {"lang": "keyword"},
-                    "rerank": {"instruct": None},
+                    "rerank": {"instruct": "Given a question, find the passage that answers it"},
                     "metadata": {},
                     "generation": 1,
                     "created_at": "2026-01-31T12:00:00Z",

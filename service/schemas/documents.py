@@ -66,8 +66,7 @@ class SubmissionView(BaseModel):
                 {
                     "job_id": "job_01JY4W6V0T8Q3N5R7XKZB2C4DF",
                     "accepted": 2,
-                    "rejected": [{"index": 2, "id": None, "code": "invalid_document", "message": "id is missing"}],
-                    "job": None,
+                    "rejected": [{"index": 2, "id": "", "code": "invalid_document", "message": "id is missing"}],
                 }
             ]
         }
@@ -94,7 +93,7 @@ class DeletionBody(Body):
         }
     )
 
-    ids: list[str] | None = Field(None, min_length=1, max_length=10_000)
+    ids: list[str] | None = Field(None, min_length=1)
     filter: dict[str, Any] | None = None
 
     @model_validator(mode="after")
@@ -108,7 +107,7 @@ class DeletionView(BaseModel):
     """What is being deleted."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"job_id": "job_01JY4W6V0T8Q3N5R7XKZB2C4DF", "deleted": 2, "job": None}]}
+        json_schema_extra={"examples": [{"job_id": "job_01JY4W6V0T8Q3N5R7XKZB2C4DF", "deleted": 2}]}
     )
 
     job_id: str
@@ -132,7 +131,6 @@ class DocumentView(BaseModel):
                 {
                     **DOCUMENT_EXAMPLE,
                     "state": "indexed",
-                    "error": None,
                     "chunks": 1,
                     "revision": 1,
                     "content_hash": "9f86d081884c7d65",
@@ -151,7 +149,7 @@ class DocumentView(BaseModel):
     metadata: dict[str, Any]
     version: int | None
     state: DocumentState
-    error: DocumentError | None = Field(description="set in state failed")
+    error: DocumentError | None = Field(None, description="set in state failed")
     chunks: int
     revision: int
     content_hash: str

@@ -29,10 +29,10 @@ class JobView(BaseModel):
                 {
                     "id": "job_01JY4W6V0T8Q3N5R7XKZB2C4DF",
                     "collection": "python",
-                    "status": "running",
+                    "status": "done",
                     "total": 3,
-                    "pending": 1,
-                    "indexed": 2,
+                    "pending": 0,
+                    "indexed": 3,
                     "deleted": 0,
                     "unchanged": 0,
                     "failed": 0,
@@ -40,7 +40,7 @@ class JobView(BaseModel):
                     "chunks_embedded": 5,
                     "failures": [],
                     "created_at": "2026-01-31T12:00:00Z",
-                    "finished_at": None,
+                    "finished_at": "2026-01-31T12:00:02Z",
                 }
             ]
         },

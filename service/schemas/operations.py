@@ -27,9 +27,7 @@ class Readiness(BaseModel):
     """Whether searches can be answered, dependency by dependency."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"status": "ready", "checks": {"store": {"status": "ok", "ms": 0.2, "reason": None}}}]
-        }
+        json_schema_extra={"examples": [{"status": "ready", "checks": {"store": {"status": "ok", "ms": 0.2}}}]}
     )
 
     status: Literal["ready", "unavailable", "draining"]

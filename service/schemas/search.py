@@ -1,4 +1,4 @@
-"""Searches on the wire: the request models and the shape of the answer."""
+"""Searches on the wire: what is asked."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from retrieval.types import (
     FieldType,
     GroupBy,
     RerankOptions,
-    ScoreKind,
     SearchMode,
     SearchRequest,
-    StageStatus,
 )
 from service.schemas.common import Body
 
@@ -85,7 +83,7 @@ class SearchBody(SearchOptions, Body):
     filter: dict[str, Any] | None = Field(
         None, description="{type: eq|ne|gt|gte|lt|lte|in|nin|exists, key, value} or {type: and|or, filters} or not"
     )
-    rerank: RerankChoice = RerankBody()
+    rerank: RerankChoice = Field(default_factory=RerankBody)
 
     def to_request(self, collection: str, fields: Mapping[str, FieldType]) -> SearchRequest:
         """The domain's form.
@@ -137,114 +135,3 @@ class SearchParameters(SearchOptions):
         return SearchBody.model_construct(
             **options, query=self.q, filter=filter_, rerank=RerankBody(enabled=self.rerank)
         )
-
-
-# --- the answer ----------------------------------------------------------------------------------
-
-
-class ArmScoreView(BaseModel):
-    """Rank from 1 and score on the arm's own scale."""
-
-    rank: int
-    score: float
-
-
-class ChunkView(BaseModel):
-    """Where in the document the text stands: character offsets, ``end`` exclusive."""
-
-    index: int
-    start: int
-    end: int
-    headings: list[str]
-
-
-class SpanView(BaseModel):
-    """Characters of ``text`` that match the query, ``end`` exclusive."""
-
-    start: int
-    end: int
-
-
-class ResultStages(BaseModel):
-    """What each arm and stage made of the result; null where it did not find or score it."""
-
-    dense: ArmScoreView | None
-    sparse: ArmScoreView | None
-    fused: ArmScoreView
-    rerank: ArmScoreView | None
-
-
-class ResultView(BaseModel):
-    """One result."""
-
-    rank: int
-    document_id: str
-    title: str
-    url: str
-    chunk: ChunkView
-    text: str | None = Field(description="null with return_documents=false")
-    highlights: list[SpanView]
-    metadata: dict[str, Any]
-    relevance_score: float | None = Field(description="second stage, 0 to 1; null where it did not score the result")
-    retrieval_score: float = Field(description="first stage, on the scale of the fusion")
-    stages: ResultStages
-
-
-class EmbedStage(BaseModel):
-    """What the embedder did."""
-
-    model_config = ConfigDict(extra="allow")
-
-    status: StageStatus
-    model: str | None
-    ms: float
-    cached: bool
-    reason: str | None
-
-
-class RetrieveStage(BaseModel):
-    """What the first stage did."""
-
-    model_config = ConfigDict(extra="allow")
-
-    status: StageStatus
-    engine: str
-    ms: float
-    candidates: int
-    reason: str | None
-
-
-class RerankStage(BaseModel):
-    """What the second stage did."""
-
-    model_config = ConfigDict(extra="allow")
-
-    status: StageStatus
-    model: str | None
-    provider: str | None
-    ms: float
-    scored: int
-    reason: str | None
-    tokens: int
-
-
-class Stages(BaseModel):
-    """What each stage did."""
-
-    embed: EmbedStage
-    retrieve: RetrieveStage
-    rerank: RerankStage
-
-
-class SearchView(BaseModel):
-    """The answer to a search; results are sorted by the score that ``score_kind`` names."""
-
-    id: str
-    collection: str
-    query: str
-    results: list[ResultView]
-    score_kind: ScoreKind
-    degraded: bool = Field(description="a stage failed or ran out of time, and the answer is the lesser for it")
-    stages: Stages
-    took_ms: float
-    explain: dict[str, Any] | None = Field(None, description="only with explain=true")

@@ -76,7 +76,7 @@ async function request(path, options = {}) {
   const headers = { ...options.headers, ...(key && { authorization: `Bearer ${key}` }) };
   const response = await reach(path, { ...options, headers });
   if (!response.ok) throw await problemOf(response);
-  return response.json();
+  return decode(response, options.signal);
 }
 
 /**
@@ -88,15 +88,33 @@ async function reach(path, options) {
     return await fetch(path, options);
   } catch (error) {
     if (options.signal?.aborted) throw error;
-    throw new Problem({ status: 0, title: "The server does not answer", code: "unreachable" });
+    throw unreachable();
   }
+}
+
+/**
+ * @param {Response} response
+ * @param {AbortSignal | null} [signal]
+ */
+async function decode(response, signal) {
+  try {
+    return await response.json();
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    if (!(error instanceof SyntaxError)) throw unreachable(); // the connection broke in the middle
+    const detail = `What came back from ${response.url} is not JSON. Is something else in between?`;
+    throw new Problem({ status: response.status, title: "The answer cannot be read", detail });
+  }
+}
+
+function unreachable() {
+  return new Problem({ status: 0, title: "The server does not answer", code: "unreachable" });
 }
 
 /** @param {Response} response */
 async function problemOf(response) {
-  const text = await response.text();
   const isProblem = response.headers.get("content-type")?.includes("json");
-  const body = isProblem ? JSON.parse(text) : {};
+  const body = isProblem ? await decode(response) : {};
   return new Problem({
     status: response.status,
     title: body.title ?? `The server answered ${response.status}`,

@@ -31,8 +31,9 @@ export function showCounts({ counts: { documents, chunks, pending } }) {
   box.hidden = pending === 0;
   if (pending === 0) return;
   const done = Math.max(0, documents - pending);
+  const progress = ` ${count(done)} of ${plural(documents, "document")}. New ones appear when ready.`;
   box.replaceChildren(
-    h("p", {}, h("b", {}, "Indexing"), ` ${count(done)} of ${plural(documents, "document")}. New ones appear as they are ready.`),
+    h("p", {}, h("b", {}, "Indexing"), progress),
     fill(h("span", { class: "bar" }), documents ? done / documents : 0),
   );
 }

@@ -19,7 +19,8 @@ import { emptyFilter, isEmpty } from "./state.js";
 export function filterPanel(collection, filters, seen, change) {
   return Object.entries(collection.fields).map(([key, type]) => {
     const chosen = filters[key] ?? emptyFilter();
-    const update = (/** @type {Partial<FieldFilter>} */ part) => change(withFilter(filters, key, { ...chosen, ...part }));
+    const update = (/** @type {Partial<FieldFilter>} */ part) =>
+      change(withFilter(filters, key, { ...chosen, ...part }));
     if (type === "keyword") return keywordField(key, chosen, seen[key] ?? new Set(), update);
     if (type === "boolean") return booleanField(key, chosen, update);
     return rangeField(key, type, chosen, update);
@@ -117,13 +118,13 @@ function keywordField(key, chosen, seen, update) {
     const value = /** @type {HTMLInputElement} */ (event.currentTarget).value.trim();
     if (value && !chosen.values.includes(value)) update({ values: [...chosen.values, value] });
   };
-  const attributes = { type: "text", name: key, list, placeholder: "add a value", autocapitalize: "off", onchange: add };
+  const input = h("input", { type: "text", name: key, list, placeholder: "add a value", onchange: add });
   const options = [...seen].filter((value) => !chosen.values.includes(value)).map((value) => h("option", { value }));
   const chips = chosen.values.map((value) => removable(key, value, () => update(without(chosen, value))));
   return h(
     "div",
     { class: "field" },
-    h("label", {}, h("span", { class: "field-name" }, key), h("input", attributes)),
+    h("label", {}, h("span", { class: "field-name" }, key), input),
     h("datalist", { id: list }, ...options),
     chips.length ? h("div", { class: "chips" }, ...chips) : null,
   );
@@ -139,7 +140,8 @@ function booleanField(key, chosen, update) {
   const buttons = choices.map(([value, words]) => {
     const checked = (chosen.values[0] ?? "") === value;
     const onchange = () => update({ values: value ? [value] : [] });
-    return h("label", {}, h("input", { type: "radio", name: `field-${key}`, value, checked, onchange }), h("span", {}, words));
+    const radio = h("input", { type: "radio", name: `field-${key}`, value, checked, onchange });
+    return h("label", {}, radio, h("span", {}, words));
   });
   const legend = h("legend", { class: "field-name" }, key);
   return h("fieldset", { class: "field" }, legend, h("div", { class: "segments" }, ...buttons));
@@ -165,6 +167,8 @@ function rangeField(key, type, chosen, update) {
         if (input.reportValidity()) update({ [end]: input.value });
       },
     });
-  const ends = h("div", { class: "range" }, bound("min", "from"), h("span", { "aria-hidden": "true" }, "–"), bound("max", "to"));
-  return h("fieldset", { class: "field" }, h("legend", { class: "field-name" }, key), ends);
+  const dash = h("span", { "aria-hidden": "true" }, "–");
+  const legend = h("legend", { class: "field-name" }, key);
+  const ends = h("div", { class: "range" }, bound("min", "from"), dash, bound("max", "to"));
+  return h("fieldset", { class: "field" }, legend, ends);
 }

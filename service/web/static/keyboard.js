@@ -18,10 +18,9 @@ export function bindKeys({ clear }) {
   const step = (/** @type {number} */ by) => moveFocus(list, query, by);
 
   /** @type {Record<string, () => void>} */
-  const anywhere = { ArrowDown: () => step(1), ArrowUp: () => step(-1) };
+  const arrows = { ArrowDown: () => step(1), ArrowUp: () => step(-1) };
   /** @type {Record<string, () => void>} */
-  const outside = {
-    ...anywhere,
+  const letters = {
     j: () => step(1),
     k: () => step(-1),
     "/": toBox,
@@ -31,7 +30,13 @@ export function bindKeys({ clear }) {
     s: () => press(".moved"),
   };
   /** @type {Record<string, () => void>} */
-  const inBox = { ...anywhere, Escape: clear };
+  const inBox = { ...arrows, Escape: clear };
+  const keysOf = (/** @type {HTMLElement} */ target) => {
+    if (target === query) return inBox;
+    if (target.matches("input[type=radio]")) return letters; // arrows choose between the options
+    if (target.matches("input:not([type=checkbox]), select, textarea")) return {};
+    return { ...arrows, ...letters };
+  };
 
   document.addEventListener("keydown", (event) => {
     if (document.querySelector("dialog[open]")) return;
@@ -41,18 +46,12 @@ export function bindKeys({ clear }) {
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    const target = /** @type {HTMLElement} */ (event.target);
-    const keys = target === query ? inBox : isControl(target) ? {} : outside;
+    const keys = keysOf(/** @type {HTMLElement} */ (event.target));
     if (!Object.hasOwn(keys, event.key)) return;
     event.preventDefault();
     keys[event.key]();
   });
   byId("help-open", HTMLButtonElement).addEventListener("click", () => help.showModal());
-}
-
-/** @param {HTMLElement} target whether the element uses letters or arrows itself */
-function isControl(target) {
-  return target.matches("input, select, textarea, [contenteditable]");
 }
 
 /**

@@ -30,6 +30,21 @@ export function noCollections() {
 }
 
 /**
+ * The address names a collection that does not exist: which ones do.
+ *
+ * @param {string} name
+ * @param {Collection[]} collections
+ * @param {(name: string) => void} open
+ */
+export function noSuchCollection(name, collections, open) {
+  return notice(
+    `There is no collection “${name}”`,
+    h("p", {}, "Search another:"),
+    choices("Collections", collections.map((one) => one.name), open),
+  );
+}
+
+/**
  * Before the first query.
  *
  * @param {Collection} collection
@@ -46,17 +61,20 @@ export function welcome(collection, ask) {
   }
   return notice(
     "Ask in your own words",
-    h("p", {}, "The first stage finds candidates by meaning and by words; the second reads each one and reorders them."),
-    examples.length
-      ? h(
-          "ul",
-          { class: "examples", "aria-label": "Example queries" },
-          ...examples.map((query) =>
-            h("li", {}, h("button", { type: "button", class: "example", onclick: () => ask(query) }, query)),
-          ),
-        )
-      : null,
+    h("p", {}, "The first stage finds candidates by meaning and by words; the second reads and reorders them."),
+    examples.length ? choices("Example queries", examples, ask) : null,
   );
+}
+
+/**
+ * @param {string} label
+ * @param {string[]} values
+ * @param {(value: string) => void} choose
+ */
+function choices(label, values, choose) {
+  const button = (/** @type {string} */ value) =>
+    h("button", { type: "button", class: "choice", onclick: () => choose(value) }, value);
+  return h("ul", { class: "choices", "aria-label": label }, ...values.map((value) => h("li", {}, button(value))));
 }
 
 /**

@@ -3,7 +3,7 @@
 import { apiKey, listCollections, Problem, search } from "./api.js";
 import { IndexingWatch, showCollections, showCounts } from "./collections.js";
 import { toggleValue } from "./filters.js";
-import { failure, noCollections, noResults, welcome } from "./notices.js";
+import { failure, noCollections, noResults, noSuchCollection, welcome } from "./notices.js";
 import { curlCommand, requestBody } from "./request.js";
 import { Searcher } from "./searcher.js";
 import { fromUrl, keepDeclared, toUrl } from "./state.js";
@@ -42,7 +42,18 @@ export class Page {
     }
     if (this.collections.length > 0) return this.open();
     showNotice(noCollections(), "Nothing to search yet");
-    setTimeout(() => this.start(), LOOK_AGAIN);
+    setTimeout(() => this.awaitFirst(), LOOK_AGAIN);
+  }
+
+  /** Open the first collection once there is one. */
+  async awaitFirst() {
+    try {
+      this.collections = document.hidden ? [] : await listCollections();
+    } catch (error) {
+      return this.failed(error, () => this.start());
+    }
+    if (this.collections.length > 0) this.open();
+    else setTimeout(() => this.awaitFirst(), LOOK_AGAIN);
   }
 
   /** Show the collection that the state names (or the first) and search. */
@@ -51,7 +62,10 @@ export class Page {
     const found = wanted ? this.collections.find(({ name }) => name === wanted) : this.collections[0];
     this.collection = found ?? null;
     showCollections(this.collections, this.collection);
-    if (!found) return this.failed(unknownCollection(wanted, this.collections), () => this.start());
+    if (!found) {
+      const notice = noSuchCollection(wanted, this.collections, (collection) => this.change({ collection }));
+      return showNotice(notice, `There is no collection ${wanted}`);
+    }
     this.state.collection = found.name;
     this.state.filters = keepDeclared(this.state, found);
     this.seen = {};
@@ -181,13 +195,4 @@ export class Page {
   curl() {
     return curlCommand(this.chosen().name, this.body(), apiKey.get() !== "");
   }
-}
-
-/**
- * @param {string} name
- * @param {Collection[]} collections
- */
-function unknownCollection(name, collections) {
-  const known = collections.map((one) => one.name).join(", ");
-  return new Problem({ status: 404, title: `There is no collection “${name}”`, detail: `There is: ${known}.` });
 }

@@ -31,6 +31,7 @@ export class Searcher {
   /** Search when typing pauses. */
   soon() {
     clearTimeout(this.timer);
+    if (this.running) this.learn(Math.max(this.pause, performance.now() - this.began)); // it takes at least this long
     this.timer = setTimeout(() => this.now(), this.pause);
   }
 
@@ -38,10 +39,7 @@ export class Searcher {
   cancel() {
     clearTimeout(this.timer);
     this.turn += 1;
-    if (!this.running) return;
-    // It took at least this long: the next pause should not be shorter.
-    this.learn(Math.max(this.pause, performance.now() - this.began));
-    this.running.abort();
+    this.running?.abort();
     this.running = null;
   }
 

@@ -6,7 +6,8 @@ import { count, duration, h } from "./dom.js";
 /** @type {StageName[]} */
 const NAMES = ["embed", "retrieve", "rerank"];
 const TITLES = { embed: "Embed", retrieve: "Retrieve", rerank: "Rerank" };
-const BAD = ["degraded", "timeout", "failed"];
+/** @type {Partial<Record<StageReport["status"], string>>} */
+const TROUBLES = { degraded: "was degraded", timeout: "ran out of time", failed: "failed" };
 
 /**
  * What each stage did and how long it took, with bars in proportion; trouble is spelled out beneath.
@@ -16,7 +17,7 @@ const BAD = ["degraded", "timeout", "failed"];
 export function stageStrip(answer) {
   const reports = NAMES.map((name) => /** @type {const} */ ([name, answer.stages[name]]));
   const bars = reports.filter(([, report]) => report.ms > 0).map(([name, report]) => segment(name, report));
-  const troubles = reports.filter(([, report]) => BAD.includes(report.status));
+  const troubles = reports.filter(([, report]) => report.status in TROUBLES);
   return h(
     "div",
     { class: "strip", role: "group", "aria-label": `Stages of this search, ${duration(answer.took_ms)} in all` },
@@ -44,6 +45,7 @@ function stage(name, report) {
   const cached = report.cached || report.status === "cached";
   const worked = report.status === "ok" || report.status === "cached";
   const status = cached ? "cached" : report.status;
+  const about = worked ? [did(report), report.model ?? report.engine] : [report.model, skipReason(report)];
   return h(
     "li",
     { class: `stage ${name} ${report.status}`, title: report.reason ?? null },
@@ -51,9 +53,13 @@ function stage(name, report) {
     h("span", { class: "name" }, TITLES[name]),
     h("span", { class: "ms" }, report.status === "skipped" ? "" : duration(report.ms)),
     status === "ok" ? h("span", { class: "sr-only" }, "ok") : h("span", { class: "state" }, status),
-    h("span", { class: "by" }, [worked ? did(report) : "", report.model ?? report.engine ?? ""].filter(Boolean).join(" · ")),
-    report.status === "skipped" && report.reason ? h("span", { class: "by" }, report.reason) : null,
+    h("span", { class: "by" }, about.filter(Boolean).join(" · ")),
   );
+}
+
+/** @param {StageReport} report other troubles are spelled out beneath the strip */
+function skipReason({ status, reason }) {
+  return status === "skipped" ? reason : null;
 }
 
 /** @param {StageReport} report */
@@ -69,8 +75,9 @@ function did(report) {
  * @param {Answer} answer
  */
 function trouble(name, report, answer) {
-  const how = { degraded: "was degraded", timeout: "ran out of time", failed: "failed" }[report.status] ?? report.status;
-  const outcome = answer.score_kind === "retrieval" ? " Results keep the first stage's order." : "";
+  const how = TROUBLES[report.status];
+  const unranked = name === "rerank" && answer.score_kind === "retrieval";
+  const outcome = unranked ? " Results keep the first stage's order." : "";
   const reason = report.reason ? `: ${report.reason.replace(/\.$/u, "")}.` : ".";
   return h("p", { class: "trouble" }, h("b", {}, `${TITLES[name]} ${how}`), `${reason}${outcome}`);
 }

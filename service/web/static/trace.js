@@ -33,7 +33,9 @@ function moveOf({ rank, stages }) {
   const from = stages.fused.rank;
   const climbed = from - rank;
   const path = `#${from} → #${rank}`;
-  if (!stages.rerank) return { way: "same", path: "first stage", sign: `#${from}`, words: `First stage ${from}, not reranked` };
+  if (!stages.rerank) {
+    return { way: "same", path: "first stage", sign: `#${from}`, words: `First stage ${from}, not reranked` };
+  }
   const words = `First stage ${from}, now ${rank}`;
   if (climbed > 0) return { way: "up", path, sign: `▲${climbed}`, words: `${words}, up ${climbed}` };
   if (climbed < 0) return { way: "down", path, sign: `▼${-climbed}`, words: `${words}, down ${-climbed}` };

@@ -74,7 +74,7 @@ def _create_documents() -> None:
         sa.Column("due_at", MOMENT),
         sa.Column("lease_owner", sa.String()),
         sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("job_id", sa.String()),
+        sa.Column("job_id", sa.String(), nullable=False),
         sa.Column("indexed_revision", sa.Integer()),
         sa.Column("n_chunks", sa.Integer(), nullable=False),
         sa.Column("error", sa.String()),
@@ -89,7 +89,7 @@ def _create_documents() -> None:
     op.create_index(
         "ix_documents_due",
         "documents",
-        ["collection_uid", sa.text("priority DESC"), "submitted_at", "id"],
+        ["collection_uid", sa.text("priority DESC"), "submitted_at", "id", "due_at"],
         sqlite_where=waiting,
         postgresql_where=waiting,
     )

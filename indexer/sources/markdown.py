@@ -1,0 +1,47 @@
+"""Markdown and MDX files: front matter gives title and metadata, the text stays as it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from indexer.structure import outline_of
+from indexer.structure.front_matter import find_front_matter, read_front_matter
+from retrieval.types import JsonValue
+
+
+def describe_markdown(text: str) -> tuple[str, dict[str, JsonValue]]:
+    """Title and metadata of a file: from the front matter, else the first heading; an empty title where neither is.
+
+    Raises:
+        InvalidFrontMatter: the front matter is not a YAML mapping.
+    """
+    matter = find_front_matter(text)
+    values = read_front_matter(matter) if matter else {}
+    title = values.get("title")
+    if isinstance(title, str | int | float) and str(title).strip():
+        heading = str(title).strip()
+    else:
+        heading = next((s.headings[-1] for s in outline_of(text, "markdown").sections if s.headings), "")
+    return heading, _metadata(values)
+
+
+def _metadata(values: Mapping[str, Any]) -> dict[str, JsonValue]:
+    """The scalars, and lists of scalars, that JSON can hold; the title is left out."""
+    metadata: dict[str, JsonValue] = {}
+    for key, value in values.items():
+        items = [_scalar(item) for item in value] if isinstance(value, list) else _scalar(value)
+        if key != "title" and items is not None and not (isinstance(items, list) and None in items):
+            metadata[key] = items
+    return metadata
+
+
+def _scalar(value: object) -> JsonValue:
+    """The value as JSON has it, ``None`` where it does not: dates become ISO 8601 strings."""
+    if isinstance(value, date):  # datetime is one
+        return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | bool) else None

@@ -1,0 +1,52 @@
+"""The interpreter's own standard library: one document for each docstring of a module, class, function or method.
+
+Modules written in Python are parsed, never imported: importing some of them has effects. Names are the public ones:
+what a package takes from its parts is its own (``json.JSONDecoder``), ``posixpath`` is ``os.path``. What is written
+in C has no source; modules that are safe to import are asked for it.
+"""
+
+from __future__ import annotations
+
+import sysconfig
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+from indexer.sources.base import Failure
+from indexer.sources.stdlib_native import native_docstrings
+from indexer.sources.stdlib_pages import PAGES, url_of
+from indexer.sources.stdlib_source import Docstring, Library
+from retrieval.types import Document
+
+
+class PythonSource:
+    """Docstrings of the standard library, sorted by name."""
+
+    label = "python"
+
+    def count(self) -> int | None:
+        """Exact: the docstrings are collected once."""
+        return len(self._docstrings)
+
+    def read(self) -> Iterator[Document | Failure]:
+        """Yield every docstring once, under its first public name."""
+        return map(_document, self._docstrings)
+
+    @cached_property
+    def _docstrings(self) -> list[Docstring]:
+        found: dict[str, Docstring] = {}
+        for item in Library(Path(sysconfig.get_path("stdlib"))).docstrings(tuple(PAGES)):
+            found.setdefault(item.name, item)
+        for item in native_docstrings():
+            found.setdefault(item.name, item)
+        return [found[name] for name in sorted(found)]
+
+
+def _document(item: Docstring) -> Document:
+    return Document(
+        id=item.name,
+        text=f"{item.signature}\n\n{item.text}" if item.signature else item.text,
+        title=item.name,
+        url=url_of(item.module, item.name, item.defined_in),
+        metadata={"module": item.module, "kind": item.kind},
+    )

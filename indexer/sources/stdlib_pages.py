@@ -1,0 +1,109 @@
+"""Where the standard library is documented: public modules and their pages under docs.python.org/3/library.
+
+``tkinter`` is left out: hundreds of one-line docstrings that its pages do not list.
+"""
+
+from __future__ import annotations
+
+import builtins
+from typing import Final
+
+_LIBRARY: Final = "https://docs.python.org/3/library/"
+
+_OWN_PAGE: Final = """
+abc argparse array ast asyncio atexit base64 bdb binascii bisect builtins bz2 calendar cmath cmd code codecs codeop
+collections collections.abc colorsys compileall concurrent.futures configparser contextlib contextvars copy copyreg
+csv ctypes curses curses.ascii curses.panel dataclasses datetime dbm decimal difflib dis doctest email email.charset
+email.contentmanager email.encoders email.errors email.generator email.header email.headerregistry email.iterators
+email.message email.mime email.parser email.policy email.utils ensurepip enum errno faulthandler fcntl filecmp
+fileinput fnmatch fractions ftplib functools gc getopt getpass gettext glob graphlib grp gzip hashlib heapq hmac html
+html.entities html.parser http http.client http.cookiejar http.cookies http.server imaplib importlib
+importlib.metadata importlib.resources importlib.resources.abc inspect io ipaddress itertools json keyword linecache
+locale logging logging.config logging.handlers lzma mailbox marshal math mimetypes mmap modulefinder multiprocessing
+multiprocessing.shared_memory netrc numbers operator optparse os os.path pathlib pdb pickle pickletools pkgutil
+platform plistlib poplib pprint profile pty pwd py_compile pyclbr pydoc queue quopri random re readline reprlib
+resource rlcompleter runpy sched secrets select selectors shelve shlex shutil signal site smtplib socket socketserver
+sqlite3 ssl stat statistics string stringprep struct subprocess symtable sys sys.monitoring sysconfig syslog tabnanny
+tarfile tempfile termios textwrap threading time timeit token tokenize tomllib trace traceback tracemalloc tty turtle
+types typing unicodedata unittest unittest.mock urllib urllib.error urllib.parse urllib.request urllib.response
+urllib.robotparser uuid venv warnings wave weakref webbrowser wsgiref xml xml.dom xml.dom.minidom xml.dom.pulldom
+xml.sax xml.sax.handler xmlrpc xmlrpc.client xmlrpc.server zipapp zipfile zipimport zlib zoneinfo
+""".split()
+
+PAGES: Final[dict[str, str]] = {module: module for module in _OWN_PAGE} | {
+    "cProfile": "profile",
+    "concurrent.futures.process": "concurrent.futures",
+    "concurrent.futures.thread": "concurrent.futures",
+    "ctypes.util": "ctypes",
+    "curses.textpad": "curses",
+    "dbm.dumb": "dbm",
+    "email.mime.application": "email.mime",
+    "email.mime.audio": "email.mime",
+    "email.mime.base": "email.mime",
+    "email.mime.image": "email.mime",
+    "email.mime.message": "email.mime",
+    "email.mime.multipart": "email.mime",
+    "email.mime.nonmultipart": "email.mime",
+    "email.mime.text": "email.mime",
+    "importlib.abc": "importlib",
+    "importlib.machinery": "importlib",
+    "importlib.util": "importlib",
+    "json.decoder": "json",
+    "json.encoder": "json",
+    "multiprocessing.connection": "multiprocessing",
+    "multiprocessing.managers": "multiprocessing",
+    "multiprocessing.pool": "multiprocessing",
+    "multiprocessing.sharedctypes": "multiprocessing",
+    "pstats": "profile",
+    "urllib.response": "urllib.request",
+    "wsgiref.handlers": "wsgiref",
+    "wsgiref.headers": "wsgiref",
+    "wsgiref.simple_server": "wsgiref",
+    "wsgiref.util": "wsgiref",
+    "wsgiref.validate": "wsgiref",
+    "xml.etree.ElementTree": "xml.etree.elementtree",
+    "xml.parsers.expat": "pyexpat",
+    "xml.sax.saxutils": "xml.sax.utils",
+    "xml.sax.xmlreader": "xml.sax.reader",
+}
+
+_ASYNCIO: Final = {
+    "base_events": "eventloop",
+    "events": "eventloop",
+    "exceptions": "exceptions",
+    "futures": "future",
+    "locks": "sync",
+    "protocols": "protocol",
+    "queues": "queue",
+    "runners": "runner",
+    "streams": "stream",
+    "subprocess": "subprocess",
+    "timeouts": "task",
+    "transports": "protocol",
+    "unix_events": "policy",
+    "windows_events": "policy",
+}
+_STANDARD_TYPES: Final = frozenset(
+    "bytearray bytes complex dict float frozenset int list memoryview range set str tuple".split()
+)
+_IN_FUNCTIONS: Final = frozenset({"complex", "float", "int"})
+
+
+def url_of(module: str, name: str, defined_in: str) -> str:
+    """Address of the documentation of ``name``, the qualified public name; ``defined_in``: where its source stands."""
+    if name == module:
+        return f"{_LIBRARY}{PAGES[module]}.html#module-{module}"
+    if module == "builtins":
+        return f"{_LIBRARY}{_builtin_page(name)}.html#{name}"
+    page = PAGES[module]
+    if module == "asyncio":
+        page = f"asyncio-{_ASYNCIO.get(defined_in.rpartition('.')[2], 'task')}"
+    return f"{_LIBRARY}{page}.html#{name}"
+
+
+def _builtin_page(name: str) -> str:
+    owner = name.partition(".")[0]
+    value = getattr(builtins, owner)
+    if isinstance(value, type) and issubclass(value, BaseException):
+        return "exceptions"
+    return "stdtypes" if owner in _STANDARD_TYPES and name not in _IN_FUNCTIONS else "functions"

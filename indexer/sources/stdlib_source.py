@@ -1,0 +1,206 @@
+"""Docstrings out of the standard library's Python sources, parsed and never imported."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final, Literal
+
+from indexer.sources.stdlib_pages import PAGES
+
+Kind = Literal["module", "class", "function", "method"]
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Definition = Function | ast.ClassDef
+
+_FILES: Final = {"os.path": "posixpath"}  # public names of modules that lie elsewhere
+_PROMOTED: Final = {  # what a package takes from its submodules only when it is asked for
+    "concurrent.futures": ("concurrent.futures.process", "concurrent.futures.thread"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Docstring:
+    """A docstring under its public name.
+
+    Attributes:
+        name: qualified name, ``shutil.copy2``.
+        module: the public module, ``shutil``.
+        signature: as it would be called, empty for modules.
+        defined_in: module whose source it was found in.
+    """
+
+    name: str
+    module: str
+    kind: Kind
+    signature: str
+    text: str
+    defined_in: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Export:
+    """A definition and the module whose source holds it."""
+
+    defined_in: str
+    node: Definition
+
+
+class Library:
+    """The sources under one folder, by module name."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._trees = cache(self._parse)
+        self._exports = cache(self._find_exports)
+        self._open: set[str] = set()  # modules whose exports are being found: import cycles end here
+
+    def docstrings(self, modules: Sequence[str]) -> Iterator[Docstring]:
+        """Docstrings of public modules; packages before their submodules claim what they re-export."""
+        claimed: set[tuple[str, str]] = set()
+        for module in sorted(modules, key=lambda name: (name.count("."), name)):
+            tree = self._trees(_FILES.get(module, module))
+            if tree is None:
+                continue
+            if text := ast.get_docstring(tree):
+                yield Docstring(module, module, "module", "", text, module)
+            for name, export in sorted(self._exports(_FILES.get(module, module)).items()):
+                key = (export.defined_in, export.node.name)
+                if key not in claimed and not name.startswith("_"):
+                    claimed.add(key)
+                    yield from _describe(export.node, f"{module}.{name}", module, export.defined_in)
+
+    def _parse(self, module: str) -> ast.Module | None:
+        base = self._root.joinpath(*module.split("."))
+        path = next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+        return ast.parse(path.read_bytes()) if path else None
+
+    def _find_exports(self, module: str) -> dict[str, _Export]:
+        """Public definitions of a module, its own and those it takes from its private parts."""
+        tree = self._trees(module)
+        if tree is None or module in self._open:
+            return {}
+        self._open.add(module)
+        found: dict[str, _Export] = {}
+        for node in _statements(tree.body):
+            if isinstance(node, Definition):
+                found.setdefault(node.name, _Export(module, node))
+            elif isinstance(node, ast.ImportFrom):
+                for name, export in self._imported(module, tree, node).items():
+                    found.setdefault(name, export)
+        for part in _PROMOTED.get(module, ()):
+            found |= self._exports(part)
+        self._open.remove(module)
+        public = _declared_names(tree)
+        return {name: export for name, export in found.items() if not public or name in public}
+
+    def _imported(self, module: str, tree: ast.Module, node: ast.ImportFrom) -> dict[str, _Export]:
+        target = self._target(module, node)
+        if not _is_part_of(module, target):
+            return {}
+        exports = self._exports(target)
+        if node.names[0].name == "*":
+            return {name: export for name, export in exports.items() if not name.startswith("_")}
+        foreign = target.partition(".")[0] != module.partition(".")[0]  # then only what the module declares its own
+        declared = _declared_names(tree) if foreign else exports.keys()
+        names = ((item.asname or item.name, item.name) for item in node.names)
+        return {public: exports[name] for public, name in names if name in exports and public in declared}
+
+    def _target(self, module: str, node: ast.ImportFrom) -> str:
+        if not node.level:
+            return node.module or ""
+        is_package = self._root.joinpath(*module.split("."), "__init__.py").is_file()
+        parts = module.split(".")
+        parent = parts[: len(parts) - node.level + is_package]
+        return ".".join([*parent, node.module] if node.module else parent)
+
+
+def _is_part_of(module: str, target: str) -> bool:
+    """Whether what ``module`` imports from ``target`` is its own: a private module, or a submodule without a page."""
+    if PAGES.get(target, PAGES.get(module)) != PAGES.get(module):
+        return False
+    private = any(part.startswith("_") for part in target.split(".")) or target == "genericpath"
+    return private or target.split(".", maxsplit=1)[0] == module.split(".", maxsplit=1)[0]
+
+
+def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements of a module, those under ``if`` and ``try`` too."""
+    for node in body:
+        yield node
+        if isinstance(node, ast.If):
+            yield from _statements([*node.body, *node.orelse])
+        elif isinstance(node, ast.Try):
+            handlers = [statement for handler in node.handlers for statement in handler.body]
+            yield from _statements([*node.body, *handlers, *node.orelse])
+
+
+def _declared_names(tree: ast.Module) -> set[str]:
+    """The names in ``__all__``; empty where it is missing or computed."""
+    names: set[str] = set()
+    for node in _statements(tree.body):
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        value = getattr(node, "value", None)
+        if isinstance(value, ast.Call) and ast.unparse(value.func) in ("__all__.extend", "__all__.append"):
+            target, value = ast.Name("__all__"), value.args[0]
+        if isinstance(target, ast.Name) and target.id == "__all__":
+            if not isinstance(value, ast.List | ast.Tuple | ast.Constant):
+                return set()
+            items = value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
+            names |= {item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)}
+    return names
+
+
+def _describe(
+    node: Definition, name: str, module: str, defined_in: str, *, method: bool = False
+) -> Iterator[Docstring]:
+    """The docstring of a definition, and for a class those of what is in it."""
+    text = _text(node)
+    is_class = isinstance(node, ast.ClassDef)
+    if text:
+        kind: Kind = "class" if is_class else "method" if method else "function"
+        yield Docstring(name, module, kind, _signature(node, name, method=method), text, defined_in)
+    if isinstance(node, ast.ClassDef):
+        for item in _statements(node.body):
+            if isinstance(item, Definition) and not item.name.startswith("_"):
+                yield from _describe(item, f"{name}.{item.name}", module, defined_in, method=True)
+
+
+def _text(node: Definition) -> str:
+    """The docstring; a class without one has that of its ``__init__``."""
+    text = ast.get_docstring(node)
+    if text is None and isinstance(node, ast.ClassDef):
+        makers = (item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__")
+        text = next((found for maker in makers if (found := ast.get_docstring(maker))), None)
+    return text or ""
+
+
+def _signature(node: Definition, name: str, *, method: bool) -> str:
+    if isinstance(node, ast.ClassDef):
+        makers = {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
+        maker = makers.get("__init__") or makers.get("__new__")
+        return f"class {name}({_arguments(maker, bound=True)})" if maker else f"class {name}"
+    decorators = {ast.unparse(item) for item in node.decorator_list}
+    if any(item.endswith("property") for item in decorators):
+        return name
+    arguments = _arguments(node, bound=method and "staticmethod" not in decorators)
+    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    return f"{'async ' if isinstance(node, ast.AsyncFunctionDef) else ''}{name}({arguments}){returns}"
+
+
+def _arguments(node: Function, *, bound: bool) -> str:
+    """The arguments as written; without the first, ``self``, where the function is ``bound``."""
+    arguments = node.args
+    if bound and (arguments.posonlyargs or arguments.args):
+        drop_positional_only = bool(arguments.posonlyargs)
+        arguments = ast.arguments(
+            posonlyargs=arguments.posonlyargs[1:],
+            args=arguments.args if drop_positional_only else arguments.args[1:],
+            vararg=arguments.vararg,
+            kwonlyargs=arguments.kwonlyargs,
+            kw_defaults=arguments.kw_defaults,
+            kwarg=arguments.kwarg,
+            defaults=arguments.defaults,
+        )
+    return ast.unparse(arguments)

@@ -1,0 +1,109 @@
+"""Fixtures that all tests may use: settings over fakes, open resources, and the service with a client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import structlog
+
+from indexer.pipeline import Pipeline
+from indexer.worker import Worker
+from retrieval.catalog.fake import FakeCatalog
+from retrieval.models.build import build_embedder, build_reranker
+from retrieval.resources import Resources
+from retrieval.search import TwoStageSearch
+from retrieval.settings import Settings, load_settings
+from retrieval.vectors.build import build_store
+from service.app import create_app
+
+FAKES: dict[str, Any] = {
+    "embedding": {"provider": "fake"},
+    "rerank": {"provider": "fake"},
+    "vectors": {"provider": "fake"},
+}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _structured_log_through_logging() -> None:
+    """So that ``caplog`` sees it and the terminal does not."""
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, structlog.stdlib.render_to_log_kwargs],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings that need no model, no engine and no database."""
+    return load_settings(data_dir=tmp_path, **FAKES)
+
+
+class Service:
+    """The service over fakes, with a client in front and a worker behind that works when it is told to.
+
+    Attributes:
+        automatic: whether a submission wakes the worker, as in a process that runs both.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        embedder, store, catalog = build_embedder(settings), build_store(settings), FakeCatalog()
+        reranker = build_reranker(settings, embedder, store)
+        search = TwoStageSearch(embedder, store, catalog, reranker, settings.search)
+        self.resources = Resources(settings, embedder, reranker, store, catalog, search, self._wake)
+        indexing = settings.indexing
+        pipeline = Pipeline(
+            embedder,
+            store,
+            catalog,
+            max_attempts=indexing.max_attempts,
+            min_coverage=settings.search.min_coverage,
+        )
+        self._worker = Worker(pipeline, catalog, indexing)
+        self._work: set[asyncio.Task[None]] = set()
+        self.automatic = False
+        self.app = create_app(settings, self.resources)
+        self.client = httpx2.AsyncClient(transport=httpx2.ASGITransport(self.app), base_url="http://127.0.0.1")
+
+    async def index(self) -> None:
+        """Do all the work that waits."""
+        while await self._worker.work_once():
+            pass
+
+    async def fill(self, collection: str, documents: list[dict[str, Any]], **spec: Any) -> None:
+        """Make a collection and index documents into it, over HTTP."""
+        made = await self.client.put(f"/v1/collections/{collection}", json=spec)
+        assert made.is_success, made.text
+        sent = await self.client.post(f"/v1/collections/{collection}/documents", json={"documents": documents})
+        assert sent.status_code == 202, sent.text
+        await self.index()
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._work)
+        await self.client.aclose()
+        await self.resources.store.close()
+        await self.resources.embedder.close()
+
+    def _wake(self) -> None:
+        if self.automatic:
+            task = asyncio.create_task(self.index())
+            self._work.add(task)
+            task.add_done_callback(self._work.discard)
+
+
+@pytest.fixture
+async def service(settings: Settings) -> AsyncIterator[Service]:
+    """The service over fakes."""
+    running = Service(settings)
+    yield running
+    await running.close()
+
+
+@pytest.fixture
+def client(service: Service) -> httpx2.AsyncClient:
+    """A client of ``service``."""
+    return service.client

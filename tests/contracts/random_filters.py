@@ -1,0 +1,75 @@
+"""Random metadata and random filters over one field of each type, for comparison with ``retrieval.filters.matches``."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+from retrieval.types import And, Comparison, Exists, FieldType, Filter, Metadata, Not, Or
+
+EAST = timezone(timedelta(hours=5, minutes=30))
+FIELDS: dict[str, FieldType] = {
+    "lang": "keyword",
+    "year": "integer",
+    "price": "float",
+    "published": "datetime",
+    "public": "boolean",
+    'a."b" [c]': "keyword",
+}
+
+
+def random_metadata(rng: random.Random) -> Metadata:
+    """Metadata in which any field may be missing, null, a value, or a list of values."""
+    moment = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(hours=rng.randrange(6))
+    values: dict[str, Any] = {
+        "lang": rng.choice(["en", "de", "true", ""]),
+        "year": rng.randrange(-2, 4),
+        "price": rng.choice([0, 0.5, -1.25, 3]),
+        "published": rng.choice(
+            [moment.isoformat(), moment.astimezone(EAST).isoformat(), f"{moment:%Y-%m-%dT%H:%M:%S}Z"]
+        ),
+        "public": rng.random() < 0.5,
+        'a."b" [c]': rng.choice(["x", "y z"]),
+    }
+    for key in list(values):
+        fate = rng.random()
+        if fate < 0.25:
+            del values[key]
+        elif fate < 0.3:
+            values[key] = None
+        elif fate < 0.45:
+            values[key] = [values[key], None, random_value(rng, key, text=True)][: rng.randrange(4)]
+    return values
+
+
+def random_value(rng: random.Random, key: str, *, text: bool = False) -> Any:
+    moment = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(hours=rng.randrange(6))
+    choices: dict[FieldType, Any] = {
+        "keyword": rng.choice(["en", "de", "x", "y z", "true", ""]),
+        "integer": rng.randrange(-2, 4),
+        "float": rng.choice([0, 0.5, -1.25, 3, 2.75]),
+        "datetime": moment.isoformat() if text else moment,
+        "boolean": rng.random() < 0.5,
+    }
+    return choices[FIELDS[key]]
+
+
+def random_filter(rng: random.Random, depth: int = 0) -> Filter:
+    """A filter of any shape, empty groups included."""
+    shape = rng.random()
+    if depth < 3 and shape < 0.4:
+        parts = tuple(random_filter(rng, depth + 1) for _ in range(rng.randrange(4)))
+        return And(parts) if shape < 0.2 else Or(parts)
+    if depth < 3 and shape < 0.5:
+        return Not(random_filter(rng, depth + 1))
+    key = rng.choice(list(FIELDS))
+    if shape < 0.6:
+        return Exists(key)
+    ops = ["eq", "ne", "in", "nin"]
+    if FIELDS[key] not in ("keyword", "boolean"):
+        ops += ["gt", "gte", "lt", "lte"]
+    op: Any = rng.choice(ops)
+    if op in ("in", "nin"):
+        return Comparison(op, key, [random_value(rng, key) for _ in range(rng.randrange(1, 4))])
+    return Comparison(op, key, random_value(rng, key))

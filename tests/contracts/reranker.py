@@ -1,0 +1,126 @@
+"""What every ``Reranker`` must do.
+
+A backend subclasses the suite and supplies the fixture ``reranker``; one that reads stored vectors also overrides
+``place``, which puts texts where the reranker finds them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import pytest
+
+from retrieval.ids import point_id
+from retrieval.ports import Reranker
+from retrieval.types import ArmScore, Candidate, Chunk, Chunking, Collection, IndexIdentity
+
+Place: TypeAlias = Callable[[Sequence[str]], Awaitable[list[Candidate]]]
+
+QUERY = "copy a file and keep its timestamps"
+TEXTS = (
+    "Open a URL and return its answer as bytes",
+    "Copy the file src to dst and keep its timestamps",
+    "A set is an unordered collection of distinct hashable objects",
+    "Return the sum of all numbers",
+)
+ODDITIES = ("", " ", "\ud83d", "a\x00b", "数据库如何连接到服务器", "word " * 5000)
+
+
+def make_candidate(collection: Collection, number: int, text: str) -> Candidate:
+    """Candidate ``number`` of a first stage that saw no difference between them."""
+    score = ArmScore(rank=number + 1, score=0.5)
+    return Candidate(
+        point_id=point_id(collection.uid, f"doc-{number}", 1, 0),
+        document_id=f"doc-{number}",
+        revision=1,
+        chunk=Chunk(0, 0, len(text), text),
+        title="",
+        url="",
+        metadata={},
+        dense=score,
+        sparse=score,
+        fused=score,
+    )
+
+
+class RerankerContract:
+    """The suite."""
+
+    @pytest.fixture
+    def reranker(self) -> Reranker:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def collection(self) -> Collection:
+        identity = IndexIdentity("fake", "fake-words", "1", 64, "", "words", "structure-1", 64)
+        return Collection("books", "u" * 32, identity, Chunking(), {})
+
+    @pytest.fixture
+    def place(self, collection: Collection) -> Place:
+        async def make(texts: Sequence[str]) -> list[Candidate]:
+            return [make_candidate(collection, number, text) for number, text in enumerate(texts)]
+
+        return make
+
+    async def test_scores_are_relevance(self, reranker: Reranker, collection: Collection, place: Place) -> None:
+        candidates = await place(TEXTS)
+        scores = (await reranker.rerank(QUERY, collection, candidates)).scores
+        assert scores.shape == (len(TEXTS),)
+        assert scores.dtype == np.float32
+        assert np.all((scores >= 0) & (scores <= 1))
+        assert np.argmax(scores) == 1, "the text that answers the query"
+
+    async def test_scores_follow_their_candidates(
+        self, reranker: Reranker, collection: Collection, place: Place
+    ) -> None:
+        candidates = await place(TEXTS)
+        forwards = (await reranker.rerank(QUERY, collection, candidates)).scores
+        backwards = (await reranker.rerank(QUERY, collection, candidates[::-1])).scores
+        np.testing.assert_allclose(forwards, backwards[::-1], atol=1e-3)
+
+    async def test_the_same_call_gives_the_same_scores(
+        self, reranker: Reranker, collection: Collection, place: Place
+    ) -> None:
+        candidates = await place(TEXTS)
+        first, second = [(await reranker.rerank(QUERY, collection, candidates)).scores for _ in range(2)]
+        np.testing.assert_array_equal(first, second)
+
+    async def test_nothing_to_score_gives_no_scores(self, reranker: Reranker, collection: Collection) -> None:
+        assert (await reranker.rerank(QUERY, collection, [])).scores.shape == (0,)
+
+    async def test_a_single_candidate_is_scored(self, reranker: Reranker, collection: Collection, place: Place) -> None:
+        scores = (await reranker.rerank(QUERY, collection, await place(TEXTS[1:2]))).scores
+        assert scores.shape == (1,)
+        assert 0 < scores[0] <= 1
+
+    @pytest.mark.parametrize("query", ["?", *ODDITIES], ids=ascii)
+    async def test_any_text_can_be_scored(
+        self, reranker: Reranker, collection: Collection, place: Place, query: str
+    ) -> None:
+        candidates = await place([*TEXTS, *ODDITIES])
+        scores = (await reranker.rerank(query, collection, candidates)).scores
+        assert scores.shape == (len(candidates),)
+        assert np.all((scores >= 0) & (scores <= 1))
+
+    async def test_an_instruct_is_taken(self, reranker: Reranker, collection: Collection, place: Place) -> None:
+        candidates = await place(TEXTS)
+        scores = (await reranker.rerank(QUERY, collection, candidates, instruct="Find the function")).scores
+        assert np.argmax(scores) == 1
+
+    async def test_calls_at_the_same_time_do_not_mix(
+        self, reranker: Reranker, collection: Collection, place: Place
+    ) -> None:
+        candidates = await place(TEXTS)
+        answers = await asyncio.gather(*(reranker.rerank(text, collection, candidates) for text in TEXTS * 5))
+        assert [int(np.argmax(answer.scores)) for answer in answers] == [0, 1, 2, 3] * 5
+
+    async def test_it_says_what_it_is(self, reranker: Reranker) -> None:
+        assert reranker.info.provider
+        assert reranker.info.model
+
+    async def test_closing_twice_is_fine(self, reranker: Reranker) -> None:
+        await reranker.close()
+        await reranker.close()

@@ -1,0 +1,51 @@
+"""Every embedder passes the contract."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from retrieval.instrument import CachedEmbedder
+from retrieval.models.bundled import BundledEmbedder
+from retrieval.models.fakes import FakeEmbedder
+from retrieval.ports import Embedder
+from retrieval.settings import BundledEmbedding
+from tests.contracts.embedder import EmbedderContract
+
+
+class TestFake(EmbedderContract):
+    @pytest.fixture
+    def embedder(self) -> Embedder:
+        return FakeEmbedder()
+
+
+class TestBundled(EmbedderContract):
+    settings = BundledEmbedding(threads=1)
+
+    @pytest.fixture(scope="class")
+    def embedder(self) -> Iterator[Embedder]:
+        embedder = BundledEmbedder(self.settings)
+        yield embedder
+        asyncio.run(embedder.close())
+
+    @pytest.fixture
+    def closable(self) -> Embedder:
+        return BundledEmbedder(self.settings)
+
+
+class TestBundledInFloat32(TestBundled):
+    settings = BundledEmbedding(dtype="float32", threads=1, batch_tokens=512)
+
+
+class TestCached(EmbedderContract):
+    @pytest.fixture
+    def embedder(self) -> Embedder:
+        return CachedEmbedder(FakeEmbedder(), size=16)
+
+
+class TestUncached(EmbedderContract):
+    @pytest.fixture
+    def embedder(self) -> Embedder:
+        return CachedEmbedder(FakeEmbedder(), size=0)

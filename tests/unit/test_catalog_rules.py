@@ -1,0 +1,43 @@
+"""The rules of the ledger that the contract cannot see from outside."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from retrieval.catalog.planning import hash_content
+from retrieval.catalog.turns import Queue, Turns
+from retrieval.types import Document
+
+HASH = "5717837dab82b8510954ab938ba16d44d3b443bff7e59a156b06d6f402b522cf"
+NOW = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def test_the_content_hash_never_changes_between_versions() -> None:
+    # a stored hash that no longer matches would embed every document of every user again
+    document = Document("a", "text", "markdown", "Title", "https://example.org", {"b": [1, 2.5, None], "a": "ü"}, 3)
+    assert hash_content(document) == HASH
+
+
+def test_id_and_version_are_no_content() -> None:
+    assert hash_content(Document("a", "text", version=1)) == hash_content(Document("b", "text", version=2))
+
+
+def test_fields_do_not_run_into_each_other() -> None:
+    assert hash_content(Document("a", "text", title="x", url="")) != hash_content(Document("a", "text", url="x"))
+
+
+def test_queues_take_turns() -> None:
+    turns = Turns()
+    queues = [Queue(uid, 0, NOW) for uid in ("a", "b", "c")]
+    served = []
+    for _ in range(6):
+        uid = turns.order(queues)[0].uid
+        turns.served(uid)
+        served.append(uid)
+    assert served == ["a", "b", "c", "a", "b", "c"]
+
+
+def test_a_new_queue_waits_for_nobody() -> None:
+    turns = Turns()
+    turns.served("old")
+    assert turns.order([Queue("old", 0, NOW), Queue("new", 0, NOW)])[0].uid == "new"

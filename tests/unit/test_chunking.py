@@ -1,0 +1,184 @@
+"""What holds for every chunk of every document, and how plain text is cut."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from indexer.chunking import chunk_document, fit_title, passages_of
+from retrieval.models.fakes import WordTokenizer
+from retrieval.types import Chunk, Chunking, Document, TextFormat, passage_of
+
+
+class Pairs(WordTokenizer):
+    """Not additive, like byte-pair encoding: words become tokens in pairs, depending on where the text begins."""
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        found = super().spans(text)
+        return [(first[0], second[1]) for first, second in zip(found[::2], found[1::2], strict=False)] + found[
+            len(found) - len(found) % 2 :
+        ]
+
+
+def cut(text: str, *, format: TextFormat = "text", title: str = "", size: int = 32, overlap: int = 8) -> list[Chunk]:
+    return chunk_document(
+        Document("d", text, format, title), WordTokenizer(), Chunking(size, overlap), max_tokens=10_000
+    )
+
+
+def tokens(text: str) -> int:
+    return len(WordTokenizer().spans(text))
+
+
+PROSE = " ".join(f"Sentence number {i} says a little about topic {i}." for i in range(40))
+
+
+def test_a_short_document_is_one_chunk() -> None:
+    assert cut("  Only a few words.\n\nTwo paragraphs.\n") == [Chunk(0, 2, 36, "Only a few words.\n\nTwo paragraphs.")]
+
+
+@pytest.mark.parametrize("text", ["", "   \n\t\n"])
+def test_a_blank_document_has_no_chunks(text: str) -> None:
+    assert cut(text, title="Title") == []
+
+
+def test_a_document_with_nothing_to_read_is_found_by_its_title() -> None:
+    assert [chunk.text for chunk in cut("![](photo.png)", format="markdown", title="Harbour")] == ["Harbour"]
+
+
+def test_the_smaller_of_both_limits_holds() -> None:
+    chunks = chunk_document(Document("d", PROSE), WordTokenizer(), Chunking(64, 0), max_tokens=20)
+    assert max(tokens(chunk.text) for chunk in chunks) <= 20
+
+
+def test_cuts_fall_at_sentence_ends() -> None:
+    chunks = cut(PROSE, overlap=0)
+    assert len(chunks) > 5
+    assert all(chunk.text.startswith("Sentence") and chunk.text.endswith(".") for chunk in chunks)
+
+
+def test_cuts_fall_at_chinese_sentence_ends() -> None:
+    text = "".join(f"这是第{i}个句子，说一点内容。" for i in range(20))
+    chunks = cut(text, size=8, overlap=0)
+    assert len(chunks) > 5
+    assert all(chunk.text.endswith("。") for chunk in chunks)
+
+
+def test_chunks_are_of_even_size_rather_than_full_with_a_rest() -> None:
+    sizes = [tokens(chunk.text) for chunk in cut(" ".join(f"w{i}" for i in range(70)), size=64, overlap=0)]
+    assert len(sizes) == 2
+    assert min(sizes) > 25
+
+
+def test_paragraphs_stay_whole_and_are_not_repeated() -> None:
+    paragraphs = [f"Paragraph {i} " + "word " * 12 + "end." for i in range(9)]
+    chunks = cut("\n\n".join(paragraphs), size=40, overlap=16)
+    assert "\n\n".join(chunk.text for chunk in chunks) == "\n\n".join(paragraphs)
+
+
+def test_the_parts_of_one_paragraph_overlap_by_whole_sentences() -> None:
+    chunks = cut(PROSE, size=32, overlap=12)
+    for before, after in pairwise(chunks):
+        shared = PROSE[after.start : before.end]
+        assert shared.startswith("Sentence")
+        assert 0 < tokens(shared) <= 12
+
+
+def test_a_sentence_without_end_overlaps_by_words() -> None:
+    chunks = cut(" ".join(f"word{i}" for i in range(200)), size=32, overlap=8)
+    for before, after in pairwise(chunks):
+        assert tokens(before.text[after.start - before.start :]) == 8
+
+
+def test_a_run_of_characters_that_the_tokenizer_does_not_know_is_still_bounded() -> None:
+    chunks = cut("x" * 20_000, size=64)
+    assert max(len(chunk.text) for chunk in chunks) <= 64
+    assert chunks[-1].end == 20_000
+
+
+@pytest.mark.parametrize("gap", [" ", "\n"])
+def test_a_desert_of_white_space_is_not_carried_along(gap: str) -> None:
+    assert sum(len(chunk.text) for chunk in cut(f"first{gap * 300_000}last")) == len("firstlast")
+
+
+def test_title_and_headings_are_shortened_to_a_quarter() -> None:
+    title = " ".join(f"title{i}" for i in range(500))
+    heading = " ".join(f"heading{i}" for i in range(500))
+    document = Document("d", f"# {heading}\n\n{PROSE}", "markdown", title)
+    chunks = chunk_document(document, WordTokenizer(), Chunking(64, 8), max_tokens=256)
+    passages = passages_of(document, chunks, WordTokenizer(), Chunking(64, 8), max_tokens=256)
+    assert max(tokens(passage) for passage in passages) <= 64
+    assert all(tokens(chunk.text) >= 10 for chunk in chunks)
+    assert chunks[0].headings[0].startswith("heading0")
+
+
+def test_a_title_that_fits_is_left_alone() -> None:
+    assert fit_title("How to copy a file", WordTokenizer(), 256) == "How to copy a file"
+
+
+def test_a_title_that_repeats_the_heading_costs_nothing_extra() -> None:
+    document = Document("d", "# Setup\n\nOne line.", "markdown", "Setup")
+    assert passages_of(
+        document, cut(document.text, format="markdown"), WordTokenizer(), Chunking(), max_tokens=256
+    ) == ["Setup\nOne line."]
+
+
+MARKS = [
+    "word ",
+    "words and words. ",
+    "\r\n",
+    "\n\n",
+    "# ",
+    "- ",
+    "```",
+    "**",
+    "<p>",
+    "</p>",
+    "<Tab title='a b'>",
+    "[a](b)",
+    "&amp;",
+]
+texts = st.lists(
+    st.sampled_from([*"abX9 .!?\n\t#*_`[](){}<>/|-中文。é\u200b😀", *MARKS]) | st.characters(exclude_categories=["Cs"]),
+    max_size=300,
+).map("".join)
+
+
+@given(text=texts, title=st.text(max_size=40), size=st.integers(4, 40), overlap=st.integers(0, 20))
+@settings(max_examples=300, deadline=None)
+def test_plain_text_is_covered_and_every_passage_fits(text: str, title: str, size: int, overlap: int) -> None:
+    chunks = cut(text, title=title, size=size, overlap=overlap)
+    covered = [False] * len(text)
+    for index, chunk in enumerate(chunks):
+        assert chunk.index == index
+        assert chunk.text == text[chunk.start : chunk.end] != ""
+        assert tokens(passage_of(fit_title(title, WordTokenizer(), size), chunk)) <= size
+        covered[chunk.start : chunk.end] = [True] * (chunk.end - chunk.start)
+    assert all(seen or char.isspace() for seen, char in zip(covered, text, strict=True))
+
+
+@given(text=texts, title=st.text(max_size=40), format=st.sampled_from(["markdown", "html"]), size=st.integers(4, 40))
+@example(text="# a\n\n- b\n\n  c\n# a\n", title="", format="markdown", size=4)
+@settings(max_examples=400, deadline=None)
+def test_marked_up_text_never_fails_and_spans_are_in_order(
+    text: str, title: str, format: TextFormat, size: int
+) -> None:
+    previous = 0
+    for chunk in cut(text, format=format, title=title, size=size):
+        assert previous <= chunk.start < chunk.end <= len(text)
+        previous = chunk.start
+        assert chunk.text.strip()
+        assert tokens(passage_of(fit_title(title, WordTokenizer(), size), chunk)) <= size
+
+
+@given(words=st.integers(1, 400), size=st.integers(4, 40), overlap=st.integers(0, 20))
+@settings(max_examples=60, deadline=None)
+def test_the_limit_holds_for_tokenizers_that_merge_across_words(words: int, size: int, overlap: int) -> None:
+    text = " ".join(f"w{i}" for i in range(words))
+    chunks = chunk_document(Document("d", text), Pairs(), Chunking(size, overlap), max_tokens=256)
+    assert max(len(Pairs().spans(chunk.text)) for chunk in chunks) <= size
+    assert chunks[0].start == 0
+    assert chunks[-1].end == len(text)

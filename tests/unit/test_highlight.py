@@ -1,0 +1,34 @@
+"""Highlights: spans a reader would expect, in any script."""
+
+from __future__ import annotations
+
+import pytest
+
+from retrieval.highlight import MAX_SPANS, highlight
+
+
+def marked(query: str, text: str) -> list[str]:
+    return [text[span.start : span.end] for span in highlight(query, text)]
+
+
+@pytest.mark.parametrize(
+    ("query", "text", "expected"),
+    [
+        ("copy a file", "Copy the FILE and a file's name", ["Copy", "FILE", "file's"]),
+        ("timestamps", "keeps the timestamp", ["timestamp"]),
+        ("file system", "the file system is full", ["file system"]),
+        ("the", "the cat", ["the"]),
+        ("哪两个公司合作开发", "由光荣和两个公司开发的游戏", ["两个公司开发"]),
+        ("größe", "Die GRÖSSE zählt", ["GRÖSSE"]),
+        ("!!!", "wow!!!", []),
+        ("cat", "concatenate", []),
+    ],
+)
+def test_words_of_the_query_are_marked(query: str, text: str, expected: list[str]) -> None:
+    assert marked(query, text) == expected
+
+
+def test_spans_are_ordered_disjoint_and_bounded() -> None:
+    spans = highlight("word", "word other " * 100)
+    assert len(spans) == MAX_SPANS
+    assert all(a.end < b.start for a, b in zip(spans, spans[1:], strict=False))

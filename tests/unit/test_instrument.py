@@ -1,0 +1,208 @@
+"""The query cache and the metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from retrieval.errors import UpstreamUnavailable
+from retrieval.instrument import CachedEmbedder, Metrics
+from retrieval.models.fakes import FakeEmbedder
+from retrieval.ports import Embeddings, EmbedKind
+from retrieval.types import SearchAnswer, SearchRequest, StageReport
+
+
+class Watched(FakeEmbedder):
+    """Notes what it embeds; may be held up, and may fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[list[str]] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.error: Exception | None = None
+        self.closed = False
+
+    async def embed(self, texts: Sequence[str], kind: EmbedKind, *, instruct: str | None = None) -> Embeddings:
+        self.calls.append(list(texts))
+        await self.open.wait()
+        if self.error is not None:
+            raise self.error
+        return await super().embed(texts, kind, instruct=instruct)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def inner() -> Watched:
+    return Watched()
+
+
+@pytest.fixture
+def cached(inner: Watched) -> CachedEmbedder:
+    return CachedEmbedder(inner, size=4)
+
+
+async def settled() -> None:
+    """Let every task run up to where it waits."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_a_query_is_embedded_once(inner: Watched, cached: CachedEmbedder) -> None:
+    first, second = [await cached.embed(["copy a file"], "query") for _ in range(2)]
+    assert inner.calls == [["copy a file"]]
+    assert (first.cached, second.cached) == (False, True)
+    assert (first.token_count, second.token_count) == (3, 0)
+    np.testing.assert_array_equal(first.vectors, second.vectors)
+    assert first.tokens is not None
+    assert second.tokens is not None
+    np.testing.assert_array_equal(first.tokens[0], second.tokens[0])
+    assert second.coverage.tolist() == [1]
+
+
+async def test_only_what_is_missing_is_embedded(inner: Watched, cached: CachedEmbedder) -> None:
+    await cached.embed(["a"], "query")
+    embedded = await cached.embed(["b", "a", "c", "b"], "query")
+    assert inner.calls == [["a"], ["b", "c"]]
+    assert not embedded.cached
+    assert embedded.token_count == 2
+    np.testing.assert_array_equal(embedded.vectors, (await FakeEmbedder().embed(list("bacb"), "query")).vectors)
+
+
+async def test_canonically_equal_queries_are_one(inner: Watched, cached: CachedEmbedder) -> None:
+    await cached.embed(["caf\u00e9"], "query")
+    assert (await cached.embed(["cafe\u0301"], "query")).cached
+
+
+async def test_another_instruct_is_another_query(inner: Watched, cached: CachedEmbedder) -> None:
+    for instruct in (None, "find", "sort", "find", None, ""):
+        await cached.embed(["a"], "query", instruct=instruct)
+    assert len(inner.calls) == 3, "no instruct is the configured one"
+
+
+async def test_documents_pass_through(inner: Watched, cached: CachedEmbedder) -> None:
+    for _ in range(2):
+        assert not (await cached.embed(["a"], "document")).cached
+    assert len(inner.calls) == 2
+
+
+async def test_the_least_recently_used_gives_way(inner: Watched, cached: CachedEmbedder) -> None:
+    for text in "abcdae":
+        await cached.embed([text], "query")
+    assert (await cached.embed(["a"], "query")).cached
+    assert not (await cached.embed(["b"], "query")).cached
+
+
+async def test_a_call_larger_than_the_cache_is_whole(cached: CachedEmbedder) -> None:
+    assert (await cached.embed([str(i) for i in range(9)], "query")).vectors.shape == (9, 64)
+
+
+async def test_without_a_size_nothing_is_kept(inner: Watched) -> None:
+    uncached = CachedEmbedder(inner, size=0)
+    for _ in range(2):
+        assert not (await uncached.embed(["a"], "query")).cached
+    assert len(inner.calls) == 2
+
+
+async def test_equal_queries_at_the_same_time_are_embedded_once(inner: Watched, cached: CachedEmbedder) -> None:
+    inner.open.clear()
+    calls = [asyncio.create_task(cached.embed(["a"], "query")) for _ in range(10)]
+    await settled()
+    inner.open.set()
+    answers = await asyncio.gather(*calls)
+    assert inner.calls == [["a"]]
+    assert sum(answer.token_count for answer in answers) == 1
+    assert not any(answer.cached for answer in answers)
+
+
+async def test_a_leader_that_leaves_does_not_take_its_followers_along(inner: Watched, cached: CachedEmbedder) -> None:
+    inner.open.clear()
+    calls = [asyncio.create_task(cached.embed(["a"], "query")) for _ in range(3)]
+    await settled()
+    calls[0].cancel()
+    await settled()
+    inner.open.set()
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(answers[0], asyncio.CancelledError)
+    assert all(isinstance(answer, Embeddings) for answer in answers[1:])
+    assert inner.calls == [["a"]]
+
+
+async def test_an_error_reaches_all_and_is_not_remembered(inner: Watched, cached: CachedEmbedder) -> None:
+    inner.open.clear()
+    inner.error = UpstreamUnavailable("down")
+    calls = [asyncio.create_task(cached.embed(["a"], "query")) for _ in range(3)]
+    await settled()
+    inner.open.set()
+    assert await asyncio.gather(*calls, return_exceptions=True) == [inner.error] * 3
+    inner.error = None
+    assert not (await cached.embed(["a"], "query")).cached
+
+
+async def test_closing_waits_for_what_is_under_way(inner: Watched, cached: CachedEmbedder) -> None:
+    inner.open.clear()
+    call = asyncio.create_task(cached.embed(["a"], "query"))
+    await settled()
+    closing = asyncio.create_task(cached.close())
+    await settled()
+    inner.open.set()
+    await closing
+    assert inner.closed
+    assert (await call).vectors.shape == (1, 64)
+
+
+def answer(**changes: Any) -> SearchAnswer:
+    report = StageReport("ok", ms=30)
+    parts = {
+        "id": "srch_1",
+        "request": SearchRequest("books", "a secret query"),
+        "results": (),
+        "score_kind": "relevance",
+        "degraded": False,
+        "embed": report,
+        "retrieve": report,
+        "rerank": report,
+        "took_ms": 90.0,
+    }
+    return SearchAnswer(**{**parts, **changes})
+
+
+def test_a_search_is_counted_by_stage() -> None:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    metrics.observe_search(answer())
+    metrics.observe_search(answer(score_kind="retrieval", degraded=True, rerank=StageReport("timeout", ms=800)))
+
+    assert registry.get_sample_value("winnow_searches_total", {"score_kind": "relevance", "degraded": "false"}) == 1
+    assert registry.get_sample_value("winnow_searches_total", {"score_kind": "retrieval", "degraded": "true"}) == 1
+    assert registry.get_sample_value("winnow_stage_seconds_sum", {"stage": "embed", "status": "ok"}) == 0.06
+    assert registry.get_sample_value("winnow_stage_seconds_count", {"stage": "rerank", "status": "timeout"}) == 1
+    assert b"secret" not in metrics.render()
+
+
+def test_documents_and_requests_are_counted() -> None:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    metrics.observe_documents("indexed", 5)
+    metrics.observe_documents("failed")
+    metrics.observe_http("GET", "/healthz", 200, 0.002)
+    metrics.observe_http("MADEUP", "/healthz", 405, 0.002)
+
+    assert registry.get_sample_value("winnow_documents_total", {"outcome": "indexed"}) == 5
+    labels = {"route": "/healthz", "method": "GET", "status": "200"}
+    assert registry.get_sample_value("winnow_http_requests_total", labels) == 1
+    assert registry.get_sample_value("winnow_http_request_seconds_sum", labels) == 0.002
+    assert "MADEUP" not in metrics.render().decode()
+
+
+def test_metrics_of_two_applications_are_apart() -> None:
+    one, other = Metrics(CollectorRegistry()), Metrics(CollectorRegistry())
+    one.observe_documents("indexed")
+    assert b"indexed" not in other.render()

@@ -1,0 +1,105 @@
+"""The bundled embedder beyond the contract."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+from torch import Tensor
+
+from retrieval.models.bundled import BundledEmbedder, computes_in_bfloat16
+from retrieval.models.minilm import MiniLM
+from retrieval.settings import BundledEmbedding
+
+TEXTS = [
+    "How do I copy a file and keep its timestamps?",
+    "Copy the file src to the file or directory dst, preserving metadata as well as the platform allows.",
+    "A thread shares the memory of its process.",
+    "Return True if path is an existing directory. This follows symbolic links. " * 8,
+    "json",
+]
+
+
+@pytest.fixture(scope="module")
+def embedder() -> Iterator[BundledEmbedder]:
+    embedder = BundledEmbedder(BundledEmbedding(threads=1))
+    yield embedder
+    asyncio.run(embedder.close())
+
+
+@pytest.mark.skipif(not computes_in_bfloat16(), reason="this CPU has no bfloat16 arithmetic (AMX or AVX512-BF16)")
+async def test_bfloat16_is_as_good_as_float32() -> None:
+    half, full = [BundledEmbedder(BundledEmbedding(dtype=dtype, threads=1)) for dtype in ("bfloat16", "float32")]
+    ours, reference = [(await one.embed(TEXTS, "document")).vectors for one in (half, full)]
+    assert np.einsum("ij,ij->i", ours, reference).min() >= 0.996
+    await half.close()
+    await full.close()
+
+
+async def test_joining_queries_does_not_change_their_vectors(embedder: BundledEmbedder) -> None:
+    alone = [await embedder.embed([text], "query") for text in TEXTS]
+    joined = await asyncio.gather(*(embedder.embed([text], "query") for text in TEXTS))
+    for one, other in zip(alone, joined, strict=True):
+        assert float(one.vectors[0] @ other.vectors[0]) == pytest.approx(1, abs=1e-4)
+
+
+async def test_a_documents_token_vectors_are_merged_two_by_two(embedder: BundledEmbedder) -> None:
+    text = "one two three"
+    query, document = [(await embedder.embed([text], kind)).tokens for kind in ("query", "document")]
+    assert query is not None
+    assert document is not None
+    assert [len(query[0]), len(document[0])] == [3, 2]
+    single = query[0].astype(np.float32)
+    pair = single[0] + single[1]
+    assert float(pair / np.linalg.norm(pair) @ document[0][0].astype(np.float32)) > 0.999
+    assert float(single[2] @ document[0][1].astype(np.float32)) > 0.999
+
+
+async def test_an_instruct_has_no_token_vectors(embedder: BundledEmbedder) -> None:
+    embedded = await embedder.embed(["copy a file"], "query", instruct="Find the function for the task")
+    assert embedded.tokens is not None
+    assert embedded.tokens[0].shape == (3, 384)
+
+
+async def test_text_that_the_model_cannot_read_has_no_vector(embedder: BundledEmbedder) -> None:
+    embedded = await embedder.embed(["数据库如何连接到服务器", "copy a file"], "document")
+    assert embedded.coverage.tolist() == [0, 1]
+    assert not embedded.vectors[0].any()
+    assert embedded.vectors[1].any()
+
+
+async def test_no_forward_pass_takes_more_than_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    forward = MiniLM.__call__
+
+    def watch(self: MiniLM, sequences: Sequence[Sequence[int]]) -> Tensor:
+        sizes.append(sum(map(len, sequences)))
+        return forward(self, sequences)
+
+    monkeypatch.setattr(MiniLM, "__call__", watch)
+    embedder = BundledEmbedder(BundledEmbedding(threads=1, batch_tokens=256))
+    embedded = await embedder.embed(TEXTS * 20, "document")
+    await embedder.close()
+    assert max(sizes) <= 256
+    assert sum(sizes) == embedded.token_count + 2 * len(TEXTS * 20)
+    assert min(sizes[:-1]) > 64, "batches are filled"
+
+
+async def test_a_query_does_not_wait_for_a_long_batch(embedder: BundledEmbedder) -> None:
+    done: list[str] = []
+
+    async def bulk() -> None:
+        await embedder.embed(["thread " * 250] * 24, "document")
+        done.append("bulk")
+
+    async def query() -> None:
+        await embedder.embed(["copy a file"], "query")
+        done.append("query")
+
+    working = asyncio.create_task(bulk())
+    await asyncio.sleep(0)
+    await query()
+    await working
+    assert done == ["query", "bulk"]

@@ -1,0 +1,197 @@
+"""The write path: what ends up in the index and in the ledger, whatever goes wrong on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from indexer.pipeline import Pipeline
+from indexer.worker import Worker
+from retrieval.catalog.fake import FakeCatalog
+from retrieval.errors import StorageFull, UpstreamRejected, UpstreamUnavailable
+from retrieval.identity import identity_of
+from retrieval.models.fakes import FakeEmbedder
+from retrieval.ports import Embeddings, IndexSchema, Point, PointKey, index_of
+from retrieval.settings import IndexingSettings
+from retrieval.types import Chunking, Collection, Document
+from retrieval.vectors.fake import FakeVectorStore
+
+
+class Embedder(FakeEmbedder):
+    """Counts what it embeds, and fails on demand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedded: list[str] = []
+        self.fail_on: tuple[str, Exception] | None = None
+        self.coverage = 1.0
+
+    async def embed(self, texts: Sequence[str], kind: Any, *, instruct: str | None = None) -> Embeddings:
+        for text in texts:
+            if self.fail_on is not None and self.fail_on[0] in text:
+                raise self.fail_on[1]
+        self.embedded += texts
+        embeddings = await super().embed(texts, kind, instruct=instruct)
+        return replace(embeddings, coverage=np.full_like(embeddings.coverage, self.coverage))
+
+
+class House:
+    def __init__(self) -> None:
+        self.embedder = Embedder()
+        self.store = FakeVectorStore()
+        self.catalog = FakeCatalog()
+        identity = identity_of(self.embedder.info, self.store.keyword_tokenizer)
+        self.collection = Collection("c", "u" * 32, identity, Chunking(max_tokens=32, overlap=0), {})
+        self.index = index_of(self.collection)
+        pipeline = Pipeline(self.embedder, self.store, self.catalog, max_attempts=2, min_coverage=0.5)
+        self.worker = Worker(pipeline, self.catalog, IndexingSettings(poll_seconds=0.01))
+
+    async def submit(self, *documents: Document) -> str:
+        return (await self.catalog.submit("c", documents)).job_id
+
+    async def work(self) -> None:
+        while await self.worker.work_once():
+            pass
+
+    async def keys(self) -> set[tuple[str, int, int]]:
+        found: list[PointKey] = [key async for key in self.store.keys(self.index)]
+        assert len({key.id for key in found}) == len(found)
+        return {(key.document_id, key.revision, key.chunk_index) for key in found}
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    built = House()
+    await built.catalog.create_collection(built.collection)
+    info = built.embedder.info
+    await built.store.create(built.index, IndexSchema(info.dimensions, info.token_dimensions))
+    yield built
+
+
+def paragraphs(*words: str) -> str:
+    return "\n\n".join(" ".join([word] * 24) for word in words)
+
+
+async def test_a_document_becomes_points_and_is_indexed(house: House) -> None:
+    job = await house.submit(Document("a", paragraphs("one", "two")))
+    await house.work()
+    assert await house.keys() == {("a", 1, 0), ("a", 1, 1)}
+    stored = await house.catalog.get_document("c", "a")
+    assert (stored.state, stored.chunks) == ("indexed", 2)
+    assert (await house.catalog.get_job(job)).chunks_embedded == 2
+
+
+async def test_a_change_embeds_only_changed_chunks_and_leaves_no_stale_point(house: House) -> None:
+    await house.submit(Document("a", paragraphs("one", "two", "three")))
+    await house.work()
+    house.embedder.embedded.clear()
+    await house.submit(Document("a", paragraphs("one", "TWO", "three")))
+    await house.work()
+    assert len(house.embedder.embedded) == 1
+    assert "TWO" in house.embedder.embedded[0]
+    assert await house.keys() == {("a", 2, 0), ("a", 2, 1), ("a", 2, 2)}
+    fetched = await house.store.fetch(house.index, [key.id async for key in house.store.keys(house.index)])
+    assert all(point.dense is not None and point.tokens is not None for point in fetched.values())
+
+
+async def test_a_shorter_revision_takes_the_surplus_away(house: House) -> None:
+    await house.submit(Document("a", paragraphs("one", "two", "three")))
+    await house.work()
+    await house.submit(Document("a", paragraphs("one")))
+    await house.work()
+    assert await house.keys() == {("a", 2, 0)}
+
+
+async def test_a_deletion_removes_points_then_the_row(house: House) -> None:
+    await house.submit(Document("a", "alpha"), Document("b", "beta"))
+    await house.work()
+    await house.catalog.tombstone("c", ["a"])
+    await house.work()
+    assert await house.keys() == {("b", 1, 0)}
+    assert (await house.catalog.counts("c")).documents == 1
+
+
+async def test_what_time_can_heal_is_tried_again(house: House) -> None:
+    house.embedder.fail_on = ("alpha", UpstreamUnavailable("down", retry_after=0.0))
+    await house.submit(Document("a", "alpha"))
+    await house.worker.work_once()
+    assert (await house.catalog.get_document("c", "a")).state == "pending"
+
+
+async def test_what_time_cannot_heal_has_failed_with_its_reason(house: House) -> None:
+    house.embedder.fail_on = ("alpha", UpstreamRejected("model said no"))
+    job = await house.submit(Document("a", "alpha"))
+    await house.work()
+    stored = await house.catalog.get_document("c", "a")
+    assert (stored.state, stored.error_code, stored.error) == ("failed", "upstream_rejected", "model said no")
+    assert [failure.document_id for failure in (await house.catalog.get_job(job)).failures] == ["a"]
+
+
+async def test_a_defect_that_one_document_sets_off_spares_the_others(house: House) -> None:
+    house.embedder.fail_on = ("poison", RuntimeError("boom"))
+    await house.submit(Document("a", "alpha"), Document("p", "poison"), Document("b", "beta"))
+    await house.worker.work_once()
+    states = {name: (await house.catalog.get_document("c", name)).state for name in ("a", "p", "b")}
+    assert states == {"a": "indexed", "p": "pending", "b": "indexed"}
+
+
+async def test_a_document_without_readable_text_fails_by_name(house: House) -> None:
+    await house.submit(Document("a", "<!-- nothing -->", format="markdown"))
+    await house.work()
+    stored = await house.catalog.get_document("c", "a")
+    assert (stored.state, stored.error_code) == ("failed", "invalid_document")
+
+
+async def test_text_that_the_embedder_cannot_read_is_stored_for_keywords_only(house: House) -> None:
+    house.embedder.coverage = 0.1
+    await house.submit(Document("a", "战国无双"))
+    await house.work()
+    (point,) = (await house.store.fetch(house.index, [key.id async for key in house.store.keys(house.index)])).values()
+    assert point.dense is None
+    assert (await house.store.query(house.index, text="战国无双", limit=5)).sparse
+
+
+async def test_a_full_disk_keeps_the_document_waiting(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(index: Any, points: Sequence[Point]) -> None:
+        raise StorageFull("no space left")
+
+    monkeypatch.setattr(house.store, "upsert", full)
+    await house.submit(Document("a", "alpha"))
+    await house.worker.work_once()
+    stored = await house.catalog.get_document("c", "a")
+    assert stored.state == "pending"
+
+
+async def test_a_collection_deleted_meanwhile_is_passed_over(house: House) -> None:
+    await house.submit(Document("a", "alpha"))
+    claims = await house.catalog.claim("w", limit=8, lease_seconds=60)
+    await house.catalog.mark_deleting("c")
+    pipeline = Pipeline(house.embedder, house.store, house.catalog, max_attempts=2, min_coverage=0.5)
+    assert list(await pipeline.run(claims)) == []
+
+
+async def test_a_batch_that_was_overtaken_does_not_count(house: House) -> None:
+    await house.submit(Document("a", "alpha"))
+    claims = await house.catalog.claim("slow", limit=8, lease_seconds=60)
+    await house.submit(Document("a", "alpha two"))
+    pipeline = Pipeline(house.embedder, house.store, house.catalog, max_attempts=2, min_coverage=0.5)
+    await pipeline.run(claims)
+    assert (await house.catalog.get_document("c", "a")).state == "pending"
+    await house.work()
+    assert await house.keys() == {("a", 2, 0)}
+
+
+async def test_the_worker_stops_when_asked_and_gives_its_leases_back(house: House) -> None:
+    task = asyncio.create_task(house.worker.run())
+    job = await house.submit(Document("a", "alpha"))
+    house.worker.wake()
+    async with asyncio.timeout(10):
+        while (await house.catalog.get_job(job)).status != "done":
+            await asyncio.sleep(0)
+    house.worker.stop()
+    await asyncio.wait_for(task, 10)

@@ -1,0 +1,51 @@
+"""The map from domain errors to HTTP knows every one of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from retrieval.errors import DataDirectoryLocked, DeadlineExceeded, Overloaded, UpstreamUnavailable, WinnowError
+from service.errors import STATUS, kind_of, problem_from
+
+
+def tree(root):
+    yield root
+    for child in root.__subclasses__():
+        yield from tree(child)
+
+
+def test_every_domain_error_has_a_status():
+    assert set(tree(WinnowError)) == set(STATUS)
+
+
+def test_codes_are_unique():
+    codes = [error.code for error in STATUS]
+    assert len(set(codes)) == len(codes)
+
+
+@pytest.mark.parametrize("error", STATUS)
+def test_status_is_an_error_and_the_summary_is_not_empty(error):
+    kind = kind_of(error)
+    assert 400 <= kind.status <= 599
+    assert kind.summary
+
+
+@pytest.mark.parametrize("error", STATUS)
+def test_what_can_be_retried_is_told_apart_from_what_cannot(error):
+    temporary = {429, 500, 502, 503, 504, 507}
+    assert not error.retryable or STATUS[error] in temporary
+
+
+def test_retry_after_is_whole_seconds_rounded_up():
+    assert problem_from(Overloaded("x", retry_after=2.1)).headers == {"Retry-After": "3"}
+    assert problem_from(UpstreamUnavailable("x", retry_after=0)).headers["Retry-After"] >= "1"
+    assert problem_from(DeadlineExceeded("x")).headers is None
+
+
+def test_place_is_listed():
+    problem = problem_from(WinnowError("bad", location=("filter", 0)))
+    assert problem.errors == [{"loc": ["filter", 0], "message": "bad"}]
+
+
+def test_locked_directory_is_a_conflict():
+    assert problem_from(DataDirectoryLocked("x", pid=1)).kind.status == 409

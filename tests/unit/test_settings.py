@@ -1,0 +1,58 @@
+"""Settings: where they come from, and how a wrong one is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from retrieval.errors import InvalidSettings
+from retrieval.settings import BundledEmbedding, EdgeVectors, NoRerank, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_defaults_need_nothing() -> None:
+    settings = load_settings()
+    assert isinstance(settings.embedding, BundledEmbedding)
+    assert settings.server.host == "127.0.0.1"
+    assert settings.catalog_url == "sqlite:///data/winnow.db"
+
+
+def test_the_environment_reaches_into_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WINNOW_RERANK__PROVIDER", "none")
+    monkeypatch.setenv("WINNOW_VECTORS__FLUSH_SECONDS", "0.5")
+    monkeypatch.setenv("WINNOW_SERVER__PORT", "9000")
+    settings = load_settings()
+    assert isinstance(settings.rerank, NoRerank)
+    assert settings.vectors == EdgeVectors(flush_seconds=0.5)
+    assert settings.server.port == 9000
+
+
+def test_arguments_beat_the_environment_and_the_environment_beats_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "winnow.toml").write_text('[server]\nport = 1\nhost = "::1"\n[search]\nrrf_k = 5\n')
+    monkeypatch.setenv("WINNOW_SERVER__PORT", "2")
+    settings = load_settings(server={"insecure": True})
+    assert (settings.server.port, settings.server.host, settings.search.rrf_k) == (2, "::1", 5)
+    assert load_settings(server={"port": 3}).server.port == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("WINNOW_EMBEDING__PROVIDER", "bundled", "WINNOW_EMBEDING__PROVIDER"),
+        ("WINNOW_SERVER__PROT", "1", "WINNOW_SERVER__PROT"),
+        ("WINNOW_SERVER__PORT", "many", "WINNOW_SERVER__PORT"),
+        ("WINNOW_RERANK__PROVIDER", "magic", "WINNOW_RERANK"),
+        ("WINNOW_SEARCH__BUDGET_MS", "-1", "WINNOW_SEARCH__BUDGET_MS"),
+    ],
+)
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSettings, match=says):
+        load_settings()

@@ -1,0 +1,214 @@
+"""Folders and files as sources: what is read, under which id, and what fails."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from indexer.sources.base import Failure
+from indexer.sources.build import open_source
+from indexer.sources.files import FolderSource, url_of
+from retrieval.errors import InvalidSource
+from retrieval.types import Document
+
+
+def write(root: Path, **files: str | bytes) -> None:
+    for name, content in files.items():
+        put(root, name, content)
+
+
+def put(root: Path, name: str, content: str | bytes) -> Path:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def documents(root: Path) -> dict[str, Document]:
+    items = list(open_source(str(root)).read())
+    assert not [item for item in items if isinstance(item, Failure)]
+    return {item.id: item for item in items if isinstance(item, Document)}
+
+
+def failure(root: Path) -> Failure:
+    (item,) = open_source(str(root)).read()
+    assert isinstance(item, Failure)
+    return item
+
+
+def test_known_suffixes_are_read_in_a_stable_order_and_the_rest_is_ignored(tmp_path: Path) -> None:
+    names = ["b.md", "a.TXT", "c.mdx", "d.html", "e.htm", "f.rst", "g.markdown", "sub/z.text", "x.png", "y.py", "noext"]
+    for name in names:
+        put(tmp_path, name, f"Content of {name}")
+    put(tmp_path, "h.ndjson", '{"id": "line", "text": "T"}')
+    ids = [item.id for item in open_source(str(tmp_path)).read() if isinstance(item, Document)]
+    assert ids == ["a.TXT", "b.md", "c.mdx", "d.html", "e.htm", "f.rst", "g.markdown", "line", "sub/z.text"]
+    assert open_source(str(tmp_path)).count() == 9
+
+
+def test_hidden_and_generated_folders_are_skipped(tmp_path: Path) -> None:
+    for name in (".git/a.md", ".hidden.md", "node_modules/b.md", "x/__pycache__/c.md", "x/.venv/d.md", "x/kept.md"):
+        put(tmp_path, name, "Text")
+    assert list(documents(tmp_path)) == ["x/kept.md"]
+
+
+def test_links_that_lead_in_circles_end(tmp_path: Path) -> None:
+    put(tmp_path, "a/b.md", "Text")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    (tmp_path / "self.md").symlink_to(tmp_path / "self.md")
+    assert list(documents(tmp_path)) == ["a/b.md"]
+
+
+def test_markdown_is_kept_as_it_is_with_title_and_metadata_from_the_front_matter(tmp_path: Path) -> None:
+    text = (
+        "---\ntitle: 'Copy: files'\ndate: 2024-02-29\nweight: 3\ndraft: false\nratio: .nan\ntags: [a, b]\n"
+        "nested: {a: 1}\nnothing: null\n7: seven\n---\n# Heading\n\nBody."
+    )
+    put(tmp_path, "guide/copy.md", text)
+    assert documents(tmp_path)["guide/copy.md"] == Document(
+        "guide/copy.md",
+        text,
+        "markdown",
+        "Copy: files",
+        metadata={"date": "2024-02-29", "weight": 3, "draft": False, "tags": ["a", "b"], "7": "seven"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "title"),
+    [
+        ("a.md", "Intro.\n\n## First *heading*\n\n# Second", "First heading"),
+        ("a.md", "```\n# not a heading\n```\n", "a"),
+        ("release-notes.md", "No heading.", "release-notes"),
+        ("a.html", "<title>Copy · My Site</title><h1>Copy</h1><p>T</p>", "Copy"),
+        ("a.html", "<title>Copy &amp; paste</title><h1>My Site</h1><p>T</p>", "Copy & paste"),
+        ("a.html", "<p>T</p><h2>Only heading</h2>", "Only heading"),
+        ("notes.txt", "# no markup here", "notes"),
+    ],
+)
+def test_titles(tmp_path: Path, name: str, text: str, title: str) -> None:
+    put(tmp_path, name, text)
+    assert documents(tmp_path)[name].title == title
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "words"),
+    [
+        (b"", "empty", "empty"),
+        (b" \n\t\n", "empty", "empty"),
+        (b"PNG\x00\x01", "binary", "NUL"),
+        (b"fine\nM\xfcller", "not_utf8", "line 2"),
+        (b"---\ntitle: a\n  bad: [\n---\nBody", "invalid_front_matter", "line 3"),
+        (b"---\n- a: list\n---\nBody", "invalid_front_matter", "mapping"),
+        (b"---\nday: 2024-13-45\n---\nBody", "invalid_front_matter", "month"),
+        (b'---\ntitle: "\\ud800"\n---\nBody', "invalid_document", "surrogates"),
+        (b"---\nn: " + b"9" * 5000 + b"\n---\nBody", "invalid_front_matter", "digits"),
+    ],
+)
+def test_a_bad_file_fails_and_is_named(tmp_path: Path, content: bytes, code: str, words: str) -> None:
+    path = put(tmp_path, "bad.md", content)
+    item = failure(tmp_path)
+    assert (item.source, item.code, item.document_id) == (str(path), code, "bad.md")
+    assert words in item.message
+
+
+def test_one_bad_file_does_not_stop_the_rest(tmp_path: Path) -> None:
+    write(tmp_path, **{"a.md": "A", "b.md": b"\xff\xfe", "c.md": "C"})
+    items = list(open_source(str(tmp_path)).read())
+    assert [type(item) for item in items] == [Document, Failure, Document]
+
+
+def test_a_file_over_the_limit_fails(tmp_path: Path) -> None:
+    put(tmp_path, "a.txt", "x" * 1025)
+    (item,) = FolderSource(tmp_path, max_file_bytes=1024).read()
+    assert isinstance(item, Failure)
+    assert item.code == "too_large"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_fails(tmp_path: Path) -> None:
+    put(tmp_path, "a.md", "A").chmod(0)
+    assert failure(tmp_path).code == "unreadable"
+
+
+def test_a_file_that_is_gone_when_it_is_read_fails(tmp_path: Path) -> None:
+    path = put(tmp_path, "a.md", "A")
+    source = open_source(str(path))
+    path.unlink()
+    assert [item.code for item in source.read() if isinstance(item, Failure)] == ["unreadable"]
+
+
+def test_a_name_that_is_not_utf8_fails(tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.md")).write_text("Text")
+    item = failure(tmp_path)
+    assert item.code == "not_utf8"
+    assert item.source.encode()
+
+
+def test_a_yaml_bomb_is_harmless(tmp_path: Path) -> None:
+    levels = "\n".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 9)}]" for i in range(1, 30))
+    put(tmp_path, "bomb.md", f"---\nl0: &l0 [lol]\n{levels}\n---\nBody")
+    assert documents(tmp_path)["bomb.md"].metadata == {"l0": ["lol"]}
+
+
+def test_an_id_that_stands_in_two_files_fails_the_second_time(tmp_path: Path) -> None:
+    write(tmp_path, **{"a.jsonl": '{"id": "x", "text": "one"}', "b.jsonl": '{"id": "x", "text": "two"}'})
+    first, second = open_source(str(tmp_path)).read()
+    assert isinstance(first, Document)
+    assert isinstance(second, Failure)
+    assert second.code == "duplicate_id"
+
+
+@pytest.mark.parametrize(
+    ("base", "path", "url"),
+    [
+        ("", "a.md", ""),
+        ("https://docs.example.org", "guide/copy.mdx", "https://docs.example.org/guide/copy"),
+        ("https://docs.example.org/en/", "index.md", "https://docs.example.org/en"),
+        ("https://docs.example.org", "guide/Index.html", "https://docs.example.org/guide"),
+        ("https://docs.example.org", "a b/ü.v2.md", "https://docs.example.org/a%20b/%C3%BC.v2"),
+    ],
+)
+def test_addresses(base: str, path: str, url: str) -> None:
+    assert url_of(base, PurePosixPath(path)) == url
+
+
+def test_a_base_url_gives_every_file_its_address(tmp_path: Path) -> None:
+    put(tmp_path, "a/b.md", "Text")
+    (item,) = open_source(str(tmp_path), base_url="https://x.org").read()
+    assert isinstance(item, Document)
+    assert item.url == "https://x.org/a/b"
+
+
+def test_a_single_file_has_its_name_as_id(tmp_path: Path) -> None:
+    source = open_source(str(put(tmp_path, "deep/page.md", "# Page\n\nText")))
+    assert [item.id for item in source.read() if isinstance(item, Document)] == ["page.md"]
+    assert source.count() == 1
+
+
+def test_labels_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "docs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert open_source("docs").label == open_source("./docs/").label == f"dir:{tmp_path.resolve() / 'docs'}"
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("", "empty"),
+        ("no/such/folder", "does not exist"),
+        ("site:https://example.org", "not supported"),
+        ("https://example.org/sitemap.xml", "not supported"),
+    ],
+)
+def test_what_is_no_source_is_refused_with_what_is_accepted(spec: str, words: str) -> None:
+    with pytest.raises(InvalidSource, match=words) as caught:
+        open_source(spec)
+    assert "accepted are 'python'" in caught.value.message
+
+
+def test_a_file_of_an_unknown_type_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSource, match=r"'\.docx'"):
+        open_source(str(put(tmp_path, "a.docx", "x")))

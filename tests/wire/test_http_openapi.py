@@ -1,0 +1,95 @@
+"""The API's description of itself: valid, complete, and true to its own examples."""
+
+from __future__ import annotations
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+METHODS = {"get", "put", "post", "delete"}
+
+
+@pytest.fixture
+async def schema(client):
+    return (await client.get("/openapi.json")).json()
+
+
+def operations(schema):
+    for path, item in schema["paths"].items():
+        for method in METHODS & set(item):
+            yield f"{method.upper()} {path}", item[method]
+
+
+def contents(schema):
+    """(where, media type object) of every request and answer."""
+    for name, operation in operations(schema):
+        bodies = [("request", operation["requestBody"])] if "requestBody" in operation else []
+        for part, body in (*bodies, *operation["responses"].items()):
+            for media_type, content in body.get("content", {}).items():
+                yield f"{name} {part} {media_type}", content
+
+
+async def test_description_is_valid_openapi(schema):
+    OpenAPIV31SpecValidator(schema).validate()
+
+
+async def test_contract_is_covered(schema):
+    assert {name for name, _ in operations(schema)} == {
+        "PUT /v1/collections/{name}",
+        "GET /v1/collections",
+        "GET /v1/collections/{name}",
+        "DELETE /v1/collections/{name}",
+        "POST /v1/collections/{name}/documents",
+        "GET /v1/collections/{name}/documents",
+        "GET /v1/collections/{name}/documents/{id}",
+        "PUT /v1/collections/{name}/documents/{id}",
+        "DELETE /v1/collections/{name}/documents/{id}",
+        "POST /v1/collections/{name}/documents:delete",
+        "POST /v1/collections/{name}/search",
+        "GET /v1/collections/{name}/search",
+        "GET /v1/jobs/{id}",
+        "GET /v1/jobs/{id}/events",
+        "GET /healthz",
+        "GET /readyz",
+        "GET /metrics",
+    }
+
+
+async def test_every_operation_documents_its_errors_as_problems(schema):
+    for name, operation in operations(schema):
+        errors = {status: body for status, body in operation["responses"].items() if status >= "400"}
+        assert "500" in errors, name
+        for status, body in errors.items():
+            if (name, status) == ("GET /readyz", "503"):
+                continue  # a readiness report
+            assert set(body["content"]) == {"application/problem+json"}, (name, status)
+        assert operation["summary"]
+        assert operation["description"]
+
+
+async def test_operation_ids_are_unique_and_plain(schema):
+    ids = [operation["operationId"] for _, operation in operations(schema)]
+    assert len(set(ids)) == len(ids)
+    assert all(name.replace("_", "").isalpha() for name in ids)
+
+
+async def test_examples_fit_their_schemas(schema):
+    checked = 0
+    for name, model in schema["components"]["schemas"].items():
+        for example in model.get("examples", []):
+            resolved = {"$ref": f"#/components/schemas/{name}", "components": schema["components"]}
+            Draft202012Validator(resolved).validate(example)
+            checked += 1
+    for where, content in contents(schema):
+        if "example" in content and "schema" in content:
+            resolved = {**content["schema"], "components": schema["components"]}
+            errors = list(Draft202012Validator(resolved).iter_errors(content["example"]))
+            assert not errors, (where, errors)
+            checked += 1
+    assert checked > 50
+
+
+async def test_main_bodies_have_examples(schema):
+    models = schema["components"]["schemas"]
+    for name in ("SearchBody", "SearchView", "CollectionBody", "CollectionView", "DocumentBody", "DocumentView"):
+        assert models[name].get("examples"), name

@@ -1,0 +1,161 @@
+"""Health, readiness, metrics, the page and the documentation."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import httpx2
+import pytest
+
+from retrieval.errors import UpstreamUnavailable
+from retrieval.settings import load_settings
+from service.app import create_app
+from service.lifespan import begin_drain
+from service.readiness import probe
+
+
+async def test_alive(client):
+    assert (await client.get("/healthz")).json() == {"status": "ok"}
+
+
+async def test_ready_names_every_dependency(client):
+    response = await client.get("/readyz")
+    assert response.status_code == 200
+    assert response.json()["status"] == "ready"
+    checks = response.json()["checks"]
+    assert {"store", "catalog", "embed", "rerank"} == set(checks)
+    assert all(check["status"] == "ok" and check["ms"] >= 0 for check in checks.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "method"),
+    [("store", "store", "check"), ("catalog", "catalog", "check"), ("embed", "embedder", "embed")],
+)
+@pytest.mark.parametrize("error", [UpstreamUnavailable("it is gone"), RuntimeError("a bug")])
+async def test_not_ready_names_what_failed(service, name, part, method, error):
+    async def fail(*args, **kwargs):
+        raise error
+
+    setattr(getattr(service.resources, part), method, fail)
+    response = await service.client.get("/readyz")
+    assert response.status_code == 503
+    assert response.headers["retry-after"]
+    assert response.json()["status"] == "unavailable"
+    check = response.json()["checks"][name]
+    assert check["status"] == "failed"
+    assert str(error) in check["reason"]
+    assert (await service.client.get("/healthz")).status_code == 200
+
+
+async def test_failing_second_stage_is_named_where_there_is_something_to_rerank(service):
+    async def fail(*args, **kwargs):
+        raise UpstreamUnavailable("the reranker is gone")
+
+    service.resources.reranker.rerank = fail
+    assert (await service.client.get("/readyz")).status_code == 200
+    await service.fill("docs", [{"id": "a", "text": "ready or not"}])
+    response = await service.client.get("/readyz")
+    assert response.status_code == 503
+    assert "the reranker is gone" in response.json()["checks"]["rerank"]["reason"]
+
+
+async def test_probe_that_hangs_is_named(service, monkeypatch):
+    async def hang():
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(service.resources.store, "check", hang)
+    readiness = await probe(service.app.state.service, seconds=0.01)
+    assert readiness.checks["store"].status == "failed"
+    assert readiness.checks["catalog"].status == "ok"
+
+
+async def test_not_ready_while_draining_but_still_answering(service, client):
+    begin_drain(service.app)
+    response = await client.get("/readyz")
+    assert (response.status_code, response.json()["status"]) == (503, "draining")
+    assert (await client.get("/v1/collections")).status_code == 200
+
+
+async def test_metrics_count_requests_by_route_not_by_path(client):
+    await client.get("/v1/collections/one")
+    await client.get("/v1/collections/two")
+    response = await client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain")
+    assert 'route="/v1/collections/{name}"' in response.text
+    assert "/v1/collections/one" not in response.text
+
+
+async def test_service_opens_and_closes_its_own_resources(settings):
+    app = create_app(settings)
+    client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost")
+    early = await client.get("/readyz")
+    assert (early.status_code, early.json()["code"]) == (503, "upstream_unavailable")
+    async with app.router.lifespan_context(app):
+        assert (await client.get("/readyz")).status_code == 200
+        assert (await client.put("/v1/collections/docs")).status_code == 201
+    assert (await client.get("/readyz")).status_code == 503
+    await client.aclose()
+
+
+async def test_given_resources_are_left_open(service, client):
+    async with service.app.router.lifespan_context(service.app):
+        pass
+    assert (await client.get("/v1/collections")).status_code == 200
+
+
+async def test_page_is_served_with_a_strict_policy(client):
+    response = await client.get("/")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/html")
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    for asset in re.findall(r'(?:href|src)="(/static/[^"#]+)', response.text):
+        assert (await client.get(asset)).status_code == 200, asset
+
+
+async def test_page_has_nothing_inline(client):
+    html = (await client.get("/")).text
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=", html)
+
+
+async def test_docs_need_no_other_host(client):
+    page = await client.get("/docs")
+    assert page.status_code == 200
+    assets = re.findall(r'(?:href|src)="([^"]+)"', page.text)
+    assert assets
+    for asset in assets:
+        assert asset.startswith("/"), asset
+        assert (await client.get(asset)).status_code == 200
+    assert "unsafe-inline" not in page.headers["content-security-policy"].split("style-src")[0]
+
+
+async def test_cross_origin_calls_only_from_configured_origins(tmp_path):
+    settings = load_settings(
+        data_dir=tmp_path,
+        embedding={"provider": "fake"},
+        rerank={"provider": "fake"},
+        vectors={"provider": "fake"},
+        server={"cors_origins": ["https://site.example"]},
+    )
+    transport = httpx2.ASGITransport(create_app(settings))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        for origin, allowed in (("https://site.example", "https://site.example"), ("https://evil.example", None)):
+            response = await client.get("/healthz", headers={"origin": origin})
+            assert response.headers.get("access-control-allow-origin") == allowed
+        preflight = await client.options(
+            "/v1/collections/docs/search",
+            headers={
+                "origin": "https://site.example",
+                "access-control-request-method": "POST",
+                "access-control-request-headers": "content-type",
+            },
+        )
+        assert preflight.status_code == 200
+        assert preflight.headers["x-request-id"]
+
+
+async def test_no_cross_origin_headers_by_default(client):
+    response = await client.get("/healthz", headers={"origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in response.headers
