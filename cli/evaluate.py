@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from evaluation.table import render_table
 from indexer.ingest import ingest
 from indexer.sources.base import Failure
 from retrieval.settings import Settings
-from retrieval.types import Document
+from retrieval.types import Document, FieldType
 
 COLLECTION = "eval"
 
@@ -84,6 +84,7 @@ class _Memory:
 
     documents: list[Document]
     label: str = "eval"
+    fields: Mapping[str, FieldType] = field(default_factory=dict)
 
     def count(self) -> int:
         return len(self.documents)

@@ -62,7 +62,7 @@ async def _run(
     async with reach(settings, url) as client:
         if options.dry_run:
             return await _dry_run(client, options, sources, as_json)
-        await _ensure(client, options)
+        await _ensure(client, options, sources)
         failed = await _index(client, options, sources, settings, as_json)
         if options.watch:
             note(f"watching {', '.join(options.sources)}; Ctrl-C stops")
@@ -90,8 +90,9 @@ async def _index(
     return summary.failed
 
 
-async def _ensure(client: Client, options: IndexOptions) -> None:
-    fields = dict(_field(item) for item in options.fields)
+async def _ensure(client: Client, options: IndexOptions, sources: Sequence[Source]) -> None:
+    fields: dict[str, str] = {key: kind for source in sources for key, kind in source.fields.items()}
+    fields |= dict(_field(item) for item in options.fields)
     await client.call("PUT", collection_path(options.collection), {"fields": fields} if fields else {})
 
 

@@ -26,6 +26,7 @@ from retrieval.types import Document
 
 TIMEOUT_SECONDS: Final = 120.0
 PAGE: Final = 1000
+BULK_PRIORITY: Final = 0  # what comes in interactively goes first
 _BY_STATUS: Final[dict[int, type[WinnowError]]] = {
     400: InvalidInput,
     404: CollectionNotFound,
@@ -97,7 +98,9 @@ class HttpTarget:
         """POST documents."""
         body = {"documents": [_wire(document) for document in documents]}
         try:
-            answer = await self._client.call("POST", f"{collection_path(collection)}/documents", body, source=source)
+            answer = await self._client.call(
+                "POST", f"{collection_path(collection)}/documents", body, source=source, priority=BULK_PRIORITY
+            )
         except NothingAccepted as error:
             return Submission("", 0, 0, error.rejected)
         return Submission(answer["job_id"], answer["accepted"], 0, _rejections(answer))

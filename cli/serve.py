@@ -7,6 +7,7 @@ import logging
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -20,6 +21,7 @@ from retrieval.settings import Settings
 from retrieval.types import SearchRequest
 from service.app import create_app
 from service.binding import check_bind
+from service.lifespan import begin_drain
 
 log = logging.getLogger(__name__)
 
@@ -54,15 +56,20 @@ def bind(settings: Settings) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Says where it serves once it does."""
+    """Says where it serves once it does, and fails its readiness as soon as it is asked to stop."""
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, *, announce: Callable[[], None], drain: Callable[[], None]) -> None:
         super().__init__(config)
         self._announce = announce
+        self._drain = drain
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._announce()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._drain()
+        super().handle_exit(sig, frame)
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
@@ -70,8 +77,9 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         names = await _warm_up(local.resources)
         url = _url(listener)
         local.lock.publish(url=url)
+        app = create_app(settings, local.resources)
         config = uvicorn.Config(
-            create_app(settings, local.resources),
+            app,
             log_config=None,
             access_log=False,
             http="httptools",
@@ -79,7 +87,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             server_header=False,
         )
-        await _Server(config, lambda: _announce(settings, url, names)).serve(sockets=[listener])
+        server = _Server(config, announce=lambda: _announce(settings, url, names), drain=lambda: begin_drain(app))
+        await server.serve(sockets=[listener])
 
 
 async def _warm_up(resources: Resources) -> list[str]:

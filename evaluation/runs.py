@@ -93,6 +93,9 @@ async def run_queries(
         mode: how to search.
         concurrency: searches under way at once; with more than 1 the latencies include waiting.
         progress: told after every query.
+
+    Raises:
+        WinnowError: a search failed; those under way are given up.
     """
     for text in list(queries.values())[:_WARM_UP_QUERIES]:
         await searcher.run(_request(collection, text, mode))
@@ -105,9 +108,12 @@ async def run_queries(
         if progress is not None:
             progress(mode.name, len(answers), len(queries))
 
-    async with asyncio.TaskGroup() as tasks:
-        for key, text in queries.items():
-            tasks.create_task(answer(key, text))
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for key, text in queries.items():
+                tasks.create_task(answer(key, text))
+    except ExceptionGroup as group:  # the first error says it all, and callers handle errors, not groups of them
+        raise group.exceptions[0] from None
     return Run(mode.name, {key: answers[key] for key in queries})
 
 

@@ -117,7 +117,7 @@ async def ingest(
         The summary, with every failure named.
     """
     began = time.perf_counter()
-    counts = [source.count() for source in sources]
+    counts = [await asyncio.to_thread(source.count) for source in sources]
     run = _Run(collection, max_chars, None if None in counts else sum(count or 0 for count in counts))
     for source in sources:
         await _submit_all(target, run, source, on_progress)

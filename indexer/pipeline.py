@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from indexer.chunking import chunk_document
+from indexer.chunking import chunk_document, passages_of
 from retrieval.errors import CollectionNotFound, InvalidDocument, WinnowError
 from retrieval.identity import identity_of, require_same_identity
 from retrieval.ids import point_id
@@ -28,7 +28,7 @@ from retrieval.ports import (
     VectorStore,
     index_of,
 )
-from retrieval.types import Chunk, Collection, FloatArray, HalfArray, passage_of
+from retrieval.types import Chunk, Collection, FloatArray, HalfArray
 
 log = logging.getLogger(__name__)
 
@@ -121,8 +121,8 @@ class Pipeline:
                 failures.append(self._failed(claim, error))
                 continue
             known = {key.hash: key.point_id for key in claim.previous}
-            for chunk in chunks:
-                passage = passage_of(document.title, chunk)
+            passages = passages_of(document, chunks, self._embedder.tokenizer, collection.chunking, max_tokens=limit)
+            for chunk, passage in zip(chunks, passages, strict=True):
                 digest = hashlib.sha256(passage.encode()).hexdigest()[:32]
                 pieces.append(Piece(claim, chunk, passage, digest, known.get(digest)))
         return pieces, failures

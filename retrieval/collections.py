@@ -43,7 +43,7 @@ async def ensure_collection(resources: Resources, name: str, spec: CollectionSpe
         InvalidCollection: the name or a setting is not usable.
         IdentityMismatch: the change needs the documents to be embedded again, or a field to change its type.
     """
-    _check_name(name)
+    check_name(name)
     _check_spec(spec)
     try:
         existing = await resources.catalog.get_collection(name)
@@ -141,7 +141,8 @@ def _chunking(spec: CollectionSpec, base: Chunking, resources: Resources) -> Chu
     return Chunking(max_tokens, overlap)
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise ``InvalidCollection`` unless ``name`` can be a collection's."""
     if not _NAME.fullmatch(name):
         raise InvalidCollection(
             f"{name[:80]!r} is no collection name: 1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or digit",

@@ -447,6 +447,7 @@ class Catalog(Protocol):
     ) -> Submission:
         """Accept documents: a new revision, ``pending``, for new, changed and failed ones; nothing for unchanged ones.
 
+        One that waits already with the same content goes on waiting, now for the new job.
         Rejects, one by one, an id that stands twice in the batch and a version that goes backwards.
         Committed on return. ``priority``: higher is served first (interactive 10, bulk 0).
         """

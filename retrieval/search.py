@@ -177,12 +177,12 @@ class TwoStageSearch:
             ),
             stage="retrieve",
         )
-        fused = fuse(hits, rrf_k=self._settings.rrf_k, dense_weight=vector.weight)
+        fused = fuse(hits, dense_weight=vector.weight)
         candidates = collapse(fused, request.top_k) if by_document else fused[: request.top_k]
         details = {"engine": self._store.engine, "candidates": len(candidates)}
         if request.explain:
             arms = {"dense": len(hits.dense), "sparse": len(hits.sparse)}
-            details["explain"] = {"hits": arms, "dense_weight": vector.weight, "rrf_k": self._settings.rrf_k}
+            details["explain"] = {"hits": arms, "dense_weight": vector.weight}
         return candidates, StageReport("ok", _ms(began), details=details)
 
     async def _rerank(

@@ -36,7 +36,7 @@ class BundledEmbedding(Group):
     provider: Literal["bundled"] = "bundled"
     dtype: Literal["auto", "bfloat16", "float32"] = Field("auto", description="auto: bf16 where the CPU computes in it")
     threads: int = Field(0, ge=0, description="CPU threads for the model; 0 takes all cores")
-    batch_tokens: int = Field(4096, ge=256, description="padded tokens in one forward pass")
+    batch_tokens: int = Field(2048, ge=256, description="tokens in one forward pass")
     query_window_ms: float = Field(0.0, ge=0, description="how long a query waits for others to share its batch")
 
 
@@ -110,7 +110,6 @@ class SearchSettings(Group):
     budget_ms: float = Field(3000.0, gt=0, description="time for a whole search unless the request says otherwise")
     rerank_top_k: int = Field(50, ge=1, le=1000, description="candidates that the second stage scores")
     max_query_chars: int = Field(8192, ge=1)
-    rrf_k: int = Field(60, ge=1, description="k of reciprocal rank fusion, ranks from 1")
     min_coverage: float = Field(
         0.5, ge=0, le=1, description="below this share of known text the dense arm is skipped for a query"
     )

@@ -5,19 +5,16 @@ All of them are coroutines: FastAPI would run a plain function in a thread.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Annotated, Final, cast
+from typing import Annotated, cast
 
 from fastapi import Depends, Path, Query, Request
 
-from retrieval.errors import InvalidCollection
+from retrieval.collections import check_name
 from retrieval.ports import Catalog
 from retrieval.resources import Resources
 from retrieval.types import DocumentState
 from service.lifespan import ServiceState
-
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 async def _state(request: Request) -> ServiceState:
@@ -44,11 +41,7 @@ CatalogDep = Annotated[Catalog, Depends(_catalog)]
 async def _collection_name(
     name: Annotated[str, Path(description="name of the collection", examples=["python"])],
 ) -> str:
-    if not _NAME.fullmatch(name):
-        raise InvalidCollection(
-            f"{name[:80]!r} is no collection name: 1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or digit",
-            location=("name",),
-        )
+    check_name(name)
     return name
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from retrieval.types import Document
+from retrieval.types import Document, FieldType
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,11 @@ class Source(Protocol):
     @property
     def label(self) -> str:
         """Stable name of the source, kept with its documents to find those that are gone from it."""
+        ...
+
+    @property
+    def fields(self) -> Mapping[str, FieldType]:
+        """Metadata keys that are worth filtering on; a collection that is made for this source declares them."""
         ...
 
     def count(self) -> int | None:

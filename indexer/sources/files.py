@@ -7,7 +7,7 @@ own ids. Two folders that are indexed into one collection must not hold files of
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -20,7 +20,7 @@ from indexer.sources.markdown import describe_markdown
 from indexer.structure.front_matter import InvalidFrontMatter
 from retrieval.documents import parse_document
 from retrieval.errors import InvalidDocument
-from retrieval.types import Document, JsonValue, TextFormat
+from retrieval.types import Document, FieldType, JsonValue, TextFormat
 
 FORMATS: Final[dict[str, TextFormat]] = {
     ".md": "markdown",
@@ -64,6 +64,11 @@ class FolderSource:
         """``dir:`` and the absolute path."""
         return f"dir:{self.root}"
 
+    @property
+    def fields(self) -> Mapping[str, FieldType]:
+        """None: what the metadata of files means is for the user to say."""
+        return {}
+
     def count(self) -> int | None:
         """Files, and lines of JSONL files."""
         return sum(_count(path) for path in _walk(self.root))
@@ -90,6 +95,11 @@ class FileSource:
     def label(self) -> str:
         """``file:`` and the absolute path."""
         return f"file:{self.path}"
+
+    @property
+    def fields(self) -> Mapping[str, FieldType]:
+        """None, as for a folder."""
+        return {}
 
     def count(self) -> int | None:
         """1, or the lines of a JSONL file."""

@@ -8,21 +8,23 @@ in C has no source; modules that are safe to import are asked for it.
 from __future__ import annotations
 
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 from indexer.sources.base import Failure
 from indexer.sources.stdlib_native import native_docstrings
 from indexer.sources.stdlib_pages import PAGES, url_of
 from indexer.sources.stdlib_source import Docstring, Library
-from retrieval.types import Document
+from retrieval.types import Document, FieldType
 
 
 class PythonSource:
     """Docstrings of the standard library, sorted by name."""
 
     label = "python"
+    fields: Mapping[str, FieldType] = MappingProxyType({"module": "keyword", "kind": "keyword"})
 
     def count(self) -> int | None:
         """Exact: the docstrings are collected once."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,8 +14,11 @@ from retrieval.catalog.tables import CONTENTS, DOCUMENTS
 from retrieval.ports import ChunkKey
 from retrieval.types import Document
 
-# parameters of one statement: far below the limits of both databases (32,766 and 32,767)
-IDS_PER_STATEMENT: Final = 1000
+# rows of one statement: below what both databases take as parameters (32,766 and 32,767), and few enough
+# that the event loop is not held up while their values are made ready
+SLICE: Final = 1000
+
+_Item = TypeVar("_Item")
 
 _NAMES: Final = tuple(field.name for field in fields(Entry))
 _COLUMNS: Final = tuple(DOCUMENTS.c[name] for name in _NAMES)
@@ -36,11 +39,6 @@ _UPDATE_CONTENT: Final = (
 )
 
 
-def entry_values(entry: Entry) -> dict[str, Any]:
-    """The entry's fields by column name."""
-    return {name: getattr(entry, name) for name in _NAMES}
-
-
 async def read(connection: AsyncConnection, uid: str, document_ids: Iterable[str]) -> dict[str, Entry]:
     """Entries by document id, locked until the transaction ends (PostgreSQL; always in the order of ids)."""
     found: dict[str, Entry] = {}
@@ -55,26 +53,27 @@ async def add(
     connection: AsyncConnection, uid: str, entries: Sequence[Entry], documents: Mapping[str, Document]
 ) -> None:
     """Insert new entries and their contents."""
-    if not entries:
-        return
     blank = {"collection_uid": uid, "chunks": ()}
-    await connection.execute(insert(DOCUMENTS), [blank | entry_values(entry) for entry in entries])
-    contents = [{"collection_uid": uid, "id": entry.id} | _content(documents[entry.id]) for entry in entries]
-    await connection.execute(insert(CONTENTS), contents)
+    for some in _slices(entries):
+        await connection.execute(
+            insert(DOCUMENTS), [blank | {name: getattr(entry, name) for name in _NAMES} for entry in some]
+        )
+        contents = [{"collection_uid": uid, "id": entry.id} | _content(documents[entry.id]) for entry in some]
+        await connection.execute(insert(CONTENTS), contents)
 
 
 async def change(connection: AsyncConnection, uid: str, entries: Sequence[Entry]) -> None:
     """Write entries back; contents and chunks stay as they are."""
-    if entries:
-        await connection.execute(_UPDATE, [_keyed(uid, entry) for entry in entries])
+    for some in _slices(entries):
+        await connection.execute(_UPDATE, [_changed(uid, entry) for entry in some])
 
 
 async def change_with_chunks(
     connection: AsyncConnection, uid: str, entries: Sequence[tuple[Entry, tuple[ChunkKey, ...]]]
 ) -> None:
     """Write back entries that are indexed now, with their chunks."""
-    if entries:
-        rows = [_keyed(uid, entry) | {"chunks": chunks} for entry, chunks in entries]
+    for some in _slices(entries):
+        rows = [_changed(uid, entry) | {"chunks": chunks} for entry, chunks in some]
         await connection.execute(_UPDATE_WITH_CHUNKS, rows)
 
 
@@ -82,8 +81,8 @@ async def change_content(
     connection: AsyncConnection, uid: str, entries: Sequence[Entry], documents: Mapping[str, Document]
 ) -> None:
     """Replace the contents of these entries."""
-    if entries:
-        rows = [{"of_collection": uid, "of_id": entry.id} | _content(documents[entry.id]) for entry in entries]
+    for some in _slices(entries):
+        rows = [_key(uid, entry) | _content(documents[entry.id]) for entry in some]
         await connection.execute(_UPDATE_CONTENT, rows)
 
 
@@ -93,14 +92,17 @@ async def remove(connection: AsyncConnection, uid: str, document_ids: Sequence[s
         await connection.execute(delete(DOCUMENTS).where(DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.id.in_(some)))
 
 
-def _slices(document_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for begin in range(0, len(document_ids), IDS_PER_STATEMENT):
-        yield document_ids[begin : begin + IDS_PER_STATEMENT]
+def _slices(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    for begin in range(0, len(items), SLICE):
+        yield items[begin : begin + SLICE]
 
 
-def _keyed(uid: str, entry: Entry) -> dict[str, Any]:
-    values = entry_values(entry)
-    return {"of_collection": uid, "of_id": values.pop("id")} | values
+def _key(uid: str, entry: Entry) -> dict[str, str]:
+    return {"of_collection": uid, "of_id": entry.id}
+
+
+def _changed(uid: str, entry: Entry) -> dict[str, Any]:
+    return _key(uid, entry) | {name: getattr(entry, name) for name in _CHANGING}
 
 
 def _content(document: Document) -> dict[str, Any]:

@@ -49,7 +49,8 @@ async def claim(
         .where(*due)
         .order_by(*_QUEUE_ORDER)
         .limit(limit)
-        .with_for_update(of=DOCUMENTS, skip_locked=True)
+        # both tables: of a row that is only joined PostgreSQL may return an older revision than the locked one's
+        .with_for_update(of=(DOCUMENTS, CONTENTS), skip_locked=True)
     )
     claims = [_claim(row) for row in await connection.execute(statement)]
     if claims:

@@ -103,7 +103,7 @@ def _storable(index: int, document: Document) -> Incoming:
         raise ValueError("it contains the character U+0000; remove it")
     if document.version is not None and abs(document.version) > LARGEST_INTEGER:
         raise ValueError("its version is beyond 64 bits; use a smaller number")
-    document.id.encode()
+    document.id.encode()  # raises for a lone surrogate; the other parts are checked as they are hashed
     return Incoming(index, document, hash_content(document))
 
 
@@ -121,6 +121,9 @@ def plan_submission(batch: Batch, known: Mapping[str, Entry], order: Order) -> P
             created.append(_created(item, order))
         elif goes_backwards(entry, item.document):
             rejections.append(_outdated(item, entry))
+        elif is_waiting(entry, item):
+            touched.append(replace(_kept(entry, item, order), job_id=order.job_id))
+            superseded.update(_loser(entry))
         elif is_unchanged(entry, item):
             unchanged += 1
             if (kept := _kept(entry, item, order)) != entry:
@@ -129,7 +132,7 @@ def plan_submission(batch: Batch, known: Mapping[str, Entry], order: Order) -> P
             revised.append(_revised(entry, item, order))
             superseded.update(_loser(entry))
     rejections.sort(key=lambda rejection: rejection.index)
-    accepted = unchanged + len(created) + len(revised)
+    accepted = len(batch.incoming) - (len(rejections) - len(batch.rejections))
     submission = Submission(order.job_id, accepted, unchanged, tuple(rejections))
     return Plan(submission, tuple(created), tuple(revised), tuple(touched), superseded)
 
@@ -141,9 +144,14 @@ def goes_backwards(entry: Entry, document: Document) -> bool:
     return document.version < entry.version
 
 
+def is_waiting(entry: Entry, item: Incoming) -> bool:
+    """Tell whether the same content waits to be indexed: the newer job waits for it from now on."""
+    return entry.content_hash == item.content_hash and entry.state == "pending"
+
+
 def is_unchanged(entry: Entry, item: Incoming) -> bool:
-    """Tell whether the content is indexed already or waits for it."""
-    return entry.content_hash == item.content_hash and entry.state in {"indexed", "pending"}
+    """Tell whether the content is indexed already."""
+    return entry.content_hash == item.content_hash and entry.state == "indexed"
 
 
 def _outdated(item: Incoming, entry: Entry) -> Rejection:

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer as WordPieceTokenizer
 from retrieval.models.coverage import known_share, latin_share
 
 MAX_TOKENS: Final = 254  # 256 with [CLS] and [SEP]: what the model was trained on
+_LONGEST: Final = 256 * MAX_TOKENS  # characters; only white space could hide the 254th token behind them
 _PIECE: Final = re.compile(r"(?s).{1,16384}(?!\S)|.{1,16384}")  # tokens never reach across white space
 
 
@@ -64,6 +65,7 @@ class WordPieces:
 
     def read(self, texts: Sequence[str], instruct: str = "") -> list[Reading]:
         """Read ``texts``, cut to what the model takes; ``instruct`` is put in front and takes at most half of that."""
+        texts = [text[:_LONGEST] for text in texts]
         head = self._ids([instruct])[0][: MAX_TOKENS // 2] if instruct else []
         return [self._reading(text, head, ids) for text, ids in zip(texts, self._ids(texts), strict=True)]
 

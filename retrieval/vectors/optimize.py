@@ -18,17 +18,21 @@ class Optimizer:
 
     def __init__(self) -> None:
         self._child: BaseProcess | None = None
+        self._stopped = False
 
     def run(self, shard: Path) -> bool:
         """Optimise the shard that lies in ``shard``, which nobody has open. False where that did not succeed."""
-        self._child = multiprocessing.get_context("spawn").Process(target=_optimize, args=(str(shard),))
+        if self._stopped:
+            return False
+        self._child = multiprocessing.get_context("spawn").Process(target=_optimize, args=(str(shard),), daemon=True)
         self._child.start()
         self._child.join()
         return self._child.exitcode == 0
 
     def stop(self) -> None:
-        """End the child if one runs; its copy is of no use then."""
-        if self._child is not None and self._child.is_alive():
+        """End the child if one runs, and start no other: for a process that closes."""
+        self._stopped = True
+        if self._child is not None:
             self._child.terminate()
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 WEB: Final = Path(__file__).parent.parent / "web"
@@ -20,6 +20,15 @@ _HEADERS: Final = {
 }
 
 
+class _Files(StaticFiles):
+    """Files that a browser asks about before it uses them again, so that an upgrade never mixes two versions."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
 def install_page(app: FastAPI, folder: Path = WEB) -> None:
     """Serve the search page and its files, where they are installed."""
 
@@ -29,4 +38,4 @@ def install_page(app: FastAPI, folder: Path = WEB) -> None:
     if (folder / "index.html").is_file():
         app.add_api_route("/", page, methods=["GET", "HEAD"], include_in_schema=False)
     if (folder / "static").is_dir():
-        app.mount("/static", StaticFiles(directory=folder / "static"), name="static")
+        app.mount("/static", _Files(directory=folder / "static"), name="static")

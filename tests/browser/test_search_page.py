@@ -18,11 +18,10 @@ SEARCH = "**/v1/collections/python/search"
 
 
 def ask(page: Page, query: str = QUERY, path: str = "/") -> None:
-    """Open the page and type."""
+    """Open the page, type, and wait for the answer to the whole query."""
     page.goto(path)
     box(page).press_sequentially(query)
-    expect(page.locator("#status")).to_contain_text("result")
-    expect(page.locator("#results")).to_have_attribute("aria-busy", "false")
+    expect(page.locator("#list")).to_have_attribute("aria-label", f"Results for “{query}”")
 
 
 def box(page: Page) -> Locator:
@@ -50,7 +49,7 @@ def moves(answer: Any) -> list[str]:
 
 
 def overflow(page: Page) -> int:
-    return page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    return int(page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
 
 
 def test_a_visitor_can_type_at_once_and_is_offered_examples(page: Page) -> None:
@@ -203,8 +202,10 @@ def test_everything_can_be_done_from_the_keyboard(page: Page) -> None:
     expect(box(page)).to_be_focused()
     keys.type("capture output")
     keys.press("Enter")
+    expect(page.locator("#list")).to_have_attribute("aria-label", "Results for “capture output”")
     expect(titles(page).first).to_have_text("subprocess.run")
     keys.press("ArrowDown")
+    expect(titles(page).first).to_be_focused()
     keys.press("Control+k")
     expect(box(page)).to_be_focused()
     keys.press("ArrowDown")
@@ -344,7 +345,7 @@ def test_the_search_can_be_copied_as_curl(page: Page, context: BrowserContext, s
 
 def test_the_theme_follows_the_system_until_it_is_chosen(page: Page) -> None:
     def background() -> str:
-        return page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
 
     page.emulate_media(color_scheme="light")
     page.goto("/")

@@ -21,7 +21,8 @@ from retrieval.catalog.tables import Base
 from retrieval.errors import UpstreamUnavailable
 from retrieval.ports import Catalog
 from retrieval.settings import load_settings
-from tests.contracts.catalog import CatalogContract, FakeClock, doc
+from tests.contracts.catalog import CatalogContract
+from tests.contracts.catalog_data import FakeClock, doc
 
 
 class TestFakeCatalog(CatalogContract):

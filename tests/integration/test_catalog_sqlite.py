@@ -23,7 +23,7 @@ from retrieval.catalog.sql import SqlCatalog
 from retrieval.errors import Overloaded, StorageFull
 from retrieval.ports import Catalog
 from retrieval.settings import Settings, load_settings
-from tests.contracts.catalog import LEASE, doc, make_collection, success, work
+from tests.contracts.catalog_data import LEASE, doc, make_collection, success, work
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,7 +33,7 @@ import asyncio, os, sys
 from pathlib import Path
 from retrieval.catalog.build import open_catalog
 from retrieval.settings import load_settings
-from tests.contracts.catalog import LEASE, doc, success
+from tests.contracts.catalog_data import LEASE, doc, success
 
 async def main(folder, life):
     catalog = await open_catalog(load_settings(data_dir=Path(folder)))

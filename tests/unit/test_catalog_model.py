@@ -19,7 +19,7 @@ from retrieval.catalog.fake import FakeCatalog
 from retrieval.catalog.migrate import migrate
 from retrieval.catalog.sql import SqlCatalog
 from retrieval.ports import Catalog, Claim, Outcome
-from tests.contracts.catalog import FakeClock, chunk_keys, doc, make_collection
+from tests.contracts.catalog_data import FakeClock, chunk_keys, doc, make_collection
 
 COLLECTIONS = ("one", "two")
 names = st.sampled_from("abcd")

@@ -69,8 +69,39 @@ def test_a_paragraph_that_is_cut_points_at_its_words() -> None:
         assert page[chunk.start :].startswith(chunk.text.split()[0] + "<")
 
 
+def test_words_that_repeat_are_told_apart() -> None:
+    page = "<p>" + "<b>again</b> " * 200 + "</p>"
+    chunks = cut(page, size=32)
+    assert [page[chunk.start : chunk.end].count("again") for chunk in chunks] == [
+        chunk.text.count("again") for chunk in chunks
+    ]
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        '<h2 id="here">Title</h2>',
+        '<h2><a name="here"></a>Title</h2>',
+        "<h2><a id=here>Title</a></h2>",
+        '<div id="here"><h2>Title</h2>',
+    ],
+)
+def test_anchors_are_found_where_generators_put_them(heading: str) -> None:
+    (section,) = outline_of(f'<p id="before">Text.</p>{heading}<p id="after">Text.</p>', "html").sections[1:]
+    assert section.anchor == "here"
+
+
 def test_a_fragment_is_kept_whole() -> None:
     assert read("<p>Short.</p><footer>Signed</footer>tail") == ["Short.", "Signed", "tail"]
+
+
+def test_a_page_too_deep_to_be_judged_loses_its_navigation_by_the_tags() -> None:
+    assert read("<html><body><nav>Menu</nav>" + "<div>" * 300 + "Text<footer>Imprint</footer>") == ["Text"]
+
+
+def test_bread_crumbs_inside_of_the_main_element_are_left_out() -> None:
+    page = f"<html><body><main><nav>Home / Guide</nav><p>{LONG * 4}</p></main></body></html>"
+    assert read(page) == [(LONG * 4).strip()]
 
 
 def test_a_page_that_is_all_navigation_is_not_lost() -> None:

@@ -12,7 +12,7 @@ from evaluation.html import render_html
 from evaluation.report import to_json
 from evaluation.runs import MODES, for_measurement, run_queries
 from evaluation.table import render_table
-from retrieval.errors import InvalidSource
+from retrieval.errors import InvalidSource, UpstreamUnavailable
 from retrieval.settings import Settings
 from retrieval.types import ArmScore, Candidate, Chunk, Document, Result, SearchAnswer, StageReport
 
@@ -156,6 +156,18 @@ async def test_no_more_searches_run_at_once_than_asked_for():
         search = Slow()
         await run_queries(search, "tiny", DATASET.queries, MODES[0], concurrency=concurrency)
         assert search.most_busy == concurrency
+
+
+async def test_a_search_that_fails_stops_the_evaluation_with_its_own_error():
+    class Failing(ScriptedSearch):
+        async def run(self, request):
+            if request.query == "third query":
+                raise UpstreamUnavailable("the model is down")
+            return await super().run(request)
+
+    queries = {**{f"again {number}": "first <b>query</b>" for number in range(5)}, "q3": "third query"}
+    with pytest.raises(UpstreamUnavailable, match="the model is down"):
+        await run_queries(Failing(), "tiny", queries, MODES[0], concurrency=2)
 
 
 async def test_the_table_names_each_run_and_fits_a_terminal():

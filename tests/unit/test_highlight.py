@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from retrieval.highlight import MAX_SPANS, highlight
@@ -31,4 +33,4 @@ def test_words_of_the_query_are_marked(query: str, text: str, expected: list[str
 def test_spans_are_ordered_disjoint_and_bounded() -> None:
     spans = highlight("word", "word other " * 100)
     assert len(spans) == MAX_SPANS
-    assert all(a.end < b.start for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a.end < b.start for a, b in itertools.pairwise(spans))

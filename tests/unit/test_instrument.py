@@ -79,6 +79,9 @@ async def test_only_what_is_missing_is_embedded(inner: Watched, cached: CachedEm
 async def test_canonically_equal_queries_are_one(inner: Watched, cached: CachedEmbedder) -> None:
     await cached.embed(["caf\u00e9"], "query")
     assert (await cached.embed(["cafe\u0301"], "query")).cached
+    assert inner.calls == [["caf\u00e9"]]
+    await cached.embed(["e\u0301te\u0301"], "query")
+    assert inner.calls[-1] == ["\u00e9t\u00e9"], "which form comes first makes no difference"
 
 
 async def test_another_instruct_is_another_query(inner: Watched, cached: CachedEmbedder) -> None:

@@ -70,7 +70,7 @@ async def house() -> AsyncIterator[House]:
     await built.catalog.create_collection(built.collection)
     info = built.embedder.info
     await built.store.create(built.index, IndexSchema(info.dimensions, info.token_dimensions))
-    yield built
+    return built
 
 
 def paragraphs(*words: str) -> str:

@@ -74,7 +74,7 @@ class House:
 async def house() -> AsyncIterator[House]:
     built = House()
     await built.fill(TEXTS)
-    yield built
+    return built
 
 
 class Scripted:

@@ -35,10 +35,10 @@ def test_the_environment_reaches_into_groups(monkeypatch: pytest.MonkeyPatch) ->
 def test_arguments_beat_the_environment_and_the_environment_beats_the_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "winnow.toml").write_text('[server]\nport = 1\nhost = "::1"\n[search]\nrrf_k = 5\n')
+    (tmp_path / "winnow.toml").write_text('[server]\nport = 1\nhost = "::1"\n[search]\nrerank_top_k = 5\n')
     monkeypatch.setenv("WINNOW_SERVER__PORT", "2")
     settings = load_settings(server={"insecure": True})
-    assert (settings.server.port, settings.server.host, settings.search.rrf_k) == (2, "::1", 5)
+    assert (settings.server.port, settings.server.host, settings.search.rerank_top_k) == (2, "::1", 5)
     assert load_settings(server={"port": 3}).server.port == 3
 
 

@@ -24,6 +24,7 @@ export function showResults(list, answer, collection, filterBy) {
   const before = places(list);
   const best = Math.max(0, ...answer.results.map((result) => result.retrieval_score));
   const context = { answer, collection, best, filterBy };
+  list.setAttribute("aria-label", `Results for “${answer.query}”`);
   list.replaceChildren(...answer.results.map((result) => resultItem(result, context)));
   if (!matchMedia("(prefers-reduced-motion: reduce)").matches) slide(list, before);
 }

@@ -45,10 +45,11 @@ function stage(name, report) {
   const cached = report.cached || report.status === "cached";
   const worked = report.status === "ok" || report.status === "cached";
   const status = cached ? "cached" : report.status;
-  const about = worked ? [did(report), report.model ?? report.engine] : [report.model, skipReason(report)];
+  const by = report.model ?? report.engine ?? "";
+  const about = [worked && did(report), by.split("/").at(-1), skipReason(report)];
   return h(
     "li",
-    { class: `stage ${name} ${report.status}`, title: report.reason ?? null },
+    { class: `stage ${name} ${report.status}`, title: report.reason ?? by },
     h("span", { class: "dot", "aria-hidden": "true" }),
     h("span", { class: "name" }, TITLES[name]),
     h("span", { class: "ms" }, report.status === "skipped" ? "" : duration(report.ms)),

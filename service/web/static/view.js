@@ -65,7 +65,7 @@ export function showBusy(busy) {
  */
 export function showAnswer(answer, collection, filterBy, notice) {
   const list = byId("list", HTMLOListElement);
-  const hadFocus = list.contains(document.activeElement);
+  const focused = /** @type {HTMLElement | null | undefined} */ (document.activeElement?.closest(".result"));
   const order = answer.score_kind === "relevance" ? "ordered by relevance" : "ordered by retrieval score, not reranked";
   const found = plural(answer.results.length, "result");
   byId("status", HTMLElement).replaceChildren(h("b", {}, found), ` in ${duration(answer.took_ms)}, ${order}`);
@@ -74,7 +74,19 @@ export function showAnswer(answer, collection, filterBy, notice) {
   showResults(list, answer, collection, filterBy);
   for (const id of ["summary", "stages"]) byId(id, HTMLElement).hidden = false;
   byId("notice", HTMLElement).replaceChildren(...(notice ? [notice] : []));
-  if (hadFocus) byId("results", HTMLElement).focus({ preventScroll: true });
+  if (focused) refocus(list, focused.dataset.key ?? "");
+}
+
+/**
+ * Give the focus back to the result that had it, or to the results where it is gone.
+ *
+ * @param {HTMLOListElement} list
+ * @param {string} key
+ */
+function refocus(list, key) {
+  const title = list.querySelector(`[data-key="${CSS.escape(key)}"] .title`);
+  const goal = title instanceof HTMLElement ? title : byId("results", HTMLElement);
+  goal.focus({ preventScroll: true });
 }
 
 /**

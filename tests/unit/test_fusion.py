@@ -1,0 +1,139 @@
+"""Fusion of the two arms: order, scale, revisions and what an arm that finds little has to say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrieval.fusion import collapse, fuse
+from retrieval.ports import ArmHits, Hit, Point
+from retrieval.types import ArmScore, Chunk
+
+
+def hit(name: str, score: float, *, document: str | None = None, revision: int = 1) -> Hit:
+    return Hit(Point(name, document or name, revision, Chunk(0, 0, 4, "text"), metadata={"name": name}), score)
+
+
+def hits(dense: Mapping[str, float], sparse: Mapping[str, float]) -> ArmHits:
+    return ArmHits(
+        dense=tuple(hit(*item) for item in sorted(dense.items(), key=lambda item: -item[1])),
+        sparse=tuple(hit(*item) for item in sorted(sparse.items(), key=lambda item: -item[1])),
+    )
+
+
+def order(found: ArmHits, dense_weight: float = 1.0) -> list[str]:
+    return [candidate.point_id for candidate in fuse(found, dense_weight=dense_weight)]
+
+
+def test_what_both_arms_like_comes_first() -> None:
+    found = hits({"a": 0.9, "b": 0.8, "c": 0.1}, {"b": 9.0, "c": 8.0, "a": 1.0})
+    assert order(found) == ["b", "a", "c"]
+
+
+def test_a_candidate_carries_the_rank_and_score_of_each_arm() -> None:
+    best, *_, last = fuse(hits({"a": 0.9, "b": 0.5}, {"a": 7.0, "c": 3.0}), dense_weight=1.0)
+    assert (best.dense, best.sparse, best.fused.rank) == (ArmScore(1, 0.9), ArmScore(1, 7.0), 1)
+    assert last.dense is None or last.sparse is None
+    assert last.fused.rank == 3
+    assert best.metadata == {"name": "a"}
+
+
+def test_a_single_arm_keeps_its_order() -> None:
+    assert order(hits({}, {"x": 1.0, "y": 5.0, "z": 3.0})) == ["y", "z", "x"]
+    assert order(hits({"x": 0.1, "y": 0.5, "z": 0.3}, {})) == ["y", "z", "x"]
+
+
+def test_without_weight_the_dense_arm_is_left_out() -> None:
+    found = fuse(hits({"dense-only": 0.99, "both": 0.9}, {"word": 2.0, "both": 1.0}), dense_weight=0.0)
+    assert [candidate.point_id for candidate in found] == ["word", "both"]
+    assert all(candidate.dense is None for candidate in found)
+
+
+def test_less_weight_gives_the_words_more_say() -> None:
+    found = hits({"meaning": 0.9, "word": 0.5, "noise": 0.4}, {"word": 6.0, "meaning": 5.0, "noise": 1.0})
+    assert order(found, 1.0)[0] == "meaning"
+    assert order(found, 0.1)[0] == "word"
+
+
+def test_a_word_that_only_one_chunk_contains_beats_a_crowd_of_similar_chunks() -> None:
+    crowd = {f"similar-{number:03}": 0.5 - number / 1000 for number in range(100)}
+    assert order(hits(crowd, {"exact": 4.0}))[0] == "exact"
+
+
+def test_a_chunk_stored_without_a_dense_vector_can_still_win() -> None:
+    assert order(hits({"english": 0.3, "other": 0.25}, {"chinese": 20.0, "english": 1.0}))[0] == "chinese"
+
+
+def test_the_margin_counts_not_the_rank_alone() -> None:
+    narrow = hits({"a": 0.61, "b": 0.60, "c": 0.1}, {"b": 9.0, "a": 3.0, "c": 1.0})
+    wide = hits({"a": 0.95, "b": 0.30, "c": 0.1}, {"b": 3.1, "a": 3.0, "c": 1.0})
+    assert order(narrow)[0] == "b"
+    assert order(wide)[0] == "a"
+
+
+def test_an_arm_that_sees_no_difference_has_no_say() -> None:
+    assert order(hits({"a": 0.5, "b": 0.5}, {"b": 2.0, "a": 1.0})) == ["b", "a"]
+
+
+def test_ties_go_by_point_id() -> None:
+    found = fuse(hits({"b": 0.5, "a": 0.5}, {"a": 1.0, "b": 1.0}), dense_weight=1.0)
+    assert [(candidate.point_id, candidate.fused) for candidate in found] == [
+        ("a", ArmScore(1, 0.5)),
+        ("b", ArmScore(2, 0.5)),
+    ]
+
+
+def test_nothing_found_gives_no_candidates() -> None:
+    assert fuse(ArmHits(), dense_weight=1.0) == []
+    assert collapse([], 10) == []
+
+
+@pytest.mark.parametrize("new_arm", ["dense", "sparse"])
+def test_of_two_revisions_only_the_newest_is_kept(new_arm: str) -> None:
+    old, new = hit("old", 0.9, document="d"), hit("new", 0.1, document="d", revision=2)
+    found = ArmHits(dense=(old, new), sparse=(old,)) if new_arm == "dense" else ArmHits(dense=(old,), sparse=(new,))
+    candidates = fuse(found, dense_weight=1.0)
+    assert [(candidate.point_id, candidate.revision) for candidate in candidates] == [("new", 2)]
+
+
+def test_ranks_do_not_count_superseded_hits() -> None:
+    found = ArmHits(sparse=(hit("old", 9.0, document="d"), hit("new", 8.0, document="d", revision=2), hit("e", 1.0)))
+    assert [candidate.sparse for candidate in fuse(found, dense_weight=1.0)] == [ArmScore(1, 8.0), ArmScore(2, 1.0)]
+
+
+def test_a_stale_hit_of_a_dense_arm_that_is_left_out_still_counts_as_seen() -> None:
+    found = ArmHits(dense=(hit("new", 0.5, document="d", revision=2),), sparse=(hit("old", 3.0, document="d"),))
+    assert fuse(found, dense_weight=0.0) == []
+
+
+def test_collapse_keeps_the_best_chunk_of_each_document_and_renumbers() -> None:
+    found = ArmHits(
+        sparse=(hit("d-0", 9.0, document="d"), hit("d-1", 8.0, document="d"), hit("e-0", 7.0, document="e")),
+    )
+    kept = collapse(fuse(found, dense_weight=1.0), 10)
+    assert [(candidate.point_id, candidate.fused.rank) for candidate in kept] == [("d-0", 1), ("e-0", 2)]
+    assert [candidate.sparse for candidate in kept] == [ArmScore(1, 9.0), ArmScore(3, 7.0)]
+
+
+def test_collapse_stops_at_the_limit() -> None:
+    candidates = fuse(hits({}, {f"d{number}": float(number) for number in range(9)}), dense_weight=1.0)
+    assert [candidate.point_id for candidate in collapse(candidates, 2)] == ["d8", "d7"]
+
+
+ARM = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-1, 1e3), max_size=8)
+
+
+@given(dense=ARM, sparse=ARM, weight=st.floats(0, 1))
+def test_any_hits_give_finite_scores_in_order(dense: dict[str, float], sparse: dict[str, float], weight: float) -> None:
+    candidates = fuse(hits(dense, sparse), dense_weight=weight)
+    scores = [candidate.fused.score for candidate in candidates]
+    assert {candidate.point_id for candidate in candidates} == (dense.keys() if weight else set()) | sparse.keys()
+    assert all(math.isfinite(score) and 0 <= score <= 1 for score in scores)
+    assert [(-c.fused.score, c.point_id) for c in candidates] == sorted(
+        (-c.fused.score, c.point_id) for c in candidates
+    )
+    assert [candidate.fused.rank for candidate in candidates] == list(range(1, len(candidates) + 1))

@@ -1,0 +1,290 @@
+"""The bundled reranker: what it weighs, what it does without vectors, and with texts that are not stored."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrieval.errors import InvalidSettings
+from retrieval.models.fakes import FakeEmbedder
+from retrieval.models.late_interaction import Evidence, LateInteractionReranker, relevance
+from retrieval.ports import EmbedderInfo, Embeddings, IndexSchema, Point, PointScores, Reranker, index_of
+from retrieval.types import Candidate, Chunking, Collection, IndexIdentity
+from retrieval.vectors.fake import FakeVectorStore
+from tests.contracts.reranker import Place, RerankerContract, make_candidate
+
+IDENTITY = IndexIdentity("fake", "fake-words", "1", 64, "", "words", "structure-1", 64)
+COLLECTION = Collection("books", "u" * 32, IDENTITY, Chunking(), {})
+
+
+class CountingEmbedder(FakeEmbedder):
+    """Remembers what it was asked to embed."""
+
+    def __init__(self, unknown: str = r"(?!)") -> None:
+        super().__init__(unknown=unknown)
+        self.documents: list[str] = []
+
+    async def embed(self, texts: Sequence[str], kind: str, *, instruct: str | None = None) -> Embeddings:
+        if kind == "document":
+            self.documents += texts
+        return await super().embed(texts, kind, instruct=instruct)  # type: ignore[arg-type]
+
+
+class ScriptedStore(FakeVectorStore):
+    """Answers ``score`` from a table."""
+
+    def __init__(self, table: Mapping[str, PointScores]) -> None:
+        super().__init__()
+        self.table = table
+        self.asked: list[dict[str, object]] = []
+
+    async def score(self, index: object, point_ids: Sequence[str], **asked: object) -> Mapping[str, PointScores]:
+        self.asked.append(asked)
+        return {each: self.table.get(each, PointScores()) for each in point_ids}
+
+
+def candidate(point_id: str, text: str = "some text") -> Candidate:
+    return replace(make_candidate(COLLECTION, 0, text), point_id=point_id, document_id=point_id or text)
+
+
+def raw(*texts: str) -> list[Candidate]:
+    return [candidate("", text) for text in texts]
+
+
+async def scores_of(
+    table: Mapping[str, PointScores], query: str = "four words of query", unknown: str = r"(?!)"
+) -> list[float]:
+    reranker = LateInteractionReranker(CountingEmbedder(unknown), ScriptedStore(table))
+    return (await reranker.rerank(query, COLLECTION, [candidate(each) for each in table])).scores.tolist()
+
+
+class TestStored(RerankerContract):
+    """The contract, with the texts in the store."""
+
+    @pytest.fixture
+    def store(self) -> FakeVectorStore:
+        return FakeVectorStore()
+
+    @pytest.fixture
+    def reranker(self, store: FakeVectorStore) -> Reranker:
+        return LateInteractionReranker(FakeEmbedder(), store)
+
+    @pytest.fixture
+    def place(self, store: FakeVectorStore, collection: Collection) -> Place:
+        async def make(texts: Sequence[str]) -> list[Candidate]:
+            embedder = FakeEmbedder()
+            embedded = await embedder.embed(texts, "document")
+            candidates = [make_candidate(collection, number, text) for number, text in enumerate(texts)]
+            await store.create(index_of(collection), IndexSchema(embedder.info.dimensions, embedder.info.dimensions))
+            points = [_point(item, embedded, i) for i, item in enumerate(candidates) if _is_utf8(item.chunk.text)]
+            await store.upsert(index_of(collection), points)
+            return candidates
+
+        return make
+
+
+class TestRaw(RerankerContract):
+    """The contract, with texts that nobody stored."""
+
+    @pytest.fixture
+    def reranker(self) -> Reranker:
+        return LateInteractionReranker(FakeEmbedder(), FakeVectorStore())
+
+    @pytest.fixture
+    def place(self, collection: Collection) -> Place:
+        async def make(texts: Sequence[str]) -> list[Candidate]:
+            return raw(*texts)
+
+        return make
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether a store takes the text: a lone surrogate is refused there, so its candidate is one that is not stored."""
+    return text == text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _point(item: Candidate, embedded: Embeddings, row: int) -> Point:
+    assert embedded.tokens is not None
+    known = bool(embedded.coverage[row])
+    return Point(
+        item.point_id,
+        item.document_id,
+        1,
+        item.chunk,
+        dense=embedded.vectors[row] if known else None,
+        tokens=embedded.tokens[row] if known else None,
+    )
+
+
+# --- the formula ---------------------------------------------------------------------------------
+
+UNIT = st.floats(-1, 1)
+KEYWORDS = st.floats(0, 50)
+
+
+def of(maxsim: float, cosine: float, keywords: float, trust: float) -> float:
+    return float(relevance(Evidence(*(np.array([part]) for part in (maxsim, cosine, keywords, trust))))[0])
+
+
+@given(maxsim=UNIT, cosine=UNIT, keywords=KEYWORDS, trust=st.floats(0, 1), more=st.floats(0, 1))
+def test_relevance_is_in_the_unit_interval_and_grows_with_each_part(
+    maxsim: float, cosine: float, keywords: float, trust: float, more: float
+) -> None:
+    score = of(maxsim, cosine, keywords, trust)
+    assert 0 <= score <= 1
+    assert of(maxsim + more, cosine, keywords, trust) >= score
+    assert of(maxsim, cosine + more, keywords, trust) >= score
+    assert of(maxsim, cosine, keywords + more, trust) >= score
+
+
+def test_a_typical_answer_is_above_one_half_and_a_stray_passage_far_below() -> None:
+    assert of(maxsim=0.60, cosine=0.60, keywords=1.0, trust=1.0) > 0.9
+    assert of(maxsim=0.35, cosine=0.25, keywords=0.3, trust=1.0) < 0.1
+
+
+def test_by_words_alone_the_middle_is_at_one() -> None:
+    assert of(0.0, 0.0, keywords=1.0, trust=0.0) == 0.5
+    assert of(0.0, 0.0, keywords=0.0, trust=0.0) < 1e-6
+
+
+# --- stored chunks -------------------------------------------------------------------------------
+
+
+async def test_each_kind_of_evidence_moves_the_score() -> None:
+    base, maxsim, cosine, words = await scores_of(
+        {
+            "base": PointScores(0.4, 5.0, 1.6),
+            "maxsim": PointScores(0.4, 5.0, 2.0),
+            "cosine": PointScores(0.6, 5.0, 1.6),
+            "words": PointScores(0.4, 9.0, 1.6),
+        }
+    )
+    assert base < min(maxsim, cosine, words)
+
+
+async def test_a_score_does_not_depend_on_the_other_candidates() -> None:
+    table = {"a": PointScores(0.5, 8.0, 2.2), "b": PointScores(0.1, None, 0.9), "c": PointScores(0.7, 20.0, 2.9)}
+    together = dict(zip(table, await scores_of(table), strict=True))
+    for names in itertools.permutations(table, 2):
+        assert await scores_of({name: table[name] for name in names}) == [together[name] for name in names]
+
+
+async def test_equal_candidates_get_equal_scores() -> None:
+    same = PointScores(0.5, 3.0, 2.0)
+    assert len(set(await scores_of({"a": same, "b": same, "c": same}))) == 1
+
+
+async def test_where_the_embedder_is_blind_the_keyword_order_stands() -> None:
+    table = {f"p{number}": PointScores(0.9 - number, 0.3 + number, 3.9 - number) for number in range(3)}
+    scores = await scores_of({**table, "none": PointScores(0.9, None, 3.9)}, unknown=r".")
+    assert scores[3] < scores[0] < scores[1] < scores[2]
+
+
+async def test_a_blind_embedder_asks_the_store_for_words_alone() -> None:
+    store = ScriptedStore({"a": PointScores(sparse=3.0)})
+    await LateInteractionReranker(CountingEmbedder(r"."), store).rerank("数据库", COLLECTION, [candidate("a")])
+    assert store.asked == [{"dense": None, "text": "数据库", "tokens": None}]
+
+
+async def test_a_chunk_without_vectors_is_judged_by_its_words() -> None:
+    strong, weak, absent = await scores_of(
+        {
+            "strong": PointScores(None, 30.0, None),
+            "weak": PointScores(None, 4.0, None),
+            "stray": PointScores(0.1, None, 1.0),
+        }
+    )
+    assert strong > 0.9
+    assert weak < 0.1
+    assert absent < 0.1
+
+
+async def test_the_more_of_the_query_is_known_the_more_its_meaning_counts() -> None:
+    table = {"meaning": PointScores(0.9, 1.0, 3.6)}
+    shares = [(await scores_of(table, unknown=pattern))[0] for pattern in (r".", r"query", r"(?!)")]
+    assert shares == sorted(shares)
+    assert shares[0] < 0.1
+    assert shares[2] > 0.9
+
+
+async def test_one_round_trip_serves_all_stored_candidates() -> None:
+    store = ScriptedStore({name: PointScores(0.5, 1.0, 2.0) for name in "abc"})
+    embedder = CountingEmbedder()
+    await LateInteractionReranker(embedder, store).rerank("a query", COLLECTION, [candidate(name) for name in "abc"])
+    assert len(store.asked) == 1
+    assert embedder.documents == []
+
+
+# --- texts that are not stored -------------------------------------------------------------------
+
+
+async def test_raw_texts_need_no_collection_in_the_store() -> None:
+    reranker = LateInteractionReranker(FakeEmbedder(), FakeVectorStore())
+    answer = await reranker.rerank("copy a file", COLLECTION, raw("parse a date", "copy a file to a folder"))
+    assert answer.scores[1] > answer.scores[0]
+    assert answer.tokens == 3 + 3 + 6
+
+
+async def test_a_point_that_is_gone_is_embedded_again() -> None:
+    embedder = CountingEmbedder()
+    reranker = LateInteractionReranker(embedder, ScriptedStore({"here": PointScores(0.1, 0.5, 0.5)}))
+    candidates = [candidate("here", "parse a date"), candidate("gone", "copy a file")]
+    scores = (await reranker.rerank("copy a file", COLLECTION, candidates)).scores
+    assert embedder.documents == ["copy a file"]
+    assert scores[1] > scores[0]
+
+
+async def test_a_long_text_is_scored_by_its_best_piece() -> None:
+    embedder = CountingEmbedder()
+    reranker = LateInteractionReranker(embedder, FakeVectorStore())
+    filler = "nothing of note happens here " * 200
+    buried, lost = (await reranker.rerank("copy a file", COLLECTION, raw(f"{filler} copy a file", filler))).scores
+    assert buried > lost
+    assert all(len(embedder.tokenizer.spans(text)) <= embedder.info.max_tokens for text in embedder.documents)
+    assert "".join(embedder.documents) == f"{filler} copy a file{filler}"
+
+
+async def test_raw_texts_that_the_embedder_cannot_read_are_judged_by_shared_words() -> None:
+    embedder = CountingEmbedder(unknown=r"[^\x00-\x7f]")
+    reranker = LateInteractionReranker(embedder, FakeVectorStore())
+    texts = raw("今天天气很好", "数据库的连接方法如下", "如何连接数据库服务器")
+    scores = (await reranker.rerank("如何连接数据库", COLLECTION, texts)).scores
+    assert scores[0] < scores[1] < scores[2]
+    assert embedder.documents == []
+
+
+async def test_a_passage_in_a_foreign_script_is_judged_by_shared_words() -> None:
+    reranker = LateInteractionReranker(CountingEmbedder(unknown=r"[^\x00-\x7f]"), FakeVectorStore())
+    with_name, without = (
+        await reranker.rerank("Docker", COLLECTION, raw("安装 Docker 的方法 如下", "安装 方法 如下"))
+    ).scores
+    assert without < 0.1
+    assert with_name > 0.9
+
+
+async def test_the_title_belongs_to_the_passage() -> None:
+    titled = [replace(item, title="Copying files") for item in raw("It keeps timestamps")]
+    reranker = LateInteractionReranker(FakeEmbedder(), FakeVectorStore())
+    plain = (await reranker.rerank("copying files", COLLECTION, raw("It keeps timestamps"))).scores
+    assert (await reranker.rerank("copying files", COLLECTION, titled)).scores > plain
+
+
+def test_an_embedder_without_token_vectors_is_refused() -> None:
+    class Plain(FakeEmbedder):
+        @property
+        def info(self) -> EmbedderInfo:
+            return replace(super().info, token_dimensions=0)
+
+    with pytest.raises(InvalidSettings, match="WINNOW_RERANK__PROVIDER"):
+        LateInteractionReranker(Plain(), FakeVectorStore())
+
+
+def test_it_names_itself_after_the_model() -> None:
+    info = LateInteractionReranker(FakeEmbedder(), FakeVectorStore()).info
+    assert (info.provider, info.model) == ("bundled", "late-interaction/fake-words")
