@@ -33,6 +33,8 @@ COLLECTION = "eval"
 def run(data: Path, *, html: Path | None, keep: Path | None, max_queries: int | None, as_json: bool) -> None:
     """Evaluate and print a table, or JSON; write the HTML report if asked for."""
     dataset = load_dataset(data)
+    if dataset.blank:
+        note(f"left out {len(dataset.blank)} queries without text, the first is {dataset.blank[0]!r}")
     if max_queries is not None:
         dataset = replace(dataset, queries=dict(list(dataset.queries.items())[:max_queries]))
     with ExitStack() as stack:

@@ -35,12 +35,14 @@ class Dataset:
         documents: those with a text or a title; one without either can never be found.
         queries: text by id, only queries that have at least one relevant document, in the order of the file.
         judgments: query id -> document id -> grade; 0 is judged and not relevant.
+        blank: ids of judged queries without any text, which nobody can ask: they are left out.
     """
 
     name: str
     documents: tuple[Document, ...]
     queries: Mapping[str, str]
     judgments: Judgments
+    blank: tuple[str, ...] = ()
 
 
 def load_dataset(folder: Path) -> Dataset:
@@ -53,7 +55,8 @@ def load_dataset(folder: Path) -> Dataset:
     corpus = _read_corpus(corpus_path)
     texts = _read_queries(queries_path)
     judgments = _read_qrels(qrels_path, known_queries=texts.keys(), known_documents=corpus.keys())
-    queries = {key: text for key, text in texts.items() if any(grade > 0 for grade in judgments.get(key, {}).values())}
+    judged = {key: text for key, text in texts.items() if any(grade > 0 for grade in judgments.get(key, {}).values())}
+    queries = {key: text for key, text in judged.items() if text.strip()}
     if not queries:
         raise InvalidSource(f"{qrels_path} marks no document as relevant: give at least one line with a score above 0")
     return Dataset(
@@ -61,6 +64,7 @@ def load_dataset(folder: Path) -> Dataset:
         documents=tuple(document for document in corpus.values() if document.text),
         queries=queries,
         judgments={key: judgments[key] for key in queries},
+        blank=tuple(key for key in judged if key not in queries),
     )
 
 
@@ -96,7 +100,7 @@ def _read_queries(path: Path) -> dict[str, str]:
         key = _string(record, "_id", place, required=True)
         if key in queries:
             raise InvalidSource(f"{place}: _id {key!r} stands there twice; give every query an id of its own")
-        queries[key] = _string(record, "text", place, required=True)
+        queries[key] = _string(record, "text", place)
     return queries
 
 

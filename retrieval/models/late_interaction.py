@@ -131,7 +131,7 @@ class LateInteractionReranker(Reranker):
             index_of(collection),
             point_ids,
             dense=asked.vectors[0] if legible else None,
-            text=query,
+            text=query.encode("utf-8", "replace").decode("utf-8"),  # the engine refuses a lone surrogate
             tokens=_query_tokens(asked) if legible else None,
         )
         return {each: scores for each, scores in found.items() if scores != PointScores()}

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: real processes, Qdrant Edge, SQLite; deterministic models so that it is quick."""
+"""The command line as a user meets it: real processes, Qdrant Edge, SQLite; deterministic models for quickness."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 PAGES = {
-    "copy.md": "---\ntitle: Copying\nlang: en\n---\n# Copying\n\n## Timestamps\n\ncopy2 keeps the timestamps of a file.\n",
+    "copy.md": "---\ntitle: Copying\nlang: en\n---\n# Copying\n\n## Timestamps\n\ncopy2 keeps a file's timestamps.\n",
     "move.md": "# Moving\n\nmove takes a file to another folder.\n",
     "notes.txt": "A note about nothing in particular.\n",
 }

@@ -85,7 +85,6 @@ def test_missing_judgments_are_named(folder):
         ("corpus.jsonl", '{"_id": "c", "text": 7}', r"corpus\.jsonl:3: 'text' must be a string, not 7"),
         ("corpus.jsonl", '{"_id": "a", "text": "x"}', r"corpus\.jsonl:3: _id 'a' stands there twice"),
         ("queries.jsonl", '{"_id": "q1", "text": "x"}', r"queries\.jsonl:4: _id 'q1' stands there twice"),
-        ("queries.jsonl", '{"_id": "q4", "text": " "}', r"queries\.jsonl:4: 'text' must be a non-empty string"),
         ("qrels.tsv", "q1 a 1", r"qrels\.tsv:5: 1 columns; write query id"),
         ("qrels.tsv", "q1\ta\thigh", r"qrels\.tsv:5: the score 'high' is not a whole number"),
         ("qrels.tsv", "q9\ta\t1", r"qrels\.tsv:5: queries\.jsonl has no query 'q9'"),
@@ -109,3 +108,12 @@ def test_a_file_that_is_not_utf8_is_named(folder):
     (folder / "corpus.jsonl").write_bytes(b'{"_id": "a", "text": "caf\xe9"}\n')
     with pytest.raises(InvalidSource, match=r"corpus\.jsonl is not UTF-8"):
         load_dataset(folder)
+
+
+def test_a_query_without_text_is_left_out_and_named(tmp_path):
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "d", "text": "grain"}\n')
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "grain"}\n{"_id": "blank", "text": " "}\n')
+    (tmp_path / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\nblank\td\t1\n")
+    dataset = load_dataset(tmp_path)
+    assert list(dataset.queries) == ["q"]
+    assert dataset.blank == ("blank",)
