@@ -67,7 +67,7 @@ def check_id(value: object) -> str:
         raise InvalidDocument(
             f"id has {len(value)} characters; the limit is {MAX_ID_CHARS} (it starts {value[:40]!r})", location=("id",)
         )
-    if not _encodable(value) or any(ord(char) < 32 or ord(char) == 127 for char in value):
+    if not is_encodable(value) or any(ord(char) < 32 or ord(char) == 127 for char in value):
         raise InvalidDocument(
             f"id {value[:80]!r} has control characters or lone surrogates; remove them", location=("id",)
         )
@@ -102,11 +102,11 @@ def _check_json(value: JsonValue, at: tuple[str | int, ...]) -> None:
         raise InvalidDocument(f"{'.'.join(map(str, at))} is {value}; JSON has only finite numbers", location=at)
     if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
         raise InvalidDocument(f"{'.'.join(map(str, at))} is an integer of more than 64 bits", location=at)
-    if isinstance(value, str) and not _encodable(value):
+    if isinstance(value, str) and not is_encodable(value):
         raise InvalidDocument(f"{'.'.join(map(str, at))} has lone surrogates, which UTF-8 cannot hold", location=at)
     if isinstance(value, dict):
         for key, item in value.items():
-            if not isinstance(key, str) or not _encodable(key):
+            if not isinstance(key, str) or not is_encodable(key):
                 raise InvalidDocument("metadata keys are strings of valid Unicode", location=at)
             _check_json(item, (*at, key))
     elif isinstance(value, list):
@@ -124,7 +124,7 @@ def _string(raw: Mapping[str, object], key: str, limit: int | None) -> str:
         raise InvalidDocument(f"{key} is a string, not {_kind(value)}", location=(key,))
     if limit is not None and len(value) > limit:
         raise InvalidDocument(f"{key} has {len(value):,} characters; the limit is {limit:,}", location=(key,))
-    if not _encodable(value):
+    if not is_encodable(value):
         raise InvalidDocument(f"{key} has lone surrogates, which UTF-8 cannot hold", location=(key,))
     return value.replace("\x00", "\ufffd")  # PostgreSQL stores no NUL; one character for one keeps offsets true
 
@@ -146,7 +146,8 @@ def _version(value: object) -> int | None:
     return value
 
 
-def _encodable(text: str) -> bool:
+def is_encodable(text: str) -> bool:
+    """Whether UTF-8 can hold the text: not so for lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:

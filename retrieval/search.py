@@ -16,6 +16,7 @@ from typing import Final, Literal, TypeVar
 
 import numpy as np
 
+from retrieval.documents import is_encodable
 from retrieval.errors import DeadlineExceeded, InvalidQuery, Upstream, UpstreamRejected, WinnowError
 from retrieval.fusion import collapse, fuse
 from retrieval.highlight import highlight
@@ -220,6 +221,8 @@ def check_request(request: SearchRequest, settings: SearchSettings) -> None:
             f"query has {len(request.query):,} characters; the limit is {settings.max_query_chars:,}",
             location=("query",),
         )
+    if not is_encodable(request.query):
+        raise InvalidQuery("query has lone surrogates, which UTF-8 cannot hold", location=("query",))
     if not 1 <= request.top_k <= MAX_TOP_K:
         raise InvalidQuery(f"top_k is 1 to {MAX_TOP_K}, not {request.top_k}", location=("top_k",))
     if not 1 <= request.top_n <= MAX_TOP_N:

@@ -251,6 +251,7 @@ async def test_a_collection_of_another_model_is_refused(house: House) -> None:
     [
         ("  ", {}, "query"),
         ("x" * 10_000, {}, "query"),
+        ("\ud800", {}, "query"),
         ("x", {"top_k": 0}, "top_k"),
         ("x", {"top_k": 1001}, "top_k"),
         ("x", {"top_n": 0}, "top_n"),
