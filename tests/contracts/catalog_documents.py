@@ -138,7 +138,7 @@ class SubmissionContract:
         await work(docs)
         assert (await docs.submit("docs", many)).unchanged == 2500
         assert (await docs.submit("docs", [])).accepted == 0
-        assert (await docs.counts("docs")).pending == 2500
+        assert (await docs.counts("docs")).indexed == 2500
 
     async def test_a_listing_pages_by_the_bytes_of_the_id(self, docs: Catalog) -> None:
         names = ["a", "B", "ä", "a/b", "Z", "~", "🎉", "0", "é", "e"]
