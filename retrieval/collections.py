@@ -54,7 +54,9 @@ async def ensure_collection(resources: Resources, name: str, spec: CollectionSpe
     if wanted == existing:
         return existing
     await resources.store.create(index_of(wanted), _schema(wanted))
-    return await resources.catalog.update_collection(wanted)
+    updated = await resources.catalog.update_collection(wanted)
+    resources.collections.forget(name)
+    return updated
 
 
 async def delete_collection(resources: Resources, name: str) -> None:
@@ -64,6 +66,7 @@ async def delete_collection(resources: Resources, name: str) -> None:
         CollectionNotFound: there is no such collection.
     """
     collection = await resources.catalog.mark_deleting(name)
+    resources.collections.forget(name)
     await _remove(resources, collection)
 
 

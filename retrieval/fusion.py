@@ -9,7 +9,6 @@ in ``docs/decisions/0003-fusion.md``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -21,16 +20,19 @@ from retrieval.types import ArmScore, Candidate
 _FLAT: Final = 1e-6  # scores that differ by less are the same score: an arm that cannot tell has no say
 
 
-def fuse(hits: ArmHits, *, dense_weight: float) -> list[Candidate]:
+def fuse(hits: ArmHits, *, dense_weight: float, limit: int, by_document: bool) -> list[Candidate]:
     """Fuse what both arms found into candidates, best first; ties by point id.
 
     The fused score is ``1 / (1 + exp(-(dense_weight * z(cosine) + z(BM25))))``: in (0, 1), 0.5 for an average
-    candidate, comparable within one search only. Of a document found in two revisions only the newest one is kept.
+    candidate, comparable within one search only. Of a document that is found in two revisions only the newest one is
+    kept.
 
     Args:
         hits: both arms, each best first.
         dense_weight: weight of the dense arm, in [0, 1]: the share of the query that the embedder knows. At 0 its
             hits are left out.
+        limit: how many candidates are made.
+        by_document: whether only the best chunk of each document becomes a candidate.
     """
     newest = _newest_revisions(hits)
     dense = _ranked(hits.dense if dense_weight > 0 else (), newest)
@@ -40,30 +42,25 @@ def fuse(hits: ArmHits, *, dense_weight: float) -> list[Candidate]:
     # An arm that found less than the other one was not cut off by the limit: without a hit there is no word in common.
     no_match = 0.0 if len(sparse) < len(dense) else None
     total = dense_weight * _standardised(dense, ids) + _standardised(sparse, ids, absent=no_match)
-    scores = (1 / (1 + np.exp(-total))).tolist()
-    order = sorted(range(len(ids)), key=lambda i: (-scores[i], ids[i]))
+    order = np.argsort(-total, kind="stable").tolist()  # ids are sorted, so a stable sort leaves ties in their order
+    if by_document:
+        first: dict[str, int] = {}
+        for i in order:
+            first.setdefault(points[ids[i]].document_id, i)
+        order = list(first.values())
+    scores = 1 / (1 + np.exp(-total))
     return [
-        _candidate(points[ids[i]], dense.get(ids[i]), sparse.get(ids[i]), ArmScore(rank, scores[i]))
-        for rank, i in enumerate(order, 1)
-    ]
-
-
-def collapse(candidates: Sequence[Candidate], limit: int) -> list[Candidate]:
-    """Keep the best chunk of each document, at most ``limit``, and number the fused ranks anew."""
-    best: dict[str, Candidate] = {}
-    for candidate in candidates:
-        best.setdefault(candidate.document_id, candidate)
-        if len(best) == limit:
-            break
-    return [
-        replace(candidate, fused=replace(candidate.fused, rank=rank)) for rank, candidate in enumerate(best.values(), 1)
+        _candidate(points[ids[i]], dense.get(ids[i]), sparse.get(ids[i]), ArmScore(rank, float(scores[i])))
+        for rank, i in enumerate(order[:limit], 1)
     ]
 
 
 def _newest_revisions(hits: ArmHits) -> dict[str, int]:
     newest: dict[str, int] = {}
     for hit in (*hits.dense, *hits.sparse):
-        newest[hit.point.document_id] = max(hit.point.revision, newest.get(hit.point.document_id, hit.point.revision))
+        point = hit.point
+        if point.revision > newest.get(point.document_id, -1):
+            newest[point.document_id] = point.revision
     return newest
 
 

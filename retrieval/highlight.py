@@ -28,39 +28,54 @@ _STOP: Final = frozenset(
 
 def highlight(query: str, text: str) -> tuple[Span, ...]:
     """Spans of ``text`` that match ``query``, in order, neighbours joined, at most 32."""
-    words, runs = _terms(query)
-    if not words and not runs:
-        return ()
-    spans: list[Span] = []
-    for match in _WORD.finditer(text):
-        if _UNSPACED_RUN.match(match.group()):
-            spans.extend(_find_runs(runs, match.group(), match.start()))
-        elif _matches(words, _fold(match.group())):
-            spans.append(Span(match.start(), match.end()))
-    return tuple(_join(spans, text)[:MAX_SPANS])
+    return Highlighter(query).spans(text)
 
 
-def _terms(query: str) -> tuple[frozenset[str], tuple[str, ...]]:
-    found = [match.group() for match in _WORD.finditer(query)]
-    runs = [term for term in found if _UNSPACED_RUN.match(term)]
-    folded = {_fold(term) for term in found if not _UNSPACED_RUN.match(term)}
-    return frozenset(folded - _STOP or folded), tuple(runs)
+class Highlighter:
+    """Marks one query's words in many texts."""
+
+    def __init__(self, query: str) -> None:
+        found = [match.group() for match in _WORD.finditer(query)]
+        folded = {_fold(term) for term in found if not _UNSPACED_RUN.match(term)}
+        self._words = frozenset(folded - _STOP or folded)
+        # what a word of the text may be if a longer word of the query begins with it
+        self._stems = frozenset(word[:size] for word in self._words for size in _stem_sizes(word))
+        runs = [term for term in found if _UNSPACED_RUN.match(term)]
+        self._seen: dict[str, bool] = {}  # texts about one subject repeat their words
+        self._pairs = frozenset(run[i : i + 2] for run in runs for i in range(len(run) - 1))
+
+    def spans(self, text: str) -> tuple[Span, ...]:
+        """Spans of ``text`` that match, in order, neighbours joined, at most 32."""
+        if not self._words and not self._pairs:
+            return ()
+        spans: list[Span] = []
+        for match in _WORD.finditer(text):
+            word = match.group()
+            if not word.isascii() and _UNSPACED_RUN.match(word):
+                spans.extend(_find_runs(self._pairs, word, match.start()))
+            elif self._matches(word):
+                spans.append(Span(match.start(), match.end()))
+        return tuple(_join(spans, text)[:MAX_SPANS])
+
+    def _matches(self, word: str) -> bool:
+        known = self._seen.get(word)
+        if known is None:
+            known = self._seen[word] = self._is_match(_fold(word))
+        return known
+
+    def _is_match(self, word: str) -> bool:
+        if word in self._words or word in self._stems:
+            return True
+        return any(word[:size] in self._words for size in _stem_sizes(word))
 
 
-def _matches(words: frozenset[str], word: str) -> bool:
-    if word in words:
-        return True
-    return len(word) >= _MIN_STEM and any(_same_stem(word, other) for other in words)
+def _stem_sizes(word: str) -> range:
+    """Lengths of the beginnings of ``word`` that count as its stem."""
+    return range(max(_MIN_STEM, len(word) - _MAX_SUFFIX), len(word))
 
 
-def _same_stem(one: str, other: str) -> bool:
-    short, long = sorted((one, other), key=len)
-    return len(short) >= _MIN_STEM and len(long) - len(short) <= _MAX_SUFFIX and long.startswith(short)
-
-
-def _find_runs(runs: tuple[str, ...], text: str, offset: int) -> list[Span]:
+def _find_runs(pairs: frozenset[str], text: str, offset: int) -> list[Span]:
     """Longest common substrings of two characters and more, greedily from the left."""
-    pairs = {run[i : i + 2] for run in runs for i in range(len(run) - 1)}
     spans, i = [], 0
     while i < len(text) - 1:
         end = i
@@ -83,4 +98,4 @@ def _join(spans: list[Span], text: str) -> list[Span]:
 
 
 def _fold(word: str) -> str:
-    return unicodedata.normalize("NFKC", word).casefold()
+    return word.lower() if word.isascii() else unicodedata.normalize("NFKC", word).casefold()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from retrieval.types import (
     Candidate,
@@ -172,9 +172,11 @@ class Point:
     tokens: HalfArray | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A stored chunk with its score on one arm (cosine for dense, BM25 for sparse). ``point`` comes without vectors."""
+class Hit(NamedTuple):
+    """A stored chunk with its score on one arm (cosine for dense, BM25 for sparse). ``point`` comes without vectors.
+
+    A tuple, because a search makes hundreds.
+    """
 
     point: Point
     score: float

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from retrieval.catalog.build import open_catalog
 from retrieval.instrument import CachedEmbedder
+from retrieval.lookup import CollectionLookup
 from retrieval.models.build import build_embedder, build_reranker
 from retrieval.ports import Catalog, Embedder, Reranker, VectorStore
 from retrieval.search import TwoStageSearch
@@ -25,6 +26,7 @@ class Resources:
     """The open parts of one process.
 
     Attributes:
+        collections: what the read path looks collections up in.
         wake: tells a worker in the same process that work waits.
     """
 
@@ -33,6 +35,7 @@ class Resources:
     reranker: Reranker | None
     store: VectorStore
     catalog: Catalog
+    collections: CollectionLookup
     search: TwoStageSearch
     wake: Callable[[], None] = field(default=_nobody_to_wake)
 
@@ -55,8 +58,9 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         reranker = build_reranker(settings, embedder, store)
         if reranker is not None:
             stack.push_async_callback(reranker.close)
-        search = TwoStageSearch(embedder, store, catalog, reranker, settings.search)
-        yield Resources(settings, embedder, reranker, store, catalog, search)
+        collections = CollectionLookup(catalog)
+        search = TwoStageSearch(embedder, store, collections, reranker, settings.search)
+        yield Resources(settings, embedder, reranker, store, catalog, collections, search)
 
 
 async def _abandon(loading: asyncio.Task[Embedder]) -> None:

@@ -18,11 +18,12 @@ import numpy as np
 
 from retrieval.documents import is_encodable
 from retrieval.errors import DeadlineExceeded, InvalidQuery, Upstream, UpstreamRejected, WinnowError
-from retrieval.fusion import collapse, fuse
-from retrieval.highlight import highlight
+from retrieval.fusion import fuse
+from retrieval.highlight import Highlighter
 from retrieval.identity import identity_of, require_same_identity
 from retrieval.ids import new_id
-from retrieval.ports import ArmHits, Catalog, Embedder, Embeddings, Reranker, VectorStore, index_of
+from retrieval.lookup import CollectionLookup
+from retrieval.ports import ArmHits, Embedder, Embeddings, Reranker, VectorStore, index_of
 from retrieval.settings import SearchSettings
 from retrieval.types import (
     ArmScore,
@@ -91,13 +92,13 @@ class TwoStageSearch:
         self,
         embedder: Embedder,
         store: VectorStore,
-        catalog: Catalog,
+        collections: CollectionLookup,
         reranker: Reranker | None,
         settings: SearchSettings,
     ) -> None:
         self._embedder = embedder
         self._store = store
-        self._catalog = catalog
+        self._collections = collections
         self._reranker = reranker
         self._settings = settings
 
@@ -113,7 +114,7 @@ class TwoStageSearch:
         """
         check_request(request, self._settings)
         deadline = Deadline(request.budget_ms or self._settings.budget_ms)
-        collection = await self._catalog.get_collection(request.collection)
+        collection = await self._collections.get(request.collection)
         identity = identity_of(self._embedder.info, self._store.keyword_tokenizer, instruct=collection.embed_instruct)
         require_same_identity(collection, identity)
         vector = await self._embed(request, collection, deadline)
@@ -178,8 +179,7 @@ class TwoStageSearch:
             ),
             stage="retrieve",
         )
-        fused = fuse(hits, dense_weight=vector.weight)
-        candidates = collapse(fused, request.top_k) if by_document else fused[: request.top_k]
+        candidates = fuse(hits, dense_weight=vector.weight, limit=request.top_k, by_document=by_document)
         details = {"engine": self._store.engine, "candidates": len(candidates)}
         if request.explain:
             arms = {"dense": len(hits.dense), "sparse": len(hits.sparse)}
@@ -265,7 +265,8 @@ def _finish(request: SearchRequest, scored: Scored) -> tuple[Result, ...]:
     results = results[: request.top_n]
     if not request.highlight:
         return results
-    return tuple(replace(r, highlights=highlight(request.query, r.candidate.chunk.text)) for r in results)
+    marker = Highlighter(request.query)
+    return tuple(replace(r, highlights=marker.spans(r.candidate.chunk.text)) for r in results)
 
 
 def _failed(error: WinnowError, began: float, model: str, provider: str) -> StageReport:

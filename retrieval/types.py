@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -194,9 +194,11 @@ Filter: TypeAlias = Comparison | Exists | And | Or | Not
 # --- search --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ArmScore:
-    """Where one arm or stage put a candidate: rank from 1, score on that arm's own scale."""
+class ArmScore(NamedTuple):
+    """Where one arm or stage put a candidate: rank from 1, score on that arm's own scale.
+
+    A tuple, because a search makes hundreds.
+    """
 
     rank: int
     score: float

@@ -14,6 +14,7 @@ import structlog
 from indexer.pipeline import Pipeline
 from indexer.worker import Worker
 from retrieval.catalog.fake import FakeCatalog
+from retrieval.lookup import CollectionLookup
 from retrieval.models.build import build_embedder, build_reranker
 from retrieval.resources import Resources
 from retrieval.search import TwoStageSearch
@@ -53,8 +54,9 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         embedder, store, catalog = build_embedder(settings), build_store(settings), FakeCatalog()
         reranker = build_reranker(settings, embedder, store)
-        search = TwoStageSearch(embedder, store, catalog, reranker, settings.search)
-        self.resources = Resources(settings, embedder, reranker, store, catalog, search, self._wake)
+        collections = CollectionLookup(catalog)
+        search = TwoStageSearch(embedder, store, collections, reranker, settings.search)
+        self.resources = Resources(settings, embedder, reranker, store, catalog, collections, search, self._wake)
         indexing = settings.indexing
         pipeline = Pipeline(
             embedder,

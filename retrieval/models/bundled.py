@@ -59,10 +59,8 @@ class BundledEmbedder(Embedder):
         self._model = MiniLM(load_weights(folder), _dtype(settings.dtype))
         self._wordpieces = WordPieces(folder)
         self._batch_tokens = settings.batch_tokens
-        self._threads = settings.threads
-        self._thread = ModelThread(
-            self._answer, window_seconds=settings.query_window_ms / 1000, initialize=self._set_threads
-        )
+        self._threads = settings.threads or torch.get_num_threads()
+        self._thread = ModelThread(self._answer, window_seconds=settings.query_window_ms / 1000)
 
     @property
     def info(self) -> EmbedderInfo:
@@ -115,6 +113,8 @@ class BundledEmbedder(Embedder):
         own = [
             (end - length + reading.head, end - 1) for reading, length, end in zip(batch, lengths, ends, strict=True)
         ]
+        # a query is too short to share: waking a second thread costs more than it computes
+        torch.set_num_threads(1 if kind == "query" else self._threads)
         hidden = self._model([reading.ids for reading in batch])
         vectors = text_vectors(hidden, lengths)
         tokens = token_vectors(hidden, own, merge=_MERGE[kind])
@@ -122,10 +122,6 @@ class BundledEmbedder(Embedder):
             _Row(vector if reading.coverage else np.zeros_like(vector), part, reading.coverage, reading.tokens)
             for reading, vector, part in zip(batch, vectors, tokens, strict=True)
         ]
-
-    def _set_threads(self) -> None:
-        if self._threads:
-            torch.set_num_threads(self._threads)
 
 
 def _stack(rows: Sequence[_Row]) -> Embeddings:

@@ -28,7 +28,6 @@ class ModelThread(Generic[Item, Answer]):
     Args:
         answer: answers up to 64 items in one go, in their order.
         window_seconds: how long the model thread waits for company before it answers; 0 adds no wait.
-        initialize: runs once on the new thread.
     """
 
     def __init__(
@@ -36,13 +35,12 @@ class ModelThread(Generic[Item, Answer]):
         answer: Callable[[Sequence[Item]], Sequence[Answer]],
         *,
         window_seconds: float = 0.0,
-        initialize: Callable[[], None],
     ) -> None:
         self._answer = answer
         self._window = window_seconds
         self._asked: deque[tuple[Item, Future[Answer]]] = deque()
         self._steps: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="model", initializer=initialize)
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="model")
 
     async def ask(self, item: Item) -> Answer:
         """Answer ``item``, together with others that wait. A caller that is cancelled takes nobody else along.

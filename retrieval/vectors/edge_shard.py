@@ -41,6 +41,7 @@ INDEXING_THRESHOLD_KB: Final = 1000  # segments above this get a graph when the 
 _NO_GRAPH: Final = 0  # token vectors are only ever scored for given points
 _PAGE: Final = 1000
 _WRITE_PAGE: Final = 100
+KEPT_POINTS: Final = 20_000  # decoded, some 2 KB each
 
 _INDEX_TYPES: Final[Mapping[FieldType, edge.PayloadSchemaType]] = {
     "keyword": edge.PayloadSchemaType.Keyword,
@@ -93,6 +94,7 @@ class Shard:
         with edge_errors("loading an index"):
             self.schema = read_schema(home)
         self._shard = self._load()
+        self._points: dict[uuid.UUID, Point] = {}
 
     def _load(self) -> edge.EdgeShard:
         with edge_errors("loading an index"):
@@ -126,10 +128,13 @@ class Shard:
     def upsert(self, points: Sequence[Point]) -> None:
         """Insert or replace points that have been checked; they are in the write-ahead log on return."""
         encoded = [encode(point, self.schema.fields, self._encoder) for point in points]
+        for point in points:
+            self._points.pop(uuid.UUID(point.id), None)
         self._update(edge.UpdateOperation.upsert_points(encoded), "writing points")
 
     def delete_documents(self, keep: Mapping[str, int | None]) -> None:
         """Delete the points of these documents but for the given revisions."""
+        self._points.clear()
         by_revision: dict[int | None, list[str]] = {}
         for document_id, revision in keep.items():
             by_revision.setdefault(revision, []).append(document_id)
@@ -174,12 +179,31 @@ class Shard:
         params = None if filter is None else edge.SearchParams(acorn=edge.AcornSearchParams(enable=True))
         arms = self._arms(dense, text)
         requests = [
-            edge.QueryRequest(limit=limit, query=query, filter=condition, params=params, with_payload=True)
-            for query in arms.values()
+            edge.QueryRequest(limit=limit, query=query, filter=condition, params=params) for query in arms.values()
         ]
-        seen: dict[uuid.UUID, Point] = {}
-        found = {arm: _hits(rows, seen) for arm, rows in zip(arms, self._batch(requests), strict=True)}
+        found = {arm: self._hits(rows) for arm, rows in zip(arms, self._batch(requests), strict=True)}
         return ArmHits(dense=found.get(DENSE, ()), sparse=found.get(SPARSE, ()))
+
+    def _hits(self, rows: Sequence[edge.ScoredPoint]) -> tuple[Hit, ...]:
+        """The rows of one arm with their points, best first, ties by id."""
+        keys = [cast("uuid.UUID", row.id) for row in rows]
+        points = self._decoded(keys)
+        hits = [Hit(points[key], row.score) for key, row in zip(keys, rows, strict=True)]
+        hits.sort(key=lambda hit: (-hit.score, hit.point.id))
+        return tuple(hits)
+
+    def _decoded(self, keys: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, Point]:
+        """Points without vectors. Reading payloads is most of a query's time, so those read before are kept."""
+        missing = [key for key in keys if key not in self._points]
+        if not missing:
+            return self._points
+        if len(self._points) + len(missing) > KEPT_POINTS:
+            self._points.clear()  # simpler than to track which were used last, and rare
+            missing = list(keys)
+        with edge_errors("reading points"):
+            records = cast("list[Any]", self._shard.retrieve(list(missing), True, False))
+        self._points |= {record.id: decode(str(record.id), record.payload) for record in records}
+        return self._points
 
     def score(
         self,
@@ -256,16 +280,3 @@ class Shard:
             missing = sum(stored.values()) - self._shard.info().indexed_vectors_count
         graphs = stored[DENSE] + stored.get(TOKENS, 0)
         return missing * stored[DENSE] // graphs if graphs else 0
-
-
-def _hits(rows: Sequence[edge.ScoredPoint], seen: dict[uuid.UUID, Point]) -> tuple[Hit, ...]:
-    """Decode the rows of one arm, each point once for all arms; best first, ties by id."""
-    hits = []
-    for row in rows:
-        key = cast("uuid.UUID", row.id)
-        point = seen.get(key)
-        if point is None:
-            point = seen[key] = decode(str(key), cast("Any", row.payload))
-        hits.append(Hit(point, row.score))
-    hits.sort(key=lambda hit: (-hit.score, hit.point.id))
-    return tuple(hits)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.fusion import collapse, fuse
+from retrieval.fusion import fuse
 from retrieval.ports import ArmHits, Hit, Point
-from retrieval.types import ArmScore, Chunk
+from retrieval.types import ArmScore, Candidate, Chunk
 
 
 def hit(name: str, score: float, *, document: str | None = None, revision: int = 1) -> Hit:
@@ -25,8 +25,12 @@ def hits(dense: Mapping[str, float], sparse: Mapping[str, float]) -> ArmHits:
     )
 
 
+def fuse_hits(found: ArmHits, *, dense_weight: float, limit: int = 1000, by_document: bool = False) -> list[Candidate]:
+    return fuse(found, dense_weight=dense_weight, limit=limit, by_document=by_document)
+
+
 def order(found: ArmHits, dense_weight: float = 1.0) -> list[str]:
-    return [candidate.point_id for candidate in fuse(found, dense_weight=dense_weight)]
+    return [candidate.point_id for candidate in fuse_hits(found, dense_weight=dense_weight)]
 
 
 def test_what_both_arms_like_comes_first() -> None:
@@ -35,7 +39,7 @@ def test_what_both_arms_like_comes_first() -> None:
 
 
 def test_a_candidate_carries_the_rank_and_score_of_each_arm() -> None:
-    best, *_, last = fuse(hits({"a": 0.9, "b": 0.5}, {"a": 7.0, "c": 3.0}), dense_weight=1.0)
+    best, *_, last = fuse_hits(hits({"a": 0.9, "b": 0.5}, {"a": 7.0, "c": 3.0}), dense_weight=1.0)
     assert (best.dense, best.sparse, best.fused.rank) == (ArmScore(1, 0.9), ArmScore(1, 7.0), 1)
     assert last.dense is None or last.sparse is None
     assert last.fused.rank == 3
@@ -48,7 +52,7 @@ def test_a_single_arm_keeps_its_order() -> None:
 
 
 def test_without_weight_the_dense_arm_is_left_out() -> None:
-    found = fuse(hits({"dense-only": 0.99, "both": 0.9}, {"word": 2.0, "both": 1.0}), dense_weight=0.0)
+    found = fuse_hits(hits({"dense-only": 0.99, "both": 0.9}, {"word": 2.0, "both": 1.0}), dense_weight=0.0)
     assert [candidate.point_id for candidate in found] == ["word", "both"]
     assert all(candidate.dense is None for candidate in found)
 
@@ -80,7 +84,7 @@ def test_an_arm_that_sees_no_difference_has_no_say() -> None:
 
 
 def test_ties_go_by_point_id() -> None:
-    found = fuse(hits({"b": 0.5, "a": 0.5}, {"a": 1.0, "b": 1.0}), dense_weight=1.0)
+    found = fuse_hits(hits({"b": 0.5, "a": 0.5}, {"a": 1.0, "b": 1.0}), dense_weight=1.0)
     assert [(candidate.point_id, candidate.fused) for candidate in found] == [
         ("a", ArmScore(1, 0.5)),
         ("b", ArmScore(2, 0.5)),
@@ -88,40 +92,44 @@ def test_ties_go_by_point_id() -> None:
 
 
 def test_nothing_found_gives_no_candidates() -> None:
-    assert fuse(ArmHits(), dense_weight=1.0) == []
-    assert collapse([], 10) == []
+    assert fuse_hits(ArmHits(), dense_weight=1.0) == []
 
 
 @pytest.mark.parametrize("new_arm", ["dense", "sparse"])
 def test_of_two_revisions_only_the_newest_is_kept(new_arm: str) -> None:
     old, new = hit("old", 0.9, document="d"), hit("new", 0.1, document="d", revision=2)
     found = ArmHits(dense=(old, new), sparse=(old,)) if new_arm == "dense" else ArmHits(dense=(old,), sparse=(new,))
-    candidates = fuse(found, dense_weight=1.0)
+    candidates = fuse_hits(found, dense_weight=1.0)
     assert [(candidate.point_id, candidate.revision) for candidate in candidates] == [("new", 2)]
 
 
 def test_ranks_do_not_count_superseded_hits() -> None:
     found = ArmHits(sparse=(hit("old", 9.0, document="d"), hit("new", 8.0, document="d", revision=2), hit("e", 1.0)))
-    assert [candidate.sparse for candidate in fuse(found, dense_weight=1.0)] == [ArmScore(1, 8.0), ArmScore(2, 1.0)]
+    assert [candidate.sparse for candidate in fuse_hits(found, dense_weight=1.0)] == [
+        ArmScore(1, 8.0),
+        ArmScore(2, 1.0),
+    ]
 
 
 def test_a_stale_hit_of_a_dense_arm_that_is_left_out_still_counts_as_seen() -> None:
     found = ArmHits(dense=(hit("new", 0.5, document="d", revision=2),), sparse=(hit("old", 3.0, document="d"),))
-    assert fuse(found, dense_weight=0.0) == []
+    assert fuse_hits(found, dense_weight=0.0) == []
 
 
-def test_collapse_keeps_the_best_chunk_of_each_document_and_renumbers() -> None:
+def test_the_best_chunk_of_each_document_is_kept_and_ranks_follow() -> None:
     found = ArmHits(
         sparse=(hit("d-0", 9.0, document="d"), hit("d-1", 8.0, document="d"), hit("e-0", 7.0, document="e")),
     )
-    kept = collapse(fuse(found, dense_weight=1.0), 10)
+    kept = fuse_hits(found, dense_weight=1.0, limit=10, by_document=True)
     assert [(candidate.point_id, candidate.fused.rank) for candidate in kept] == [("d-0", 1), ("e-0", 2)]
     assert [candidate.sparse for candidate in kept] == [ArmScore(1, 9.0), ArmScore(3, 7.0)]
 
 
-def test_collapse_stops_at_the_limit() -> None:
-    candidates = fuse(hits({}, {f"d{number}": float(number) for number in range(9)}), dense_weight=1.0)
-    assert [candidate.point_id for candidate in collapse(candidates, 2)] == ["d8", "d7"]
+@pytest.mark.parametrize("by_document", [True, False])
+def test_no_more_candidates_than_asked_for_are_made(by_document: bool) -> None:
+    found = hits({}, {f"d{number}": float(number) for number in range(9)})
+    candidates = fuse_hits(found, dense_weight=1.0, limit=2, by_document=by_document)
+    assert [candidate.point_id for candidate in candidates] == ["d8", "d7"]
 
 
 ARM = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-1, 1e3), max_size=8)
@@ -129,7 +137,7 @@ ARM = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-1, 1e3), max_size=
 
 @given(dense=ARM, sparse=ARM, weight=st.floats(0, 1))
 def test_any_hits_give_finite_scores_in_order(dense: dict[str, float], sparse: dict[str, float], weight: float) -> None:
-    candidates = fuse(hits(dense, sparse), dense_weight=weight)
+    candidates = fuse_hits(hits(dense, sparse), dense_weight=weight)
     scores = [candidate.fused.score for candidate in candidates]
     assert {candidate.point_id for candidate in candidates} == (dense.keys() if weight else set()) | sparse.keys()
     assert all(math.isfinite(score) and 0 <= score <= 1 for score in scores)

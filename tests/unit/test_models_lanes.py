@@ -43,7 +43,7 @@ def model() -> Model:
 
 @pytest.fixture
 async def thread(model: Model) -> AsyncIterator[ModelThread[int, int]]:
-    running = ModelThread(model.answer, initialize=lambda: None)
+    running = ModelThread(model.answer)
     yield running
     model.gate.set()
     await running.close()
@@ -129,7 +129,7 @@ async def test_an_error_reaches_those_who_asked_and_no_others(model: Model, thre
 
 
 async def test_a_window_lets_questions_share(model: Model) -> None:
-    thread = ModelThread(model.answer, window_seconds=0.2, initialize=lambda: None)
+    thread = ModelThread(model.answer, window_seconds=0.2)
     assert await asyncio.gather(*(thread.ask(i) for i in range(8))) == [2 * i for i in range(8)]
     assert len(model.log) < 8
     await thread.close()

@@ -20,6 +20,7 @@ from retrieval.errors import (
 )
 from retrieval.identity import identity_of
 from retrieval.ids import point_id
+from retrieval.lookup import CollectionLookup
 from retrieval.models.fakes import FakeEmbedder, FakeReranker
 from retrieval.ports import Embeddings, IndexSchema, Point, RerankerInfo, Reranking, index_of
 from retrieval.search import TwoStageSearch
@@ -66,7 +67,7 @@ class House:
         await self.store.upsert(index_of(self.collection), points)
 
     async def search(self, query: str = "copy a file", **changes: Any) -> SearchAnswer:
-        search = TwoStageSearch(self.embedder, self.store, self.catalog, self.reranker, self.settings)
+        search = TwoStageSearch(self.embedder, self.store, CollectionLookup(self.catalog), self.reranker, self.settings)
         return await search.run(SearchRequest("c", query, **{"top_n": 4, **changes}))
 
 
