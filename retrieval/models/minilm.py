@@ -1,17 +1,18 @@
-"""all-MiniLM-L6-v2's encoder over packed sequences: no padding, no masks.
+"""all-MiniLM-L6-v2's encoder: documents packed without padding, short queries in one call that leaves Python alone.
 
 The architecture is BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805) with post-norm layers and exact GELU.
-Sequences of any lengths are laid end to end into one matrix; only attention looks at them one by one. So nothing is
-computed for padding, and a text's vectors do not depend on what else is in its batch.
+Packed sequences of any lengths are laid end to end into one matrix; only attention looks at them apart. So next to
+nothing is computed for padding, and a text's vectors do not depend on what else is in its batch.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
@@ -20,11 +21,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from retrieval.errors import InvalidSettings
+from retrieval.models.attention import Attention, Packed, Padded
 
 WEIGHTS: Final = "model.safetensors"
 SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 DIMENSIONS: Final = 384
-_HEADS: Final = 12
 _LAYERS: Final = 6
 _EPSILON: Final = 1e-12
 
@@ -74,17 +75,9 @@ class _Layer:
     down: _Affine
     norm: _Affine
 
-    def __call__(self, x: Tensor, lengths: list[int]) -> Tensor:
-        heads = self.qkv.linear(x).view(-1, 3, _HEADS, DIMENSIONS // _HEADS)
-        mixed = torch.cat([_attend(sequence) for sequence in heads.split_with_sizes(lengths)])
-        x = self.attended_norm.norm(self.attended.linear(mixed) + x)
+    def __call__(self, x: Tensor, attention: Attention) -> Tensor:
+        x = self.attended_norm.norm(self.attended.linear(attention.attend(self.qkv.linear(x))) + x)
         return self.norm.norm(self.down.linear(F.gelu(self.up.linear(x))) + x)
-
-
-def _attend(sequence: Tensor) -> Tensor:
-    """Attention within one sequence. Takes (length, 3, heads, size) of queries, keys, values; gives (length, all)."""
-    query, key, value = sequence.permute(1, 2, 0, 3).unsqueeze(1)
-    return F.scaled_dot_product_attention(query, key, value)[0].transpose(0, 1).flatten(1)
 
 
 class MiniLM:
@@ -114,6 +107,8 @@ class MiniLM:
         self._norm = affine("embeddings.LayerNorm")
         self._layers = [layer(f"encoder.layer.{i}") for i in range(_LAYERS)]
 
+        self._traced = self._trace(dtype)
+
     @torch.inference_mode()
     def __call__(self, sequences: Sequence[Sequence[int]]) -> Tensor:
         """Last hidden states of ``sequences`` of token ids, special tokens included, each at most 512 long.
@@ -124,7 +119,38 @@ class MiniLM:
         lengths = [len(sequence) for sequence in sequences]
         ids = torch.tensor([token for sequence in sequences for token in sequence])
         positions = torch.cat([self._positions[:length] for length in lengths])
-        x = self._norm.norm(F.embedding(ids, self._words) + positions)
+        return self._encode(F.embedding(ids, self._words) + positions, Packed(lengths, positions.dtype))
+
+    @torch.inference_mode()
+    def short(self, sequences: Sequence[Sequence[int]]) -> Tensor:
+        """The same for a few short sequences, in one call that leaves Python alone.
+
+        A forward pass in Python takes the interpreter's lock back some hundred times, and waits for it each time while
+        other threads serve. The traced one takes it once.
+        """
+        lengths = torch.tensor([len(sequence) for sequence in sequences])
+        ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(sequence) for sequence in sequences], batch_first=True)
+        real = torch.arange(ids.shape[1]) < lengths[:, None]
+        mask = torch.zeros(ids.shape, dtype=self._words.dtype).masked_fill_(~real, -torch.inf)
+        hidden: Tensor = self._traced(ids, mask)
+        return hidden[real.flatten()]
+
+    def _encode(self, x: Tensor, attention: Attention) -> Tensor:
+        x = self._norm.norm(x)
         for layer in self._layers:
-            x = layer(x, lengths)
+            x = layer(x, attention)
         return x
+
+    def _trace(self, dtype: torch.dtype) -> Callable[[Tensor, Tensor], Tensor]:
+        """Record the operations of a padded pass; shapes stay free."""
+
+        def padded(ids: Tensor, mask: Tensor) -> Tensor:
+            x = F.embedding(ids, self._words) + self._positions[: ids.shape[1]]
+            return self._encode(x.flatten(0, 1), Padded(mask))
+
+        example = torch.zeros(2, 3, dtype=torch.long), torch.zeros(2, 3, dtype=dtype)
+        trace = cast("Callable[..., Callable[[Tensor, Tensor], Tensor]]", torch.jit.trace)
+        with torch.inference_mode(), warnings.catch_warnings():
+            # deprecated for compilers, which need a C++ toolchain on the user's machine
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return trace(padded, example, check_trace=False)
