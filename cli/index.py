@@ -107,9 +107,9 @@ def _field(item: str) -> tuple[str, str]:
 def _bar(collection: str) -> Iterator[Any]:
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]} docs/s · {task.fields[chunks]} chunks"),
+        TextColumn("{task.fields[rate]}/s, {task.fields[chunks]} chunks"),
         TimeElapsedColumn(),
         TextColumn("ETA"),
         TimeRemainingColumn(),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,6 +17,8 @@ import uvloop
 from cli.console import err, out
 from cli.runtime import configure_logging, open_local, running, settings_for
 from retrieval.errors import InvalidSettings, WinnowError
+from retrieval.instrument import Metrics
+from retrieval.ports import Outcome
 from retrieval.resources import Resources
 from retrieval.settings import Settings
 from retrieval.types import SearchRequest
@@ -78,6 +81,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         url = _url(listener)
         local.lock.publish(url=url)
         app = create_app(settings, local.resources)
+        local.worker.on_outcomes = partial(_count, app.state.service.metrics)
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -89,6 +93,13 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         )
         server = _Server(config, announce=lambda: _announce(settings, url, names), drain=lambda: begin_drain(app))
         await server.serve(sockets=[listener])
+
+
+def _count(metrics: Metrics, outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        done = "deleted" if outcome.claim.kind == "delete" else "indexed"
+        failed = "failed" if outcome.retry_in is None else "retried"
+        metrics.observe_documents(done if outcome.error is None else failed)
 
 
 async def _warm_up(resources: Resources) -> list[str]:

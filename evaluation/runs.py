@@ -20,6 +20,7 @@ TWO_STAGE: Final = "two_stage"
 
 _BUDGET_MS: Final = 60_000.0  # quality is measured, so no query may be cut short
 _WARM_UP_QUERIES: Final = 5
+QUERIES_KEPT: Final = 8
 
 Progress = Callable[[str, int, int], None]
 """Called with what is going on (a run's name), how many queries are done, and how many there are."""
@@ -71,8 +72,11 @@ class Run:
 
 
 def for_measurement(settings: Settings) -> Settings:
-    """``settings`` without the cache of query vectors, so that each run pays for its own queries."""
-    return settings.model_copy(update={"search": settings.search.model_copy(update={"embed_cache": 0})})
+    """``settings`` with so small a cache of query vectors that each run pays for its own queries.
+
+    The second stage of one search still finds what the first one computed, as it does for users.
+    """
+    return settings.model_copy(update={"search": settings.search.model_copy(update={"embed_cache": QUERIES_KEPT})})
 
 
 async def run_queries(

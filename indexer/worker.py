@@ -17,12 +17,16 @@ from retrieval.settings import IndexingSettings
 
 log = logging.getLogger(__name__)
 
-LANES: Final = 2  # one batch is cut and written while the other is embedded
+LANES: Final = 3  # while one batch is embedded, others are cut and written
 MAX_PAUSE_SECONDS: Final = 30.0
 
 
 class Worker:
-    """Works until it is stopped. Several workers may share one catalog."""
+    """Works until it is stopped. Several workers may share one catalog.
+
+    Attributes:
+        on_outcomes: called with what became of each batch; may be exchanged.
+    """
 
     def __init__(
         self,
@@ -34,7 +38,7 @@ class Worker:
         self._pipeline = pipeline
         self._catalog = catalog
         self._settings = settings
-        self._on_outcomes = on_outcomes
+        self.on_outcomes = on_outcomes
         self._wake = asyncio.Event()
         self._stopping = False
         self.owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
@@ -79,7 +83,7 @@ class Worker:
         if not claims:
             return False
         async with self._renewing(claims):
-            self._on_outcomes(await self._pipeline.run(claims))
+            self.on_outcomes(await self._pipeline.run(claims))
         return True
 
     @asynccontextmanager

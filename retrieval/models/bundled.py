@@ -84,13 +84,17 @@ class BundledEmbedder(Embedder):
         await self._thread.close()
 
     async def _embed_in_steps(self, texts: Sequence[str], kind: EmbedKind, instruct: str) -> list[_Row]:
-        """Embed bulk: one step a forward pass, so that queries come in between."""
+        """Embed bulk: one step a forward pass, so that queries come in between.
+
+        Texts of about one length go together: attention pads them to a common one.
+        """
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         rows: list[_Row] = []
         for start in range(0, len(texts), _READ_AT_ONCE):
-            read = partial(self._wordpieces.read, texts[start : start + _READ_AT_ONCE], instruct)
-            for batch in self._batches(await self._thread.run(read)):
+            chosen = [texts[i] for i in order[start : start + _READ_AT_ONCE]]
+            for batch in self._batches(await self._thread.run(partial(self._wordpieces.read, chosen, instruct))):
                 rows += await self._thread.run(partial(self._forward, batch, kind))
-        return rows
+        return [row for _, row in sorted(zip(order, rows, strict=True), key=lambda pair: pair[0])]
 
     def _answer(self, questions: Sequence[_Question]) -> list[_Row]:
         readings = [self._wordpieces.read([question.text], question.instruct)[0] for question in questions]

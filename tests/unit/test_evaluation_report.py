@@ -10,7 +10,7 @@ from evaluation.dataset import Dataset
 from evaluation.evaluate import IndexSummary, evaluate
 from evaluation.html import render_html
 from evaluation.report import to_json
-from evaluation.runs import MODES, for_measurement, run_queries
+from evaluation.runs import MODES, QUERIES_KEPT, for_measurement, run_queries
 from evaluation.table import render_table
 from retrieval.errors import InvalidSource, UpstreamUnavailable
 from retrieval.settings import Settings
@@ -192,8 +192,8 @@ async def test_the_page_is_drawn_without_a_change_too():
     assert "Helped most" not in page
 
 
-def test_measurement_turns_the_query_cache_off():
-    assert for_measurement(Settings()).search.embed_cache == 0
+def test_measurement_keeps_too_few_queries_to_answer_a_later_run_from_the_cache():
+    assert for_measurement(Settings()).search.embed_cache == QUERIES_KEPT
 
 
 def text_of(renderable):

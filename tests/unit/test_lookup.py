@@ -1,0 +1,53 @@
+"""Collections on the read path: remembered for a second, forgotten at once when this process changes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from retrieval.collections import CollectionSpec, delete_collection, ensure_collection
+from retrieval.errors import CollectionNotFound
+from retrieval.lookup import SECONDS, CollectionLookup
+
+
+class Counting:
+    """A catalog that counts how often it is asked."""
+
+    def __init__(self, catalog: Any) -> None:
+        self._catalog = catalog
+        self.asked = 0
+
+    async def get_collection(self, name: str) -> Any:
+        self.asked += 1
+        return await self._catalog.get_collection(name)
+
+
+async def test_a_collection_is_asked_for_once_a_second(service: Any) -> None:
+    await ensure_collection(service.resources, "c", CollectionSpec())
+    now = 0.0
+    catalog = Counting(service.resources.catalog)
+    lookup = CollectionLookup(catalog, clock=lambda: now)  # type: ignore[arg-type]
+    assert await lookup.get("c") == await lookup.get("c")
+    assert catalog.asked == 1
+    now = SECONDS + 0.1
+    await lookup.get("c")
+    assert catalog.asked == 2
+
+
+async def test_what_is_not_there_is_not_remembered(service: Any) -> None:
+    lookup = service.resources.collections
+    with pytest.raises(CollectionNotFound):
+        await lookup.get("c")
+    await ensure_collection(service.resources, "c", CollectionSpec())
+    assert (await lookup.get("c")).name == "c"
+
+
+async def test_changes_of_this_process_are_seen_at_once(service: Any) -> None:
+    await ensure_collection(service.resources, "c", CollectionSpec())
+    assert (await service.resources.collections.get("c")).fields == {}
+    await ensure_collection(service.resources, "c", CollectionSpec(fields={"year": "integer"}))
+    assert (await service.resources.collections.get("c")).fields == {"year": "integer"}
+    await delete_collection(service.resources, "c")
+    with pytest.raises(CollectionNotFound):
+        await service.resources.collections.get("c")
