@@ -1,0 +1,69 @@
+"""The four seams: ``Embedder``, ``Reranker``, ``VectorStore``, ``Catalog``, and the shapes that cross them.
+
+Async only, domain types only. Whoever implements a port passes its contract suite in ``tests/contracts/``.
+Errors are those of ``retrieval.errors``; no vendor's exception leaves an adapter.
+"""
+
+from retrieval.ports.catalog import (
+    Catalog,
+    ChunkKey,
+    Claim,
+    DocumentKey,
+    Job,
+    JobFailure,
+    Outcome,
+    Rejection,
+    StoredDocument,
+    Submission,
+)
+from retrieval.ports.models import (
+    Embedder,
+    EmbedderInfo,
+    Embeddings,
+    EmbedKind,
+    Reranker,
+    RerankerInfo,
+    Reranking,
+    Tokenizer,
+)
+from retrieval.ports.vectors import (
+    ArmHits,
+    Hit,
+    IndexRef,
+    IndexSchema,
+    Point,
+    PointKey,
+    PointScores,
+    VectorStore,
+    index_of,
+)
+
+__all__ = [
+    "ArmHits",
+    "Catalog",
+    "ChunkKey",
+    "Claim",
+    "DocumentKey",
+    "EmbedKind",
+    "Embedder",
+    "EmbedderInfo",
+    "Embeddings",
+    "Hit",
+    "IndexRef",
+    "IndexSchema",
+    "Job",
+    "JobFailure",
+    "Outcome",
+    "Point",
+    "PointKey",
+    "PointScores",
+    "Rejection",
+    "Reranker",
+    "RerankerInfo",
+    "Reranking",
+    "StoredDocument",
+    "Submission",
+    "Tokenizer",
+    "VectorStore",
+    "index_of",
+]
