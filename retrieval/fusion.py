@@ -42,13 +42,13 @@ def fuse(hits: ArmHits, *, dense_weight: float, limit: int, by_document: bool) -
     # An arm that found less than the other one was not cut off by the limit: without a hit there is no word in common.
     no_match = 0.0 if len(sparse) < len(dense) else None
     total = dense_weight * _standardised(dense, ids) + _standardised(sparse, ids, absent=no_match)
-    order = np.argsort(-total, kind="stable").tolist()  # ids are sorted, so a stable sort leaves ties in their order
+    scores = 1 / (1 + np.exp(-total))
+    order = np.argsort(-scores, kind="stable").tolist()  # ids are sorted, so a stable sort leaves ties in their order
     if by_document:
         first: dict[str, int] = {}
         for i in order:
             first.setdefault(points[ids[i]].document_id, i)
         order = list(first.values())
-    scores = 1 / (1 + np.exp(-total))
     return [
         _candidate(points[ids[i]], dense.get(ids[i]), sparse.get(ids[i]), ArmScore(rank, float(scores[i])))
         for rank, i in enumerate(order[:limit], 1)
