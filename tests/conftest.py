@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
-import hypothesis
 import pytest
 import structlog
 
@@ -23,11 +21,6 @@ from retrieval.search import TwoStageSearch
 from retrieval.settings import Settings, load_settings
 from retrieval.vectors.build import build_store
 from service.app import create_app
-
-# CI repeats the same examples, so that a change fails for what it changes; everywhere else new ones are tried
-hypothesis.settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    hypothesis.settings.load_profile("ci")
 
 FAKES: dict[str, Any] = {
     "embedding": {"provider": "fake"},
