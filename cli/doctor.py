@@ -19,13 +19,14 @@ from rich.table import Table
 
 from cli.console import out, print_json
 from cli.runtime import settings_for
-from retrieval.collections import ensure_collection
+from retrieval.collections import CollectionSpec, ensure_collection
 from retrieval.errors import DataDirectoryLocked, WinnowError
+from retrieval.identity import identity_of
 from retrieval.lock import DirectoryLock
 from retrieval.ports import Embedder
 from retrieval.resources import Resources, open_resources
 from retrieval.settings import Settings
-from retrieval.types import ArmScore, Candidate, Chunk, Collection
+from retrieval.types import ArmScore, Candidate, Chunk, Chunking, Collection
 
 MIN_FREE_GB: Final = 1.0
 SQLITE_FIXED: Final = (3, 51, 3)
@@ -105,8 +106,6 @@ async def _vectors(resources: Resources) -> str:
 
 async def _collections(resources: Resources) -> str:
     """Every collection must fit the configured models."""
-    from retrieval.collections import CollectionSpec
-
     found = await resources.catalog.list_collections()
     for collection in found:
         await ensure_collection(resources, collection.name, CollectionSpec())
@@ -143,9 +142,6 @@ def _candidate(text: str, rank: int) -> Candidate:
 
 def _nowhere(resources: Resources) -> Collection:
     """A collection that is not stored, for texts that are not indexed."""
-    from retrieval.identity import identity_of
-    from retrieval.types import Chunking
-
     identity = identity_of(resources.embedder.info, resources.store.keyword_tokenizer)
     return Collection("doctor", "0" * 32, identity, Chunking(), {})
 

@@ -26,11 +26,6 @@ _STOP: Final = frozenset(
 )
 
 
-def highlight(query: str, text: str) -> tuple[Span, ...]:
-    """Spans of ``text`` that match ``query``, in order, neighbours joined, at most 32."""
-    return Highlighter(query).spans(text)
-
-
 class Highlighter:
     """Marks one query's words in many texts."""
 

@@ -6,11 +6,11 @@ import itertools
 
 import pytest
 
-from retrieval.highlight import MAX_SPANS, highlight
+from retrieval.highlight import MAX_SPANS, Highlighter
 
 
 def marked(query: str, text: str) -> list[str]:
-    return [text[span.start : span.end] for span in highlight(query, text)]
+    return [text[span.start : span.end] for span in Highlighter(query).spans(text)]
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,6 @@ def test_words_of_the_query_are_marked(query: str, text: str, expected: list[str
 
 
 def test_spans_are_ordered_disjoint_and_bounded() -> None:
-    spans = highlight("word", "word other " * 100)
+    spans = Highlighter("word").spans("word other " * 100)
     assert len(spans) == MAX_SPANS
     assert all(a.end < b.start for a, b in itertools.pairwise(spans))
