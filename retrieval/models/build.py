@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import assert_never
 
 from retrieval.ports import Embedder, Reranker, VectorStore
-from retrieval.settings import BundledEmbedding, BundledRerank, FakeEmbedding, FakeRerank, NoRerank, Settings
+from retrieval.settings import Settings
+from retrieval.settings.embedding import (
+    BundledEmbedding,
+    DashScopeEmbedding,
+    FakeEmbedding,
+    OpenAIEmbedding,
+    TorchEmbedding,
+    VllmEmbedding,
+    VllmOfflineEmbedding,
+)
+from retrieval.settings.rerank import BundledRerank, FakeRerank, HttpRerank, NoRerank, TorchRerank
 
 
 def build_embedder(settings: Settings) -> Embedder:
@@ -19,6 +29,18 @@ def build_embedder(settings: Settings) -> Embedder:
             from retrieval.models.bundled import BundledEmbedder
 
             return BundledEmbedder(settings.embedding)
+        case VllmEmbedding() | OpenAIEmbedding() | DashScopeEmbedding():
+            from retrieval.models.http_embedder import HttpEmbedder
+
+            return HttpEmbedder(settings.embedding)
+        case TorchEmbedding():
+            from retrieval.models.torch_embedder import TorchEmbedder
+
+            return TorchEmbedder(settings.embedding)
+        case VllmOfflineEmbedding():
+            from retrieval.models.vllm_offline import VllmOfflineEmbedder
+
+            return VllmOfflineEmbedder(settings.embedding)
         case FakeEmbedding():
             from retrieval.models.fakes import FakeEmbedder
 
@@ -34,6 +56,14 @@ def build_reranker(settings: Settings, embedder: Embedder, store: VectorStore) -
             from retrieval.models.late_interaction import LateInteractionReranker
 
             return LateInteractionReranker(embedder=embedder, store=store)
+        case HttpRerank():
+            from retrieval.models.http_reranker import HttpReranker
+
+            return HttpReranker(settings.rerank)
+        case TorchRerank():
+            from retrieval.models.torch_reranker import TorchReranker
+
+            return TorchReranker(settings.rerank)
         case FakeRerank():
             from retrieval.models.fakes import FakeReranker
 

@@ -19,7 +19,7 @@ from retrieval.models.minilm import DIMENSIONS, SHA256, MiniLM, load_weights
 from retrieval.models.pooling import text_vectors, token_vectors
 from retrieval.models.wordpieces import MAX_TOKENS, Reading, WordPieces
 from retrieval.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind
-from retrieval.settings import BundledEmbedding
+from retrieval.settings.embedding import BundledEmbedding
 from retrieval.types import FloatArray, HalfArray
 
 MODEL: Final = "sentence-transformers/all-MiniLM-L6-v2"

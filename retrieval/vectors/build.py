@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from retrieval.ports import VectorStore
-from retrieval.settings import EdgeVectors, Settings
+from retrieval.settings import Settings
+from retrieval.settings.vectors import EdgeVectors
 
 
 def build_store(settings: Settings) -> VectorStore:

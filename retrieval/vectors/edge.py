@@ -17,7 +17,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 from retrieval.errors import CollectionNotFound, IdentityMismatch, StorageFailure
 from retrieval.lock import DirectoryLock
 from retrieval.ports import ArmHits, IndexRef, IndexSchema, Point, PointKey, PointScores
-from retrieval.settings import EdgeVectors
+from retrieval.settings.vectors import EdgeVectors
 from retrieval.types import FieldType, Filter, FloatArray, HalfArray
 from retrieval.vectors.bm25 import IDENTITY, KeywordEncoder
 from retrieval.vectors.edge_errors import edge_errors

@@ -11,7 +11,7 @@ from retrieval.instrument import CachedEmbedder
 from retrieval.models.bundled import BundledEmbedder
 from retrieval.models.fakes import FakeEmbedder
 from retrieval.ports import Embedder
-from retrieval.settings import BundledEmbedding
+from retrieval.settings.embedding import BundledEmbedding
 from tests.contracts.embedder import EmbedderContract
 
 

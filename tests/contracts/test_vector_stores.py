@@ -9,7 +9,7 @@ import pytest
 from vector_store import VectorStoreContract
 
 from retrieval.ports import VectorStore
-from retrieval.settings import EdgeVectors
+from retrieval.settings.vectors import EdgeVectors
 from retrieval.vectors.edge import EdgeVectorStore
 from retrieval.vectors.fake import FakeVectorStore
 

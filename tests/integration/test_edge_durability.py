@@ -21,7 +21,7 @@ import pytest
 
 from retrieval.errors import DataDirectoryLocked, StorageFailure, StorageFull
 from retrieval.ports import IndexRef, IndexSchema, Point
-from retrieval.settings import EdgeVectors
+from retrieval.settings.vectors import EdgeVectors
 from retrieval.types import Chunk, Comparison
 from retrieval.vectors.edge import EdgeVectorStore
 from retrieval.vectors.edge_layout import Layout

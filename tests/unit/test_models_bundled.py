@@ -12,7 +12,7 @@ from torch import Tensor
 
 from retrieval.models.bundled import BundledEmbedder, computes_in_bfloat16
 from retrieval.models.minilm import MiniLM
-from retrieval.settings import BundledEmbedding
+from retrieval.settings.embedding import BundledEmbedding
 
 TEXTS = [
     "How do I copy a file and keep its timestamps?",

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from retrieval.errors import InvalidSettings
-from retrieval.settings import BundledEmbedding, EdgeVectors, NoRerank, load_settings
+from retrieval.settings import load_settings
+from retrieval.settings.embedding import BundledEmbedding
+from retrieval.settings.rerank import NoRerank
+from retrieval.settings.vectors import EdgeVectors
 
 
 @pytest.fixture(autouse=True)

