@@ -59,6 +59,13 @@ def fastest_dtype() -> Dtype:
     return "int8" if flags & {"avx512_vnni", "avx_vnni"} else "float32"
 
 
+def unquantised(dtype: Dtype) -> Dtype:
+    """The floating-point type that goes with ``dtype`` on this CPU."""
+    if dtype != "int8":
+        return dtype
+    return "bfloat16" if has_bfloat16() else "float32"
+
+
 def has_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 matrices in hardware."""
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -97,12 +104,11 @@ class MiniLM:
 
     def __init__(self, weights: Weights, dtype: Dtype, *, merge: Literal[1, 2], streams: int) -> None:
         model = build_graph(weights, layers=_LAYERS, heads=_HEADS, merge=merge, int8=dtype == "int8")
-        reduced = dtype == "bfloat16" or (dtype == "int8" and has_bfloat16())
         self._compiled = ov.Core().compile_model(
             model,
             "CPU",
             {
-                "INFERENCE_PRECISION_HINT": "bf16" if reduced else "f32",
+                "INFERENCE_PRECISION_HINT": "bf16" if unquantised(dtype) == "bfloat16" else "f32",
                 "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(_GROUP if dtype == "int8" else 0),
                 "NUM_STREAMS": str(streams),
                 "INFERENCE_NUM_THREADS": streams,

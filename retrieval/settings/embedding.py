@@ -17,7 +17,7 @@ class BundledEmbedding(Group):
 
     provider: Literal["bundled"] = "bundled"
     dtype: Literal["auto", "int8", "bfloat16", "float32"] = Field(
-        "auto", description="auto: bf16 with AMX, int8 products with VNNI, float32 on other CPUs"
+        "auto", description="auto: bf16 with AMX, int8 documents with VNNI, float32 on other CPUs"
     )
     threads: int = Field(0, ge=0, description="CPU threads for indexing; 0 takes all cores")
     batch_tokens: int = Field(1024, ge=256, description="tokens in one forward pass, padding included")
