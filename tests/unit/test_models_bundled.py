@@ -24,7 +24,7 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def embedder() -> Iterator[BundledEmbedder]:
-    embedder = BundledEmbedder(BundledEmbedding(threads=1))
+    embedder = BundledEmbedder(BundledEmbedding(dtype="float32", threads=1))
     yield embedder
     asyncio.run(embedder.close())
 
