@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
 from typing import Final
 
 from retrieval.types import Span
@@ -18,6 +19,7 @@ _MIN_STEM: Final = 4
 _MAX_SUFFIX: Final = 3
 _UNSPACED: Final = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD: Final = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+(?:['’][^\W_]+)?")
+_INSIDE_WORD: Final = re.compile(rf"[^\W_{_UNSPACED}]\Z|[^\W_{_UNSPACED}]['’]\Z")  # before the rest of a word
 _UNSPACED_RUN: Final = re.compile(rf"[{_UNSPACED}]")
 _STOP: Final = frozenset(
     "a an and are as at be but by can did do does for from had has have how i if in into is it its me my no not of on "
@@ -38,11 +40,27 @@ class Highlighter:
         runs = [term for term in found if _UNSPACED_RUN.match(term)]
         self._seen: dict[str, bool] = {}  # texts about one subject repeat their words
         self._pairs = frozenset(run[i : i + 2] for run in runs for i in range(len(run) - 1))
+        self._beginnings = None if runs else _beginning_like(self._words)
 
     def spans(self, text: str) -> tuple[Span, ...]:
         """Spans of ``text`` that match, in order, neighbours joined, at most 32."""
         if not self._words and not self._pairs:
             return ()
+        lowered = _lowered(text) if self._beginnings else None
+        spans = self._all_spans(text) if lowered is None else self._spans_by_beginning(lowered)
+        return tuple(_join(spans, text)[:MAX_SPANS])
+
+    def _spans_by_beginning(self, lowered: str) -> list[Span]:
+        """Look only at words that begin as a word of the query does, which a match must: far from all."""
+        assert self._beginnings is not None
+        return [
+            Span(match.start(), match.end())
+            for match in self._beginnings.finditer(lowered)
+            if self._matches(match.group())
+            and not _INSIDE_WORD.search(lowered, max(0, match.start() - 2), match.start())
+        ]
+
+    def _all_spans(self, text: str) -> list[Span]:
         spans: list[Span] = []
         for match in _WORD.finditer(text):
             word = match.group()
@@ -50,7 +68,7 @@ class Highlighter:
                 spans.extend(_find_runs(self._pairs, word, match.start()))
             elif self._matches(word):
                 spans.append(Span(match.start(), match.end()))
-        return tuple(_join(spans, text)[:MAX_SPANS])
+        return spans
 
     def _matches(self, word: str) -> bool:
         known = self._seen.get(word)
@@ -62,6 +80,28 @@ class Highlighter:
         if word in self._words or word in self._stems:
             return True
         return any(word[:size] in self._words for size in _stem_sizes(word))
+
+
+def _beginning_like(words: Collection[str]) -> re.Pattern[str] | None:
+    """Finds words in lower case, or the rest of words, by the first letters of ``words``; for ASCII words alone."""
+    if not words or not all(word.isascii() for word in words):
+        return None
+    beginnings = sorted({word[: _MIN_STEM - 1] for word in words})
+    return re.compile(rf"(?:{'|'.join(beginnings)})[^\W_{_UNSPACED}]*(?:['’][^\W_]+)?")
+
+
+def _is_rest_of_word(text: str, start: int) -> bool:
+    return _INSIDE_WORD.search(text, max(0, start - 2), start) is not None
+
+
+def _lowered(text: str) -> str | None:
+    """``text`` in lower case, character by character, if that is how its words fold; else ``None``."""
+    if text.isascii():
+        return text.lower()
+    if "ß" in text or "ẞ" in text or not unicodedata.is_normalized("NFKC", text):
+        return None
+    lowered = text.lower()
+    return lowered if len(lowered) == len(text) else None
 
 
 def _stem_sizes(word: str) -> range:

@@ -24,6 +24,10 @@ def marked(query: str, text: str) -> list[str]:
         ("größe", "Die GRÖSSE zählt", ["GRÖSSE"]),
         ("!!!", "wow!!!", []),
         ("cat", "concatenate", []),
+        ("copy", "xcopy file_copy o'copy copy's", ["copy", "copy's"]),
+        ("caf", "a café", []),
+        ("strasse", "Die Straße", ["Straße"]),
+        ("copy", "ＣＯＰＹ – copied", ["ＣＯＰＹ"]),
     ],
 )
 def test_words_of_the_query_are_marked(query: str, text: str, expected: list[str]) -> None:
