@@ -1,35 +1,36 @@
-"""Qdrant Edge as ``VectorStore``: the engine in this process, one shard an index.
+"""Qdrant Edge as ``VectorStore``: the engine in a process of its own, one shard an index.
 
-Rules of the engine that shape this file: a call blocks its thread, and most of them the interpreter, so all calls are
-made on one thread and writes are cut small; a second opener of a shard breaks the first, so the root is locked before
-anything is loaded; ``update`` survives the death of the process (write-ahead log), ``flush`` a power cut.
+Rules of the engine that shape this file: calls are carried out one by one, so writes are cut small and only one is on
+its way at a time, which a search may have to wait for; a second opener of a shard breaks the first, so the root is
+locked before anything is loaded; ``update`` survives the death of a process (write-ahead log), ``flush`` a power cut.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Final, TypeVar
 
-from retrieval.errors import CollectionNotFound, IdentityMismatch, StorageFailure
+from retrieval.errors import CollectionNotFound, StorageFailure
 from retrieval.lock import DirectoryLock
-from retrieval.ports import ArmHits, IndexRef, IndexSchema, Point, PointKey, PointScores
+from retrieval.ports import ArmHits, Hit, IndexRef, IndexSchema, Point, PointKey, PointScores
 from retrieval.settings.vectors import EdgeVectors
-from retrieval.types import FieldType, Filter, FloatArray, HalfArray
-from retrieval.vectors.bm25 import IDENTITY, KeywordEncoder
-from retrieval.vectors.edge_errors import edge_errors
-from retrieval.vectors.edge_layout import LOAD_RESERVE, WRITE_RESERVE, Layout, read_schema, shard_of
-from retrieval.vectors.edge_shard import Shard, make_shard
-from retrieval.vectors.optimize import Optimizer
+from retrieval.types import Filter, FloatArray, HalfArray
+from retrieval.vectors.bm25 import IDENTITY
+from retrieval.vectors.edge_codec import DENSE, SPARSE, TOKENS
+from retrieval.vectors.edge_layout import Layout
+from retrieval.vectors.edge_points import KnownPoints
+from retrieval.vectors.edge_process import EngineProcess
+from retrieval.vectors.edge_shard import ArmRows
+from retrieval.vectors.points import check_points
 
 POINT_BATCH: Final = 16  # points with vectors in one engine call: some 10 ms, for which a search may have to wait
 DELETE_BATCH: Final = 256  # documents of one engine call
-UNINDEXED_LIMIT: Final = 20_000  # vectors searched one by one (3 ms) beyond which an index is optimised at start
+LOCK_SECONDS: Final = 10.0  # how long the engine of a process that died may take to let go
 
-_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 log = logging.getLogger(__name__)
@@ -46,77 +47,79 @@ class EdgeVectorStore:
     keyword_tokenizer = IDENTITY
 
     def __init__(self, root: Path, settings: EdgeVectors) -> None:
-        """Take the root and tidy what a crash left behind.
+        """Take the root; the engine starts with the first call and tidies what a crash left behind.
 
         Raises:
             DataDirectoryLocked: another process owns ``root``.
         """
         self._settings = settings
-        self._layout = Layout(root)
-        self._lock = DirectoryLock(self._layout.lock_file)
-        try:
-            with edge_errors("recovering from a crash"):
-                self._layout.recover()
-        except BaseException:
-            self._lock.release()
-            raise
-        self._encoder = KeywordEncoder()
-        self._optimizer = Optimizer()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="qdrant-edge")
-        self._shards: dict[IndexRef, Shard] = {}  # touched by the thread alone
+        self._lock = DirectoryLock(Layout(root).lock_file, patience=LOCK_SECONDS)
+        self._engine = EngineProcess(root, self._lock.descriptor, optimize_on_start=settings.optimize_on_start)
+        self._points: dict[IndexRef, KnownPoints] = {}
+        self._schemas: dict[IndexRef, IndexSchema] = {}
         self._schema_changes = asyncio.Lock()
+        self._writing = asyncio.Lock()
         self._unflushed: set[IndexRef] = set()
         self._flusher: asyncio.Task[None] | None = None
         self._flush_failure: StorageFailure | None = None
-        self._closed = False
 
     # --- indexes ---------------------------------------------------------------------------------
 
     async def create(self, index: IndexRef, schema: IndexSchema) -> None:
         async with self._schema_changes:
-            added = await self._call(self._create, index, schema)
+            added = await self._engine.call("create", index, schema)
             if not added:
                 return
-            await self._on(index, Shard.declare, added)
-            offset = await self._on(index, Shard.backfill, added, None)
+            self._schemas.pop(index, None)
+            await self._engine.call("declare", index, added)
+            offset = await self._engine.call("backfill", index, added, None)
             while offset is not None:
-                offset = await self._on(index, Shard.backfill, added, offset)
-            await self._on(index, Shard.keep_schema)
+                offset = await self._engine.call("backfill", index, added, offset)
+            await self._engine.call("keep_schema", index)
 
     async def drop(self, index: IndexRef) -> None:
         async with self._schema_changes:
             self._unflushed.discard(index)
-            await self._call(self._drop, index)
+            self._schemas.pop(index, None)
+            await self._engine.call("drop", index)
+            self._points.pop(index, None)
 
     async def indexes(self) -> Sequence[IndexRef]:
-        return await self._call(self._indexes)
+        found: list[IndexRef] = await self._engine.call("indexes")
+        return found
 
     async def optimize(self, index: IndexRef) -> None:
-        """Build the index's search graphs, in another process; everything else waits meanwhile."""
-        await self._call(self._optimize, index)
+        """Build the index's search graphs; everything else waits meanwhile."""
+        await self._engine.call("optimize", index)
 
     # --- points ----------------------------------------------------------------------------------
 
     async def upsert(self, index: IndexRef, points: Sequence[Point]) -> None:
-        batches = _batches(points, POINT_BATCH)
-        for batch in batches:
-            await self._on(index, Shard.check, batch)
-        for batch in batches:
-            self._note_write(index)
-            await self._call(self._upsert, index, batch)
+        schema = self._schemas.get(index)
+        if schema is None:
+            schema = self._schemas[index] = await self._engine.call("schema", index)
+        check_points(points, schema)
+        for batch in _batches(points, POINT_BATCH):
+            await self._write("upsert", index, batch)
+            self._known(index).forget(point.id for point in batch)
 
     async def flush(self, index: IndexRef) -> None:
         self._unflushed.discard(index)
         try:
-            await self._on(index, Shard.flush)
+            await self._engine.call("flush", index)
         except StorageFailure:
             self._note_write(index)
             raise
 
     async def delete_documents(self, index: IndexRef, keep: Mapping[str, int | None]) -> None:
         for batch in _batches(list(keep.items()), DELETE_BATCH):
+            await self._write("delete_documents", index, dict(batch))
+            self._known(index).forget_all()
+
+    async def _write(self, method: str, index: IndexRef, what: object) -> None:
+        async with self._writing:
             self._note_write(index)
-            await self._on(index, Shard.delete_documents, dict(batch))
+            await self._engine.call(method, index, what)
 
     async def query(
         self,
@@ -127,7 +130,18 @@ class EdgeVectorStore:
         limit: int,
         filter: Filter | None = None,
     ) -> ArmHits:
-        return await self._on(index, Shard.query, dense, text, limit, filter)
+        found: Mapping[str, ArmRows] = await self._engine.call("query", index, dense, text, limit, filter)
+        points = await self._read(index, dict.fromkeys(chain.from_iterable(rows.ids for rows in found.values())))
+        arms = {arm: _hits(rows, points) for arm, rows in found.items()}
+        return ArmHits(dense=arms.get(DENSE, ()), sparse=arms.get(SPARSE, ()))
+
+    async def _read(self, index: IndexRef, ids: Iterable[bytes]) -> Mapping[bytes, Point]:
+        """The points of these ids without vectors; those that were deleted meanwhile are left out."""
+        points = self._known(index).among(ids)
+        missing = [each for each in ids if each not in points]
+        if missing:
+            points |= self._known(index).learn(await self._engine.call("payloads", index, missing))
+        return points
 
     async def score(
         self,
@@ -140,59 +154,51 @@ class EdgeVectorStore:
     ) -> Mapping[str, PointScores]:
         if not point_ids:
             return {}
-        return await self._on(index, Shard.score, point_ids, dense, text, tokens)
+        columns: Mapping[str, Sequence[float | None]] = await self._engine.call(
+            "score", index, point_ids, dense, text, tokens
+        )
+        nothing = [None] * len(point_ids)
+        arms = (columns.get(arm, nothing) for arm in (DENSE, SPARSE, TOKENS))
+        return {each: PointScores(*scores) for each, *scores in zip(point_ids, *arms, strict=True)}
 
     async def fetch(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
         found: dict[str, Point] = {}
         for batch in _batches(point_ids, POINT_BATCH):
-            found.update(await self._on(index, Shard.fetch, batch))
+            found.update(await self._engine.call("fetch", index, batch))
         return found
 
     async def count(self, index: IndexRef) -> int:
-        return await self._on(index, Shard.count)
+        number: int = await self._engine.call("count", index)
+        return number
 
     async def keys(self, index: IndexRef) -> AsyncIterator[PointKey]:
-        page, following = await self._on(index, Shard.keys, None)
+        following: Any = None
         while True:
+            page, following = await self._engine.call("keys", index, following)
             for key in page:
                 yield key
             if following is None:
                 return
-            page, following = await self._on(index, Shard.keys, following)
+
+    def _known(self, index: IndexRef) -> KnownPoints:
+        return self._points.setdefault(index, KnownPoints())
 
     # --- life ------------------------------------------------------------------------------------
 
     async def check(self) -> None:
         for index in await self.indexes():
-            await self._on(index, Shard.count)
+            await self.count(index)
         if self._flush_failure is not None:
             raise self._flush_failure
 
     async def close(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        self._optimizer.stop()
         if self._flusher is not None:
             self._flusher.cancel()
             await asyncio.wait([self._flusher])
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._close_shards)
+            await self._engine.close()
         finally:
-            self._thread.shutdown()
             self._lock.release()
-
-    async def _call(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Run ``work`` on the engine's thread."""
-        if self._closed:
-            raise StorageFailure("the vector store is closed")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(*args, **kwargs))
-
-    async def _on(
-        self, index: IndexRef, method: Callable[Concatenate[Shard, _P], _T], *args: _P.args, **kwargs: _P.kwargs
-    ) -> _T:
-        """Call a method of an index's shard on the engine's thread."""
-        return await self._call(lambda: method(self._open(index), *args, **kwargs))
 
     # --- flushing --------------------------------------------------------------------------------
 
@@ -216,95 +222,14 @@ class EdgeVectorStore:
                     self._unflushed.discard(index)
             self._flush_failure = failure
 
-    # --- on the engine's thread ------------------------------------------------------------------
-
-    def _open(self, index: IndexRef) -> Shard:
-        shard = self._shards.get(index)
-        if shard is None:
-            home = self._layout.home(index)
-            if not home.exists():
-                raise CollectionNotFound(f"there is no index for {index.collection!r}, generation {index.generation}")
-            self._layout.require_space(LOAD_RESERVE)
-            shard = self._shards[index] = Shard(home, self._encoder)
-            if self._settings.optimize_on_start and shard.unindexed() > UNINDEXED_LIMIT:
-                self._optimize(index)
-                shard = self._shards[index] = Shard(home, self._encoder)
-        return shard
-
-    def _indexes(self) -> list[IndexRef]:
-        with edge_errors("listing indexes"):
-            return self._layout.indexes()
-
-    def _upsert(self, index: IndexRef, points: Sequence[Point]) -> None:
-        self._layout.require_space(WRITE_RESERVE)
-        self._open(index).upsert(points)
-
-    def _create(self, index: IndexRef, schema: IndexSchema) -> Mapping[str, FieldType]:
-        """Make the index; where it is there, return the fields that it lacks."""
-        home = self._layout.home(index)
-        if home.exists():
-            with edge_errors("reading a schema"):
-                return _new_fields(index, read_schema(home), schema)
-        self._layout.require_space(WRITE_RESERVE)
-        with edge_errors("making an index"):
-            new = self._layout.begin(index)
-            make_shard(new, schema)
-            self._layout.commit(index, new)
-        return {}
-
-    def _drop(self, index: IndexRef) -> None:
-        shard = self._shards.pop(index, None)
-        if shard is not None:
-            shard.close()
-        with edge_errors("deleting an index"):
-            self._layout.drop(index)
-
-    def _optimize(self, index: IndexRef) -> None:
-        """Optimise a copy and put it in the original's place; without success the original stays in use."""
-        shard = self._open(index)
-        shard.flush()
-        shard.close()
-        del self._shards[index]
-        log.info("optimising the vectors of %s", index.collection)
-        try:
-            with edge_errors("optimising an index"):
-                copy = self._layout.copy(index)
-                if not self._optimizer.run(shard_of(copy)):
-                    raise StorageFailure("the optimising process did not succeed")
-                self._layout.replace(index, copy)
-        except StorageFailure as error:
-            log.warning("the vectors of %s stay unoptimised, searches are slower: %s", index.collection, error)
-            self._layout.recover()
-
-    def _close_shards(self) -> None:
-        """Flush and close every shard, also when one of them fails; the first failure is raised."""
-        failures: list[StorageFailure] = []
-        for shard in self._shards.values():
-            for step in (shard.flush, shard.close):
-                try:
-                    step()
-                except StorageFailure as error:
-                    failures.append(error)
-        self._shards.clear()
-        if failures:
-            raise failures[0]
-
 
 def _batches(items: Sequence[_T], size: int) -> list[Sequence[_T]]:
     return [items[at : at + size] for at in range(0, len(items), size)]
 
 
-def _new_fields(index: IndexRef, stored: IndexSchema, wanted: IndexSchema) -> Mapping[str, FieldType]:
-    for name in ("dimensions", "token_dimensions"):
-        if getattr(stored, name) != getattr(wanted, name):
-            raise IdentityMismatch(
-                f"the index of {index.collection!r} has {name} {getattr(stored, name)}, not {getattr(wanted, name)}; "
-                "index its documents into a new one"
-            )
-    for key, kind in wanted.fields.items():
-        if stored.fields.get(key, kind) != kind:
-            raise IdentityMismatch(
-                f"field {key!r} of {index.collection!r} is indexed as {stored.fields[key]}, not {kind}; "
-                "declare it under another name"
-            )
-    return {key: kind for key, kind in wanted.fields.items() if key not in stored.fields}
+def _hits(rows: ArmRows, points: Mapping[bytes, Point]) -> tuple[Hit, ...]:
+    """The rows of one arm with their points, best first, ties by id."""
+    found = zip(rows.ids, rows.scores, strict=True)
+    hits = [Hit(points[each], score) for each, score in found if each in points]
+    hits.sort(key=lambda hit: (-hit.score, hit.point.id))
+    return tuple(hits)

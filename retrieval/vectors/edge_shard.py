@@ -6,14 +6,14 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 import qdrant_edge as edge
 
 from retrieval.errors import StorageFailure
-from retrieval.ports import ArmHits, Hit, IndexSchema, Point, PointKey, PointScores
+from retrieval.ports import IndexSchema, Point, PointKey
 from retrieval.types import FieldType, Filter, FloatArray
 from retrieval.vectors.bm25 import KeywordEncoder
 from retrieval.vectors.edge_codec import (
@@ -35,13 +35,13 @@ from retrieval.vectors.edge_codec import (
 from retrieval.vectors.edge_errors import edge_errors
 from retrieval.vectors.edge_filters import translate
 from retrieval.vectors.edge_layout import read_schema, shard_of, write_schema
-from retrieval.vectors.points import check_points, check_tokens, check_vector
+from retrieval.vectors.points import check_tokens, check_vector
 
 INDEXING_THRESHOLD_KB: Final = 1000  # segments above this get a graph when the index is optimised
 _NO_GRAPH: Final = 0  # token vectors are only ever scored for given points
 _PAGE: Final = 1000
 _WRITE_PAGE: Final = 100
-KEPT_POINTS: Final = 20_000  # decoded, some 2 KB each
+_POINT_FIELDS: Final = [*KEY_FIELDS, SOURCE]
 
 _INDEX_TYPES: Final[Mapping[FieldType, edge.PayloadSchemaType]] = {
     "keyword": edge.PayloadSchemaType.Keyword,
@@ -84,6 +84,24 @@ def _config(schema: IndexSchema) -> edge.EdgeConfig:
     )
 
 
+def optimize_shard(path: Path) -> None:
+    """Build the search graphs of a shard that nobody has open; takes a minute for 50,000 points."""
+    shard = edge.EdgeShard.load(str(path))
+    shard.optimize()
+    shard.flush()
+    shard.close()
+
+
+class ArmRows(NamedTuple):
+    """What one arm found, in the engine's order: ids as 16 bytes each, and scores."""
+
+    ids: list[bytes]
+    scores: list[float]
+
+
+ScoreColumns: TypeAlias = Mapping[str, Sequence[float | None]]  # by arm; None where a point has no score on it
+
+
 class Shard:
     """A loaded index."""
 
@@ -94,7 +112,6 @@ class Shard:
         with edge_errors("loading an index"):
             self.schema = read_schema(home)
         self._shard = self._load()
-        self._points: dict[uuid.UUID, Point] = {}
 
     def _load(self) -> edge.EdgeShard:
         with edge_errors("loading an index"):
@@ -121,20 +138,13 @@ class Shard:
 
     # --- writing ---------------------------------------------------------------------------------
 
-    def check(self, points: Sequence[Point]) -> None:
-        """Raise ``ValueError`` for points that do not fit; nothing is written."""
-        check_points(points, self.schema)
-
     def upsert(self, points: Sequence[Point]) -> None:
         """Insert or replace points that have been checked; they are in the write-ahead log on return."""
         encoded = [encode(point, self.schema.fields, self._encoder) for point in points]
-        for point in points:
-            self._points.pop(uuid.UUID(point.id), None)
         self._update(edge.UpdateOperation.upsert_points(encoded), "writing points")
 
     def delete_documents(self, keep: Mapping[str, int | None]) -> None:
         """Delete the points of these documents but for the given revisions."""
-        self._points.clear()
         by_revision: dict[int | None, list[str]] = {}
         for document_id, revision in keep.items():
             by_revision.setdefault(revision, []).append(document_id)
@@ -172,7 +182,9 @@ class Shard:
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def query(self, dense: FloatArray | None, text: str | None, limit: int, filter: Filter | None) -> ArmHits:
+    def query(
+        self, dense: FloatArray | None, text: str | None, limit: int, filter: Filter | None
+    ) -> Mapping[str, ArmRows]:
         """The best ``limit`` points of each arm, in one call of the engine."""
         condition = None if filter is None else translate(filter, self.schema.fields)
         # ACORN keeps the graph connected when a filter leaves little of it
@@ -181,29 +193,16 @@ class Shard:
         requests = [
             edge.QueryRequest(limit=limit, query=query, filter=condition, params=params) for query in arms.values()
         ]
-        found = {arm: self._hits(rows) for arm, rows in zip(arms, self._batch(requests), strict=True)}
-        return ArmHits(dense=found.get(DENSE, ()), sparse=found.get(SPARSE, ()))
+        found = zip(arms, self._batch(requests), strict=True)
+        return {arm: ArmRows([_bytes(row) for row in rows], [row.score for row in rows]) for arm, rows in found}
 
-    def _hits(self, rows: Sequence[edge.ScoredPoint]) -> tuple[Hit, ...]:
-        """The rows of one arm with their points, best first, ties by id."""
-        keys = [cast("uuid.UUID", row.id) for row in rows]
-        points = self._decoded(keys)
-        hits = [Hit(points[key], row.score) for key, row in zip(keys, rows, strict=True)]
-        hits.sort(key=lambda hit: (-hit.score, hit.point.id))
-        return tuple(hits)
-
-    def _decoded(self, keys: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, Point]:
-        """Points without vectors. Reading payloads is most of a query's time, so those read before are kept."""
-        missing = [key for key in keys if key not in self._points]
-        if not missing:
-            return self._points
-        if len(self._points) + len(missing) > KEPT_POINTS:
-            self._points.clear()  # simpler than to track which were used last, and rare
-            missing = list(keys)
+    def payloads(self, ids: Sequence[bytes]) -> Mapping[bytes, Mapping[str, Any]]:
+        """What is stored with the points of these ids, as far as they are there; vectors left out."""
         with edge_errors("reading points"):
-            records = cast("list[Any]", self._shard.retrieve(list(missing), True, False))
-        self._points |= {record.id: decode(str(record.id), record.payload) for record in records}
-        return self._points
+            records = cast(
+                "list[Any]", self._shard.retrieve([uuid.UUID(bytes=each) for each in ids], _POINT_FIELDS, False)
+            )
+        return {_bytes(record): record.payload for record in records}
 
     def score(
         self,
@@ -211,7 +210,7 @@ class Shard:
         dense: FloatArray | None,
         text: str | None,
         tokens: npt.NDArray[np.floating] | None,
-    ) -> Mapping[str, PointScores]:
+    ) -> ScoreColumns:
         """Exact scores of the given points on each arm that has input, in one call of the engine."""
         arms = self._arms(dense, text)
         if tokens is not None and len(tokens):
@@ -224,10 +223,7 @@ class Shard:
         ]
         rows = zip(arms, self._batch(requests), strict=True)
         scores = {arm: {str(row.id): row.score for row in found} for arm, found in rows}
-        dense_scores, sparse_scores, maxsim = (scores.get(arm, {}) for arm in (DENSE, SPARSE, TOKENS))
-        return {
-            each: PointScores(dense_scores.get(each), sparse_scores.get(each), maxsim.get(each)) for each in point_ids
-        }
+        return {arm: [found.get(each) for each in point_ids] for arm, found in scores.items()}
 
     def _arms(self, dense: FloatArray | None, text: str | None) -> dict[str, Any]:
         """The engine's query for each arm that has something to look for. A zero vector has no direction."""
@@ -280,3 +276,8 @@ class Shard:
             missing = sum(stored.values()) - self._shard.info().indexed_vectors_count
         graphs = stored[DENSE] + stored.get(TOKENS, 0)
         return missing * stored[DENSE] // graphs if graphs else 0
+
+
+def _bytes(row: Any) -> bytes:
+    """The id of a row or record: points are only ever written with UUIDs."""
+    return cast("uuid.UUID", row.id).bytes

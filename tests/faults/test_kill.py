@@ -38,7 +38,7 @@ class Server:
         }
         command = [sys.executable, "-m", "cli.main", "serve", "--port", "0", "--data-dir", str(data_dir)]
         self.log = (data_dir.parent / "serve.log").open("ab")
-        self.process = subprocess.Popen(command, env=env, stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen(command, env=env, stdout=self.log, stderr=self.log, start_new_session=True)
         self.url = self._wait_for_url(data_dir / "winnow.lock")
 
     def _wait_for_url(self, lock: Path) -> str:
@@ -51,8 +51,12 @@ class Server:
                 return str(owner["url"])
         raise AssertionError("unreachable")
 
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
+    def kill(self, *, engine_too: bool = False) -> None:
+        """Kill the process; its vector engine notices and ends, unless it is killed as well."""
+        if engine_too:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        else:
+            self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         self.log.close()
 
@@ -130,7 +134,7 @@ def test_acknowledged_documents_survive_kills_exactly_once(tmp_path: Path) -> No
         writer = Writer(server.url, acknowledged, first)
         writer.start()
         writer.join(chance.uniform(0.02, 0.8))
-        server.kill()
+        server.kill(engine_too=round_number % 2 == 1)
         writer.join()
         first = writer.next
     server = Server(data)

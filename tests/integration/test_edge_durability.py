@@ -24,6 +24,7 @@ from retrieval.ports import IndexRef, IndexSchema, Point
 from retrieval.settings.vectors import EdgeVectors
 from retrieval.types import Chunk, Comparison
 from retrieval.vectors.edge import EdgeVectorStore
+from retrieval.vectors.edge_engine import Engine
 from retrieval.vectors.edge_layout import Layout
 
 INDEX = IndexRef("c")
@@ -74,7 +75,9 @@ def acknowledge(log: int, line: str) -> None:
 @contextmanager
 def python(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    process = subprocess.Popen([sys.executable, *arguments], env=env, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, *arguments], env=env, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     with process:
         try:
             yield process
@@ -113,11 +116,14 @@ async def test_what_was_acknowledged_survives_kill_9_exactly_once(tmp_path: Path
     acknowledged.touch()
     rng = random.Random(int(flush_seconds))
     written = 0
-    for _ in range(KILLS):
+    for kill in range(KILLS):
         with python(__file__, str(root), str(acknowledged), str(flush_seconds)) as writer:
             wait_for_lines(acknowledged, written + rng.randrange(40, 400), writer)
             time.sleep(rng.random() * 0.02)  # a random moment within a write
-            writer.send_signal(signal.SIGKILL)
+            if kill % 2:
+                os.killpg(writer.pid, signal.SIGKILL)
+            else:
+                writer.send_signal(signal.SIGKILL)  # its engine lives on for a moment
         written = len(acknowledged.read_bytes().splitlines())
         store = EdgeVectorStore(root, EdgeVectors())
         try:
@@ -191,51 +197,53 @@ async def test_an_optimised_index_answers_as_before_and_takes_writes(tmp_path: P
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-async def test_a_grown_index_is_optimised_when_it_is_first_opened(
+def test_a_grown_index_is_optimised_when_it_is_first_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool
 ) -> None:
-    monkeypatch.setattr("retrieval.vectors.edge.UNINDEXED_LIMIT", CHUNKS - 1)
+    monkeypatch.setattr("retrieval.vectors.edge_engine.UNINDEXED_LIMIT", CHUNKS - 1)
     optimised: list[Path] = []
-    monkeypatch.setattr("retrieval.vectors.optimize.Optimizer.run", lambda _, shard: optimised.append(shard) or True)
+    monkeypatch.setattr("retrieval.vectors.edge_engine.optimize_shard", optimised.append)
     for _ in range(2):
-        store = EdgeVectorStore(tmp_path, EdgeVectors(optimize_on_start=wanted))
-        await store.create(INDEX, SCHEMA)
-        await store.upsert(INDEX, points_of("a", 1))
-        await store.check()
-        assert await store.count(INDEX) == CHUNKS
-        await store.close()
+        engine = Engine(tmp_path, optimize_on_start=wanted)
+        engine.create(INDEX, SCHEMA)
+        engine.upsert(INDEX, points_of("a", 1))
+        assert engine.count(INDEX) == CHUNKS
+        engine.close()
     assert optimised == [tmp_path / "c" / "~copy-g0001" / "shard"] * wanted
 
 
-async def test_a_failed_optimisation_leaves_the_index_as_it_was(
+def test_a_failed_optimisation_leaves_the_index_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("retrieval.vectors.optimize.Optimizer.run", lambda *_: False)
-    store = EdgeVectorStore(tmp_path, EdgeVectors())
-    await store.create(INDEX, SCHEMA)
-    await store.upsert(INDEX, points_of("a", 1))
-    await store.optimize(INDEX)
-    assert await store.count(INDEX) == CHUNKS
+    def fail(_: Path) -> None:
+        raise Exception("out of memory")
+
+    monkeypatch.setattr("retrieval.vectors.edge_engine.optimize_shard", fail)
+    engine = Engine(tmp_path, optimize_on_start=False)
+    engine.create(INDEX, SCHEMA)
+    engine.upsert(INDEX, points_of("a", 1))
+    engine.optimize(INDEX)
+    assert engine.count(INDEX) == CHUNKS
     assert "stay unoptimised" in caplog.text
     assert [entry.name for entry in (tmp_path / "c").iterdir()] == ["g0001"]
-    await store.close()
+    engine.close()
 
 
-async def test_on_a_full_disk_writes_are_refused_and_reads_and_deletes_go_on(
+def test_on_a_full_disk_writes_are_refused_and_reads_and_deletes_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = EdgeVectorStore(tmp_path, EdgeVectors())
-    await store.create(INDEX, SCHEMA)
-    await store.upsert(INDEX, points_of("a", 1))
+    engine = Engine(tmp_path, optimize_on_start=False)
+    engine.create(INDEX, SCHEMA)
+    engine.upsert(INDEX, points_of("a", 1))
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**20))
     with pytest.raises(StorageFull, match="free some"):
-        await store.upsert(INDEX, points_of("b", 1))
+        engine.upsert(INDEX, points_of("b", 1))
     with pytest.raises(StorageFull):
-        await store.create(IndexRef("other"), SCHEMA)
-    assert await store.count(INDEX) == CHUNKS
-    await store.delete_documents(INDEX, {"a": None})
-    assert await store.count(INDEX) == 0
-    await store.close()
+        engine.create(IndexRef("other"), SCHEMA)
+    assert engine.count(INDEX) == CHUNKS
+    engine.delete_documents(INDEX, {"a": None})
+    assert engine.count(INDEX) == 0
+    engine.close()
 
 
 async def test_a_crash_while_an_index_is_made_or_deleted_leaves_nothing(tmp_path: Path) -> None:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
 import uuid
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import qdrant_edge
 
-from retrieval.errors import CollectionNotFound, StorageFailure, StorageFull
+from retrieval.errors import CollectionNotFound, StorageFailure, StorageFull, UpstreamUnavailable
 from retrieval.ports import IndexRef, IndexSchema, Point
 from retrieval.settings import load_settings
 from retrieval.settings.vectors import EdgeVectors
 from retrieval.types import Chunk, Comparison
 from retrieval.vectors.build import build_store
 from retrieval.vectors.edge import POINT_BATCH, EdgeVectorStore
+from retrieval.vectors.edge_engine import Engine
 from retrieval.vectors.edge_errors import edge_errors
 from retrieval.vectors.edge_layout import Layout
-from retrieval.vectors.edge_shard import Shard
 from retrieval.vectors.fake import FakeVectorStore
 
 INDEX = IndexRef("c")
@@ -111,68 +115,70 @@ def test_every_allowed_name_is_a_directory_below_the_root(tmp_path: Path, name: 
 # --- flushing ------------------------------------------------------------------------------------
 
 
-async def test_writes_are_flushed_in_time_without_being_asked(
-    store: EdgeVectorStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    flushed = asyncio.Event()
-    loop, flush = asyncio.get_running_loop(), Shard.flush
+class Calls:
+    """Stands before the engine's process: sees every call, and answers some itself."""
 
-    def noted(shard: Shard) -> None:
-        flush(shard)
-        loop.call_soon_threadsafe(flushed.set)
+    def __init__(self, store: EdgeVectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._call = store._engine.call
+        self.failing: dict[str, Exception] = {}
+        self.seen: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        monkeypatch.setattr(store._engine, "call", self)
 
-    monkeypatch.setattr(Shard, "flush", noted)
+    async def __call__(self, method: str, *arguments: Any) -> Any:
+        self.seen[method].set()
+        if method in self.failing:
+            raise self.failing[method]
+        return await self._call(method, *arguments)
+
+
+@pytest.fixture
+def calls(store: EdgeVectorStore, monkeypatch: pytest.MonkeyPatch) -> Calls:
+    return Calls(store, monkeypatch)
+
+
+async def test_writes_are_flushed_in_time_without_being_asked(store: EdgeVectorStore, calls: Calls) -> None:
     await store.upsert(INDEX, make_points(1))
-    await asyncio.wait_for(flushed.wait(), 30)
+    await asyncio.wait_for(calls.seen["flush"].wait(), 30)
 
 
-async def test_after_a_failed_flush_the_shard_is_loaded_anew_and_flushed(store: EdgeVectorStore) -> None:
-    await store.upsert(INDEX, make_points(3))
-    broken = BrokenShard(failures=1)
-    real = await store._on(INDEX, lambda shard: shard._shard)
-    await store._on(INDEX, lambda shard: setattr(shard, "_shard", broken.around(real)))
-    await store.flush(INDEX)
-    assert broken.failures == 0
-    assert await store.count(INDEX) == 3
+def test_after_a_failed_flush_the_shard_is_loaded_anew_and_flushed(tmp_path: Path) -> None:
+    engine = Engine(tmp_path, optimize_on_start=False)
+    engine.create(INDEX, IndexSchema(4))
+    engine.upsert(INDEX, make_points(3))
+    shard = engine._shards[INDEX]
+    broken = BrokenShard(shard._shard)
+    shard._shard = broken  # type: ignore[assignment]
+    engine.flush(INDEX)
+    assert broken.flushes == 1
+    assert engine.count(INDEX) == 3
+    engine.close()
 
 
-async def test_a_flush_that_keeps_failing_is_reported_until_one_succeeds(
-    store: EdgeVectorStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    failed = asyncio.Event()
-    loop, flush = asyncio.get_running_loop(), Shard.flush
-
-    def broken(shard: Shard) -> None:
-        loop.call_soon_threadsafe(failed.set)
-        raise StorageFailure("the disk is gone")
-
-    monkeypatch.setattr(Shard, "flush", broken)
+async def test_a_flush_that_keeps_failing_is_reported_until_one_succeeds(store: EdgeVectorStore, calls: Calls) -> None:
+    calls.failing["flush"] = StorageFailure("the disk is gone")
     await store.upsert(INDEX, make_points(1))
-    await asyncio.wait_for(failed.wait(), 30)
+    await asyncio.wait_for(calls.seen["flush"].wait(), 30)
     with pytest.raises(StorageFailure, match="the disk is gone"):
         await store.flush(INDEX)
     while store._flush_failure is None:
         await asyncio.sleep(0.01)
     with pytest.raises(StorageFailure, match="the disk is gone"):
         await store.check()
-    monkeypatch.setattr(Shard, "flush", flush)
+    del calls.failing["flush"]
     while store._flush_failure is not None:
         await asyncio.sleep(0.01)
     await store.check()
 
 
 class BrokenShard:
-    """An engine's shard whose flush fails a number of times."""
+    """An engine's shard that cannot flush."""
 
-    def __init__(self, failures: int) -> None:
-        self.failures = failures
-
-    def around(self, real: qdrant_edge.EdgeShard) -> BrokenShard:
+    def __init__(self, real: qdrant_edge.EdgeShard) -> None:
         self._real = real
-        return self
+        self.flushes = 0
 
     def flush(self) -> None:
-        self.failures -= 1
+        self.flushes += 1
         raise Exception("WAL flush failed")
 
     def close(self) -> None:
@@ -209,26 +215,89 @@ async def test_one_index_can_be_made_by_many_at_once(store: EdgeVectorStore) -> 
     await asyncio.gather(*(store.create(other, IndexSchema(4, 0, {f"f{n}": "keyword"})) for n in range(5)))
     await store.upsert(other, make_points(1))
     assert await store.count(other) == 1
-    schema = await store._on(other, lambda shard: shard.schema)
+    schema = await store._engine.call("schema", other)
     assert sorted(schema.fields) == [f"f{n}" for n in range(5)]
 
 
 async def test_a_field_whose_adding_was_interrupted_is_added_by_the_next_call(
-    store: EdgeVectorStore, monkeypatch: pytest.MonkeyPatch
+    store: EdgeVectorStore, calls: Calls
 ) -> None:
     await store.upsert(INDEX, [replace(point, metadata={"year": 7}) for point in make_points(3)])
     wanted = IndexSchema(4, 0, {"year": "integer"})
-
-    def broken(*_: object) -> None:
-        raise StorageFailure("the disk is gone")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Shard, "backfill", broken)
-        with pytest.raises(StorageFailure):
-            await store.create(INDEX, wanted)
+    calls.failing["backfill"] = StorageFailure("the disk is gone")
+    with pytest.raises(StorageFailure):
+        await store.create(INDEX, wanted)
+    calls.failing.clear()
     await store.create(INDEX, wanted)
     found = await store.query(INDEX, text="amber", limit=9, filter=Comparison("eq", "year", 7))
     assert len(found.sparse) == 3
+
+
+async def test_what_was_read_before_a_write_is_not_shown_after_it(store: EdgeVectorStore) -> None:
+    for title in ("old", "new"):
+        await store.upsert(INDEX, [replace(point, title=title) for point in make_points(3)])
+        found = await store.query(INDEX, dense=np.ones(4, np.float32), limit=9)
+        assert [hit.point.title for hit in found.dense] == [title] * 3
+
+
+# --- the engine's process ------------------------------------------------------------------------
+
+
+def engine_of(store: EdgeVectorStore) -> subprocess.Popen[bytes]:
+    process = store._engine._process
+    assert process is not None
+    return process
+
+
+async def is_down(store: EdgeVectorStore) -> bool:
+    """Ask until an answer says so."""
+    while True:
+        try:
+            await store.count(INDEX)
+        except UpstreamUnavailable:
+            return True
+
+
+async def test_when_the_engine_dies_callers_are_told_and_the_next_call_starts_it_again(store: EdgeVectorStore) -> None:
+    await store.upsert(INDEX, make_points(3))
+    victim = engine_of(store)
+    victim.send_signal(signal.SIGSTOP)  # it takes calls, and answers none
+    waiting = [asyncio.create_task(store.count(INDEX)) for _ in range(3)]
+    await asyncio.sleep(0)
+    victim.kill()
+    for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+        assert isinstance(outcome, UpstreamUnavailable)
+    assert await store.count(INDEX) == 3, "what was acknowledged is in the write-ahead log"
+    assert engine_of(store).pid != victim.pid
+
+
+async def test_an_engine_that_dies_over_and_over_is_given_up(store: EdgeVectorStore) -> None:
+    for _ in range(3):
+        await store.count(INDEX)
+        engine_of(store).kill()
+        assert await is_down(store)
+    with pytest.raises(StorageFailure, match="died 3 times within a minute"):
+        await store.count(INDEX)
+
+
+async def test_a_closed_store_says_so_and_has_ended_its_process(store: EdgeVectorStore) -> None:
+    await store.count(INDEX)
+    process = engine_of(store)
+    await store.close()
+    assert process.poll() == 0
+    with pytest.raises(StorageFailure, match="closed"):
+        await store.count(INDEX)
+
+
+async def test_an_engine_that_does_not_answer_does_not_keep_the_store_from_closing(
+    store: EdgeVectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrieval.vectors.edge_process._CLOSE_SECONDS", 0.2)
+    await store.count(INDEX)
+    process = engine_of(store)
+    process.send_signal(signal.SIGSTOP)
+    await store.close()
+    assert process.poll() == -signal.SIGKILL
 
 
 # --- building ------------------------------------------------------------------------------------

@@ -1,0 +1,196 @@
+"""Qdrant Edge in a process of its own: the program that runs there, and the line to it.
+
+The engine holds the interpreter's lock for the whole of a call: some 2 ms for a search, up to 300 ms for a flush. In
+the serving process everything else would stand still meanwhile.
+
+Both ends of a socket pair carry frames: a length and a number (two unsigned 32-bit integers, big-endian), then a pickle
+(protocol 5; both ends are ours). A call is ``(method of Engine, arguments)``, its answer ``(True, value)`` or ``(False,
+error)``. Calls are carried out one by one, in the order in which they come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+import pickle
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any, Final
+
+from retrieval.errors import StorageFailure, UpstreamUnavailable
+from retrieval.vectors.edge_engine import Engine
+
+_HEADER: Final = struct.Struct("!II")
+_BUFFER: Final = 8 << 20
+_CLOSE: Final = "close"
+_CLOSE_SECONDS: Final = 30.0
+_DEATHS: Final = 3  # so many within a minute, and it is not started again
+_DEATHS_SECONDS: Final = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class EngineProcess:
+    """The engine's process as seen from the one that serves. It is started, and after a death started again, by a call.
+
+    The lock on the root is shared with the process: it stays locked until both are gone.
+    """
+
+    def __init__(self, root: Path, lock_file: int, *, optimize_on_start: bool) -> None:
+        self._root = root
+        self._lock_file = lock_file
+        self._optimize_on_start = optimize_on_start
+        self._numbers = itertools.count()
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
+        self._deaths: deque[float] = deque(maxlen=_DEATHS)
+        self._closed = False
+
+    async def call(self, method: str, *arguments: Any) -> Any:
+        """Have the engine carry out ``method``.
+
+        A caller that is cancelled does not take the call back: what was sent is carried out.
+
+        Raises:
+            UpstreamUnavailable: the process died before it answered; whether the call was carried out is unknown.
+            StorageFailure: it is closed, or dies over and over.
+            WinnowError: whatever the engine raised.
+        """
+        writer = self._writer or await self._start()
+        number = next(self._numbers) & 0xFFFFFFFF
+        answer = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        body = pickle.dumps((method, arguments), protocol=5)
+        writer.write(_HEADER.pack(len(body), number) + body)
+        return await answer
+
+    async def close(self) -> None:
+        """Have everything flushed and end the process."""
+        if self._closed:
+            return
+        failure: Exception | None = None
+        if self._writer is not None:
+            try:
+                await asyncio.wait_for(self.call(_CLOSE), _CLOSE_SECONDS)
+            except (TimeoutError, UpstreamUnavailable) as error:
+                log.warning("the vector engine did not close in time, its write-ahead log keeps the rest: %r", error)
+            except StorageFailure as error:
+                failure = error
+        self._closed = True
+        if self._writer is not None:
+            self._writer.close()
+        if self._process is not None:
+            await asyncio.to_thread(_end, self._process)
+        if self._reading is not None:
+            await asyncio.wait([self._reading])
+        if failure is not None:
+            raise failure
+
+    async def _start(self) -> asyncio.StreamWriter:
+        async with self._starting:
+            if self._writer is not None:
+                return self._writer
+            if self._closed:
+                raise StorageFailure("the vector store is closed")
+            if len(self._deaths) == _DEATHS and time.monotonic() - self._deaths[0] < _DEATHS_SECONDS:
+                raise StorageFailure(
+                    f"the vector engine died {_DEATHS} times within a minute; the log says how; restart the service"
+                )
+            ours, theirs = socket.socketpair()
+            with theirs:
+                self._process = self._spawn(theirs)
+            reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=_BUFFER)
+            self._reading = asyncio.create_task(self._read(reader, self._process))
+            return self._writer
+
+    def _spawn(self, line: socket.socket) -> subprocess.Popen[bytes]:
+        code = "from retrieval.vectors.edge_process import main; main()"
+        arguments = [str(line.fileno()), str(self._lock_file), str(self._root), str(int(self._optimize_on_start))]
+        return subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-P", "-c", code, *arguments],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            pass_fds=(line.fileno(), self._lock_file),
+            stdin=subprocess.DEVNULL,
+        )
+
+    async def _read(self, reader: asyncio.StreamReader, process: subprocess.Popen[bytes]) -> None:
+        """Hand out answers until the line ends."""
+        try:
+            while True:
+                length, number = _HEADER.unpack(await reader.readexactly(_HEADER.size))
+                succeeded, value = pickle.loads(await reader.readexactly(length))  # noqa: S301 - of our own process
+                answer = self._waiting.pop(number)
+                if answer.done():
+                    continue  # its caller was cancelled
+                if succeeded:
+                    answer.set_result(value)
+                else:
+                    answer.set_exception(value)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            await self._lost(process)
+
+    async def _lost(self, process: subprocess.Popen[bytes]) -> None:
+        """The process is gone: tell all who wait, and let the next call start another one."""
+        self._writer = None
+        waiting, self._waiting = self._waiting, {}
+        status = await asyncio.to_thread(process.wait)
+        if not self._closed:
+            self._deaths.append(time.monotonic())
+            log.error("the vector engine's process ended with status %d; the next call starts it again", status)
+        for answer in waiting.values():
+            if not answer.done():
+                answer.set_exception(UpstreamUnavailable(f"the vector engine died (status {status}); try again"))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(_CLOSE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+# --- in the engine's process ---------------------------------------------------------------------
+
+
+def main() -> None:
+    """Serve the engine of one root until the line ends."""
+    line, lock_file, root, optimize_on_start = sys.argv[1:]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the other end closes the line
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    for descriptor in (int(line), int(lock_file)):
+        os.set_inheritable(descriptor, False)
+    with socket.socket(fileno=int(line)) as peer:
+        _serve(peer, Path(root), optimize_on_start=bool(int(optimize_on_start)))
+
+
+def _serve(line: socket.socket, root: Path, *, optimize_on_start: bool) -> None:
+    engine: Engine | None = None
+    with line.makefile("rb", buffering=1 << 16) as calls:
+        try:
+            while header := calls.read(_HEADER.size):
+                length, number = _HEADER.unpack(header)
+                method, arguments = pickle.loads(calls.read(length))  # noqa: S301 - of the process that started us
+                try:
+                    engine = engine or Engine(root, optimize_on_start=optimize_on_start)
+                    answer = (True, getattr(engine, method)(*arguments))
+                except Exception as error:  # noqa: BLE001 - every error is the caller's to see
+                    answer = (False, error)
+                body = pickle.dumps(answer, protocol=5)
+                line.sendall(_HEADER.pack(len(body), number) + body)
+        except (BrokenPipeError, ConnectionResetError, EOFError, pickle.UnpicklingError):
+            pass  # the other end died; what it was told is in the write-ahead log
+        finally:
+            if engine is not None:
+                engine.close()
