@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -16,12 +16,14 @@ from cli.console import err, note, print_json
 from cli.remote import Client, HttpTarget, collection_path
 from cli.runtime import configure_logging, settings_for
 from indexer import ingest
+from indexer.crawl.options import SiteOptions
 from indexer.plan import Plan, plan
-from indexer.sources.base import Source
+from indexer.sources.base import Source, SourceOptions
 from indexer.sources.build import open_source
 from indexer.watch import changes, require_paths
 from retrieval.errors import CollectionNotFound, InvalidCollection, InvalidSource
 from retrieval.settings import Settings
+from retrieval.types import FieldType
 
 SHOWN_FAILURES = 20
 
@@ -37,13 +39,18 @@ class IndexOptions:
     dry_run: bool = False
     fields: tuple[str, ...] = ()
     base_url: str = ""
+    columns: tuple[str, ...] = ()
+    allow_private: bool = False
+    max_pages: int | None = None
+    delay: float | None = None
 
 
 def run(options: IndexOptions, *, url: str | None, data_dir: Path | None, as_json: bool) -> int:
     """Index and return the exit status: 1 if any document failed."""
     settings = settings_for(data_dir)
     configure_logging(settings, quiet=True)
-    sources = [open_source(spec, base_url=options.base_url) for spec in options.sources]
+    reading = _reading(options, settings)
+    sources = [open_source(spec, reading) for spec in options.sources]
     if options.watch:
         require_paths(options.sources)
     labels = [source.label for source in sources]
@@ -94,6 +101,29 @@ async def _ensure(client: Client, options: IndexOptions, sources: Sequence[Sourc
     fields: dict[str, str] = {key: kind for source in sources for key, kind in source.fields.items()}
     fields |= dict(_field(item) for item in options.fields)
     await client.call("PUT", collection_path(options.collection), {"fields": fields} if fields else {})
+
+
+def _reading(options: IndexOptions, settings: Settings) -> SourceOptions:
+    """How sources are read."""
+    site: dict[str, Any] = {
+        "allow_private": options.allow_private,
+        "max_pages": options.max_pages,
+        "delay": options.delay,
+    }
+    return SourceOptions(
+        base_url=options.base_url,
+        columns=dict(_column(item) for item in options.columns),
+        fields=cast("dict[str, FieldType]", dict(_field(item) for item in options.fields)),
+        state_dir=settings.data_dir / "sources",
+        site=SiteOptions(**{name: value for name, value in site.items() if value is not None}),
+    )
+
+
+def _column(item: str) -> tuple[str, str]:
+    role, separator, column = item.partition("=")
+    if not separator:
+        raise InvalidSource(f"--column {item!r} is not ROLE=COLUMN, for example text=body")
+    return role, column
 
 
 def _field(item: str) -> tuple[str, str]:

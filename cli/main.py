@@ -87,8 +87,8 @@ def index(
     sources: Annotated[
         list[str],
         typer.Argument(
-            help="'python' (the standard library's docstrings), or folders and files: "
-            "Markdown, MDX, HTML, text, JSONL, NDJSON.",
+            help="'python' (the standard library's docstrings), folders and files (Markdown, MDX, HTML, text, PDF, "
+            "DOCX, CSV, JSONL, Parquet), site:https://example.org/docs/, s3://bucket/docs.",
             metavar="SOURCE...",
         ),
     ],
@@ -110,6 +110,24 @@ def index(
     base_url: Annotated[
         str, typer.Option("--base-url", help="Address of the site that a folder becomes, for the results' links.")
     ] = "",
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column",
+            help="For CSV and Parquet, the column that is id, text, title or url: text=body. May be repeated.",
+            metavar="ROLE=COLUMN",
+        ),
+    ] = None,
+    max_pages: Annotated[
+        int | None, typer.Option("--max-pages", min=1, help="For site:, the most pages to fetch [default: 10000].")
+    ] = None,
+    delay: Annotated[
+        float | None,
+        typer.Option("--delay", min=0, help="For site:, seconds between two requests [default: 0.1]."),
+    ] = None,
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="For site:, also fetch from loopback and intranet addresses.")
+    ] = False,
     url: Url = None,
     data_dir: DataDir = None,
     json: Json = False,
@@ -125,6 +143,10 @@ def index(
         dry_run=dry_run,
         fields=tuple(field or ()),
         base_url=base_url,
+        columns=tuple(column or ()),
+        max_pages=max_pages,
+        delay=delay,
+        allow_private=allow_private,
     )
     raise typer.Exit(run(options, url=url, data_dir=data_dir, as_json=json))
 

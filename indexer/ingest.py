@@ -18,6 +18,7 @@ from retrieval.types import Document
 
 BATCH_DOCUMENTS: Final = 256
 BATCH_CHARS: Final = 4_000_000
+BATCH_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 0.2
 BACKOFF_SECONDS: Final = 1.0
 
@@ -70,12 +71,16 @@ class IndexSummary:
 
 @dataclass
 class _Run:
-    """What is known while a run goes on: open jobs by id, the finished ones summed up."""
+    """What is known while a run goes on: open jobs by id, the finished ones summed up.
+
+    Sources are ``unclear``, by label, when something of them failed that has no id: any document may be in there.
+    """
 
     collection: str
     max_chars: int
     expected: int | None
     seen: dict[str, str] = field(default_factory=dict)
+    unclear: set[str] = field(default_factory=set)
     failures: list[Failure] = field(default_factory=list)
     open: dict[str, Job | None] = field(default_factory=dict)
     closed: list[Job] = field(default_factory=list)
@@ -133,7 +138,7 @@ async def ingest(
 
 
 async def read_batches(source: Source) -> AsyncIterator[tuple[list[Document], list[Failure]]]:
-    """Read a source in a thread, some hundred documents at a time."""
+    """Read a source in a thread: some hundred documents at a time, or what comes within a second."""
     items = source.read()
     while True:
         documents, failures, more = await asyncio.to_thread(_take, items)
@@ -147,13 +152,14 @@ def _take(items: Iterator[Document | Failure]) -> tuple[list[Document], list[Fai
     documents: list[Document] = []
     failures: list[Failure] = []
     chars = 0
+    until = time.monotonic() + BATCH_SECONDS
     for item in items:
         if isinstance(item, Failure):
             failures.append(item)
         else:
             documents.append(item)
             chars += len(item.text)
-        if len(documents) + len(failures) >= BATCH_DOCUMENTS or chars >= BATCH_CHARS:
+        if len(documents) + len(failures) >= BATCH_DOCUMENTS or chars >= BATCH_CHARS or time.monotonic() > until:
             return documents, failures, True
     return documents, failures, False
 
@@ -161,6 +167,8 @@ def _take(items: Iterator[Document | Failure]) -> tuple[list[Document], list[Fai
 async def _submit_all(target: Target, run: _Run, source: Source, on_progress: Callable[[Progress], None]) -> None:
     async for documents, failures in read_batches(source):
         run.failures.extend(failures)
+        if not all(failure.document_id for failure in failures):
+            run.unclear.add(source.label)
         fresh = []
         for document in documents:
             first = run.seen.setdefault(document.id, source.label)
@@ -208,9 +216,18 @@ async def _delete_missing(target: Target, run: _Run, source: Source) -> None:
         async for key in target.keys(run.collection, source=source.label)
         if key.id not in run.seen and key.id not in unreadable
     ]
+    if gone and source.label in run.unclear:
+        run.failures.append(kept_missing(source, len(gone)))
+        return
     for begin in range(0, len(gone), BATCH_DOCUMENTS):
         submission = await target.delete(run.collection, gone[begin : begin + BATCH_DOCUMENTS])
         run.open[submission.job_id] = None
+
+
+def kept_missing(source: Source, count: int) -> Failure:
+    """Why documents that seem gone from a source are not deleted."""
+    message = f"{count:,} documents were not found and not deleted: parts of the source that failed may hold them"
+    return Failure(source.label, "kept_missing", message)
 
 
 async def _poll(target: Target, run: _Run) -> None:

@@ -90,7 +90,7 @@ class Pipeline:
         collection = await self._catalog.get_collection(claims[0].collection)
         require_same_identity(
             collection,
-            identity_of(self._embedder.info, self._store.keyword_tokenizer, instruct=collection.embed_instruct),
+            identity_of(self._embedder, self._store.keyword_tokenizer, instruct=collection.embed_instruct),
         )
         index = index_of(collection)
         removals = [claim for claim in claims if claim.kind == "delete"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from indexer.ingest import Target, read_batches
+from indexer.ingest import Target, kept_missing, read_batches
 from indexer.sources.base import Failure, Source
 from retrieval.catalog.planning import hash_content
 
@@ -29,13 +29,20 @@ async def plan(
     known = {key.id: key async for key in target.keys(collection)} if target is not None else {}
     seen: dict[str, str] = {}
     failures: list[Failure] = []
+    unclear: set[str] = set()
     for source in sources:
         async for documents, failed in read_batches(source):
             failures.extend(failed)
+            if not all(failure.document_id for failure in failed):
+                unclear.add(source.label)
             seen |= {document.id: hash_content(document) for document in documents}
     labels = {source.label for source in sources}
     unreadable = {failure.document_id for failure in failures}
-    gone = (id_ for id_, key in known.items() if key.source in labels and id_ not in seen and id_ not in unreadable)
+    gone = [id_ for id_, key in known.items() if key.source in labels and id_ not in seen and id_ not in unreadable]
+    for source in sources if delete_missing else ():
+        kept = {id_ for id_ in gone if known[id_].source == source.label and source.label in unclear}
+        gone = [id_ for id_ in gone if id_ not in kept]
+        failures += [kept_missing(source, len(kept))] if kept else []
     fresh = {id_: digest for id_, digest in seen.items() if id_ not in known or known[id_].content_hash != digest}
     return Plan(
         collection=collection,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
+from indexer.crawl.options import SiteOptions
 from retrieval.types import Document, FieldType
 
 
@@ -17,7 +19,8 @@ class Failure:
         source: where it is: a path, or ``path:line``.
         code: stable name of what is wrong.
         message: what is wrong and what to do about it.
-        document_id: the id that the document would have had, empty where it is not known.
+        document_id: the id that the document would have had, empty where it is not known. A source with a failure
+            that names no document may still hold anything: nothing counts as gone from it.
     """
 
     source: str
@@ -46,3 +49,22 @@ class Source(Protocol):
     def read(self) -> Iterator[Document | Failure]:
         """Read everything, from the start at each call. Blocking: run it in a thread."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """How sources are read; each kind of source takes what concerns it.
+
+    Attributes:
+        base_url: where a folder is published; addresses of its documents start with it.
+        columns: for CSV and Parquet, which column is ``id``, ``text``, ``title`` or ``url``; others go by convention.
+        fields: declared fields; cells of CSV files under these names are read as their type.
+        state_dir: where to keep what spares work in the next run; ``None`` keeps nothing.
+        site: how a site is crawled.
+    """
+
+    base_url: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, FieldType] = field(default_factory=dict)
+    state_dir: Path | None = None
+    site: SiteOptions = field(default_factory=SiteOptions)

@@ -7,9 +7,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from indexer.sources.base import Failure
+from indexer.sources.base import Failure, SourceOptions
 from indexer.sources.build import open_source
-from indexer.sources.files import FolderSource, url_of
+from indexer.sources.files import FolderSource
+from indexer.sources.formats import url_of
 from retrieval.errors import InvalidSource
 from retrieval.types import Document
 
@@ -177,7 +178,7 @@ def test_addresses(base: str, path: str, url: str) -> None:
 
 def test_a_base_url_gives_every_file_its_address(tmp_path: Path) -> None:
     put(tmp_path, "a/b.md", "Text")
-    (item,) = open_source(str(tmp_path), base_url="https://x.org").read()
+    (item,) = open_source(str(tmp_path), SourceOptions(base_url="https://x.org")).read()
     assert isinstance(item, Document)
     assert item.url == "https://x.org/a/b"
 
@@ -199,8 +200,8 @@ def test_labels_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     [
         ("", "empty"),
         ("no/such/folder", "does not exist"),
-        ("site:https://example.org", "not supported"),
-        ("https://example.org/sitemap.xml", "not supported"),
+        ("ftp://example.org/docs", "not supported"),
+        ("https://example.org/sitemap.xml", "site:https://example.org"),
     ],
 )
 def test_what_is_no_source_is_refused_with_what_is_accepted(spec: str, words: str) -> None:
@@ -210,5 +211,5 @@ def test_what_is_no_source_is_refused_with_what_is_accepted(spec: str, words: st
 
 
 def test_a_file_of_an_unknown_type_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidSource, match=r"'\.docx'"):
-        open_source(str(put(tmp_path, "a.docx", "x")))
+    with pytest.raises(InvalidSource, match=r"'\.xlsx'"):
+        open_source(str(put(tmp_path, "a.xlsx", "x")))

@@ -1,0 +1,66 @@
+"""Results that spare work in the next run: small files under a folder, one a key, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, cast
+
+import orjson
+
+
+class FileCache:
+    """JSON objects by key, compressed, in a folder of their own. Losing one costs time, never a document.
+
+    Without a folder nothing is kept.
+    """
+
+    def __init__(self, root: Path | None, name: str) -> None:
+        self._root = root / hashlib.sha256(name.encode()).hexdigest()[:16] if root else None
+        self._used: set[str] = set()
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """What was put under ``key``; ``None`` where there is nothing, or nothing that can be read."""
+        path = self._path(key)
+        if path is None:
+            return None
+        try:
+            return cast("dict[str, Any]", orjson.loads(zlib.decompress(path.read_bytes())))
+        except (OSError, zlib.error, orjson.JSONDecodeError):
+            return None
+
+    def put(self, key: str, value: Mapping[str, Any]) -> None:
+        """Keep ``value``; a process that dies meanwhile leaves what was there before."""
+        path = self._path(key)
+        if path is None:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+            file.write(zlib.compress(orjson.dumps(value), 1))
+        Path(file.name).replace(path)
+
+    def remove(self, key: str) -> None:
+        """Forget ``key``."""
+        path = self._path(key)
+        if path is not None:
+            path.unlink(missing_ok=True)
+
+    def __len__(self) -> int:
+        """How many keys there are."""
+        return sum(1 for _ in self._root.glob("??/*")) if self._root else 0
+
+    def prune(self) -> None:
+        """Forget every key that this object was not asked for."""
+        for path in self._root.glob("??/*") if self._root else ():
+            if path.name not in self._used:
+                path.unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path | None:
+        if self._root is None:
+            return None
+        digest = hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
+        self._used.add(digest)
+        return self._root / digest[:2] / digest

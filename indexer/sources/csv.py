@@ -1,0 +1,75 @@
+"""CSV and TSV: one row an item, as strings. Runs inside of the sandbox."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import IO, Any, Final
+
+from indexer.sandbox_child import Refused
+
+MAX_COLUMNS: Final = 1_000
+MAX_CELL_CHARS: Final = 20_000_000
+
+_DELIMITERS: Final = ",;\t|"
+_HEADER_BYTES: Final = 256 * 1024
+
+
+def parse(file: IO[bytes], *, delimiter: str = "") -> Iterator[dict[str, Any]]:
+    """Yield ``{"columns": [names]}``, then for every row ``{"row": number, "values": {name: text}}``.
+
+    Rows that cannot be read come as ``{"row": number, "code": …, "message": …}``. Numbers count rows from 1, without
+    the header.
+
+    Raises:
+        Refused: there is no header that can be used, or the file is not UTF-8.
+    """
+    header = file.readline(_HEADER_BYTES + 1)
+    if len(header) > _HEADER_BYTES:
+        raise Refused("wrong_schema", f"the first line is longer than {_HEADER_BYTES:,} bytes: no header of a table")
+    if b"\x00" in header:
+        raise Refused("binary", "the file holds NUL bytes: it is no CSV, or CSV in UTF-16; convert it to UTF-8")
+    file.seek(0)
+    csv.field_size_limit(MAX_CELL_CHARS)  # global, which is why it is set here and not in the service
+    text = io.TextIOWrapper(file, "utf-8-sig", newline="")
+    rows = csv.reader(text, delimiter=delimiter or _delimiter(header), strict=True)
+    try:
+        names = _names(next(rows, []))
+        yield {"columns": names}
+        yield from _rows(rows, names)
+    except UnicodeDecodeError:
+        raise Refused("not_utf8", f"after row {rows.line_num:,} the file is not UTF-8; convert it") from None
+    except csv.Error as error:
+        raise Refused("invalid_csv", f"near line {rows.line_num:,}: {error}; a quote is left open or stray") from None
+
+
+def _delimiter(header: bytes) -> str:
+    line = header.decode(errors="replace")
+    return max(_DELIMITERS, key=line.count)
+
+
+def _names(header: list[str]) -> list[str]:
+    names = [name.strip() for name in header]
+    if not any(names):
+        raise Refused("wrong_schema", "there is no header: the first line names the columns")
+    if len(names) > MAX_COLUMNS:
+        raise Refused("wrong_schema", f"the table has {len(names):,} columns; the limit is {MAX_COLUMNS:,}")
+    twice = next((name for name in names if name and names.count(name) > 1), "")
+    if twice:
+        raise Refused("wrong_schema", f"the column {twice[:80]!r} stands twice in the header; rename one")
+    return names
+
+
+def _rows(rows: Iterator[list[str]], names: list[str]) -> Iterator[dict[str, Any]]:
+    number = 0
+    for values in rows:
+        if not any(values):
+            continue
+        number += 1
+        if len(values) > len(names):
+            message = f"the row has {len(values):,} cells, the header {len(names):,}; quote cells that hold separators"
+            yield {"row": number, "code": "wrong_row", "message": message}
+            continue
+        cells = zip(names, values, strict=False)
+        yield {"row": number, "values": {name: value for name, value in cells if name and value}}

@@ -1,0 +1,48 @@
+"""DOCX: headings, lists and tables as HTML, images left out. Runs inside of the sandbox."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from typing import IO, Any, Final
+
+import mammoth
+
+from indexer.sandbox_child import Refused
+from indexer.sources.html import describe_html
+
+MAX_UNPACKED_BYTES: Final = 256 * 1024 * 1024
+
+_OLE: Final = b"\xd0\xcf\x11\xe0"  # the container of encrypted documents, and of the old .doc
+
+
+def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
+    """Yield one item: ``text``, HTML without ``<html>``, and ``title``, its first heading.
+
+    Raises:
+        Refused: the file is locked, is no DOCX, unpacks to too much, or has no text.
+    """
+    if file.read(4) == _OLE:
+        raise Refused("encrypted", "the file is encrypted, or an old .doc; save it as DOCX without a password")
+    _check(file)
+    file.seek(0)
+    result = mammoth.convert_to_html(file, include_embedded_style_map=False, convert_image=lambda _: [])
+    if len(result.value) > max_chars:
+        raise Refused("too_large", f"the document has more than {max_chars:,} characters; split it")
+    if not result.value.strip():
+        raise Refused("no_text", "the document holds no text")
+    yield {"text": result.value.replace("</p><", "</p>\n<"), "title": describe_html(result.value)}
+
+
+def _check(file: IO[bytes]) -> None:
+    """Refuse what unpacks to too much: ``zipfile`` unpacks no more than the sizes that it declares."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            unpacked = sum(part.file_size for part in archive.infolist())
+    except zipfile.BadZipFile as error:
+        raise Refused("damaged", f"not a DOCX that can be read ({error}); save it anew") from None
+    if unpacked > MAX_UNPACKED_BYTES:
+        limit = MAX_UNPACKED_BYTES // 1024 // 1024
+        raise Refused(
+            "too_large", f"the file unpacks to {unpacked / 1024 / 1024:,.0f} MiB, the limit is {limit}: split it"
+        )

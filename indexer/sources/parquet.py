@@ -1,0 +1,70 @@
+"""Parquet: one row an item. Runs inside of the sandbox.
+
+Columns that are neither text, numbers, times nor lists of text are left out: pictures and vectors are no metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import IO, Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from indexer.sandbox_child import Refused
+
+MAX_COLUMNS: Final = 1_000
+
+_BATCH_ROWS: Final = 256
+
+
+def parse(file: IO[bytes], *, only_count: bool = False) -> Iterator[dict[str, Any]]:
+    """Yield ``{"columns": [names], "rows": n}``, then for every row ``{"row": number, "values": {…}}``, from 1.
+
+    Args:
+        file: the file.
+        only_count: stop after the first item.
+
+    Raises:
+        Refused: the file is no Parquet, or a table that cannot be documents.
+    """
+    try:
+        table = pq.ParquetFile(file)
+        names = [field.name for field in table.schema_arrow if _is_kept(field.type)]
+        if len(table.schema_arrow.names) > MAX_COLUMNS:
+            count = len(table.schema_arrow.names)
+            raise Refused("wrong_schema", f"the table has {count:,} columns; the limit is {MAX_COLUMNS:,}")
+        yield {"columns": names, "rows": table.metadata.num_rows}
+        if not only_count:
+            yield from _rows(table, names)
+    except pa.ArrowMemoryError as error:
+        raise MemoryError from error
+    except pa.ArrowException as error:
+        raise Refused("damaged", f"not a Parquet file that can be read ({error!s:.200}); write it anew") from None
+
+
+def _rows(table: pq.ParquetFile, names: list[str]) -> Iterator[dict[str, Any]]:
+    number = 0
+    for batch in table.iter_batches(batch_size=_BATCH_ROWS, columns=names, use_threads=False):
+        for values in batch.to_pylist():
+            number += 1
+            yield {"row": number, "values": {name: value for name, value in values.items() if value is not None}}
+
+
+def _is_kept(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_kept(kind.value_type)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _is_text(kind.value_type) or pa.types.is_integer(kind.value_type)
+    return (
+        _is_text(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_temporal(kind)
+        or pa.types.is_decimal(kind)
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

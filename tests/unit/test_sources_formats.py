@@ -1,0 +1,255 @@
+"""PDF, DOCX and tables as sources: what becomes a document, and what is refused by name."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from indexer.chunking import chunk_document
+from indexer.sources import parsed
+from indexer.sources.base import Failure, SourceOptions
+from indexer.sources.build import open_source
+from retrieval.errors import InvalidSource
+from retrieval.models.fakes import WordTokenizer
+from retrieval.types import Chunking, Document
+from tests.files import docx, locked_pdf, pdf, write
+
+FILLER = "of some twenty words or so, which fill a page, or a section, so that it makes one whole chunk."
+
+
+def read(path: Path, **options: Any) -> list[Document | Failure]:
+    return list(open_source(str(path), SourceOptions(**options)).read())
+
+
+def document(path: Path, **options: Any) -> Document:
+    (item,) = read(path, **options)
+    assert isinstance(item, Document), item
+    return item
+
+
+def failure(path: Path, **options: Any) -> Failure:
+    (item,) = read(path, **options)
+    assert isinstance(item, Failure), item
+    return item
+
+
+def chunks_of(item: Document) -> list[tuple[tuple[str, ...], str, str]]:
+    chunks = chunk_document(item, WordTokenizer(), Chunking(40, 0), max_tokens=40)
+    return [(chunk.headings, chunk.anchor, chunk.text) for chunk in chunks]
+
+
+# --- PDF -----------------------------------------------------------------------------------------
+
+
+def test_chunks_of_a_pdf_know_their_page(tmp_path: Path) -> None:
+    pages = [f"{name} {FILLER}" for name in ("One", "Two", "Three")]
+    item = document(write(tmp_path / "a.pdf", pdf(*([page] for page in pages), title="Grain & mill")))
+    assert item.title == "Grain & mill"
+    assert chunks_of(item) == [((f"Page {n}",), f"page={n}", page) for n, page in enumerate(pages, 1)]
+
+
+def test_bookmarks_of_a_pdf_become_headings(tmp_path: Path) -> None:
+    content = pdf(["Mills", FILLER], [FILLER, "Stones", FILLER], bookmarks={"Mills": 0, "Stones": 1})
+    assert [(headings, anchor) for headings, anchor, _ in chunks_of(document(write(tmp_path / "a.pdf", content)))] == [
+        (("Mills",), "page=1"),
+        (("Mills", "Page 2"), "page=2"),
+        (("Stones",), "page=2"),
+    ]
+
+
+def test_running_heads_and_words_cut_at_line_ends_are_mended(tmp_path: Path) -> None:
+    pages = [["The Handbook", "Winnow-", f"ing, part {chr(97 + n)}", f"{n} of 6"] for n in range(6)]
+    text = document(write(tmp_path / "a.pdf", pdf(*pages))).text
+    assert "Handbook" not in text
+    assert "of 6" not in text
+    assert text.count("Winnowing, part") == 6
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "words"),
+    [
+        (b"", "empty", "empty"),
+        (b"no PDF at all", "damaged", "save it anew"),
+        (pdf(["x"])[:200], "damaged", "save it anew"),
+        (pdf([]), "no_text", "ocrmypdf"),
+        (locked_pdf(), "encrypted", "without a password"),
+    ],
+)
+def test_a_pdf_that_cannot_be_read_is_named(tmp_path: Path, content: bytes, code: str, words: str) -> None:
+    item = failure(write(tmp_path / "bad.pdf", content))
+    assert (item.code, item.document_id) == (code, "bad.pdf")
+    assert words in item.message
+
+
+def test_an_unchanged_pdf_is_not_parsed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "docs" / "a.pdf", pdf(["Some text."]))
+    first = document(path.parent, state_dir=tmp_path / "state")
+    with monkeypatch.context() as patch:
+        patch.setattr(parsed, "MAX_PARSED_BYTES", 0)  # parsing it would fail
+        assert document(path.parent, state_dir=tmp_path / "state") == first
+    write(path, pdf(["Other text."]))
+    assert "Other" in document(path.parent, state_dir=tmp_path / "state").text
+
+
+def test_what_is_kept_goes_with_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "docs" / "a.pdf", pdf(["Some text."]))
+    write(tmp_path / "docs" / "b.md", b"Text")
+    read(path.parent, state_dir=tmp_path / "state")
+    assert [entry for entry in (tmp_path / "state").rglob("*") if entry.is_file()]
+    path.unlink()
+    read(path.parent, state_dir=tmp_path / "state")
+    assert not [entry for entry in (tmp_path / "state").rglob("*") if entry.is_file()]
+
+
+# --- DOCX ----------------------------------------------------------------------------------------
+
+
+def test_a_docx_keeps_its_headings(tmp_path: Path) -> None:
+    item = document(
+        write(
+            tmp_path / "a.docx",
+            docx(("Heading1", "Mills"), ("Normal", FILLER), ("Heading2", "Stones < iron"), ("Normal", FILLER)),
+        )
+    )
+    assert (item.title, item.format) == ("Mills", "html")
+    assert [headings for headings, _, _ in chunks_of(item)] == [("Mills",), ("Mills", "Stones < iron")]
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "words"),
+    [
+        (b"no zip", "damaged", "save it anew"),
+        (b"\xd0\xcf\x11\xe0 old", "encrypted", "save it as DOCX"),
+        (docx(), "no_text", "no text"),
+        (docx(("Normal", "x"), padding=300 * 2**20), "too_large", "unpacks to 300 MiB"),
+    ],
+)
+def test_a_docx_that_cannot_be_read_is_named(tmp_path: Path, content: bytes, code: str, words: str) -> None:
+    item = failure(write(tmp_path / "bad.docx", content))
+    assert (item.code, item.document_id) == (code, "bad.docx")
+    assert words in item.message
+
+
+# --- tables --------------------------------------------------------------------------------------
+
+
+def test_columns_of_csv_are_told_by_their_names(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", b'\xef\xbb\xbfID;Body;Name;Link;lang\n1;"A ""b""\nc";T;u;en\n2;D;;;\n')
+    assert read(path) == [
+        Document("1", 'A "b"\nc', title="T", url="u", metadata={"lang": "en"}),
+        Document("2", "D"),
+    ]
+
+
+def test_columns_can_be_chosen_and_rows_without_id_are_numbered(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", b"text\tsummary\nlong\tshort\n")
+    assert read(path, columns={"text": "summary"}) == [Document("a.tsv#1", "short", metadata={"text": "long"})]
+
+
+def test_cells_of_declared_fields_have_their_type(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", b"id,text,year,price,new,zip\n1,T,2024,1.5,yes,01234\n2,T,soon,x,?,5\n")
+    first, second = read(path, fields={"year": "integer", "price": "float", "new": "boolean", "zip": "keyword"})
+    assert isinstance(first, Document)
+    assert isinstance(second, Document)
+    assert first.metadata == {"year": 2024, "price": 1.5, "new": True, "zip": "01234"}
+    assert second.metadata == {"year": "soon", "price": "x", "new": "?", "zip": "5"}
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "words"),
+    [
+        (b"", "wrong_schema", "no header"),
+        (b",".join(b"c%d" % n for n in range(1_000_000)), "wrong_schema", "first line"),
+        (b",".join(b"c%d" % n for n in range(2_000)), "wrong_schema", "2,000 columns"),
+        (b"id,price\n1,2\n", "wrong_schema", "--column text=NAME; there are: id, price"),
+        (b"text,text\na,b\n", "wrong_schema", "stands twice"),
+        (b"i\x00d", "binary", "NUL"),
+        (b"id,text\n1,\xff\n", "not_utf8", "not UTF-8"),
+        (b'id,text\n1,"open', "invalid_csv", "quote"),
+    ],
+)
+def test_csv_that_is_no_table_of_documents_is_named(tmp_path: Path, content: bytes, code: str, words: str) -> None:
+    item = failure(write(tmp_path / "a.csv", content))
+    assert (item.code, item.document_id) == (code, "")
+    assert words in item.message
+
+
+def test_one_bad_row_does_not_stop_the_rest(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", b"id,text\n1,a\n2,b,c\n3,\n\n1,d\n5,e\n")
+    items = read(path)
+    assert [item.id for item in items if isinstance(item, Document)] == ["1", "5"]
+    assert [(item.source, item.code, item.document_id) for item in items if isinstance(item, Failure)] == [
+        (f"{path}:2", "wrong_row", ""),
+        (f"{path}:3", "invalid_document", "3"),
+        (f"{path}:4", "duplicate_id", "1"),
+    ]
+
+
+def test_rows_of_parquet_keep_their_types_but_not_vectors(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "doc_id": [1, 2],
+            "content": ["a", "b"],
+            "year": [2024, None],
+            "day": pa.array([date(2024, 2, 29), None]),
+            "tags": [["x", "y"], []],
+            "vector": [[0.1, 0.2], [0.3, 0.4]],
+            "picture": [b"\x00", b"\x01"],
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet") == [
+        Document("1", "a", metadata={"year": 2024, "day": "2024-02-29", "tags": ["x", "y"]}),
+        Document("2", "b", metadata={"tags": []}),
+    ]
+    assert open_source(str(tmp_path / "a.parquet")).count() == 2
+
+
+def test_parquet_of_the_wrong_schema_is_named(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"price": [1.5], "picture": [b""]}), tmp_path / "a.parquet")
+    item = failure(tmp_path / "a.parquet")
+    assert item.code == "wrong_schema"
+    assert "there are: price" in item.message
+
+
+def test_a_damaged_parquet_file_is_named_and_counted_as_one(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", b"PAR1 nonsense PAR1")
+    assert failure(path).code == "damaged"
+    assert open_source(str(path)).count() == 1
+
+
+def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
+    item = failure(write(tmp_path / "a.csv", b"id,text\n1,a\n"), columns={"title": "Titel"})
+    assert item.code == "wrong_schema"
+    assert "'Titel' (for title); there are: id, text" in item.message
+
+
+def test_a_role_that_documents_do_not_have_is_refused() -> None:
+    with pytest.raises(InvalidSource, match="'texts'"):
+        open_source("python", SourceOptions(columns={"texts": "a"}))
+
+
+# --- together ------------------------------------------------------------------------------------
+
+
+def test_every_bad_file_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
+    write(tmp_path / "a.pdf", b"no PDF")
+    write(tmp_path / "b.docx", docx(("Normal", "x"), padding=300 * 2**20))
+    write(tmp_path / "c.csv", b",".join(b"c%d" % n for n in range(100_000)))
+    write(tmp_path / "d.html", b"<div>" * 100_000 + b"<p>Deep down.</p>")
+    write(tmp_path / "e.pdf", pdf(["Fine."]))
+    items = read(tmp_path)
+    assert [item.code for item in items if isinstance(item, Failure)] == ["damaged", "too_large", "wrong_schema"]
+    found = {item.id: item for item in items if isinstance(item, Document)}
+    assert list(found) == ["d.html", "e.pdf"]
+    assert [text for _, _, text in chunks_of(found["d.html"])] == ["Deep down."]
+
+
+def test_files_that_are_no_pages_keep_their_suffix_in_the_address(tmp_path: Path) -> None:
+    write(tmp_path / "a b.pdf", pdf(["Text."]))
+    assert document(tmp_path, base_url="https://x.org/").url == "https://x.org/a%20b.pdf"

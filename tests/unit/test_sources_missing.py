@@ -1,0 +1,81 @@
+"""Documents that are gone from a source are deleted, unless what failed may still hold them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from indexer.ingest import ingest
+from indexer.plan import plan
+from indexer.sources.base import Failure
+from retrieval.ports import DocumentKey, Job, Submission
+from retrieval.types import Document, FieldType
+
+
+@dataclass
+class Listed:
+    """A source that yields what it is given."""
+
+    items: Sequence[Document | Failure]
+    label: str = "listed"
+    fields: Mapping[str, FieldType] = field(default_factory=dict)
+
+    def count(self) -> int | None:
+        return None
+
+    def read(self) -> Iterator[Document | Failure]:
+        yield from self.items
+
+
+class Target:
+    """Holds the documents a, b and c of the source, and notes what is deleted."""
+
+    def __init__(self) -> None:
+        self.deleted: list[str] = []
+
+    async def submit(self, collection: str, documents: Sequence[Document], *, source: str) -> Submission:
+        return Submission("", len(documents), 0)
+
+    async def delete(self, collection: str, document_ids: Sequence[str]) -> Submission:
+        self.deleted += document_ids
+        return Submission("job_1", 0, 0)
+
+    async def job(self, job_id: str) -> Job:
+        return Job(job_id, "docs", "done", len(self.deleted), 0, deleted=len(self.deleted))
+
+    async def keys(self, collection: str, *, source: str | None = None) -> AsyncIterator[DocumentKey]:
+        for name in "abc" if source in {None, "listed"} else "":
+            yield DocumentKey(name, "indexed", "hash", 1, "listed")
+
+
+A = Document("a", "Text")
+
+
+@pytest.mark.parametrize(
+    ("failures", "deleted", "codes"),
+    [
+        ([], ["b", "c"], []),
+        ([Failure("b.md", "unreadable", "…", "b")], ["c"], ["unreadable"]),
+        ([Failure("docs/", "unreadable", "…")], [], ["unreadable", "kept_missing"]),
+    ],
+)
+async def test_only_what_is_surely_gone_is_deleted(
+    failures: list[Failure], deleted: list[str], codes: list[str]
+) -> None:
+    target = Target()
+    source = Listed([A, *failures])
+    summary = await ingest(target, "docs", [source], delete_missing=True, max_chars=1000)
+    assert target.deleted == deleted
+    assert [failure.code for failure in summary.failures] == codes
+    planned = await plan(target, "docs", [source], delete_missing=True)
+    assert list(planned.missing) == deleted
+    assert [failure.code for failure in planned.failures] == codes
+
+
+async def test_a_source_that_failed_keeps_nothing_of_another() -> None:
+    target = Target()
+    broken = Listed([Failure("x", "unreadable", "…")], label="other")
+    await ingest(target, "docs", [Listed([A]), broken], delete_missing=True, max_chars=1000)
+    assert target.deleted == ["b", "c"]
