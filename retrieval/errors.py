@@ -24,6 +24,7 @@
     ├── Upstream                     a model or engine behind a port failed
     │   ├── UpstreamUnavailable      down, slow, 5xx                       (retryable)
     │   └── UpstreamRejected         it refused our request or answered nonsense
+    │       └── UpstreamTooLong      what it was given is over one of its limits: send less at once
     └── StorageFailure               disk or database failed
         └── StorageFull              no space left; frees itself when space is made (retryable)
 
@@ -198,6 +199,12 @@ class UpstreamRejected(Upstream):
     """It refused the request for good, or its answer cannot be trusted."""
 
     code = "upstream_rejected"
+
+
+class UpstreamTooLong(UpstreamRejected):
+    """The input is over one of its limits (tokens of a text, texts or tokens of a call): fewer or shorter ones pass."""
+
+    code = "upstream_too_long"
 
 
 class StorageFailure(WinnowError):

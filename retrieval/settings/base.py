@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 
 class Group(BaseModel):
     """Base of every group: frozen, and no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def plain_url(value: str) -> str:
+    """An address without a slash at its end. A key in it would end up in logs."""
+    value = value.strip().rstrip("/")
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an address like https://host:port")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("must not hold a user, a password or a query; the key goes into the setting API_KEY")
+    return value
+
+
+def sendable_key(value: SecretStr) -> SecretStr:
+    """A key as a header can hold it; a line end at its end comes from a file and is dropped."""
+    key = value.get_secret_value().strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError("holds characters that no HTTP header can hold")
+    return SecretStr(key)
 
 
 class Endpoint(Group):
@@ -21,3 +41,6 @@ class Endpoint(Group):
     auth_scheme: Literal["bearer", "raw"] = Field("bearer", description="raw: the bare key in the Authorization header")
     timeout_seconds: float = Field(30.0, gt=0, description="longest wait for one answer")
     connections: int = Field(8, ge=1, le=256, description="calls under way at the same time")
+
+    _plain_url = field_validator("url")(plain_url)
+    _sendable_key = field_validator("api_key")(sendable_key)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from retrieval.settings.base import Endpoint, Group
 
 QWEN3_INSTRUCT: Final = "Given a web search query, retrieve relevant passages that answer the query"
 _DIMENSIONS: Final = "size of the vectors; unset: the model's own"
+_PATH: Final = "path of the call under the URL"
+
+
+def _number(value: Any) -> Any:
+    """The environment gives numbers as text, which a ``Literal`` of numbers does not take."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 class BundledEmbedding(Group):
@@ -29,6 +35,7 @@ class VllmEmbedding(Endpoint):
 
     provider: Literal["vllm"] = "vllm"
     url: str = "http://127.0.0.1:8001"
+    path: str = Field("/v1/embeddings", description=_PATH)
     model: str = "Qwen/Qwen3-Embedding-0.6B"
     dimensions: int | None = Field(None, ge=1, description=_DIMENSIONS)
     instruct: str = QWEN3_INSTRUCT
@@ -42,11 +49,13 @@ class OpenAIEmbedding(Endpoint):
 
     provider: Literal["openai"] = "openai"
     url: str = "https://api.openai.com"
+    path: str = Field("/v1/embeddings", description=_PATH)
     model: str = "text-embedding-3-small"
     dimensions: int | None = Field(None, ge=1, description=_DIMENSIONS)
     instruct: str = Field("", description="put before a query as Qwen3 expects it; empty: the query goes in raw")
     max_tokens: int = Field(8191, ge=16, description="longest text the model takes")
     batch_size: int = Field(64, ge=1, le=2048, description="texts in one call")
+    encoding: Literal["base64", "float"] = Field("base64", description="float: for servers that know no base64")
     tokenizer: str = Field("qwen", description="qwen, or the path of a tokenizer.json: counts tokens for chunks")
 
 
@@ -56,9 +65,12 @@ class DashScopeEmbedding(Endpoint):
     provider: Literal["dashscope"] = "dashscope"
     url: str = "https://dashscope.aliyuncs.com"
     api: Literal["compatible", "native"] = Field("compatible", description="native also tells queries from documents")
+    path: str = Field("", description="path of the call under the URL; empty: the one of the chosen API")
     model: str = "text-embedding-v4"
-    dimensions: Literal[2048, 1536, 1024, 768, 512, 256, 128, 64] = 1024
-    instruct: str = Field("", description="the query's task, in English; needs the native API")
+    dimensions: Annotated[Literal[2048, 1536, 1024, 768, 512, 256, 128, 64], BeforeValidator(_number)] = 1024
+    instruct: str = Field(
+        "", description="the query's task, in English; the compatible API has no field for it and gets it in the text"
+    )
     max_tokens: int = Field(8192, ge=16, description="longest text the model takes")
     batch_size: int = Field(10, ge=1, description="texts in one call")
 

@@ -1,0 +1,76 @@
+"""Every embedder behind HTTP passes the contract, in the dialect of every provider."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from retrieval.models.embed_dialects import HttpEmbedding
+from retrieval.models.fakes import WordTokenizer
+from retrieval.models.http_embedder import HttpEmbedder
+from retrieval.ports import Embedder
+from retrieval.settings.embedding import DashScopeEmbedding, OpenAIEmbedding, VllmEmbedding
+from tests.contracts.embedder import EmbedderContract
+from tests.stubs.embeddings import DIMENSIONS, LIMIT, DashScopeNativeStub, DashScopeStub, OpenAIStub, VllmStub
+from tests.stubs.server import Handler, serve
+
+
+class HttpContract(EmbedderContract):
+    """The contract over a server."""
+
+    server: Handler
+
+    def settings(self, url: str) -> HttpEmbedding:
+        raise NotImplementedError
+
+    @pytest.fixture
+    async def embedder(self) -> AsyncIterator[Embedder]:
+        async with serve(self.server) as stub:
+            embedder = HttpEmbedder(self.settings(stub.url), WordTokenizer())
+            yield embedder
+            await embedder.close()
+
+
+class TestVllm(HttpContract):
+    server = VllmStub(key="k")
+
+    def settings(self, url: str) -> HttpEmbedding:
+        return VllmEmbedding(url=url, api_key="k", dimensions=DIMENSIONS, max_tokens=LIMIT + 1)
+
+
+class TestVllmWithoutMatryoshka(HttpContract):
+    server = VllmStub(matryoshka=False)
+
+    def settings(self, url: str) -> HttpEmbedding:
+        return VllmEmbedding(url=url, dimensions=DIMENSIONS, max_tokens=LIMIT + 1)
+
+
+class TestOpenAI(HttpContract):
+    server = OpenAIStub(key="k")
+
+    def settings(self, url: str) -> HttpEmbedding:
+        return OpenAIEmbedding(url=url, api_key="k", dimensions=DIMENSIONS, max_tokens=LIMIT + 1)
+
+
+class TestOpenAIInFloats(HttpContract):
+    server = OpenAIStub(model="anything")
+
+    def settings(self, url: str) -> HttpEmbedding:
+        return OpenAIEmbedding(
+            url=f"{url}/v1/", model="anything", dimensions=DIMENSIONS, max_tokens=LIMIT + 1, encoding="float"
+        )
+
+
+class TestDashScope(HttpContract):
+    server = DashScopeStub(key="k")
+
+    def settings(self, url: str) -> HttpEmbedding:
+        return DashScopeEmbedding(url=url, api_key="k", dimensions=DIMENSIONS, max_tokens=LIMIT + 1)
+
+
+class TestDashScopeNative(HttpContract):
+    server = DashScopeNativeStub(key="k")
+
+    def settings(self, url: str) -> HttpEmbedding:
+        return DashScopeEmbedding(url=url, api_key="k", api="native", dimensions=DIMENSIONS, max_tokens=LIMIT + 1)
