@@ -3,45 +3,52 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import platform
 import shutil
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from importlib.metadata import version
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
-import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
 from cli.console import out, print_json
 from cli.runtime import settings_for
 from retrieval.collections import CollectionSpec, ensure_collection
-from retrieval.errors import DataDirectoryLocked, WinnowError
-from retrieval.identity import identity_of
+from retrieval.errors import DataDirectoryLocked, IdentityMismatch, WinnowError
 from retrieval.lock import DirectoryLock
-from retrieval.ports import Embedder
+from retrieval.probes import ProbeReport, probe_embedder, probe_reranker
 from retrieval.resources import Resources, open_resources
 from retrieval.settings import Settings
-from retrieval.types import ArmScore, Candidate, Chunk, Chunking, Collection
 
+PARTS: Final = ("winnow-search", "qdrant-edge-py", "torch", "sentence-transformers", "transformers", "vllm", "fastapi")
 MIN_FREE_GB: Final = 1.0
+READY_SECONDS: Final = 15.0
 SQLITE_FIXED: Final = (3, 51, 3)
-QUERY: Final = "What is the capital of France?"
-RIGHT: Final = "Paris is the capital and largest city of France."
-WRONG: Final = "Bananas are rich in potassium and ripen after the harvest."
+MARKS: Final = {
+    "ok": "[green]✓[/green]",
+    "skipped": "[dim]-[/dim]",
+    "warning": "[yellow]![/yellow]",
+    "failed": "[red]✗[/red]",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One probe: ``ok``, ``warning`` or ``failed``, with what was found."""
+    """One probe: ``ok``, ``skipped``, ``warning`` or ``failed``, with what was found and what to do about it."""
 
     name: str
     status: str
     detail: str
+    fix: str = ""
 
 
 def run(*, data_dir: Path | None, as_json: bool) -> int:
@@ -50,7 +57,7 @@ def run(*, data_dir: Path | None, as_json: bool) -> int:
     checks = [_versions(), _sqlite(settings), _disk(settings)]
     checks += asyncio.run(_probe(settings))
     if as_json:
-        print_json({"settings": _masked(settings), "checks": [_as_dict(check) for check in checks]})
+        print_json({"settings": settings.model_dump(mode="json"), "checks": [asdict(check) for check in checks]})
     else:
         _show(settings, checks)
     return 1 if any(check.status == "failed" for check in checks) else 0
@@ -60,8 +67,7 @@ async def _probe(settings: Settings) -> list[Check]:
     try:
         lock = DirectoryLock(settings.data_dir / "winnow.lock")
     except DataDirectoryLocked as error:
-        where = f"; ask {error.url}/readyz how it is" if error.url else ""
-        return [Check("data directory", "warning", f"in use by process {error.pid}, so models are not probed{where}")]
+        return await asyncio.to_thread(_ask_owner, error)
     with lock:
         checks = [Check("data directory", "ok", str(settings.data_dir.resolve()))]
         try:
@@ -72,15 +78,40 @@ async def _probe(settings: Settings) -> list[Check]:
         return checks
 
 
+def _ask_owner(owner: DataDirectoryLocked) -> list[Check]:
+    """What the process that holds the data directory says of its own parts."""
+    in_use = Check("data directory", "ok" if owner.url else "warning", f"in use by process {owner.pid}")
+    if not owner.url:
+        return [replace(in_use, detail=f"{in_use.detail}, which serves nothing: stop it to have the models probed")]
+    checks = [replace(in_use, detail=f"{in_use.detail}, which serves {owner.url} and was asked how it is")]
+    request = f"{owner.url}/readyz"
+    try:
+        with urlopen(request, timeout=READY_SECONDS) as response:  # noqa: S310 - the address out of our own lock file
+            readiness = json.load(response)
+    except HTTPError as error:
+        readiness = json.load(error)
+    except (OSError, ValueError) as error:
+        return [*checks, Check("server", "failed", f"{request} does not answer: {error}")]
+    parts = readiness.get("checks") or {}
+    if not parts:
+        return [*checks, Check("server", "warning", f"{readiness.get('status', 'it is starting')}")]
+    return checks + [
+        Check(f"server: {name}", part["status"], part["reason"] or f"looked at {part['age_s']:.0f} s ago")
+        for name, part in parts.items()
+    ]
+
+
 async def _probe_resources(resources: Resources) -> list[Check]:
     probes: list[tuple[str, Callable[[Resources], Awaitable[str]]]] = [
         ("catalog", _catalog),
         ("vectors", _vectors),
         ("collections", _collections),
-        ("embedder", lambda r: _embedder(r.embedder)),
-        ("reranker", _reranker),
     ]
-    return [await _check(name, probe, resources) for name, probe in probes]
+    checks = [await _check(name, probe, resources) for name, probe in probes]
+    checks += _of_report(await probe_embedder(resources.uncached or resources.embedder))
+    if resources.reranker is None:
+        return [*checks, Check("reranker", "skipped", "none is configured: answers carry retrieval scores")]
+    return checks + _of_report(await probe_reranker(resources.reranker))
 
 
 async def _check(name: str, probe: Callable[[Resources], Awaitable[str]], resources: Resources) -> Check:
@@ -89,9 +120,14 @@ async def _check(name: str, probe: Callable[[Resources], Awaitable[str]], resour
         detail = await probe(resources)
     except WinnowError as error:
         return Check(name, "failed", error.message)
-    except AssertionError as error:
-        return Check(name, "failed", str(error))
     return Check(name, "ok", f"{detail} ({(time.perf_counter() - began) * 1000:.0f} ms)")
+
+
+def _of_report(report: ProbeReport) -> list[Check]:
+    """The model on a line of its own, then each finding."""
+    status = "failed" if report.failed else "ok"
+    found = [Check(f"{report.part}: {each.check}", each.status, each.seen, each.fix) for each in report.findings]
+    return [Check(report.part, status, f"{report.model} ({report.provider})"), *found]
 
 
 async def _catalog(resources: Resources) -> str:
@@ -105,51 +141,29 @@ async def _vectors(resources: Resources) -> str:
 
 
 async def _collections(resources: Resources) -> str:
-    """Every collection must fit the configured models."""
+    """Every collection must fit the configured models; all that do not are named."""
     found = await resources.catalog.list_collections()
+    mismatches = []
     for collection in found:
-        await ensure_collection(resources, collection.name, CollectionSpec())
+        try:
+            await ensure_collection(resources, collection.name, CollectionSpec())
+        except IdentityMismatch as error:
+            mismatches.append(error.message)
+    if mismatches:
+        raise IdentityMismatch("\n".join(mismatches))
     return f"{len(found)} fit the configured models"
 
 
-async def _embedder(embedder: Embedder) -> str:
-    info = embedder.info
-    documents = await embedder.embed([RIGHT, WRONG], "document")
-    query = await embedder.embed([QUERY], "query")
-    lengths = np.linalg.norm(documents.vectors, axis=1)
-    assert documents.vectors.shape == (2, info.dimensions), f"{info.model} returned shape {documents.vectors.shape}"
-    assert np.allclose(lengths, 1, atol=1e-2), f"{info.model} returned vectors of length {lengths}"
-    right, wrong = (documents.vectors @ query.vectors[0]).tolist()
-    assert right > wrong, f"{info.model} puts an unrelated sentence above the right one ({wrong:.2f} > {right:.2f})"
-    return f"{info.model}, {info.dimensions} dimensions, right {right:.2f}, wrong {wrong:.2f}"
-
-
-async def _reranker(resources: Resources) -> str:
-    reranker = resources.reranker
-    if reranker is None:
-        return "none is configured: answers carry retrieval scores"
-    candidates = [_candidate(text, rank) for rank, text in enumerate((WRONG, RIGHT), 1)]
-    scores = (await reranker.rerank(QUERY, _nowhere(resources), candidates)).scores.tolist()
-    wrong, right = scores
-    assert right > wrong, f"{reranker.info.model} puts an unrelated sentence first ({wrong:.2f} > {right:.2f})"
-    return f"{reranker.info.model}, right {right:.2f}, wrong {wrong:.2f}"
-
-
-def _candidate(text: str, rank: int) -> Candidate:
-    chunk = Chunk(0, 0, len(text), text)
-    return Candidate("", str(rank), 1, chunk, "", "", {}, None, None, ArmScore(rank, 1 / rank))
-
-
-def _nowhere(resources: Resources) -> Collection:
-    """A collection that is not stored, for texts that are not indexed."""
-    identity = identity_of(resources.embedder.info, resources.store.keyword_tokenizer)
-    return Collection("doctor", "0" * 32, identity, Chunking(), {})
-
-
 def _versions() -> Check:
-    parts = ("winnow-search", "qdrant-edge-py", "torch", "fastapi")
-    found = ", ".join(f"{name} {version(name)}" for name in parts)
-    return Check("versions", "ok", f"Python {platform.python_version()}, {found}, {os.cpu_count()} cores")
+    found = [f"{name} {installed}" for name in PARTS if (installed := _version(name))]
+    return Check("versions", "ok", f"Python {platform.python_version()}, {', '.join(found)}, {os.cpu_count()} cores")
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None  # an extra that is not installed
 
 
 def _sqlite(settings: Settings) -> Check:
@@ -174,23 +188,15 @@ def _disk(settings: Settings) -> Check:
     return Check("disk", "ok", f"{free:.0f} GB free")
 
 
-def _masked(settings: Settings) -> dict[str, Any]:
-    return settings.model_dump(mode="json")
-
-
-def _as_dict(check: Check) -> dict[str, str]:
-    return {"name": check.name, "status": check.status, "detail": check.detail}
-
-
 def _show(settings: Settings, checks: list[Check]) -> None:
     console = out()
     values = Table(box=None, show_header=False, title="Settings in force", title_justify="left", title_style="bold")
-    for group, value in _masked(settings).items():
+    for group, value in settings.model_dump(mode="json").items():
         for key, item in value.items() if isinstance(value, dict) else [("", value)]:
-            values.add_row(f"{group}{'.' if key else ''}{key}", str(item))
+            values.add_row(f"{group}{'.' if key else ''}{key}", escape(str(item)))
     console.print(values)
     table = Table(box=None, show_header=False, title="Checks", title_justify="left", title_style="bold")
-    marks = {"ok": "[green]✓[/green]", "warning": "[yellow]![/yellow]", "failed": "[red]✗[/red]"}
     for check in checks:
-        table.add_row(marks[check.status], check.name, check.detail)
+        detail = escape(check.detail) + (f"\n[bold]→ {escape(check.fix)}[/bold]" if check.fix else "")
+        table.add_row(MARKS[check.status], check.name, detail)
     console.print(table)

@@ -21,7 +21,7 @@ from retrieval.instrument import Metrics
 from retrieval.ports import Outcome
 from retrieval.resources import Resources
 from retrieval.settings import Settings
-from retrieval.types import SearchRequest
+from retrieval.types import RerankOptions, SearchMode, SearchRequest
 from service.app import create_app
 from service.binding import check_bind
 from service.lifespan import begin_drain
@@ -103,12 +103,23 @@ def _count(metrics: Metrics, outcomes: Sequence[Outcome]) -> None:
 
 
 async def _warm_up(resources: Resources) -> list[str]:
-    """Open every collection's index and run the models once, so that the first user does not wait for it."""
-    await resources.embedder.embed(["warm up"], "query")
+    """Open every collection's index and run the models once, so that the first user does not wait for it.
+
+    Models that are down are left out: the service starts without them, and says so when it is asked.
+    """
+    mode: SearchMode = "hybrid"
+    try:
+        await resources.embedder.embed(["warm up"], "query")
+    except WinnowError as error:
+        log.warning("starting without the embedding model: %s", error.message)
+        mode = "sparse"
+    rerank = True
     names = [collection.name for collection in await resources.catalog.list_collections()]
     for name in names:
+        request = SearchRequest(name, "warm up", mode=mode, rerank=RerankOptions(rerank), budget_ms=WARM_UP_MS)
         try:
-            await resources.search.run(SearchRequest(name, "warm up", budget_ms=WARM_UP_MS))
+            answer = await resources.search.run(request)
+            rerank = rerank and answer.rerank.status not in ("failed", "timeout")
         except WinnowError as error:
             log.warning("collection %s cannot be searched: %s", name, error.message)
     return names

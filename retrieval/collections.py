@@ -174,7 +174,7 @@ def _check_spec(spec: CollectionSpec) -> None:
 
 
 def _identity(resources: Resources, instruct: str | None) -> IndexIdentity:
-    return identity_of(resources.embedder.info, resources.store.keyword_tokenizer, instruct=instruct)
+    return identity_of(resources.embedder, resources.store.keyword_tokenizer, instruct=instruct)
 
 
 def _schema(collection: Collection) -> IndexSchema:

@@ -28,6 +28,7 @@ class Resources:
     Attributes:
         collections: what the read path looks collections up in.
         wake: tells a worker in the same process that work waits.
+        uncached: the embedder without its cache, which would answer a check-up from memory; ``None`` where it has none.
     """
 
     settings: Settings
@@ -38,6 +39,7 @@ class Resources:
     collections: CollectionLookup
     search: TwoStageSearch
     wake: Callable[[], None] = field(default=_nobody_to_wake)
+    uncached: Embedder | None = None
 
 
 @asynccontextmanager
@@ -53,14 +55,15 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         stack.push_async_callback(catalog.close)
         store = build_store(settings)
         stack.push_async_callback(store.close)
-        embedder = CachedEmbedder(await loading, size=settings.search.embed_cache)
+        model = await loading
+        embedder = CachedEmbedder(model, size=settings.search.embed_cache)
         stack.push_async_callback(embedder.close)
         reranker = build_reranker(settings, embedder, store)
         if reranker is not None:
             stack.push_async_callback(reranker.close)
         collections = CollectionLookup(catalog)
         search = TwoStageSearch(embedder, store, collections, reranker, settings.search)
-        yield Resources(settings, embedder, reranker, store, catalog, collections, search)
+        yield Resources(settings, embedder, reranker, store, catalog, collections, search, uncached=model)
 
 
 async def _abandon(loading: asyncio.Task[Embedder]) -> None:

@@ -115,7 +115,7 @@ class TwoStageSearch:
         check_request(request, self._settings)
         deadline = Deadline(request.budget_ms or self._settings.budget_ms)
         collection = await self._collections.get(request.collection)
-        identity = identity_of(self._embedder.info, self._store.keyword_tokenizer, instruct=collection.embed_instruct)
+        identity = identity_of(self._embedder, self._store.keyword_tokenizer, instruct=collection.embed_instruct)
         require_same_identity(collection, identity)
         vector = await self._embed(request, collection, deadline)
         candidates, retrieved = await self._retrieve(request, collection, vector, deadline)

@@ -92,12 +92,14 @@ class IndexIdentity:
     """What a collection was built with. A service configured otherwise must refuse the collection.
 
     Attributes:
-        provider, model, revision: the embedder.
+        provider: where the embedder ran; for people, since another one gives the same vectors of the same model.
+        model, revision: the embedder; the revision is "" where the provider does not tell it.
         dimensions: size of the dense vector.
         instruct: instruct that the embedder adds to queries, "" if none.
         keyword_tokenizer: tokenizer and parameters of the keyword arm, one string.
         chunker: name and version of the chunker.
         token_dimensions: size of the stored token vectors for late interaction, 0 where none are stored.
+        tokenizer: what counted the chunks' tokens, "" if that was not recorded; for people, as the provider is.
     """
 
     provider: str
@@ -108,6 +110,7 @@ class IndexIdentity:
     keyword_tokenizer: str
     chunker: str
     token_dimensions: int = 0
+    tokenizer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

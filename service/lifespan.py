@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
@@ -11,6 +11,7 @@ from retrieval.errors import UpstreamUnavailable
 from retrieval.instrument import Metrics
 from retrieval.resources import Resources, open_resources
 from retrieval.settings import Settings
+from service.health import ModelHealth, health_of
 
 
 class ServiceState:
@@ -27,6 +28,7 @@ class ServiceState:
         self.metrics = metrics
         self.draining = False
         self._resources = resources
+        self._health: Mapping[str, ModelHealth] | None = None
 
     @property
     def resources(self) -> Resources:
@@ -35,19 +37,29 @@ class ServiceState:
             raise UpstreamUnavailable("the service is starting or stopping; try again in a moment")
         return self._resources
 
+    @property
+    def health(self) -> Mapping[str, ModelHealth]:
+        """What is known of each model, by stage; raises as ``resources`` does."""
+        if self._health is None:
+            self._health = health_of(self.resources)
+        return self._health
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Open resources unless they were given, whose owner then closes them."""
+        """Open resources unless they were given, whose owner then closes them; look at the models from the start."""
         async with AsyncExitStack() as stack:
             opened = self._resources is None
             if opened:
                 self._resources = await stack.enter_async_context(open_resources(self.settings))
             try:
+                for health in self.health.values():
+                    health.start()
+                    stack.push_async_callback(health.close)
                 yield
             finally:
                 self.draining = True
                 if opened:
-                    self._resources = None
+                    self._resources = self._health = None
 
 
 def lifespan_of(state: ServiceState) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

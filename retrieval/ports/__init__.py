@@ -16,6 +16,7 @@ from retrieval.ports.catalog import (
     StoredDocument,
     Submission,
 )
+from retrieval.ports.checks import Finding, FindingStatus, Remote
 from retrieval.ports.models import (
     Embedder,
     EmbedderInfo,
@@ -48,6 +49,8 @@ __all__ = [
     "Embedder",
     "EmbedderInfo",
     "Embeddings",
+    "Finding",
+    "FindingStatus",
     "Hit",
     "IndexRef",
     "IndexSchema",
@@ -58,6 +61,7 @@ __all__ = [
     "PointKey",
     "PointScores",
     "Rejection",
+    "Remote",
     "Reranker",
     "RerankerInfo",
     "Reranking",

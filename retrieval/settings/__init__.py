@@ -20,6 +20,7 @@ from pydantic_settings import (
 
 from retrieval.errors import InvalidSettings
 from retrieval.settings.base import Group
+from retrieval.settings.checks import contradictions
 from retrieval.settings.embedding import BundledEmbedding, Embedding
 from retrieval.settings.rerank import BundledRerank, Rerank
 from retrieval.settings.vectors import EdgeVectors, Vectors
@@ -122,13 +123,17 @@ def load_settings(**overrides: Any) -> Settings:
     """Read the settings; ``overrides`` are nested dictionaries that win over everything.
 
     Raises:
-        InvalidSettings: a setting is unknown or has a wrong value; the message names each by its variable.
+        InvalidSettings: a setting is unknown, has a wrong value or does not go with another; the message names each by
+            its variable.
     """
     _refuse_unknown_variables()
     try:
-        return Settings(**overrides)
+        settings = Settings(**overrides)
     except ValidationError as error:
         raise InvalidSettings(_explain(error)) from error
+    if found := contradictions(settings.embedding, settings.rerank):
+        raise InvalidSettings("; ".join(found))
+    return settings
 
 
 def _refuse_unknown_variables() -> None:

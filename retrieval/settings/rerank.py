@@ -23,6 +23,7 @@ class BundledRerank(Group):
 class HttpRerank(Endpoint):
     """What every reranker behind HTTP has."""
 
+    path: str = Field(description="path of the call, added to the address")
     model: str
     instruct: str = Field(QWEN3_INSTRUCT, description="the task that the reranker judges by; empty: none is sent")
     max_tokens: int = Field(8192, ge=128, description=_ITEM)

@@ -80,6 +80,7 @@ class IdentityView(BaseModel):
     keyword_tokenizer: str
     chunker: str
     token_dimensions: int
+    tokenizer: str
 
 
 class ChunkingView(BaseModel):
@@ -132,6 +133,7 @@ class CollectionView(BaseModel):
                         "keyword_tokenizer": "word-bm25",
                         "chunker": "structure-1",
                         "token_dimensions": 384,
+                        "tokenizer": "wordpiece",
                     },
                     "chunking": {"max_tokens": 256, "overlap": 32},
                     "fields": {"lang": "keyword"},

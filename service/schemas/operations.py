@@ -19,8 +19,9 @@ class Check(BaseModel):
     """How one dependency answered its probe."""
 
     status: Literal["ok", "failed"]
-    ms: float
-    reason: str | None = None
+    ms: float = Field(description="time that this answer took")
+    age_s: float = Field(0.0, description="seconds since it was looked at: models are asked seldom")
+    reason: str | None = Field(None, description="what is wrong, and what to do about it")
 
 
 class Readiness(BaseModel):

@@ -45,7 +45,7 @@ class House:
         self.embedder = Embedder()
         self.store = FakeVectorStore()
         self.catalog = FakeCatalog()
-        identity = identity_of(self.embedder.info, self.store.keyword_tokenizer)
+        identity = identity_of(self.embedder, self.store.keyword_tokenizer)
         self.collection = Collection("c", "u" * 32, identity, Chunking(max_tokens=32, overlap=0), {})
         self.index = index_of(self.collection)
         pipeline = Pipeline(self.embedder, self.store, self.catalog, max_attempts=2, min_coverage=0.5)

@@ -45,7 +45,7 @@ class House:
         self.catalog = FakeCatalog()
         self.reranker: Any = FakeReranker()
         self.settings = SearchSettings()
-        identity = identity_of(self.embedder.info, self.store.keyword_tokenizer)
+        identity = identity_of(self.embedder, self.store.keyword_tokenizer)
         self.collection = Collection("c", "u" * 32, identity, Chunking(), {})
 
     async def fill(self, texts: dict[str, str], revision: int = 1) -> None:

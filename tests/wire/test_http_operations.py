@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 
 import httpx2
 import pytest
 
 from retrieval.errors import UpstreamUnavailable
+from retrieval.models.fakes import FakeReranker
 from retrieval.settings import load_settings
 from service.app import create_app
 from service.lifespan import begin_drain
@@ -48,16 +50,67 @@ async def test_not_ready_names_what_failed(service, name, part, method, error):
     assert (await service.client.get("/healthz")).status_code == 200
 
 
-async def test_failing_second_stage_is_named_where_there_is_something_to_rerank(service):
+async def test_failing_second_stage_is_named(service):
     async def fail(*args, **kwargs):
         raise UpstreamUnavailable("the reranker is gone")
 
     service.resources.reranker.rerank = fail
-    assert (await service.client.get("/readyz")).status_code == 200
-    await service.fill("docs", [{"id": "a", "text": "ready or not"}])
     response = await service.client.get("/readyz")
     assert response.status_code == 503
     assert "the reranker is gone" in response.json()["checks"]["rerank"]["reason"]
+    assert response.json()["checks"]["embed"]["status"] == "ok"
+
+
+async def test_wrong_deployment_is_not_ready_and_told_what_to_fix(service, caplog):
+    async def upside_down(query, collection, candidates, **kwargs):
+        found = await reranker.rerank(query, collection, candidates)
+        return replace(found, scores=1 - found.scores)
+
+    reranker = FakeReranker()
+    service.resources.reranker.rerank = upside_down
+    response = await service.client.get("/readyz")
+    assert response.status_code == 503
+    reason = response.json()["checks"]["rerank"]["reason"]
+    assert "an unrelated passage comes first" in reason
+    assert "WINNOW_RERANK__MODEL" in reason
+    assert reason in caplog.text
+
+
+async def test_readiness_asked_often_leaves_the_models_alone(service):
+    asked = []
+    embed = service.resources.embedder.embed
+
+    async def count(texts, kind, **kwargs):
+        asked.append(kind)
+        return await embed(texts, kind, **kwargs)
+
+    service.resources.embedder.embed = count
+    for _ in range(20):
+        response = await service.client.get("/readyz")
+        assert response.status_code == 200
+    assert sorted(asked) == ["document", "query"]
+    assert response.json()["checks"]["embed"]["age_s"] >= 0
+
+
+async def test_models_that_are_down_at_the_start_leave_keyword_search(service):
+    async def fail(*args, **kwargs):
+        raise UpstreamUnavailable("nobody listens")
+
+    await service.fill("docs", [{"id": "a", "text": "how to copy a file"}])
+    service.resources.embedder.embed = service.resources.reranker.rerank = fail
+    assert (await service.client.get("/readyz")).status_code == 503
+    answer = (await service.client.post("/v1/collections/docs/search", json={"query": "copy"})).json()
+    assert [result["document_id"] for result in answer["results"]] == ["a"]
+    assert answer["degraded"]
+    assert answer["stages"]["embed"]["status"] == answer["stages"]["rerank"]["status"] == "failed"
+
+
+async def test_models_are_looked_at_from_the_start(settings, caplog):
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        health = app.state.service.health["embed"]
+        assert await health.reason(patience=5) is None
+    assert "is not ready" not in caplog.text
 
 
 async def test_probe_that_hangs_is_named(service, monkeypatch):

@@ -1,0 +1,44 @@
+"""What single values cannot show: settings that do not go together, and providers that answer no call without a key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+from retrieval.settings.base import Endpoint
+from retrieval.settings.embedding import BundledEmbedding, Embedding, FakeEmbedding
+from retrieval.settings.rerank import BundledRerank, Rerank
+
+_PUBLIC: Final = (
+    "openai.com",
+    "aliyuncs.com",
+    "jina.ai",
+    "cohere.com",
+    "siliconflow.cn",
+    "siliconflow.com",
+    "dmxapi.cn",
+)
+
+
+def contradictions(embedding: Embedding, rerank: Rerank) -> list[str]:
+    """Each thing that cannot work, as a line that begins with the variable to change."""
+    found = []
+    if isinstance(rerank, BundledRerank) and not isinstance(embedding, BundledEmbedding | FakeEmbedding):
+        found.append(
+            "WINNOW_RERANK__PROVIDER: bundled needs token vectors, which only the bundled embedding model has, not "
+            f"{embedding.provider}; set it to vllm, torch, dashscope, another reranker, or none"
+        )
+    for prefix, group in (("WINNOW_EMBEDDING", embedding), ("WINNOW_RERANK", rerank)):
+        if isinstance(group, Endpoint):
+            found += [f"{prefix}__API_KEY: {problem}" for problem in _key_problems(group)]
+    return found
+
+
+def _key_problems(endpoint: Endpoint) -> Iterator[str]:
+    host = urlsplit(endpoint.url).hostname or ""
+    key = endpoint.api_key.get_secret_value()
+    if not key and any(host == domain or host.endswith(f".{domain}") for domain in _PUBLIC):
+        yield f"{host} answers no call without a key"
+    if key.casefold().startswith("bearer "):
+        yield "leave the word Bearer out: the auth scheme says whether it is sent"

@@ -1,0 +1,174 @@
+"""``winnow doctor``: what it prints, and its exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli import doctor
+from cli.runtime import settings_for
+from retrieval.collections import CollectionSpec, ensure_collection
+from retrieval.errors import UpstreamUnavailable
+from retrieval.lock import DirectoryLock
+from retrieval.models.fakes import FakeReranker
+from retrieval.ports import Reranking
+from retrieval.resources import open_resources
+from retrieval.types import Candidate, Collection
+
+KEY = "sk-very-secret"
+
+
+class UpsideDown(FakeReranker):
+    """Likes best what has least to do with the query."""
+
+    async def rerank(
+        self, query: str, collection: Collection, candidates: Sequence[Candidate], *, instruct: str | None = None
+    ) -> Reranking:
+        found = await super().rerank(query, collection, candidates)
+        return replace(found, scores=1 - found.scores)
+
+
+class Gone(FakeReranker):
+    """Is down."""
+
+    async def rerank(self, *args: object, **kwargs: object) -> Reranking:
+        raise UpstreamUnavailable("nobody listens at http://127.0.0.1:1 [red]")
+
+
+@pytest.fixture(autouse=True)
+def _fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    for group in ("EMBEDDING", "RERANK", "VECTORS"):
+        monkeypatch.setenv(f"WINNOW_{group}__PROVIDER", "fake")
+
+
+@pytest.fixture
+def owner(tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """Another process that has the data directory and serves; its readiness is what the test puts in."""
+    readiness: dict[str, Any] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if readiness["status"] == "ready" else 503)
+            self.end_headers()
+            self.wfile.write(json.dumps(readiness).encode())
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server, DirectoryLock(tmp_path / "winnow.lock") as lock:
+        lock.publish(url=f"http://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield readiness
+        server.shutdown()
+        thread.join()
+
+
+def checks_of(capsys: pytest.CaptureFixture[str], folder: Path) -> tuple[int, dict[str, dict[str, str]]]:
+    status = doctor.run(data_dir=folder, as_json=True)
+    report = json.loads(capsys.readouterr().out)
+    return status, {check["name"]: check for check in report["checks"]}
+
+
+def test_all_is_well(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    status, checks = checks_of(capsys, tmp_path)
+    assert status == 0
+    assert {"versions", "disk", "catalog", "collections", "embedder: unit length", "reranker: known answers"} <= set(
+        checks
+    )
+    assert {check["status"] for check in checks.values()} == {"ok"}
+
+
+def test_a_wrong_deployment_fails_with_what_to_fix(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("retrieval.resources.build_reranker", lambda *_: UpsideDown())
+    status, checks = checks_of(capsys, tmp_path)
+    assert status == 1
+    assert checks["reranker"]["status"] == checks["reranker: known answers"]["status"] == "failed"
+    assert "WINNOW_RERANK__MODEL" in checks["reranker: known answers"]["fix"]
+    assert checks["embedder"]["status"] == "ok"
+    assert doctor.run(data_dir=tmp_path, as_json=False) == 1
+    assert f"→ {checks['reranker: known answers']['fix']}" in capsys.readouterr().out
+
+
+def test_a_model_that_is_down_fails_and_the_rest_is_looked_at(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("retrieval.resources.build_reranker", lambda *_: Gone())
+    assert doctor.run(data_dir=tmp_path, as_json=False) == 1
+    shown = capsys.readouterr().out
+    assert "nobody listens at http://127.0.0.1:1 [red]" in shown, "a message is no markup"
+    assert "embedder: known answers" in shown
+
+
+def test_no_second_stage_is_no_failure(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WINNOW_RERANK__PROVIDER", "none")
+    status, checks = checks_of(capsys, tmp_path)
+    assert (status, checks["reranker"]["status"]) == (0, "skipped")
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_secrets_are_masked(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, as_json: bool
+) -> None:
+    monkeypatch.setenv("WINNOW_RERANK__PROVIDER", "cohere")
+    monkeypatch.setenv("WINNOW_RERANK__API_KEY", KEY)
+    monkeypatch.setenv("WINNOW_CATALOG__URL", f"sqlite:///{tmp_path}/{KEY}.db")
+    monkeypatch.setattr("retrieval.resources.build_reranker", lambda *_: FakeReranker())
+    doctor.run(data_dir=tmp_path, as_json=as_json)
+    captured = capsys.readouterr()
+    assert KEY not in captured.out + captured.err
+    assert "**********" in captured.out
+
+
+def test_collections_of_another_model_are_all_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def make() -> None:
+        async with open_resources(settings_for(tmp_path)) as resources:
+            for name in ("docs", "code"):
+                await ensure_collection(resources, name, CollectionSpec())
+
+    asyncio.run(make())
+    monkeypatch.setenv("WINNOW_EMBEDDING__DIMENSIONS", "32")
+    status, checks = checks_of(capsys, tmp_path)
+    assert status == 1
+    detail = checks["collections"]["detail"]
+    assert "dimensions: built with 64, configured 32" in detail
+    assert "winnow reembed -c docs" in detail
+    assert "winnow reembed -c code" in detail
+
+
+def test_a_running_server_is_asked_how_it_is(
+    capsys: pytest.CaptureFixture[str], owner: dict[str, Any], tmp_path: Path
+) -> None:
+    well = {"status": "ok", "ms": 0.1, "age_s": 12.0, "reason": None}
+    owner |= {"status": "ready", "checks": {"embed": well}}
+    status, checks = checks_of(capsys, tmp_path)
+    assert (status, checks["server: embed"]["detail"]) == (0, "looked at 12 s ago")
+    owner |= {"status": "unavailable", "checks": {"embed": well | {"status": "failed", "reason": "mend it"}}}
+    status, checks = checks_of(capsys, tmp_path)
+    assert (status, checks["server: embed"]["detail"]) == (1, "mend it")
+    owner |= {"status": "draining", "checks": {}}
+    status, checks = checks_of(capsys, tmp_path)
+    assert (status, checks["server"]["status"]) == (0, "warning")
+
+
+def test_an_owner_that_serves_nothing_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with DirectoryLock(tmp_path / "winnow.lock"):
+        status, checks = checks_of(capsys, tmp_path)
+    assert (status, checks["data directory"]["status"]) == (0, "warning")
+    assert "embedder" not in checks

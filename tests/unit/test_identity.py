@@ -1,0 +1,84 @@
+"""Identity: which differences make a service refuse a collection, and what it says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from retrieval.errors import IdentityMismatch
+from retrieval.identity import CHUNKER, identity_of, require_same_identity, same_model
+from retrieval.models.fakes import FakeEmbedder
+from retrieval.types import Chunking, Collection, IndexIdentity
+
+QWEN = "Qwen/Qwen3-Embedding-0.6B"
+BUILT = IndexIdentity("vllm-offline", QWEN, "c54f2e6e", 1024, "Find", "word-bm25", CHUNKER, 0, "qwen")
+
+
+def collection_of(identity: IndexIdentity) -> Collection:
+    return Collection("docs", "u" * 32, identity, Chunking(), {})
+
+
+def test_an_embedder_gives_all_of_its_identity() -> None:
+    identity = identity_of(FakeEmbedder(12), "word-bm25", instruct="Find")
+    assert identity == IndexIdentity("fake", "fake-words", "1", 12, "Find", "word-bm25", CHUNKER, 12, "words")
+
+
+@pytest.mark.parametrize(
+    "current",
+    [
+        BUILT,
+        replace(BUILT, provider="vllm"),
+        replace(BUILT, provider="torch", revision=""),
+        replace(BUILT, model="/models/qwen3-embedding-0.6B/"),
+        replace(BUILT, tokenizer="bert-uncased"),
+    ],
+    ids=[
+        "the same",
+        "another provider",
+        "a revision that is not told",
+        "a folder",
+        "another tokenizer for chunks",
+    ],
+)
+def test_what_gives_the_same_vectors_is_accepted_from_either_side(current: IndexIdentity) -> None:
+    require_same_identity(collection_of(BUILT), current)
+    require_same_identity(collection_of(current), BUILT)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("model", "Qwen/Qwen3-Embedding-4B"),
+        ("revision", "97b0c614"),
+        ("dimensions", 512),
+        ("instruct", ""),
+        ("keyword_tokenizer", "jieba-bm25"),
+        ("chunker", "structure-0"),
+        ("token_dimensions", 1024),
+    ],
+)
+def test_any_other_difference_is_refused_with_both_sides_and_the_way_out(key: str, value: object) -> None:
+    with pytest.raises(IdentityMismatch) as caught:
+        require_same_identity(collection_of(BUILT), replace(BUILT, provider="vllm", **{key: value}))
+    message = caught.value.message
+    assert f"{key}: built with {getattr(BUILT, key)!r}, configured {value!r}" in message
+    assert "provider" not in message
+    assert "winnow reembed -c docs" in message
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (QWEN, QWEN, True),
+        (QWEN, "Qwen3-Embedding-0.6B", True),
+        (QWEN, "/models/Qwen3-Embedding-0.6B", True),
+        (QWEN, "./models/hub/qwen3-embedding-0.6b", True),
+        ("text-embedding-v4", "text-embedding-v3", False),
+        (QWEN, "someone/Qwen3-Embedding-0.6B", False),
+        (QWEN, "/models/Qwen3-Embedding-4B", False),
+    ],
+)
+def test_a_folder_or_a_bare_name_is_the_hubs_model_of_that_name(one: str, other: str, *, same: bool) -> None:
+    assert same_model(one, other) is same
+    assert same_model(other, one) is same
