@@ -75,6 +75,8 @@ async def _owner(settings: Settings) -> str | None:
     """Where the data directory's owner serves, ``None`` if nobody owns it."""
     from retrieval.lock import DirectoryLock
 
+    if not settings.keeps_data:
+        return None
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     try:
         with DirectoryLock(settings.data_dir / "winnow.lock"):

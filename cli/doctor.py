@@ -64,18 +64,22 @@ def run(*, data_dir: Path | None, as_json: bool) -> int:
 
 
 async def _probe(settings: Settings) -> list[Check]:
+    if not settings.keeps_data:
+        return await _probe_parts(settings)
     try:
         lock = DirectoryLock(settings.data_dir / "winnow.lock")
     except DataDirectoryLocked as error:
         return await asyncio.to_thread(_ask_owner, error)
     with lock:
-        checks = [Check("data directory", "ok", str(settings.data_dir.resolve()))]
-        try:
-            async with open_resources(settings) as resources:
-                checks += await _probe_resources(resources)
-        except WinnowError as error:
-            checks.append(Check("start", "failed", error.message))
-        return checks
+        return [Check("data directory", "ok", str(settings.data_dir.resolve())), *await _probe_parts(settings)]
+
+
+async def _probe_parts(settings: Settings) -> list[Check]:
+    try:
+        async with open_resources(settings) as resources:
+            return await _probe_resources(resources)
+    except WinnowError as error:
+        return [Check("start", "failed", error.message)]
 
 
 def _ask_owner(owner: DataDirectoryLocked) -> list[Check]:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -29,7 +29,7 @@ class Local:
 
     resources: Resources
     worker: Worker
-    lock: DirectoryLock
+    lock: DirectoryLock | None
 
 
 def settings_for(data_dir: Path | None = None, **overrides: Any) -> Settings:
@@ -78,16 +78,20 @@ def configure_logging(settings: Settings, *, quiet: bool = False) -> None:
 async def open_local(
     settings: Settings, on_outcomes: Callable[[Sequence[Outcome]], None] = lambda _: None
 ) -> AsyncIterator[Local]:
-    """Take the data directory, open everything on it and finish what a crash cut short.
+    """Take the data directory if anything is kept there, open everything and finish what a crash cut short.
 
     Raises:
         DataDirectoryLocked: another process owns it; the error says which, and where it serves.
     """
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with DirectoryLock(settings.data_dir / "winnow.lock") as lock:
+    with ExitStack() as stack:
+        lock = None
+        if settings.keeps_data:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context(DirectoryLock(settings.data_dir / "winnow.lock"))
         async with open_resources(settings) as resources:
             await finish_deletions(resources)
-            await resources.catalog.release(None)
+            if not settings.shares_catalog:
+                await resources.catalog.release(None)  # nobody else can hold a lease
             pipeline = Pipeline(
                 resources.embedder,
                 resources.store,

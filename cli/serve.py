@@ -79,7 +79,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     async with open_local(settings) as local, running(local.worker):
         names = await _warm_up(local.resources)
         url = _url(listener)
-        local.lock.publish(url=url)
+        if local.lock is not None:
+            local.lock.publish(url=url)
         app = create_app(settings, local.resources)
         local.worker.on_outcomes = partial(_count, app.state.service.metrics)
         config = uvicorn.Config(

@@ -71,9 +71,15 @@ async def delete_collection(resources: Resources, name: str) -> None:
 
 
 async def finish_deletions(resources: Resources) -> None:
-    """Complete deletions that a crash cut short, and drop indexes that no collection points to."""
+    """Complete deletions that a crash cut short.
+
+    Where this process owns catalog and vectors, indexes that no collection points to are dropped as well. A server's
+    are left alone: they may be another catalog's, or of a collection that another process is making just now.
+    """
     for collection in await resources.catalog.list_collections(deleting=True):
         await _remove(resources, collection)
+    if not resources.settings.is_embedded:
+        return
     wanted = {index_of(collection) for collection in await resources.catalog.list_collections()}
     for index in await resources.store.indexes():
         if index not in wanted:

@@ -114,6 +114,21 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
 
     @property
+    def shares_catalog(self) -> bool:
+        """Whether the catalog is a database server, which other processes use as well."""
+        return not self.catalog_url.startswith("sqlite")
+
+    @property
+    def keeps_data(self) -> bool:
+        """Whether anything lies in files that one process has to own."""
+        return isinstance(self.vectors, EdgeVectors) or not self.shares_catalog
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether documents and vectors both lie in ``data_dir``, which one process owns."""
+        return isinstance(self.vectors, EdgeVectors) and not self.catalog.url.get_secret_value()
+
+    @property
     def catalog_url(self) -> str:
         """The catalog's database URL with the default filled in; the driver is chosen by the catalog adapter."""
         return self.catalog.url.get_secret_value() or f"sqlite:///{self.data_dir / 'winnow.db'}"
