@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from retrieval.settings.base import Endpoint, Group
 from retrieval.settings.embedding import QWEN3_INSTRUCT
 
 _ITEM: Final = "tokens of one query and document together; longer documents are cut at their end"
+_EACH: Final = "tokens of the query, and of each document; longer ones are cut at their end"
 _REQUEST: Final = "tokens in one call as the provider counts them; more are split over several calls"
 _DOCUMENTS: Final = "documents in one call; more are split over several calls"
+
+_LISTWISE_DOCUMENTS: Final = 64  # what jina-reranker-v3 reads at once
+_VL_LIMITS: Final = {"max_tokens": 8000, "max_documents": 100, "max_request_tokens": 120_000}
+
+
+def is_listwise(model: str) -> bool:
+    """Whether a model scores the documents of a call against each other, so that calls cannot be split."""
+    return "jina-reranker-v3" in model.casefold()
+
+
+def is_multimodal(model: str) -> bool:
+    """Whether a model of DashScope's native API takes images and videos, and an instruct."""
+    return "-vl-" in model.casefold()
 
 
 class BundledRerank(Group):
@@ -23,6 +37,7 @@ class BundledRerank(Group):
 class HttpRerank(Endpoint):
     """What every reranker behind HTTP has."""
 
+    provider: str
     path: str = Field(description="path of the call, added to the address")
     model: str
     instruct: str = Field(QWEN3_INSTRUCT, description="the task that the reranker judges by; empty: none is sent")
@@ -49,7 +64,7 @@ class DashScopeRerank(HttpRerank):
     url: str = "https://dashscope.aliyuncs.com"
     path: str = "/compatible-api/v1/reranks"
     model: str = "qwen3-rerank"
-    max_tokens: int = Field(4000, ge=128, description=_ITEM)
+    max_tokens: int = Field(4000, ge=128, description=_EACH)
     max_documents: int = Field(500, ge=1, le=500, description=_DOCUMENTS)
     max_request_tokens: int = Field(120_000, ge=1000, description=_REQUEST)
 
@@ -61,12 +76,26 @@ class DashScopeNativeRerank(HttpRerank):
     url: str = "https://dashscope.aliyuncs.com"
     path: str = "/api/v1/services/rerank/text-rerank/text-rerank"
     model: str = "gte-rerank-v2"
-    max_tokens: int = Field(4000, ge=128, description=_ITEM)
+    max_tokens: int = Field(4000, ge=128, description=_EACH)
     max_documents: int = Field(500, ge=1, le=500, description=_DOCUMENTS)
     max_request_tokens: int = Field(30_000, ge=1000, description=_REQUEST)
     image_field: str = Field("", description="metadata field with a document's image (URL or data URI), for qwen3-vl")
     video_field: str = Field("", description="metadata field with a document's video (URL), for qwen3-vl")
     fps: float | None = Field(None, ge=0, le=1, description="share of a video's frames that is looked at, for qwen3-vl")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _limits_of_the_model(cls, values: Any) -> Any:
+        """qwen3-vl-rerank reads longer texts in fewer numbers; the defaults are gte-rerank-v2's."""
+        if isinstance(values, dict) and is_multimodal(str(values.get("model", ""))):
+            return _VL_LIMITS | values
+        return values
+
+    @model_validator(mode="after")
+    def _media_need_a_model(self) -> Self:
+        if (self.image_field or self.video_field or self.fps is not None) and not is_multimodal(self.model):
+            raise ValueError(f"image_field, video_field and fps are for qwen3-vl-rerank, not for {self.model}")
+        return self
 
 
 class WrappedRerank(HttpRerank):
@@ -76,7 +105,7 @@ class WrappedRerank(HttpRerank):
     url: str
     path: str = "/v1/rerank"
     model: str = "qwen3-rerank"
-    max_tokens: int = Field(4000, ge=128, description=_ITEM)
+    max_tokens: int = Field(4000, ge=128, description=_EACH)
     max_documents: int = Field(500, ge=1, le=500, description=_DOCUMENTS)
     max_request_tokens: int = Field(120_000, ge=1000, description=_REQUEST)
 
@@ -92,6 +121,14 @@ class JinaRerank(HttpRerank):
     instruct_field: Literal["instruction", "instruct"] = Field(
         "instruction", description="how the server calls it: instruction (SiliconFlow, vLLM), instruct (SGLang)"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _documents_of_the_model(cls, values: Any) -> Any:
+        """A listwise model takes all documents in one call: as many as it reads at once, unless set otherwise."""
+        if isinstance(values, dict) and is_listwise(str(values.get("model", ""))):
+            return {"max_documents": _LISTWISE_DOCUMENTS} | values
+        return values
 
 
 class CohereRerank(HttpRerank):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,9 +11,12 @@ import pytest
 from vector_store import VectorStoreContract
 
 from retrieval.ports import VectorStore
-from retrieval.settings.vectors import EdgeVectors
+from retrieval.settings.vectors import EdgeVectors, QdrantVectors
 from retrieval.vectors.edge import EdgeVectorStore
 from retrieval.vectors.fake import FakeVectorStore
+from retrieval.vectors.qdrant import QdrantVectorStore
+from retrieval.vectors.qdrant_server import connect
+from tests.stubs import qdrant_server
 
 
 class TestFake(VectorStoreContract):
@@ -27,4 +32,53 @@ class TestEdge(VectorStoreContract):
     async def store(self, tmp_path: Path) -> AsyncIterator[VectorStore]:
         store = EdgeVectorStore(tmp_path / "vectors", EdgeVectors())
         yield store
+        await store.close()
+
+
+class TestQdrantOverGrpc(VectorStoreContract):
+    """Behind a real channel stands the client's in-memory mode."""
+
+    @pytest.fixture
+    async def store(self) -> AsyncIterator[VectorStore]:
+        async with qdrant_server.serve() as server:
+            settings = QdrantVectors(url=server.url, grpc_port=server.grpc_port)
+            store = QdrantVectorStore(connect(settings), settings)
+            yield store
+            await store.close()
+
+
+class TestQdrantOverHttp(VectorStoreContract):
+    """The same without gRPC."""
+
+    @pytest.fixture
+    async def store(self) -> AsyncIterator[VectorStore]:
+        async with qdrant_server.serve() as server:
+            settings = QdrantVectors(url=server.url, prefer_grpc=False)
+            store = QdrantVectorStore(connect(settings), settings)
+            yield store
+            await store.close()
+
+
+@pytest.mark.skipif("QDRANT_URL" not in os.environ, reason="QDRANT_URL names no Qdrant server to test with")
+@pytest.mark.parametrize(("prefer_grpc", "quantization"), [(True, "turbo"), (False, "none")])
+class TestQdrantServer(VectorStoreContract):
+    """A real server: ``QDRANT_URL``, and ``QDRANT_API_KEY`` where it asks for one. Leaves nothing behind."""
+
+    @pytest.fixture
+    async def store(self, prefer_grpc: bool, quantization: str) -> AsyncIterator[VectorStore]:
+        settings = QdrantVectors.model_validate(
+            {
+                "url": os.environ["QDRANT_URL"],
+                "api_key": os.environ.get("QDRANT_API_KEY", ""),
+                "prefer_grpc": prefer_grpc,
+                "quantization": quantization,
+                "prefix": f"test-{uuid.uuid4().hex[:12]}",
+            }
+        )
+        store = QdrantVectorStore(connect(settings), settings)
+        yield store
+        cleaner = QdrantVectorStore(connect(settings), settings)
+        for index in await cleaner.indexes():
+            await cleaner.drop(index)
+        await cleaner.close()
         await store.close()

@@ -15,6 +15,7 @@ from retrieval.errors import CollectionNotFound, IdentityMismatch, InvalidFilter
 from retrieval.filters import matches
 from retrieval.ports import Hit, IndexRef, IndexSchema, Point, PointKey, VectorStore
 from retrieval.types import And, Chunk, Comparison, Exists, FloatArray, HalfArray, Not, Or
+from retrieval.vectors.fake import FakeVectorStore
 
 DIMENSIONS = 8
 INDEX = IndexRef("books")
@@ -243,6 +244,18 @@ class VectorStoreContract:
         found = await ready.query(INDEX, text="birch amber", limit=10)
         assert numbers(found.sparse) == [1, 3, 2]
         assert found.dense == ()
+
+    async def test_keyword_scores_are_those_of_every_other_store(self, ready: VectorStore) -> None:
+        rng = random.Random(5)
+        points = [make_point(number, " ".join(rng.choices(WORDS, k=rng.randint(1, 9)))) for number in range(1, 60)]
+        reference = FakeVectorStore()
+        for store in (ready, reference):
+            await store.create(INDEX, SCHEMA)
+            await store.upsert(INDEX, points)
+        for text in ("amber", "cedar heron heron", " ".join(WORDS)):
+            found, expected = [await store.query(INDEX, text=text, limit=99) for store in (ready, reference)]
+            scores = {hit.point.id: hit.score for hit in expected.sparse}
+            assert {hit.point.id: hit.score for hit in found.sparse} == pytest.approx(scores, abs=1e-4)
 
     async def test_the_keyword_arm_reads_title_and_headings(self, ready: VectorStore) -> None:
         chunk = Chunk(0, 0, 5, "birch", ("Heron",))
