@@ -19,7 +19,7 @@ def describe(txtai_python: Path) -> dict[str, str]:
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "load before": f"{os.getloadavg()[0]:.2f}",
         "python": platform.python_version(),
-        "winnow": ", ".join([_own_version(), *(f"{name} {version(name)}" for name in ("torch", "qdrant-edge-py"))]),
+        "winnow": ", ".join([_own_version(), *(f"{name} {version(name)}" for name in ("openvino", "qdrant-edge-py"))]),
         "txtai": ", ".join(_versions(txtai_python, "txtai", "torch", "transformers", "faiss-cpu")),
     }
 
