@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 VENV := .venv
+VLLM_VENV ?= .vllm-venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
@@ -13,7 +14,7 @@ DATA_DIR ?= ./data
 SOURCE ?= python
 COLLECTION ?= $(if $(filter python,$(SOURCE)),python,docs)
 
-.PHONY: help run install install-dev test check format bench eval clean
+.PHONY: help run install install-dev test test-vllm check format bench eval clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,8 +41,16 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install --quiet --constraint constraints.txt --group dev
 	@touch $@
 
+$(VLLM_VENV)/.installed: tests/real_vllm/requirements.txt
+	$(PYTHON) -m venv --clear $(VLLM_VENV)
+	$(VLLM_VENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --requirement $<
+	@touch $@
+
 test: install-dev  ## Run the test suite (no network services, GPU or downloads)
-	$(BIN)/python -m pytest -n auto --dist loadscope
+	$(BIN)/python -m pytest -n auto --dist loadscope -m "not vllm"
+
+test-vllm: install-dev $(VLLM_VENV)/.installed  ## Test against real vLLM servers on the CPU (3 GB in VLLM_VENV, some minutes)
+	VLLM_VENV="$(VLLM_VENV)" $(BIN)/python -m pytest tests/real_vllm
 
 check: install-dev  ## Style, types and import rules, as CI runs them
 	$(BIN)/ruff check .
