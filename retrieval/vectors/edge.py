@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from retrieval.errors import CollectionNotFound, StorageFailure
+from retrieval.errors import CollectionNotFound, WinnowError
 from retrieval.lock import DirectoryLock
 from retrieval.ports import ArmHits, Hit, IndexRef, IndexSchema, Point, PointKey, PointScores
 from retrieval.settings.vectors import EdgeVectors
@@ -61,7 +62,7 @@ class EdgeVectorStore:
         self._writing = asyncio.Lock()
         self._unflushed: set[IndexRef] = set()
         self._flusher: asyncio.Task[None] | None = None
-        self._flush_failure: StorageFailure | None = None
+        self._flush_failure: WinnowError | None = None
 
     # --- indexes ---------------------------------------------------------------------------------
 
@@ -100,26 +101,36 @@ class EdgeVectorStore:
             schema = self._schemas[index] = await self._engine.call("schema", index)
         check_points(points, schema)
         for batch in _batches(points, POINT_BATCH):
-            await self._write("upsert", index, batch)
-            self._known(index).forget(point.id for point in batch)
+            written = [point.id for point in batch]
+            await self._write("upsert", index, batch, partial(KnownPoints.forget, point_ids=written))
 
     async def flush(self, index: IndexRef) -> None:
         self._unflushed.discard(index)
         try:
             await self._engine.call("flush", index)
-        except StorageFailure:
+        except CollectionNotFound:
+            raise
+        except BaseException:  # also one that nobody waits for any longer: how it ends stays unknown
             self._note_write(index)
             raise
 
     async def delete_documents(self, index: IndexRef, keep: Mapping[str, int | None]) -> None:
         for batch in _batches(list(keep.items()), DELETE_BATCH):
-            await self._write("delete_documents", index, dict(batch))
-            self._known(index).forget_all()
+            kept = dict(batch)
+            await self._write("delete_documents", index, kept, partial(KnownPoints.forget_documents, keep=kept))
 
-    async def _write(self, method: str, index: IndexRef, what: object) -> None:
-        async with self._writing:
-            self._note_write(index)
-            await self._engine.call(method, index, what)
+    async def _write(self, method: str, index: IndexRef, what: object, forget: Callable[[KnownPoints], None]) -> None:
+        """Carry out a write to its end, also when its caller is cancelled: what was sent cannot be taken back."""
+
+        async def write() -> None:
+            async with self._writing:
+                self._note_write(index)
+                try:
+                    await self._engine.call(method, index, what)
+                finally:
+                    forget(self._known(index))
+
+        await asyncio.shield(asyncio.create_task(write()))
 
     async def query(
         self,
@@ -211,15 +222,15 @@ class EdgeVectorStore:
         """Flush what was written until nothing is left. A failure is logged, kept for ``check`` and tried again."""
         while self._unflushed:
             await asyncio.sleep(self._settings.flush_seconds)
-            failure: StorageFailure | None = None
+            failure: WinnowError | None = None
             for index in sorted(self._unflushed, key=lambda each: (each.collection, each.generation)):
                 try:
                     await self.flush(index)
-                except StorageFailure as error:
-                    log.exception("cannot flush the vectors of %s", index.collection)
-                    failure = error
                 except CollectionNotFound:
                     self._unflushed.discard(index)
+                except WinnowError as error:
+                    log.exception("cannot flush the vectors of %s", index.collection)
+                    failure = error
             self._flush_failure = failure
 
 

@@ -16,7 +16,7 @@ class KnownPoints:
     """Decoded points without vectors, by the 16 bytes of their ids.
 
     Answers of the engine arrive in the order in which it carried out the calls. So what is forgotten when a write was
-    answered is all that was read before it.
+    answered, or failed, is all that was read before it.
     """
 
     def __init__(self) -> None:
@@ -39,6 +39,10 @@ class KnownPoints:
         for each in point_ids:
             self._points.pop(uuid.UUID(each).bytes, None)
 
-    def forget_all(self) -> None:
-        """After a deletion by something else than ids."""
-        self._points.clear()
+    def forget_documents(self, keep: Mapping[str, int | None]) -> None:
+        """Points of these documents but for the given revisions (``None``: all of them)."""
+        self._points = {
+            key: point
+            for key, point in self._points.items()
+            if keep.get(point.document_id, point.revision) == point.revision
+        }

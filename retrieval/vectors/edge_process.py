@@ -11,6 +11,7 @@ error)``. Calls are carried out one by one, in the order in which they come.
 from __future__ import annotations
 
 import asyncio
+import io
 import itertools
 import logging
 import os
@@ -22,6 +23,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,8 +34,22 @@ _HEADER: Final = struct.Struct("!II")
 _BUFFER: Final = 8 << 20
 _CLOSE: Final = "close"
 _CLOSE_SECONDS: Final = 30.0
-_DEATHS: Final = 3  # so many within a minute, and it is not started again
+_DEATHS: Final = 3  # so many within a minute, and it is not started again before that is over
 _DEATHS_SECONDS: Final = 60.0
+_CAUSES: Final[dict[int, str]] = {
+    signal.SIGBUS: "no space left on the disk",
+    signal.SIGKILL: "perhaps for want of memory",
+}
+
+# Ctrl-C reaches the whole group, and a service manager tells every process to stop: the line says when it is over. As
+# the first thing, because what follows takes a while to load.
+_PROGRAM: Final = """
+import signal
+for each in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+    signal.signal(each, signal.SIG_IGN)
+from retrieval.vectors.edge_process import main
+main()
+"""
 
 log = logging.getLogger(__name__)
 
@@ -63,28 +79,29 @@ class EngineProcess:
         A caller that is cancelled does not take the call back: what was sent is carried out.
 
         Raises:
-            UpstreamUnavailable: the process died before it answered; whether the call was carried out is unknown.
-            StorageFailure: it is closed, or dies over and over.
+            UpstreamUnavailable: the process died before it answered, whether the call was carried out is unknown; or it
+                cannot be started, or dies over and over.
+            StorageFailure: it is closed.
             WinnowError: whatever the engine raised.
         """
         writer = self._writer or await self._start()
-        number = next(self._numbers) & 0xFFFFFFFF
-        answer = asyncio.get_running_loop().create_future()
-        self._waiting[number] = answer
         body = pickle.dumps((method, arguments), protocol=5)
+        number = next(self._numbers) & 0xFFFFFFFF
+        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
         writer.write(_HEADER.pack(len(body), number) + body)
         return await answer
 
     async def close(self) -> None:
-        """Have everything flushed and end the process."""
+        """Have everything flushed and end the process, by force if it takes longer than half a minute."""
         if self._closed:
             return
         failure: Exception | None = None
-        if self._writer is not None:
+        if self._writer is not None and self._process is not None:
             try:
                 await asyncio.wait_for(self.call(_CLOSE), _CLOSE_SECONDS)
             except (TimeoutError, UpstreamUnavailable) as error:
                 log.warning("the vector engine did not close in time, its write-ahead log keeps the rest: %r", error)
+                self._process.kill()
             except StorageFailure as error:
                 failure = error
         self._closed = True
@@ -103,22 +120,41 @@ class EngineProcess:
                 return self._writer
             if self._closed:
                 raise StorageFailure("the vector store is closed")
-            if len(self._deaths) == _DEATHS and time.monotonic() - self._deaths[0] < _DEATHS_SECONDS:
-                raise StorageFailure(
-                    f"the vector engine died {_DEATHS} times within a minute; the log says how; restart the service"
-                )
-            ours, theirs = socket.socketpair()
-            with theirs:
-                self._process = self._spawn(theirs)
+            self._require_patience()
+            try:
+                self._process, ours = self._spawn()
+            except OSError as error:
+                raise UpstreamUnavailable(f"the vector engine cannot be started: {error}") from error
             reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=_BUFFER)
             self._reading = asyncio.create_task(self._read(reader, self._process))
             return self._writer
 
-    def _spawn(self, line: socket.socket) -> subprocess.Popen[bytes]:
-        code = "from retrieval.vectors.edge_process import main; main()"
+    def _require_patience(self) -> None:
+        """An engine that cannot live is not started again and again."""
+        if len(self._deaths) < _DEATHS:
+            return
+        wait = self._deaths[0] + _DEATHS_SECONDS - time.monotonic()
+        if wait > 0:
+            raise UpstreamUnavailable(
+                f"the vector engine died {_DEATHS} times within a minute, the log says how; "
+                f"it is started again in {wait:.0f} s",
+                retry_after=wait,
+            )
+
+    def _spawn(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        """A new process, and our end of the line to it."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                return self._popen(theirs), ours
+            except BaseException:
+                ours.close()
+                raise
+
+    def _popen(self, line: socket.socket) -> subprocess.Popen[bytes]:
         arguments = [str(line.fileno()), str(self._lock_file), str(self._root), str(int(self._optimize_on_start))]
         return subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-P", "-c", code, *arguments],
+            [sys.executable, "-P", "-c", _PROGRAM, *arguments],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             pass_fds=(line.fileno(), self._lock_file),
             stdin=subprocess.DEVNULL,
@@ -138,19 +174,31 @@ class EngineProcess:
                 else:
                     answer.set_exception(value)
         except (asyncio.IncompleteReadError, ConnectionError):
-            await self._lost(process)
+            pass
+        except Exception:
+            log.exception("an answer of the vector engine cannot be read, it is started anew")
+            process.kill()
+        await self._lost(process)
 
     async def _lost(self, process: subprocess.Popen[bytes]) -> None:
         """The process is gone: tell all who wait, and let the next call start another one."""
         self._writer = None
         waiting, self._waiting = self._waiting, {}
-        status = await asyncio.to_thread(process.wait)
+        fate = _fate(await asyncio.to_thread(process.wait))
         if not self._closed:
             self._deaths.append(time.monotonic())
-            log.error("the vector engine's process ended with status %d; the next call starts it again", status)
+            log.error("the vector engine's process died (%s); the next call starts it again", fate)
         for answer in waiting.values():
             if not answer.done():
-                answer.set_exception(UpstreamUnavailable(f"the vector engine died (status {status}); try again"))
+                answer.set_exception(UpstreamUnavailable(f"the vector engine died ({fate}); try again"))
+
+
+def _fate(status: int) -> str:
+    """How a process ended, in words."""
+    if status >= 0:
+        return f"status {status}"
+    name = signal.strsignal(-status) or f"signal {-status}"
+    return f"{name}, {_CAUSES[-status]}" if -status in _CAUSES else name
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -167,7 +215,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def main() -> None:
     """Serve the engine of one root until the line ends."""
     line, lock_file, root, optimize_on_start = sys.argv[1:]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the other end closes the line
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     for descriptor in (int(line), int(lock_file)):
         os.set_inheritable(descriptor, False)
@@ -177,11 +224,10 @@ def main() -> None:
 
 def _serve(line: socket.socket, root: Path, *, optimize_on_start: bool) -> None:
     engine: Engine | None = None
-    with line.makefile("rb", buffering=1 << 16) as calls:
+    with line.makefile("rb") as calls:
         try:
-            while header := calls.read(_HEADER.size):
-                length, number = _HEADER.unpack(header)
-                method, arguments = pickle.loads(calls.read(length))  # noqa: S301 - of the process that started us
+            for number, call in _frames(calls):
+                method, arguments = pickle.loads(call)  # noqa: S301 - of the process that started us
                 try:
                     engine = engine or Engine(root, optimize_on_start=optimize_on_start)
                     answer = (True, getattr(engine, method)(*arguments))
@@ -189,8 +235,17 @@ def _serve(line: socket.socket, root: Path, *, optimize_on_start: bool) -> None:
                     answer = (False, error)
                 body = pickle.dumps(answer, protocol=5)
                 line.sendall(_HEADER.pack(len(body), number) + body)
-        except (BrokenPipeError, ConnectionResetError, EOFError, pickle.UnpicklingError):
+        except (BrokenPipeError, ConnectionResetError):
             pass  # the other end died; what it was told is in the write-ahead log
         finally:
             if engine is not None:
                 engine.close()
+
+
+def _frames(calls: io.BufferedReader) -> Iterator[tuple[int, bytes]]:
+    """Numbers and bodies until the line ends, without one that was cut off."""
+    while len(header := calls.read(_HEADER.size)) == _HEADER.size:
+        length, number = _HEADER.unpack(header)
+        body = calls.read(length)
+        if len(body) == length:
+            yield number, body

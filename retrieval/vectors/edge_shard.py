@@ -216,14 +216,15 @@ class Shard:
         if tokens is not None and len(tokens):
             check_tokens(tokens, self.schema.token_dimensions)
             arms[TOKENS] = edge.Query.Nearest(tokens.tolist(), using=TOKENS)
-        condition = edge.Filter(must=[edge.HasIdCondition(set(point_ids))])
+        wanted = [uuid.UUID(each) for each in point_ids]
+        condition = edge.Filter(must=[edge.HasIdCondition(set(wanted))])
         requests = [
-            edge.QueryRequest(limit=len(point_ids), query=query, filter=condition, params=edge.SearchParams(exact=True))
+            edge.QueryRequest(limit=len(wanted), query=query, filter=condition, params=edge.SearchParams(exact=True))
             for query in arms.values()
         ]
         rows = zip(arms, self._batch(requests), strict=True)
-        scores = {arm: {str(row.id): row.score for row in found} for arm, found in rows}
-        return {arm: [found.get(each) for each in point_ids] for arm, found in scores.items()}
+        scores = {arm: {_bytes(row): row.score for row in found} for arm, found in rows}  # as text: 0.1 ms more
+        return {arm: [found.get(each.bytes) for each in wanted] for arm, found in scores.items()}
 
     def _arms(self, dense: FloatArray | None, text: str | None) -> dict[str, Any]:
         """The engine's query for each arm that has something to look for. A zero vector has no direction."""

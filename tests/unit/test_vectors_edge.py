@@ -16,16 +16,19 @@ import numpy as np
 import pytest
 import qdrant_edge
 
-from retrieval.errors import CollectionNotFound, StorageFailure, StorageFull, UpstreamUnavailable
+from retrieval.errors import CollectionNotFound, StorageFailure, StorageFull, UpstreamUnavailable, WinnowError
 from retrieval.ports import IndexRef, IndexSchema, Point
 from retrieval.settings import load_settings
 from retrieval.settings.vectors import EdgeVectors
 from retrieval.types import Chunk, Comparison
 from retrieval.vectors.build import build_store
 from retrieval.vectors.edge import POINT_BATCH, EdgeVectorStore
+from retrieval.vectors.edge_codec import encode_payload
 from retrieval.vectors.edge_engine import Engine
 from retrieval.vectors.edge_errors import edge_errors
 from retrieval.vectors.edge_layout import Layout
+from retrieval.vectors.edge_points import KnownPoints
+from retrieval.vectors.edge_process import _fate
 from retrieval.vectors.fake import FakeVectorStore
 
 INDEX = IndexRef("c")
@@ -121,6 +124,7 @@ class Calls:
     def __init__(self, store: EdgeVectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
         self._call = store._engine.call
         self.failing: dict[str, Exception] = {}
+        self.unanswered: dict[str, Exception] = {}
         self.seen: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         monkeypatch.setattr(store._engine, "call", self)
 
@@ -128,7 +132,10 @@ class Calls:
         self.seen[method].set()
         if method in self.failing:
             raise self.failing[method]
-        return await self._call(method, *arguments)
+        answer = await self._call(method, *arguments)
+        if method in self.unanswered:
+            raise self.unanswered[method]
+        return answer
 
 
 @pytest.fixture
@@ -154,15 +161,18 @@ def test_after_a_failed_flush_the_shard_is_loaded_anew_and_flushed(tmp_path: Pat
     engine.close()
 
 
-async def test_a_flush_that_keeps_failing_is_reported_until_one_succeeds(store: EdgeVectorStore, calls: Calls) -> None:
-    calls.failing["flush"] = StorageFailure("the disk is gone")
+@pytest.mark.parametrize("kind", [StorageFailure, UpstreamUnavailable])
+async def test_a_flush_that_keeps_failing_is_reported_until_one_succeeds(
+    store: EdgeVectorStore, calls: Calls, kind: type[WinnowError]
+) -> None:
+    calls.failing["flush"] = kind("the disk is gone")
     await store.upsert(INDEX, make_points(1))
     await asyncio.wait_for(calls.seen["flush"].wait(), 30)
-    with pytest.raises(StorageFailure, match="the disk is gone"):
+    with pytest.raises(kind, match="the disk is gone"):
         await store.flush(INDEX)
     while store._flush_failure is None:
         await asyncio.sleep(0.01)
-    with pytest.raises(StorageFailure, match="the disk is gone"):
+    with pytest.raises(kind, match="the disk is gone"):
         await store.check()
     del calls.failing["flush"]
     while store._flush_failure is not None:
@@ -240,6 +250,56 @@ async def test_what_was_read_before_a_write_is_not_shown_after_it(store: EdgeVec
         assert [hit.point.title for hit in found.dense] == [title] * 3
 
 
+async def titles(store: EdgeVectorStore) -> list[str]:
+    found = await store.query(INDEX, dense=np.ones(4, np.float32), limit=9)
+    return [hit.point.title for hit in found.dense]
+
+
+async def test_what_a_cancelled_caller_wrote_is_shown_all_the_same(store: EdgeVectorStore, calls: Calls) -> None:
+    await store.upsert(INDEX, [replace(point, title="old") for point in make_points(1)])
+    assert await titles(store) == ["old"]
+    calls.seen.clear()
+    writing = asyncio.create_task(store.upsert(INDEX, [replace(point, title="new") for point in make_points(1)]))
+    await calls.seen["upsert"].wait()
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    await store.flush(INDEX)  # carried out after the write
+    assert await titles(store) == ["new"]
+
+
+async def test_what_was_written_is_shown_though_the_engine_died_before_it_said_so(
+    store: EdgeVectorStore, calls: Calls
+) -> None:
+    await store.upsert(INDEX, [replace(point, title="old") for point in make_points(1)])
+    assert await titles(store) == ["old"]
+    calls.unanswered["upsert"] = UpstreamUnavailable("the engine died")
+    with pytest.raises(UpstreamUnavailable):
+        await store.upsert(INDEX, [replace(point, title="new") for point in make_points(1)])
+    assert await titles(store) == ["new"]
+
+
+async def test_deleting_one_document_does_not_make_the_others_be_read_again(
+    store: EdgeVectorStore, calls: Calls
+) -> None:
+    await store.upsert(INDEX, make_points(3))
+    assert len(await titles(store)) == 3
+    calls.seen.clear()
+    await store.delete_documents(INDEX, {"d0": None, "d1": 1})
+    assert len(await titles(store)) == 2
+    assert "payloads" not in calls.seen
+
+
+def test_only_the_deleted_revisions_are_forgotten() -> None:
+    points = [replace(point, revision=n) for point in make_points(2) for n in (1, 2)]
+    known = KnownPoints()
+    known.learn({n.to_bytes(16): encode_payload(point, {}) for n, point in enumerate(points)})
+    known.forget_documents({"d0": 2, "other": None})
+    assert list(known.among(n.to_bytes(16) for n in range(4))) == [n.to_bytes(16) for n in (1, 2, 3)]
+    known.forget_documents({"d1": None})
+    assert list(known.among(n.to_bytes(16) for n in range(4))) == [n.to_bytes(16) for n in (1,)]
+
+
 # --- the engine's process ------------------------------------------------------------------------
 
 
@@ -276,8 +336,63 @@ async def test_an_engine_that_dies_over_and_over_is_given_up(store: EdgeVectorSt
         await store.count(INDEX)
         engine_of(store).kill()
         assert await is_down(store)
-    with pytest.raises(StorageFailure, match="died 3 times within a minute"):
+    with pytest.raises(UpstreamUnavailable, match="died 3 times within a minute") as caught:
         await store.count(INDEX)
+    assert caught.value.retry_after is not None
+    assert 0 < caught.value.retry_after <= 60
+
+
+async def test_an_engine_that_was_given_up_is_started_again_when_the_minute_is_over(
+    store: EdgeVectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrieval.vectors.edge_process._DEATHS_SECONDS", 0.0)
+    for _ in range(4):
+        assert await store.count(INDEX) == 0
+        engine_of(store).kill()
+        assert await is_down(store)
+
+
+async def test_an_engine_that_cannot_be_started_is_an_error_that_may_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = EdgeVectorStore(tmp_path, EdgeVectors())
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.executable", str(tmp_path / "nothing"))
+        with pytest.raises(UpstreamUnavailable, match=r"cannot be started.*No such file"):
+            await store.check()
+    await store.check()
+    await store.close()
+
+
+async def test_signals_to_the_whole_group_leave_the_engine_to_its_service(store: EdgeVectorStore) -> None:
+    await store.upsert(INDEX, make_points(3))
+    process = engine_of(store)
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        process.send_signal(each)
+    assert await store.count(INDEX) == 3
+    assert engine_of(store) is process
+    await store.close()
+    assert process.poll() == 0
+
+
+async def test_an_answer_that_cannot_be_read_keeps_nobody_waiting(
+    store: EdgeVectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.upsert(INDEX, make_points(3))
+    damaged = engine_of(store)
+    with monkeypatch.context() as patch:
+        patch.setattr("retrieval.vectors.edge_process.pickle.loads", lambda _: int("no number"))
+        with pytest.raises(UpstreamUnavailable):
+            await asyncio.wait_for(store.count(INDEX), 30)
+    assert await store.count(INDEX) == 3
+    assert engine_of(store) is not damaged
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(1, "status 1"), (-signal.SIGBUS, "no space left"), (-signal.SIGSEGV, "Segmentation")]
+)
+def test_an_engine_s_death_is_told_in_words(status: int, words: str) -> None:
+    assert words in _fate(status)
 
 
 async def test_a_closed_store_says_so_and_has_ended_its_process(store: EdgeVectorStore) -> None:
