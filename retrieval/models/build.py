@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from retrieval.models.extras import needs_extra
 from retrieval.ports import Embedder, Reranker, VectorStore
 from retrieval.settings import Settings
 from retrieval.settings.embedding import (
@@ -34,11 +35,13 @@ def build_embedder(settings: Settings) -> Embedder:
 
             return HttpEmbedder(settings.embedding)
         case TorchEmbedding():
-            from retrieval.models.torch_embedder import TorchEmbedder
+            with needs_extra("torch"):
+                from retrieval.models.torch_embedder import TorchEmbedder
 
             return TorchEmbedder(settings.embedding)
         case VllmOfflineEmbedding():
-            from retrieval.models.vllm_offline import VllmOfflineEmbedder
+            with needs_extra("vllm"):
+                from retrieval.models.vllm_offline import VllmOfflineEmbedder
 
             return VllmOfflineEmbedder(settings.embedding)
         case FakeEmbedding():
@@ -61,7 +64,8 @@ def build_reranker(settings: Settings, embedder: Embedder, store: VectorStore) -
 
             return HttpReranker(settings.rerank)
         case TorchRerank():
-            from retrieval.models.torch_reranker import TorchReranker
+            with needs_extra("torch"):
+                from retrieval.models.torch_reranker import TorchReranker
 
             return TorchReranker(settings.rerank)
         case FakeRerank():

@@ -34,3 +34,10 @@ def rerank_document(document: str) -> str:
 def neutralise(text: str) -> str:
     """Break up what a tokenizer would read as a special token (``<|im_end|>``, ``<think>``) with one space."""
     return _SPECIAL.sub(lambda match: match.group() + " ", text)
+
+
+def harmless(text: str) -> str:
+    """``text`` as a tokenizer can take it: no special tokens, and lone halves of surrogate pairs as U+FFFD."""
+    if not text.isascii():
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return neutralise(text)

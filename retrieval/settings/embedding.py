@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 from retrieval.settings.base import Endpoint, Group
 
 QWEN3_INSTRUCT: Final = "Given a web search query, retrieve relevant passages that answer the query"
+TORCH_BATCH: Final = "tokens in one forward pass, padding included; unset: 32,768 on a GPU, 1,024 on the CPU"
 _DIMENSIONS: Final = "size of the vectors; unset: the model's own"
 _PATH: Final = "path of the call under the URL"
 
@@ -86,7 +87,7 @@ class TorchEmbedding(Group):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 …")
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field("auto", description="auto: bf16 on a GPU")
     max_tokens: int = Field(8192, ge=16, description="longest text that is read")
-    batch_tokens: int = Field(32_768, ge=256, description="tokens in one forward pass, padding included")
+    batch_tokens: int | None = Field(None, ge=256, description=TORCH_BATCH)
 
 
 class VllmOfflineEmbedding(Group):

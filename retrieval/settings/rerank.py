@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from retrieval.settings.base import Endpoint, Group
-from retrieval.settings.embedding import QWEN3_INSTRUCT
+from retrieval.settings.embedding import QWEN3_INSTRUCT, TORCH_BATCH
 
 _ITEM: Final = "tokens of one query and document together; longer documents are cut at their end"
 _EACH: Final = "tokens of the query, and of each document; longer ones are cut at their end"
@@ -164,7 +164,7 @@ class TorchRerank(Group):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 …")
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field("auto", description="auto: bf16 on a GPU")
     max_tokens: int = Field(8192, ge=128, description=_ITEM)
-    batch_tokens: int = Field(32_768, ge=256, description="tokens in one forward pass, padding included")
+    batch_tokens: int | None = Field(None, ge=256, description=TORCH_BATCH)
 
 
 class FakeRerank(Group):

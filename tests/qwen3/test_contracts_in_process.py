@@ -1,0 +1,78 @@
+"""The models in this process pass the contracts.
+
+Random weights rank by chance: tests that need meaning compare instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retrieval.models.torch_embedder import TorchEmbedder
+from retrieval.models.torch_reranker import TorchReranker
+from retrieval.ports import Embedder, Reranker
+from retrieval.settings.embedding import TorchEmbedding
+from retrieval.settings.rerank import TorchRerank
+from retrieval.types import Collection
+from tests.contracts.embedder import EmbedderContract
+from tests.contracts.reranker import QUERY, TEXTS, Place, RerankerContract
+
+
+class TestTorchEmbedder(EmbedderContract):
+    @pytest.fixture(scope="class")
+    def settings(self, embedder_folder: Path) -> TorchEmbedding:
+        return TorchEmbedding(model=str(embedder_folder), device="cpu", max_tokens=512, batch_tokens=1024)
+
+    @pytest.fixture(scope="class")
+    def embedder(self, settings: TorchEmbedding) -> Iterator[Embedder]:
+        embedder = TorchEmbedder(settings)
+        yield embedder
+        asyncio.run(embedder.close())
+
+    @pytest.fixture
+    def closable(self, settings: TorchEmbedding) -> Embedder:
+        return TorchEmbedder(settings)
+
+    def test_spans_name_the_tokens(self, embedder: Embedder) -> None:
+        """Qwen's tokens begin with the white space in front of them."""
+        text = "copy  the\nfile, twice"
+        spans = embedder.tokenizer.spans(text)
+        assert [text[start:end] for start, end in spans] == ["copy", " ", " the", "\n", "file", ",", " twice"]
+
+
+class TestTorchReranker(RerankerContract):
+    @pytest.fixture(scope="class")
+    def reranker(self, reranker_folder: Path) -> Iterator[Reranker]:
+        reranker = TorchReranker(TorchRerank(model=str(reranker_folder), device="cpu", max_tokens=512))
+        yield reranker
+        asyncio.run(reranker.close())
+
+    async def test_scores_are_relevance(self, reranker: Reranker, collection: Collection, place: Place) -> None:
+        scores = (await reranker.rerank(QUERY, collection, await place(TEXTS))).scores
+        assert scores.dtype == np.float32
+        assert np.all((scores > 0) & (scores < 1))
+        assert len(set(scores.tolist())) == len(TEXTS)
+
+    async def test_an_instruct_is_taken(self, reranker: Reranker, collection: Collection, place: Place) -> None:
+        candidates = await place(TEXTS)
+        usual = (await reranker.rerank(QUERY, collection, candidates)).scores
+        asked = (await reranker.rerank(QUERY, collection, candidates, instruct="Find the function")).scores
+        assert np.abs(usual - asked).min() > 1e-5
+
+    async def test_calls_at_the_same_time_do_not_mix(
+        self, reranker: Reranker, collection: Collection, place: Place
+    ) -> None:
+        candidates = await place(TEXTS)
+        together = await asyncio.gather(*(reranker.rerank(text, collection, candidates) for text in TEXTS * 5))
+        alone = [await reranker.rerank(text, collection, candidates) for text in TEXTS]
+        for number, answer in enumerate(together):
+            np.testing.assert_allclose(answer.scores, alone[number % len(TEXTS)].scores, atol=1e-4)
+
+    async def test_closing_twice_is_fine(self, reranker_folder: Path) -> None:
+        reranker = TorchReranker(TorchRerank(model=str(reranker_folder), device="cpu"))
+        await reranker.close()
+        await reranker.close()
