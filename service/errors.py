@@ -49,6 +49,7 @@ STATUS: Final[Mapping[type[domain.WinnowError], int]] = {
     domain.Upstream: 502,
     domain.UpstreamUnavailable: 503,
     domain.UpstreamRejected: 502,
+    domain.UpstreamTooLong: 502,
     domain.StorageFailure: 500,
     domain.StorageFull: 507,
 }

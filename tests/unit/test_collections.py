@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import FAKES, Service
 
 from retrieval.collections import finish_deletions
 from retrieval.ports import IndexRef, IndexSchema, index_of
 from retrieval.settings import load_settings
 from retrieval.settings.vectors import EdgeVectors
+from tests.conftest import FAKES, Service
 
 ORPHAN = IndexRef("orphan.0123abcd")
 

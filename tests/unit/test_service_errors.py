@@ -15,7 +15,8 @@ def tree(root):
 
 
 def test_every_domain_error_has_a_status():
-    assert set(tree(WinnowError)) == set(STATUS)
+    # those of a single package say in their docstrings that they do not leave it
+    assert {each for each in tree(WinnowError) if each.__module__ == WinnowError.__module__} == set(STATUS)
 
 
 def test_codes_are_unique():
