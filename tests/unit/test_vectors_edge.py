@@ -125,6 +125,7 @@ class Calls:
         self._call = store._engine.call
         self.failing: dict[str, Exception] = {}
         self.unanswered: dict[str, Exception] = {}
+        self.held: dict[str, asyncio.Event] = {}
         self.seen: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         monkeypatch.setattr(store._engine, "call", self)
 
@@ -133,6 +134,8 @@ class Calls:
         if method in self.failing:
             raise self.failing[method]
         answer = await self._call(method, *arguments)
+        if method in self.held:
+            await self.held[method].wait()
         if method in self.unanswered:
             raise self.unanswered[method]
         return answer
@@ -257,14 +260,19 @@ async def titles(store: EdgeVectorStore) -> list[str]:
 
 async def test_what_a_cancelled_caller_wrote_is_shown_all_the_same(store: EdgeVectorStore, calls: Calls) -> None:
     await store.upsert(INDEX, [replace(point, title="old") for point in make_points(1)])
-    assert await titles(store) == ["old"]
     calls.seen.clear()
+    calls.held = {"payloads": asyncio.Event(), "upsert": asyncio.Event()}
+    reading = asyncio.create_task(titles(store))
+    await calls.seen["payloads"].wait()
     writing = asyncio.create_task(store.upsert(INDEX, [replace(point, title="new") for point in make_points(1)]))
     await calls.seen["upsert"].wait()
     writing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await writing
-    await store.flush(INDEX)  # carried out after the write
+    calls.held["payloads"].set()
+    assert await reading == ["old"]
+    calls.held["upsert"].set()
+    await store.flush(INDEX)
     assert await titles(store) == ["new"]
 
 
