@@ -17,6 +17,7 @@ import uvloop
 from cli.console import err, out
 from cli.runtime import configure_logging, open_local, running, settings_for
 from retrieval.errors import InvalidSettings, WinnowError
+from retrieval.garbage import spare_the_collector
 from retrieval.instrument import Metrics
 from retrieval.ports import Outcome
 from retrieval.resources import Resources
@@ -92,6 +93,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             server_header=False,
         )
+        spare_the_collector()
         server = _Server(config, announce=lambda: _announce(settings, url, names), drain=lambda: begin_drain(app))
         await server.serve(sockets=[listener])
 

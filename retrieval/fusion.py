@@ -35,24 +35,49 @@ def fuse(hits: ArmHits, *, dense_weight: float, limit: int, by_document: bool) -
         by_document: whether only the best chunk of each document becomes a candidate.
     """
     newest = _newest_revisions(hits)
-    dense = _ranked(hits.dense if dense_weight > 0 else (), newest)
-    sparse = _ranked(hits.sparse, newest)
-    points = {hit.point.id: hit.point for hit in (*hits.dense, *hits.sparse)}
-    ids = sorted(dense.keys() | sparse.keys())
+    dense = _Arm(hits.dense if dense_weight > 0 else (), newest)
+    sparse = _Arm(hits.sparse, newest)
+    points = dense.points | sparse.points
+    ids = sorted(points)
     # An arm that found less than the other one was not cut off by the limit: without a hit there is no word in common.
-    no_match = 0.0 if len(sparse) < len(dense) else None
-    total = dense_weight * _standardised(dense, ids) + _standardised(sparse, ids, absent=no_match)
-    scores = 1 / (1 + np.exp(-total))
-    order = np.argsort(-scores, kind="stable").tolist()  # ids are sorted, so a stable sort leaves ties in their order
+    no_match = 0.0 if len(sparse.points) < len(dense.points) else None
+    total = dense_weight * dense.standardised(ids) + sparse.standardised(ids, absent=no_match)
+    scores = (1 / (1 + np.exp(-total))).tolist()
+    order = np.argsort(-total, kind="stable").tolist()  # ids are sorted, so a stable sort leaves ties in their order
     if by_document:
         first: dict[str, int] = {}
         for i in order:
             first.setdefault(points[ids[i]].document_id, i)
         order = list(first.values())
     return [
-        _candidate(points[ids[i]], dense.get(ids[i]), sparse.get(ids[i]), ArmScore(rank, float(scores[i])))
+        _candidate(points[ids[i]], dense.place(ids[i]), sparse.place(ids[i]), ArmScore(rank, scores[i]))
         for rank, i in enumerate(order[:limit], 1)
     ]
+
+
+class _Arm:
+    """One arm's hits, best first, by point id; those of superseded revisions left out."""
+
+    def __init__(self, hits: Sequence[Hit], newest: Mapping[str, int]) -> None:
+        self._hits = [hit for hit in hits if hit.point.revision == newest[hit.point.document_id]]
+        self.points = {hit.point.id: hit.point for hit in self._hits}
+        self._ranks = {point_id: rank for rank, point_id in enumerate(self.points, 1)}
+
+    def place(self, point_id: str) -> ArmScore | None:
+        """Rank and score of a point; ``None`` where this arm did not find it."""
+        rank = self._ranks.get(point_id)
+        return None if rank is None else ArmScore(rank, self._hits[rank - 1].score)
+
+    def standardised(self, ids: Sequence[str], absent: float | None = None) -> npt.NDArray[np.float64]:
+        """z-scores, shape (len(ids),). What was not found counts as ``absent``, or as the worst hit."""
+        if not self._hits:
+            return np.zeros(len(ids))
+        found = [hit.score for hit in self._hits]
+        found.append(min(found) if absent is None else absent)
+        last = len(found)
+        scores = np.array(found)[[self._ranks.get(i, last) - 1 for i in ids]]
+        spread = float(scores.std())
+        return (scores - scores.mean()) / spread if spread > _FLAT else np.zeros(len(ids))
 
 
 def _newest_revisions(hits: ArmHits) -> dict[str, int]:
@@ -62,24 +87,6 @@ def _newest_revisions(hits: ArmHits) -> dict[str, int]:
         if point.revision > newest.get(point.document_id, -1):
             newest[point.document_id] = point.revision
     return newest
-
-
-def _ranked(hits: Sequence[Hit], newest: Mapping[str, int]) -> dict[str, ArmScore]:
-    """Rank and score by point id, hits of superseded revisions left out."""
-    current = (hit for hit in hits if hit.point.revision == newest[hit.point.document_id])
-    return {hit.point.id: ArmScore(rank, hit.score) for rank, hit in enumerate(current, 1)}
-
-
-def _standardised(
-    arm: Mapping[str, ArmScore], ids: Sequence[str], absent: float | None = None
-) -> npt.NDArray[np.float64]:
-    """z-scores of one arm, shape (len(ids),). What it did not find counts as ``absent``, or as its worst hit."""
-    if not arm:
-        return np.zeros(len(ids))
-    missing = min(found.score for found in arm.values()) if absent is None else absent
-    scores = np.array([arm[i].score if i in arm else missing for i in ids], dtype=np.float64)
-    spread = float(scores.std())
-    return (scores - scores.mean()) / spread if spread > _FLAT else np.zeros(len(ids))
 
 
 def _candidate(point: Point, dense: ArmScore | None, sparse: ArmScore | None, fused: ArmScore) -> Candidate:

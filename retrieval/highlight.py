@@ -13,19 +13,17 @@ from collections.abc import Collection
 from typing import Final
 
 from retrieval.types import Span
+from retrieval.words import FUNCTION_WORDS
 
 MAX_SPANS: Final = 32
 _MIN_STEM: Final = 4
 _MAX_SUFFIX: Final = 3
 _UNSPACED: Final = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD: Final = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+(?:['’][^\W_]+)?")
+_REST_OF_WORD: Final = re.compile(rf"[^\W_{_UNSPACED}]*(?:['’][^\W_]+)?")
 _INSIDE_WORD: Final = re.compile(rf"[^\W_{_UNSPACED}]\Z|[^\W_{_UNSPACED}]['’]\Z")  # before the rest of a word
 _UNSPACED_RUN: Final = re.compile(rf"[{_UNSPACED}]")
-_STOP: Final = frozenset(
-    "a an and are as at be but by can did do does for from had has have how i if in into is it its me my no not of on "
-    "or our so than that the their them then there these they this to was we were what when where which who why will "
-    "with you your".split()
-)
+_STOP: Final = FUNCTION_WORDS | {"but", "no", "not", "than"}
 
 
 class Highlighter:
@@ -53,12 +51,13 @@ class Highlighter:
     def _spans_by_beginning(self, lowered: str) -> list[Span]:
         """Look only at words that begin as a word of the query does, which a match must: far from all."""
         assert self._beginnings is not None
-        return [
-            Span(match.start(), match.end())
-            for match in self._beginnings.finditer(lowered)
-            if self._matches(match.group())
-            and not _INSIDE_WORD.search(lowered, max(0, match.start() - 2), match.start())
-        ]
+        spans: list[Span] = []
+        for beginning in self._beginnings.finditer(lowered):
+            start = beginning.start()
+            word = _REST_OF_WORD.match(lowered, start)
+            if word and self._matches(word.group()) and not _INSIDE_WORD.search(lowered, max(0, start - 2), start):
+                spans.append(Span(start, word.end()))
+        return spans
 
     def _all_spans(self, text: str) -> list[Span]:
         spans: list[Span] = []
@@ -83,15 +82,13 @@ class Highlighter:
 
 
 def _beginning_like(words: Collection[str]) -> re.Pattern[str] | None:
-    """Finds words in lower case, or the rest of words, by the first letters of ``words``; for ASCII words alone."""
+    """Finds where words in lower case, or parts of words, begin as ``words`` do; for ASCII words alone.
+
+    No more than that: it is compiled for each query, and a class of letters would cost a millisecond.
+    """
     if not words or not all(word.isascii() for word in words):
         return None
-    beginnings = sorted({word[: _MIN_STEM - 1] for word in words})
-    return re.compile(rf"(?:{'|'.join(beginnings)})[^\W_{_UNSPACED}]*(?:['’][^\W_]+)?")
-
-
-def _is_rest_of_word(text: str, start: int) -> bool:
-    return _INSIDE_WORD.search(text, max(0, start - 2), start) is not None
+    return re.compile("|".join(sorted({word[: _MIN_STEM - 1] for word in words})))
 
 
 def _lowered(text: str) -> str | None:

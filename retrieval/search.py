@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
 import numpy as np
@@ -62,7 +62,8 @@ class Deadline:
     async def within(self, work: Awaitable[T], stage: str) -> T:
         """Wait for ``work`` while time is left; raise ``DeadlineExceeded`` that names the stage otherwise."""
         try:
-            return await asyncio.wait_for(work, self.left())
+            async with asyncio.timeout(self.left()):
+                return await work
         except TimeoutError as error:
             raise DeadlineExceeded(f"the search's budget ran out in stage {stage}; raise budget_ms") from error
 
@@ -266,7 +267,7 @@ def _finish(request: SearchRequest, scored: Scored) -> tuple[Result, ...]:
     if not request.highlight:
         return results
     marker = Highlighter(request.query)
-    return tuple(replace(r, highlights=marker.spans(r.candidate.chunk.text)) for r in results)
+    return tuple(r._replace(highlights=marker.spans(r.candidate.chunk.text)) for r in results)
 
 
 def _failed(error: WinnowError, began: float, model: str, provider: str) -> StageReport:

@@ -207,9 +207,8 @@ class ArmScore(NamedTuple):
     score: float
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A chunk out of the first stage, with the scores of both arms and their fusion."""
+class Candidate(NamedTuple):
+    """A chunk out of the first stage, with the scores of both arms and their fusion. A tuple as ``ArmScore`` is."""
 
     point_id: str
     document_id: str
@@ -266,9 +265,8 @@ class Span:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One result of a search.
+class Result(NamedTuple):
+    """One result of a search. A tuple as ``ArmScore`` is.
 
     Attributes:
         rank: from 1.

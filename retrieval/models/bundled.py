@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from retrieval.errors import UpstreamUnavailable
 from retrieval.models.lanes import ModelThread
-from retrieval.models.minilm import DIMENSIONS, SHA256, MiniLM, fastest_dtype, load_weights, padded_length, unquantised
+from retrieval.models.minilm import DIMENSIONS, SHA256, MiniLM, fastest_dtype, load_weights, padded_length
 from retrieval.models.wordpieces import MAX_TOKENS, Reading, WordPieces
 from retrieval.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind
 from retrieval.settings.embedding import BundledEmbedding
@@ -25,7 +25,8 @@ from retrieval.types import FloatArray, HalfArray
 
 MODEL: Final = "sentence-transformers/all-MiniLM-L6-v2"
 _READ_AT_ONCE: Final = 64  # texts that are cut into tokens together
-_WARM_UP: Final = (8, 16, 24, 32)  # lengths of queries that the engine prepares for at the start
+_JOINED: Final = (4, 2, 1)  # queries of one length in a pass: few shapes, since a new one costs the engine 10 ms
+_WARM_UP: Final = (8, 16, 24, 32, 40)  # lengths of queries that the engine prepares for at the start
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,12 @@ class _Question:
 
 
 class BundledEmbedder(Embedder):
-    """Mean-pooled text vectors, and token vectors for late interaction (documents' merged two by two).
+    """Mean-pooled text vectors, and token vectors for late interaction.
+
+    Of a document these are the means of each two neighbours; of a query those of its tokens that say something, for
+    function words and punctuation are found in every text.
 
     Queries and documents have an encoder each: a query never waits behind a batch of documents, it shares the cores.
-    Queries are never quantised: it would save half a millisecond and cost ranking.
     The model was not trained with instructs: an ``instruct`` is read as words in front of the query, and its tokens
     are left out of the token vectors. Text without any word (empty, white space) has coverage 0.
 
@@ -62,14 +65,14 @@ class BundledEmbedder(Embedder):
         weights = load_weights(folder)
         dtype = fastest_dtype() if settings.dtype == "auto" else settings.dtype
         streams = settings.threads or len(os.sched_getaffinity(0))
-        self._queries = MiniLM(weights, unquantised(dtype), merge=1, streams=1)
+        self._queries = MiniLM(weights, dtype, merge=1, streams=1)
         self._documents = MiniLM(weights, dtype, merge=2, streams=streams)
         self._wordpieces = WordPieces(folder)
         self._batch_tokens = settings.batch_tokens
         self._thread = ModelThread(self._answer, window_seconds=settings.query_window_ms / 1000)
         self._bulk = ThreadPoolExecutor(streams, thread_name_prefix="bulk")
-        for length in _WARM_UP:
-            self._queries([[0] * length])
+        for length, together in product(_WARM_UP, _JOINED):
+            self._queries([[0] * length] * together)
 
     @property
     def info(self) -> EmbedderInfo:
@@ -126,17 +129,27 @@ class BundledEmbedder(Embedder):
         ]
 
     def _answer(self, questions: Sequence[_Question]) -> list[_Row]:
-        """Answer questions that came together, shortest first in batches of about one length."""
+        """Answer questions that came together, those of one length in one pass."""
         readings = [self._wordpieces.read([question.text], question.instruct)[0] for question in questions]
-        order = sorted(range(len(readings)), key=lambda i: len(readings[i].ids))
-        rows: list[_Row] = []
-        for batch in self._batches([readings[i] for i in order]):
-            encoded = self._queries([reading.ids for reading in batch])
-            rows += [
-                _row(reading, vector, tokens[reading.head : len(reading.ids) - 1])
-                for reading, vector, tokens in zip(batch, encoded.texts, encoded.tokens, strict=True)
-            ]
-        return [row for _, row in sorted(zip(order, rows, strict=True), key=lambda pair: pair[0])]
+        by_length: dict[int, list[int]] = {}
+        for i, reading in enumerate(readings):
+            by_length.setdefault(padded_length(len(reading.ids)), []).append(i)
+        rows: dict[int, _Row] = {}
+        for alike in by_length.values():
+            for together in _runs(alike):
+                encoded = self._queries([readings[i].ids for i in together])
+                for i, vector, tokens in zip(together, encoded.texts, encoded.tokens, strict=True):
+                    rows[i] = _row(readings[i], vector, tokens[self._wordpieces.telling(readings[i])])
+        return [rows[i] for i in range(len(readings))]
+
+
+def _runs(items: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Cut ``items`` into runs as long as the engine is prepared for."""
+    start = 0
+    while start < len(items):
+        size = next(size for size in _JOINED if size <= len(items) - start)
+        yield items[start : start + size]
+        start += size
 
 
 def _row(reading: Reading, vector: FloatArray, tokens: HalfArray) -> _Row:

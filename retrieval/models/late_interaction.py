@@ -31,8 +31,8 @@ from retrieval.types import Candidate, Collection, HalfArray, passage_of
 _Array = npt.NDArray[np.float64]
 
 COSINE_WEIGHT: Final = 0.3  # against maxsim's 1
-KEYWORD_WEIGHT: Final = 0.2
-MIDDLE: Final = 0.72  # the weighted sum at which a passage is as likely relevant as not
+KEYWORD_WEIGHT: Final = 0.1
+MIDDLE: Final = 0.66  # the weighted sum at which a passage is as likely relevant as not
 STEEPNESS: Final = 12.0
 SHORT_QUERY: Final = 8  # tokens added to each query's count
 KEYWORDS_ONLY_STEEPNESS: Final = 4.0
@@ -65,7 +65,7 @@ class Evidence:
 def relevance(evidence: Evidence) -> _Array:
     """Relevance in [0, 1], shape (n,): a logistic function of the evidence, growing in each part of it.
 
-    ``logit = trust * 12 * (maxsim + 0.3 * cosine + 0.2 * keywords - 0.72) + (1 - trust) * 4 * ln(keywords)``
+    ``logit = trust * 12 * (maxsim + 0.3 * cosine + 0.1 * keywords - 0.66) + (1 - trust) * 4 * ln(keywords)``
     """
     understood = evidence.maxsim + COSINE_WEIGHT * evidence.cosine + KEYWORD_WEIGHT * evidence.keywords
     by_words = KEYWORDS_ONLY_STEEPNESS * np.log(np.maximum(evidence.keywords, LEAST_KEYWORDS))

@@ -59,16 +59,14 @@ def fastest_dtype() -> Dtype:
     return "int8" if flags & {"avx512_vnni", "avx_vnni"} else "float32"
 
 
-def unquantised(dtype: Dtype) -> Dtype:
-    """The floating-point type that goes with ``dtype`` on this CPU."""
-    if dtype != "int8":
-        return dtype
-    return "bfloat16" if has_bfloat16() else "float32"
-
-
 def has_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 matrices in hardware."""
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _computes_bfloat16(dtype: Dtype) -> bool:
+    """Whether what is not int8 is bfloat16."""
+    return dtype == "bfloat16" or (dtype == "int8" and has_bfloat16())
 
 
 def _cpu_flags() -> set[str]:
@@ -108,7 +106,7 @@ class MiniLM:
             model,
             "CPU",
             {
-                "INFERENCE_PRECISION_HINT": "bf16" if unquantised(dtype) == "bfloat16" else "f32",
+                "INFERENCE_PRECISION_HINT": "bf16" if _computes_bfloat16(dtype) else "f32",
                 "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(_GROUP if dtype == "int8" else 0),
                 "NUM_STREAMS": str(streams),
                 "INFERENCE_NUM_THREADS": streams,

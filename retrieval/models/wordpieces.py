@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from tokenizers import Tokenizer as WordPieceTokenizer
 
 from retrieval.models.coverage import known_share, latin_share
+from retrieval.words import FUNCTION_WORDS
 
 MAX_TOKENS: Final = 254  # 256 with [CLS] and [SEP]: what the model was trained on
 _LONGEST: Final = 256 * MAX_TOKENS  # characters; only white space could hide the 254th token behind them
@@ -50,6 +52,7 @@ class WordPieces:
         self._tokenizer.encode_special_tokens = True  # "[SEP]" inside a text is text
         vocabulary = self._tokenizer.get_vocab()
         self._cls, self._sep, self._unk = (vocabulary[token] for token in ("[CLS]", "[SEP]", "[UNK]"))
+        self._empty = {vocabulary[word] for word in (*FUNCTION_WORDS, *string.punctuation) if word in vocabulary}
         self._starts_word = np.ones(len(vocabulary), dtype=np.bool_)
         self._starts_word[[i for token, i in vocabulary.items() if token.startswith("##")]] = False
 
@@ -68,6 +71,14 @@ class WordPieces:
         texts = [text[:_LONGEST] for text in texts]
         head = self._ids([instruct])[0][: MAX_TOKENS // 2] if instruct else []
         return [self._reading(text, head, ids) for text, ids in zip(texts, self._ids(texts), strict=True)]
+
+    def telling(self, reading: Reading) -> list[int]:
+        """Positions in ``reading.ids`` of the text's own tokens, without function words and punctuation.
+
+        All of its tokens, where there is nothing else.
+        """
+        own = range(reading.head, len(reading.ids) - 1)
+        return [i for i in own if reading.ids[i] not in self._empty] or list(own)
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         encodable = [_encodable(text) for text in texts]

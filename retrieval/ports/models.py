@@ -51,7 +51,7 @@ class Embeddings:
         coverage: shape (n,), float32 in [0, 1]: the share of each text that the model knows (its scripts,
             its vocabulary). An arm over text that the model cannot read is weighed down or skipped.
         tokens: per text an array of shape (k, token_dimensions), float16, rows of length 1: the token vectors for
-            late interaction; ``None`` where the embedder has none.
+            late interaction, which may be fewer than the text's tokens; ``None`` where the embedder has none.
         token_count: tokens that were read, all texts together.
         cached: true where no model ran.
     """

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from retrieval.errors import StorageFailure, UpstreamUnavailable
+from retrieval.garbage import spare_the_collector
 from retrieval.vectors.edge_engine import Engine
 
 _HEADER: Final = struct.Struct("!II")
@@ -218,6 +219,7 @@ def main() -> None:
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     for descriptor in (int(line), int(lock_file)):
         os.set_inheritable(descriptor, False)
+    spare_the_collector()
     with socket.socket(fileno=int(line)) as peer:
         _serve(peer, Path(root), optimize_on_start=bool(int(optimize_on_start)))
 

@@ -50,7 +50,7 @@ class ScriptedStore(FakeVectorStore):
 
 
 def candidate(point_id: str, text: str = "some text") -> Candidate:
-    return replace(make_candidate(COLLECTION, 0, text), point_id=point_id, document_id=point_id or text)
+    return make_candidate(COLLECTION, 0, text)._replace(point_id=point_id, document_id=point_id or text)
 
 
 def raw(*texts: str) -> list[Candidate]:
@@ -268,7 +268,7 @@ async def test_a_passage_in_a_foreign_script_is_judged_by_shared_words() -> None
 
 
 async def test_the_title_belongs_to_the_passage() -> None:
-    titled = [replace(item, title="Copying files") for item in raw("It keeps timestamps")]
+    titled = [item._replace(title="Copying files") for item in raw("It keeps timestamps")]
     reranker = LateInteractionReranker(FakeEmbedder(), FakeVectorStore())
     plain = (await reranker.rerank("copying files", COLLECTION, raw("It keeps timestamps"))).scores
     assert (await reranker.rerank("copying files", COLLECTION, titled)).scores > plain

@@ -60,9 +60,19 @@ async def test_a_documents_token_vectors_are_merged_two_by_two(embedder: Bundled
 
 
 async def test_an_instruct_has_no_token_vectors(embedder: BundledEmbedder) -> None:
-    embedded = await embedder.embed(["copy a file"], "query", instruct="Find the function for the task")
+    embedded = await embedder.embed(["copy files"], "query", instruct="Find the function for the task")
     assert embedded.tokens is not None
-    assert embedded.tokens[0].shape == (3, 384)
+    assert embedded.tokens[0].shape == (2, 384)
+
+
+async def test_a_querys_function_words_and_punctuation_have_no_token_vectors(embedder: BundledEmbedder) -> None:
+    embedded = await embedder.embed(["How do I copy a file?", "is it?", "files not copied"], "query")
+    assert embedded.tokens is not None
+    assert [len(tokens) for tokens in embedded.tokens] == [
+        2,
+        3,
+        3,
+    ]  # copy, file; all, for want of others; "not" says much
 
 
 async def test_text_that_the_model_cannot_read_has_no_vector(embedder: BundledEmbedder) -> None:
