@@ -11,6 +11,7 @@ from retrieval.errors import UpstreamUnavailable
 from retrieval.instrument import Metrics
 from retrieval.resources import Resources, open_resources
 from retrieval.settings import Settings
+from service.admission import SearchGate
 from service.health import ModelHealth, health_of
 
 
@@ -20,12 +21,14 @@ class ServiceState:
     Attributes:
         settings: what is in force.
         metrics: what ``/metrics`` reports.
+        gate: lets searches in.
         draining: set when the process is about to stop; from then on it is not ready and streams end.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics, resources: Resources | None) -> None:
         self.settings = settings
         self.metrics = metrics
+        self.gate = SearchGate(settings.search.max_concurrent)
         self.draining = False
         self._resources = resources
         self._health: Mapping[str, ModelHealth] | None = None

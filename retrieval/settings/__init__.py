@@ -55,6 +55,7 @@ class SearchSettings(Group):
     min_coverage: float = Field(
         0.5, ge=0, le=1, description="below this share of known text the dense arm is skipped for a query"
     )
+    max_concurrent: int = Field(200, ge=1, description="searches at once beyond which others are answered with 429")
     embed_cache: int = Field(4096, ge=0, description="queries whose vectors are kept; 0 turns the cache off")
 
 

@@ -56,6 +56,7 @@ async def _answer(name: str, body: SearchBody, state: ServiceState) -> Response:
     resources = state.resources
     # only a filter needs the collection's fields: the search looks the collection up itself
     fields = {} if body.filter is None else (await resources.collections.get(name)).fields
-    answer = await resources.search.run(body.to_request(name, fields))
+    with state.gate.admitted():
+        answer = await resources.search.run(body.to_request(name, fields))
     state.metrics.observe_search(answer)
     return Response(dumps(render_answer(answer)), media_type=JSON_TYPE)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from urllib.parse import urlencode
 
 import pytest
 
 from retrieval.errors import DeadlineExceeded, Overloaded, UpstreamRejected, UpstreamUnavailable
+from service.admission import SearchGate
 from service.schemas.answer import SearchView
 
 DOCUMENTS = [
@@ -222,3 +224,35 @@ async def test_failures_below_become_their_status(filled, service, error, status
 async def test_search_counts_in_the_metrics(filled):
     await ask(filled, query="file")
     assert "winnow_search" in (await filled.get("/metrics")).text
+
+
+async def test_searches_over_the_limit_are_turned_away_at_once_and_the_others_are_answered(
+    service, filled, monkeypatch
+):
+    service.app.state.service.gate = SearchGate(2)
+    inside, go_on = asyncio.Semaphore(0), asyncio.Event()
+    run = service.resources.search.run
+
+    async def waiting(request):
+        inside.release()
+        await go_on.wait()
+        return await run(request)
+
+    monkeypatch.setattr(service.resources.search, "run", waiting)
+    admitted = [asyncio.create_task(filled.post(PATH, json={"query": "copy"})) for _ in range(2)]
+    for _ in admitted:
+        await inside.acquire()
+    refused = await filled.post(PATH, json={"query": "copy"})
+    assert (refused.status_code, refused.json()["code"]) == (429, "overloaded")
+    assert refused.headers["retry-after"] == "1"
+    assert "WINNOW_SEARCH__MAX_CONCURRENT" in refused.json()["detail"]
+    go_on.set()
+    assert [(await task).status_code for task in admitted] == [200, 200]
+    assert (await filled.post(PATH, json={"query": "copy"})).status_code == 200
+
+
+async def test_a_search_that_fails_leaves_its_place(service, filled):
+    service.app.state.service.gate = SearchGate(1)
+    for _ in range(3):
+        assert (await filled.post("/v1/collections/none/search", json={"query": "copy"})).status_code == 404
+    assert (await filled.post(PATH, json={"query": "copy"})).status_code == 200
