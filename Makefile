@@ -14,7 +14,7 @@ DATA_DIR ?= ./data
 SOURCE ?= python
 COLLECTION ?= $(if $(filter python,$(SOURCE)),python,docs)
 
-.PHONY: help run install install-dev test test-vllm check format bench eval clean
+.PHONY: help run install install-dev test test-vllm soak check format bench bench-scale eval clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ test: install-dev  ## Run the test suite (no network services, GPU or downloads)
 test-vllm: install-dev $(VLLM_VENV)/.installed  ## Test against real vLLM servers on the CPU (3 GB in VLLM_VENV, some minutes)
 	VLLM_VENV="$(VLLM_VENV)" $(BIN)/python -m pytest tests/real_vllm
 
+soak: install-dev  ## Kill processes at random, 1,000 times (KILLS, SEED), and compare what was acknowledged with what is there
+	$(BIN)/python -m tests.faults.soak --kills $(or $(KILLS),1000) --seed $(or $(SEED),1)
+
 check: install-dev  ## Style, types and import rules, as CI runs them
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -64,6 +67,9 @@ format: install-dev  ## Format the code and apply safe fixes
 
 bench: install-dev  ## Side by side with txtai on the same texts; DATA=folder in the BEIR layout (default: docstrings)
 	$(BIN)/python benchmarks/peers.py $(if $(DATA),--data "$(DATA)")
+
+bench-scale: install-dev  ## Searches over 10,000 and 200,000 chunks with synthetic vectors
+	$(BIN)/python benchmarks/scale.py
 
 eval: install  ## Measure retrieval quality; DATA=folder in the BEIR layout
 	$(BIN)/winnow eval --data "$(DATA)"

@@ -16,25 +16,31 @@ import aiohttp
 from cli.console import note
 from cli.remote import TIMEOUT_SECONDS, Client, connect
 from cli.runtime import Local, open_local, running
-from retrieval.errors import DataDirectoryLocked
+from indexer.bulk import RayOptions
+from retrieval.errors import DataDirectoryLocked, InvalidSettings
 from retrieval.settings import Settings
 
 KEEP_ALIVE_SECONDS = 3600  # reading a source may take its time between two uploads
 
 
 @asynccontextmanager
-async def reach(settings: Settings, url: str | None) -> AsyncIterator[Client]:
+async def reach(settings: Settings, url: str | None, *, bulk: RayOptions | None = None) -> AsyncIterator[Client]:
     """Yield a client of the service at ``url``, of the one that owns the data directory, or of our own.
 
+    ``bulk`` spreads the embedding of our own over Ray.
+
     Raises:
+        InvalidSettings: ``bulk`` was asked for, but another process does the indexing.
         DataDirectoryLocked: a process that serves nothing owns the data directory.
     """
     owner = url or await _owner(settings)
     if owner is not None:
+        if bulk is not None:
+            raise InvalidSettings(f"--engine ray: {owner} indexes what it is sent; stop it, or leave --engine away")
         async with connect(owner) as client:
             yield client
     else:
-        async with open_local(settings) as local, running(local.worker), hosting(local) as client:
+        async with open_local(settings, bulk=bulk) as local, running(local.worker), hosting(local) as client:
             yield client
 
 

@@ -16,6 +16,7 @@ from cli.console import err, note, print_json
 from cli.remote import Client, HttpTarget, collection_path
 from cli.runtime import configure_logging, settings_for
 from indexer import ingest
+from indexer.bulk import RayOptions, require_ray
 from indexer.crawl.options import SiteOptions
 from indexer.plan import Plan, plan
 from indexer.sources.base import Source, SourceOptions
@@ -23,6 +24,7 @@ from indexer.sources.build import open_source
 from indexer.watch import changes, require_paths
 from retrieval.errors import CollectionNotFound, InvalidCollection, InvalidSource
 from retrieval.settings import Settings
+from retrieval.settings.rerank import NoRerank
 from retrieval.types import FieldType
 
 SHOWN_FAILURES = 20
@@ -43,11 +45,15 @@ class IndexOptions:
     allow_private: bool = False
     max_pages: int | None = None
     delay: float | None = None
+    bulk: RayOptions | None = None
 
 
 def run(options: IndexOptions, *, url: str | None, data_dir: Path | None, as_json: bool) -> int:
     """Index and return the exit status: 1 if any document failed."""
     settings = settings_for(data_dir)
+    if options.bulk is not None:
+        require_ray()
+        settings = settings.model_copy(update={"rerank": NoRerank()})  # nobody searches through this process
     configure_logging(settings, quiet=True)
     reading = _reading(options, settings)
     sources = [open_source(spec, reading) for spec in options.sources]
@@ -66,7 +72,7 @@ def run(options: IndexOptions, *, url: str | None, data_dir: Path | None, as_jso
 async def _run(
     options: IndexOptions, sources: Sequence[Source], settings: Settings, url: str | None, as_json: bool
 ) -> int:
-    async with reach(settings, url) as client:
+    async with reach(settings, url, bulk=None if options.dry_run else options.bulk) as client:
         if options.dry_run:
             return await _dry_run(client, options, sources, as_json)
         await _ensure(client, options, sources)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from cli.console import fail
+from cli.jobs_app import jobs_app
+from cli.options import DataDir, Json, Url
 from retrieval.errors import InvalidInput, WinnowError
 
 EXIT_FAILED = 1
@@ -26,18 +28,8 @@ app = typer.Typer(
 )
 collections_app = typer.Typer(help="List, show and delete collections.", no_args_is_help=True)
 app.add_typer(collections_app, name="collections")
+app.add_typer(jobs_app, name="jobs")
 
-DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-dir", help="Where embedded storage lives [default: ./data]. WINNOW_DATA_DIR", show_default=False
-    ),
-]
-Url = Annotated[
-    str | None,
-    typer.Option("--url", help="Work through a running service instead of opening the data directory.", metavar="URL"),
-]
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
 CollectionOption = Annotated[str, typer.Option("--collection", "-c", help="Name of the collection.", metavar="NAME")]
 
 
@@ -78,6 +70,14 @@ def serve(
 def worker(data_dir: DataDir = None) -> None:
     """Run the indexer's worker alone, until it is interrupted."""
     from cli.worker import run
+
+    run(data_dir=data_dir)
+
+
+@app.command()
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the catalog's database to this version's schema, and leave. Every other command does so when it starts."""
+    from cli.migrate import run
 
     run(data_dir=data_dir)
 
@@ -128,12 +128,26 @@ def index(
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="For site:, also fetch from loopback and intranet addresses.")
     ] = False,
+    engine: Annotated[
+        Literal["worker", "ray"], typer.Option(help="Who embeds: this process, or a pool of Ray actors.")
+    ] = "worker",
+    ray_address: Annotated[
+        str,
+        typer.Option(
+            "--ray-address", help="With ray: a running cluster [default: RAY_ADDRESS, or Ray on this machine]."
+        ),
+    ] = "",
+    embed_actors: Annotated[
+        int, typer.Option("--embed-actors", min=1, help="With ray: processes that hold an embedder each.")
+    ] = 1,
+    num_gpus: Annotated[float, typer.Option("--num-gpus", min=0, help="With ray: GPUs of each of them.")] = 0,
     url: Url = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
     """Read, chunk, embed and store documents. Unchanged ones are skipped; Ctrl-C loses nothing."""
     from cli.index import IndexOptions, run
+    from indexer.bulk import RayOptions
 
     options = IndexOptions(
         sources=tuple(sources),
@@ -147,6 +161,7 @@ def index(
         max_pages=max_pages,
         delay=delay,
         allow_private=allow_private,
+        bulk=RayOptions(ray_address, embed_actors, num_gpus) if engine == "ray" else None,
     )
     raise typer.Exit(run(options, url=url, data_dir=data_dir, as_json=json))
 
@@ -195,6 +210,90 @@ def doctor(data_dir: DataDir = None, json: Json = False) -> None:
     from cli.doctor import run
 
     raise typer.Exit(run(data_dir=data_dir, as_json=json))
+
+
+@app.command()
+def reembed(
+    collection: CollectionOption,
+    provider: Annotated[
+        str, typer.Option(help="Of the next model: bundled, vllm, torch, dashscope … WINNOW_NEXT_EMBEDDING__PROVIDER")
+    ] = "",
+    model: Annotated[str, typer.Option(help="The next model. WINNOW_NEXT_EMBEDDING__MODEL")] = "",
+    model_url: Annotated[str, typer.Option("--model-url", help="Where it is served. WINNOW_NEXT_EMBEDDING__URL")] = "",
+    dimensions: Annotated[int | None, typer.Option(help="Of its vectors. WINNOW_NEXT_EMBEDDING__DIMENSIONS")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Folder with queries.jsonl and qrels.tsv: switch only if no less is found."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate tokens and time; change nothing.")] = False,
+    switch_after: Annotated[bool, typer.Option("--switch-after/--no-switch", help="Switch when all is built.")] = True,
+    status: Annotated[bool, typer.Option("--status", help="Say how far it is.")] = False,
+    switch: Annotated[bool, typer.Option("--switch", help="Have searches use the new index.")] = False,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Have searches use the old index again.")] = False,
+    drop: Annotated[bool, typer.Option("--drop", help="Let go of the index that searches do not use.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Switch although documents or quality would be lost.")] = False,
+    url: Url = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Change a collection's embedding model without downtime: build a second index, compare, switch, roll back."""
+    from cli.reembed import ReembedOptions, choose_action, run
+
+    given = {"provider": provider, "model": model, "url": model_url, "dimensions": dimensions}
+    actions = {"dry-run": dry_run, "status": status, "switch": switch, "rollback": rollback, "drop": drop}
+    options = ReembedOptions(
+        collection=collection,
+        action=choose_action(actions),
+        model={key: value for key, value in given.items() if value},
+        data=data,
+        force=force,
+        switch=switch_after,
+    )
+    raise typer.Exit(run(options, url=url, data_dir=data_dir, as_json=json))
+
+
+@app.command()
+def verify(
+    collection: Annotated[
+        str | None,
+        typer.Option("--collection", "-c", help="Name of the collection [default: all].", metavar="NAME"),
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Index damaged documents again and remove points that belong to none.")
+    ] = False,
+    url: Url = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Compare the catalog with the points while work goes on: missing, stale, doubled and orphaned ones are named."""
+    from cli.verify import run
+
+    raise typer.Exit(run(collection, repair=repair, url=url, data_dir=data_dir, as_json=json))
+
+
+@app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(help="A new file (ending in .tar.zst) or folder.", metavar="FILE|DIR")],
+    url: Url = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Copy everything of an embedded installation, also while a service is using it. Searches go on meanwhile."""
+    from cli.backup import run_backup
+
+    run_backup(target, url=url, data_dir=data_dir, as_json=json)
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(help="What winnow backup wrote.", metavar="FILE|DIR")],
+    data_dir: Annotated[Path, typer.Option("--data-dir", help="A data directory that does not exist yet.")],
+    json: Json = False,
+) -> None:
+    """Make a data directory out of a backup: check every byte first, verify at the end."""
+    from cli.backup import run_restore
+
+    raise typer.Exit(run_restore(source, data_dir=data_dir, as_json=json))
 
 
 @collections_app.command("list")

@@ -69,6 +69,44 @@ class Client:
         except orjson.JSONDecodeError as error:
             raise UpstreamRejected(f"{self._url}{path} answered something that is not JSON") from error
 
+    async def events(self, method: str, path: str, body: object) -> AsyncIterator[tuple[str, Any]]:
+        """Send JSON, yield server-sent events with their data, the last of which is ``done``.
+
+        Raises:
+            WinnowError: the service refused, broke off with a ``problem``, or went away before it was done.
+        """
+        async with self.stream(method, path, body) as response:
+            event = ""
+            async for line in response.content:
+                name, _, value = line.decode().rstrip("\r\n").partition(": ")
+                if name == "event":
+                    event = value
+                elif name == "data":
+                    data = orjson.loads(value)
+                    if event == "problem":
+                        raise _BY_STATUS.get(data["status"], UpstreamRejected)(data["detail"])
+                    yield event, data
+                    if event == "done":
+                        return
+        raise UpstreamUnavailable(f"{self._url}{path} broke off")
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, path: str, body: object, *, silence: float = TIMEOUT_SECONDS
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send JSON and yield the answer to be read bit by bit; only ``silence`` seconds without any are too long."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=silence)
+        headers = {"Content-Type": "application/json"}
+        try:
+            async with self._session.request(
+                method, self._url + path, data=orjson.dumps(body), headers=headers, timeout=timeout
+            ) as response:
+                if response.status >= 400:
+                    raise _problem(response, await response.read())
+                yield response
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise UpstreamUnavailable(f"{self._url} broke off: {error or type(error).__name__}") from error
+
     async def _send(self, method: str, path: str, data: bytes | None, params: Mapping[str, str | int]) -> Any:
         headers = {"Content-Type": "application/json"} if data is not None else {}
         async with self._session.request(

@@ -8,16 +8,19 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import structlog
 
+from indexer.bulk import RayEmbedder, RayOptions
 from indexer.pipeline import Pipeline
-from indexer.worker import Worker
+from indexer.worker import LANES, Worker
 from retrieval.collections import finish_deletions
 from retrieval.errors import WinnowError
 from retrieval.lock import DirectoryLock
+from retrieval.models.build import build_embedder
 from retrieval.ports import Outcome
 from retrieval.resources import Resources, open_resources
 from retrieval.settings import Settings, load_settings
@@ -76,9 +79,14 @@ def configure_logging(settings: Settings, *, quiet: bool = False) -> None:
 
 @asynccontextmanager
 async def open_local(
-    settings: Settings, on_outcomes: Callable[[Sequence[Outcome]], None] = lambda _: None
+    settings: Settings,
+    on_outcomes: Callable[[Sequence[Outcome]], None] = lambda _: None,
+    *,
+    bulk: RayOptions | None = None,
 ) -> AsyncIterator[Local]:
     """Take the data directory if anything is kept there, open everything and finish what a crash cut short.
+
+    With ``bulk`` the embedder is a pool of Ray actors, and the worker has as many batches in hand as keep them busy.
 
     Raises:
         DataDirectoryLocked: another process owns it; the error says which, and where it serves.
@@ -88,18 +96,20 @@ async def open_local(
         if settings.keeps_data:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
             lock = stack.enter_context(DirectoryLock(settings.data_dir / "winnow.lock"))
-        async with open_resources(settings) as resources:
+        load = build_embedder if bulk is None else partial(RayEmbedder, options=bulk)
+        async with open_resources(settings, load) as resources:
             await finish_deletions(resources)
             if not settings.shares_catalog:
                 await resources.catalog.release(None)  # nobody else can hold a lease
             pipeline = Pipeline(
-                resources.embedder,
+                resources.embedders,
                 resources.store,
                 resources.catalog,
                 max_attempts=settings.indexing.max_attempts,
                 min_coverage=settings.search.min_coverage,
             )
-            worker = Worker(pipeline, resources.catalog, settings.indexing, on_outcomes)
+            lanes = LANES if bulk is None else bulk.lanes
+            worker = Worker(pipeline, resources.catalog, settings.indexing, on_outcomes, lanes=lanes)
             yield Local(replace(resources, wake=worker.wake), worker, lock)
 
 

@@ -68,6 +68,43 @@ def load_dataset(folder: Path) -> Dataset:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """Queries with their judgments, for documents that are indexed already; attributes as ``Dataset``'s."""
+
+    queries: Mapping[str, str]
+    judgments: Judgments
+
+
+def load_questions(folder: Path) -> Questions:
+    """Read queries and judgments in ``folder``, which need hold no corpus.
+
+    Raises:
+        InvalidSource: as ``load_dataset``.
+    """
+    queries_path = folder / QUERIES
+    qrels_path = next((path for name in QRELS if (path := folder / name).is_file()), None)
+    if qrels_path is None or not queries_path.is_file():
+        raise InvalidSource(f"{folder} needs {QUERIES} and {QRELS[0]}")
+    texts = _read_queries(queries_path)
+    judgments = _read_qrels(qrels_path, known_queries=texts.keys(), known_documents=_Everything())
+    queries = {
+        key: text
+        for key, text in texts.items()
+        if text.strip() and any(grade > 0 for grade in judgments.get(key, {}).values())
+    }
+    if not queries:
+        raise InvalidSource(f"{qrels_path} marks no document as relevant: give at least one line with a score above 0")
+    return Questions(queries, {key: judgments[key] for key in queries})
+
+
+class _Everything(Container[str]):
+    """What any document's id is in."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
 def _locate(folder: Path) -> tuple[Path, Path, Path]:
     if not folder.is_dir():
         raise InvalidSource(f"{folder} is not a folder: give one that holds {CORPUS}, {QUERIES} and {QRELS[0]}")

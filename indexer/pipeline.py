@@ -1,105 +1,234 @@
 """The write path of one batch: chunk, re-use what is unchanged, embed, upsert, remove stale points, commit.
 
 New points first, stale points after, the ledger last: a crash anywhere means that the lease runs out and the batch
-runs again to the same end, because point ids are deterministic.
+runs again to the same end, because point ids are deterministic. While a collection has two indexes all of it is done to
+both before the commit.
+
+Several workers may hold one document one after the other, and the slower one may wake up late. It stops at its own
+clock (``Lease``); what it wrote just before is older than what it is overtaken by, since revisions of an id only grow,
+and nobody removes points of a newer revision than his own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
-from indexer.stages import Piece, Vectors, chunk_keys, cut, embed, failed, point_of
-from retrieval.errors import CollectionNotFound, WinnowError
-from retrieval.identity import identity_of, require_same_identity
-from retrieval.ports import Catalog, Claim, Embedder, IndexRef, Outcome, VectorStore, index_of
+from indexer.lease import Lease, LeaseLost
+from indexer.patience import patiently
+from indexer.reembed import queue_more
+from indexer.stages import Piece, Vectors, chunk_keys, cut, embed, failed, point_id_of, point_of
+from retrieval.embedders import Embedders
+from retrieval.errors import CollectionNotFound, IdentityMismatch, UpstreamUnavailable, WinnowError
+from retrieval.ports import (
+    Catalog,
+    Claim,
+    Embedder,
+    IndexRef,
+    Outcome,
+    Point,
+    Removal,
+    VectorStore,
+    index_of,
+    other_index_of,
+)
 from retrieval.types import Collection
 
 log = logging.getLogger(__name__)
 
 SLICE_CHUNKS: Final = 256  # bounds the memory of vectors in flight: token vectors take some 100 KB a chunk
+UNCONFIGURED_SECONDS: Final = 30.0  # pause where a collection's second embedder is not configured here
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One index of a collection and what its vectors are made with."""
+
+    index: IndexRef
+    embedder: Embedder
+    serving: bool
 
 
 class Pipeline:
     """Turns claims into points. Holds no state between batches."""
 
     def __init__(
-        self, embedder: Embedder, store: VectorStore, catalog: Catalog, *, max_attempts: int, min_coverage: float
+        self, embedders: Embedders, store: VectorStore, catalog: Catalog, *, max_attempts: int, min_coverage: float
     ) -> None:
-        self._embedder = embedder
+        self._embedders = embedders
         self._store = store
         self._catalog = catalog
         self._max_attempts = max_attempts
         self._min_coverage = min_coverage
 
-    async def run(self, claims: Sequence[Claim]) -> Sequence[Outcome]:
+    async def run(self, claims: Sequence[Claim], lease: Lease | None = None) -> Sequence[Outcome]:
         """Carry out claims of one collection and record how each ended.
 
         A batch that fails for a reason that lies with one document is run again one by one, so that the others pass.
+        ``lease`` bounds the time for it; ``None`` where nobody else can have claimed the same.
         """
         try:
-            outcomes = await self._carry_out(claims)
+            outcomes = await self._carry_out(claims, lease)
+        except LeaseLost:
+            log.warning("a batch of %d documents took longer than its lease and is left to others", len(claims))
+            await self._take_back(claims)
+            return ()
         except CollectionNotFound:
-            return ()  # deleted meanwhile: its rows go with it
-        except WinnowError as error:
-            outcomes = [self._failed(claim, error) for claim in claims]
+            outcomes = await self._after_a_drop(claims)
         except Exception as error:  # a defect that one document sets off must not stop the worker
-            if len(claims) > 1:
-                return [outcome for claim in claims for outcome in await self.run([claim])]
-            log.exception("indexing %s failed", claims[0].document.id)
-            outcomes = [self._failed(claims[0], error)]
-        await self._catalog.commit(outcomes)
+            if len(claims) > 1 and not getattr(error, "retryable", False):
+                return [outcome for claim in claims for outcome in await self.run([claim], lease)]
+            if not isinstance(error, WinnowError):
+                log.exception("indexing %s failed", claims[0].document.id)
+            outcomes = [self._failed(claim, error) for claim in claims]
+        await self._record(outcomes, lease)
         return outcomes
 
-    async def _carry_out(self, claims: Sequence[Claim]) -> list[Outcome]:
+    async def remove(self, removals: Sequence[Removal]) -> None:
+        """Remove the points of documents of one collection up to these revisions; newer ones stay."""
+        below = {each.document_id: each.revision + 1 for each in removals}
+        try:
+            collection = await self._catalog.get_collection(removals[0].collection)
+            for index in (index_of(collection), other_index_of(collection)):
+                if index is not None:
+                    await self._store.delete_documents(index, below)
+                    await self._store.flush(index)
+        except CollectionNotFound:
+            return  # and all of its points with it
+
+    async def _record(self, outcomes: Sequence[Outcome], lease: Lease | None) -> None:
+        # while the lease holds nobody else has written, and whoever comes next removes what is older
+        alone = lease is not None and lease.holds()
+        recorded = await patiently(partial(self._catalog.commit, outcomes))
+        overtaken = [each.claim for each, kept in zip(outcomes, recorded, strict=True) if not kept]
+        if overtaken and not alone:
+            await self._take_back(overtaken)
+
+    async def _take_back(self, claims: Sequence[Claim]) -> None:
+        """Remove what was written for revisions that others have left behind meanwhile."""
+        outdated = await patiently(partial(self._catalog.outdated, claims))
+        removals = [Removal(each.collection, each.document.id, each.revision) for each in outdated]
+        if removals:
+            await patiently(partial(self.remove, removals))
+
+    async def queue_more(self) -> int:
+        """Queue some of what a collection's second index lacks; returns how many documents."""
+        return await queue_more(self._catalog, self._store)
+
+    async def _carry_out(self, claims: Sequence[Claim], lease: Lease | None) -> list[Outcome]:
         collection = await self._catalog.get_collection(claims[0].collection)
-        require_same_identity(
-            collection,
-            identity_of(self._embedder, self._store.keyword_tokenizer, instruct=collection.embed_instruct),
-        )
-        index = index_of(collection)
+        sides = self._sides(collection)
         removals = [claim for claim in claims if claim.kind == "delete"]
-        additions = [claim for claim in claims if claim.kind == "index"]
-        limit = self._embedder.info.max_tokens
-        parts = await asyncio.to_thread(cut, collection, additions, self._embedder.tokenizer, max_tokens=limit)
-        embedded = await self._write(collection, index, parts.pieces)
-        stale: dict[str, int | None] = {claim.document.id: None for claim in removals}
+        additions = [claim for claim in claims if claim.kind != "delete"]
+        reader = min((side.embedder for side in sides), key=lambda embedder: embedder.info.max_tokens)
+        limit = reader.info.max_tokens
+        parts = await asyncio.to_thread(cut, collection, additions, reader.tokenizer, max_tokens=limit)
+        embedded: Counter[str] = Counter()
+        for side in sides:
+            embedded += await self._write(collection, side, parts.pieces, lease)
+        below = {claim.document.id: claim.revision + 1 for claim in removals}
         # a first revision has nothing older than itself
-        stale |= {claim.document.id: claim.revision for claim in parts.claims if claim.revision > 1}
-        if stale:
-            await self._store.delete_documents(index, stale)
-        await self._store.flush(index)
+        below |= {claim.document.id: claim.revision for claim in parts.claims if claim.revision > 1}
+        await self._remove_below(sides, below, lease)
         failures = [self._failed(claim, error) for claim, error in parts.failures]
         done = [
-            Outcome(claim, chunk_keys(collection, claim, parts.pieces), embedded.get(claim.document.id, 0))
+            Outcome(
+                claim,
+                chunk_keys(collection, claim, parts.pieces),
+                embedded[claim.document.id],
+                built=collection.newer_generation,
+            )
             for claim in parts.claims
         ]
         return [*failures, *done, *(Outcome(claim) for claim in removals)]
 
-    async def _write(self, collection: Collection, index: IndexRef, pieces: Sequence[Piece]) -> dict[str, int]:
+    def _sides(self, collection: Collection) -> list[Side]:
+        tokenizer = self._store.keyword_tokenizer
+        sides = [Side(index_of(collection), self._embedders.of(collection, tokenizer), serving=True)]
+        beside = other_index_of(collection)
+        if beside is not None:
+            try:
+                other = self._embedders.other_of(collection, tokenizer)
+            except IdentityMismatch as error:  # not the documents' fault: the work waits until it is configured
+                raise UpstreamUnavailable(error.message, retry_after=UNCONFIGURED_SECONDS) from error
+            assert other is not None
+            sides.append(Side(beside, other, serving=False))
+        return sides
+
+    async def _write(
+        self, collection: Collection, side: Side, pieces: Sequence[Piece], lease: Lease | None
+    ) -> Counter[str]:
         """Embed and upsert, a bounded number of chunks at a time; returns chunks embedded by document id."""
-        embedded: dict[str, int] = {}
-        for begin in range(0, len(pieces), SLICE_CHUNKS):
-            part = pieces[begin : begin + SLICE_CHUNKS]
-            vectors = await self._reuse(index, part)
+        embedded: Counter[str] = Counter()
+        todo = _not_in_place(collection, pieces) if side.serving else pieces
+        for begin in range(0, len(todo), SLICE_CHUNKS):
+            part = todo[begin : begin + SLICE_CHUNKS]
+            vectors = await self._reuse(collection, side, part)
             fresh = [i for i in range(len(part)) if i not in vectors]
             passages = [part[i].passage for i in fresh]
-            made = await embed(self._embedder, passages, min_coverage=self._min_coverage)
+            made = await embed(side.embedder, passages, min_coverage=self._min_coverage)
             vectors |= dict(zip(fresh, made, strict=True))
-            await self._store.upsert(index, [point_of(collection, piece, vectors[i]) for i, piece in enumerate(part)])
-            for i in fresh:
-                document_id = part[i].claim.document.id
-                embedded[document_id] = embedded.get(document_id, 0) + 1
+            if lease is not None:
+                lease.require()
+            points = [point_of(collection, piece, vectors[i]) for i, piece in enumerate(part)]
+            await self._store.upsert(side.index, points)
+            embedded.update(part[i].claim.document.id for i in fresh)
         return embedded
 
-    async def _reuse(self, index: IndexRef, pieces: Sequence[Piece]) -> dict[int, Vectors]:
-        wanted = {i: piece.reuse for i, piece in enumerate(pieces) if piece.reuse}
+    async def _reuse(self, collection: Collection, side: Side, pieces: Sequence[Piece]) -> dict[int, Vectors]:
+        """Vectors that the index holds already: of unchanged chunks, and of what an earlier try has written."""
+        wanted: dict[int, str] = {}
+        for i, piece in enumerate(pieces):
+            tried = piece.claim.attempts > 0 or piece.claim.kind == "reembed"
+            known = piece.reuse or (point_id_of(collection, piece) if tried else None)
+            if known is not None:
+                wanted[i] = known
         if not wanted:
             return {}
-        found = await self._store.fetch(index, sorted(set(wanted.values())))
-        return {i: Vectors(found[id_].dense, found[id_].tokens) for i, id_ in wanted.items() if id_ in found}
+        found = await self._store.fetch(side.index, sorted(set(wanted.values())))
+        return {
+            i: Vectors(found[id_].dense, found[id_].tokens)
+            for i, id_ in wanted.items()
+            if id_ in found and _same_text(found[id_], pieces[i])
+        }
+
+    async def _remove_below(self, sides: Sequence[Side], below: dict[str, int], lease: Lease | None) -> None:
+        for side in sides:
+            if below:
+                if lease is not None:
+                    lease.require()
+                await self._store.delete_documents(side.index, below)
+            await self._store.flush(side.index)
+
+    async def _after_a_drop(self, claims: Sequence[Claim]) -> list[Outcome]:
+        """Run claims again whose collection lost its second index meanwhile; where it is gone itself, they are too."""
+        try:
+            await self._catalog.get_collection(claims[0].collection)
+        except CollectionNotFound:
+            return []
+        return [Outcome(claim, error="an index was dropped meanwhile", retry_in=0.0) for claim in claims]
 
     def _failed(self, claim: Claim, error: Exception) -> Outcome:
         return failed(claim, error, max_attempts=self._max_attempts)
+
+
+def _not_in_place(collection: Collection, pieces: Sequence[Piece]) -> list[Piece]:
+    """Pieces to be written to the serving index: not those of a document that is only copied to the other one."""
+    moved = {
+        piece.claim.document.id
+        for piece in pieces
+        if piece.claim.kind != "reembed" or piece.reuse != point_id_of(collection, piece)
+    }
+    return [piece for piece in pieces if piece.claim.document.id in moved]
+
+
+def _same_text(point: Point, piece: Piece) -> bool:
+    """Whether a stored point was made of the very text: a hash may be of another index's chunk of the same id."""
+    chunk, document = piece.chunk, piece.claim.document
+    stored = point.chunk
+    return (stored.text, stored.headings, point.title) == (chunk.text, chunk.headings, document.title)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from indexer.chunking import chunk_document, passages_of
-from retrieval.errors import InvalidDocument, WinnowError
+from retrieval.errors import InvalidDocument, InvalidInput, WinnowError
 from retrieval.ids import point_id
 from retrieval.ports import ChunkKey, Claim, Embedder, Outcome, Point, Tokenizer
 from retrieval.types import Chunk, Collection, FloatArray, HalfArray
 
 MAX_BACKOFF_SECONDS: Final = 60.0
+WAIT_SECONDS: Final = 1.0  # for what is down, where it does not say how long; the worker pauses besides
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +115,15 @@ def chunk_keys(collection: Collection, claim: Claim, pieces: Sequence[Piece]) ->
 
 
 def failed(claim: Claim, error: Exception, *, max_attempts: int) -> Outcome:
-    """Try again later what time can heal, and a few times what we do not understand; the rest has failed."""
+    """Wait for what is down; try the rest again a few times, unless the document itself is at fault.
+
+    Waiting counts as no attempt: however long storage or a model is down, no document fails for it.
+    """
     code = error.code if isinstance(error, WinnowError) else "internal_error"
     message = str(error) or type(error).__name__
-    unknown = not isinstance(error, WinnowError) and claim.attempts + 1 < max_attempts
-    retry = unknown or (isinstance(error, WinnowError) and error.retryable)
-    wait = getattr(error, "retry_after", None) or min(2.0**claim.attempts, MAX_BACKOFF_SECONDS)
-    return Outcome(claim, error=message, error_code=code, retry_in=wait if retry else None)
+    if isinstance(error, WinnowError) and error.retryable:
+        wait = WAIT_SECONDS if error.retry_after is None else error.retry_after
+        return Outcome(claim, error=message, error_code=code, retry_in=wait, waited=True)
+    last = isinstance(error, InvalidInput) or claim.attempts + 1 >= max_attempts
+    wait = min(2.0**claim.attempts, MAX_BACKOFF_SECONDS)
+    return Outcome(claim, error=message, error_code=code, retry_in=None if last else wait)

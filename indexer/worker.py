@@ -10,7 +10,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
+from indexer.isolation import isolate
+from indexer.lease import Lease
 from indexer.pipeline import Pipeline
+from indexer.upkeep import UPKEEP_SECONDS, Upkeep
+from retrieval.catalog.rules import utc_now
 from retrieval.errors import WinnowError
 from retrieval.ports import Catalog, Claim, Outcome
 from retrieval.settings import IndexingSettings
@@ -34,13 +38,17 @@ class Worker:
         catalog: Catalog,
         settings: IndexingSettings,
         on_outcomes: Callable[[Sequence[Outcome]], None] = lambda _: None,
+        *,
+        lanes: int = LANES,
     ) -> None:
         self._pipeline = pipeline
         self._catalog = catalog
         self._settings = settings
         self.on_outcomes = on_outcomes
+        self._lanes = lanes
+        self._upkeep = Upkeep(pipeline, catalog, keep_jobs_days=settings.keep_jobs_days, clock=utc_now)
         self._wake = asyncio.Event()
-        self._stopping = False
+        self._stopped = asyncio.Event()
         self.owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
 
     def wake(self) -> None:
@@ -49,46 +57,83 @@ class Worker:
 
     def stop(self) -> None:
         """Ask the worker to end once the batches in hand are done."""
-        self._stopping = True
+        self._stopped.set()
         self._wake.set()
 
     async def run(self) -> None:
         """Work until ``stop``; storage that fails is waited for, with growing pauses."""
         try:
-            async with asyncio.TaskGroup() as lanes:
-                for lane in range(LANES):
-                    lanes.create_task(self._lane(), name=f"worker-lane-{lane}")
+            async with asyncio.TaskGroup() as group:
+                for lane in range(self._lanes):
+                    group.create_task(self._lane(polls=lane == 0), name=f"worker-lane-{lane}")
+                group.create_task(self._keep_up(), name="worker-upkeep")
         finally:
-            await self._catalog.release(self.owner)
+            await self._let_go()
 
-    async def _lane(self) -> None:
+    async def _let_go(self) -> None:
+        try:
+            await self._catalog.release(self.owner)
+        except WinnowError as error:
+            log.warning("leases are not given back, they run out by themselves: %s", error.message)
+
+    async def _lane(self, *, polls: bool) -> None:
+        """Work, and when there is none look again now and then, or wait until a lane that ``polls`` finds some."""
         pause = self._settings.poll_seconds
-        while not self._stopping:
+        while not self._stopped.is_set():
             self._wake.clear()
-            try:
-                busy = await self.work_once()
-                pause = self._settings.poll_seconds
-            except WinnowError as error:
-                log.warning("worker pauses for %.0f s: %s", pause, error.message)
-                busy, pause = False, min(pause * 2, MAX_PAUSE_SECONDS)
-            if not busy and not self._stopping:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), pause)
+            outcomes, down = await self._try_batch()
+            if down is not None:
+                log.warning("worker pauses for %.0f s: %s", pause, down)
+                await _wait(self._stopped, pause)  # more work does not bring back what is down
+                pause = min(pause * 2, MAX_PAUSE_SECONDS)
+                continue
+            pause = self._settings.poll_seconds
+            if outcomes is None and not self._stopped.is_set():
+                await _wait(self._wake, pause if polls else None)
+
+    async def _try_batch(self) -> tuple[Sequence[Outcome] | None, str | None]:
+        """As ``_batch``, with the reason where storage or a model is down."""
+        try:
+            outcomes = await self._batch()
+        except WinnowError as error:
+            return None, error.message
+        return outcomes, next((each.error for each in outcomes or () if each.waited), None)
 
     async def work_once(self) -> bool:
-        """Claim and carry out one batch; false if there was none."""
+        """Claim and carry out one batch; false if there was none and none is to come."""
+        return await self._batch() is not None
+
+    async def _batch(self) -> Sequence[Outcome] | None:
+        """Claim and carry out one batch; ``None`` if there was none and none is to come."""
+        lease = Lease(self._settings.lease_seconds)
         claims = await self._catalog.claim(
             self.owner, limit=self._settings.batch_documents, lease_seconds=self._settings.lease_seconds
         )
         if not claims:
-            return False
-        async with self._renewing(claims):
-            self.on_outcomes(await self._pipeline.run(claims))
-        return True
+            return () if await self._pipeline.queue_more() > 0 else None
+        if len(claims) == self._settings.batch_documents:
+            self._wake.set()  # there is more than one lane's work
+        parts = isolate(claims, max_attempts=self._settings.max_attempts)
+        outcomes: list[Outcome] = []
+        async with self._renewing(claims, lease):
+            if parts.settled:
+                await self._catalog.commit(parts.settled)
+            for part in parts.runs:
+                outcomes += await self._pipeline.run(part, lease)
+        self.on_outcomes(outcomes)
+        return outcomes
+
+    async def _keep_up(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                await self._upkeep.run_once()
+            except WinnowError as error:
+                log.warning("upkeep is put off: %s", error.message)
+            await _wait(self._stopped, UPKEEP_SECONDS)
 
     @asynccontextmanager
-    async def _renewing(self, claims: Sequence[Claim]) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._renew(claims))
+    async def _renewing(self, claims: Sequence[Claim], lease: Lease) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._renew(claims, lease))
         try:
             yield
         finally:
@@ -96,11 +141,19 @@ class Worker:
             with suppress(asyncio.CancelledError):
                 await task
 
-    async def _renew(self, claims: Sequence[Claim]) -> None:
-        lease = self._settings.lease_seconds
+    async def _renew(self, claims: Sequence[Claim], lease: Lease) -> None:
+        seconds = self._settings.lease_seconds
         while True:
-            await asyncio.sleep(lease / 3)
+            await asyncio.sleep(seconds / 3)
+            since = lease.now()
             try:
-                await self._catalog.renew(self.owner, claims, lease_seconds=lease)
+                if await self._catalog.renew(self.owner, claims, lease_seconds=seconds):
+                    lease.renew(since)
             except WinnowError as error:
                 log.warning("lease not renewed: %s", error.message)
+
+
+async def _wait(event: asyncio.Event, seconds: float | None) -> None:
+    """Wait for the event, at most so long."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)

@@ -10,8 +10,8 @@ from typing import Final, get_args
 
 from retrieval.documents import check_metadata
 from retrieval.errors import CollectionNotFound, IdentityMismatch, InvalidCollection, InvalidDocument
-from retrieval.identity import identity_of, require_same_identity
-from retrieval.ports import IndexSchema, index_of
+from retrieval.identity import identity_of
+from retrieval.ports import IndexRef, IndexSchema, index_of, other_index_of
 from retrieval.resources import Resources
 from retrieval.types import Chunking, Collection, FieldType, IndexIdentity, Metadata
 
@@ -49,11 +49,13 @@ async def ensure_collection(resources: Resources, name: str, spec: CollectionSpe
         existing = await resources.catalog.get_collection(name)
     except CollectionNotFound:
         return await _create(resources, name, spec)
-    require_same_identity(existing, _identity(resources, existing.embed_instruct))
+    resources.embedders.of(existing, resources.store.keyword_tokenizer)
     wanted = _merge(existing, spec, resources)
     if wanted == existing:
         return existing
     await resources.store.create(index_of(wanted), _schema(wanted))
+    if wanted.other is not None and (beside := other_index_of(wanted)) is not None:
+        await resources.store.create(beside, schema_of(wanted, wanted.other.identity))
     updated = await resources.catalog.update_collection(wanted)
     resources.collections.forget(name)
     return updated
@@ -80,14 +82,16 @@ async def finish_deletions(resources: Resources) -> None:
         await _remove(resources, collection)
     if not resources.settings.is_embedded:
         return
-    wanted = {index_of(collection) for collection in await resources.catalog.list_collections()}
+    kept = await resources.catalog.list_collections()
+    wanted = {index for collection in kept for index in indexes_of(collection)}
     for index in await resources.store.indexes():
         if index not in wanted:
             await resources.store.drop(index)
 
 
 async def _remove(resources: Resources, collection: Collection) -> None:
-    await resources.store.drop(index_of(collection))
+    for index in indexes_of(collection):
+        await resources.store.drop(index)
     await resources.catalog.purge_collection(collection.uid)
 
 
@@ -183,5 +187,15 @@ def _identity(resources: Resources, instruct: str | None) -> IndexIdentity:
     return identity_of(resources.embedder, resources.store.keyword_tokenizer, instruct=instruct)
 
 
+def indexes_of(collection: Collection) -> list[IndexRef]:
+    """Every physical index of a collection: the one that serves, and the other one while there is one."""
+    return [index for index in (index_of(collection), other_index_of(collection)) if index is not None]
+
+
+def schema_of(collection: Collection, identity: IndexIdentity) -> IndexSchema:
+    """What an index of the collection that is built with ``identity`` has to hold."""
+    return IndexSchema(identity.dimensions, identity.token_dimensions, collection.fields)
+
+
 def _schema(collection: Collection) -> IndexSchema:
-    return IndexSchema(collection.identity.dimensions, collection.identity.token_dimensions, collection.fields)
+    return schema_of(collection, collection.identity)

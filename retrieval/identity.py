@@ -50,6 +50,12 @@ def require_same_identity(collection: Collection, current: IndexIdentity) -> Non
         )
 
 
+def same_identity(one: IndexIdentity, other: IndexIdentity) -> bool:
+    """Whether vectors of the two can be compared; what may differ is said at ``require_same_identity``."""
+    ours, theirs = asdict(one), asdict(other)
+    return one == other or all(_same(key, ours[key], theirs[key]) for key in ours)
+
+
 def same_model(one: str, other: str) -> bool:
     """Whether two names mean one model: ``/models/Qwen3-Embedding-0.6B`` is ``Qwen/Qwen3-Embedding-0.6B``.
 

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from retrieval.catalog.build import open_catalog
+from retrieval.embedders import Embedders
 from retrieval.instrument import CachedEmbedder
 from retrieval.lookup import CollectionLookup
 from retrieval.models.build import build_embedder, build_reranker
@@ -29,6 +30,7 @@ class Resources:
         collections: what the read path looks collections up in.
         wake: tells a worker in the same process that work waits.
         uncached: the embedder without its cache, which would answer a check-up from memory; ``None`` where it has none.
+        next_embedder: that of ``WINNOW_NEXT_EMBEDDING__*``.
     """
 
     settings: Settings
@@ -40,30 +42,63 @@ class Resources:
     search: TwoStageSearch
     wake: Callable[[], None] = field(default=_nobody_to_wake)
     uncached: Embedder | None = None
+    next_embedder: Embedder | None = None
+
+    @property
+    def embedders(self) -> Embedders:
+        """The embedders to choose from by collection."""
+        return Embedders(self.embedder, self.next_embedder)
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
+async def open_resources(
+    settings: Settings, load: Callable[[Settings], Embedder] = build_embedder
+) -> AsyncIterator[Resources]:
     """Open everything that ``settings`` name and close it in the reverse order.
 
-    Models load while the catalog migrates and the store opens.
+    Models load (``load``, on a thread) while the catalog migrates and the store opens.
     """
-    loading = asyncio.create_task(asyncio.to_thread(build_embedder, settings))
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(_abandon, loading)
+        loading = _load(stack, load, settings)
+        loading_next = None
+        if settings.next_embedding is not None:
+            loading_next = _load(stack, load, settings.model_copy(update={"embedding": settings.next_embedding}))
         catalog = await open_catalog(settings)
         stack.push_async_callback(catalog.close)
         store = build_store(settings)
         stack.push_async_callback(store.close)
         model = await loading
-        embedder = CachedEmbedder(model, size=settings.search.embed_cache)
-        stack.push_async_callback(embedder.close)
-        reranker = build_reranker(settings, embedder, store)
+        embedder = _cached(stack, model, settings)
+        next_embedder = None if loading_next is None else _cached(stack, await loading_next, settings)
+        embedders = Embedders(embedder, next_embedder)
+        reranker = build_reranker(settings, embedders, store)
         if reranker is not None:
             stack.push_async_callback(reranker.close)
         collections = CollectionLookup(catalog)
-        search = TwoStageSearch(embedder, store, collections, reranker, settings.search)
-        yield Resources(settings, embedder, reranker, store, catalog, collections, search, uncached=model)
+        search = TwoStageSearch(embedders, store, collections, reranker, settings.search)
+        yield Resources(
+            settings,
+            embedder,
+            reranker,
+            store,
+            catalog,
+            collections,
+            search,
+            uncached=model,
+            next_embedder=next_embedder,
+        )
+
+
+def _load(stack: AsyncExitStack, load: Callable[[Settings], Embedder], settings: Settings) -> asyncio.Task[Embedder]:
+    loading = asyncio.create_task(asyncio.to_thread(load, settings))
+    stack.push_async_callback(_abandon, loading)
+    return loading
+
+
+def _cached(stack: AsyncExitStack, model: Embedder, settings: Settings) -> Embedder:
+    embedder = CachedEmbedder(model, size=settings.search.embed_cache)
+    stack.push_async_callback(embedder.close)
+    return embedder
 
 
 async def _abandon(loading: asyncio.Task[Embedder]) -> None:

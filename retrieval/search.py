@@ -11,19 +11,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeVar
 
 import numpy as np
 
 from retrieval.documents import is_encodable
+from retrieval.embedders import Embedders
 from retrieval.errors import DeadlineExceeded, InvalidQuery, Upstream, UpstreamRejected, WinnowError
 from retrieval.fusion import fuse
 from retrieval.highlight import Highlighter
-from retrieval.identity import identity_of, require_same_identity
 from retrieval.ids import new_id
 from retrieval.lookup import CollectionLookup
-from retrieval.ports import ArmHits, Embedder, Embeddings, Reranker, VectorStore, index_of
+from retrieval.ports import ArmHits, Embedder, EmbedderInfo, Embeddings, Reranker, VectorStore, index_of
 from retrieval.settings import SearchSettings
 from retrieval.types import (
     ArmScore,
@@ -91,13 +91,13 @@ class TwoStageSearch:
 
     def __init__(
         self,
-        embedder: Embedder,
+        embedders: Embedders,
         store: VectorStore,
         collections: CollectionLookup,
         reranker: Reranker | None,
         settings: SearchSettings,
     ) -> None:
-        self._embedder = embedder
+        self._embedders = embedders
         self._store = store
         self._collections = collections
         self._reranker = reranker
@@ -116,9 +116,11 @@ class TwoStageSearch:
         check_request(request, self._settings)
         deadline = Deadline(request.budget_ms or self._settings.budget_ms)
         collection = await self._collections.get(request.collection)
-        identity = identity_of(self._embedder, self._store.keyword_tokenizer, instruct=collection.embed_instruct)
-        require_same_identity(collection, identity)
-        vector = await self._embed(request, collection, deadline)
+        if request.index == "other":
+            collection = _other_side(collection)
+        # index and embedder follow from one row: an answer never mixes two models, whatever is switched meanwhile
+        embedder = self._embedders.of(collection, self._store.keyword_tokenizer)
+        vector = await self._embed(request, collection, embedder, deadline)
         candidates, retrieved = await self._retrieve(request, collection, vector, deadline)
         scored = await self._rerank(request, collection, candidates, deadline)
         return SearchAnswer(
@@ -133,29 +135,28 @@ class TwoStageSearch:
             took_ms=deadline.spent_ms(),
         )
 
-    async def _embed(self, request: SearchRequest, collection: Collection, deadline: Deadline) -> QueryVector:
-        info = self._embedder.info
+    async def _embed(
+        self, request: SearchRequest, collection: Collection, embedder: Embedder, deadline: Deadline
+    ) -> QueryVector:
+        info = embedder.info
         if request.mode == "sparse":
             return QueryVector(None, 0.0, StageReport("skipped", reason="mode is sparse", model=info.model))
         began = time.perf_counter()
         instruct = request.instruct or collection.embed_instruct
         try:
-            embedded = await deadline.within(
-                self._embedder.embed([request.query], "query", instruct=instruct), stage="embed"
-            )
+            embedded = await deadline.within(embedder.embed([request.query], "query", instruct=instruct), stage="embed")
         except WinnowError as error:
             if request.mode == "dense" or not isinstance(error, Upstream | DeadlineExceeded) or not deadline.left():
                 raise
             return QueryVector(None, 0.0, _failed(error, began, info.model, info.provider))
-        return self._weigh(request, embedded, _ms(began))
+        return self._weigh(request, embedded, info, _ms(began))
 
-    def _weigh(self, request: SearchRequest, embedded: Embeddings, ms: float) -> QueryVector:
+    def _weigh(self, request: SearchRequest, embedded: Embeddings, info: EmbedderInfo, ms: float) -> QueryVector:
         """Leave the dense arm out, or weigh it down, where the model does not know the query's script or words."""
         coverage = float(embedded.coverage[0])
         details = {"cached": embedded.cached, "coverage": round(coverage, 3)}
         blind = coverage < self._settings.min_coverage
         reason = f"the embedding model knows {coverage:.0%} of the query's text" if coverage < 1 else None
-        info = self._embedder.info
         if blind and request.mode == "hybrid":
             report = StageReport(
                 "skipped", ms, info.model, info.provider, f"{reason}; searching by keywords alone", details
@@ -211,6 +212,14 @@ class TwoStageSearch:
         details = {"scored": len(head), "tokens": reranking.tokens}
         report = StageReport("ok", _ms(began), info.model, info.provider, details=details)
         return Scored(_in_second_order(candidates, reranking.scores), "relevance", report)
+
+
+def _other_side(collection: Collection) -> Collection:
+    """The collection as it would be after a switch of its indexes."""
+    other = collection.other
+    if other is None:
+        raise InvalidQuery(f"collection {collection.name!r} has one index only", location=("index",))
+    return replace(collection, generation=other.generation, identity=other.identity)
 
 
 def check_request(request: SearchRequest, settings: SearchSettings) -> None:

@@ -21,6 +21,7 @@ DocumentState: TypeAlias = Literal["pending", "indexed", "failed", "deleting"]
 SearchMode: TypeAlias = Literal["hybrid", "dense", "sparse"]
 GroupBy: TypeAlias = Literal["document", "chunk"]
 ScoreKind: TypeAlias = Literal["relevance", "retrieval"]
+WhichIndex: TypeAlias = Literal["serving", "other"]
 StageStatus: TypeAlias = Literal["ok", "cached", "skipped", "degraded", "timeout", "failed"]
 JobStatus: TypeAlias = Literal["pending", "running", "done"]
 
@@ -114,12 +115,30 @@ class IndexIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherIndex:
+    """The second index of a collection whose model changes: the one being built, or after the switch the old one.
+
+    Attributes:
+        generation: number of the physical index.
+        identity: what it is built with.
+        started_at: when the re-embedding began.
+    """
+
+    generation: int
+    identity: IndexIdentity
+    state: Literal["building", "kept"]
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Collection:
     """Documents that share one embedding identity, chunking and field schema.
 
     Attributes:
         generation: number of the physical index that searches read, from 1; the catalog row is the
             atomic pointer to it.
+        last_generation: the highest number that an index of this collection ever had; none is used twice.
+        other: the second index, while there is one; writes and deletions reach both.
         uid: changes when a collection is deleted and made again, so that point ids never collide.
     """
 
@@ -134,6 +153,13 @@ class Collection:
     generation: int = 1
     status: Literal["ready", "deleting"] = "ready"
     created_at: datetime | None = None
+    last_generation: int = 1
+    other: OtherIndex | None = None
+
+    @property
+    def newer_generation(self) -> int | None:
+        """The newer number of the pair of indexes, the same before and after a switch; ``None`` without a pair."""
+        return None if self.other is None else max(self.generation, self.other.generation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +281,7 @@ class SearchRequest:
     highlight: bool = True
     budget_ms: float | None = None
     explain: bool = False
+    index: WhichIndex = "serving"
 
 
 @dataclass(frozen=True, slots=True)

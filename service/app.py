@@ -18,7 +18,7 @@ from service.lifespan import ServiceState, lifespan_of
 from service.limits import BodyLimit
 from service.middleware import HostGuard, Observe, RequestContext, UnhandledErrors
 from service.openapi import TAGS, install_openapi
-from service.routes import collections, documents, jobs, operations, search
+from service.routes import backup, collections, documents, jobs, operations, reembed, search, verify
 from service.routes.page import install_page
 
 
@@ -42,7 +42,7 @@ def create_app(settings: Settings, resources: Resources | None = None) -> FastAP
         generate_unique_id_function=_operation_id,
     )
     app.state.service = state
-    for resource in (search, documents, collections, jobs, operations):
+    for resource in (search, documents, collections, jobs, reembed, operations, verify, backup):
         app.include_router(resource.router)
     install_openapi(app)
     install_page(app)

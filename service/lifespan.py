@@ -12,6 +12,7 @@ from retrieval.instrument import Metrics
 from retrieval.resources import Resources, open_resources
 from retrieval.settings import Settings
 from service.admission import SearchGate
+from service.backlog import Backlog
 from service.health import ModelHealth, health_of
 
 
@@ -21,6 +22,7 @@ class ServiceState:
     Attributes:
         settings: what is in force.
         metrics: what ``/metrics`` reports.
+        backlog: sheds uploads while too much waits.
         gate: lets searches in.
         draining: set when the process is about to stop; from then on it is not ready and streams end.
     """
@@ -29,6 +31,7 @@ class ServiceState:
         self.settings = settings
         self.metrics = metrics
         self.gate = SearchGate(settings.search.max_concurrent)
+        self.backlog = Backlog(settings.indexing.max_backlog)
         self.draining = False
         self._resources = resources
         self._health: Mapping[str, ModelHealth] | None = None

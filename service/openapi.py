@@ -39,6 +39,7 @@ TAGS: Final = [
     {"name": "documents", "description": "Hand documents in; they are searchable once their job is done."},
     {"name": "collections", "description": "Documents that share one embedding identity, chunking and field schema."},
     {"name": "jobs", "description": "Progress of what was handed in."},
+    {"name": "re-embedding", "description": "Another embedding model for a collection, while it is in use."},
     {"name": "operations", "description": "Health and metrics."},
 ]
 

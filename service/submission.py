@@ -11,7 +11,7 @@ from fastapi import Request
 
 from retrieval import errors as domain
 from retrieval.documents import parse_document
-from retrieval.errors import InvalidDocument, Overloaded, WinnowError
+from retrieval.errors import InvalidDocument, WinnowError
 from retrieval.filters import matches, parse_filter
 from retrieval.ports import Rejection
 from service.deps import Target, WriteOptions
@@ -39,7 +39,7 @@ async def submit_batch(state: ServiceState, name: str, request: Request, options
     if not ndjson:
         require_json(request)
     collection = await state.resources.catalog.get_collection(name)
-    await _require_room(state)
+    await state.backlog.require_room(state.resources.catalog, bulk=options.priority < INTERACTIVE)
     body = await request.body()
     limit = state.settings.indexing.max_document_chars
     read = partial(read_batch, body, ndjson=ndjson, fields=collection.fields, max_chars=limit)
@@ -51,7 +51,7 @@ async def submit_one(state: ServiceState, target: Target, request: Request, opti
     """Submit one document under the id of the path; raises what is wrong with it."""
     raw = await json_body(request)
     collection = await state.resources.catalog.get_collection(target.collection)
-    await _require_room(state)
+    await state.backlog.require_room(state.resources.catalog, bulk=options.priority < INTERACTIVE)
     if isinstance(raw, dict):
         given = raw.setdefault("id", target.id)
         if given != target.id:
@@ -63,7 +63,7 @@ async def submit_one(state: ServiceState, target: Target, request: Request, opti
 
 
 async def delete(state: ServiceState, name: str, ids: Sequence[str], *, wait: bool) -> DeletionView:
-    """Mark documents for deletion; unknown ids are passed over."""
+    """Mark documents for deletion; unknown ids are passed over. Never refused: a deletion is owed, and costs little."""
     submission = await state.resources.catalog.tombstone(name, ids, priority=INTERACTIVE)
     state.resources.wake()
     job = await wait_for_job(state, submission.job_id) if wait else None
@@ -85,13 +85,6 @@ async def matching(state: ServiceState, name: str, filter: Any) -> list[str]:
 def status_of(job: JobView | None) -> int:
     """200 where the caller waited and the work is done, else 202."""
     return 200 if job is not None and job.status == "done" else 202
-
-
-async def _require_room(state: ServiceState) -> None:
-    limit = state.settings.indexing.max_backlog
-    waiting = await state.resources.catalog.backlog()
-    if waiting >= limit:
-        raise Overloaded(f"{waiting:,} documents wait to be indexed, the limit is {limit:,}; send the rest later")
 
 
 async def _submit(state: ServiceState, name: str, batch: Batch, options: WriteOptions) -> SubmissionView:

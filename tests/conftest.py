@@ -14,6 +14,7 @@ import structlog
 from indexer.pipeline import Pipeline
 from indexer.worker import Worker
 from retrieval.catalog.fake import FakeCatalog
+from retrieval.embedders import Embedders
 from retrieval.lookup import CollectionLookup
 from retrieval.models.build import build_embedder, build_reranker
 from retrieval.resources import Resources
@@ -53,13 +54,14 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         embedder, store, catalog = build_embedder(settings), build_store(settings), FakeCatalog()
-        reranker = build_reranker(settings, embedder, store)
+        embedders = Embedders(embedder)
+        reranker = build_reranker(settings, embedders, store)
         collections = CollectionLookup(catalog)
-        search = TwoStageSearch(embedder, store, collections, reranker, settings.search)
+        search = TwoStageSearch(embedders, store, collections, reranker, settings.search)
         self.resources = Resources(settings, embedder, reranker, store, catalog, collections, search, self._wake)
         indexing = settings.indexing
         pipeline = Pipeline(
-            embedder,
+            embedders,
             store,
             catalog,
             max_attempts=indexing.max_attempts,

@@ -12,8 +12,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from retrieval.catalog.missing import collection_missing
-from retrieval.catalog.tables import COLLECTIONS, DOCUMENTS, JOBS
-from retrieval.types import Chunking, Collection, IndexIdentity
+from retrieval.catalog.tables import COLLECTIONS, DOCUMENTS, JOBS, REMOVALS
+from retrieval.types import Chunking, Collection, IndexIdentity, OtherIndex
 
 PURGE_BATCH: Final = 2000
 
@@ -22,7 +22,8 @@ async def create(connection: AsyncConnection, collection: Collection, now: datet
     """Store the collection unless its name is taken; return what is stored under the name."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     values = {"uid": collection.uid, "name": collection.name, "status": "ready", "created_at": now}
-    await connection.execute(dialect.insert(COLLECTIONS).on_conflict_do_nothing(), values | _replaceable(collection))
+    values |= _replaceable(collection) | indexes(collection)
+    await connection.execute(dialect.insert(COLLECTIONS).on_conflict_do_nothing(), values)
     return await get(connection, collection.name)
 
 
@@ -73,7 +74,8 @@ async def purge_some(connection: AsyncConnection, uid: str) -> bool:
     statement = delete(DOCUMENTS).where(DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.id.in_(some.scalar_subquery()))
     if (await connection.execute(statement)).rowcount > 0:
         return True
-    await connection.execute(delete(JOBS).where(JOBS.c.collection_uid == uid))
+    for table in (JOBS, REMOVALS):
+        await connection.execute(delete(table).where(table.c.collection_uid == uid))
     await connection.execute(delete(COLLECTIONS).where(*marked))
     return False
 
@@ -104,16 +106,36 @@ def _in_service(name: str) -> tuple[Any, ...]:
 
 def _replaceable(collection: Collection) -> dict[str, Any]:
     return {
-        "identity": asdict(collection.identity),
         "chunking": asdict(collection.chunking),
         "fields": dict(collection.fields),
         "embed_instruct": collection.embed_instruct,
         "rerank_instruct": collection.rerank_instruct,
         "metadata": dict(collection.metadata),
-        "generation": collection.generation,
     }
 
 
+def indexes(collection: Collection) -> dict[str, Any]:
+    """The columns that say what indexes a collection has, which only a re-embedding changes."""
+    other = collection.other
+    return {
+        "identity": asdict(collection.identity),
+        "generation": collection.generation,
+        "last_generation": collection.last_generation,
+        "other": None if other is None else asdict(other) | {"started_at": other.started_at.isoformat()},
+    }
+
+
+def _other(stored: Any) -> OtherIndex | None:
+    if stored is None:
+        return None
+    parts = {"identity": IndexIdentity(**stored["identity"])}
+    return OtherIndex(**{**stored, **parts, "started_at": datetime.fromisoformat(stored["started_at"])})
+
+
 def _collection(row: RowMapping) -> Collection:
-    parts = {"identity": IndexIdentity(**row["identity"]), "chunking": Chunking(**row["chunking"])}
+    parts = {
+        "identity": IndexIdentity(**row["identity"]),
+        "chunking": Chunking(**row["chunking"]),
+        "other": _other(row["other"]),
+    }
     return Collection(**{**row, **parts})

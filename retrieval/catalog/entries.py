@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from retrieval.catalog.rules import Entry
@@ -42,11 +42,28 @@ _UPDATE_CONTENT: Final = (
 async def read(connection: AsyncConnection, uid: str, document_ids: Iterable[str]) -> dict[str, Entry]:
     """Entries by document id, locked until the transaction ends (PostgreSQL; always in the order of ids)."""
     found: dict[str, Entry] = {}
-    for some in _slices(sorted(document_ids)):
+    for some in slices(sorted(document_ids)):
         statement = select(*_COLUMNS).where(DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.id.in_(some))
         rows = await connection.execute(statement.order_by(DOCUMENTS.c.id).with_for_update())
         found.update((row[0], Entry(*row)) for row in rows)
     return found
+
+
+async def revisions(connection: AsyncConnection, uid: str, document_ids: Iterable[str]) -> dict[str, int]:
+    """The newest revision of these documents, as far as there are any."""
+    found: dict[str, int] = {}
+    for some in slices(sorted(document_ids)):
+        statement = select(DOCUMENTS.c.id, DOCUMENTS.c.revision)
+        rows = await connection.execute(statement.where(DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.id.in_(some)))
+        found.update((row.id, row.revision) for row in rows)
+    return found
+
+
+async def waiting_for(connection: AsyncConnection, uid: str, job_id: str, *, after: str) -> list[str]:
+    """Ids of some of the documents with work that a job waits for, those beyond ``after``, in order."""
+    waiting = (DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.due_at.is_not(null()), DOCUMENTS.c.job_id == job_id)
+    statement = select(DOCUMENTS.c.id).where(*waiting, DOCUMENTS.c.state != "indexed", DOCUMENTS.c.id > after)
+    return list(await connection.scalars(statement.order_by(DOCUMENTS.c.id).limit(SLICE)))
 
 
 async def add(
@@ -54,7 +71,7 @@ async def add(
 ) -> None:
     """Insert new entries and their contents."""
     blank = {"collection_uid": uid, "chunks": ()}
-    for some in _slices(entries):
+    for some in slices(entries):
         await connection.execute(
             insert(DOCUMENTS), [blank | {name: getattr(entry, name) for name in _NAMES} for entry in some]
         )
@@ -64,7 +81,7 @@ async def add(
 
 async def change(connection: AsyncConnection, uid: str, entries: Sequence[Entry]) -> None:
     """Write entries back; contents and chunks stay as they are."""
-    for some in _slices(entries):
+    for some in slices(entries):
         await connection.execute(_UPDATE, [_changed(uid, entry) for entry in some])
 
 
@@ -72,7 +89,7 @@ async def change_with_chunks(
     connection: AsyncConnection, uid: str, entries: Sequence[tuple[Entry, tuple[ChunkKey, ...]]]
 ) -> None:
     """Write back entries that are indexed now, with their chunks."""
-    for some in _slices(entries):
+    for some in slices(entries):
         rows = [_changed(uid, entry) | {"chunks": chunks} for entry, chunks in some]
         await connection.execute(_UPDATE_WITH_CHUNKS, rows)
 
@@ -81,18 +98,19 @@ async def change_content(
     connection: AsyncConnection, uid: str, entries: Sequence[Entry], documents: Mapping[str, Document]
 ) -> None:
     """Replace the contents of these entries."""
-    for some in _slices(entries):
+    for some in slices(entries):
         rows = [_key(uid, entry) | _content(documents[entry.id]) for entry in some]
         await connection.execute(_UPDATE_CONTENT, rows)
 
 
 async def remove(connection: AsyncConnection, uid: str, document_ids: Sequence[str]) -> None:
     """Delete entries; their contents go with them."""
-    for some in _slices(document_ids):
+    for some in slices(document_ids):
         await connection.execute(delete(DOCUMENTS).where(DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.id.in_(some)))
 
 
-def _slices(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+def slices(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    """Parts of a size that one statement takes."""
     for begin in range(0, len(items), SLICE):
         yield items[begin : begin + SLICE]
 

@@ -2,53 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from retrieval.catalog.mending import nothing, plan_mending
 from retrieval.catalog.missing import collection_missing, document_missing, job_missing
+from retrieval.catalog.pairs import FAILURES_NAMED, begun, switched
 from retrieval.catalog.planning import Order, Plan, plan_submission, plan_tombstones, sort_out
-from retrieval.catalog.rules import Clock, Entry, holds, settle, utc_now
+from retrieval.catalog.recalls import deletion_stays, plan_cancellation, plan_retry
+from retrieval.catalog.rules import Clock, holds, lacks, queued_to_reembed, utc_now
+from retrieval.catalog.shelf import Shelf
 from retrieval.catalog.tallies import ADDED, Tally, make_job
 from retrieval.catalog.turns import Queue, Turns
 from retrieval.ids import new_id
-from retrieval.ports import ChunkKey, Claim, DocumentKey, Job, JobFailure, Outcome, StoredDocument, Submission
-from retrieval.types import Collection, Counts, Document, DocumentState
-
-
-@dataclass
-class _Shelf:
-    """One collection with everything in it."""
-
-    collection: Collection
-    entries: dict[str, Entry] = field(default_factory=dict)
-    documents: dict[str, Document] = field(default_factory=dict)
-    chunks: dict[str, tuple[ChunkKey, ...]] = field(default_factory=dict)
-
-    def visible(self, source: str | None) -> list[Entry]:
-        """Entries by id, those of one source or of all, without what is being deleted."""
-        entries = [self.entries[document_id] for document_id in sorted(self.entries)]
-        return [e for e in entries if e.state != "deleting" and source in {None, e.source}]
-
-    def due(self, now: datetime) -> list[Entry]:
-        """Entries whose work may be claimed, next one first."""
-        due = [entry for entry in self.entries.values() if entry.due_at is not None and entry.due_at <= now]
-        return sorted(due, key=lambda entry: (-entry.priority, entry.submitted_at, entry.id))
-
-    def stored(self, entry: Entry) -> StoredDocument:
-        """The document of an entry, as it is read back."""
-        return StoredDocument(
-            document=replace(self.documents[entry.id], version=entry.version),
-            revision=entry.revision,
-            state=entry.state,
-            content_hash=entry.content_hash,
-            chunks=entry.n_chunks,
-            error=entry.error,
-            error_code=entry.error_code,
-            source=entry.source,
-            updated_at=entry.updated_at,
-        )
+from retrieval.ports import (
+    Claim,
+    DocumentKey,
+    Job,
+    JobFailure,
+    LedgerEntry,
+    Outcome,
+    ReembedProgress,
+    Removal,
+    StoredDocument,
+    Submission,
+)
+from retrieval.types import Collection, Counts, Document, DocumentState, IndexIdentity, JobStatus
 
 
 class FakeCatalog:
@@ -56,7 +38,7 @@ class FakeCatalog:
 
     def __init__(self, clock: Clock = utc_now) -> None:
         self._clock = clock
-        self._shelves: dict[str, _Shelf] = {}
+        self._shelves: dict[str, Shelf] = {}
         self._jobs: dict[str, dict[str, Any]] = {}
         self._failures: dict[str, list[JobFailure]] = {}
         self._turns = Turns()
@@ -67,7 +49,7 @@ class FakeCatalog:
         existing = self._find(collection.name)
         if existing is None:
             stored = replace(collection, status="ready", created_at=collection.created_at or self._clock())
-            existing = self._shelves[collection.uid] = _Shelf(stored)
+            existing = self._shelves[collection.uid] = Shelf(stored)
         return existing.collection
 
     async def get_collection(self, name: str) -> Collection:
@@ -81,7 +63,57 @@ class FakeCatalog:
     async def update_collection(self, collection: Collection) -> Collection:
         shelf = self._shelf(collection.name)
         kept = shelf.collection
-        shelf.collection = replace(collection, uid=kept.uid, status=kept.status, created_at=kept.created_at)
+        shelf.collection = replace(
+            kept,
+            chunking=collection.chunking,
+            fields=collection.fields,
+            embed_instruct=collection.embed_instruct,
+            rerank_instruct=collection.rerank_instruct,
+            metadata=collection.metadata,
+        )
+        return shelf.collection
+
+    async def begin_reembed(self, name: str, identity: IndexIdentity) -> Collection:
+        shelf = self._shelf(name)
+        shelf.collection = begun(shelf.collection, identity, self._clock())
+        for entry in list(shelf.entries.values()):
+            if entry.state == "indexed":
+                shelf.entries[entry.id] = replace(entry, error=None, error_code=None)
+        return shelf.collection
+
+    async def enqueue_reembed(self, name: str, *, limit: int = 1000) -> int:
+        shelf = self._shelf(name)
+        resting = [e for e in shelf.visible(None) if e.state == "indexed" and e.due_at is None and e.error is None]
+        behind = [entry for entry in resting if lacks(entry, shelf.collection.newer_generation)][:limit]
+        shelf.entries.update({entry.id: queued_to_reembed(entry, self._clock()) for entry in behind})
+        return len(behind)
+
+    async def reembed_progress(self, name: str) -> ReembedProgress:
+        shelf = self._shelf(name)
+        newer = shelf.collection.newer_generation
+        if newer is None:
+            return ReembedProgress(0, 0, 0)
+        found = [entry for entry in shelf.visible(None) if entry.indexed_revision is not None]
+        lost = [e for e in found if e.built != newer and e.error is not None and e.due_at is None][:FAILURES_NAMED]
+        return ReembedProgress(
+            documents=len(found),
+            done=sum(entry.built == newer for entry in found),
+            lacking=sum(lacks(entry, newer) for entry in found),
+            failures=tuple(JobFailure(entry.id, entry.error_code or "", entry.error or "") for entry in lost),
+        )
+
+    async def switch_index(self, name: str, *, force: bool = False) -> Collection:
+        shelf = self._shelf(name)
+        lacking = 0 if force else (await self.reembed_progress(name)).lacking
+        shelf.collection = switched(shelf.collection, lacking=lacking)
+        return shelf.collection
+
+    async def clear_other(self, name: str) -> Collection:
+        shelf = self._shelf(name)
+        shelf.collection = replace(shelf.collection, other=None)
+        for entry in list(shelf.entries.values()):
+            if entry.state == "indexed":
+                shelf.entries[entry.id] = replace(entry, due_at=None, lease_owner=None)
         return shelf.collection
 
     async def mark_deleting(self, name: str) -> Collection:
@@ -116,7 +148,8 @@ class FakeCatalog:
         shelf = self._shelf(collection)
         batch = sort_out(documents)
         order = Order(new_id("job"), source, priority, self._clock())
-        plan = plan_submission(batch, shelf.entries, order)
+        removed = {document_id: revision for document_id, (revision, _) in shelf.removals.items()}
+        plan = plan_submission(batch, shelf.entries, removed, order)
         by_id = {item.document.id: item.document for item in batch.incoming}
         shelf.documents.update({entry.id: by_id[entry.id] for entry in (*plan.created, *plan.revised)})
         return self._record(shelf, plan, order)
@@ -157,18 +190,50 @@ class FakeCatalog:
         ]
         return found[:limit]
 
+    # --- integrity
+
+    async def audit(
+        self, collection: str, *, after: str = "", limit: int = 1000, among: Sequence[str] | None = None
+    ) -> Sequence[LedgerEntry]:
+        shelf = self._shelf(collection)
+        wanted = shelf.entries if among is None else shelf.entries.keys() & set(among)
+        return [shelf.audited(shelf.entries[each]) for each in sorted(wanted) if each > after][:limit]
+
+    async def mend(self, collection: str, revisions: Mapping[str, int], *, priority: int = 0) -> Submission:
+        shelf = self._shelf(collection)
+        order = Order(new_id("job"), "", priority, self._clock())
+        plan = plan_mending(revisions, shelf.entries, order)
+        shelf.documents.update({entry.id: nothing(entry.id) for entry in plan.created})
+        return self._record(shelf, plan, order)
+
     # --- work
 
     async def claim(self, owner: str, *, limit: int, lease_seconds: float) -> Sequence[Claim]:
         now = self._clock()
-        due = {uid: shelf.due(now) for uid, shelf in self._shelves.items()}
-        queues = [Queue(uid, found[0].priority, found[0].submitted_at) for uid, found in due.items() if found]
+        queues = self._queues(now, passing=self._turns.passing())
         if not queues:
             return ()
-        uid = self._turns.order(queues)[0].uid
-        self._turns.served(uid)
-        until = now + timedelta(seconds=lease_seconds)
-        return [self._lease(self._shelves[uid], entry, owner, until) for entry in due[uid][:limit]]
+        queue = self._turns.order(queues)[0]
+        self._turns.served(queue.uid)
+        shelf, until = self._shelves[queue.uid], now + timedelta(seconds=lease_seconds)
+        due = [entry for entry in shelf.due(now) if entry.priority <= queue.priority]
+        return [shelf.lease(entry, owner, until) for entry in due[:limit]]
+
+    def _queues(self, now: datetime, *, passing: int) -> list[Queue]:
+        found = self._heads(now, below=None)
+        for _ in range(passing):
+            lower = self._heads(now, below=max((queue.priority for queue in found), default=0))
+            if not lower:
+                break
+            found = lower
+        return found
+
+    def _heads(self, now: datetime, *, below: int | None) -> list[Queue]:
+        heads: list[Queue] = []
+        for uid, shelf in self._shelves.items():
+            due = [entry for entry in shelf.due(now) if below is None or entry.priority < below]
+            heads += [Queue(uid, entry.priority, entry.submitted_at) for entry in due[:1]]
+        return heads
 
     async def renew(self, owner: str, claims: Sequence[Claim], *, lease_seconds: float) -> int:
         now, renewed = self._clock(), 0
@@ -182,9 +247,37 @@ class FakeCatalog:
 
     async def commit(self, outcomes: Sequence[Outcome]) -> Sequence[bool]:
         now, tally = self._clock(), Tally()
-        accepted = [self._settle(outcome, tally, now) for outcome in outcomes]
+        shelves = [self._find(outcome.claim.collection) for outcome in outcomes]
+        accepted = [
+            shelf is not None and shelf.settle(outcome, tally, now)
+            for shelf, outcome in zip(shelves, outcomes, strict=True)
+        ]
         self._book(tally, now)
         return accepted
+
+    async def outdated(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        found: list[Claim] = []
+        for claim in claims:
+            shelf = self._find(claim.collection)
+            entry = shelf.entries.get(claim.document.id) if shelf else None
+            if shelf and (entry is None or entry.revision > claim.revision):
+                found.append(claim)
+        return found
+
+    async def removals(self, *, limit: int) -> Sequence[Removal]:
+        due = [
+            (due_at, Removal(shelf.collection.name, document_id, revision))
+            for shelf in self._shelves.values()
+            for document_id, (revision, due_at) in shelf.removals.items()
+            if due_at <= self._clock() and shelf.collection.status == "ready"
+        ]
+        return [removal for _, removal in sorted(due, key=lambda each: (each[0], each[1].document_id))][:limit]
+
+    async def forget(self, removed: Sequence[Removal]) -> None:
+        for each in removed:
+            shelf = self._find(each.collection)
+            if shelf and shelf.removals.get(each.document_id, (0, utc_now()))[1] <= self._clock():
+                shelf.removals.pop(each.document_id, None)
 
     async def release(self, owner: str | None = None) -> int:
         now, released = self._clock(), 0
@@ -207,6 +300,56 @@ class FakeCatalog:
         name = self._shelves[values["collection_uid"]].collection.name
         return make_job(values, collection=name, failures=failures)
 
+    async def list_jobs(
+        self,
+        *,
+        collection: str | None = None,
+        status: JobStatus | None = None,
+        failed: bool = False,
+        after: str = "",
+        limit: int = 100,
+    ) -> Sequence[Job]:
+        uid = None if collection is None else self._shelf(collection).collection.uid
+        found: list[Job] = []
+        for job_id in sorted(self._jobs, reverse=True):
+            row = self._jobs[job_id]
+            shelf = self._shelves[row["collection_uid"]].collection
+            job = make_job(row, collection=shelf.name, failures=())
+            wanted = status in {None, job.status} and (job.failed > 0 or not failed) and (job_id < after or not after)
+            if wanted and shelf.status == "ready" and uid in {None, shelf.uid}:
+                found.append(job)
+        return found[:limit]
+
+    async def retry_job(self, job_id: str, *, priority: int = 0) -> Submission:
+        shelf, order = self._shelf_of(job_id), Order(new_id("job"), "", priority, self._clock())
+        names = {failure.document_id for failure in self._failures.get(job_id, [])}
+        again = plan_retry([shelf.entries[name] for name in names if name in shelf.entries], job_id, order)
+        if not again:
+            return Submission("", 0, 0)
+        return self._record(shelf, Plan(Submission(order.job_id, len(again), 0), (), (), again, Counter()), order)
+
+    async def cancel_job(self, job_id: str) -> Job:
+        shelf, order = self._shelf_of(job_id), Order(new_id("job"), "", 0, self._clock())
+        entries = list(shelf.entries.values())
+        if any(e.state == "deleting" and e.due_at is not None and e.job_id == job_id for e in entries):
+            raise deletion_stays(job_id)
+        found = plan_cancellation(entries, job_id, order)
+        shelf.entries.update({entry.id: entry for entry in found.stopped})
+        if found.removed:
+            submission = Submission(order.job_id, len(found.removed), 0)
+            self._record(shelf, Plan(submission, (), (), found.removed, Counter()), order)
+        tally = Tally()
+        tally.cancel(job_id, len(found.removed) + len(found.stopped))
+        self._book(tally, order.now)
+        return await self.get_job(job_id)
+
+    async def prune_jobs(self, *, before: datetime, limit: int = 1000) -> int:
+        finished = [job for job in self._jobs.values() if job["finished_at"] and job["finished_at"] < before]
+        for job in sorted(finished, key=lambda job: job["finished_at"])[:limit]:
+            del self._jobs[job["id"]]
+            self._failures.pop(job["id"], None)
+        return len(finished[:limit])
+
     async def check(self) -> None:
         """Memory always serves."""
 
@@ -215,17 +358,23 @@ class FakeCatalog:
 
     # --- parts
 
-    def _find(self, name: str) -> _Shelf | None:
+    def _find(self, name: str) -> Shelf | None:
         named = (shelf for shelf in self._shelves.values() if shelf.collection.name == name)
         return next((shelf for shelf in named if shelf.collection.status == "ready"), None)
 
-    def _shelf(self, name: str) -> _Shelf:
+    def _shelf(self, name: str) -> Shelf:
         shelf = self._find(name)
         if shelf is None:
             raise collection_missing(name)
         return shelf
 
-    def _record(self, shelf: _Shelf, plan: Plan, order: Order) -> Submission:
+    def _shelf_of(self, job_id: str) -> Shelf:
+        shelf = self._shelves.get(self._jobs[job_id]["collection_uid"]) if job_id in self._jobs else None
+        if shelf is None or shelf.collection.status != "ready":
+            raise job_missing(job_id)
+        return shelf
+
+    def _record(self, shelf: Shelf, plan: Plan, order: Order) -> Submission:
         submission = plan.submission
         shelf.entries.update({entry.id: entry for entry in (*plan.created, *plan.revised, *plan.touched)})
         self._jobs[order.job_id] = dict.fromkeys(ADDED, 0) | {
@@ -240,35 +389,6 @@ class FakeCatalog:
         tally.supersede(plan.superseded)
         self._book(tally, order.now)
         return submission
-
-    def _lease(self, shelf: _Shelf, entry: Entry, owner: str, until: datetime) -> Claim:
-        leased = replace(entry, token=entry.token + 1, attempts=entry.attempts + 1, due_at=until, lease_owner=owner)
-        shelf.entries[entry.id] = leased
-        return Claim(
-            collection=shelf.collection.name,
-            kind="delete" if entry.state == "deleting" else "index",
-            document=shelf.stored(entry).document,
-            revision=entry.revision,
-            token=leased.token,
-            previous=() if entry.indexed_revision is None else shelf.chunks[entry.id],
-            attempts=entry.attempts,
-        )
-
-    def _settle(self, outcome: Outcome, tally: Tally, now: datetime) -> bool:
-        document_id = outcome.claim.document.id
-        shelf = self._find(outcome.claim.collection)
-        entry = shelf.entries.get(document_id) if shelf else None
-        settlement = settle(entry, outcome, now)
-        if shelf is None or entry is None or settlement is None:
-            return False
-        tally.settle(entry.job_id, outcome, settlement)
-        if settlement.entry is None:
-            del shelf.entries[document_id], shelf.documents[document_id]
-            return True
-        shelf.entries[document_id] = settlement.entry
-        if settlement.ending == "indexed":
-            shelf.chunks[document_id] = outcome.chunks
-        return True
 
     def _book(self, tally: Tally, now: datetime) -> None:
         for job_id, counter in tally.counters.items():

@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, bindparam, insert, null, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, insert, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from retrieval.catalog import collections
 from retrieval.catalog.missing import job_missing
 from retrieval.catalog.tables import COLLECTIONS, JOB_FAILURES, JOBS
 from retrieval.catalog.tallies import ADDED, ENDINGS, Tally, make_job
 from retrieval.ports import Job, JobFailure, Submission
+from retrieval.types import JobStatus
 
 _ADD: Final = (
     update(JOBS)
@@ -56,6 +58,59 @@ async def get(connection: AsyncConnection, job_id: str) -> Job:
     failures = select(*columns).where(JOB_FAILURES.c.job_id == job_id).order_by(JOB_FAILURES.c.document_id)
     found = [JobFailure(*failure) for failure in await connection.execute(failures)]
     return make_job(dict(row), collection=row["name"], failures=found)
+
+
+async def list_some(
+    connection: AsyncConnection,
+    *,
+    collection: str | None,
+    status: JobStatus | None,
+    failed: bool,
+    after: str,
+    limit: int,
+) -> list[Job]:
+    """Jobs of collections in service, newest first: their ids sort by time."""
+    statement = select(JOBS, COLLECTIONS.c.name).join(COLLECTIONS, COLLECTIONS.c.uid == JOBS.c.collection_uid)
+    statement = statement.where(COLLECTIONS.c.status == "ready")
+    if collection is not None:
+        statement = statement.where(JOBS.c.collection_uid == await collections.uid_of(connection, collection))
+    if status is not None:
+        statement = statement.where(_has_status(status))
+    if failed:
+        statement = statement.where(JOBS.c.failed > 0)
+    if after:
+        statement = statement.where(JOBS.c.id < after)
+    rows = (await connection.execute(statement.order_by(JOBS.c.id.desc()).limit(limit))).mappings()
+    return [make_job(dict(row), collection=row["name"], failures=()) for row in rows]
+
+
+async def prune(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
+    """Delete jobs that were finished before this moment, longest ago first; their failures go with them."""
+    some = select(JOBS.c.id).where(JOBS.c.finished_at < before).order_by(JOBS.c.finished_at).limit(limit)
+    return (await connection.execute(delete(JOBS).where(JOBS.c.id.in_(some.scalar_subquery())))).rowcount
+
+
+async def collection_of(connection: AsyncConnection, job_id: str) -> str:
+    """The uid of the collection that a job is about; what users change in it waits (PostgreSQL)."""
+    statement = select(COLLECTIONS.c.uid).join(JOBS, JOBS.c.collection_uid == COLLECTIONS.c.uid)
+    found = statement.where(JOBS.c.id == job_id, COLLECTIONS.c.status == "ready")
+    uid: str | None = await connection.scalar(found.with_for_update(key_share=True, of=COLLECTIONS))
+    if uid is None:
+        raise job_missing(job_id)
+    return uid
+
+
+async def failed_documents(connection: AsyncConnection, job_id: str) -> list[str]:
+    """Ids of the documents that failed in a job."""
+    return list(await connection.scalars(select(JOB_FAILURES.c.document_id).where(JOB_FAILURES.c.job_id == job_id)))
+
+
+def _has_status(status: JobStatus) -> ColumnElement[bool]:
+    finished = JOBS.c.finished_at.is_not(null())
+    if status == "done":
+        return finished
+    begun = sum((JOBS.c[name] for name in ENDINGS[1:]), start=JOBS.c[ENDINGS[0]]) > 0
+    return and_(~finished, begun if status == "running" else ~begun)
 
 
 def _pending() -> ColumnElement[int]:

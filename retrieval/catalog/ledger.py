@@ -14,9 +14,9 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Row, ScalarSelect, func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retrieval.catalog import collections, entries, jobs
+from retrieval.catalog import collections, entries, jobs, reembedding, removals
 from retrieval.catalog.documents import CONTENT_COLUMNS, SAME_DOCUMENT, document_of
-from retrieval.catalog.rules import Entry, holds, settle
+from retrieval.catalog.rules import SETTLING, Entry, holds, kind_of, settle
 from retrieval.catalog.tables import COLLECTIONS, CONTENTS, DOCUMENTS
 from retrieval.catalog.tallies import Tally
 from retrieval.catalog.turns import Queue
@@ -25,23 +25,40 @@ from retrieval.ports import ChunkKey, Claim, Outcome
 _QUEUE_ORDER: Final = (DOCUMENTS.c.priority.desc(), DOCUMENTS.c.submitted_at, DOCUMENTS.c.id)
 
 
-async def queues(connection: AsyncConnection, now: datetime) -> list[Queue]:
-    """Every collection with work that is due, by looking at the head of its part of the index."""
-    columns = (COLLECTIONS.c.uid, _head(DOCUMENTS.c.priority, now), _head(DOCUMENTS.c.submitted_at, now))
-    rows = await connection.execute(select(*columns))
+async def queues(connection: AsyncConnection, now: datetime, *, passing: int) -> list[Queue]:
+    """Every collection with work that is due, by looking at the head of its part of the index.
+
+    ``passing`` levels of priority are passed over, as far as there is work below them.
+    """
+    found = await _heads(connection, now, below=None)
+    for _ in range(passing):
+        highest = max((queue.priority for queue in found), default=0)
+        lower = await _heads(connection, now, below=highest)
+        if not lower:
+            break
+        found = lower
+    return found
+
+
+async def _heads(connection: AsyncConnection, now: datetime, *, below: int | None) -> list[Queue]:
+    due = [DOCUMENTS.c.collection_uid == COLLECTIONS.c.uid, DOCUMENTS.c.due_at <= now]
+    if below is not None:
+        due.append(DOCUMENTS.c.priority < below)
+    heads = (_head(column, due) for column in (DOCUMENTS.c.priority, DOCUMENTS.c.submitted_at))
+    rows = await connection.execute(select(COLLECTIONS.c.uid, *heads))
     return [Queue(uid, priority, waiting_since) for uid, priority, waiting_since in rows if priority is not None]
 
 
-def _head(column: ColumnElement[Any], now: datetime) -> ScalarSelect[Any]:
-    due = (DOCUMENTS.c.collection_uid == COLLECTIONS.c.uid, DOCUMENTS.c.due_at <= now)
+def _head(column: ColumnElement[Any], due: Sequence[ColumnElement[bool]]) -> ScalarSelect[Any]:
     return select(column).where(*due).order_by(*_QUEUE_ORDER).limit(1).scalar_subquery()
 
 
 async def claim(
-    connection: AsyncConnection, uid: str, owner: str, *, limit: int, now: datetime, until: datetime
+    connection: AsyncConnection, queue: Queue, owner: str, *, limit: int, now: datetime, until: datetime
 ) -> list[Claim]:
-    """Lease due documents of one collection; what another worker is claiming just now is passed over."""
-    due = (DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.due_at <= now)
+    """Lease due documents of one queue; what another worker is claiming just now is passed over."""
+    uid = queue.uid
+    due = (DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.priority <= queue.priority, DOCUMENTS.c.due_at <= now)
     statement = (
         select(COLLECTIONS.c.name.label("collection"), DOCUMENTS, *CONTENT_COLUMNS)
         .join_from(DOCUMENTS, CONTENTS, SAME_DOCUMENT)
@@ -90,41 +107,58 @@ async def commit(connection: AsyncConnection, outcomes: Sequence[Outcome], now: 
         uid = await collections.find_uid(connection, name)
         if uid is None:
             continue
+        newer = await reembedding.newer_generation(connection, uid)
         known = await entries.read(connection, uid, {outcomes[number].claim.document.id for number in numbers})
-        ends = Ends()
+        ends = Ends(newer)
         for number in numbers:
             accepted[number] = ends.record(known, outcomes[number], tally, now)
         await entries.change(connection, uid, ends.changed)
         await entries.change_with_chunks(connection, uid, ends.indexed)
-        await entries.remove(connection, uid, ends.removed)
+        await entries.remove(connection, uid, list(ends.removed))
+        await removals.record(connection, uid, ends.removed, now + SETTLING)
     await jobs.add(connection, tally, now)
     return accepted
 
 
 @dataclass
 class Ends:
-    """How the claims of one commit ended, sorted by what has to be written."""
+    """How the claims of one commit ended, sorted by what has to be written; ``newer`` as in ``settle``."""
 
+    newer: int | None
     changed: list[Entry] = field(default_factory=list)
     indexed: list[tuple[Entry, tuple[ChunkKey, ...]]] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
+    removed: dict[str, int] = field(default_factory=dict)
 
     def record(self, known: dict[str, Entry], outcome: Outcome, tally: Tally, now: datetime) -> bool:
         """Settle one outcome against the ``known`` entries; false where it has been overtaken."""
         document_id = outcome.claim.document.id
         before = known.get(document_id)
-        settlement = settle(before, outcome, now)
+        settlement = settle(before, outcome, now, newer=self.newer)
         if before is None or settlement is None:
             return False
-        tally.settle(before.job_id, outcome, settlement)
+        if settlement.recorded:
+            tally.settle(before.job_id, outcome, settlement)
         del known[document_id]  # a second outcome for it in this batch is too late
         if settlement.entry is None:
-            self.removed.append(document_id)
+            self.removed[document_id] = before.revision
         elif settlement.ending == "indexed":
             self.indexed.append((settlement.entry, outcome.chunks))
         else:
             self.changed.append(settlement.entry)
-        return True
+        return settlement.recorded
+
+
+async def outdated(connection: AsyncConnection, claims: Sequence[Claim]) -> list[Claim]:
+    """Those claims whose documents have moved on to a newer revision, or are gone."""
+    found: list[Claim] = []
+    for name, numbers in _by_collection(claims).items():
+        uid = await collections.find_uid(connection, name)
+        if uid is None:
+            continue
+        mine = [claims[number] for number in numbers]
+        newest = await entries.revisions(connection, uid, {claim.document.id for claim in mine})
+        found += [claim for claim in mine if newest.get(claim.document.id, claim.revision + 1) > claim.revision]
+    return found
 
 
 async def release(connection: AsyncConnection, owner: str | None, now: datetime) -> int:
@@ -150,7 +184,7 @@ def _by_collection(claims: Sequence[Claim]) -> dict[str, list[int]]:
 def _claim(row: Row[Any]) -> Claim:
     return Claim(
         collection=row.collection,
-        kind="delete" if row.state == "deleting" else "index",
+        kind=kind_of(row.state),
         document=document_of(row),
         revision=row.revision,
         token=row.token + 1,

@@ -11,7 +11,7 @@ from typing import Final
 
 import orjson
 
-from retrieval.catalog.rules import Entry
+from retrieval.catalog.rules import Entry, is_leased
 from retrieval.ports import Rejection, Submission
 from retrieval.types import Document
 
@@ -107,8 +107,15 @@ def _storable(index: int, document: Document) -> Incoming:
     return Incoming(index, document, hash_content(document))
 
 
-def plan_submission(batch: Batch, known: Mapping[str, Entry], order: Order) -> Plan:
-    """Decide about every document of a batch. ``known`` holds the stored entries by document id."""
+def plan_submission(batch: Batch, known: Mapping[str, Entry], removed: Mapping[str, int], order: Order) -> Plan:
+    """Decide about every document of a batch.
+
+    Args:
+        batch: what came in.
+        known: the stored entries by document id.
+        removed: the last revision of documents that were deleted a short while ago.
+        order: what the batch shares.
+    """
     created: list[Entry] = []
     revised: list[Entry] = []
     touched: list[Entry] = []
@@ -118,7 +125,7 @@ def plan_submission(batch: Batch, known: Mapping[str, Entry], order: Order) -> P
     for item in batch.incoming:
         entry = known.get(item.document.id)
         if entry is None:
-            created.append(_created(item, order))
+            created.append(_created(item, order, removed.get(item.document.id, 0) + 1))
         elif goes_backwards(entry, item.document):
             rejections.append(_outdated(item, entry))
         elif is_waiting(entry, item):
@@ -163,12 +170,12 @@ def _outdated(item: Incoming, entry: Entry) -> Rejection:
     return Rejection(item.index, document.id, "version_conflict", message)
 
 
-def _created(item: Incoming, order: Order) -> Entry:
+def _created(item: Incoming, order: Order, revision: int) -> Entry:
     return Entry(
         id=item.document.id,
         content_hash=item.content_hash,
         version=item.document.version,
-        revision=1,
+        revision=revision,
         state="pending",
         token=int(order.now.timestamp() * 1_000_000),
         source=order.source,
@@ -192,8 +199,8 @@ def _newest(stored: int | None, given: int | None) -> int | None:
 
 def _revised(entry: Entry, item: Incoming, order: Order) -> Entry:
     returning = entry.state == "deleting"
-    queued = replace(
-        _queued(entry, order),
+    revised = replace(
+        queued(entry, order),
         content_hash=item.content_hash,
         version=item.document.version if returning else _newest(entry.version, item.document.version),
         revision=entry.revision + 1,
@@ -201,18 +208,20 @@ def _revised(entry: Entry, item: Incoming, order: Order) -> Entry:
         source=order.source,
     )
     # the points of a document that was being deleted may be gone already: nothing of it can be re-used
-    return replace(queued, indexed_revision=None, n_chunks=0) if returning else queued
+    return replace(revised, indexed_revision=None, n_chunks=0) if returning else revised
 
 
-def _queued(entry: Entry, order: Order) -> Entry:
+def queued(entry: Entry, order: Order) -> Entry:
+    """The entry with work before it, for the order's job. Whoever has a lease on it keeps it, and then hands it on."""
+    leased = is_leased(entry, order.now)
     return replace(
         entry,
-        token=entry.token + 1,
+        token=entry.token if leased else entry.token + 1,
         priority=order.priority,
         submitted_at=order.now,
         updated_at=order.now,
-        due_at=order.now,
-        lease_owner=None,
+        due_at=entry.due_at if leased else order.now,
+        lease_owner=entry.lease_owner if leased else None,
         attempts=0,
         job_id=order.job_id,
         error=None,
@@ -221,7 +230,8 @@ def _queued(entry: Entry, order: Order) -> Entry:
 
 
 def _loser(entry: Entry) -> tuple[str, ...]:
-    return () if entry.due_at is None else (entry.job_id,)
+    # one that is indexed has no job waiting for it, though it be due to be embedded again
+    return () if entry.due_at is None or entry.state == "indexed" else (entry.job_id,)
 
 
 def plan_tombstones(document_ids: Sequence[str], known: Mapping[str, Entry], order: Order) -> Plan:
@@ -233,7 +243,12 @@ def plan_tombstones(document_ids: Sequence[str], known: Mapping[str, Entry], ord
         entry = known.get(document_id)
         if entry is None or (entry.state == "deleting" and entry.due_at is not None):
             continue
-        touched.append(replace(_queued(entry, order), state="deleting"))
+        touched.append(condemned(entry, order))
         superseded.update(_loser(entry))
     submission = Submission(order.job_id, len(wanted), len(wanted) - len(touched))
     return Plan(submission, (), (), tuple(touched), superseded)
+
+
+def condemned(entry: Entry, order: Order) -> Entry:
+    """The entry with its deletion before it. That is a revision of its own: older points never come back after it."""
+    return replace(queued(entry, order), state="deleting", revision=entry.revision + 1)

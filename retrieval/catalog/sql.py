@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import select
 
-from retrieval.catalog import collections, documents, jobs, ledger, submissions
+from retrieval.catalog import audits, collections, documents, jobs, ledger, reembedding, removals, submissions
 from retrieval.catalog.engine import Database
 from retrieval.catalog.planning import Order, sort_out
 from retrieval.catalog.rules import Clock
 from retrieval.catalog.tables import COLLECTIONS
 from retrieval.catalog.turns import Turns
 from retrieval.ids import new_id
-from retrieval.ports import Claim, DocumentKey, Job, Outcome, StoredDocument, Submission
-from retrieval.types import Collection, Counts, Document, DocumentState
+from retrieval.ports import (
+    Claim,
+    DocumentKey,
+    Job,
+    LedgerEntry,
+    Outcome,
+    ReembedProgress,
+    Removal,
+    StoredDocument,
+    Submission,
+)
+from retrieval.types import Collection, Counts, Document, DocumentState, IndexIdentity, JobStatus
 
 SCAN_BATCH: Final = 64
 
@@ -52,6 +62,26 @@ class SqlCatalog:
     async def update_collection(self, collection: Collection) -> Collection:
         async with self._database.write() as connection:
             return await collections.replace(connection, collection)
+
+    async def begin_reembed(self, name: str, identity: IndexIdentity) -> Collection:
+        async with self._database.write() as connection:
+            return await reembedding.begin(connection, name, identity, self._clock())
+
+    async def enqueue_reembed(self, name: str, *, limit: int = 1000) -> int:
+        async with self._database.write() as connection:
+            return await reembedding.enqueue(connection, name, limit=limit, now=self._clock())
+
+    async def reembed_progress(self, name: str) -> ReembedProgress:
+        async with self._database.read() as connection:
+            return await reembedding.progress(connection, name)
+
+    async def switch_index(self, name: str, *, force: bool = False) -> Collection:
+        async with self._database.write() as connection:
+            return await reembedding.switch(connection, name, force=force)
+
+    async def clear_other(self, name: str) -> Collection:
+        async with self._database.write() as connection:
+            return await reembedding.clear(connection, name)
 
     async def mark_deleting(self, name: str) -> Collection:
         async with self._database.write() as connection:
@@ -112,16 +142,29 @@ class SqlCatalog:
         async with self._database.read() as connection:
             return await documents.keys(connection, collection, after=after, limit=limit, source=source, state=state)
 
+    # --- integrity
+
+    async def audit(
+        self, collection: str, *, after: str = "", limit: int = 1000, among: Sequence[str] | None = None
+    ) -> Sequence[LedgerEntry]:
+        async with self._database.read() as connection:
+            return await audits.page(connection, collection, after=after, limit=limit, among=among)
+
+    async def mend(self, collection: str, revisions: Mapping[str, int], *, priority: int = 0) -> Submission:
+        order = self._order("", priority)
+        async with self._database.write() as connection:
+            return await audits.mend(connection, collection, revisions, order)
+
     # --- work
 
     async def claim(self, owner: str, *, limit: int, lease_seconds: float) -> Sequence[Claim]:
         now = self._clock()
         until = now + timedelta(seconds=lease_seconds)
         async with self._database.read() as connection:
-            waiting = await ledger.queues(connection, now)
+            waiting = await ledger.queues(connection, now, passing=self._turns.passing())
         for queue in self._turns.order(waiting):
             async with self._database.write() as connection:
-                claims = await ledger.claim(connection, queue.uid, owner, limit=limit, now=now, until=until)
+                claims = await ledger.claim(connection, queue, owner, limit=limit, now=now, until=until)
             if claims:  # else another worker was quicker: the next collection may have something left
                 self._turns.served(queue.uid)
                 return claims
@@ -137,6 +180,18 @@ class SqlCatalog:
         async with self._database.write() as connection:
             return await ledger.commit(connection, outcomes, self._clock())
 
+    async def outdated(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        async with self._database.read() as connection:
+            return await ledger.outdated(connection, claims)
+
+    async def removals(self, *, limit: int) -> Sequence[Removal]:
+        async with self._database.read() as connection:
+            return await removals.due(connection, limit=limit, now=self._clock())
+
+    async def forget(self, removed: Sequence[Removal]) -> None:
+        async with self._database.write() as connection:
+            await removals.forget(connection, removed, self._clock())
+
     async def release(self, owner: str | None = None) -> int:
         async with self._database.write() as connection:
             return await ledger.release(connection, owner, self._clock())
@@ -148,6 +203,36 @@ class SqlCatalog:
     async def get_job(self, job_id: str) -> Job:
         async with self._database.read() as connection:
             return await jobs.get(connection, job_id)
+
+    async def list_jobs(
+        self,
+        *,
+        collection: str | None = None,
+        status: JobStatus | None = None,
+        failed: bool = False,
+        after: str = "",
+        limit: int = 100,
+    ) -> Sequence[Job]:
+        async with self._database.read() as connection:
+            return await jobs.list_some(
+                connection, collection=collection, status=status, failed=failed, after=after, limit=limit
+            )
+
+    async def retry_job(self, job_id: str, *, priority: int = 0) -> Submission:
+        async with self._database.write() as connection:
+            return await submissions.retry(connection, job_id, self._order("", priority))
+
+    async def cancel_job(self, job_id: str) -> Job:
+        """As the port says, but in several transactions: a large job must not keep other writers waiting."""
+        after: str | None = ""
+        while after is not None:
+            async with self._database.write() as connection:
+                after = await submissions.cancel(connection, job_id, after, self._order("", 0))
+        return await self.get_job(job_id)
+
+    async def prune_jobs(self, *, before: datetime, limit: int = 1000) -> int:
+        async with self._database.write() as connection:
+            return await jobs.prune(connection, before=before, limit=limit)
 
     # --- the database itself
 

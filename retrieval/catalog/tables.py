@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    Integer,
     MetaData,
     Table,
     Text,
@@ -95,6 +96,8 @@ class CollectionRow(Base, table=True):
     rerank_instruct: str | None
     metadata_: JsonValue = Field(sa_column=Column("metadata", JSON, nullable=False))
     generation: int
+    last_generation: int = Field(sa_column=Column(Integer, nullable=False, server_default="1"))
+    other: JsonValue = Field(sa_column=Column(JSON(none_as_null=True)))
     status: str
     created_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
 
@@ -122,6 +125,7 @@ class DocumentRow(Base, table=True):
     job_id: str
     indexed_revision: int | None
     n_chunks: int
+    built: int | None
     error: str | None
     error_code: str | None
     chunks: JsonValue = Field(sa_column=Column(ChunkKeys, nullable=False))
@@ -159,9 +163,10 @@ class JobRow(Base, table=True):
     unchanged: int
     failed: int
     superseded: int
+    cancelled: int = Field(sa_column=Column(Integer, nullable=False, server_default="0"))
     chunks_embedded: int
     created_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
-    finished_at: datetime | None = Field(sa_column=Column(UtcDateTime))
+    finished_at: datetime | None = Field(sa_column=Column(UtcDateTime, index=True))
 
 
 class JobFailureRow(Base, table=True):
@@ -175,6 +180,17 @@ class JobFailureRow(Base, table=True):
     message: str
 
 
+class RemovalRow(Base, table=True):
+    """A document that was deleted a short while ago: its last revision, and from when on its points go once more."""
+
+    __tablename__ = "removals"
+
+    collection_uid: str = Field(sa_column=Column(Key, ForeignKey("collections.uid"), primary_key=True))
+    id: str = Field(sa_column=Column(Key, primary_key=True))
+    revision: int
+    due_at: datetime = Field(sa_column=Column(UtcDateTime, index=True, nullable=False))
+
+
 def _table(row: type[Base]) -> Table:
     return cast("Table", row.__table__)  # type: ignore[attr-defined]  # added by SQLAlchemy's metaclass
 
@@ -184,6 +200,7 @@ DOCUMENTS = _table(DocumentRow)
 CONTENTS = _table(ContentRow)
 JOBS = _table(JobRow)
 JOB_FAILURES = _table(JobFailureRow)
+REMOVALS = _table(RemovalRow)
 
 # the queue: what is served next comes first, and no row is read to pass over what is not due or to count
 Index(

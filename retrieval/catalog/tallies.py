@@ -11,7 +11,7 @@ from retrieval.catalog.rules import Settlement
 from retrieval.ports import Job, JobFailure, Outcome
 from retrieval.types import JobStatus
 
-ENDINGS: Final = ("indexed", "deleted", "failed", "superseded")
+ENDINGS: Final = ("indexed", "deleted", "failed", "superseded", "cancelled")
 ADDED: Final = (*ENDINGS, "chunks_embedded")
 
 
@@ -26,6 +26,10 @@ class Tally:
         """Book documents that older jobs lose to a newer one."""
         for job_id, number in losses.items():
             self._counter(job_id)["superseded"] += number
+
+    def cancel(self, job_id: str, number: int) -> None:
+        """Book documents that a job will not index."""
+        self._counter(job_id)["cancelled"] += number
 
     def settle(self, job_id: str, outcome: Outcome, settlement: Settlement) -> None:
         """Book what became of one claim."""

@@ -23,7 +23,7 @@ from retrieval.http.patience import (
     RetryBudget,
     report_retries,
 )
-from retrieval.http.refusals import Callee, refusal
+from retrieval.http.refusals import Callee, problem_of, refusal
 from retrieval.settings.base import Endpoint
 
 _CONNECT_SECONDS: Final = 5.0
@@ -105,6 +105,11 @@ class ModelClient:
             return status, orjson.loads(raw)
         except orjson.JSONDecodeError:
             return status, raw.decode("utf-8", "replace")
+
+    def complaint_in(self, answer: Any) -> str:
+        """What an answer with status 200 says instead of a result, as ``": …"``; empty where it says nothing."""
+        said = self._callee("").clean(problem_of(answer).message)
+        return f": {said}" if said else ""
 
     async def close(self) -> None:
         """Close the connections; calls under way fail as ``UpstreamUnavailable``."""

@@ -7,6 +7,8 @@ Error bodies that are read::
     {"error": "...", "error_type": "..."}                    Text Embeddings Inference
     {"code", "message", "request_id"}                        DashScope native
     {"message", "id"}                                        Cohere
+    {"code", "message", "data"}                              SiliconFlow (``code`` is a number)
+    "Invalid token"                                          SiliconFlow without its key
     {"detail": "..."} or {"detail": [{"msg": "..."}]}        gateways made with FastAPI
 
 Everything else is refused by its status alone.
@@ -29,7 +31,18 @@ _MESSAGE_LENGTH: Final = 400  # characters of a provider's message that are pass
 _PASSING: Final = frozenset({408, 424, 425, 429})  # 424: TEI's "inference failed"
 _LENGTH_STATUSES: Final = frozenset({400, 413, 422})
 _QUOTA: Final = frozenset({"insufficient_quota", "throttling.allocationquota", "throttling.allocationquotaexceeded"})
-_UNPAID: Final = frozenset({"arrearage", "billing_hard_limit_reached", "allocationquota.freetieronly"})
+_UNPAID: Final = frozenset(
+    {
+        "arrearage",
+        "billing_hard_limit_reached",
+        "allocationquota.freetieronly",
+        "insufficient_user_quota",  # new-api, the gateway of DMXAPI and others
+        "commoditynotpurchased",  # this and the next two come with 429, and do not pass
+        "prepaidbilloverdue",
+        "postpaidbilloverdue",
+    }
+)
+_ABSENT: Final = frozenset({"modelnotfound", "model_not_found", "model_not_supported", "invalidurl"})  # with any status
 _CENSORED: Final = frozenset({"datainspectionfailed", "data_inspection_failed"})
 _BOUND: Final = (
     r"(?:too (?:long|many|large|big)|maximum|max\b|exceed|(?:larg|long|more|less)\w* than|at most|range of|limit)"
@@ -99,23 +112,30 @@ def refusal(callee: Callee, status: int, headers: Mapping[str, str], body: bytes
         return UpstreamUnavailable(
             f"{callee} answered {status} ({said})", retry_after=parse_retry_after(headers.get("Retry-After"))
         )
-    return UpstreamRejected(f"{callee} answered {status} ({said}){_remedy(callee, status, headers)}")
+    remedy = _remedy(callee, HTTPStatus.NOT_FOUND if code in _ABSENT else status, headers)
+    return UpstreamRejected(f"{callee} answered {status} ({said}){remedy}")
 
 
 def read_problem(body: bytes) -> Problem:
     """Code and message of an error body of any known shape."""
     try:
-        parsed = orjson.loads(body)
+        return problem_of(orjson.loads(body))
     except orjson.JSONDecodeError:
         return Problem("", "")
-    if not isinstance(parsed, dict):
+
+
+def problem_of(answer: Any) -> Problem:
+    """Code and message of a parsed answer; some servers give their errors with status 200."""
+    if isinstance(answer, str):
+        return Problem("", answer)
+    if not isinstance(answer, dict):
         return Problem("", "")
-    error = parsed.get("error")
+    error = answer.get("error")
     if isinstance(error, dict):
         return Problem(_code(error), _text(error.get("message")), _text(error.get("param")))
     if error:
-        return Problem(_text(parsed.get("error_type")), _text(error))
-    return Problem(_code(parsed), _text(parsed.get("message") or parsed.get("detail")))
+        return Problem(_text(answer.get("error_type")), _text(error))
+    return Problem(_code(answer), _text(answer.get("message") or answer.get("detail")))
 
 
 def _code(error: Mapping[str, Any]) -> str:

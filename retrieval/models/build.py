@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from retrieval.embedders import Embedders
 from retrieval.models.extras import needs_extra
 from retrieval.ports import Embedder, Reranker, VectorStore
 from retrieval.settings import Settings
@@ -52,13 +53,13 @@ def build_embedder(settings: Settings) -> Embedder:
             assert_never(unknown)
 
 
-def build_reranker(settings: Settings, embedder: Embedder, store: VectorStore) -> Reranker | None:
-    """Build the configured reranker over ``embedder`` and ``store``; ``None`` without a second stage."""
+def build_reranker(settings: Settings, embedders: Embedders, store: VectorStore) -> Reranker | None:
+    """Build the configured reranker over ``embedders`` and ``store``; ``None`` without a second stage."""
     match settings.rerank:
         case BundledRerank():
             from retrieval.models.late_interaction import LateInteractionReranker
 
-            return LateInteractionReranker(embedder=embedder, store=store)
+            return LateInteractionReranker(embedders, store)
         case HttpRerank():
             from retrieval.models.http_reranker import HttpReranker
 

@@ -179,8 +179,7 @@ def _member(answer: Any, name: str) -> Any:
     if not isinstance(answer, dict):
         raise BadAnswer(f"the answer is a {type(answer).__name__} where an object with {name!r} was expected")
     if name not in answer:
-        said = answer.get("message")
-        raise BadAnswer(f"the answer has no {name!r}" + (f": {said}" if isinstance(said, str) and said else ""))
+        raise BadAnswer(f"the answer has no {name!r}")
     return answer[name]
 
 

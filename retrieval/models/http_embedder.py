@@ -33,6 +33,7 @@ _KNOWN_SIZES: Final = {
     "text-embedding-v3": 1024,
 }
 _CUTS: Final = 8  # times that a text which is refused as too long is made shorter
+_TELLING: Final = 8  # different texts with the same vector are no coincidence
 _CLOSING_TOKENS: Final = 1  # what models append to a text counts towards their limit
 
 
@@ -92,7 +93,7 @@ class HttpEmbedder(Embedder):
         vectors = np.zeros((len(texts), self._info.dimensions), dtype=np.float32)
         coverage = np.zeros(len(texts), dtype=np.float32)
         if parts:
-            vectors[legible] = np.concatenate([part.vectors for part in parts])
+            vectors[legible] = self._telling(sent, np.concatenate([part.vectors for part in parts]))
             coverage[legible] = 1.0  # these models read every script
         return Embeddings(vectors, coverage, token_count=sum(part.tokens for part in parts))
 
@@ -168,7 +169,17 @@ class HttpEmbedder(Embedder):
             return _Part(vectors_of(reply, len(batch.texts), self._info.dimensions), reply.tokens)
         except BadAnswer as error:
             hint = f"; {VARIABLE}__DIMENSIONS and {VARIABLE}__MODEL must fit" if "dimensions" in str(error) else ""
-            raise UpstreamRejected(f"{self._where()} gave an answer that cannot be trusted: {error}{hint}") from error
+            why = f"{error}{self._client.complaint_in(answer)}{hint}"
+            raise UpstreamRejected(f"{self._where()} gave an answer that cannot be trusted: {why}") from error
+
+    def _telling(self, texts: Sequence[str], vectors: FloatArray) -> FloatArray:
+        """The vectors, unless they are all one: a server that pools wrongly answers so, and would fill an index."""
+        if len(set(texts)) >= _TELLING and (vectors == vectors[0]).all():
+            raise UpstreamRejected(
+                f"{self._where()} gave {len(texts)} texts the same vector; see that it serves the model of "
+                f"{VARIABLE}__MODEL as an embedder, with its own pooling: winnow doctor looks into it"
+            )
+        return vectors
 
     def _where(self) -> str:
         return f"{self._settings.provider} at {self._settings.url}"

@@ -166,7 +166,8 @@ class HttpReranker(Reranker):
         try:
             return read_scores(answer, len(items), self._dialect.scale)
         except BadAnswer as error:
-            raise UpstreamRejected(f"{self._where()} gave an answer that cannot be trusted: {error}") from error
+            said = self._client.complaint_in(answer)
+            raise UpstreamRejected(f"{self._where()} gave an answer that cannot be trusted: {error}{said}") from error
 
     def _refuse_indifference(self, items: Sequence[Item], scores: FloatArray) -> None:
         """A reranker without its prompt, or no reranker at all, may find all documents alike."""

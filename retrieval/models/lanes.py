@@ -81,7 +81,7 @@ class ModelThread(Generic[Item, Answer]):
             while lane:
                 _, future = lane.popleft()
                 if future.set_running_or_notify_cancel():
-                    future.set_exception(UpstreamUnavailable("the embedding model is closed"))
+                    future.set_exception(UpstreamUnavailable("the model is closed"))
 
     def _take_turn(self) -> None:
         if self._asked:

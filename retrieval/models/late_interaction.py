@@ -24,6 +24,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from retrieval.embedders import Embedders
 from retrieval.errors import InvalidSettings
 from retrieval.ports import Embedder, Embeddings, PointScores, Reranker, RerankerInfo, Reranking, VectorStore, index_of
 from retrieval.types import Candidate, Collection, HalfArray, passage_of
@@ -81,28 +82,30 @@ class LateInteractionReranker(Reranker):
     understand the query, words alone decide.
 
     Raises:
-        InvalidSettings: the embedder has no token vectors.
+        InvalidSettings: an embedder has no token vectors.
     """
 
-    def __init__(self, embedder: Embedder, store: VectorStore) -> None:
-        if not embedder.info.token_dimensions:
-            raise InvalidSettings(
-                f"the bundled reranker needs token vectors, which {embedder.info.model} does not have; "
-                "set WINNOW_RERANK__PROVIDER to another reranker or to none"
-            )
-        self._embedder = embedder
+    def __init__(self, embedders: Embedders, store: VectorStore) -> None:
+        for embedder in embedders:
+            if not embedder.info.token_dimensions:
+                raise InvalidSettings(
+                    f"the bundled reranker needs token vectors, which {embedder.info.model} does not have; "
+                    "set WINNOW_RERANK__PROVIDER to another reranker or to none"
+                )
+        self._embedders = embedders
         self._store = store
 
     @property
     def info(self) -> RerankerInfo:
-        return RerankerInfo("bundled", f"late-interaction/{self._embedder.info.model}")
+        return RerankerInfo("bundled", f"late-interaction/{self._embedders.current.info.model}")
 
     async def rerank(
         self, query: str, collection: Collection, candidates: Sequence[Candidate], *, instruct: str | None = None
     ) -> Reranking:
         if not candidates:
             return Reranking(np.zeros(0, np.float32))
-        asked = await self._embedder.embed([query], "query", instruct=instruct)
+        embedder = self._embedders.likeliest(collection, self._store.keyword_tokenizer)
+        asked = await embedder.embed([query], "query", instruct=instruct)
         tokens = 0 if asked.cached else asked.token_count
         known = await self._stored(query, asked, collection, [item.point_id for item in candidates if item.point_id])
         scores = np.zeros(len(candidates), np.float32)
@@ -113,7 +116,7 @@ class LateInteractionReranker(Reranker):
         raw = [i for i, item in enumerate(candidates) if item.point_id not in known]
         if raw:
             passages = [passage_of(candidates[i].title, candidates[i].chunk) for i in raw]
-            scores[raw], read = await self._score_texts(query, asked, passages)
+            scores[raw], read = await self._score_texts(embedder, query, asked, passages)
             tokens += read
         return Reranking(scores, tokens)
 
@@ -136,26 +139,29 @@ class LateInteractionReranker(Reranker):
         )
         return {each: scores for each, scores in found.items() if scores != PointScores()}
 
-    async def _score_texts(self, query: str, asked: Embeddings, passages: Sequence[str]) -> tuple[_Array, int]:
+    async def _score_texts(
+        self, embedder: Embedder, query: str, asked: Embeddings, passages: Sequence[str]
+    ) -> tuple[_Array, int]:
         """Scores of texts that are not stored, shape (len(passages),), and the tokens read for them."""
         if not _legible(asked):
             keywords = await asyncio.to_thread(_shared_words, query, passages)
             return relevance(_keywords_only(keywords)), 0
-        windows = await asyncio.to_thread(lambda: [self._windows(passage) for passage in passages])
+        windows = await asyncio.to_thread(lambda: [_windows(embedder, passage) for passage in passages])
         texts = [text for part in windows for text in part]
-        embedded = await self._embedder.embed(texts, "document")
+        embedded = await embedder.embed(texts, "document")
         evidence = await asyncio.to_thread(_text_evidence, query, asked, texts, embedded)
         starts = np.cumsum([0, *map(len, windows[:-1])])
         return np.maximum.reduceat(relevance(evidence), starts), embedded.token_count
 
-    def _windows(self, text: str) -> list[str]:
-        """``text`` in pieces that the embedder reads whole."""
-        limit = self._embedder.info.max_tokens
-        spans = self._embedder.tokenizer.spans(text)
-        if len(spans) <= limit:
-            return [text]
-        cuts = [0, *(spans[i][0] for i in range(limit, len(spans), limit)), len(text)]
-        return [text[start:end] for start, end in pairwise(cuts)]
+
+def _windows(embedder: Embedder, text: str) -> list[str]:
+    """``text`` in pieces that the embedder reads whole."""
+    limit = embedder.info.max_tokens
+    spans = embedder.tokenizer.spans(text)
+    if len(spans) <= limit:
+        return [text]
+    cuts = [0, *(spans[i][0] for i in range(limit, len(spans), limit)), len(text)]
+    return [text[start:end] for start, end in pairwise(cuts)]
 
 
 def _stored_evidence(asked: Embeddings, found: Sequence[PointScores]) -> Evidence:

@@ -68,8 +68,7 @@ def _rows(answer: Any) -> list[Mapping[str, Any]]:
         rows = answer.get("results", output.get("results") if isinstance(output, dict) else None)
     if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
         return rows
-    said = answer.get("message") or answer.get("error") if isinstance(answer, dict) else None
-    raise BadAnswer("it has no list of results" + (f": {said}" if isinstance(said, str) else ""))
+    raise BadAnswer("it has no list of results")
 
 
 def _score(row: Mapping[str, Any], scale: Scale) -> float:

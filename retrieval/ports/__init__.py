@@ -11,8 +11,11 @@ from retrieval.ports.catalog import (
     DocumentKey,
     Job,
     JobFailure,
+    LedgerEntry,
     Outcome,
+    ReembedProgress,
     Rejection,
+    Removal,
     StoredDocument,
     Submission,
 )
@@ -29,6 +32,7 @@ from retrieval.ports.models import (
 )
 from retrieval.ports.vectors import (
     ArmHits,
+    CopyableStore,
     Hit,
     IndexRef,
     IndexSchema,
@@ -37,6 +41,7 @@ from retrieval.ports.vectors import (
     PointScores,
     VectorStore,
     index_of,
+    other_index_of,
 )
 
 __all__ = [
@@ -44,6 +49,7 @@ __all__ = [
     "Catalog",
     "ChunkKey",
     "Claim",
+    "CopyableStore",
     "DocumentKey",
     "EmbedKind",
     "Embedder",
@@ -56,12 +62,15 @@ __all__ = [
     "IndexSchema",
     "Job",
     "JobFailure",
+    "LedgerEntry",
     "Outcome",
     "Point",
     "PointKey",
     "PointScores",
+    "ReembedProgress",
     "Rejection",
     "Remote",
+    "Removal",
     "Reranker",
     "RerankerInfo",
     "Reranking",
@@ -70,4 +79,5 @@ __all__ = [
     "Tokenizer",
     "VectorStore",
     "index_of",
+    "other_index_of",
 ]

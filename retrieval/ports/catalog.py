@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -12,6 +12,7 @@ from retrieval.types import (
     Counts,
     Document,
     DocumentState,
+    IndexIdentity,
     JobStatus,
 )
 
@@ -71,18 +72,48 @@ class ChunkKey:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """What the ledger says of one document's points: what integrity checks compare.
+
+    Attributes:
+        indexed_revision: the revision whose points serve searches; ``None`` where there is none.
+        points: ids of its points.
+        n_chunks: how many chunks its counts report.
+        token: moves with every change and every claim: the same token means that nothing was written in between.
+        waits: whether work on it is due or under way.
+        built: the number of the newer of two indexes, where both hold the indexed revision.
+    """
+
+    id: str
+    state: DocumentState
+    revision: int
+    indexed_revision: int | None
+    points: tuple[str, ...]
+    n_chunks: int
+    token: int
+    waits: bool
+    built: int | None = None
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the document is being deleted."""
+        return self.state == "deleting"
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """One document handed to a worker under a lease.
 
     Attributes:
-        kind: ``index`` the document or ``delete`` its points.
+        kind: ``index`` the document, ``delete`` its points, or ``reembed`` what is indexed into the collection's other
+            index; that leaves state, revision and jobs as they are.
         token: fencing token; a commit with an older token is refused.
         previous: chunks of the revision that is indexed now, for re-use of unchanged vectors.
-        attempts: how often it was claimed before.
+        attempts: how often it was claimed before, but for times when the document was not to blame for the end.
     """
 
     collection: str
-    kind: Literal["index", "delete"]
+    kind: Literal["index", "delete", "reembed"]
     document: Document
     revision: int
     token: int
@@ -92,7 +123,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a claim ended. ``error`` given: it failed; ``retry_in`` (seconds) given as well: it is tried again."""
+    """How a claim ended. ``error`` given: it failed; ``retry_in`` (seconds) given as well: it is tried again.
+
+    Attributes:
+        built: the collection's ``newer_generation`` where both indexes of the pair were written.
+        waited: it was tried again for no fault of the document's (storage or a model is down): no attempt is counted.
+    """
 
     claim: Claim
     chunks: tuple[ChunkKey, ...] = ()
@@ -100,6 +136,17 @@ class Outcome:
     error: str | None = None
     error_code: str | None = None
     retry_in: float | None = None
+    built: int | None = None
+    waited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A document that was deleted a short while ago, with its last revision; its points are to be removed again."""
+
+    collection: str
+    document_id: str
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +159,30 @@ class JobFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class ReembedProgress:
+    """How far the second index of a collection is.
+
+    Attributes:
+        documents: those that searches can find now.
+        done: those of them that are in both indexes.
+        lacking: those that are still to come, or failed to be embedded again: a switch would lose them.
+        failures: documents that cannot be brought over, with the reason, up to 100 by id. Those whose newest revision
+            failed are in the older index only and do not count as lacking.
+    """
+
+    documents: int
+    done: int
+    lacking: int
+    failures: tuple[JobFailure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """Progress of one submission. ``total`` = indexed + deleted + unchanged + failed + superseded + still pending."""
+    """Progress of one submission.
+
+    ``total`` = indexed + deleted + unchanged + failed + superseded + cancelled + still pending. ``failures`` stays
+    empty in listings.
+    """
 
     id: str
     collection: str
@@ -125,6 +194,7 @@ class Job:
     unchanged: int = 0
     failed: int = 0
     superseded: int = 0
+    cancelled: int = 0
     chunks_embedded: int = 0
     failures: tuple[JobFailure, ...] = ()
     created_at: datetime | None = None
@@ -147,7 +217,7 @@ class Catalog(Protocol):
         ...
 
     async def update_collection(self, collection: Collection) -> Collection:
-        """Replace fields, instructs, metadata, chunking and generation of the collection of this name."""
+        """Replace fields, instructs, metadata and chunking of the collection of this name; its indexes stay."""
         ...
 
     async def mark_deleting(self, name: str) -> Collection:
@@ -156,6 +226,30 @@ class Catalog(Protocol):
 
     async def purge_collection(self, uid: str) -> None:
         """Remove the rows of a collection that was marked as deleting."""
+        ...
+
+    async def begin_reembed(self, name: str, identity: IndexIdentity) -> Collection:
+        """Give the collection a second index of a new number, to be built; ``Conflict`` where it has one already."""
+        ...
+
+    async def enqueue_reembed(self, name: str, *, limit: int = 1000) -> int:
+        """Queue up to ``limit`` documents that the second index lacks, behind all other work; returns how many."""
+        ...
+
+    async def reembed_progress(self, name: str) -> ReembedProgress:
+        """Count what both indexes hold; all zero where the collection has one index."""
+        ...
+
+    async def switch_index(self, name: str, *, force: bool = False) -> Collection:
+        """Exchange the serving index and the other one, which is kept.
+
+        Raises:
+            Conflict: there is no other index, or it lacks documents and ``force`` is not given.
+        """
+        ...
+
+    async def clear_other(self, name: str) -> Collection:
+        """Forget the other index; who calls drops it from the store afterwards. Nothing where there is none."""
         ...
 
     async def counts(self, name: str) -> Counts: ...
@@ -195,6 +289,21 @@ class Catalog(Protocol):
         """Mark documents for deletion; unknown ids count as ``unchanged``. Committed on return."""
         ...
 
+    async def audit(
+        self, collection: str, *, after: str = "", limit: int = 1000, among: Sequence[str] | None = None
+    ) -> Sequence[LedgerEntry]:
+        """Entries by id, those beyond ``after``, also of documents being deleted; with ``among`` only those."""
+        ...
+
+    async def mend(self, collection: str, revisions: Mapping[str, int], *, priority: int = 0) -> Submission:
+        """Have the points of documents written again, or removed where no such document is known.
+
+        The work goes the ordinary way, under lease and token. A document at rest becomes ``pending`` as it is, with a
+        revision beyond its own and the given one, the highest that any of its points has; an unknown one becomes a
+        tombstone. One that has work before it anyway counts as ``unchanged``. Committed on return.
+        """
+        ...
+
     async def claim(self, owner: str, *, limit: int, lease_seconds: float) -> Sequence[Claim]:
         """Lease up to ``limit`` documents whose work is due, of one collection, highest priority and oldest first."""
         ...
@@ -207,6 +316,18 @@ class Catalog(Protocol):
         """Record outcomes. False for each whose token or revision has moved on: nothing was recorded for it."""
         ...
 
+    async def outdated(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        """Those whose documents have a newer revision, or are gone: what was written for them has to go."""
+        ...
+
+    async def removals(self, *, limit: int) -> Sequence[Removal]:
+        """Deletions to be carried out a second time, oldest first: a stalled worker may have written since."""
+        ...
+
+    async def forget(self, removed: Sequence[Removal]) -> None:
+        """Let go of removals that were carried out a second time."""
+        ...
+
     async def release(self, owner: str | None = None) -> int:
         """Give back the leases of ``owner``, or of everybody (only where one process owns the storage)."""
         ...
@@ -216,6 +337,40 @@ class Catalog(Protocol):
         ...
 
     async def get_job(self, job_id: str) -> Job: ...
+
+    async def list_jobs(
+        self,
+        *,
+        collection: str | None = None,
+        status: JobStatus | None = None,
+        failed: bool = False,
+        after: str = "",
+        limit: int = 100,
+    ) -> Sequence[Job]:
+        """Jobs, newest first, those older than job ``after``; with ``failed`` only those with failures."""
+        ...
+
+    async def retry_job(self, job_id: str, *, priority: int = 0) -> Submission:
+        """Queue the documents of a job that failed and were not handed in again since, for a new job.
+
+        ``accepted`` counts them; where there are none, no job is made and ``job_id`` is empty.
+        """
+        ...
+
+    async def cancel_job(self, job_id: str) -> Job:
+        """Take back what has not been carried out; returns the job as it stands then.
+
+        A document that was never indexed is deleted, by a job of its own. A changed one is ``failed`` with the code
+        ``cancelled`` and its indexed revision stays searchable; one that a worker has in hand is finished.
+
+        Raises:
+            Conflict: the job deletes documents; what is deleted cannot be brought back.
+        """
+        ...
+
+    async def prune_jobs(self, *, before: datetime, limit: int = 1000) -> int:
+        """Forget at most ``limit`` jobs that were finished before this moment, with their failures; returns how many."""
+        ...
 
     async def check(self) -> None:
         """Raise if the database cannot serve."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from retrieval.types import (
     Chunk,
@@ -28,6 +30,11 @@ class IndexRef:
 def index_of(collection: Collection) -> IndexRef:
     """The physical index that serves a collection; a deleted and re-made collection never meets its old one."""
     return IndexRef(f"{collection.name}.{collection.uid[:8]}", collection.generation)
+
+
+def other_index_of(collection: Collection) -> IndexRef | None:
+    """The physical index beside the serving one, while the collection has two."""
+    return None if collection.other is None else replace(index_of(collection), generation=collection.other.generation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +138,10 @@ class VectorStore(Protocol):
         ...
 
     async def delete_documents(self, index: IndexRef, keep: Mapping[str, int | None]) -> None:
-        """For each document id remove all points but those of the given revision (``None``: all of them)."""
+        """For each document id remove the points of revisions before the given one (``None``: all of its points).
+
+        Newer ones stay: a worker that was overtaken while it slept must not remove what came after it.
+        """
         ...
 
     async def query(
@@ -179,4 +189,13 @@ class VectorStore(Protocol):
 
     async def close(self) -> None:
         """Flush and let go."""
+        ...
+
+
+@runtime_checkable
+class CopyableStore(Protocol):
+    """A store whose files can be copied while it is in use."""
+
+    def frozen(self) -> AbstractAsyncContextManager[Path]:
+        """Yield the directory that holds everything, on stable storage; writes wait until the end, searches go on."""
         ...

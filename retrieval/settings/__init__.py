@@ -27,7 +27,8 @@ from retrieval.settings.vectors import EdgeVectors, Vectors
 
 PREFIX = "WINNOW_"
 CONFIG_VARIABLE = "WINNOW_CONFIG"
-_DISCRIMINATED = ("embedding", "rerank", "vectors")  # groups with one shape a provider
+_DEFAULTED = ("embedding", "rerank", "vectors")  # groups with one shape a provider, and a provider by default
+_DISCRIMINATED = (*_DEFAULTED, "next_embedding")
 
 
 class CatalogSettings(Group):
@@ -68,6 +69,7 @@ class IndexingSettings(Group):
     lease_seconds: float = Field(60.0, gt=0)
     max_attempts: int = Field(5, ge=1)
     poll_seconds: float = Field(1.0, gt=0, description="how often an idle worker looks for work that others submitted")
+    keep_jobs_days: float = Field(30.0, gt=0, description="days after its end for which a job can be asked for")
 
 
 class Settings(BaseSettings):
@@ -84,6 +86,9 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     embedding: Embedding = BundledEmbedding()
+    next_embedding: Embedding | None = Field(
+        None, description="the model that collections are being embedded with anew"
+    )
     rerank: Rerank = BundledRerank()
     vectors: Vectors = EdgeVectors()
     catalog: CatalogSettings = CatalogSettings()
@@ -95,7 +100,7 @@ class Settings(BaseSettings):
     @classmethod
     def _default_providers(cls, values: dict[str, Any]) -> dict[str, Any]:
         """A group that sets only other keys keeps the default provider."""
-        for name in _DISCRIMINATED:
+        for name in _DEFAULTED:
             group = values.get(name)
             if isinstance(group, dict) and "provider" not in group:
                 values[name] = {"provider": cls.model_fields[name].default.provider, **group}
@@ -147,7 +152,7 @@ def load_settings(**overrides: Any) -> Settings:
         settings = Settings(**overrides)
     except ValidationError as error:
         raise InvalidSettings(_explain(error)) from error
-    if found := contradictions(settings.embedding, settings.rerank):
+    if found := contradictions(settings.embedding, settings.next_embedding, settings.rerank):
         raise InvalidSettings("; ".join(found))
     return settings
 

@@ -21,15 +21,22 @@ _PUBLIC: Final = (
 )
 
 
-def contradictions(embedding: Embedding, rerank: Rerank) -> list[str]:
+def contradictions(embedding: Embedding, next_embedding: Embedding | None, rerank: Rerank) -> list[str]:
     """Each thing that cannot work, as a line that begins with the variable to change."""
     found = []
-    if isinstance(rerank, BundledRerank) and not isinstance(embedding, BundledEmbedding | FakeEmbedding):
+    blind = [
+        each.provider
+        for each in (embedding, next_embedding)
+        if each is not None and not isinstance(each, BundledEmbedding | FakeEmbedding)
+    ]
+    if isinstance(rerank, BundledRerank) and blind:
         found.append(
             "WINNOW_RERANK__PROVIDER: bundled needs token vectors, which only the bundled embedding model has, not "
-            f"{embedding.provider}; set it to vllm, torch, dashscope, another reranker, or none"
+            f"{blind[0]}; set it to vllm, torch, dashscope, another reranker, or none"
         )
-    for prefix, group in (("WINNOW_EMBEDDING", embedding), ("WINNOW_RERANK", rerank)):
+    groups = {"EMBEDDING": embedding, "NEXT_EMBEDDING": next_embedding, "RERANK": rerank}
+    for name, group in groups.items():
+        prefix = f"WINNOW_{name}"
         if isinstance(group, Endpoint):
             found += [f"{prefix}__API_KEY: {problem}" for problem in _key_problems(group)]
     return found

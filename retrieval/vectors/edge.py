@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from retrieval.errors import CollectionNotFound, WinnowError
+from retrieval.errors import CollectionNotFound, UpstreamUnavailable, WinnowError
 from retrieval.lock import DirectoryLock
 from retrieval.ports import ArmHits, Hit, IndexRef, IndexSchema, Point, PointKey, PointScores
 from retrieval.settings.vectors import EdgeVectors
@@ -30,7 +31,7 @@ from retrieval.vectors.points import check_points
 
 POINT_BATCH: Final = 16  # points with vectors in one engine call: some 10 ms, for which a search may have to wait
 DELETE_BATCH: Final = 256  # documents of one engine call
-LOCK_SECONDS: Final = 10.0  # how long the engine of a process that died may take to let go
+LOCK_SECONDS: Final = 10.0  # how long a process that died may have left the root locked, unless its engine lives
 
 _T = TypeVar("_T")
 
@@ -53,9 +54,10 @@ class EdgeVectorStore:
         Raises:
             DataDirectoryLocked: another process owns ``root``.
         """
+        self._root = root
         self._settings = settings
         self._lock = DirectoryLock(Layout(root).lock_file, patience=LOCK_SECONDS)
-        self._engine = EngineProcess(root, self._lock.descriptor, optimize_on_start=settings.optimize_on_start)
+        self._engine = EngineProcess(root, self._lock, optimize_on_start=settings.optimize_on_start)
         self._points: dict[IndexRef, KnownPoints] = {}
         self._schemas: dict[IndexRef, IndexSchema] = {}
         self._schema_changes = asyncio.Lock()
@@ -91,7 +93,23 @@ class EdgeVectorStore:
 
     async def optimize(self, index: IndexRef) -> None:
         """Build the index's search graphs; everything else waits meanwhile."""
-        await self._engine.call("optimize", index)
+        async with self._writing:
+            await self._engine.call("optimize", index)
+
+    @asynccontextmanager
+    async def frozen(self) -> AsyncIterator[Path]:
+        """Yield the directory of all indexes, in which nothing changes until the end: writes wait, searches do not.
+
+        Raises:
+            UpstreamUnavailable: the engine died meanwhile, and may have changed files as it was started again.
+        """
+        async with self._schema_changes, self._writing:
+            for index in await self.indexes():
+                await self._engine.call("flush", index)
+            starts = self._engine.starts
+            yield self._root
+            if self._engine.starts != starts:
+                raise UpstreamUnavailable("the vector engine died while its files were copied; try again")
 
     # --- points ----------------------------------------------------------------------------------
 
@@ -105,6 +123,10 @@ class EdgeVectorStore:
             await self._write("upsert", index, batch, partial(KnownPoints.forget, point_ids=written))
 
     async def flush(self, index: IndexRef) -> None:
+        async with self._writing:
+            await self._flush(index)
+
+    async def _flush(self, index: IndexRef) -> None:
         self._unflushed.discard(index)
         try:
             await self._engine.call("flush", index)
@@ -242,5 +264,6 @@ def _hits(rows: ArmRows, points: Mapping[bytes, Point]) -> tuple[Hit, ...]:
     """The rows of one arm with their points, best first, ties by id."""
     found = zip(rows.ids, rows.scores, strict=True)
     hits = [Hit(points[each], score) for each, score in found if each in points]
-    hits.sort(key=lambda hit: (-hit.score, hit.point.id))
+    if any(one == next_one for one, next_one in pairwise(rows.scores)):
+        hits.sort(key=lambda hit: (-hit.score, hit.point.id))
     return tuple(hits)

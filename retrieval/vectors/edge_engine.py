@@ -109,7 +109,7 @@ class Engine:
         self._open(index).flush()
 
     def delete_documents(self, index: IndexRef, keep: Mapping[str, int | None]) -> None:
-        """Delete the points of these documents but for the given revisions."""
+        """Delete the points of these documents before the given revisions."""
         self._open(index).delete_documents(keep)
 
     def query(

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from retrieval.ports import Point
 from retrieval.vectors.edge_codec import decode
+from retrieval.vectors.points import is_stale
 
 KEPT: Final = 20_000  # points, some 2 KB each
 
@@ -40,9 +41,9 @@ class KnownPoints:
             self._points.pop(uuid.UUID(each).bytes, None)
 
     def forget_documents(self, keep: Mapping[str, int | None]) -> None:
-        """Points of these documents but for the given revisions (``None``: all of them)."""
+        """Points of these documents before the given revisions (``None``: all of them)."""
         self._points = {
             key: point
             for key, point in self._points.items()
-            if keep.get(point.document_id, point.revision) == point.revision
+            if not is_stale(keep, point.document_id, point.revision)
         }

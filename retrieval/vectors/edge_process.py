@@ -29,6 +29,7 @@ from typing import Any, Final
 
 from retrieval.errors import StorageFailure, UpstreamUnavailable
 from retrieval.garbage import spare_the_collector
+from retrieval.lock import DirectoryLock
 from retrieval.vectors.edge_engine import Engine
 
 _HEADER: Final = struct.Struct("!II")
@@ -61,9 +62,9 @@ class EngineProcess:
     The lock on the root is shared with the process: it stays locked until both are gone.
     """
 
-    def __init__(self, root: Path, lock_file: int, *, optimize_on_start: bool) -> None:
+    def __init__(self, root: Path, lock: DirectoryLock, *, optimize_on_start: bool) -> None:
         self._root = root
-        self._lock_file = lock_file
+        self._lock = lock
         self._optimize_on_start = optimize_on_start
         self._numbers = itertools.count()
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -72,6 +73,7 @@ class EngineProcess:
         self._reading: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
         self._deaths: deque[float] = deque(maxlen=_DEATHS)
+        self.starts = 0  # how often it was started; a start finishes on disk what a death has left
         self._closed = False
 
     async def call(self, method: str, *arguments: Any) -> Any:
@@ -126,6 +128,8 @@ class EngineProcess:
                 self._process, ours = self._spawn()
             except OSError as error:
                 raise UpstreamUnavailable(f"the vector engine cannot be started: {error}") from error
+            self.starts += 1
+            self._lock.publish(heir=self._process.pid)
             reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=_BUFFER)
             self._reading = asyncio.create_task(self._read(reader, self._process))
             return self._writer
@@ -153,11 +157,11 @@ class EngineProcess:
                 raise
 
     def _popen(self, line: socket.socket) -> subprocess.Popen[bytes]:
-        arguments = [str(line.fileno()), str(self._lock_file), str(self._root), str(int(self._optimize_on_start))]
+        arguments = [str(line.fileno()), str(self._lock.descriptor), str(self._root), str(int(self._optimize_on_start))]
         return subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-P", "-c", _PROGRAM, *arguments],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            pass_fds=(line.fileno(), self._lock_file),
+            pass_fds=(line.fileno(), self._lock.descriptor),
             stdin=subprocess.DEVNULL,
         )
 

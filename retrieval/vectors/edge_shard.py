@@ -144,15 +144,15 @@ class Shard:
         self._update(edge.UpdateOperation.upsert_points(encoded), "writing points")
 
     def delete_documents(self, keep: Mapping[str, int | None]) -> None:
-        """Delete the points of these documents but for the given revisions."""
+        """Delete the points of these documents before the given revisions."""
         by_revision: dict[int | None, list[str]] = {}
         for document_id, revision in keep.items():
             by_revision.setdefault(revision, []).append(document_id)
         for revision, ids in by_revision.items():
-            stale = edge.Filter(must=[edge.FieldCondition(DOCUMENT_ID, match=edge.MatchAny(ids))])
+            conditions = [edge.FieldCondition(DOCUMENT_ID, match=edge.MatchAny(ids))]
             if revision is not None:
-                kept = edge.Filter(must=[edge.FieldCondition(REVISION, match=edge.MatchValue(revision))])
-                stale = edge.Filter(must=[stale], must_not=[kept])
+                conditions.append(edge.FieldCondition(REVISION, range=edge.RangeFloat(lt=float(revision))))
+            stale = edge.Filter(must=conditions)
             self._update(edge.UpdateOperation.delete_points_by_filter(stale), "deleting points")
 
     def declare(self, fields: Mapping[str, FieldType]) -> None:

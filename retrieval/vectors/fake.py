@@ -18,7 +18,7 @@ from retrieval.filters import matches
 from retrieval.ports import ArmHits, Hit, IndexRef, IndexSchema, Point, PointKey, PointScores
 from retrieval.types import And, Filter, FloatArray, HalfArray, Not, Or, passage_of
 from retrieval.vectors.bm25 import IDENTITY, KeywordEncoder
-from retrieval.vectors.points import check_points, check_tokens, check_vector
+from retrieval.vectors.points import check_points, check_tokens, check_vector, is_stale
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ class FakeVectorStore:
     async def delete_documents(self, index: IndexRef, keep: Mapping[str, int | None]) -> None:
         stored = self._get(index)
         for point in list(stored.points.values()):
-            if point.document_id in keep and point.revision != keep[point.document_id]:
+            if is_stale(keep, point.document_id, point.revision):
                 del stored.points[point.id], stored.words[point.id]
 
     async def query(

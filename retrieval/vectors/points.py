@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,14 @@ def check_tokens(tokens: npt.NDArray[np.floating], dimensions: int) -> None:
         raise ValueError(f"the token vectors have shape {tokens.shape}, the index stores (k, {dimensions})")
     if not np.isfinite(tokens).all():
         raise ValueError("the token vectors have values that are not finite")
+
+
+def is_stale(keep: Mapping[str, int | None], document_id: str, revision: int) -> bool:
+    """Tell whether ``VectorStore.delete_documents(keep)`` removes a point of this revision of the document."""
+    if document_id not in keep:
+        return False
+    kept = keep[document_id]
+    return kept is None or revision < kept
 
 
 def _check(point: Point, schema: IndexSchema) -> None:

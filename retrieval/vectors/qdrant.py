@@ -81,7 +81,7 @@ class QdrantVectorStore:
         for document_id, revision in keep.items():
             by_revision.setdefault(revision, []).append(document_id)
         stale = [
-            _all_but(revision, ids[begin : begin + DELETE_BATCH])
+            _before(revision, ids[begin : begin + DELETE_BATCH])
             for revision, ids in by_revision.items()
             for begin in range(0, len(ids), DELETE_BATCH)
         ]
@@ -205,10 +205,10 @@ class QdrantVectorStore:
         await self._server.close()
 
 
-def _all_but(revision: int | None, document_ids: list[str]) -> models.Filter:
-    """The points of these documents but for one revision."""
+def _before(revision: int | None, document_ids: list[str]) -> models.Filter:
+    """The points of these documents of revisions before this one."""
     theirs = models.FieldCondition(key=DOCUMENT_ID, match=models.MatchAny(any=document_ids))
     if revision is None:
         return models.Filter(must=[theirs])
-    kept = models.FieldCondition(key=REVISION, match=models.MatchValue(value=revision))
-    return models.Filter(must=[theirs], must_not=[kept])
+    older = models.FieldCondition(key=REVISION, range=models.Range(lt=float(revision)))
+    return models.Filter(must=[theirs, older])

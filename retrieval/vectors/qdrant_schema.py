@@ -108,7 +108,7 @@ def payload_indexes(fields: Mapping[str, FieldType], settings: QdrantVectors) ->
     """The payload indexes of an index with these fields, by path: what deletes and filters look at."""
     own = {
         DOCUMENT_ID: _index("keyword", settings),
-        REVISION: models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, lookup=True, range=False),
+        REVISION: models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, lookup=False, range=True),
     }
     return own | {field_path(key): _index(kind, settings) for key, kind in fields.items()}
 

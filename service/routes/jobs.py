@@ -1,23 +1,53 @@
-"""``/v1/jobs``: how far the work on a submission is."""
+"""``/v1/jobs``: how far the work on a submission is; trying its failures again, cancelling it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from retrieval.errors import InvalidInput, JobNotFound
+from retrieval.errors import CollectionNotFound, Conflict, InvalidInput, JobNotFound, StorageFull
 from retrieval.ports import Job
 from service.deps import CatalogDep, StateDep
 from service.openapi import problems
 from service.progress import changes_of
-from service.schemas.jobs import JobView
+from service.schemas.jobs import JobList, JobQuery, JobView, RetryView
+from service.submission import INTERACTIVE
 from service.wire import StrictRoute
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
 JobId = Annotated[str, Path(examples=["job_01JY4W6V0T8Q3N5R7XKZB2C4DF"])]
+
+
+@router.get("", responses=problems(CollectionNotFound, InvalidInput))
+async def list_jobs(catalog: CatalogDep, query: Annotated[JobQuery, Query()]) -> JobList:
+    """Jobs, newest first, a page at a time; without their failures, which a single job tells."""
+    jobs = await catalog.list_jobs(
+        collection=query.collection, status=query.status, failed=query.failed, after=query.after, limit=query.limit + 1
+    )
+    return JobList.page(jobs, query.limit)
+
+
+@router.post("/{id}:retry", status_code=202, responses=problems(JobNotFound, InvalidInput, StorageFull))
+async def retry_job(id: JobId, state: StateDep) -> RetryView:
+    """Try the documents of a job again that failed, with a new job; not those that were handed in again since."""
+    submission = await state.resources.catalog.retry_job(id, priority=INTERACTIVE)
+    state.resources.wake()
+    return RetryView(job_id=submission.job_id or None, documents=submission.accepted)
+
+
+@router.post("/{id}:cancel", responses=problems(JobNotFound, Conflict, InvalidInput, StorageFull))
+async def cancel_job(id: JobId, state: StateDep) -> JobView:
+    """Take back what has not been carried out; what a worker has in hand is finished.
+
+    A document that was never indexed is deleted. A changed one is `failed` with the code `cancelled`, and what was
+    indexed before stays searchable. A job that deletes cannot be cancelled: 409.
+    """
+    job = await state.resources.catalog.cancel_job(id)
+    state.resources.wake()
+    return JobView.of(job)
 
 
 @router.get("/{id}", responses=problems(JobNotFound, InvalidInput))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Self
 
@@ -37,6 +38,7 @@ class JobView(BaseModel):
                     "unchanged": 0,
                     "failed": 0,
                     "superseded": 0,
+                    "cancelled": 0,
                     "chunks_embedded": 5,
                     "failures": [],
                     "created_at": "2026-01-31T12:00:00Z",
@@ -56,8 +58,9 @@ class JobView(BaseModel):
     unchanged: int
     failed: int
     superseded: int = Field(description="documents that a later submission replaced before they were indexed")
+    cancelled: int = Field(description="documents that were cancelled before they were indexed")
     chunks_embedded: int
-    failures: list[JobFailureView]
+    failures: list[JobFailureView] = Field(description="documents that failed, and why; empty in a list of jobs")
     created_at: datetime | None
     finished_at: datetime | None
 
@@ -65,3 +68,39 @@ class JobView(BaseModel):
     def of(cls, job: Job) -> Self:
         """The wire form."""
         return cls.model_validate(job, from_attributes=True)
+
+
+class JobQuery(BaseModel):
+    """Which jobs to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    collection: str | None = Field(None, description="only jobs of this collection")
+    status: JobStatus | None = Field(None, description="only jobs that are pending, running or done")
+    failed: bool = Field(False, description="only jobs with documents that failed")
+    after: str = Field("", description="the id that the page begins behind, of a newer job")
+    limit: int = Field(50, ge=1, le=1000)
+
+
+class JobList(BaseModel):
+    """Jobs, newest first. ``next`` is the ``after`` of the next page, null on the last one."""
+
+    jobs: list[JobView]
+    next: str | None
+
+    @classmethod
+    def page(cls, jobs: Sequence[Job], limit: int) -> Self:
+        """A page of at most ``limit`` jobs out of one more than that."""
+        shown = [JobView.of(job) for job in jobs[:limit]]
+        return cls(jobs=shown, next=shown[-1].id if len(jobs) > limit else None)
+
+
+class RetryView(BaseModel):
+    """What was queued again. ``job_id`` is null where nothing of the job has failed, or was handed in again since."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"job_id": "job_01JY4W6V0T8Q3N5R7XKZB2C4DF", "documents": 2}]}
+    )
+
+    job_id: str | None
+    documents: int

@@ -16,6 +16,7 @@ from retrieval.types import (
     RerankOptions,
     SearchMode,
     SearchRequest,
+    WhichIndex,
 )
 from service.schemas.common import Body
 
@@ -56,6 +57,9 @@ class SearchOptions(BaseModel):
     highlight: bool = True
     budget_ms: float | None = Field(None, gt=0, le=600_000, description="time for the whole search")
     explain: bool = False
+    index: WhichIndex = Field(
+        "serving", description="other: the second index of a collection whose model is being changed, to compare"
+    )
 
 
 class SearchBody(SearchOptions, Body):
@@ -107,6 +111,7 @@ class SearchBody(SearchOptions, Body):
             highlight=self.highlight,
             budget_ms=self.budget_ms,
             explain=self.explain,
+            index=self.index,
         )
 
 

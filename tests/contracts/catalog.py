@@ -8,10 +8,22 @@ from retrieval.ports import Catalog
 from tests.contracts.catalog_collections import CollectionContract
 from tests.contracts.catalog_data import FakeClock, make_collection
 from tests.contracts.catalog_documents import DeletionContract, SubmissionContract
+from tests.contracts.catalog_integrity import IntegrityContract
+from tests.contracts.catalog_jobs import JobListContract, RecallContract, RemovalContract
 from tests.contracts.catalog_work import JobContract, LedgerContract
 
 
-class CatalogContract(CollectionContract, SubmissionContract, DeletionContract, LedgerContract, JobContract):
+class CatalogContract(
+    CollectionContract,
+    SubmissionContract,
+    DeletionContract,
+    LedgerContract,
+    JobContract,
+    IntegrityContract,
+    JobListContract,
+    RecallContract,
+    RemovalContract,
+):
     """The whole port."""
 
     @pytest.fixture

@@ -48,10 +48,8 @@ class CollectionContract:
 
     async def test_an_update_replaces_what_may_change_and_nothing_else(self, catalog: Catalog) -> None:
         made = await catalog.create_collection(make_collection())
-        wanted = replace(
-            made, uid="ignored", fields={"lang": "keyword"}, rerank_instruct="order it", metadata={}, generation=2
-        )
-        changed = await catalog.update_collection(wanted)
+        wanted = replace(made, uid="ignored", fields={"lang": "keyword"}, rerank_instruct="order it", metadata={})
+        changed = await catalog.update_collection(replace(wanted, generation=2))
         assert changed == replace(wanted, uid=made.uid)
         assert await catalog.get_collection("docs") == changed
 

@@ -213,7 +213,7 @@ class DeletionContract:
         submission = await docs.submit("docs", [doc("a", version=3)])
         assert (submission.accepted, submission.unchanged) == (1, 0)
         stored = await docs.get_document("docs", "a")
-        assert (stored.state, stored.revision, stored.document.version) == ("pending", 2, 3)
+        assert (stored.state, stored.revision, stored.document.version) == ("pending", 3, 3)
         assert list(await docs.commit([Outcome(stale)])) == [False]
         (claim,) = await docs.claim("worker", limit=1, lease_seconds=LEASE)
         assert (claim.kind, claim.previous) == ("index", ())

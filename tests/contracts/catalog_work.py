@@ -95,12 +95,39 @@ class LedgerContract:
         assert await docs.renew("one", claims, lease_seconds=LEASE) == 0
         assert ids(await docs.claim("two", limit=2, lease_seconds=LEASE)) == ["a", "b"]
 
-    async def test_a_lease_that_was_overtaken_is_not_renewed(self, docs: Catalog) -> None:
-        await docs.submit("docs", [doc("a"), doc("b"), doc("c")])
-        claims = await docs.claim("one", limit=3, lease_seconds=LEASE)
-        await docs.submit("docs", [doc("a", "changed")])
+    async def test_what_is_done_is_not_renewed(self, docs: Catalog) -> None:
+        await docs.submit("docs", [doc("a"), doc("b")])
+        claims = await docs.claim("one", limit=2, lease_seconds=LEASE)
         await docs.commit([success(claims[1])])
         assert await docs.renew("one", claims, lease_seconds=LEASE) == 1
+
+    @pytest.mark.parametrize("change", ["submit", "tombstone"])
+    async def test_a_document_in_hand_is_handed_to_nobody_else_until_its_worker_lets_go(
+        self, docs: Catalog, clock: FakeClock, change: str
+    ) -> None:
+        await docs.submit("docs", [doc("a")])
+        (claim,) = await docs.claim("one", limit=1, lease_seconds=LEASE)
+        await (docs.submit("docs", [doc("a", "changed")]) if change == "submit" else docs.tombstone("docs", ["a"]))
+        clock.advance(LEASE - 1)
+        assert await docs.renew("one", [claim], lease_seconds=LEASE) == 1
+        clock.advance(LEASE - 1)
+        assert list(await docs.claim("two", limit=1, lease_seconds=LEASE)) == []
+        assert list(await docs.commit([success(claim)])) == [False]
+        (next_claim,) = await docs.claim("two", limit=1, lease_seconds=LEASE)
+        assert (next_claim.kind, next_claim.revision) == ("index" if change == "submit" else "delete", 2)
+
+    async def test_a_worker_that_lost_its_lease_does_not_take_it_from_the_next(
+        self, docs: Catalog, clock: FakeClock
+    ) -> None:
+        await docs.submit("docs", [doc("a")])
+        (stalled,) = await docs.claim("one", limit=1, lease_seconds=LEASE)
+        clock.advance(LEASE)
+        (claim,) = await docs.claim("two", limit=1, lease_seconds=LEASE)
+        await docs.submit("docs", [doc("a", "changed")])
+        assert list(await docs.commit([success(stalled)])) == [False]
+        assert list(await docs.claim("three", limit=1, lease_seconds=LEASE)) == []
+        assert list(await docs.commit([success(claim)])) == [False]
+        assert len(await docs.claim("three", limit=1, lease_seconds=LEASE)) == 1
 
     async def test_released_work_is_due_at_once(self, docs: Catalog) -> None:
         await docs.submit("docs", [doc("a"), doc("b"), doc("c")])
@@ -142,6 +169,19 @@ class LedgerContract:
         order = [ids(await catalog.claim("worker", limit=1, lease_seconds=LEASE)) for _ in range(3)]
         assert order == [["a"], ["b"], ["c"]]
 
+    async def test_bulk_work_gets_its_share_while_urgent_work_never_ends(
+        self, catalog: Catalog, clock: FakeClock
+    ) -> None:
+        for name in ("one", "two"):
+            await catalog.create_collection(make_collection(name))
+        await catalog.submit("one", [doc(f"urgent-{number}") for number in range(40)], priority=10)
+        await catalog.submit("one", [doc(f"bulk-{number}") for number in range(40)])
+        await catalog.submit("two", [doc(f"idle-{number}") for number in range(40)], priority=-10)
+        served = [ids(await catalog.claim("worker", limit=1, lease_seconds=LEASE))[0] for _ in range(32)]
+        share = {kind: sum(name.startswith(kind) for name in served) for kind in ("urgent", "bulk", "idle")}
+        assert share == {"urgent": 24, "bulk": 6, "idle": 2}
+        assert all(name.startswith("urgent") for name in served[:3])
+
     async def test_an_error_with_a_pause_is_tried_again_after_it(self, docs: Catalog, clock: FakeClock) -> None:
         job_id = (await docs.submit("docs", [doc("a")])).job_id
         (claim,) = await docs.claim("worker", limit=1, lease_seconds=LEASE)
@@ -164,6 +204,13 @@ class LedgerContract:
         assert (stored.state, stored.error, stored.error_code) == ("failed", "broken  ?", "invalid_document")
         assert (await docs.get_document("docs", "b")).error_code == "internal_error"
         assert await docs.backlog() == 0
+
+    async def test_waiting_for_others_is_no_attempt(self, docs: Catalog) -> None:
+        await docs.submit("docs", [doc("a")])
+        for _ in range(3):
+            (claim,) = await docs.claim("worker", limit=1, lease_seconds=LEASE)
+            assert claim.attempts == 0
+            await docs.commit([Outcome(claim, error="down", retry_in=0, waited=True)])
 
     async def test_success_forgets_attempts(self, docs: Catalog) -> None:
         await docs.submit("docs", [doc("a")])

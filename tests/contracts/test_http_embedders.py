@@ -46,6 +46,16 @@ class TestVllmWithoutMatryoshka(HttpContract):
         return VllmEmbedding(url=url, dimensions=DIMENSIONS, max_tokens=LIMIT + 1)
 
 
+class TestComputeNest(HttpContract):
+    server = VllmStub("Qwen3-Embedding-8B", key="k", scheme="raw")
+
+    def settings(self, url: str) -> HttpEmbedding:
+        model = "Qwen3-Embedding-8B"
+        return VllmEmbedding(
+            url=url, api_key="k", auth_scheme="raw", model=model, dimensions=DIMENSIONS, max_tokens=LIMIT + 1
+        )
+
+
 class TestOpenAI(HttpContract):
     server = OpenAIStub(key="k")
 

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Qwen3Config, Qwen3Model
 
+from retrieval.embedders import Embedders
 from retrieval.errors import InvalidSettings, UpstreamUnavailable
 from retrieval.models.build import build_embedder, build_reranker
 from retrieval.models.fakes import FakeEmbedder
@@ -53,7 +54,7 @@ def test_without_the_extra_the_error_says_how_to_get_it() -> None:
     with pytest.raises(InvalidSettings, match=r"pip install 'winnow-search\[torch\]'"):
         build_embedder(settings)
     with pytest.raises(InvalidSettings, match=r"pip install 'winnow-search\[torch\]'"):
-        build_reranker(settings, FakeEmbedder(), FakeVectorStore())
+        build_reranker(settings, Embedders(FakeEmbedder()), FakeVectorStore())
 
 
 @pytest.mark.parametrize("model", ["/nowhere/at-all", "not an id"])

@@ -1,5 +1,7 @@
 """Servers that embed, as their providers document them: OpenAI's shape, vLLM's habits, both APIs of DashScope.
 
+Each refuses whatever its page does not name: another path, key or model, an unknown field, a value of another type.
+
 Vectors are those of ``FakeEmbedder``: the same text has the same vector everywhere, shared words make texts alike.
 """
 
@@ -10,7 +12,7 @@ import base64
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from aiohttp import web
 
@@ -18,6 +20,8 @@ from retrieval.models.embed_dialects import HttpEmbedding
 from retrieval.models.fakes import FakeEmbedder, WordTokenizer
 from retrieval.models.http_embedder import HttpEmbedder
 from retrieval.settings.embedding import VllmEmbedding
+from tests.stubs.fields import Fields, complaint
+from tests.stubs.rerank_servers.alibaba import compatible_error, native_error
 from tests.stubs.server import Handler, Stub, reply, serve
 
 DIMENSIONS = 64
@@ -41,21 +45,61 @@ def openai_error(status: int, message: str, code: Any = None, **fields: Any) -> 
 
 @dataclass
 class OpenAIStub:
-    """OpenAI: base64 on demand, a limit of tokens a text, the key as bearer."""
+    """OpenAI: base64 on demand, a limit of tokens a text.
+
+    Attributes:
+        key: what callers need; empty: nothing.
+        scheme: how the key stands in its header.
+        fields: what its page names, with the types of JSON.
+    """
 
     model: str = "text-embedding-3-small"
     key: str = ""
     batch_limit: int = 2048
+    scheme: Literal["bearer", "raw"] = "bearer"
+    path: ClassVar[str] = "/v1/embeddings"
+    fields: ClassVar[Fields] = {
+        "model": str,
+        "input": list,
+        "dimensions": int,
+        "encoding_format": str,
+        "user": str,
+    }
+    required: ClassVar[frozenset[str]] = frozenset({"model", "input"})
 
-    async def __call__(self, request: web.Request) -> web.Response:
-        if self.key and request.headers.get("Authorization") != f"Bearer {self.key}":
-            return openai_error(401, "Incorrect API key provided: sk-****.", "invalid_api_key")
-        if request.path != "/v1/embeddings":
-            return openai_error(404, f"Invalid URL (POST {request.path})")
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        if not self.knows(request):
+            return self.error(401, "invalid_api_key", "Incorrect API key provided.")
+        if (request.method, request.path) != ("POST", self.path):
+            return self.not_found(request.path)
         body = await request.json()
+        if wrong := self.malformed(body):
+            return self.error(400, "InvalidParameter", wrong)
         if body["model"] != self.model:
-            return openai_error(404, f"The model `{body['model']}` does not exist", "model_not_found", param="model")
+            return self.error(404, "model_not_found", f"The model `{body['model']}` does not exist.")
         return self.refuse(body) or await self.answer(body)
+
+    def knows(self, request: web.Request) -> bool:
+        """Whether the caller has the key."""
+        expected = self.key if self.scheme == "raw" else f"Bearer {self.key}"
+        return not self.key or request.headers.get("Authorization") == expected
+
+    def error(self, status: int, code: str, message: str) -> web.Response:
+        return openai_error(status, message, code)
+
+    def not_found(self, path: str) -> web.Response:
+        return openai_error(404, f"Invalid URL (POST {path})")
+
+    def malformed(self, body: Any) -> str:
+        """What is wrong with a request's form; empty where nothing is."""
+        return complaint(body, self.fields, self.required) or (
+            ""
+            if self.texts(body) and all(isinstance(text, str) for text in self.texts(body))
+            else "input must be texts"
+        )
+
+    def texts(self, body: Any) -> list[Any]:
+        return list(body["input"])
 
     def refuse(self, body: Any) -> web.Response | None:
         if len(body["input"]) > self.batch_limit:
@@ -90,27 +134,32 @@ class VllmStub(OpenAIStub):
     matryoshka: bool = True
     max_model_len: int = LIMIT + 1
     closing_token: int = 151643
+    fields: ClassVar[Fields] = {
+        **OpenAIStub.fields,
+        "truncate_prompt_tokens": int,
+        "add_special_tokens": bool,
+        "priority": int,
+        "request_id": str,
+    }
 
-    async def __call__(self, request: web.Request) -> web.Response:
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
         if request.path == "/health":
             return web.Response()
         if request.path == "/tokenize":
             return reply({"count": 2, "max_model_len": self.max_model_len, "tokens": [2307, self.closing_token]})
-        if self.key and request.headers.get("Authorization") != f"Bearer {self.key}":
-            return reply({"error": "Unauthorized"}, 401)
-        if request.path == "/v1/models":
+        if request.path == "/v1/models" and self.knows(request):
             card = {"id": self.model, "object": "model", "max_model_len": self.max_model_len}
             return reply({"object": "list", "data": [card]})
-        return await self.embed(request)
+        return await super().__call__(request)
 
-    async def embed(self, request: web.Request) -> web.Response:
-        if request.path != "/v1/embeddings":
-            return reply({"detail": "Not Found"}, 404)
-        body = await request.json()
-        if body["model"] != self.model:
-            message = f"The model `{body['model']}` does not exist."
-            return openai_error(404, message, 404, type="NotFoundError", param="model")
-        return self.refuse(body) or await self.answer(body)
+    def error(self, status: int, code: str, message: str) -> web.Response:
+        if status == 401:
+            return reply({"error": "Unauthorized"}, 401)
+        kind = {400: "BadRequestError", 404: "NotFoundError"}[status]
+        return openai_error(status, message, status, type=kind)
+
+    def not_found(self, path: str) -> web.Response:
+        return reply({"detail": "Not Found"}, 404)
 
     def refuse(self, body: Any) -> web.Response | None:
         if "dimensions" in body and not self.matryoshka:
@@ -138,19 +187,14 @@ class DashScopeStub(OpenAIStub):
 
     model: str = "text-embedding-v4"
     batch_limit: int = 10
-
-    async def __call__(self, request: web.Request) -> web.Response:
-        if self.key and request.headers.get("Authorization") != f"Bearer {self.key}":
-            return self.error(401, "InvalidApiKey", "Incorrect API key provided.")
-        body = await request.json()
-        return self.refuse(body) or await self.answer(body)
+    path = "/compatible-mode/v1/embeddings"
+    fields: ClassVar[Fields] = {"model": str, "input": list, "dimensions": int, "encoding_format": str}
 
     def error(self, status: int, code: str, message: str) -> web.Response:
-        error = {"message": message, "type": code, "param": None, "code": code}
-        return reply({"error": error, "id": "0", "request_id": "0"}, status)
+        return compatible_error(status, code, message)
 
-    def texts(self, body: Any) -> list[str]:
-        return body["input"]
+    def not_found(self, path: str) -> web.Response:
+        return web.Response(status=404)
 
     def refuse(self, body: Any) -> web.Response | None:
         texts = self.texts(body)
@@ -169,11 +213,22 @@ class DashScopeStub(OpenAIStub):
 class DashScopeNativeStub(DashScopeStub):
     """text-embedding-v4, native API: queries and documents differ, and an instruct moves a query."""
 
-    def error(self, status: int, code: str, message: str) -> web.Response:
-        return reply({"code": code, "message": message, "request_id": "0"}, status)
+    path = "/api/v1/services/embeddings/text-embedding/text-embedding"
+    fields: ClassVar[Fields] = {"model": str, "input": dict, "parameters": dict}
+    parameters: ClassVar[Fields] = {"text_type": str, "dimension": int, "output_type": str, "instruct": str}
 
-    def texts(self, body: Any) -> list[str]:
-        return body["input"]["texts"]
+    def error(self, status: int, code: str, message: str) -> web.Response:
+        return native_error(status, code, message)
+
+    def malformed(self, body: Any) -> str:
+        return (
+            complaint(body, self.fields, self.required)
+            or complaint(body["input"], {"texts": list}, frozenset({"texts"}))
+            or complaint(body["parameters"], self.parameters, frozenset())
+        )
+
+    def texts(self, body: Any) -> list[Any]:
+        return list(body["input"]["texts"])
 
     async def answer(self, body: Any) -> web.Response:
         parameters, texts = body["parameters"], self.texts(body)

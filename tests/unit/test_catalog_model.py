@@ -18,6 +18,7 @@ from retrieval.catalog.engine import Database, database_url
 from retrieval.catalog.fake import FakeCatalog
 from retrieval.catalog.migrate import migrate
 from retrieval.catalog.sql import SqlCatalog
+from retrieval.errors import Conflict
 from retrieval.ports import Catalog, Claim, Outcome
 from tests.contracts.catalog_data import FakeClock, chunk_keys, doc, make_collection
 
@@ -40,9 +41,11 @@ endings = st.sampled_from(["success", "success", "retry", "fail"])
 commits = st.tuples(st.just("commit"), st.lists(st.tuples(st.integers(0, 20), endings), min_size=1, max_size=4))
 renewals = st.tuples(st.just("renew"), owners)
 releases = st.tuples(st.just("release"), st.none() | owners)
+recalls = st.tuples(st.sampled_from(["cancel", "retry"]), st.integers(0, 5))
 pauses = st.tuples(st.just("advance"), st.sampled_from([1.0, 10.0, 31.0]))
 steps = st.lists(
-    submits | submits | claims | claims | commits | commits | tombstones | renewals | releases | pauses, max_size=30
+    submits | submits | claims | claims | commits | commits | tombstones | renewals | releases | pauses | recalls,
+    max_size=30,
 )
 
 
@@ -81,8 +84,20 @@ class Subject:
                 )
             case ("release", owner):
                 return await self.catalog.release(owner)
+            case ("cancel" | "retry" as recall, number):
+                return await self._recall(recall, self.jobs[number % len(self.jobs)]) if self.jobs else None
         self.jobs.append(found.job_id)
         return replace(found, job_id="")
+
+    async def _recall(self, recall: str, job_id: str) -> Any:
+        if recall == "retry":
+            found = await self.catalog.retry_job(job_id)
+            self.jobs += [found.job_id] if found.job_id else []
+            return replace(found, job_id="")
+        try:
+            return replace(await self.catalog.cancel_job(job_id), id="")
+        except Conflict:
+            return "refused"
 
     def _outcomes(self, picks: Sequence[tuple[int, str]]) -> list[Outcome]:
         outcomes = []
@@ -107,7 +122,7 @@ class Subject:
             seen.extend([list(await self.catalog.list_documents(name, state=s)) for s in (None, "failed", "deleting")])
         jobs = [await self.catalog.get_job(job_id) for job_id in self.jobs]
         for job in jobs:
-            ended = job.indexed + job.deleted + job.unchanged + job.failed + job.superseded
+            ended = job.indexed + job.deleted + job.unchanged + job.failed + job.superseded + job.cancelled
             assert job.total == ended + job.pending
             assert (job.status == "done") == (job.pending == 0) == (job.finished_at is not None)
         return seen, [replace(job, id="") for job in jobs]

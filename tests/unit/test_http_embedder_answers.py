@@ -160,14 +160,6 @@ class TestDistrust:
         np.testing.assert_allclose(found.vectors[0][:2], [0.6, 0.8], atol=1e-6)
         np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), 1, atol=1e-6)
 
-    @pytest.mark.parametrize("usage", [None, {}, [], {"prompt_tokens": 0, "total_tokens": 0}, {"prompt_tokens": "7"}])
-    async def test_usage_of_nothing_is_believed(self, usage: Any) -> None:
-        async def handler(request: web.Request) -> web.Response:
-            return reply({**rows(unit()), "usage": usage})
-
-        async with embedding(handler) as (embedder, _):
-            assert (await embedder.embed(["one"], "document")).token_count == 0
-
     def test_no_vectors_for_no_texts(self) -> None:
         assert vectors_of(Reply([], 0), 0, 4).shape == (0, 4)
         with pytest.raises(BadAnswer):

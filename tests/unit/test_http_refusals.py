@@ -31,6 +31,9 @@ BODIES = {
         "request_id": "4",
     },
     "Cohere": {"message": "it is so", "id": "4"},
+    "SiliconFlow": {"code": 20012, "message": "it is so", "data": None},
+    "SiliconFlow, a bare string": "it is so",
+    "SGLang": {"object": "error", "message": "it is so", "type": "BadRequestError", "param": None, "code": 400},
     "FastAPI": {"detail": "it is so"},
     "FastAPI, a list": {"detail": [{"type": "missing", "loc": ["body", "model"], "msg": "it is so"}]},
 }
@@ -38,7 +41,7 @@ BODIES = {
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500])
-def test_the_providers_words_are_passed_on(status: int, body: dict[str, Any]) -> None:
+def test_the_providers_words_are_passed_on(status: int, body: Any) -> None:
     error = refused(status, body)
     assert "it is so" in error.message
     assert str(status) in error.message
@@ -46,7 +49,7 @@ def test_the_providers_words_are_passed_on(status: int, body: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"<html>Bad Gateway", b"[1]", b'"no"', b"{}", b'{"error": null}', b'{"error": {}}']
+    "body", [b"", b"<html>Bad Gateway", b"[1]", b'""', b"{}", b'{"error": null}', b'{"error": {}}']
 )
 def test_a_body_that_says_nothing_leaves_the_status(body: bytes) -> None:
     error = refused(502, body)
@@ -70,6 +73,13 @@ def test_a_refusal_for_good_names_the_settings_to_check(status: int, settings: l
     assert type(error) is UpstreamRejected
     for name in settings:
         assert f"WINNOW_RERANK__{name}" in error.message
+
+
+@pytest.mark.parametrize("code", ["ModelNotFound", "model_not_found", "InvalidURL"])
+def test_a_model_or_an_address_that_is_not_there_is_named_whatever_the_status(code: str) -> None:
+    message = refused(400, {"code": code, "message": "m"}).message
+    assert "WINNOW_RERANK__MODEL" in message
+    assert "WINNOW_RERANK__URL" in message
 
 
 LENGTHS = {
@@ -139,6 +149,9 @@ def test_a_length_in_an_error_that_passes_is_no_limit_of_ours() -> None:
     [
         (400, "Arrearage", "not paid up"),
         (403, "AllocationQuota.FreeTierOnly", "not paid up"),
+        (429, "CommodityNotPurchased", "not paid up"),
+        (429, "PrepaidBillOverdue", "not paid up"),
+        (429, "PostpaidBillOverdue", "not paid up"),
         (402, "", "not paid up"),
         (400, "DataInspectionFailed", "content filter"),
         (400, "data_inspection_failed", "content filter"),

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retrieval.embedders import Embedders
 from retrieval.errors import InvalidSettings
 from retrieval.models.fakes import FakeEmbedder
 from retrieval.models.late_interaction import Evidence, LateInteractionReranker, relevance
@@ -60,7 +61,7 @@ def raw(*texts: str) -> list[Candidate]:
 async def scores_of(
     table: Mapping[str, PointScores], query: str = "four words of query", unknown: str = r"(?!)"
 ) -> list[float]:
-    reranker = LateInteractionReranker(CountingEmbedder(unknown), ScriptedStore(table))
+    reranker = LateInteractionReranker(Embedders(CountingEmbedder(unknown)), ScriptedStore(table))
     return (await reranker.rerank(query, COLLECTION, [candidate(each) for each in table])).scores.tolist()
 
 
@@ -73,7 +74,7 @@ class TestStored(RerankerContract):
 
     @pytest.fixture
     def reranker(self, store: FakeVectorStore) -> Reranker:
-        return LateInteractionReranker(FakeEmbedder(), store)
+        return LateInteractionReranker(Embedders(FakeEmbedder()), store)
 
     @pytest.fixture
     def place(self, store: FakeVectorStore, collection: Collection) -> Place:
@@ -94,7 +95,7 @@ class TestRaw(RerankerContract):
 
     @pytest.fixture
     def reranker(self) -> Reranker:
-        return LateInteractionReranker(FakeEmbedder(), FakeVectorStore())
+        return LateInteractionReranker(Embedders(FakeEmbedder()), FakeVectorStore())
 
     @pytest.fixture
     def place(self, collection: Collection) -> Place:
@@ -188,7 +189,9 @@ async def test_where_the_embedder_is_blind_the_keyword_order_stands() -> None:
 
 async def test_a_blind_embedder_asks_the_store_for_words_alone() -> None:
     store = ScriptedStore({"a": PointScores(sparse=3.0)})
-    await LateInteractionReranker(CountingEmbedder(r"."), store).rerank("数据库", COLLECTION, [candidate("a")])
+    await LateInteractionReranker(Embedders(CountingEmbedder(r".")), store).rerank(
+        "数据库", COLLECTION, [candidate("a")]
+    )
     assert store.asked == [{"dense": None, "text": "数据库", "tokens": None}]
 
 
@@ -216,7 +219,9 @@ async def test_the_more_of_the_query_is_known_the_more_its_meaning_counts() -> N
 async def test_one_round_trip_serves_all_stored_candidates() -> None:
     store = ScriptedStore({name: PointScores(0.5, 1.0, 2.0) for name in "abc"})
     embedder = CountingEmbedder()
-    await LateInteractionReranker(embedder, store).rerank("a query", COLLECTION, [candidate(name) for name in "abc"])
+    await LateInteractionReranker(Embedders(embedder), store).rerank(
+        "a query", COLLECTION, [candidate(name) for name in "abc"]
+    )
     assert len(store.asked) == 1
     assert embedder.documents == []
 
@@ -225,7 +230,7 @@ async def test_one_round_trip_serves_all_stored_candidates() -> None:
 
 
 async def test_raw_texts_need_no_collection_in_the_store() -> None:
-    reranker = LateInteractionReranker(FakeEmbedder(), FakeVectorStore())
+    reranker = LateInteractionReranker(Embedders(FakeEmbedder()), FakeVectorStore())
     answer = await reranker.rerank("copy a file", COLLECTION, raw("parse a date", "copy a file to a folder"))
     assert answer.scores[1] > answer.scores[0]
     assert answer.tokens == 3 + 3 + 6
@@ -233,7 +238,7 @@ async def test_raw_texts_need_no_collection_in_the_store() -> None:
 
 async def test_a_point_that_is_gone_is_embedded_again() -> None:
     embedder = CountingEmbedder()
-    reranker = LateInteractionReranker(embedder, ScriptedStore({"here": PointScores(0.1, 0.5, 0.5)}))
+    reranker = LateInteractionReranker(Embedders(embedder), ScriptedStore({"here": PointScores(0.1, 0.5, 0.5)}))
     candidates = [candidate("here", "parse a date"), candidate("gone", "copy a file")]
     scores = (await reranker.rerank("copy a file", COLLECTION, candidates)).scores
     assert embedder.documents == ["copy a file"]
@@ -242,7 +247,7 @@ async def test_a_point_that_is_gone_is_embedded_again() -> None:
 
 async def test_a_long_text_is_scored_by_its_best_piece() -> None:
     embedder = CountingEmbedder()
-    reranker = LateInteractionReranker(embedder, FakeVectorStore())
+    reranker = LateInteractionReranker(Embedders(embedder), FakeVectorStore())
     filler = "nothing of note happens here " * 200
     buried, lost = (await reranker.rerank("copy a file", COLLECTION, raw(f"{filler} copy a file", filler))).scores
     assert buried > lost
@@ -252,7 +257,7 @@ async def test_a_long_text_is_scored_by_its_best_piece() -> None:
 
 async def test_raw_texts_that_the_embedder_cannot_read_are_judged_by_shared_words() -> None:
     embedder = CountingEmbedder(unknown=r"[^\x00-\x7f]")
-    reranker = LateInteractionReranker(embedder, FakeVectorStore())
+    reranker = LateInteractionReranker(Embedders(embedder), FakeVectorStore())
     texts = raw("今天天气很好", "数据库的连接方法如下", "如何连接数据库服务器")
     scores = (await reranker.rerank("如何连接数据库", COLLECTION, texts)).scores
     assert scores[0] < scores[1] < scores[2]
@@ -260,7 +265,7 @@ async def test_raw_texts_that_the_embedder_cannot_read_are_judged_by_shared_word
 
 
 async def test_a_passage_in_a_foreign_script_is_judged_by_shared_words() -> None:
-    reranker = LateInteractionReranker(CountingEmbedder(unknown=r"[^\x00-\x7f]"), FakeVectorStore())
+    reranker = LateInteractionReranker(Embedders(CountingEmbedder(unknown=r"[^\x00-\x7f]")), FakeVectorStore())
     texts = raw("安装 Docker 的方法 如下", "安装 方法 如下")
     with_name, without = (await reranker.rerank("open Docker", COLLECTION, texts)).scores
     assert with_name == pytest.approx(of(0.0, 0.0, keywords=2 * 6 / 10, trust=0.0))  # "Docker": six of ten letters
@@ -269,7 +274,7 @@ async def test_a_passage_in_a_foreign_script_is_judged_by_shared_words() -> None
 
 async def test_the_title_belongs_to_the_passage() -> None:
     titled = [item._replace(title="Copying files") for item in raw("It keeps timestamps")]
-    reranker = LateInteractionReranker(FakeEmbedder(), FakeVectorStore())
+    reranker = LateInteractionReranker(Embedders(FakeEmbedder()), FakeVectorStore())
     plain = (await reranker.rerank("copying files", COLLECTION, raw("It keeps timestamps"))).scores
     assert (await reranker.rerank("copying files", COLLECTION, titled)).scores > plain
 
@@ -281,9 +286,9 @@ def test_an_embedder_without_token_vectors_is_refused() -> None:
             return replace(super().info, token_dimensions=0)
 
     with pytest.raises(InvalidSettings, match="WINNOW_RERANK__PROVIDER"):
-        LateInteractionReranker(Plain(), FakeVectorStore())
+        LateInteractionReranker(Embedders(Plain()), FakeVectorStore())
 
 
 def test_it_names_itself_after_the_model() -> None:
-    info = LateInteractionReranker(FakeEmbedder(), FakeVectorStore()).info
+    info = LateInteractionReranker(Embedders(FakeEmbedder()), FakeVectorStore()).info
     assert (info.provider, info.model) == ("bundled", "late-interaction/fake-words")

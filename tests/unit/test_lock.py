@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import select
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -65,3 +69,65 @@ def test_the_lock_ends_with_its_process_however_that_dies(tmp_path: Path) -> Non
         owner.send_signal(signal.SIGKILL)
     with DirectoryLock(tmp_path / "lock"):
         pass
+
+
+PARENT = (
+    "import os, pathlib, subprocess, sys, time; from retrieval.lock import DirectoryLock\n"
+    "lock = DirectoryLock(pathlib.Path(sys.argv[1]))\n"
+    "child = subprocess.Popen([sys.executable, '-c', 'import sys; sys.stdin.read()'], stdin=0,\n"
+    "                         pass_fds=(lock.descriptor,))\n"
+    "lock.publish(heir=child.pid if sys.argv[2] == 'known' else None)\n"
+    "print(child.pid, flush=True); time.sleep(600)\n"
+)
+
+
+@contextmanager
+def dead_owner(lock: Path, heir: str) -> Iterator[subprocess.Popen[bytes]]:
+    """An owner that was killed and whose child lives, sharing the lock, until its input is closed."""
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", PARENT, str(lock), heir]
+    with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline().strip().isdigit()
+        owner.send_signal(signal.SIGKILL)
+        owner.wait()
+        yield owner
+
+
+def test_a_child_that_winds_down_is_waited_for_beyond_any_patience(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrieval.lock._QUIET_SECONDS", 0.0)
+    with dead_owner(tmp_path / "lock", "known") as owner:
+        assert owner.stdin is not None
+        heir = json.loads((tmp_path / "lock").read_text())["heir"]
+        naps = 0
+
+        def nap(_: float) -> None:
+            nonlocal naps
+            naps += 1
+            if naps == 20:  # long after the patience, the child ends
+                owner.stdin.close()
+            select.select([], [], [], 0.01)
+
+        monkeypatch.setattr("retrieval.lock.time.sleep", nap)
+        with DirectoryLock(tmp_path / "lock", patience=0.001):
+            assert naps >= 20
+    assert f"process {owner.pid}" in caplog.text
+    assert f"kill -9 {heir}" in caplog.text
+
+
+@pytest.mark.parametrize(("heir", "patience"), [("known", 0.0), ("unknown", 0.05)])
+def test_without_patience_or_a_known_child_the_wait_is_short(tmp_path: Path, heir: str, patience: float) -> None:
+    with dead_owner(tmp_path / "lock", heir) as owner:
+        assert owner.stdin is not None
+        with pytest.raises(DataDirectoryLocked):
+            DirectoryLock(tmp_path / "lock", patience=patience)
+        owner.stdin.close()
+
+
+def test_a_living_owner_is_not_waited_for_however_patient(tmp_path: Path) -> None:
+    with DirectoryLock(tmp_path / "lock") as lock:
+        lock.publish(heir=os.getpid())
+        with pytest.raises(DataDirectoryLocked):
+            DirectoryLock(tmp_path / "lock", patience=3600)

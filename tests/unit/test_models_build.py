@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from retrieval.embedders import Embedders
 from retrieval.models.build import build_embedder, build_reranker
 from retrieval.settings import load_settings
 from retrieval.vectors.fake import FakeVectorStore
@@ -30,7 +31,7 @@ def test_the_fake_embedder_takes_its_dimensions() -> None:
 @pytest.mark.parametrize("provider", ["bundled", "fake", "none"])
 def test_the_configured_reranker_is_built(provider: str) -> None:
     settings = load_settings(embedding={"provider": "fake"}, rerank={"provider": provider})
-    reranker = build_reranker(settings, build_embedder(settings), FakeVectorStore())
+    reranker = build_reranker(settings, Embedders(build_embedder(settings)), FakeVectorStore())
     assert (reranker.info.provider if reranker else "none") == provider
 
 

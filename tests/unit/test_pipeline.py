@@ -13,6 +13,7 @@ import pytest
 from indexer.pipeline import Pipeline
 from indexer.worker import Worker
 from retrieval.catalog.fake import FakeCatalog
+from retrieval.embedders import Embedders
 from retrieval.errors import StorageFull, UpstreamRejected, UpstreamUnavailable
 from retrieval.identity import identity_of
 from retrieval.models.fakes import FakeEmbedder
@@ -20,6 +21,7 @@ from retrieval.ports import Embeddings, IndexSchema, Point, PointKey, index_of
 from retrieval.settings import IndexingSettings
 from retrieval.types import Chunking, Collection, Document
 from retrieval.vectors.fake import FakeVectorStore
+from tests.contracts.catalog_data import FakeClock
 
 
 class Embedder(FakeEmbedder):
@@ -44,11 +46,12 @@ class House:
     def __init__(self) -> None:
         self.embedder = Embedder()
         self.store = FakeVectorStore()
-        self.catalog = FakeCatalog()
+        self.clock = FakeClock()
+        self.catalog = FakeCatalog(self.clock)
         identity = identity_of(self.embedder, self.store.keyword_tokenizer)
         self.collection = Collection("c", "u" * 32, identity, Chunking(max_tokens=32, overlap=0), {})
         self.index = index_of(self.collection)
-        pipeline = Pipeline(self.embedder, self.store, self.catalog, max_attempts=2, min_coverage=0.5)
+        pipeline = Pipeline(Embedders(self.embedder), self.store, self.catalog, max_attempts=2, min_coverage=0.5)
         self.worker = Worker(pipeline, self.catalog, IndexingSettings(poll_seconds=0.01))
 
     async def submit(self, *documents: Document) -> str:
@@ -127,6 +130,9 @@ async def test_what_time_cannot_heal_has_failed_with_its_reason(house: House) ->
     house.embedder.fail_on = ("alpha", UpstreamRejected("model said no"))
     job = await house.submit(Document("a", "alpha"))
     await house.work()
+    assert (await house.catalog.get_document("c", "a")).state == "pending"  # tried again after a pause
+    house.clock.advance(60)
+    await house.work()
     stored = await house.catalog.get_document("c", "a")
     assert (stored.state, stored.error_code, stored.error) == ("failed", "upstream_rejected", "model said no")
     assert [failure.document_id for failure in (await house.catalog.get_job(job)).failures] == ["a"]
@@ -171,7 +177,7 @@ async def test_a_collection_deleted_meanwhile_is_passed_over(house: House) -> No
     await house.submit(Document("a", "alpha"))
     claims = await house.catalog.claim("w", limit=8, lease_seconds=60)
     await house.catalog.mark_deleting("c")
-    pipeline = Pipeline(house.embedder, house.store, house.catalog, max_attempts=2, min_coverage=0.5)
+    pipeline = Pipeline(Embedders(house.embedder), house.store, house.catalog, max_attempts=2, min_coverage=0.5)
     assert list(await pipeline.run(claims)) == []
 
 
@@ -179,7 +185,7 @@ async def test_a_batch_that_was_overtaken_does_not_count(house: House) -> None:
     await house.submit(Document("a", "alpha"))
     claims = await house.catalog.claim("slow", limit=8, lease_seconds=60)
     await house.submit(Document("a", "alpha two"))
-    pipeline = Pipeline(house.embedder, house.store, house.catalog, max_attempts=2, min_coverage=0.5)
+    pipeline = Pipeline(Embedders(house.embedder), house.store, house.catalog, max_attempts=2, min_coverage=0.5)
     await pipeline.run(claims)
     assert (await house.catalog.get_document("c", "a")).state == "pending"
     await house.work()

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from retrieval.embedders import Embedders
 from retrieval.errors import UpstreamRejected, UpstreamUnavailable
 from retrieval.models.bundled import BundledEmbedder
 from retrieval.models.fakes import FakeEmbedder, FakeReranker
@@ -111,7 +112,7 @@ async def test_the_bundled_models_are_well() -> None:
     embedder = BundledEmbedder(BundledEmbedding())
     try:
         assert (await probe_embedder(embedder)).failed == ()
-        assert (await probe_reranker(LateInteractionReranker(embedder, FakeVectorStore()))).failed == ()
+        assert (await probe_reranker(LateInteractionReranker(Embedders(embedder), FakeVectorStore()))).failed == ()
     finally:
         await embedder.close()
 

@@ -64,11 +64,6 @@ def test_another_shape_is_refused(answer: Any) -> None:
         read_scores(answer, 1)
 
 
-def test_a_message_in_place_of_results_is_passed_on() -> None:
-    with pytest.raises(BadAnswer, match="busy"):
-        read_scores({"message": "busy"}, 1)
-
-
 def test_rounding_may_leave_the_range() -> None:
     rows = [{"index": 0, "score": 1.0000001}, {"index": 1, "score": -1e-9}]
     assert read_scores(rows, 2).scores.tolist() == [1, 0]

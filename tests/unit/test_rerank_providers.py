@@ -1,13 +1,12 @@
-"""Every provider's server, exactly as its page documents it: it is understood, and its limits are kept.
+"""Rerankers among their providers' servers: limits as the servers count them, calls at the same time, and leaving.
 
-The servers of ``rerank_servers`` refuse fields that are not documented, and count tokens in Qwen's vocabulary.
+The servers of ``rerank_servers`` count tokens in Qwen's vocabulary, and refuse what is over their documented limits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
 from typing import Any
 
 import numpy as np
@@ -15,71 +14,20 @@ import pytest
 from aiohttp import web
 
 from retrieval.errors import UpstreamRejected, UpstreamTooLong
-from retrieval.models.http_reranker import HttpReranker
 from retrieval.models.prompts import RERANK_SUFFIX
-from retrieval.ports import Remote, Reranker
 from retrieval.settings.rerank import (
-    CohereRerank,
     DashScopeNativeRerank,
     DashScopeRerank,
-    HttpRerank,
     JinaRerank,
     TeiRerank,
     VllmRerank,
-    WrappedRerank,
 )
-from tests.contracts.reranker import RerankerContract
 from tests.stubs import rerank_servers as stubs
 from tests.stubs.rerank_servers import TOKENS, count, fixed, relevance, reranking, scores_of
-from tests.stubs.server import reply, serve
+from tests.stubs.server import reply
 
 QUERY = "how long is the Yangtze"
 LONG = "The river Yangtze is 6,300 km long. 长江是中国最长的河流，全长约六千三百公里。"
-
-PROVIDERS: dict[str, tuple[stubs.RerankStub, type[HttpRerank], dict[str, Any]]] = {
-    "vllm": (stubs.VllmStub(), VllmRerank, {}),
-    "vllm, prompted": (stubs.VllmStub(templated=False), VllmRerank, {"template": "client"}),
-    "ComputeNest": (
-        stubs.VllmStub(stubs.KEY, "Qwen3-Reranker-8B", templated=False),
-        VllmRerank,
-        {"template": "client", "auth_scheme": "raw", "model": "Qwen3-Reranker-8B"},
-    ),
-    "dashscope": (stubs.DashScopeStub(), DashScopeRerank, {}),
-    "dashscope, compatible-mode": (
-        stubs.DashScopeStub(path="/compatible-mode/v1/reranks"),
-        DashScopeRerank,
-        {"path": "/compatible-mode/v1/reranks"},
-    ),
-    "gte-rerank-v2": (stubs.NativeStub(), DashScopeNativeRerank, {}),
-    "qwen3-vl-rerank": (stubs.VisualStub(), DashScopeNativeRerank, {"model": "qwen3-vl-rerank"}),
-    "wrapped": (stubs.WrappedStub(), WrappedRerank, {}),
-    "DMXAPI": (stubs.DmxStub(), JinaRerank, {"model": "qwen3-reranker-8b"}),
-    "DMXAPI, raw key": (stubs.DmxStub(stubs.KEY), JinaRerank, {"model": "qwen3-reranker-8b", "auth_scheme": "raw"}),
-    "SiliconFlow": (stubs.SiliconFlowStub(), JinaRerank, {"model": "Qwen/Qwen3-Reranker-8B"}),
-    "Jina": (stubs.JinaStub(), JinaRerank, {}),
-    "Jina, listwise": (stubs.JinaListwiseStub(), JinaRerank, {"model": "jina-reranker-v3"}),
-    "SGLang": (
-        stubs.SglangStub(),
-        JinaRerank,
-        {"model": "Qwen/Qwen3-Reranker-0.6B", "instruct_field": "instruct", "api_key": ""},
-    ),
-    "Cohere": (stubs.CohereStub(), CohereRerank, {}),
-    "TEI": (stubs.TeiStub(), TeiRerank, {}),
-}
-
-
-@pytest.mark.parametrize("provider", PROVIDERS)
-class TestHttp(RerankerContract):
-    @pytest.fixture
-    async def reranker(self, provider: str) -> AsyncIterator[Reranker]:
-        handler, kind, settings = PROVIDERS[provider]
-        async with serve(handler) as stub:
-            reranker = HttpReranker(kind(**{"url": stub.url, "api_key": stubs.KEY, **settings}))
-            yield reranker
-            await reranker.close()
-
-    async def test_it_can_be_checked_up(self, reranker: Reranker) -> None:
-        assert isinstance(reranker, Remote)
 
 
 def row(index: int, score: float) -> dict[str, Any]:
@@ -143,13 +91,6 @@ async def test_a_call_that_is_refused_as_too_long_is_halved() -> None:
         scores = await scores_of(reranker, QUERY, texts)
     np.testing.assert_allclose(scores, [relevance(QUERY, text) for text in texts], atol=1e-6)
     assert sorted(len(body["documents"]) for body in stub.bodies) == [4] * 4 + [8] * 2 + [16]
-
-
-async def test_a_server_of_smaller_batches_gets_smaller_batches() -> None:
-    async with reranking(stubs.TeiStub(max_batch=8), TeiRerank) as (reranker, stub):
-        scores = await scores_of(reranker, QUERY, texts := documents(20, 30))
-    np.testing.assert_allclose(scores, [relevance(QUERY, text) for text in texts], atol=1e-6)
-    assert max(len(body["texts"]) for body in stub.bodies if len(body["texts"]) <= 8) == 5
 
 
 async def test_a_single_document_is_cut_until_the_server_takes_it(caplog: pytest.LogCaptureFixture) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from retrieval.catalog.fake import FakeCatalog
+from retrieval.embedders import Embedders
 from retrieval.errors import (
     DeadlineExceeded,
     IdentityMismatch,
@@ -67,7 +68,7 @@ class House:
         await self.store.upsert(index_of(self.collection), points)
 
     async def search(self, query: str = "copy a file", **changes: Any) -> SearchAnswer:
-        search = TwoStageSearch(self.embedder, self.store, CollectionLookup(self.catalog), self.reranker, self.settings)
+        search = TwoStageSearch(Embedders(self.embedder), self.store, CollectionLookup(self.catalog), self.reranker, self.settings)
         return await search.run(SearchRequest("c", query, **{"top_n": 4, **changes}))
 
 

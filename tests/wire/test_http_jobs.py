@@ -30,7 +30,7 @@ async def test_job_adds_up_and_ends(service, client):
     assert after["finished_at"]
     assert set(after) == {
         "id", "collection", "status", "total", "pending", "indexed", "deleted", "unchanged", "failed", "superseded",
-        "chunks_embedded", "failures", "created_at", "finished_at",
+        "cancelled", "chunks_embedded", "failures", "created_at", "finished_at",
     }  # fmt: skip
 
 

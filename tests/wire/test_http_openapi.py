@@ -47,6 +47,8 @@ async def test_contract_is_covered(schema):
         "POST /v1/collections/{name}/documents:delete",
         "POST /v1/collections/{name}/search",
         "GET /v1/collections/{name}/search",
+        "POST /v1/collections/{name}:verify",
+        "POST /v1/backup",
         "GET /v1/jobs/{id}",
         "GET /v1/jobs/{id}/events",
         "GET /healthz",

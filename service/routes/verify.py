@@ -1,0 +1,66 @@
+"""``/v1/collections/{name}:verify``: whether catalog and points agree."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+from fastapi import APIRouter
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from retrieval.errors import CollectionNotFound, InvalidCollection, WinnowError
+from retrieval.integrity import Damage, Inspection, Progress, Report
+from service.deps import CollectionName, ResourcesDep
+from service.errors import problem_from
+from service.openapi import BODY_PROBLEMS, problems
+from service.schemas.verify import DamageView, ProgressView, ReportView, VerifyBody
+from service.wire import CollectionRoute, dumps
+
+router = APIRouter(prefix="/v1/collections", tags=["operations"], route_class=CollectionRoute)
+
+
+@router.post(
+    "/{name}:verify",
+    response_class=EventSourceResponse,
+    responses={
+        200: {"content": {"text/event-stream": {"example": 'event: done\ndata: {"sound": true, …}\n\n'}}},
+        **problems(*BODY_PROBLEMS, CollectionNotFound, InvalidCollection),
+    },
+)
+async def verify_collection(
+    name: CollectionName, resources: ResourcesDep, body: VerifyBody | None = None
+) -> EventSourceResponse:
+    """Compare the catalog with the points, while writes go on.
+
+    Server-sent events: ``progress``, ``damage`` for each finding, and at the end ``done`` with the report, or
+    ``problem`` if it broke off. With ``repair`` damaged documents are indexed again and points that belong to none are
+    removed, by the worker, in the jobs that the report names.
+    """
+    await resources.catalog.get_collection(name)
+    repair = body is not None and body.repair
+    inspection = Inspection(resources.catalog, resources.store, repair=repair)
+    return EventSourceResponse(_events(inspection.run(name), resources))
+
+
+async def _events(
+    news: AsyncGenerator[Progress | Damage | Report, None], resources: ResourcesDep
+) -> AsyncIterator[ServerSentEvent]:
+    try:
+        async with aclosing(news):
+            async for item in news:
+                yield _event(item)
+    except WinnowError as error:
+        problem = {"code": error.code, "status": problem_from(error).kind.status, "detail": error.message}
+        yield ServerSentEvent(dumps(problem).decode(), event="problem")
+    finally:
+        resources.wake()
+
+
+def _event(item: Progress | Damage | Report) -> ServerSentEvent:
+    match item:
+        case Progress():
+            return ServerSentEvent(ProgressView.of(item).model_dump_json(), event="progress")
+        case Damage():
+            return ServerSentEvent(DamageView.of(item).model_dump_json(), event="damage")
+        case Report():
+            return ServerSentEvent(ReportView.of(item).model_dump_json(), event="done")

@@ -1,0 +1,232 @@
+"""The two ways to live, as houses that can be set on fire: their processes, and what can befall them."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from retrieval.settings import Settings, load_settings
+from tests.faults.editors import Client
+from tests.faults.processes import Postgres, Program, Tampering, free_port, polls, stub_qdrant, winnow
+from tests.faults.tampering import EMBEDDINGS_VARIABLE, FLUSHED_VARIABLE, flushed_copies
+
+LEASE_SECONDS: Final = 1.0
+ENGINE_DEATHS: Final = 2  # of one service; after a third within a minute it waits before it starts the engine again
+
+_SETTINGS: Final[dict[str, Any]] = {
+    "log_level": "warning",
+    "embedding": {"provider": "fake"},
+    "rerank": {"provider": "none"},
+    "indexing": {"batch_documents": 4, "lease_seconds": LEASE_SECONDS, "poll_seconds": 0.1, "max_attempts": 1000},
+}
+
+
+class House(Protocol):
+    """A set-up: what runs, and what can befall it.
+
+    Attributes:
+        port: where the service listens.
+    """
+
+    port: int
+
+    @property
+    def settings(self) -> Settings:
+        """With which everything can be opened that the processes use."""
+        ...
+
+    def start(self) -> None:
+        """Start what is not running, and wait until it answers."""
+        ...
+
+    def befall(self, chance: random.Random) -> str:
+        """Let something happen, start again what it has killed, and return what happened."""
+        ...
+
+    def kill(self) -> None:
+        """Kill every process of ours."""
+        ...
+
+    def close(self) -> None:
+        """Kill everything, for good."""
+        ...
+
+
+class _Rooms:
+    """What both houses have: settings, a service, a log."""
+
+    def __init__(self, folder: Path, settings: dict[str, Any], tampering: Tampering) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._tampering = tampering
+        self._overrides = _SETTINGS | settings | {"data_dir": folder / "data"}
+        self.service = self.program("service", ["serve", "--port", str(self.port)])
+
+    @property
+    def settings(self) -> Settings:
+        return load_settings(**self._overrides)
+
+    def program(self, name: str, arguments: list[str]) -> Program:
+        """One of the command's processes."""
+        environment = _variables("WINNOW", self._overrides) | {
+            EMBEDDINGS_VARIABLE: str(self.folder / "embeddings.log"),
+            FLUSHED_VARIABLE: str(self.folder / "flushed"),
+        }
+        return Program(name, winnow, [arguments, environment, self._tampering], self.folder / f"{name}.log")
+
+    def serve(self) -> None:
+        """Start the service unless it runs, and wait until it answers."""
+        if not self.service.alive:
+            self.service.start()
+        for _ in polls(f"the service answers, see {self.folder}/service.log"):
+            assert self.service.alive, f"the service has ended, see {self.folder}/service.log"
+            if _answers(self.port):
+                return
+
+
+class Embedded(_Rooms):
+    """One process with SQLite, and Qdrant Edge in its child."""
+
+    def __init__(self, folder: Path, tampering: Tampering = ("log_embeddings",), *, flush_seconds: float = 0.3) -> None:
+        super().__init__(folder, {"vectors": {"provider": "edge", "flush_seconds": flush_seconds}}, tampering)
+        self._engine_deaths = 0
+
+    def start(self) -> None:
+        self.serve()
+
+    def befall(self, chance: random.Random) -> str:
+        fate = chance.choices(("service", "service and engine", "engine", "pause"), (4, 4, 4, 1))[0]
+        if fate == "engine" and self._engine_deaths < ENGINE_DEATHS:
+            self._engine_deaths += 1
+            return fate if self.service.kill_children() else "nothing"
+        if fate == "pause":
+            self.service.pause(LEASE_SECONDS * 1.3)
+            return fate
+        self.service.kill(group=fate != "service")
+        self._engine_deaths = 0
+        self.service.start()
+        if chance.random() < 0.8:  # else it is hit again while it starts
+            self.serve()
+        return "service" if fate == "engine" else fate
+
+    def kill(self) -> None:
+        self.service.kill()
+
+    close = kill
+
+
+class Unplugged(Embedded):
+    """Embedded, and all that befalls it is that the power goes: what the engine has not flushed is lost.
+
+    SQLite's files stay as they are, see ``test_power.py`` for its flushes.
+    """
+
+    def __init__(self, folder: Path, tampering: Tampering = ("log_embeddings",)) -> None:
+        (folder / "flushed").mkdir()
+        # in time nothing is flushed, so that only the write path's own flushes count
+        super().__init__(folder, (*tampering, "keep_flushed"), flush_seconds=3600.0)
+
+    def befall(self, chance: random.Random) -> str:
+        self.kill()
+        self.serve()
+        return "power"
+
+    def kill(self) -> None:
+        super().kill()
+        vectors, copies = self.folder / "data" / "vectors", self.folder / "flushed"
+        shutil.rmtree(vectors, ignore_errors=True)
+        for number in flushed_copies(copies)[-1:]:
+            shutil.copytree(copies / str(number), vectors)
+
+    close = kill
+
+
+class Scale(_Rooms):
+    """A service, workers, PostgreSQL, and a stub of Qdrant that outlives them all."""
+
+    def __init__(self, folder: Path, tampering: Tampering = ("log_embeddings",), *, workers: int = 2) -> None:
+        address = folder / "qdrant.json"
+        self._qdrant = Program("qdrant", stub_qdrant, [address], folder / "qdrant.log")
+        self._qdrant.start()
+        self._postgres = Postgres(folder / "postgres")
+        for _ in polls("the stub of Qdrant listens"):
+            if address.exists():
+                break
+        where = json.loads(address.read_text())
+        stores = {
+            "vectors": {"provider": "qdrant", "timeout_seconds": 10.0} | where,
+            "catalog": {"url": self._postgres.url},
+        }
+        super().__init__(folder, stores, tampering)
+        self.workers = [self.program(f"worker-{number}", ["worker"]) for number in range(workers)]
+
+    def start(self) -> None:
+        self._postgres.start()
+        for worker in self.workers:
+            if not worker.alive:
+                worker.start()
+        self.serve()
+
+    def befall(self, chance: random.Random) -> str:
+        fates: Mapping[str, Callable[[random.Random], None]] = {
+            "worker": self._lose_worker,
+            "service": self._lose_service,
+            "postgres": self._lose_postgres,
+            "pause": self._pause,
+        }
+        fate = chance.choices(tuple(fates), (12, 4, 2, 1))[0]
+        fates[fate](chance)
+        return fate
+
+    def _lose_worker(self, chance: random.Random) -> None:
+        worker = chance.choice(self.workers)
+        worker.kill()
+        worker.start()
+
+    def _lose_service(self, chance: random.Random) -> None:
+        self.service.kill()
+        self.service.start()
+        if chance.random() < 0.8:
+            self.serve()
+
+    def _lose_postgres(self, chance: random.Random) -> None:
+        self._postgres.kill()
+        time.sleep(chance.uniform(0.0, 0.3))
+        self._postgres.start()
+        self.start()  # a process that was just starting may have given up
+
+    def _pause(self, chance: random.Random) -> None:
+        chance.choice(self.workers).pause(LEASE_SECONDS * 1.5)
+
+    def kill(self) -> None:
+        for program in (self.service, *self.workers):
+            program.kill()
+
+    def close(self) -> None:
+        self.kill()
+        self._qdrant.kill()
+        self._postgres.close()
+
+
+HOUSES: Final[dict[str, Callable[..., Embedded | Scale]]] = {"embedded": Embedded, "scale": Scale}
+
+
+def _answers(port: int) -> bool:
+    try:
+        return Client(port).call("GET", "/healthz")[0] == 200
+    except OSError:
+        return False
+
+
+def _variables(prefix: str, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Nested settings as environment variables."""
+    found: dict[str, str] = {}
+    for key, value in settings.items():
+        name = f"{prefix}_{key.upper()}" if prefix == "WINNOW" else f"{prefix}__{key.upper()}"
+        found |= _variables(name, value) if isinstance(value, Mapping) else {name: str(value)}
+    return found

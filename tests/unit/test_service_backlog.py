@@ -1,0 +1,78 @@
+"""Shedding uploads: who is refused, and when he is told to come back."""
+
+from __future__ import annotations
+
+import pytest
+
+from retrieval.catalog.fake import FakeCatalog
+from retrieval.errors import Overloaded
+from service.backlog import LONGEST_SECONDS, Backlog
+
+
+class Catalog(FakeCatalog):
+    """A catalog of which only the backlog matters."""
+
+    waiting = 0
+
+    async def backlog(self) -> int:
+        return self.waiting
+
+
+class Clock:
+    """A clock that moves when it is told to."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def refusal(backlog: Backlog, catalog: Catalog, *, bulk: bool = False) -> Overloaded:
+    with pytest.raises(Overloaded) as caught:
+        await backlog.require_room(catalog, bulk=bulk)
+    return caught.value
+
+
+async def test_bulk_uploads_leave_room_for_interactive_ones() -> None:
+    backlog, catalog = Backlog(1000), Catalog()
+    catalog.waiting = 900
+    assert "900" in (await refusal(backlog, catalog, bulk=True)).message
+    await backlog.require_room(catalog, bulk=False)
+    catalog.waiting = 1000
+    assert "1,000" in (await refusal(backlog, catalog)).message
+
+
+async def test_the_time_to_come_back_follows_from_the_rate_of_work() -> None:
+    clock, catalog = Clock(), Catalog()
+    backlog = Backlog(1000, clock=clock)
+    catalog.waiting = 1100
+    assert (await refusal(backlog, catalog)).retry_after is None
+    clock.now += 2
+    catalog.waiting = 1080  # ten a second, and it takes 80 for the bound and 20 for room
+    assert (await refusal(backlog, catalog)).retry_after == pytest.approx(10.0)
+    clock.now += 2
+    catalog.waiting = 1000  # 25 a second
+    assert (await refusal(backlog, catalog)).retry_after == pytest.approx(1.0)
+
+
+async def test_work_that_stands_still_is_told_as_such() -> None:
+    clock, catalog = Clock(), Catalog()
+    backlog = Backlog(1000, clock=clock)
+    catalog.waiting = 1000
+    for _ in range(21):
+        error = await refusal(backlog, catalog)
+        clock.now += 1
+    assert error.retry_after == LONGEST_SECONDS
+
+
+async def test_an_old_rate_is_forgotten_once_there_is_room() -> None:
+    clock, catalog = Clock(), Catalog()
+    backlog = Backlog(1000, clock=clock)
+    for waiting in (1100, 1000):
+        catalog.waiting = waiting
+        await refusal(backlog, catalog)
+        clock.now += 5
+    catalog.waiting = 10
+    await backlog.require_room(catalog, bulk=False)
+    catalog.waiting = 1000
+    assert (await refusal(backlog, catalog)).retry_after is None

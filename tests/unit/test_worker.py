@@ -1,0 +1,354 @@
+"""The worker when things go wrong around it: it stalls, storage goes away, a document kills it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from indexer.isolation import FATAL, WORKER_LOST, isolate
+from indexer.lease import Lease, LeaseLost
+from indexer.patience import patiently
+from indexer.pipeline import Pipeline
+from indexer.upkeep import Upkeep
+from indexer.worker import Worker
+from retrieval.catalog.fake import FakeCatalog
+from retrieval.catalog.rules import SETTLING
+from retrieval.embedders import Embedders
+from retrieval.errors import InvalidDocument, JobNotFound, StorageFailure, UpstreamUnavailable
+from retrieval.identity import identity_of
+from retrieval.models.fakes import FakeEmbedder
+from retrieval.ports import Claim, IndexRef, IndexSchema, Outcome, Point, index_of
+from retrieval.settings import IndexingSettings
+from retrieval.types import Chunking, Collection, Document
+from retrieval.vectors.fake import FakeVectorStore
+from tests.contracts.catalog_data import LEASE, FakeClock
+
+Happening = Callable[[], Awaitable[None]]
+
+
+class Store(FakeVectorStore):
+    """A store on whose writes something may happen, once each: before points are written, or instead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before_upsert: list[Happening] = []
+        self.upserts = 0
+
+    async def upsert(self, index: IndexRef, points: Sequence[Point]) -> None:
+        self.upserts += 1
+        if self.before_upsert:
+            await self.before_upsert.pop()()
+        await super().upsert(index, points)
+
+
+class Catalog(FakeCatalog):
+    """A catalog whose commits fail as often as it is told to; with ``after`` they count all the same."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.failing: list[Exception] = []
+        self.after = False
+
+    async def commit(self, outcomes: Sequence[Outcome]) -> Sequence[bool]:
+        if self.failing:
+            if self.after:
+                await super().commit(outcomes)
+            raise self.failing.pop()
+        return await super().commit(outcomes)
+
+
+@dataclass
+class House:
+    """A worker of ours with a lease that ends when the clock says so."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    store: Store = field(default_factory=Store)
+    embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
+
+    def __post_init__(self) -> None:
+        self.catalog = Catalog(self.clock)
+        identity = identity_of(self.embedder, self.store.keyword_tokenizer)
+        self.collection = Collection("c", "u" * 32, identity, Chunking(max_tokens=32, overlap=0), {})
+        self.index = index_of(self.collection)
+        embedders = Embedders(self.embedder)
+        self.pipeline = Pipeline(embedders, self.store, self.catalog, max_attempts=3, min_coverage=0.5)
+        self.settings = IndexingSettings(poll_seconds=0.01, max_attempts=3)
+        self.worker = Worker(self.pipeline, self.catalog, self.settings)
+
+    async def open(self) -> None:
+        info = self.embedder.info
+        await self.catalog.create_collection(self.collection)
+        await self.store.create(self.index, IndexSchema(info.dimensions, info.token_dimensions))
+
+    async def submit(self, name: str, text: str) -> str:
+        return (await self.catalog.submit("c", [Document(name, text)])).job_id
+
+    async def claim(self) -> tuple[Sequence[Claim], Lease]:
+        lease = Lease(LEASE, clock=lambda: self.clock.now.timestamp())
+        return await self.catalog.claim("slow", limit=8, lease_seconds=LEASE), lease
+
+    async def work(self) -> None:
+        while await self.worker.work_once():
+            pass
+
+    async def revisions(self) -> Mapping[str, set[int]]:
+        found: dict[str, set[int]] = {}
+        async for key in self.store.keys(self.index):
+            found.setdefault(key.document_id, set()).add(key.revision)
+        return found
+
+    async def state(self, name: str) -> str:
+        return (await self.catalog.get_document("c", name)).state
+
+
+@pytest.fixture
+async def house() -> House:
+    built = House()
+    await built.open()
+    return built
+
+
+# --- stalled
+
+
+async def test_a_worker_that_slept_its_lease_out_writes_nothing(house: House) -> None:
+    await house.submit("a", "alpha")
+    claims, lease = await house.claim()
+    house.clock.advance(LEASE)
+    assert list(await house.pipeline.run(claims, lease)) == []
+    assert (house.store.upserts, await house.state("a")) == (0, "pending")
+    await house.work()
+    assert await house.revisions() == {"a": {1}}
+
+
+async def test_a_write_that_comes_after_a_newer_revision_is_taken_back(house: House) -> None:
+    await house.submit("a", "alpha")
+    claims, lease = await house.claim()
+
+    async def overtaken() -> None:
+        house.clock.advance(LEASE)
+        await house.submit("a", "changed")
+        await house.work()
+        assert await house.revisions() == {"a": {2}}
+
+    house.store.before_upsert.append(overtaken)
+    await house.pipeline.run(claims, lease)
+    assert await house.revisions() == {"a": {2}}
+    assert (await house.catalog.get_document("c", "a")).document.text == "changed"
+
+
+async def test_a_write_that_comes_after_a_deletion_is_taken_back(house: House) -> None:
+    await house.submit("a", "alpha")
+    claims, lease = await house.claim()
+
+    async def overtaken() -> None:
+        house.clock.advance(LEASE)
+        await house.catalog.tombstone("c", ["a"])
+        await house.work()
+
+    house.store.before_upsert.append(overtaken)
+    await house.pipeline.run(claims, lease)
+    assert await house.revisions() == {}
+
+
+async def test_a_deletion_that_comes_late_spares_who_came_back(house: House) -> None:
+    await house.submit("a", "alpha")
+    await house.work()
+    await house.catalog.tombstone("c", ["a"])
+    stalled, _ = await house.claim()
+    house.clock.advance(LEASE)
+    await house.work()
+    await house.submit("a", "born again")
+    await house.work()
+    await house.pipeline.run(stalled)
+    assert await house.revisions() == {"a": {3}}
+
+
+async def test_a_write_that_nobody_knows_of_any_more_is_removed_with_the_second_removal(house: House) -> None:
+    await house.submit("a", "alpha")
+    await house.work()
+    (late,) = (await house.store.fetch(house.index, [key.id async for key in house.store.keys(house.index)])).values()
+    await house.catalog.tombstone("c", ["a"])
+    await house.work()
+    await house.store.upsert(house.index, [late])
+    upkeep = Upkeep(house.pipeline, house.catalog, keep_jobs_days=30, clock=house.clock)
+    await upkeep.run_once()
+    assert await house.revisions() == {"a": {1}}
+    house.clock.advance(SETTLING.total_seconds())
+    await upkeep.run_once()
+    assert await house.revisions() == {}
+
+
+async def test_the_second_removal_spares_a_document_that_came_back(house: House) -> None:
+    await house.submit("a", "alpha")
+    await house.work()
+    await house.catalog.tombstone("c", ["a"])
+    await house.work()
+    await house.submit("a", "born again")
+    await house.work()
+    house.clock.advance(SETTLING.total_seconds())
+    await Upkeep(house.pipeline, house.catalog, keep_jobs_days=30, clock=house.clock).run_once()
+    assert await house.revisions() == {"a": {3}}
+
+
+async def test_a_document_that_changes_in_hand_stays_searchable_until_the_change_is(house: House) -> None:
+    await house.submit("a", "alpha")
+    claims, lease = await house.claim()
+    await house.submit("a", "changed")
+    await house.pipeline.run(claims, lease)
+    assert await house.revisions() == {"a": {1}}
+    await house.work()
+    assert await house.revisions() == {"a": {2}}
+
+
+async def test_a_lease_is_renewed_only_while_it_holds() -> None:
+    clock = FakeClock()
+    lease = Lease(10, clock=lambda: clock.now.timestamp())
+    clock.advance(9)
+    lease.renew(lease.now())
+    clock.advance(9)
+    lease.require()
+    clock.advance(1)
+    lease.renew(lease.now())
+    with pytest.raises(LeaseLost):
+        lease.require()
+
+
+# --- what is down
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_what_is_done_waits_for_a_catalog_that_restarts(house: House, after: bool) -> None:
+    job_id = await house.submit("a", "alpha")
+    house.catalog.failing, house.catalog.after = [UpstreamUnavailable("restarting")], after
+    await house.work()
+    job = await house.catalog.get_job(job_id)
+    assert (job.status, job.indexed, house.store.upserts) == ("done", 1, 1)
+
+
+async def test_patience_ends_where_time_cannot_heal_or_does_not() -> None:
+    calls: list[float] = []
+
+    async def down() -> None:
+        calls.append(0)
+        raise UpstreamUnavailable("down")
+
+    async def broken() -> None:
+        raise StorageFailure("broken")
+
+    async def pause(_: float) -> None:
+        """Take no time."""
+
+    with pytest.raises(StorageFailure):
+        await patiently(broken, pause=pause)
+    with pytest.raises(UpstreamUnavailable):
+        await patiently(down, patience=0.0, pause=pause)
+    assert len(calls) == 1
+
+
+async def test_however_long_storage_is_down_no_document_fails_for_it(house: House) -> None:
+    await house.submit("a", "alpha")
+
+    async def down() -> None:
+        raise UpstreamUnavailable("qdrant is down")
+
+    for _ in range(20):
+        house.store.before_upsert.append(down)
+        assert await house.worker.work_once()
+        house.clock.advance(60)
+    assert await house.state("a") == "pending"
+    await house.work()
+    assert await house.state("a") == "indexed"
+
+
+async def test_other_errors_fail_after_some_attempts_with_growing_pauses(house: House) -> None:
+    await house.submit("a", "alpha")
+
+    async def broken() -> None:
+        raise StorageFailure("the engine says no")
+
+    pauses = []
+    house.store.before_upsert = [broken] * 3
+    while await house.state("a") == "pending":
+        waited = 0
+        while not await house.worker.work_once():
+            house.clock.advance(1)
+            waited += 1
+        pauses.append(waited)
+    stored = await house.catalog.get_document("c", "a")
+    assert (stored.state, stored.error, pauses) == ("failed", "the engine says no", [0, 1, 2])
+
+
+async def test_a_rejection_of_one_document_spares_the_others(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    embed = house.embedder.embed
+
+    async def refuse(texts: Sequence[str], *rest: object, **options: object) -> object:
+        if any("poison" in text for text in texts):
+            raise InvalidDocument("poison")
+        return await embed(texts, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(house.embedder, "embed", refuse)
+    await house.catalog.submit("c", [Document("a", "alpha"), Document("p", "poison"), Document("b", "beta")])
+    await house.work()
+    assert [await house.state(name) for name in "apb"] == ["indexed", "failed", "indexed"]
+
+
+async def test_the_worker_stops_at_once_while_it_waits_for_storage(house: House) -> None:
+    async def down() -> None:
+        raise UpstreamUnavailable("down")
+
+    house.store.before_upsert = [down] * 100
+    await house.submit("a", "alpha")
+    task = asyncio.create_task(house.worker.run())
+    async with asyncio.timeout(10):
+        while not house.store.upserts:
+            await asyncio.sleep(0)
+        house.worker.stop()
+        await task
+    assert await house.state("a") == "pending"
+
+
+# --- documents that kill
+
+
+def claim(name: str, attempts: int) -> Claim:
+    return Claim("c", "index", Document(name, "text"), 1, 1, attempts=attempts)
+
+
+def test_documents_that_were_tried_before_are_worked_on_alone() -> None:
+    claims = [claim("new", 0), claim("once", 1), claim("twice", 2), claim("thrice", 3)]
+    parts = isolate(claims, max_attempts=3)
+    assert [[each.document.id for each in run] for run in parts.runs] == [["new", "once"], ["twice"]]
+    (later,) = parts.settled
+    assert (later.claim.document.id, later.waited, later.retry_in) == ("thrice", True, 0.0)
+
+
+async def test_a_document_that_kills_its_workers_fails_in_the_end(house: House) -> None:
+    await house.submit("killer", "alpha")
+    for _ in range(3 * FATAL):
+        await house.catalog.claim("victim", limit=1, lease_seconds=LEASE)
+        house.clock.advance(LEASE)
+    await house.submit("other", "beta")
+    await house.work()
+    stored = await house.catalog.get_document("c", "killer")
+    assert (stored.state, stored.error_code) == ("failed", WORKER_LOST)
+    assert await house.state("other") == "indexed"
+
+
+# --- upkeep
+
+
+async def test_old_jobs_are_forgotten(house: House) -> None:
+    old = await house.submit("a", "alpha")
+    await house.work()
+    house.clock.advance(timedelta(days=2).total_seconds())
+    recent = await house.submit("b", "beta")
+    await house.work()
+    await Upkeep(house.pipeline, house.catalog, keep_jobs_days=1, clock=house.clock).run_once()
+    assert (await house.catalog.get_job(recent)).status == "done"
+    with pytest.raises(JobNotFound):
+        await house.catalog.get_job(old)
