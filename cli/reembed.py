@@ -18,11 +18,13 @@ from evaluation.bootstrap import estimate
 from evaluation.dataset import Questions, load_questions
 from evaluation.metrics import NDCG, score_rankings
 from retrieval.errors import InvalidInput, InvalidSettings
+from retrieval.identity import same_model
 from retrieval.settings import Settings
 
 POLL_SECONDS: Final = 0.5
 SEARCHES: Final = 4  # queries of a comparison at once
 LOOKED_AT: Final = 100  # results of a query that are judged
+COMPARED: Final = ("provider", "model", "dimensions")  # options that an index's identity names too
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def run(options: ReembedOptions, *, url: str | None, data_dir: Path | None, as_j
 
     async def act() -> dict[str, Any]:
         async with reach(settings, url) as client:
-            return await _act(client, options, settings, questions)
+            return await _act(client, options, questions)
 
     report = asyncio.run(act())
     if as_json:
@@ -61,9 +63,7 @@ def run(options: ReembedOptions, *, url: str | None, data_dir: Path | None, as_j
     return 0 if report.get("ok", True) else 1
 
 
-async def _act(
-    client: Client, options: ReembedOptions, settings: Settings, questions: Questions | None
-) -> dict[str, Any]:
+async def _act(client: Client, options: ReembedOptions, questions: Questions | None) -> dict[str, Any]:
     path = f"{collection_path(options.collection)}/reembed"
     calls: dict[str, Callable[[], Awaitable[Any]]] = {
         "status": lambda: client.call("GET", path),
@@ -73,7 +73,7 @@ async def _act(
         "drop": lambda: client.call("DELETE", path),
     }
     if options.model:
-        _require_same_model(await client.call("GET", path), settings)
+        _require_same_model(await client.call("GET", path), options.model)
     if options.action in calls:
         report: dict[str, Any] = await calls[options.action]()
         return report
@@ -89,15 +89,15 @@ async def _act(
     return {**status, "comparison": comparison, "ok": ok and (options.force or not worse)}
 
 
-def _require_same_model(status: dict[str, Any], settings: Settings) -> None:
+def _require_same_model(status: dict[str, Any], given: dict[str, Any]) -> None:
     """Options of the command line reach only a process of our own: a running service has its own settings."""
-    wanted, found = settings.next_embedding, status["next"]
-    if wanted is None:
-        return
-    if found is None or found["provider"] != wanted.provider:
+    found = status["next"] or dict.fromkeys(COMPARED)
+    differing = [key for key in COMPARED if key in given and not same_model(str(found[key]), str(given[key]))]
+    if differing:
+        wanted = " ".join(f"WINNOW_NEXT_EMBEDDING__{key.upper()}={given[key]}" for key in differing)
         raise InvalidSettings(
-            f"the service that owns the data is configured with {found['model'] if found else 'no next model'}; set "
-            f"WINNOW_NEXT_EMBEDDING__PROVIDER={wanted.provider} (and __MODEL …) where it runs, and start it again"
+            f"the service that owns the data is configured with {_model(found) if status['next'] else 'no next model'}"
+            f"; set {wanted} where it runs, and start it again"
         )
 
 
@@ -114,7 +114,7 @@ async def _build(client: Client, path: str, status: dict[str, Any]) -> dict[str,
     )
     with Progress(*columns, console=err()) as progress:
         task = progress.add_task(f"re-embedding {status['collection']}", total=status["documents"])
-        while status["state"] == "building" and status["lacking"] > len(status["failures"]):
+        while status["state"] == "building" and status["lacking"] > status["failed"]:
             progress.update(task, completed=status["done"], total=status["documents"])
             await asyncio.sleep(POLL_SECONDS)
             status = await client.call("GET", path)
@@ -198,7 +198,7 @@ def _next_steps(report: dict[str, Any], settings: Settings) -> list[str]:
 
 def _after_switch(report: dict[str, Any], settings: Settings, command: str) -> list[str]:
     lines = [f"{command} --rollback goes back, {command} --drop lets go of the other index"]
-    if settings.next_embedding is not None and report["next"] != report["serving"]:
+    if settings.next_embedding is not None and report["next"] == report["serving"]:
         variables = settings.next_embedding.model_dump(mode="json", exclude_defaults=True)
         variables["provider"] = settings.next_embedding.provider
         named = " ".join(

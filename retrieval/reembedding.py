@@ -60,7 +60,7 @@ async def status(resources: Resources, name: str) -> Status:
     """How far it is. Raises ``CollectionNotFound``."""
     collection = await resources.catalog.get_collection(name)
     progress = await resources.catalog.reembed_progress(name)
-    target = _target(resources, collection)
+    target = resources.next_embedder
     return Status(
         collection,
         _state(collection, progress),
@@ -182,17 +182,8 @@ def _state(collection: Collection, progress: ReembedProgress) -> State:
     return "building" if progress.lacking else "ready"
 
 
-def _target(resources: Resources, collection: Collection) -> Embedder | None:
-    """The configured model that the collection is not served with."""
-    if resources.next_embedder is None:
-        return None
-    tokenizer = resources.store.keyword_tokenizer
-    serving = resources.embedders.likeliest(collection, tokenizer)
-    return resources.next_embedder if serving is resources.embedder else resources.embedder
-
-
 def _required_target(resources: Resources, collection: Collection) -> Embedder:
-    target = _target(resources, collection)
+    target = resources.next_embedder
     if target is None:
         raise Conflict(
             "no model to change to is configured: set WINNOW_NEXT_EMBEDDING__PROVIDER (and __MODEL, __URL …) in every "

@@ -14,9 +14,9 @@ from retrieval.catalog.pairs import FAILURES_NAMED, begun, switched
 from retrieval.catalog.planning import Order, Plan, plan_submission, plan_tombstones, sort_out
 from retrieval.catalog.recalls import deletion_stays, plan_cancellation, plan_retry
 from retrieval.catalog.rules import Clock, holds, lacks, queued_to_reembed, utc_now
-from retrieval.catalog.shelf import Shelf
+from retrieval.catalog.shelf import Shelf, waiting_queues
 from retrieval.catalog.tallies import ADDED, Tally, make_job
-from retrieval.catalog.turns import Queue, Turns
+from retrieval.catalog.turns import Turns
 from retrieval.ids import new_id
 from retrieval.ports import (
     Claim,
@@ -94,12 +94,13 @@ class FakeCatalog:
         if newer is None:
             return ReembedProgress(0, 0, 0)
         found = [entry for entry in shelf.visible(None) if entry.indexed_revision is not None]
-        lost = [e for e in found if e.built != newer and e.error is not None and e.due_at is None][:FAILURES_NAMED]
+        lost = [e for e in found if e.built != newer and e.error is not None and e.due_at is None]
         return ReembedProgress(
             documents=len(found),
             done=sum(entry.built == newer for entry in found),
             lacking=sum(lacks(entry, newer) for entry in found),
-            failures=tuple(JobFailure(entry.id, entry.error_code or "", entry.error or "") for entry in lost),
+            failed=sum(lacks(entry, newer) for entry in lost),
+            failures=tuple(JobFailure(e.id, e.error_code or "", e.error or "") for e in lost[:FAILURES_NAMED]),
         )
 
     async def switch_index(self, name: str, *, force: bool = False) -> Collection:
@@ -210,7 +211,7 @@ class FakeCatalog:
 
     async def claim(self, owner: str, *, limit: int, lease_seconds: float) -> Sequence[Claim]:
         now = self._clock()
-        queues = self._queues(now, passing=self._turns.passing())
+        queues = waiting_queues(self._shelves, now, passing=self._turns.passing())
         if not queues:
             return ()
         queue = self._turns.order(queues)[0]
@@ -218,22 +219,6 @@ class FakeCatalog:
         shelf, until = self._shelves[queue.uid], now + timedelta(seconds=lease_seconds)
         due = [entry for entry in shelf.due(now) if entry.priority <= queue.priority]
         return [shelf.lease(entry, owner, until) for entry in due[:limit]]
-
-    def _queues(self, now: datetime, *, passing: int) -> list[Queue]:
-        found = self._heads(now, below=None)
-        for _ in range(passing):
-            lower = self._heads(now, below=max((queue.priority for queue in found), default=0))
-            if not lower:
-                break
-            found = lower
-        return found
-
-    def _heads(self, now: datetime, *, below: int | None) -> list[Queue]:
-        heads: list[Queue] = []
-        for uid, shelf in self._shelves.items():
-            due = [entry for entry in shelf.due(now) if below is None or entry.priority < below]
-            heads += [Queue(uid, entry.priority, entry.submitted_at) for entry in due[:1]]
-        return heads
 
     async def renew(self, owner: str, claims: Sequence[Claim], *, lease_seconds: float) -> int:
         now, renewed = self._clock(), 0

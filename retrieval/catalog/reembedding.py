@@ -50,17 +50,14 @@ async def progress(connection: AsyncConnection, name: str) -> ReembedProgress:
         return ReembedProgress(0, 0, 0)
     mine = (DOCUMENTS.c.collection_uid == collection.uid, DOCUMENTS.c.indexed_revision.is_not(null()))
     found = (*mine, DOCUMENTS.c.state != "deleting")
-    row = (
-        await connection.execute(
-            select(func.count(), _count(DOCUMENTS.c.built == newer), _count(_is_lacking(newer))).where(*found)
-        )
-    ).one()
-    lost = (_is_behind(newer), DOCUMENTS.c.error.is_not(null()), DOCUMENTS.c.due_at.is_(None))
+    lost = and_(_is_behind(newer), DOCUMENTS.c.error.is_not(null()), DOCUMENTS.c.due_at.is_(None))
+    counted = (DOCUMENTS.c.built == newer, _is_lacking(newer), and_(_is_lacking(newer), lost))
+    row = (await connection.execute(select(func.count(), *map(_count, counted)).where(*found))).one()
     columns = (DOCUMENTS.c.id, DOCUMENTS.c.error_code, DOCUMENTS.c.error)
     failures = await connection.execute(
-        select(*columns).where(*found, *lost).order_by(DOCUMENTS.c.id).limit(FAILURES_NAMED)
+        select(*columns).where(*found, lost).order_by(DOCUMENTS.c.id).limit(FAILURES_NAMED)
     )
-    return ReembedProgress(row[0], row[1], row[2], tuple(JobFailure(*each) for each in failures))
+    return ReembedProgress(row[0], row[1], row[2], row[3], tuple(JobFailure(*each) for each in failures))
 
 
 async def switch(connection: AsyncConnection, name: str, *, force: bool) -> Collection:

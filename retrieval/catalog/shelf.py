@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from retrieval.catalog.rules import SETTLING, Entry, kind_of, settle
 from retrieval.catalog.tallies import Tally
+from retrieval.catalog.turns import Queue
 from retrieval.ports import ChunkKey, Claim, LedgerEntry, Outcome, StoredDocument
 from retrieval.types import Collection, Document
 
@@ -92,3 +94,22 @@ class Shelf:
         if settlement.ending == "indexed":
             self.chunks[document_id] = outcome.chunks
         return settlement.recorded
+
+
+def waiting_queues(shelves: Mapping[str, Shelf], now: datetime, *, passing: int) -> list[Queue]:
+    """As ``ledger.queues``: the heads of collections with work, ``passing`` levels of priority passed over."""
+    found = _heads(shelves, now, below=None)
+    for _ in range(passing):
+        lower = _heads(shelves, now, below=max((queue.priority for queue in found), default=0))
+        if not lower:
+            break
+        found = lower
+    return found
+
+
+def _heads(shelves: Mapping[str, Shelf], now: datetime, *, below: int | None) -> list[Queue]:
+    heads: list[Queue] = []
+    for uid, shelf in shelves.items():
+        due = [entry for entry in shelf.due(now) if below is None or entry.priority < below]
+        heads += [Queue(uid, entry.priority, entry.submitted_at) for entry in due[:1]]
+    return heads

@@ -32,7 +32,9 @@ class Tally:
         self._counter(job_id)["cancelled"] += number
 
     def settle(self, job_id: str, outcome: Outcome, settlement: Settlement) -> None:
-        """Book what became of one claim."""
+        """Book what became of one claim. A re-embedding is no job's: the document's last one has ended."""
+        if outcome.claim.kind == "reembed":
+            return
         counter = self._counter(job_id)
         counter["chunks_embedded"] += outcome.embedded
         if settlement.ending is not None:

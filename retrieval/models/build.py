@@ -32,9 +32,9 @@ def build_embedder(settings: Settings) -> Embedder:
 
             return BundledEmbedder(settings.embedding)
         case VllmEmbedding() | OpenAIEmbedding() | DashScopeEmbedding():
-            from retrieval.models.http_embedder import HttpEmbedder
+            from retrieval.models.http_embedder import open_http_embedder
 
-            return HttpEmbedder(settings.embedding)
+            return open_http_embedder(settings.embedding)
         case TorchEmbedding():
             with needs_extra("torch"):
                 from retrieval.models.torch_embedder import TorchEmbedder

@@ -10,10 +10,11 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from retrieval.errors import InvalidSettings, UpstreamRejected, UpstreamTooLong, UpstreamUnavailable
+from retrieval.errors import InvalidSettings, Upstream, UpstreamRejected, UpstreamTooLong, UpstreamUnavailable
 from retrieval.http import ModelClient
-from retrieval.models.embed_checks import check_vllm
+from retrieval.models.embed_checks import check_vllm, root_of_alias
 from retrieval.models.embed_dialects import BadAnswer, Batch, HttpEmbedding, dialect_of, vectors_of
+from retrieval.models.prompts import chosen_instruct, usual_instruct
 from retrieval.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind, Finding, Tokenizer
 from retrieval.settings.embedding import DashScopeEmbedding, VllmEmbedding
 from retrieval.types import FloatArray
@@ -54,12 +55,13 @@ class HttpEmbedder(Embedder):
     Args:
         settings: the provider, and how to call it.
         tokenizer: counts tokens; unless given, the one that the settings name is loaded, which takes a moment.
+        root: the model behind the configured name, where that is an alias: its instruct is the usual one.
 
     Raises:
         InvalidSettings: the size of the model's vectors is neither set nor known.
     """
 
-    def __init__(self, settings: HttpEmbedding, tokenizer: Tokenizer | None = None) -> None:
+    def __init__(self, settings: HttpEmbedding, tokenizer: Tokenizer | None = None, root: str = "") -> None:
         self._settings = settings
         self._dialect = dialect_of(settings)
         self._info = EmbedderInfo(
@@ -68,7 +70,7 @@ class HttpEmbedder(Embedder):
             revision="",
             dimensions=_dimensions(settings),
             max_tokens=settings.max_tokens - _CLOSING_TOKENS,
-            instruct=settings.instruct,
+            instruct=chosen_instruct(settings.instruct, root or settings.model),
         )
         self._asked_size: int | None = settings.dimensions
         self._client = ModelClient(settings, provider=settings.provider, variable=VARIABLE)
@@ -110,7 +112,9 @@ class HttpEmbedder(Embedder):
 
     async def self_check(self) -> Sequence[Finding]:
         """Look at a vLLM server's models, limit and tokenizer; other providers show none of these."""
-        return await check_vllm(self._client, self._settings) if isinstance(self._settings, VllmEmbedding) else ()
+        if not isinstance(self._settings, VllmEmbedding):
+            return ()
+        return await check_vllm(self._client, self._settings, self._info.instruct)
 
     async def _embed_batch(self, batch: Batch) -> _Part:
         try:
@@ -189,6 +193,30 @@ class HttpEmbedder(Embedder):
         if isinstance(self._settings, VllmEmbedding):
             return f"""start vLLM with --hf-overrides '{{"is_matryoshka":true}}' or unset {setting}"""
         return f"unset {setting}, or set it to a size that the model has"
+
+
+def open_http_embedder(settings: HttpEmbedding) -> HttpEmbedder:
+    """An embedder that knows its instruct: for an alias, vLLM is asked which model it stands for.
+
+    Blocks until the server has answered, for five seconds at most: call it on a thread without an event loop. A server
+    that is not there yet leaves an alias without an instruct, and the check-up tells once it is.
+    """
+    root = ""
+    if isinstance(settings, VllmEmbedding) and settings.instruct is None and not usual_instruct(settings.model):
+        root = asyncio.run(_served_root(settings))
+    return HttpEmbedder(settings, root=root)
+
+
+async def _served_root(settings: VllmEmbedding) -> str:
+    """The model behind the configured name; empty where the server does not tell."""
+    client = ModelClient(settings, provider=settings.provider, variable=VARIABLE)
+    try:
+        return await root_of_alias(client, settings)
+    except Upstream as error:
+        log.warning("%s, so no instruct is known for %s: set %s__INSTRUCT", error.message, settings.model, VARIABLE)
+        return ""
+    finally:
+        await client.close()
 
 
 async def _all(work: Sequence[Coroutine[Any, Any, _Part]]) -> list[_Part]:

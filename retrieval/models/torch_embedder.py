@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from retrieval.errors import InvalidSettings
 from retrieval.models.model_files import cannot_load, tokenizer_of
-from retrieval.models.prompts import embedding_query, harmless
+from retrieval.models.prompts import chosen_instruct, embedding_query, harmless
 from retrieval.models.torch_batches import BatchRunner, Ids
 from retrieval.models.torch_setup import choose_device, choose_dtype, fuse_norms, is_causal
 from retrieval.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind, Tokenizer
@@ -59,7 +59,7 @@ class TorchEmbedder(Embedder):
             revision=revision,
             dimensions=_dimensions(self._modules, settings),
             max_tokens=limit - self._closing,
-            instruct=settings.instruct,
+            instruct=chosen_instruct(settings.instruct, settings.model),
         )
         self._runner = BatchRunner(
             self._vectors,

@@ -17,6 +17,7 @@ import numpy as np
 from retrieval.errors import UpstreamRejected
 from retrieval.http import ModelClient
 from retrieval.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, rerank_document, rerank_head
+from retrieval.models.vllm_cards import check_served
 from retrieval.ports import Finding, Reranker
 from retrieval.probes import NOWHERE, QUESTIONS, candidates_of
 from retrieval.settings.embedding import QWEN3_INSTRUCT
@@ -64,34 +65,11 @@ async def check_vllm(
     no_embedder = await _no_embedder(client)
     if no_embedder.status == "failed":
         return [no_embedder]
-    served = await _served(client, settings)
+    served = (await check_served(client, settings)).findings
     if served[0].status == "failed" or "qwen3-reranker" not in settings.model.casefold():
         return [no_embedder, *served]
     heard = await _ask(reranker)
     return [no_embedder, *served, await _prompt(client, settings, heard), _token_count(settings, heard, count)]
-
-
-async def _served(client: ModelClient, settings: VllmRerank) -> list[Finding]:
-    status, answer = await client.get("/v1/models")
-    cards = answer.get("data") if status == 200 and isinstance(answer, dict) else None
-    served = {str(card.get("id")): card for card in cards if isinstance(card, dict)} if isinstance(cards, list) else {}
-    if not served:
-        return [Finding("model served", "skipped", f"the server shows no list of its models (status {status})")]
-    if settings.model not in served:
-        seen = f"the server has {', '.join(served)}, not {settings.model}"
-        fix = "set WINNOW_RERANK__MODEL to the name that the server gives it, or serve the model"
-        return [Finding("model served", "failed", seen, fix)]
-    return [Finding("model served", "ok", settings.model), _length(served[settings.model], settings.max_tokens)]
-
-
-def _length(card: dict[str, Any], wanted: int) -> Finding:
-    limit = card.get("max_model_len")
-    if not isinstance(limit, int):
-        return Finding("length", "skipped", "the server does not say how long a prompt may be")
-    if limit >= wanted:
-        return Finding("length", "ok", f"prompts of {limit:,} tokens")
-    fix = f"set WINNOW_RERANK__MAX_TOKENS to {limit}, or start vLLM with --max-model-len {wanted}"
-    return Finding("length", "failed", f"the server takes {limit:,} tokens, {wanted:,} are configured", fix)
 
 
 async def _no_embedder(client: ModelClient) -> Finding:

@@ -15,7 +15,7 @@ from vllm.v1.engine.exceptions import EngineDeadError
 from retrieval.errors import InvalidSettings, UpstreamUnavailable
 from retrieval.models.lanes import ModelThread
 from retrieval.models.model_files import brief, tokenizer_of
-from retrieval.models.prompts import embedding_query, harmless
+from retrieval.models.prompts import chosen_instruct, embedding_query, harmless
 from retrieval.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind, Tokenizer
 from retrieval.settings.embedding import VllmOfflineEmbedding
 from retrieval.types import FloatArray
@@ -56,7 +56,7 @@ class VllmOfflineEmbedder(Embedder):
             revision=revision,
             dimensions=self._size(settings),
             max_tokens=settings.max_tokens - _CLOSING_TOKENS,
-            instruct=settings.instruct,
+            instruct=chosen_instruct(settings.instruct, settings.model),
         )
         self._thread = ModelThread(self._encode)
 

@@ -12,6 +12,7 @@ QWEN3_INSTRUCT: Final = "Given a web search query, retrieve relevant passages th
 TORCH_BATCH: Final = "tokens in one forward pass, padding included; unset: 32,768 on a GPU, 1,024 on the CPU"
 _DIMENSIONS: Final = "size of the vectors; unset: the model's own"
 _PATH: Final = "path of the call under the URL"
+_INSTRUCT: Final = "a query's task; unset: Qwen's own for Qwen3-Embedding, none for other models; empty: none"
 
 
 def _number(value: Any) -> Any:
@@ -39,7 +40,7 @@ class VllmEmbedding(Endpoint):
     path: str = Field("/v1/embeddings", description=_PATH)
     model: str = "Qwen/Qwen3-Embedding-0.6B"
     dimensions: int | None = Field(None, ge=1, description=_DIMENSIONS)
-    instruct: str = QWEN3_INSTRUCT
+    instruct: str | None = Field(None, description=_INSTRUCT)
     max_tokens: int = Field(8192, ge=16, description="longest text the server takes (its --max-model-len)")
     batch_size: int = Field(32, ge=1, description="texts in one call")
     tokenizer: str = Field("qwen", description="qwen, or the path of a tokenizer.json: counts tokens for chunks")
@@ -83,7 +84,7 @@ class TorchEmbedding(Group):
     model: str = Field("Qwen/Qwen3-Embedding-0.6B", description="model id or local folder")
     revision: str = Field("", description="commit or tag of the model; empty: the newest")
     dimensions: int | None = Field(None, ge=1, description=_DIMENSIONS)
-    instruct: str = QWEN3_INSTRUCT
+    instruct: str | None = Field(None, description=_INSTRUCT)
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 …")
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field("auto", description="auto: bf16 on a GPU")
     max_tokens: int = Field(8192, ge=16, description="longest text that is read")
@@ -97,7 +98,7 @@ class VllmOfflineEmbedding(Group):
     model: str = Field("Qwen/Qwen3-Embedding-0.6B", description="model id or local folder")
     revision: str = Field("", description="commit or tag of the model; empty: the newest")
     dimensions: int | None = Field(None, ge=1, description=_DIMENSIONS)
-    instruct: str = QWEN3_INSTRUCT
+    instruct: str | None = Field(None, description=_INSTRUCT)
     max_tokens: int = Field(8192, ge=16, description="longest text that is read")
     gpu_memory_utilization: float = Field(0.9, gt=0, le=1, description="share of the GPU's memory that vLLM takes")
     enforce_eager: bool = Field(False, description="start faster, run slower: no compiled graphs")

@@ -149,7 +149,7 @@ class Shard:
         for document_id, revision in keep.items():
             by_revision.setdefault(revision, []).append(document_id)
         for revision, ids in by_revision.items():
-            conditions = [edge.FieldCondition(DOCUMENT_ID, match=edge.MatchAny(ids))]
+            conditions: list[Any] = [edge.FieldCondition(DOCUMENT_ID, match=edge.MatchAny(ids))]
             if revision is not None:
                 conditions.append(edge.FieldCondition(REVISION, range=edge.RangeFloat(lt=float(revision))))
             stale = edge.Filter(must=conditions)

@@ -75,6 +75,7 @@ class ReembedView(BaseModel):
                     "documents": 5280,
                     "done": 3120,
                     "lacking": 2160,
+                    "failed": 0,
                     "failures": [],
                     "started_at": "2026-11-21T10:00:00Z",
                     "estimate": None,
@@ -94,6 +95,7 @@ class ReembedView(BaseModel):
     documents: int = Field(description="documents that searches can find now")
     done: int = Field(description="those of them that are in both indexes")
     lacking: int = Field(description="those that a switch would lose")
+    failed: int = Field(description="those of the lacking that are not tried again")
     failures: list[JobFailureView] = Field(description="documents that cannot be brought over, up to 100")
     started_at: datetime | None
     estimate: EstimateView | None = None
@@ -113,6 +115,7 @@ class ReembedView(BaseModel):
             documents=progress.documents,
             done=progress.done,
             lacking=progress.lacking,
+            failed=progress.failed,
             failures=[JobFailureView.model_validate(each, from_attributes=True) for each in progress.failures],
             started_at=None if other is None else other.started_at,
             estimate=None if estimate is None else EstimateView.of(estimate),

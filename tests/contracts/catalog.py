@@ -10,6 +10,7 @@ from tests.contracts.catalog_data import FakeClock, make_collection
 from tests.contracts.catalog_documents import DeletionContract, SubmissionContract
 from tests.contracts.catalog_integrity import IntegrityContract
 from tests.contracts.catalog_jobs import JobListContract, RecallContract, RemovalContract
+from tests.contracts.catalog_reembed import ReembedContract
 from tests.contracts.catalog_work import JobContract, LedgerContract
 
 
@@ -23,6 +24,7 @@ class CatalogContract(
     JobListContract,
     RecallContract,
     RemovalContract,
+    ReembedContract,
 ):
     """The whole port."""
 

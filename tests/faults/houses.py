@@ -194,6 +194,12 @@ class Scale(_Rooms):
         if chance.random() < 0.8:
             self.serve()
 
+    def restart_database(self, pause: float = 0.5) -> None:
+        """Kill PostgreSQL, and start it again after ``pause`` seconds."""
+        self._postgres.kill()
+        time.sleep(pause)
+        self._postgres.start()
+
     def _lose_postgres(self, chance: random.Random) -> None:
         self._postgres.kill()
         time.sleep(chance.uniform(0.0, 0.3))

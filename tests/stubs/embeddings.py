@@ -224,16 +224,16 @@ class DashScopeNativeStub(DashScopeStub):
         return (
             complaint(body, self.fields, self.required)
             or complaint(body["input"], {"texts": list}, frozenset({"texts"}))
-            or complaint(body["parameters"], self.parameters, frozenset())
+            or complaint(body.get("parameters", {}), self.parameters, frozenset())
         )
 
     def texts(self, body: Any) -> list[Any]:
         return list(body["input"]["texts"])
 
     async def answer(self, body: Any) -> web.Response:
-        parameters, texts = body["parameters"], self.texts(body)
-        said = parameters.get("instruct", "") if parameters["text_type"] == "query" else ""
-        found = await vectors([f"{text} {said}" for text in texts], parameters["dimension"])
+        parameters, texts = body.get("parameters", {}), self.texts(body)
+        said = parameters.get("instruct", "") if parameters.get("text_type") == "query" else ""
+        found = await vectors([f"{text} {said}" for text in texts], parameters.get("dimension", DIMENSIONS))
         rows = [{"text_index": index, "embedding": vector.tolist()} for index, vector in enumerate(found)]
         usage = {"total_tokens": sum(map(words, texts))}
         return reply({"output": {"embeddings": rows}, "usage": usage, "request_id": "0"})

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
+from cli.access import reach
 from indexer.bulk import RayOptions, _for_actors, require_ray
 from retrieval.errors import InvalidSettings
 from retrieval.settings import load_settings
@@ -19,6 +21,12 @@ def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -
 
 def test_every_actor_holds_two_batches_and_one_more_is_cut_or_written() -> None:
     assert RayOptions(actors=4).lanes == 9
+
+
+async def test_a_service_that_indexes_by_itself_is_not_worked_through(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match="--engine ray: http://127.0.0.1:1 indexes what it is sent"):
+        async with reach(load_settings(data_dir=tmp_path), "http://127.0.0.1:1", bulk=RayOptions()):
+            raise AssertionError("it must refuse before it connects")
 
 
 def test_actors_learn_no_secret_but_the_embedders() -> None:

@@ -70,7 +70,8 @@ class TestCheckUp:
     async def test_a_model_of_another_name_is_not_asked_for_its_closing_token(self) -> None:
         async with embedding(VllmStub(model="bge-m3", closing_token=2), model="bge-m3") as (embedder, _):
             findings = await embedder.self_check()
-        assert [finding.status for finding in findings] == ["ok", "ok", "skipped"]
+        assert [finding.status for finding in findings] == ["ok", "ok", "skipped", "skipped"]
+        assert "WINNOW_EMBEDDING__INSTRUCT" in findings[-1].seen
 
     async def test_a_vllm_that_is_ill_or_gone_is_unavailable(self) -> None:
         async def ill(request: web.Request) -> web.Response:

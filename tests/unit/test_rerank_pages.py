@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import aiohttp
-import orjson
 import pytest
 
 from retrieval.models.prompts import RERANK_PREFIX, RERANK_SUFFIX
-from tests.stubs.rerank_servers import PROVIDERS, CohereStub, RerankStub, TeiStub
-from tests.stubs.server import serve
+from tests.stubs.pages import form, post
+from tests.stubs.rerank_servers import PROVIDERS, CohereStub, TeiStub
 
 QUERY = "What is a rerank model?"
 DOCUMENTS = [
@@ -133,31 +131,15 @@ PAGES = {
 }
 
 
-async def post(
-    server: RerankStub, body: Any, *, path: str = "", key: str | None = "", kind: str = "application/json"
-) -> tuple[int, Any]:
-    """Status and body of an answer; unless told otherwise with the right path and key."""
-    authorization = server.authorization if key == "" else key
-    headers = {"Content-Type": kind} | ({"Authorization": authorization} if authorization else {})
-    async with serve(server) as stub, aiohttp.ClientSession() as session:
-        url, data = stub.url + (path or server.path), aiohttp.payload.JsonPayload(body, content_type=kind)
-        async with session.post(url, data=data, headers=headers) as answer:
-            raw = await answer.read()
-            return answer.status, orjson.loads(raw) if answer.content_type == "application/json" else raw.decode()
-
-
-def form(value: Any) -> Any:
-    """Names and types of a JSON value; of a list those of its first element."""
-    if isinstance(value, dict):
-        return {name: form(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [form(each) for each in value[:1]]
-    return type(value).__name__
+async def ask(provider: str, body: Any, *, path: str = "", key: str = "", kind: str = "application/json") -> Any:
+    """Status and body of a provider's answer; unless told otherwise at the right path with the right key."""
+    server = PROVIDERS[provider].server
+    return await post(server, path or server.path, body, key or server.authorization, kind)
 
 
 @pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
 async def test_a_pages_request_is_answered_as_the_page_says(page: Page) -> None:
-    status, answer = await post(PROVIDERS[page.provider].server, page.request)
+    status, answer = await ask(page.provider, page.request)
     assert status == 200, answer
     found = answer if isinstance(answer, list) else answer.get("results") or answer["output"]["results"]
     assert form(answer) == form(page.answer)
@@ -184,37 +166,40 @@ class TestStrictness:
     """What no page names is refused, so that a test over a stub fails when the product sends it."""
 
     async def test_a_field_that_is_not_documented(self, provider: str) -> None:
-        status, said = await post(PROVIDERS[provider].server, {**request_of(provider), "surprise": 1})
+        status, said = await ask(provider, {**request_of(provider), "surprise": 1})
         assert status in {400, 422}, said
 
     async def test_a_field_that_is_missing(self, provider: str) -> None:
         body = dict(request_of(provider))
         del body[named(body)]
-        assert (await post(PROVIDERS[provider].server, body))[0] in {400, 422}
+        assert (await ask(provider, body))[0] in {400, 422}
 
     async def test_a_field_of_another_type(self, provider: str) -> None:
         body = request_of(provider)
-        assert (await post(PROVIDERS[provider].server, {**body, named(body): 7}))[0] in {400, 422}
+        assert (await ask(provider, {**body, named(body): 7}))[0] in {400, 422}
 
     async def test_a_body_that_is_no_json_by_its_header(self, provider: str) -> None:
-        status, _ = await post(PROVIDERS[provider].server, request_of(provider), kind="text/plain")
+        status, _ = await ask(provider, request_of(provider), kind="text/plain")
         assert status in {400, 422}
 
     async def test_another_path(self, provider: str) -> None:
-        assert (await post(PROVIDERS[provider].server, request_of(provider), path="/v9/rerank"))[0] == 404
+        assert (await ask(provider, request_of(provider), path="/v9/rerank"))[0] == 404
 
     async def test_another_key(self, provider: str) -> None:
-        assert (await post(PROVIDERS[provider].server, request_of(provider), key="Bearer sk-other"))[0] == 401
+        assert (await ask(provider, request_of(provider), key="Bearer sk-other"))[0] == 401
 
 
 @pytest.mark.parametrize("provider", [name for name in TRIED if name != "TEI"])  # which is told of none
 async def test_another_model_is_refused(provider: str) -> None:
     body = {**request_of(provider), "model": "other"}
-    assert (await post(PROVIDERS[provider].server, body))[0] in {400, 404}
+    assert (await ask(provider, body))[0] in {400, 404}
 
 
 async def test_limits_are_refused_as_documented() -> None:
-    many = await post(CohereStub(max_documents=2), {"model": CohereStub.model, "query": "q", "documents": ["a"] * 3})
-    assert (many[0], many[1]["id"]) == (400, "1")
-    status, said = await post(TeiStub(max_tokens=3), {"query": "one two", "texts": ["three four"], "truncate": False})
+    cohere, tei = CohereStub(max_documents=2), TeiStub(max_tokens=3)
+    many = {"model": cohere.model, "query": "q", "documents": ["a"] * 3}
+    status, said = await post(cohere, cohere.path, many, cohere.authorization)
+    assert (status, said["id"]) == (400, "1")
+    long = {"query": "one two", "texts": ["three four"], "truncate": False}
+    status, said = await post(tei, tei.path, long, tei.authorization)
     assert (status, said["error_type"]) == (413, "Validation")

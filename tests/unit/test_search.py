@@ -68,7 +68,9 @@ class House:
         await self.store.upsert(index_of(self.collection), points)
 
     async def search(self, query: str = "copy a file", **changes: Any) -> SearchAnswer:
-        search = TwoStageSearch(Embedders(self.embedder), self.store, CollectionLookup(self.catalog), self.reranker, self.settings)
+        search = TwoStageSearch(
+            Embedders(self.embedder), self.store, CollectionLookup(self.catalog), self.reranker, self.settings
+        )
         return await search.run(SearchRequest("c", query, **{"top_n": 4, **changes}))
 
 

@@ -61,6 +61,15 @@ class Catalog(FakeCatalog):
         return await super().commit(outcomes)
 
 
+def seconds_of(clock: FakeClock) -> Callable[[], float]:
+    """The same clock, in seconds."""
+
+    def seconds() -> float:
+        return clock.now.timestamp()
+
+    return seconds
+
+
 @dataclass
 class House:
     """A worker of ours with a lease that ends when the clock says so."""
@@ -88,7 +97,7 @@ class House:
         return (await self.catalog.submit("c", [Document(name, text)])).job_id
 
     async def claim(self) -> tuple[Sequence[Claim], Lease]:
-        lease = Lease(LEASE, clock=lambda: self.clock.now.timestamp())
+        lease = Lease(LEASE, clock=seconds_of(self.clock))
         return await self.catalog.claim("slow", limit=8, lease_seconds=LEASE), lease
 
     async def work(self) -> None:
@@ -207,7 +216,7 @@ async def test_a_document_that_changes_in_hand_stays_searchable_until_the_change
 
 async def test_a_lease_is_renewed_only_while_it_holds() -> None:
     clock = FakeClock()
-    lease = Lease(10, clock=lambda: clock.now.timestamp())
+    lease = Lease(10, clock=seconds_of(clock))
     clock.advance(9)
     lease.renew(lease.now())
     clock.advance(9)

@@ -153,3 +153,23 @@ async def test_dead_models_leave_a_declared_keyword_answer_and_heal(tmp_path: Pa
     assert dead["stages"]["embed"]["status"] != "ok"
     assert dead["stages"]["rerank"]["status"] != "ok"
     assert (healed["degraded"], healed["score_kind"]) == (False, "relevance")
+
+
+async def test_500_candidates_are_split_at_the_providers_limits_into_one_order(tmp_path: Path) -> None:
+    """Some 130,000 tokens are more than one call takes; the stub refuses a call that is over its limits."""
+    words = QUERY.split()
+    long = [
+        {"id": f"d{number:03}", "text": " ".join([*words[: 1 + number % len(words)], f"n{number}", *["file"] * 240])}
+        for number in range(500)
+    ]
+    texts = {document["id"]: document["text"] for document in long}
+    async with running(tmp_path, embeddings.DashScopeStub(key=KEY), reranks.DashScopeStub()) as (service, stub):
+        await service.fill("docs", long)
+        stub.calls.clear()
+        answer = await search(service, top_k=500, rerank={"top_k": 500}, top_n=50)
+    calls = [call.body["documents"] for call in stub.calls if "rerank" in call.path]
+    assert len(calls) > 1
+    assert sum(map(len, calls)) == 500
+    best = sorted((reranks.relevance(QUERY, text) for text in texts.values()), reverse=True)[:50]
+    assert np.allclose([result["relevance_score"] for result in answer["results"]], best, atol=1e-6)
+    assert answer["degraded"] is False

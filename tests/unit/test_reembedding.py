@@ -1,0 +1,161 @@
+"""The second index of a collection: built behind all other work, and kept in step with the first."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retrieval import reembedding
+from retrieval.errors import Conflict, UpstreamRejected
+from retrieval.ports import IndexRef, Point
+from retrieval.types import SearchRequest
+from tests.unit.reembedding_house import House, Killed, furnished, killed
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with furnished(tmp_path) as built:
+        yield built
+
+
+async def test_every_document_is_built_out_of_the_catalog_and_the_old_index_is_left_alone(house: House) -> None:
+    house.old.embedded.clear()
+    assert (await house.start()).state == "building"
+    await house.work()
+    status = await reembedding.status(house.resources, "c")
+    assert (status.state, status.progress.documents, status.progress.done, status.progress.lacking) == (
+        "ready",
+        3,
+        3,
+        0,
+    )
+    await house.require_both(a=(1, ["alpha"]), b=(1, ["beta"]), c=(1, ["gamma"]))
+    assert house.old.embedded == []
+    assert sorted(house.new.embedded) == ["alpha", "beta", "gamma"]
+
+
+async def test_serving_points_are_not_written_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    upsert, written = house.store.upsert, set()
+
+    async def watched(index: IndexRef, points: Sequence[Point]) -> None:
+        if points:
+            written.add(index.generation)
+        await upsert(index, points)
+
+    monkeypatch.setattr(house.store, "upsert", watched)
+    await house.build()
+    assert written == {2}
+
+
+async def test_writes_and_deletions_meanwhile_reach_both(house: House) -> None:
+    await house.start()
+    await house.submit(a="alpha two", d="delta")
+    await house.delete("b")
+    await house.work()
+    await house.require_both(a=(2, ["alpha two"]), c=(1, ["gamma"]), d=(1, ["delta"]))
+    assert (await reembedding.status(house.resources, "c")).state == "ready"
+
+
+async def test_they_reach_both_as_long_as_the_old_index_is_kept_and_nothing_deleted_comes_back(house: House) -> None:
+    await house.build()
+    await reembedding.switch(house.resources, "c")
+    await house.submit(a="alpha two", d="delta")
+    await house.delete("b")
+    await house.work()
+    kept = {"a": (2, ["alpha two"]), "c": (1, ["gamma"]), "d": (1, ["delta"])}
+    await house.require_both(**kept)
+    await reembedding.rollback(house.resources, "c")
+    await house.delete("c")
+    await house.work()
+    del kept["c"]
+    await house.require_both(**kept)
+    status = await reembedding.status(house.resources, "c")
+    assert (status.state, status.progress.lacking, status.collection.generation) == ("kept", 0, 1)
+
+
+async def test_a_batch_that_began_before_the_start_is_brought_over_afterwards(house: House) -> None:
+    await house.submit(d="delta")
+    claims = await house.catalog.claim("early", limit=8, lease_seconds=60)
+    pipeline = house.pipeline(house.old)
+    get = house.catalog.get_collection
+    early = await get("c")
+    await house.start()
+
+    async def before(_: str) -> Any:
+        return early
+
+    house.catalog.get_collection = before  # type: ignore[method-assign]
+    await pipeline.run(claims)
+    house.catalog.get_collection = get  # type: ignore[method-assign]
+    assert "d" not in await house.texts(2)
+    await house.work()
+    await house.require_both(a=(1, ["alpha"]), b=(1, ["beta"]), c=(1, ["gamma"]), d=(1, ["delta"]))
+
+
+async def test_a_document_that_fails_is_named_stays_searchable_and_stops_the_switch(house: House) -> None:
+    house.new.fail_on = ("beta", UpstreamRejected("model said no"))
+    status = await house.build()
+    assert (status.state, status.progress.lacking, status.progress.failed) == ("building", 1, 1)
+    assert [(each.document_id, each.message) for each in status.progress.failures] == [("b", "model said no")]
+    assert (await house.catalog.get_document("c", "b")).state == "indexed"
+    with pytest.raises(Conflict, match=r"1 documents.*--force"):
+        await reembedding.switch(house.resources, "c")
+    answer = await house.resources.search.run(SearchRequest("c", "beta", top_n=1))
+    assert answer.results[0].candidate.document_id == "b"
+    assert (await reembedding.switch(house.resources, "c", force=True)).collection.generation == 2
+
+
+async def test_where_the_second_model_is_not_configured_the_work_waits_and_nothing_fails(house: House) -> None:
+    await house.start()
+    await house.submit(d="delta")
+    await house.worker_of(house.old).work_once()
+    assert (await house.catalog.get_document("c", "d")).state == "pending"
+    status = await reembedding.status(house.resources, "c")
+    assert (status.progress.lacking, status.progress.failures) == (3, ())
+    house.clock.advance(60)
+    await house.work()
+    assert (await reembedding.status(house.resources, "c")).progress.done == 4
+
+
+async def test_a_killed_batch_resumes_without_embedding_twice(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    await house.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(house.catalog, "commit", killed)
+        with pytest.raises(Killed):
+            await house.work()
+    house.clock.advance(3600)
+    await house.work()
+    assert sorted(house.new.embedded) == ["alpha", "beta", "gamma"]
+    assert (await reembedding.status(house.resources, "c")).state == "ready"
+
+
+async def test_a_new_document_whose_batch_was_killed_is_embedded_once_by_either_model(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.build()
+    for model in (house.old, house.new):
+        model.embedded.clear()
+    await house.submit(d="delta")
+    claims = await house.catalog.claim("killed", limit=8, lease_seconds=60)
+    with monkeypatch.context() as patch:
+        patch.setattr(house.catalog, "commit", killed)
+        with pytest.raises(Killed):
+            await house.pipeline(house.old, house.new).run(claims)
+    house.clock.advance(3600)
+    await house.work()
+    assert (house.old.embedded, house.new.embedded) == (["delta"], ["delta"])
+
+
+async def test_no_vector_of_another_text_is_taken_though_the_id_be_the_same(house: House) -> None:
+    await house.start()
+    (index,) = [each for each in await house.store.indexes() if each.generation == 2]
+    (point,) = (await house.points(1))["a"]
+    foreign = (await house.new.embed(["something else"], "document")).vectors[0]
+    chunk = replace(point.chunk, text="something else")
+    await house.store.upsert(index, [replace(point, chunk=chunk, dense=foreign, tokens=None)])
+    await house.work()
+    await house.require_both(a=(1, ["alpha"]), b=(1, ["beta"]), c=(1, ["gamma"]))

@@ -1,0 +1,186 @@
+"""Switching, going back and letting go while a collection is in use; and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retrieval import reembedding
+from retrieval.collections import CollectionSpec, ensure_collection
+from retrieval.errors import CollectionNotFound, Conflict, IdentityMismatch
+from retrieval.ports import IndexRef
+from retrieval.types import SearchRequest
+from tests.unit.reembedding_house import House, Model, furnished
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with furnished(tmp_path) as built:
+        yield built
+
+
+@pytest.fixture
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let go of an index at once."""
+    monkeypatch.setattr(reembedding, "LOOKUP_SECONDS", 0.0)
+
+
+# --- letting go ----------------------------------------------------------------------------------
+
+
+async def test_dropped_while_a_batch_runs_nothing_fails(house: House, no_pause: None) -> None:
+    await house.start()
+    await house.submit(d="delta")
+    claims = await house.catalog.claim("w", limit=1, lease_seconds=60)
+    assert [claim.document.id for claim in claims] == ["d"]
+    begun = await house.catalog.get_collection("c")
+    await reembedding.drop(house.resources, "c")
+    get, asked = house.catalog.get_collection, 0
+
+    async def once_the_old_row(name: str) -> Any:
+        nonlocal asked
+        asked += 1
+        return begun if asked == 1 else await get(name)
+
+    house.catalog.get_collection = once_the_old_row  # type: ignore[method-assign]
+    await house.pipeline(house.old, house.new).run(claims)
+    await house.work()
+    assert [index.generation for index in await house.store.indexes()] == [1]
+    assert (await house.catalog.get_document("c", "d")).state == "indexed"
+    assert (await reembedding.status(house.resources, "c")).state == "none"
+
+
+async def test_an_index_is_dropped_after_a_switch_and_its_number_is_not_used_again(
+    house: House, no_pause: None
+) -> None:
+    await house.build()
+    await reembedding.switch(house.resources, "c")
+    await reembedding.drop(house.resources, "c")
+    assert [index.generation for index in await house.store.indexes()] == [2]
+    with pytest.raises(Conflict, match="nothing to drop"):
+        await reembedding.drop(house.resources, "c")
+    back = house.process(house.new, house.old)
+    status = await reembedding.start(back, "c")
+    assert status.collection.other is not None
+    assert status.collection.other.generation == 3
+
+
+# --- switching -----------------------------------------------------------------------------------
+
+
+async def test_searches_during_switches_never_mix_two_models_and_none_fails(house: House) -> None:
+    await house.build()
+    query, seen = house.store.query, []
+
+    async def watched(index: IndexRef, **options: Any) -> Any:
+        seen.append((index.generation, options["dense"].shape[0]))
+        await asyncio.sleep(0)
+        return await query(index, **options)
+
+    house.store.query = watched  # type: ignore[method-assign, assignment]
+
+    async def search() -> tuple[str | None, int]:
+        answer = await house.resources.search.run(SearchRequest("c", "alpha", top_n=1))
+        assert answer.embed.status in {"ok", "cached"}
+        assert not answer.degraded
+        (result,) = answer.results
+        assert result.candidate.document_id == "a"
+        return answer.embed.model, len(answer.results)
+
+    async def change() -> None:
+        await _late(5, lambda: reembedding.switch(house.resources, "c"))
+        for _ in range(10):
+            await _late(5, lambda: reembedding.rollback(house.resources, "c"))
+
+    answers, _ = await asyncio.gather(asyncio.gather(*(_late(i % 40, search) for i in range(200))), change())
+    assert set(seen) == {(1, 32), (2, 64)}
+    assert {model for model, _ in answers} == {"fake-32", "fake-64"}
+
+
+async def _late(turns: int, call: Any) -> Any:
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    return await call()
+
+
+async def test_the_other_index_can_be_searched_before_the_switch(house: House) -> None:
+    await house.build()
+    for index, model in (("serving", "fake-32"), ("other", "fake-64")):
+        answer = await house.resources.search.run(SearchRequest("c", "alpha", index=index))  # type: ignore[arg-type]
+        assert answer.embed.model == model
+
+
+async def test_an_unsound_index_is_not_switched_to(house: House) -> None:
+    await house.build()
+    (index,) = [each for each in await house.store.indexes() if each.generation == 2]
+    await house.store.delete_documents(index, {"b": None})
+    with pytest.raises(Conflict, match=r"'b' lacks points.*--repair"):
+        await reembedding.switch(house.resources, "c")
+    assert (await house.catalog.get_collection("c")).generation == 1
+
+
+# --- refusals ------------------------------------------------------------------------------------
+
+
+async def test_a_model_that_reads_less_is_refused(tmp_path: Path) -> None:
+    house = House(tmp_path, new=Model(64, max_tokens=128))
+    await ensure_collection(house.resources, "c", CollectionSpec())
+    with pytest.raises(IdentityMismatch, match=r"reads 128 tokens at most.*new collection"):
+        await house.start()
+    assert (await house.catalog.get_collection("c")).other is None
+
+
+async def test_the_model_in_use_is_refused_also_once_it_was_switched_to(house: House, no_pause: None) -> None:
+    same = house.process(house.old, Model(32))
+    with pytest.raises(Conflict, match="built with fake-32 already"):
+        await reembedding.start(same, "c")
+    await house.build()
+    await reembedding.switch(house.resources, "c")
+    with pytest.raises(Conflict, match="built with fake-64 already"):
+        await house.start()
+    await reembedding.drop(house.resources, "c")
+    with pytest.raises(Conflict, match="built with fake-64 already"):
+        await house.start()
+
+
+async def test_without_a_next_model_there_is_nothing_to_start(house: House) -> None:
+    with pytest.raises(Conflict, match="WINNOW_NEXT_EMBEDDING__PROVIDER"):
+        await reembedding.start(house.process(house.old, None), "c")
+
+
+async def test_a_third_model_has_to_wait_until_one_index_is_dropped(house: House) -> None:
+    await house.start()
+    with pytest.raises(Conflict, match="second index already"):
+        await reembedding.start(house.process(house.old, Model(48)), "c")
+
+
+async def test_each_step_needs_the_one_before(house: House) -> None:
+    for call, says in (
+        (reembedding.switch, "begin with `winnow reembed -c c`"),
+        (reembedding.rollback, "no index from before a switch"),
+        (reembedding.drop, "nothing to drop"),
+    ):
+        with pytest.raises(Conflict, match=says):
+            await call(house.resources, "c")
+        with pytest.raises(CollectionNotFound):
+            await call(house.resources, "none")
+    await house.start()
+    with pytest.raises(Conflict, match="no index from before"):
+        await reembedding.rollback(house.resources, "c")
+
+
+async def test_a_start_is_repeatable(house: House) -> None:
+    first = await house.start()
+    assert (await house.start()).collection == first.collection
+    await house.work()
+    assert sorted(house.new.embedded) == ["alpha", "beta", "gamma"]
+
+
+async def test_an_estimate_counts_with_the_next_model_and_changes_nothing(house: House) -> None:
+    found = await reembedding.estimate(house.resources, "c")
+    assert (found.chunks, found.tokens) == (3, 3)
+    assert (await house.catalog.get_collection("c")).other is None
