@@ -128,7 +128,7 @@ async def switch(resources: Resources, name: str, *, force: bool = False) -> Sta
             there is not sound.
     """
     collection = await resources.catalog.get_collection(name)
-    if collection.other is None or collection.other.state != "building":
+    if not _is_ahead(collection):
         raise Conflict(
             f"collection {name!r} has nothing to switch to"
             + ("; to go back, use --rollback" if collection.other else f"; begin with `winnow reembed -c {name}`")
@@ -148,7 +148,7 @@ async def rollback(resources: Resources, name: str) -> Status:
         Conflict: nothing was switched, or the old index is gone.
     """
     collection = await resources.catalog.get_collection(name)
-    if collection.other is None or collection.other.state != "kept":
+    if collection.other is None or _is_ahead(collection):
         raise Conflict(f"collection {name!r} has no index from before a switch to go back to")
     await resources.catalog.switch_index(name)
     resources.collections.forget(name)
@@ -172,6 +172,14 @@ async def drop(resources: Resources, name: str) -> Status:
     await asyncio.sleep(LOOKUP_SECONDS + resources.settings.search.budget_ms / 1000)
     await resources.store.drop(index)
     return await status(resources, name)
+
+
+def _is_ahead(collection: Collection) -> bool:
+    """Whether the other index is the newer one, so that a switch goes forward.
+
+    A switch that is asked for twice, because an answer was lost, must not go back.
+    """
+    return collection.other is not None and collection.other.generation > collection.generation
 
 
 def _state(collection: Collection, progress: ReembedProgress) -> State:

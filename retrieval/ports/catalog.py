@@ -371,7 +371,7 @@ class Catalog(Protocol):
         ...
 
     async def prune_jobs(self, *, before: datetime, limit: int = 1000) -> int:
-        """Forget at most ``limit`` jobs that were finished before this moment, with their failures; returns how many."""
+        """Forget at most ``limit`` jobs that were finished before this moment, with their failures; return how many."""
         ...
 
     async def check(self) -> None:

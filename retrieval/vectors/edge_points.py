@@ -43,7 +43,5 @@ class KnownPoints:
     def forget_documents(self, keep: Mapping[str, int | None]) -> None:
         """Points of these documents before the given revisions (``None``: all of them)."""
         self._points = {
-            key: point
-            for key, point in self._points.items()
-            if not is_stale(keep, point.document_id, point.revision)
+            key: point for key, point in self._points.items() if not is_stale(keep, point.document_id, point.revision)
         }

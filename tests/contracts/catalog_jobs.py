@@ -104,6 +104,14 @@ class RecallContract:
         with pytest.raises(JobNotFound):
             await docs.retry_job("job_x")
 
+    async def test_what_failed_again_later_belongs_to_the_later_job(self, docs: Catalog) -> None:
+        first = await submit(docs, "a")
+        await fail(docs)
+        second = await submit(docs, "a", text="changed")
+        await fail(docs)
+        assert (await docs.retry_job(first)).accepted == 0
+        assert (await docs.retry_job(second)).accepted == 1
+
     async def test_a_deletion_that_failed_is_tried_again_as_one(self, docs: Catalog) -> None:
         await submit(docs, "a")
         await work(docs)

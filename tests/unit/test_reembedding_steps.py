@@ -92,8 +92,8 @@ async def test_searches_during_switches_never_mix_two_models_and_none_fails(hous
         return answer.embed.model, len(answer.results)
 
     async def change() -> None:
-        await _late(5, lambda: reembedding.switch(house.resources, "c"))
-        for _ in range(10):
+        for _ in range(5):
+            await _late(5, lambda: reembedding.switch(house.resources, "c"))
             await _late(5, lambda: reembedding.rollback(house.resources, "c"))
 
     answers, _ = await asyncio.gather(asyncio.gather(*(_late(i % 40, search) for i in range(200))), change())
@@ -171,6 +171,16 @@ async def test_each_step_needs_the_one_before(house: House) -> None:
     await house.start()
     with pytest.raises(Conflict, match="no index from before"):
         await reembedding.rollback(house.resources, "c")
+
+
+async def test_a_step_that_is_asked_for_twice_is_not_taken_back(house: House) -> None:
+    await house.start()
+    await house.work()
+    for step, generation in ((reembedding.switch, 2), (reembedding.rollback, 1), (reembedding.switch, 2)):
+        assert (await step(house.resources, "c")).collection.generation == generation
+        with pytest.raises(Conflict):
+            await step(house.resources, "c")
+    assert (await house.resources.catalog.get_collection("c")).generation == 2
 
 
 async def test_a_start_is_repeatable(house: House) -> None:
