@@ -197,6 +197,8 @@ def _next_steps(report: dict[str, Any], settings: Settings) -> list[str]:
 
 
 def _after_switch(report: dict[str, Any], settings: Settings, command: str) -> list[str]:
+    if report["next"] == report["other"]:  # rolled back
+        return [f"{command} --switch goes forward again, {command} --drop lets go of the other index"]
     lines = [f"{command} --rollback goes back, {command} --drop lets go of the other index"]
     if settings.next_embedding is not None and report["next"] == report["serving"]:
         variables = settings.next_embedding.model_dump(mode="json", exclude_defaults=True)
