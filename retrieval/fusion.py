@@ -42,8 +42,9 @@ def fuse(hits: ArmHits, *, dense_weight: float, limit: int, by_document: bool) -
     # An arm that found less than the other one was not cut off by the limit: without a hit there is no word in common.
     no_match = 0.0 if len(sparse.points) < len(dense.points) else None
     total = dense_weight * dense.standardised(ids) + sparse.standardised(ids, absent=no_match)
-    scores = (1 / (1 + np.exp(-total))).tolist()
-    order = np.argsort(-total, kind="stable").tolist()  # ids are sorted, so a stable sort leaves ties in their order
+    fused = 1 / (1 + np.exp(-total))
+    scores = fused.tolist()
+    order = np.argsort(-fused, kind="stable").tolist()  # ids are sorted, so a stable sort leaves ties in their order
     if by_document:
         first: dict[str, int] = {}
         for i in order:
