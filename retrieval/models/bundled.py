@@ -25,8 +25,8 @@ from retrieval.types import FloatArray, HalfArray
 
 MODEL: Final = "sentence-transformers/all-MiniLM-L6-v2"
 _READ_AT_ONCE: Final = 64  # texts that are cut into tokens together
-_JOINED: Final = (4, 2, 1)  # queries of one length in a pass: few shapes, since a new one costs the engine 10 ms
-_WARM_UP: Final = (8, 16, 24, 32, 40)  # lengths of queries that the engine prepares for at the start
+_JOINED: Final = (2, 1)  # queries of one length in a pass
+_USUAL: Final = (8, 16, 24, 32)  # lengths of queries that the engine is prepared for
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,7 @@ class BundledEmbedder(Embedder):
         self._batch_tokens = settings.batch_tokens
         self._thread = ModelThread(self._answer, window_seconds=settings.query_window_ms / 1000)
         self._bulk = ThreadPoolExecutor(streams, thread_name_prefix="bulk")
-        for length, together in product(_WARM_UP, _JOINED):
-            self._queries([[0] * length] * together)
+        self._unprepared = list(product(_JOINED, _USUAL))
 
     @property
     def info(self) -> EmbedderInfo:
@@ -129,7 +128,9 @@ class BundledEmbedder(Embedder):
         ]
 
     def _answer(self, questions: Sequence[_Question]) -> list[_Row]:
-        """Answer questions that came together, those of one length in one pass."""
+        """Answer questions that came together, pairs of one length in one pass."""
+        while self._unprepared:  # from the first query on: a process that only indexes never pays for it
+            self._thread.later(partial(self._queries.prepare, *self._unprepared.pop()))
         readings = [self._wordpieces.read([question.text], question.instruct)[0] for question in questions]
         by_length: dict[int, list[int]] = {}
         for i, reading in enumerate(readings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -10,6 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, Generic, TypeVar
 
 from retrieval.errors import UpstreamUnavailable
+
+log = logging.getLogger(__name__)
 
 MAX_JOINED: Final = 64
 
@@ -64,6 +67,13 @@ class ModelThread(Generic[Item, Answer]):
         self._enqueue_turn()
         return await asyncio.wrap_future(future)
 
+    def later(self, step: Callable[[], object]) -> None:
+        """Have ``step`` run as ``run`` does, without waiting for it; a failure is logged."""
+        future: Future[object] = Future()
+        future.add_done_callback(_log_failure)
+        self._steps.append((step, future))
+        self._enqueue_turn()
+
     async def close(self) -> None:
         """End the thread after what it is doing now; whoever still waits gets ``UpstreamUnavailable``."""
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -103,6 +113,12 @@ class ModelThread(Generic[Item, Answer]):
                 futures.append(future)
         if items:
             _settle(futures, lambda: self._answer(items))
+
+
+def _log_failure(done: Future[object]) -> None:
+    error = done.exception()
+    if error is not None and not isinstance(error, UpstreamUnavailable):  # which only says that the thread is closed
+        log.error("a step that nobody waits for failed", exc_info=error)
 
 
 def _settle(futures: Sequence[Future[Value]], work: Callable[[], Sequence[Value]]) -> None:

@@ -105,6 +105,19 @@ async def test_documents_come_back_in_their_order(embedder: BundledEmbedder) -> 
     assert np.einsum("ij,ij->i", together, alone) == pytest.approx(1, abs=5e-3)
 
 
+async def test_the_first_query_has_the_usual_shapes_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[tuple[int, int]] = []
+    monkeypatch.setattr(MiniLM, "prepare", lambda _, texts, length: prepared.append((texts, length)))
+    embedder = BundledEmbedder(BundledEmbedding(threads=1))
+    await embedder.embed(TEXTS, "document")
+    assert not prepared
+    for _ in range(2):
+        await embedder.embed(TEXTS, "query")
+        await embedder._thread.run(lambda: None)
+    assert sorted(prepared) == [(texts, length) for texts in (1, 2) for length in (8, 16, 24, 32)]
+    await embedder.close()
+
+
 async def test_a_closed_embedder_says_so() -> None:
     embedder = BundledEmbedder(BundledEmbedding(threads=1))
     await embedder.close()

@@ -157,3 +157,22 @@ async def test_many_callers_of_both_lanes_all_get_their_own(thread: ModelThread[
     asked = [thread.ask(i) for i in range(500)]
     ran = [thread.run(lambda i=i: i) for i in range(500)]
     assert await asyncio.gather(*asked, *ran) == [2 * i for i in range(500)] + list(range(500))
+
+
+async def test_a_step_for_later_runs_when_nobody_asks(model: Model, thread: ModelThread[int, int]) -> None:
+    await hold(model, thread)
+    thread.later(lambda: model.step("later"))
+    call = asyncio.create_task(thread.ask(1))
+    await started(call)
+    model.gate.set()
+    assert await call == 2
+    assert await thread.run(lambda: "last") == "last"
+    assert model.log == ["busy", [1], "later"]
+
+
+async def test_a_step_for_later_that_fails_is_logged(
+    thread: ModelThread[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    thread.later(lambda: int("no number"))
+    assert await thread.run(lambda: "next") == "next"
+    assert "no number" in caplog.text

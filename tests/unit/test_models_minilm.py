@@ -72,6 +72,15 @@ def test_a_text_in_a_batch_is_read_as_if_it_were_alone(model: MiniLM, sequences:
     np.testing.assert_allclose(together, alone, atol=1e-4)
 
 
+def test_a_shape_that_is_prepared_for_gives_the_same_vectors(model: MiniLM, sequences: list[list[int]]) -> None:
+    short, other = sequences[0], sequences[2]
+    before = [model([short, short]), model([other])]
+    model.prepare(2, 8)
+    for one, again in zip(before, [model([short, short]), model([other])], strict=True):
+        np.testing.assert_allclose(one.texts, again.texts, atol=1e-4)
+        np.testing.assert_allclose(one.tokens, again.tokens, atol=2e-3)
+
+
 def test_a_damaged_checkpoint_is_refused_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / WEIGHTS).write_bytes(b"not the model")
     with pytest.raises(
