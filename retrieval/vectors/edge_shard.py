@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -42,6 +43,11 @@ _NO_GRAPH: Final = 0  # token vectors are only ever scored for given points
 _PAGE: Final = 1000
 _WRITE_PAGE: Final = 100
 _POINT_FIELDS: Final = [*KEY_FIELDS, SOURCE]
+# Calls come one by one, and an index has a segment or two: with the engine's eight threads a hybrid search of 200,000
+# chunks takes 2.2 ms (2.6 ms of CPU), with one 0.95
+_SEARCH_THREADS: Final = 1
+_READ_AHEAD_BYTES: Final = 1 << 30  # payloads of some 1.5 million chunks
+_READ_AHEAD_STEP: Final = 1 << 20  # the kernel cuts longer wishes short
 
 _INDEX_TYPES: Final[Mapping[FieldType, edge.PayloadSchemaType]] = {
     "keyword": edge.PayloadSchemaType.Keyword,
@@ -80,6 +86,7 @@ def _config(schema: IndexSchema) -> edge.EdgeConfig:
         vectors=vectors,
         sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
         optimizers=edge.EdgeOptimizersConfig(indexing_threshold=INDEXING_THRESHOLD_KB),
+        max_search_threads=_SEARCH_THREADS,
         wal_enabled=True,
     )
 
@@ -90,6 +97,22 @@ def optimize_shard(path: Path) -> None:
     shard.optimize()
     shard.flush()
     shard.close()
+
+
+def _read_ahead(shard: Path) -> None:
+    """Have the kernel read stored payloads, as far as it has memory to spare.
+
+    The engine maps them for random access: each of the 200 that a search reads would wait for the disk, 10 ms in all.
+    """
+    if not hasattr(os, "posix_fadvise"):
+        return
+    left = _READ_AHEAD_BYTES
+    for file in sorted(shard.glob("segments/*/payload_storage/*.dat")):
+        size = min(file.stat().st_size, left)
+        left -= size
+        with file.open("rb") as opened:
+            for begin in range(0, size, _READ_AHEAD_STEP):
+                os.posix_fadvise(opened.fileno(), begin, _READ_AHEAD_STEP, os.POSIX_FADV_WILLNEED)
 
 
 class ArmRows(NamedTuple):
@@ -114,8 +137,11 @@ class Shard:
         self._shard = self._load()
 
     def _load(self) -> edge.EdgeShard:
+        path = shard_of(self._home)
         with edge_errors("loading an index"):
-            return edge.EdgeShard.load(str(shard_of(self._home)))
+            shard = edge.EdgeShard.load(str(path), _config(self.schema))
+            _read_ahead(path)
+            return shard
 
     def close(self) -> None:
         """Let go of the files. Unflushed writes stay in the write-ahead log."""

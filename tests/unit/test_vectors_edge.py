@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import uuid
@@ -21,6 +22,7 @@ from retrieval.ports import IndexRef, IndexSchema, Point
 from retrieval.settings import load_settings
 from retrieval.settings.vectors import EdgeVectors
 from retrieval.types import Chunk, Comparison
+from retrieval.vectors import edge_shard
 from retrieval.vectors.build import build_store
 from retrieval.vectors.edge import POINT_BATCH, EdgeVectorStore
 from retrieval.vectors.edge_codec import encode_payload
@@ -162,6 +164,36 @@ def test_after_a_failed_flush_the_shard_is_loaded_anew_and_flushed(tmp_path: Pat
     assert broken.flushes == 1
     assert engine.count(INDEX) == 3
     engine.close()
+
+
+def test_stored_payloads_are_read_ahead_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "segments" / "s" / "payload_storage"
+    folder.mkdir(parents=True)
+    for name, size in (("page_0.dat", 25), ("page_1.dat", 100)):
+        (folder / name).write_bytes(bytes(size))
+    asked: list[tuple[int, int, int]] = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda _, *wish: asked.append(wish))
+    monkeypatch.setattr(edge_shard, "_READ_AHEAD_BYTES", 40)
+    monkeypatch.setattr(edge_shard, "_READ_AHEAD_STEP", 10)
+    edge_shard._read_ahead(tmp_path)
+    will_need = os.POSIX_FADV_WILLNEED
+    assert asked == [(begin, 10, will_need) for begin in (0, 10, 20, 0, 10)]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are listed by Linux only")
+def test_one_thread_searches_an_index(tmp_path: Path) -> None:
+    before = search_threads()
+    engine = Engine(tmp_path, optimize_on_start=False)
+    engine.create(INDEX, IndexSchema(4))
+    engine.upsert(INDEX, make_points(3))
+    assert len(engine.query(INDEX, np.ones(4, np.float32), "amber", 3, None)) == 2
+    assert len(search_threads() - before) == 1
+    engine.close()
+
+
+def search_threads() -> set[str]:
+    tasks = Path("/proc/self/task").iterdir()
+    return {task.name for task in tasks if (task / "comm").read_text().startswith("edge-search")}
 
 
 @pytest.mark.parametrize("kind", [StorageFailure, UpstreamUnavailable])
