@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -35,7 +36,7 @@ KEEP_ALIVE_SECONDS = 75  # longer than common proxies keep theirs, so that they 
 
 
 def run(*, host: str | None, port: int | None, data_dir: Path | None, insecure: bool) -> None:
-    """Serve until SIGINT or SIGTERM."""
+    """Serve until SIGINT or SIGTERM; then requests and batches in hand are finished and everything is closed."""
     chosen = {"host": host, "port": port, "insecure": insecure or None}
     server = {key: value for key, value in chosen.items() if value is not None}
     settings = settings_for(data_dir, **({"server": server} if server else {}))
@@ -70,6 +71,15 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._announce()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Keep the signal that ends it: raised again it would end the process before everything is closed."""
+        with super().capture_signals():
+            try:
+                yield
+            finally:
+                self._captured_signals.clear()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._drain()

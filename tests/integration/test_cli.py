@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 PAGES = {
@@ -77,6 +78,20 @@ def server(cli: Cli) -> Iterator[tuple[subprocess.Popen[str], str]]:
     process.send_signal(signal.SIGTERM)
     process.wait(30)
     process.stdout.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_service_that_is_told_to_stop_closes_everything_first(
+    cli: Cli, pages: Path, server: tuple[subprocess.Popen[str], str], number: signal.Signals
+) -> None:
+    cli.json("index", str(pages), "-c", "docs")
+    process, _ = server
+    engines = psutil.Process(process.pid).children(recursive=True)
+    assert engines, "the vector engine runs in a process of its own"
+    process.send_signal(number)
+    assert process.wait(30) == 0
+    assert not any(engine.is_running() for engine in engines)
+    assert not (cli.home / "data" / "winnow.db-wal").exists(), "a database that was closed has no log left"
 
 
 def test_a_folder_is_indexed_searched_and_kept_in_step(cli: Cli, pages: Path) -> None:
