@@ -4,26 +4,30 @@
     python benchmarks/embed.py --url http://127.0.0.1:8001 --model Qwen/Qwen3-Embedding-0.6B
 
 In process: ``TorchEmbedder`` against sentence-transformers' ``encode`` at its defaults. With ``--url``:
-``HttpEmbedder`` against a bare aiohttp loop over the same vLLM server, as many calls at a time. Both sides read the
-same texts, in turns; the fastest of the turns counts. On a GPU also: Qwen3-Embedding-0.6B's architecture with random
-weights over random tokens, as Winnow runs it and in sentence-transformers' batches (32 texts of about one length,
-padded under a mask, one after the other), and what share of the card's rate in a bf16 matrix product each reaches.
+``HttpEmbedder`` against a bare aiohttp loop over the same vLLM server, which sends the same requests, as many at a
+time, and decodes the vectors. Both sides read the same texts, in turns; the fastest of the turns counts, and of this
+process's CPU time the least, which tells the client's share where other work disturbs the clock. On a GPU also:
+Qwen3-Embedding-0.6B's architecture with random weights over random tokens, as Winnow runs it and in
+sentence-transformers' batches (32 texts of about one length, padded under a mask, one after the other), and what share
+of the card's rate in a bf16 matrix product each reaches.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 import numpy as np
+import orjson
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -32,16 +36,18 @@ from texts import load_texts
 from torch.nn import functional
 from transformers import Qwen3Config, Qwen3Model
 
+from retrieval.models.embed_dialects import Batch, dialect_of
 from retrieval.models.http_embedder import HttpEmbedder
 from retrieval.models.torch_batches import BatchRunner
 from retrieval.models.torch_embedder import TorchEmbedder
 from retrieval.models.torch_setup import choose_device, choose_dtype, fuse_norms
 from retrieval.ports import Embedder
 from retrieval.settings.embedding import TorchEmbedding, VllmEmbedding
+from retrieval.types import FloatArray
 
 TURNS: Final = 3
 WARM_UP: Final = 64  # texts
-BARE_BATCH: Final = 32  # texts in one call of the bare loop
+BARE_BATCH: Final = 32  # texts in one batch of sentence-transformers
 MATRIX: Final = 8192  # side of the matrices that the card's rate is measured with
 CARD_TEXTS: Final = 4096
 VOCABULARY: Final = 151_669
@@ -52,24 +58,44 @@ Work = Callable[[], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table: ``ratio`` is to the speed of the next row, ``share`` of the card's rate."""
+    """One line of the table.
+
+    Attributes:
+        cpu_ms: CPU time of this process for a thousand texts, milliseconds.
+        ratio: to the speed of the next row.
+        share: of the card's rate.
+    """
 
     name: str
     texts_per_second: float
     tokens_per_second: float
+    cpu_ms: float
     ratio: float | None = None
     share: float | None = None
 
 
-async def fastest(*works: Work) -> list[float]:
-    """Seconds of the fastest turn of each, taken by turns so that all see the same machine."""
-    best = [float("inf")] * len(works)
+class Spent(NamedTuple):
+    """The fewest seconds of any turn, on the wall's clock and of this process's CPU time."""
+
+    seconds: float
+    cpu: float
+
+
+async def fastest(*works: Work) -> list[Spent]:
+    """What each took, by turns so that all see the same machine."""
+    best = [Spent(float("inf"), float("inf"))] * len(works)
     for _ in range(TURNS):
         for number, work in enumerate(works):
-            started = time.perf_counter()
+            started, cpu = time.perf_counter(), time.process_time()
             await work()
-            best[number] = min(best[number], time.perf_counter() - started)
+            taken = Spent(time.perf_counter() - started, time.process_time() - cpu)
+            best[number] = Spent(*map(min, best[number], taken))
     return best
+
+
+def row(name: str, texts: int, tokens: int, spent: Spent, **figures: float | None) -> Row:
+    """The line for ``texts`` texts of ``tokens`` tokens in all."""
+    return Row(name, texts / spent.seconds, tokens / spent.seconds, spent.cpu / texts * 1e6, **figures)
 
 
 async def compare(
@@ -84,8 +110,8 @@ async def compare(
     tokens = (await embedder.embed(texts, "document")).token_count
     mine, his = await fastest(partial(embedder.embed, texts, "document"), partial(plain, texts))
     return [
-        Row(name, len(texts) / mine, tokens / mine, his / mine),
-        Row(other, len(texts) / his, tokens / his),
+        row(name, len(texts), tokens, mine, ratio=his.seconds / mine.seconds),
+        row(other, len(texts), tokens, his),
     ]
 
 
@@ -107,20 +133,24 @@ async def in_process(settings: TorchEmbedding, texts: list[str]) -> list[Row]:
 
 
 async def over_http(settings: VllmEmbedding, texts: list[str]) -> list[Row]:
-    """``HttpEmbedder`` against calls of 32 texts that nothing checks, packs or retries."""
+    """``HttpEmbedder`` against the same calls, whose answers nothing checks, normalises or asks for again."""
     embedder = HttpEmbedder(settings)
-    connector = aiohttp.TCPConnector(limit=settings.connections)
-    async with aiohttp.ClientSession(connector=connector) as session:
+    dialect = dialect_of(settings)
+    connector = aiohttp.TCPConnector(limit=settings.connections - 1)  # Winnow keeps one free for a query
+    headers = {"Content-Type": "application/json"}
+    async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
 
-        async def call(part: list[str]) -> list[list[float]]:
-            body = {"model": settings.model, "input": part}
-            async with session.post(settings.url.rstrip("/") + settings.path, json=body) as answer:
+        async def call(part: list[str]) -> list[FloatArray]:
+            body = orjson.dumps(dialect.body(Batch(part, "document", ""), settings.dimensions))
+            async with session.post(settings.url + dialect.path, data=body) as answer:
                 answer.raise_for_status()
-                return [row["embedding"] for row in (await answer.json())["data"]]
+                found = orjson.loads(await answer.read())["data"]
+            return [np.frombuffer(base64.b64decode(row["embedding"]), dtype="<f4") for row in found]
 
-        async def plain(part: list[str]) -> list[list[float]]:
-            calls = [call(part[start : start + BARE_BATCH]) for start in range(0, len(part), BARE_BATCH)]
-            return [row for rows in await asyncio.gather(*calls) for row in rows]
+        async def plain(part: list[str]) -> list[FloatArray]:
+            size = settings.batch_size
+            calls = [call(part[start : start + size]) for start in range(0, len(part), size)]
+            return [vector for vectors in await asyncio.gather(*calls) for vector in vectors]
 
         try:
             return await compare("HttpEmbedder", embedder, "bare aiohttp", plain, texts)
@@ -152,10 +182,11 @@ async def on_the_card(batch_tokens: int | None) -> list[Row]:
     await masked(rows)
     mine, his = await fastest(partial(runner.run, rows), partial(masked, rows))
     await runner.close()
-    tokens, work = int(lengths.sum()), _operations(plain, lengths) / rate
+    size, work = (len(rows), int(lengths.sum())), _operations(plain, lengths) / rate
+    ratio = his.seconds / mine.seconds
     return [
-        Row("0.6B at random, Winnow's batches", len(rows) / mine, tokens / mine, his / mine, work / mine),
-        Row("0.6B at random, batches of 32", len(rows) / his, tokens / his, None, work / his),
+        row("0.6B at random, Winnow's batches", *size, mine, ratio=ratio, share=work / mine.seconds),
+        row("0.6B at random, batches of 32", *size, his, share=work / his.seconds),
     ]
 
 
@@ -217,18 +248,24 @@ async def measure(arguments: argparse.Namespace) -> list[Row]:
         model=arguments.model, max_tokens=arguments.max_tokens, batch_tokens=arguments.batch_tokens
     )
     if arguments.url:
-        served = VllmEmbedding(url=arguments.url, model=arguments.model, max_tokens=arguments.max_tokens)
+        served = VllmEmbedding(
+            url=arguments.url,
+            model=arguments.model,
+            dimensions=arguments.dimensions,
+            max_tokens=arguments.max_tokens,
+        )
         return await over_http(served, texts)
     return [*await in_process(settings, texts), *await on_the_card(arguments.batch_tokens)]
 
 
 def show(rows: list[Row]) -> None:
     """Print the table."""
-    table = Table("", "texts/s", "tokens/s", "ratio", "of the card", title="Embedding")
-    for row in rows:
-        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-        share = "" if row.share is None else f"{row.share:.0%}"
-        table.add_row(row.name, f"{row.texts_per_second:,.0f}", f"{row.tokens_per_second:,.0f}", ratio, share)
+    table = Table("", "texts/s", "tokens/s", "CPU ms/1000", "ratio", "card", title="Embedding")
+    for each in rows:
+        ratio = "" if each.ratio is None else f"{each.ratio:.2f}"
+        share = "" if each.share is None else f"{each.share:.0%}"
+        speeds = [f"{speed:,.0f}" for speed in (each.texts_per_second, each.tokens_per_second, each.cpu_ms)]
+        table.add_row(each.name, *speeds, ratio, share)
     Console().print(table)
 
 
@@ -237,6 +274,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Winnow's embedders against the same model with nothing around it.")
     parser.add_argument("--model", default="Qwen/Qwen3-Embedding-0.6B", help="model id or local folder")
     parser.add_argument("--url", default="", help="a vLLM server with the model: measures HTTP instead")
+    parser.add_argument("--dimensions", type=int, help="size of the server's vectors, unless the name tells")
     parser.add_argument("--documents", type=int, default=1000, help="texts to embed")
     parser.add_argument("--max-tokens", type=int, default=512, help="longest text that is read")
     parser.add_argument("--batch-tokens", type=int, help="tokens in one forward pass")

@@ -10,9 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 
-def describe(txtai_python: Path) -> dict[str, str]:
-    """Date, machine and versions, in words."""
-    return {
+def describe(txtai_python: Path | None = None) -> dict[str, str]:
+    """Date, machine and versions, in words; those of txtai where its Python is given."""
+    about = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "cpu": _cpu(),
         "cores": str(len(os.sched_getaffinity(0))),
@@ -20,8 +20,10 @@ def describe(txtai_python: Path) -> dict[str, str]:
         "load before": f"{os.getloadavg()[0]:.2f}",
         "python": platform.python_version(),
         "winnow": ", ".join([_own_version(), *(f"{name} {version(name)}" for name in ("openvino", "qdrant-edge-py"))]),
-        "txtai": ", ".join(_versions(txtai_python, "txtai", "torch", "transformers", "faiss-cpu")),
     }
+    if txtai_python is not None:
+        about["txtai"] = ", ".join(_versions(txtai_python, "txtai", "torch", "transformers", "faiss-cpu"))
+    return about
 
 
 def _cpu() -> str:

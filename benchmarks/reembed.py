@@ -19,8 +19,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from itertools import count, cycle
+from itertools import count, cycle, pairwise, product
+from math import inf
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 import aiohttp
@@ -39,16 +41,12 @@ ENVIRONMENT: Final = {
     "WINNOW_NEXT_EMBEDDING__DIMENSIONS": str(NEW),
     "WINNOW_RERANK__PROVIDER": "fake",
 }
-VOCABULARY: Final = [f"word{number}" for number in range(2_000)]
-WORDS: Final = 12  # of a document
-QUERY_WORDS: Final = 4
-BATCH: Final = 500  # documents handed in at once before the load begins
-WARM_UP_SECONDS: Final = 5.0
-POLL_SECONDS: Final = 0.5
-ANSWER_SECONDS: Final = 30.0
+VOCABULARY: Final = ["".join(letters) for letters in product("bdfgklmnprst", "aiou", "bdfgklmnprst", "aiou")]
+WORDS, QUERY_WORDS = 12, 4  # of a document, and those of them that are asked for
+QUERIES: Final = 200  # asked again and again, so that caches would show an old model's vectors
+WARM_UP_SECONDS, POLL_SECONDS, ANSWER_SECONDS = 5.0, 0.5, 30.0
 TOLERANCE: Final = 1e-3  # between a score and the cosine that it should be
-
-Send = Callable[[float], Coroutine[Any, Any, None]]
+MAX_RATIO: Final = 2.0
 
 
 class Refused(Exception):
@@ -57,7 +55,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Texts with their dense scores that a search found; times on the event loop's clock."""
+    """Texts with their dense scores that a search found; seconds on the monotonic clock."""
 
     due: float
     ended: float
@@ -73,7 +71,7 @@ class Answer:
 
 
 class House:
-    """A collection behind its service, and the clients that search it and write to it."""
+    """A collection behind its service, and the clients that search it, write to it and change its model."""
 
     def __init__(self, client: aiohttp.ClientSession, url: str) -> None:
         self._client = client
@@ -81,74 +79,93 @@ class House:
         self._chance = random.Random(1)  # noqa: S311 - the same in every run
         self._names = (f"document-{number}" for number in count())
         self._kinds = cycle(("change", "add", "delete"))
-        self.documents: list[tuple[str, str]] = []  # id and text of those with no write under way
+        self._documents: list[tuple[str, str]] = []  # id and text of those with no write under way
+        self._queries: list[str] = []
+        self._served = [(monotonic(), inf, OLD)]  # from when to when, at the widest, which model did
         self.answers: list[Answer] = []
-        self.failed_searches: list[str] = []
         self.writes = 0
-        self.failed_writes: list[str] = []
+        self.failures: dict[str, list[str]] = {"search": [], "write": []}
 
-    async def call(self, method: str, path: str, body: Any = None) -> Any:
-        """The answer's JSON, or its text where it is none. Raises ``Refused``, and what aiohttp raises."""
+    async def fill(self, documents: int) -> None:
+        """Hand in so many and wait until they can be found."""
+        await self._call("PUT", "", {})
+        self._documents = [(next(self._names), self._text()) for _ in range(documents)]
+        self._queries = [" ".join(text.split()[:QUERY_WORDS]) for _, text in self._documents[:QUERIES]]
+        batch = [{"id": name, "text": text} for name, text in self._documents]
+        await self._call("POST", "/documents", {"documents": batch})
+        await self._rest()
+
+    async def search(self, due: float) -> None:
+        """Ask for some words that a document has, or had."""
+        query = self._chance.choice(self._queries)
+        try:
+            found = await self._call("POST", "/search", {"query": query})
+            self.answers.append(Answer(due, monotonic(), query, _hits(found)))
+        except (Refused, aiohttp.ClientError, TimeoutError) as error:
+            self.failures["search"].append(repr(error))
+
+    async def write(self, _due: float) -> None:
+        """Change a document, hand in another, or delete one, in turns."""
+        kind = next(self._kinds)
+        name, text = next(self._names), self._text()
+        if kind != "add":  # a document that no other write touches until it is put back
+            name, _ = self._documents.pop(self._chance.randrange(len(self._documents)))
+        self.writes += 1
+        try:
+            if kind == "delete":
+                await self._call("DELETE", f"/documents/{name}")
+            else:
+                await self._call("PUT", f"/documents/{name}", {"text": text})
+                self._documents.append((name, text))
+        except (Refused, aiohttp.ClientError, TimeoutError) as error:
+            self.failures["write"].append(repr(error))
+
+    async def build(self) -> None:
+        """Have the second index built."""
+        view = await self._call("POST", "/reembed")
+        while view["state"] == "building":
+            if view["failed"]:
+                raise SystemExit(f"documents cannot be brought over: {view['failures'][:3]}")
+            await asyncio.sleep(POLL_SECONDS)
+            view = await self._call("GET", "/reembed")
+
+    async def turn(self, action: str) -> None:
+        """``switch`` or ``rollback``."""
+        asked = monotonic()
+        view = await self._call("POST", f"/reembed:{action}")
+        since, _, model = self._served.pop()
+        # a search that has just looked the collection up still uses the other index, and may: with its own model
+        self._served += [(since, monotonic() + LOOKUP_SECONDS, model), (asked, inf, view["serving"]["dimensions"])]
+
+    async def mixed(self) -> int:
+        """Answers that are not of one model that served while they were made."""
+        found = 0
+        for each in self.answers:
+            served = {model for since, end, model in self._served if since <= each.ended and each.due <= end}
+            found += not served & await each.models()
+        return found
+
+    async def damaged(self) -> int:
+        """Documents that are lost, too many, damaged, or not in both indexes."""
+        await self._rest()
+        report = json.loads((await self._call("POST", ":verify")).rpartition("data: ")[2])  # the last event's
+        if "sound" not in report:
+            raise SystemExit(f"the comparison broke off: {report}")
+        lacking = (await self._call("GET", "/reembed"))["lacking"]
+        return int(report["damaged"] + report["waiting"] + lacking + abs(report["documents"] - len(self._documents)))
+
+    async def _rest(self) -> None:
+        while (counts := (await self._call("GET", ""))["counts"])["pending"] or counts["deleting"]:  # noqa: ASYNC110
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _call(self, method: str, path: str, body: Any = None) -> Any:
         async with self._client.request(method, self._collection + path, json=body) as response:
             if response.status >= 300:
                 raise Refused(f"{method} {path} was answered {response.status}: {(await response.text())[:300]}")
             return await (response.json() if response.content_type == "application/json" else response.text())
 
-    async def fill(self, documents: int) -> None:
-        """Hand in so many and wait until they can be found."""
-        await self.call("PUT", "", {})
-        self.documents = [(next(self._names), self._text()) for _ in range(documents)]
-        for begin in range(0, documents, BATCH):
-            batch = [{"id": name, "text": text} for name, text in self.documents[begin : begin + BATCH]]
-            await self.call("POST", "/documents", {"documents": batch})
-        await self.rest()
-
-    async def rest(self) -> None:
-        """Wait until nothing is left to be indexed or deleted."""
-        while (counts := (await self.call("GET", ""))["counts"])["pending"] or counts["deleting"]:  # noqa: ASYNC110
-            await asyncio.sleep(POLL_SECONDS)
-
-    async def search(self, due: float) -> None:
-        """Ask for some words of a document."""
-        words = self._chance.choice(self.documents)[1].split()
-        query = " ".join(self._chance.sample(words, QUERY_WORDS))
-        try:
-            found = await self.call("POST", "/search", {"query": query})
-            self.answers.append(Answer(due, asyncio.get_running_loop().time(), query, _hits(found)))
-        except (Refused, aiohttp.ClientError, TimeoutError) as error:
-            self.failed_searches.append(f"search: {error!r}")
-
-    async def write(self, _due: float) -> None:
-        """Change a document, hand in another, or delete one, in turns."""
-        kind = next(self._kinds)
-        name, text = next(self._names) if kind == "add" else self._take(), self._text()
-        self.writes += 1
-        try:
-            if kind == "delete":
-                await self.call("DELETE", f"/documents/{name}")
-            else:
-                await self.call("PUT", f"/documents/{name}", {"text": text})
-                self.documents.append((name, text))
-        except (Refused, aiohttp.ClientError, TimeoutError) as error:
-            self.failed_writes.append(f"{kind}: {error!r}")
-
-    async def damage(self) -> int:
-        """Documents that are lost, too many, damaged, or not in both indexes."""
-        await self.rest()
-        kind, _, data = (await self.call("POST", ":verify")).replace("\r", "").strip().rpartition("event: ")[2].partition("\n")
-        if kind != "done":
-            raise SystemExit(f"the comparison broke off: {data}")
-        report = json.loads(data.removeprefix("data: "))
-        lacking = (await self.call("GET", "/reembed"))["lacking"]
-        miscounted = abs(report["documents"] - len(self.documents))
-        return int(report["damaged"] + report["waiting"] + lacking + miscounted)
-
     def _text(self) -> str:
         return " ".join(self._chance.sample(VOCABULARY, WORDS))
-
-    def _take(self) -> str:
-        """Any document, which no other write touches until it is put back."""
-        return self.documents.pop(self._chance.randrange(len(self.documents)))[0]
 
 
 def _hits(found: dict[str, Any]) -> tuple[tuple[str, float], ...]:
@@ -162,70 +179,31 @@ def _hits(found: dict[str, Any]) -> tuple[tuple[str, float], ...]:
     return tuple((text, score["score"]) for text, score in dense if score)
 
 
-async def steadily(rate: float, send: Send, ending: asyncio.Event) -> None:
+async def steadily(rate: float, send: Callable[[float], Coroutine[Any, Any, None]], ending: asyncio.Event) -> None:
     """Send so many a second, whether or not the ones before have been answered; returns when all have been."""
-    loop = asyncio.get_running_loop()
-    began = loop.time()
+    began = monotonic()
     async with asyncio.TaskGroup() as group:
         for number in count():
             due = began + number / rate
-            await asyncio.sleep(max(0.0, due - loop.time()))
+            await asyncio.sleep(max(0.0, due - monotonic()))
             if ending.is_set():
                 return
             group.create_task(send(due))
 
 
-class Change:
-    """The change of the model: begin and end of its phases, and from when to when each model may have served."""
-
-    def __init__(self, house: House, seconds: float) -> None:
-        self._house = house
-        self._seconds = seconds
-        self._now = asyncio.get_running_loop().time
-        self.phases: dict[str, tuple[float, float]] = {}
-        self._served = [(self._now(), float("inf"), OLD)]
-
-    async def run(self) -> None:
-        """Wait, build, switch, roll back, and switch again."""
-        await asyncio.sleep(WARM_UP_SECONDS)
-        began = self._now()
-        await asyncio.sleep(self._seconds)
-        started = self._now()
-        await self._build()
-        built = self._now()
-        for action in ("switch", "rollback", "switch"):
-            await self._turn(action)
-            await asyncio.sleep(self._seconds / 3)
-        self.phases = {"before": (began, started), "building": (started, built), "switching": (built, self._now())}
-
-    async def _build(self) -> None:
-        say("building the second index")
-        view = await self._house.call("POST", "/reembed")
-        while view["state"] == "building":
-            if view["failed"]:
-                raise SystemExit(f"documents cannot be brought over: {view['failures'][:3]}")
-            await asyncio.sleep(POLL_SECONDS)
-            view = await self._house.call("GET", "/reembed")
-
-    async def _turn(self, action: str) -> None:
-        say(action)
-        asked = self._now()
-        view = await self._house.call("POST", f"/reembed:{action}")
-        since, _, before = self._served.pop()
-        end = self._now() + LOOKUP_SECONDS  # a search may have looked the collection up just before
-        self._served += [(since, end, before), (asked, float("inf"), view["serving"]["dimensions"])]
-
-    async def is_mixed(self, answer: Answer) -> bool:
-        """Whether an answer is not of one model that served while it was under way."""
-        served = {model for since, end, model in self._served if since <= answer.ended and answer.due <= end}
-        return not served & await answer.models()
-
-    def percentiles(self, phase: str) -> tuple[float, float]:
-        """p50 and p99 of the searches that were due in a phase, milliseconds."""
-        began, ended = self.phases[phase]
-        times = [(each.ended - each.due) * 1000 for each in self._house.answers if began <= each.due < ended]
-        p50, p99 = np.percentile(times, (50, 99))
-        return float(p50), float(p99)
+async def change(house: House, seconds: float) -> dict[str, tuple[float, float]]:
+    """Wait, build the second index, switch, roll back, and switch again; begin and end of these phases."""
+    await asyncio.sleep(WARM_UP_SECONDS)
+    moments = [monotonic()]
+    await asyncio.sleep(seconds)
+    moments.append(monotonic())
+    await house.build()
+    moments.append(monotonic())
+    for action in ("switch", "rollback", "switch"):
+        await house.turn(action)
+        await asyncio.sleep(seconds / 3)
+    moments.append(monotonic())
+    return dict(zip(("before", "building", "switching"), pairwise(moments), strict=True))
 
 
 async def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -236,14 +214,59 @@ async def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     connector, timeout = aiohttp.TCPConnector(limit=0), aiohttp.ClientTimeout(total=ANSWER_SECONDS)
     async with server, aiohttp.ClientSession(connector=connector, timeout=timeout) as client:
         house, ending = House(client, server.url), asyncio.Event()
-        say(f"indexing {options.chunks:,} documents")
         await house.fill(options.chunks)
-        change = Change(house, options.seconds)
         async with asyncio.TaskGroup() as group:
             group.create_task(steadily(options.searches, house.search, ending))
             group.create_task(steadily(options.writes, house.write, ending))
-            await change.run()
+            phases = await change(house, options.seconds)
             ending.set()
-        say("comparing catalog and points")
-        damaged = await house.damage()
-    return await figures(options.chunks, house, change, damaged)
+        return await figures(house, phases)
+
+
+async def figures(house: House, phases: dict[str, tuple[float, float]]) -> dict[str, Any]:
+    """Latencies by phase, and what has a target: with its bound."""
+    rows = {}
+    for phase, (began, ended) in phases.items():
+        times = [(each.ended - each.due) * 1000 for each in house.answers if began <= each.due < ended]
+        p50, p99 = np.percentile(times, (50, 99))
+        rows[phase] = {"seconds": ended - began, "searches": len(times), "p50_ms": p50, "p99_ms": p99}
+    searches, writes = len(house.answers) + len(house.failures["search"]), house.writes
+    values = {
+        "p99, building ÷ before": (rows["building"]["p99_ms"] / rows["before"]["p99_ms"], MAX_RATIO),
+        f"failed searches of {searches:,}": (len(house.failures["search"]), 0),
+        f"failed writes of {writes:,}": (len(house.failures["write"]), 0),
+        "mixed answers": (await house.mixed(), 0),
+        "documents lost or damaged": (await house.damaged(), 0),
+    }
+    reasons = [reason for each in house.failures.values() for reason in each[:3]]
+    return {"phases": rows, "values": values, "reasons": reasons}
+
+
+def main() -> int:
+    """Measure and print the tables; returns 1 where a target is missed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
+    parser.add_argument("--chunks", type=int, default=20_000, help="documents, of one chunk each")
+    parser.add_argument("--searches", type=float, default=20, help="a second")
+    parser.add_argument("--writes", type=float, default=20, help="a second")
+    parser.add_argument("--seconds", type=float, default=30, help="measured before the change, and with the switches")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there as well")
+    options = parser.parse_args()
+    about = {**machine.describe(), "chunks": f"{options.chunks:,}"}
+    with tempfile.TemporaryDirectory(prefix="winnow-reembed-") as folder:
+        measured = asyncio.run(measure(Path(folder), options))
+    for key, value in about.items():
+        print(f"- {key}: {value}")
+    print("\n| phase | seconds | searches | p50 ms | p99 ms |\n|---|---:|---:|---:|---:|")
+    for phase, row in measured["phases"].items():
+        print(f"| {phase} | {row['seconds']:.1f} | {row['searches']:,} | {row['p50_ms']:.1f} | {row['p99_ms']:.1f} |")
+    print("\n| figure | value | target |\n|---|---:|---:|")
+    for name, (value, bound) in measured["values"].items():
+        print(f"| {name} | {value:.4g} | ≤ {bound} |")
+    print("", *measured["reasons"], sep="\n")
+    if options.json is not None:
+        options.json.write_text(json.dumps({"about": about, **measured}, indent=2) + "\n", encoding="utf-8")
+    return 0 if all(value <= bound for value, bound in measured["values"].values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from retrieval.catalog import collections, entries, jobs, reembedding, removals
 from retrieval.catalog.documents import CONTENT_COLUMNS, SAME_DOCUMENT, document_of
-from retrieval.catalog.rules import SETTLING, Entry, holds, kind_of, settle
+from retrieval.catalog.rules import SETTLING, Entry, holds, kind_of, settle, was_tried
 from retrieval.catalog.tables import COLLECTIONS, CONTENTS, DOCUMENTS
 from retrieval.catalog.tallies import Tally
 from retrieval.catalog.turns import Queue
@@ -190,4 +190,5 @@ def _claim(row: Row[Any]) -> Claim:
         token=row.token + 1,
         previous=() if row.indexed_revision is None else row.chunks,
         attempts=row.attempts,
+        tried=was_tried(row.attempts, row.submitted_at, row.updated_at),
     )

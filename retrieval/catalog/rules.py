@@ -96,6 +96,11 @@ def holds(entry: Entry | None, token: int, owner: str, now: datetime) -> bool:
     return entry.token == token and entry.lease_owner == owner and entry.due_at > now
 
 
+def was_tried(attempts: int, submitted_at: datetime, updated_at: datetime) -> bool:
+    """Tell whether a worker had this revision in hand before: waiting counts as no attempt, but it is recorded."""
+    return attempts > 0 or updated_at > submitted_at
+
+
 def kind_of(state: DocumentState) -> Literal["index", "delete", "reembed"]:
     """What the work on a document of this state is."""
     return "delete" if state == "deleting" else "reembed" if state == "indexed" else "index"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from retrieval.catalog.rules import SETTLING, Entry, kind_of, settle
+from retrieval.catalog.rules import SETTLING, Entry, kind_of, settle, was_tried
 from retrieval.catalog.tallies import Tally
 from retrieval.catalog.turns import Queue
 from retrieval.ports import ChunkKey, Claim, LedgerEntry, Outcome, StoredDocument
@@ -74,6 +74,7 @@ class Shelf:
             token=leased.token,
             previous=() if entry.indexed_revision is None else self.chunks[entry.id],
             attempts=entry.attempts,
+            tried=was_tried(entry.attempts, entry.submitted_at, entry.updated_at),
         )
 
     def settle(self, outcome: Outcome, tally: Tally, now: datetime) -> bool:

@@ -29,7 +29,8 @@ from retrieval.settings.rerank import (
     is_multimodal,
 )
 
-_QUERY_TOKENS: Final = 4000  # of qwen3-rerank and gte-rerank-v2
+_QUERY_TOKENS: Final = 4000  # of Alibaba's rerankers
+_COHERE_QUERY_TOKENS: Final = 2048
 _QWEN3_TEMPLATE: Final = 64  # 48 around instruct, query and document, 11 in front of them, and where these meet
 _UNKNOWN_TEMPLATE: Final = 16  # a cross-encoder has four special tokens around query and document
 
@@ -159,8 +160,9 @@ def dialect_of(settings: HttpRerank) -> Dialect:
         case JinaRerank():
             return _jina(settings)
         case CohereRerank():
+            limits = _limits(settings)._replace(query_tokens=_COHERE_QUERY_TOKENS)
             extras = {"max_tokens_per_doc": settings.max_tokens}
-            return Flat(model=settings.model, limits=_limits(settings), takes_instruct=False, extras=extras)
+            return Flat(model=settings.model, limits=limits, takes_instruct=False, extras=extras)
         case TeiRerank():
             return Tei(limits=_limits(settings), takes_instruct=False)
         case _:
@@ -189,7 +191,7 @@ def _jina(settings: JinaRerank) -> Dialect:
         model=settings.model,
         limits=_limits(settings)._replace(template=_QWEN3_TEMPLATE if qwen3 else _UNKNOWN_TEMPLATE),
         instruct_field=settings.instruct_field,
-        extras={"return_documents": False},
+        extras={"return_documents": False} if settings.spare_texts else {},
         harmless=qwen3,
         pointwise=not listwise,
         scale="cosine" if listwise else "probability",

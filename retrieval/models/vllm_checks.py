@@ -78,13 +78,24 @@ async def check_vllm(
 
 
 async def _no_embedder(client: ModelClient) -> Finding:
-    """An embedder answers rerank calls too, with cosines. Its path for embeddings is there, if only for POST."""
+    """An embedder answers rerank calls too, with cosines; a reranker has no path for embeddings.
+
+    A gateway before several servers has one too, but refuses a call that names no model.
+    """
     status, _ = await client.get("/v1/embeddings")
-    if status == 405:
+    if status == 405 and await _embeds(client):
         seen = "the server is an embedder: it reranks by cosine"
         fix = "set WINNOW_RERANK__URL to the server that has the reranker (deploy/vllm/reranker.yaml)"
         return Finding("a reranker", "failed", seen, fix)
     return Finding("a reranker", "ok", "the server makes no embeddings")
+
+
+async def _embeds(client: ModelClient) -> bool:
+    try:
+        await client.post("/v1/embeddings", {"input": "ready"})
+    except UpstreamRejected:
+        return False
+    return True
 
 
 async def _ask(reranker: Reranker) -> _Heard:

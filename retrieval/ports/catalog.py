@@ -110,6 +110,7 @@ class Claim:
         token: fencing token; a commit with an older token is refused.
         previous: chunks of the revision that is indexed now, for re-use of unchanged vectors.
         attempts: how often it was claimed before, but for times when the document was not to blame for the end.
+        tried: whether it was claimed before at all: some of its points may be written.
     """
 
     collection: str
@@ -119,6 +120,7 @@ class Claim:
     token: int
     previous: tuple[ChunkKey, ...] = ()
     attempts: int = 0
+    tried: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,9 @@ class JinaRerank(HttpRerank):
     instruct_field: Literal["instruction", "instruct"] = Field(
         "instruction", description="how the server calls it: instruction (SiliconFlow, vLLM), instruct (SGLang)"
     )
+    spare_texts: bool = Field(
+        True, description="ask for scores without texts (return_documents: false); off where a server has no such field"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -205,11 +205,12 @@ class LedgerContract:
         assert (await docs.get_document("docs", "b")).error_code == "internal_error"
         assert await docs.backlog() == 0
 
-    async def test_waiting_for_others_is_no_attempt(self, docs: Catalog) -> None:
+    async def test_waiting_for_others_is_no_attempt_but_known(self, docs: Catalog, clock: FakeClock) -> None:
         await docs.submit("docs", [doc("a")])
-        for _ in range(3):
+        for tried in (False, True, True):
+            clock.advance(1)
             (claim,) = await docs.claim("worker", limit=1, lease_seconds=LEASE)
-            assert claim.attempts == 0
+            assert (claim.attempts, claim.tried) == (0, tried)
             await docs.commit([Outcome(claim, error="down", retry_in=0, waited=True)])
 
     async def test_success_forgets_attempts(self, docs: Catalog) -> None:

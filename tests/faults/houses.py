@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from retrieval.settings import Settings, load_settings
 from tests.faults.editors import Client
 from tests.faults.processes import Postgres, Program, Tampering, free_port, polls, stub_qdrant, winnow
-from tests.faults.tampering import EMBEDDINGS_VARIABLE, FLUSHED_VARIABLE, flushed_copies
+from tests.faults.tampering import CUE_VARIABLE, EMBEDDINGS_VARIABLE, FLUSHED_VARIABLE, flushed_copies
 
 LEASE_SECONDS: Final = 1.0
 ENGINE_DEATHS: Final = 2  # of one service; after a third within a minute it waits before it starts the engine again
@@ -76,6 +76,7 @@ class _Rooms:
         environment = _variables("WINNOW", self._overrides) | {
             EMBEDDINGS_VARIABLE: str(self.folder / "embeddings.log"),
             FLUSHED_VARIABLE: str(self.folder / "flushed"),
+            CUE_VARIABLE: str(self.folder),
         }
         return Program(name, winnow, [arguments, environment, self._tampering], self.folder / f"{name}.log")
 
@@ -92,8 +93,11 @@ class _Rooms:
 class Embedded(_Rooms):
     """One process with SQLite, and Qdrant Edge in its child."""
 
-    def __init__(self, folder: Path, tampering: Tampering = ("log_embeddings",), *, flush_seconds: float = 0.3) -> None:
-        super().__init__(folder, {"vectors": {"provider": "edge", "flush_seconds": flush_seconds}}, tampering)
+    def __init__(
+        self, folder: Path, tampering: Tampering = ("log_embeddings",), *, flush_seconds: float = 0.3, **settings: Any
+    ) -> None:
+        stores = {"vectors": {"provider": "edge", "flush_seconds": flush_seconds}}
+        super().__init__(folder, stores | settings, tampering)
         self._engine_deaths = 0
 
     def start(self) -> None:
@@ -149,7 +153,9 @@ class Unplugged(Embedded):
 class Scale(_Rooms):
     """A service, workers, PostgreSQL, and a stub of Qdrant that outlives them all."""
 
-    def __init__(self, folder: Path, tampering: Tampering = ("log_embeddings",), *, workers: int = 2) -> None:
+    def __init__(
+        self, folder: Path, tampering: Tampering = ("log_embeddings",), *, workers: int = 2, **settings: Any
+    ) -> None:
         address = folder / "qdrant.json"
         self._qdrant = Program("qdrant", stub_qdrant, [address], folder / "qdrant.log")
         self._qdrant.start()
@@ -162,7 +168,7 @@ class Scale(_Rooms):
             "vectors": {"provider": "qdrant", "timeout_seconds": 10.0} | where,
             "catalog": {"url": self._postgres.url},
         }
-        super().__init__(folder, stores, tampering)
+        super().__init__(folder, stores | settings, tampering)
         self.workers = [self.program(f"worker-{number}", ["worker"]) for number in range(workers)]
 
     def start(self) -> None:
@@ -199,6 +205,10 @@ class Scale(_Rooms):
         self._postgres.kill()
         time.sleep(pause)
         self._postgres.start()
+
+    def stall_store(self, seconds: float) -> None:
+        """Let the stub of Qdrant answer nobody for ``seconds``."""
+        self._qdrant.pause(seconds)
 
     def _lose_postgres(self, chance: random.Random) -> None:
         self._postgres.kill()

@@ -25,6 +25,7 @@ import psutil  # type: ignore[import-untyped]
 
 DEADLINE_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 0.02
+HELD_WORD: Final = "patience"
 
 Tampering = tuple[str, ...]  # functions of tests.faults.tampering, called in the process before the command
 
@@ -178,6 +179,35 @@ def stub_qdrant(address: Path) -> None:
         async with qdrant_server.serve() as server:
             part = address.with_suffix(".part")
             part.write_text(json.dumps({"url": server.url, "grpc_port": server.grpc_port}))
+            part.replace(address)
+            await asyncio.Event().wait()
+
+    asyncio.run(serve())
+
+
+def stub_embedder(address: Path, log: Path, hold: Path) -> None:
+    """Be a model behind HTTP, and write where it listens to ``address``.
+
+    Each text that it is asked for goes to ``log`` as a line of JSON, before the answer. While there is a file ``hold``,
+    calls with a text of ``HELD_WORD`` are not answered.
+    """
+
+    async def serve() -> None:
+        from tests.stubs import embeddings, server
+
+        model = embeddings.OpenAIStub()
+
+        async def embed(request: Any) -> Any:
+            texts = (await request.json())["input"]
+            with log.open("a") as file:
+                file.writelines(json.dumps(text) + "\n" for text in texts)
+            while hold.exists() and any(HELD_WORD in text for text in texts):
+                await asyncio.sleep(POLL_SECONDS)
+            return await model(request)
+
+        async with server.serve(embed) as stub:
+            part = address.with_suffix(".part")
+            part.write_text(stub.url)
             part.replace(address)
             await asyncio.Event().wait()
 

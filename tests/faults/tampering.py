@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 EMBEDDINGS_VARIABLE: Final = "SOAK_EMBEDDINGS"  # the file that embeddings are logged to
 FLUSHED_VARIABLE: Final = "SOAK_FLUSHED"  # the folder of copies of what was flushed
+CUE_VARIABLE: Final = "SOAK_CUE"  # the folder of files that a test sets to hold a process, see ``cues``
 MARK: Final = re.compile(r"\bmark\w+")  # a word that only one chunk of one version of one document has
 
 
@@ -68,6 +70,73 @@ def slow_embeddings() -> None:
         return await original(self, texts, kind, instruct=instruct)
 
     FakeEmbedder.embed = embed  # type: ignore[method-assign]
+
+
+def without_lease() -> None:
+    """Let a worker write whatever it has in hand, however long ago its lease ran out."""
+    from indexer.lease import Lease
+
+    def require(self: Lease) -> None:
+        """Demand nothing."""
+
+    Lease.require = require  # type: ignore[method-assign]
+
+
+def without_taking_back() -> None:
+    """Leave what was written for a revision that others have left behind meanwhile."""
+    from indexer.pipeline import Pipeline
+
+    async def take_back(self: Pipeline, claims: Any) -> None:
+        """Look away."""
+
+    Pipeline._take_back = take_back  # type: ignore[method-assign]
+
+
+def without_removal() -> None:
+    """Remove no points of older revisions before a document counts as indexed or deleted."""
+    from indexer.pipeline import Pipeline
+
+    async def remove_below(self: Pipeline, sides: Sequence[Any], below: Any, lease: Any) -> None:
+        for side in sides:
+            await self._store.flush(side.index)
+
+    Pipeline._remove_below = remove_below  # type: ignore[method-assign]
+
+
+def cues() -> None:
+    """Hold the process where a test wants it: before it embeds, before it writes points, or killed after that.
+
+    While there is a file ``hold-embedding`` or ``hold-writing``, the process waits there, and leaves a file ``held``
+    with its id. With ``die-after-writing`` it kills itself once points are written.
+    """
+    from retrieval.models.fakes import FakeEmbedder
+    from retrieval.ports import IndexRef, Point
+    from retrieval.vectors.qdrant import QdrantVectorStore
+
+    folder = Path(os.environ[CUE_VARIABLE])
+    embed, upsert = FakeEmbedder.embed, QdrantVectorStore.upsert
+
+    async def held_embed(self: FakeEmbedder, texts: Sequence[str], kind: Any, *, instruct: str | None = None) -> Any:
+        if kind == "document":
+            await _hold(folder, "hold-embedding")
+        return await embed(self, texts, kind, instruct=instruct)
+
+    async def held_upsert(self: QdrantVectorStore, index: IndexRef, points: Sequence[Point]) -> None:
+        await _hold(folder, "hold-writing")
+        await upsert(self, index, points)
+        if (folder / "die-after-writing").exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    FakeEmbedder.embed = held_embed  # type: ignore[method-assign]
+    QdrantVectorStore.upsert = held_upsert  # type: ignore[method-assign]
+
+
+async def _hold(folder: Path, cue: str) -> None:
+    import asyncio
+
+    while (folder / cue).exists():
+        (folder / "held").write_text(str(os.getpid()))
+        await asyncio.sleep(0.01)
 
 
 def without_sync() -> None:

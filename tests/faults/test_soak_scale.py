@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.houses import Scale
+from tests.faults.processes import Tampering
 from tests.faults.soak import Soak
 
 KILLS = 100
@@ -34,3 +35,13 @@ def test_acknowledged_changes_survive_kills_of_service_workers_and_database(fold
     assert report.kills >= KILLS
     assert report.acknowledged > KILLS, "hardly anything was acknowledged between the kills"
     assert report.answers > 0
+
+
+@pytest.mark.parametrize("tampering", [("slow_embeddings", "without_fencing"), ("without_removal",)])
+def test_the_proof_fails_when_a_safeguard_is_taken_out(folder: Path, tampering: Tampering) -> None:
+    house = Scale(folder, ("log_embeddings", *tampering))
+    try:
+        report = Soak(house, folder, seed=21).run(6)
+    finally:
+        house.close()
+    assert {each.crime for each in report.violations} & {"mixed", "lost", "resurrected", "half"}, report.table()

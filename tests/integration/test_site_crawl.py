@@ -309,6 +309,21 @@ async def test_a_server_that_trickles_costs_its_page_only(site: Site) -> None:
     assert failures(items) == [("too_slow", f"{site.url}/slow")]
 
 
+async def test_a_server_that_trickles_its_headers_costs_its_page_only(site: Site) -> None:
+    async def trickle(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.write(b"HTTP/1.1 200 OK\r\nX-Endless: ")
+        while not request.transport.is_closing():
+            request.transport.write(b"a")
+            await asyncio.sleep(0.01)
+        return web.Response()
+
+    site.pages = {"/": page("/slow", "/a"), "/slow": trickle, "/a": page()}
+    items = await site.read(page_seconds=0.5)
+    assert site.paths(items) == ["/", "/a"]
+    assert failures(items) == [("too_slow", f"{site.url}/slow")]
+
+
 async def test_a_busy_site_is_asked_again_when_it_says(site: Site) -> None:
     async def busy(request: web.Request) -> web.StreamResponse:
         if site.asked["/"] < 3:  # the start is looked up before it is read

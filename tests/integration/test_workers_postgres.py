@@ -118,6 +118,17 @@ async def test_a_database_that_restarts_in_mid_batch_costs_no_document(house: Sc
     assert all(worker.alive for worker in house.workers), "a worker gave up instead of waiting"
 
 
+async def test_a_store_that_hangs_in_mid_batch_costs_no_document(house: Scale, resources: Resources) -> None:
+    job_id = await hand_in(resources, "hang", IDS)
+    await begun(house, "hang", 8)
+    await asyncio.to_thread(house.stall_store, 2 * LEASE_SECONDS)
+    await done(resources, job_id)
+    job = await resources.catalog.get_job(job_id)
+    assert (job.indexed, job.failed) == (DOCUMENTS, 0)
+    await assert_agree(resources, "hang", texts("hang", IDS))
+    assert all(worker.alive for worker in house.workers), "a worker gave up instead of waiting"
+
+
 async def test_a_worker_that_wakes_up_late_spoils_nothing(house: Scale, resources: Resources) -> None:
     job_id = await hand_in(resources, "stall", IDS)
     await begun(house, "stall", 8)

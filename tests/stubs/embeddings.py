@@ -187,6 +187,7 @@ class DashScopeStub(OpenAIStub):
 
     model: str = "text-embedding-v4"
     batch_limit: int = 10
+    max_words: int = LIMIT
     path = "/compatible-mode/v1/embeddings"
     fields: ClassVar[Fields] = {"model": str, "input": list, "dimensions": int, "encoding_format": str}
 
@@ -203,8 +204,10 @@ class DashScopeStub(OpenAIStub):
         if len(texts) > self.batch_limit:
             message = f"Value error, batch size is invalid, it should not be larger than {self.batch_limit}.: input"
             return self.error(400, "InvalidParameter", f"<400> InternalError.Algo.InvalidParameter: {message}")
-        if max(map(words, texts)) > LIMIT:
-            message = f"<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, {LIMIT}]"
+        if max(map(words, texts)) > self.max_words:
+            message = (
+                f"<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, {self.max_words}]"
+            )
             return self.error(400, "InvalidParameter", message)
         return None
 

@@ -7,6 +7,7 @@ server in what it ignores: graphs, quantisation, payload indexes, shards and rep
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -29,6 +30,11 @@ def _let_pass(call: str) -> None:
     """Sabotage nothing."""
 
 
+def _at_once(call: str) -> float:
+    """Be as quick as can be."""
+    return 0.0
+
+
 @dataclass
 class MemoryServer:
     """A running server.
@@ -42,6 +48,7 @@ class MemoryServer:
         keys: API keys that came along.
         sabotage: called with a call's name before it is carried out; what it returns is answered instead: a pair of
             status and text (gRPC: a code and text), or ``None`` to let the call pass.
+        slowness: called with a call's name; so many seconds pass before it is carried out.
     """
 
     url: str = ""
@@ -52,6 +59,7 @@ class MemoryServer:
     peers: set[Any] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
     sabotage: Saboteur = _let_pass
+    slowness: Callable[[str], float] = _at_once
     version: str = "1.20.0"
 
 
@@ -111,6 +119,7 @@ class _Gate(grpc.aio.ServerInterceptor):
             self._server.keys |= {value for key, value in context.invocation_metadata() if key == "api-key"}
             if refused := self._server.sabotage(call):
                 await context.abort(*refused)
+            await asyncio.sleep(self._server.slowness(call))
             try:
                 return await handler.unary_unary(request, context)
             except ValueError as error:
@@ -319,6 +328,7 @@ def _handler(server: MemoryServer, call: str, work: Work) -> Callable[[web.Reque
         server.peers.add(request.transport and request.transport.get_extra_info("peername"))
         if refused := server.sabotage(call):
             return _refusal(*refused)
+        await asyncio.sleep(server.slowness(call))
         try:
             result = await work(request.match_info.get("name", ""), await request.read())
         except ValueError as error:

@@ -212,7 +212,10 @@ async def test_a_provider_that_charges_is_neither_pinged_nor_examined(kind: type
 
 
 async def test_a_vllm_server_is_examined() -> None:
-    async with reranking(always({"detail": "Method Not Allowed"}, 405), VllmRerank) as (reranker, _):
+    async def embeds(request: web.Request) -> web.Response:
+        return reply({"data": [{"embedding": [1.0]}]}, 405 if request.method == "GET" else 200)
+
+    async with reranking(embeds, VllmRerank) as (reranker, _):
         (finding,) = await reranker.self_check()
     assert (finding.check, finding.status) == ("a reranker", "failed")
 

@@ -12,9 +12,17 @@ from retrieval.errors import UpstreamRejected, UpstreamTooLong
 from retrieval.models.prompts import RERANK_PREFIX, RERANK_SUFFIX
 from retrieval.models.rerank_packing import Item, Limits, Question, fit, pack, shorten
 from retrieval.probes import NOWHERE, candidates_of
-from retrieval.settings.rerank import DashScopeRerank, JinaRerank, TeiRerank, VllmRerank, WrappedRerank
+from retrieval.settings.rerank import (
+    CohereRerank,
+    DashScopeRerank,
+    JinaRerank,
+    TeiRerank,
+    VllmRerank,
+    WrappedRerank,
+)
 from tests.stubs.rerank_servers import (
     TOKENS,
+    CohereStub,
     DashScopeStub,
     JinaListwiseStub,
     TeiStub,
@@ -95,6 +103,24 @@ async def test_a_long_query_is_cut_to_its_own_limit() -> None:
         await scores_of(reranker, query, ["apples"])
     assert TOKENS.count(stub.bodies[0]["query"]) == 4000
     assert query.startswith(stub.bodies[0]["query"])
+
+
+async def test_cohere_gets_queries_of_its_size_however_much_its_model_reads() -> None:
+    settings = {"model": "rerank-v4.0-pro", "max_tokens": 32_768}
+    async with reranking(CohereStub(model="rerank-v4.0-pro"), CohereRerank, **settings) as (reranker, stub):
+        await scores_of(reranker, "apples and pears " * 3000, ["pears " * 10_000])
+    (body,) = stub.bodies
+    assert TOKENS.count(body["query"]) == 2048
+    assert body["documents"] == ["pears " * 10_000]
+    assert body["max_tokens_per_doc"] == 32_768
+
+
+async def test_what_is_too_long_by_teis_own_tokens_is_left_to_tei() -> None:
+    async with reranking(TeiStub(max_tokens=20), TeiRerank) as (reranker, stub):
+        scores = await scores_of(reranker, "apples", ["apples " + "pears " * 100, "plums"])
+    assert len(stub.calls) == 1, "it cuts texts itself, where it would refuse them all"
+    assert stub.bodies[0]["truncate"] is True
+    assert scores[0] > scores[1]
 
 
 async def test_a_long_query_leaves_room_for_documents() -> None:

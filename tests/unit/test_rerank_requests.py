@@ -49,7 +49,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "parameters": {"return_documents": False, "instruct": "task"},
     },
     "wrapped": {"model": "qwen3-rerank", **FLAT, "instruct": "task"},
-    "DMXAPI": {"model": "qwen3-reranker-8b", **FLAT, "instruction": "task", "return_documents": False},
+    "DMXAPI": {"model": "qwen3-reranker-8b", **FLAT, "instruction": "task"},
     "SiliconFlow": {"model": "Qwen/Qwen3-Reranker-8B", **FLAT, "instruction": "task", "return_documents": False},
     "Jina": {
         "model": "jina-reranker-v2-base-multilingual",
@@ -155,7 +155,8 @@ async def test_special_tokens_of_users_never_reach_vllm(template: str) -> None:
 
 @pytest.mark.parametrize(("scheme", "sent"), [("bearer", f"Bearer {KEY}"), ("raw", KEY)])
 async def test_the_key_goes_out_as_configured(scheme: str, sent: str) -> None:
-    async with reranking(DmxStub(sent), JinaRerank, model=DmxStub.model, auth_scheme=scheme) as (reranker, stub):
+    settings = {"model": DmxStub.model, "spare_texts": False, "auth_scheme": scheme}
+    async with reranking(DmxStub(sent), JinaRerank, **settings) as (reranker, stub):
         await scores_of(reranker, "apples", TEXTS)
     assert stub.calls[0].headers["authorization"] == sent
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from indexer.chunking import chunk_document
-from indexer.sources import parsed
+from indexer.sandbox import Sandbox, SandboxLimits
+from indexer.sources import formats, parsed
 from indexer.sources.base import Failure, SourceOptions
 from indexer.sources.build import open_source
 from retrieval.errors import InvalidSource
 from retrieval.models.fakes import WordTokenizer
 from retrieval.types import Chunking, Document
 from tests.files import docx, locked_pdf, pdf, write
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="limits of memory hold on Linux only")
 
 FILLER = "of some twenty words or so, which fill a page, or a section, so that it makes one whole chunk."
 
@@ -237,16 +242,27 @@ def test_a_role_that_documents_do_not_have_is_refused() -> None:
 # --- together ------------------------------------------------------------------------------------
 
 
-def test_every_bad_file_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
+@linux
+def test_every_bad_file_is_named_and_the_rest_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "Sandbox", partial(Sandbox, SandboxLimits(memory_mib=512)))
     write(tmp_path / "a.pdf", b"no PDF")
     write(tmp_path / "b.docx", docx(("Normal", "x"), padding=300 * 2**20))
-    write(tmp_path / "c.csv", b",".join(b"c%d" % n for n in range(100_000)))
+    write(tmp_path / "c.csv", b",".join(b"c%d" % n for n in range(1_000_000)))
     write(tmp_path / "d.html", b"<div>" * 100_000 + b"<p>Deep down.</p>")
-    write(tmp_path / "e.pdf", pdf(["Fine."]))
+    write(tmp_path / "e.pdf", pdf(["x"], stream=b"BT (a) Tj ET" + b" " * 2**29))
+    pq.write_table(pa.table({"price": [1.5]}), tmp_path / "f.parquet")
+    write(tmp_path / "g.pdf", pdf(["Fine."]))
     items = read(tmp_path)
-    assert [item.code for item in items if isinstance(item, Failure)] == ["damaged", "too_large", "wrong_schema"]
+    failures = {Path(item.source).name: item.code for item in items if isinstance(item, Failure)}
+    assert failures.pop("e.pdf") in {"parser_died", "too_complex"}
+    assert failures == {
+        "a.pdf": "damaged",
+        "b.docx": "too_large",
+        "c.csv": "wrong_schema",
+        "f.parquet": "wrong_schema",
+    }
     found = {item.id: item for item in items if isinstance(item, Document)}
-    assert list(found) == ["d.html", "e.pdf"]
+    assert list(found) == ["d.html", "g.pdf"]
     assert [text for _, _, text in chunks_of(found["d.html"])] == ["Deep down."]
 
 

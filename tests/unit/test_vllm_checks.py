@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from aiohttp import web
 
 from retrieval.http import ModelClient
 from retrieval.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, rerank_document, rerank_head
-from retrieval.models.vllm_checks import TEMPLATE_TOKENS, check_vllm
+from retrieval.models.vllm_checks import TEMPLATE_TOKENS, TOLERANCE, check_vllm
 from retrieval.ports import Finding, Reranker, RerankerInfo, Reranking
 from retrieval.settings.embedding import QWEN3_INSTRUCT
 from retrieval.settings.rerank import VllmRerank
@@ -37,12 +38,15 @@ class Vllm:
     Attributes:
         template: query, document and instruct to prompt.
         rounding: by how much logits move from call to call.
+        embeds: whether it is an embedder.
+        routes: whether a gateway is in front, which has an embedder behind it too.
     """
 
     def __init__(self) -> None:
         self.template: Callable[[str, str, str], str] = reference
         self.served = [{"id": MODEL, "max_model_len": 8192}]
         self.embeds = False
+        self.routes = False
         self.classifies = True
         self.counts = True
         self.rounding = 0.0
@@ -51,8 +55,10 @@ class Vllm:
         match request.method, request.path:
             case "GET", "/v1/models":
                 return reply({"data": self.served})
-            case "GET", "/v1/embeddings" if self.embeds:
+            case "GET", "/v1/embeddings" if self.embeds or self.routes:
                 return reply({"detail": "Method Not Allowed"}, 405)
+            case "POST", "/v1/embeddings" if self.embeds or self.routes:
+                return self.embed()
             case "POST", "/classify" if self.classifies:
                 texts = (await request.json())["input"]
                 return reply({"data": [{"index": i, "probs": [self.score(text)]} for i, text in enumerate(texts)]})
@@ -60,6 +66,11 @@ class Vllm:
                 return self.rerank(await request.json())
             case _:
                 return reply({"detail": "Not Found"}, 404)
+
+    def embed(self) -> web.Response:
+        if self.embeds:
+            return reply({"data": [{"index": 0, "embedding": [1.0]}]})
+        return reply({"error": "Invalid request: missing 'model' in request body."}, 400)
 
     def rerank(self, body: dict[str, Any]) -> web.Response:
         (document,) = body["documents"]
@@ -114,7 +125,7 @@ def vllm() -> Vllm:
 
 @pytest.fixture
 async def check(vllm: Vllm) -> AsyncIterator[Callable[..., Any]]:
-    clients = []
+    clients: list[ModelClient] = []
 
     async def run(**settings: Any) -> dict[str, Finding]:
         chosen = VllmRerank(url=stub.url, **{"model": MODEL, **settings})
@@ -145,6 +156,13 @@ async def test_winnow_writing_the_prompt_for_a_server_without_template_is_right(
 ) -> None:
     vllm.template = joined
     assert failed(await check(template="client")) == set()
+
+
+def test_two_roundings_of_a_logit_to_bfloat16_are_within_the_tolerance() -> None:
+    numbers = torch.Generator().manual_seed(7)
+    yes, no = torch.empty(2, 100_000, dtype=torch.float64).uniform_(-32, 32, generator=numbers)
+    rounded = yes.bfloat16().double() - no.bfloat16().double()
+    assert 0.1 < (rounded - (yes - no)).abs().max() < TOLERANCE / 2
 
 
 async def test_rounding_on_the_way_is_no_mistake(vllm: Vllm, check: Callable[..., Any]) -> None:
@@ -204,6 +222,11 @@ async def test_an_embedder_behind_the_rerankers_address_is_named(vllm: Vllm, che
     assert "WINNOW_RERANK__URL" in found["a reranker"].fix
 
 
+async def test_a_gateway_that_could_embed_too_is_no_embedder(vllm: Vllm, check: Callable[..., Any]) -> None:
+    vllm.routes = True
+    assert failed(await check()) == set()
+
+
 async def test_another_model_is_named_with_those_that_there_are(check: Callable[..., Any]) -> None:
     found = await check(model="Qwen/Qwen3-Reranker-8B")
     assert failed(found) == {"model served"}
@@ -221,8 +244,17 @@ async def test_another_kind_of_model_has_no_template_to_look_at(vllm: Vllm, chec
     vllm.template = joined
     found = await check(model="BAAI/bge-reranker-v2-m3")
     assert failed(found) == set()
-    assert "prompt" not in found
-    assert found["length"].status == "skipped"
+    assert (found["prompt"].status, found["length"].status) == ("skipped", "skipped")
+
+
+@pytest.mark.parametrize("root", [MODEL, "/models/Qwen3-Reranker-4B", "tomaarsen/Qwen3-Reranker-0.6B-seq-cls"])
+async def test_an_alias_is_looked_at_as_the_model_that_it_stands_for(
+    vllm: Vllm, check: Callable[..., Any], root: str
+) -> None:
+    vllm.served = [{"id": "reranker", "root": root, "max_model_len": 8192}]
+    assert failed(await check(model="reranker")) == set()
+    vllm.template = joined
+    assert failed(await check(model="reranker")) == {"prompt", "prompt length"}
 
 
 def test_the_parts_around_the_body_are_what_is_counted() -> None:

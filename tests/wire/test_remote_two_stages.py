@@ -155,21 +155,45 @@ async def test_dead_models_leave_a_declared_keyword_answer_and_heal(tmp_path: Pa
     assert (healed["degraded"], healed["score_kind"]) == (False, "relevance")
 
 
-async def test_500_candidates_are_split_at_the_providers_limits_into_one_order(tmp_path: Path) -> None:
-    """Some 130,000 tokens are more than one call takes; the stub refuses a call that is over its limits."""
+def long_documents() -> list[dict[str, str]]:
+    """500 texts of 3,900 to 4,000 tokens; what answers the query stands at their ends, in different measure."""
     words = QUERY.split()
-    long = [
-        {"id": f"d{number:03}", "text": " ".join([*words[: 1 + number % len(words)], f"n{number}", *["file"] * 240])}
+    filler = reranks.TOKENS.beginning("Fifty rivers run to the sea. 长江是中国最长的河流。\n" * 400, 3930)[0]
+    return [
+        {"id": f"d{number:03}", "text": f"{number} {filler} {' '.join(words[: 1 + number % len(words)])}"}
         for number in range(500)
     ]
-    texts = {document["id"]: document["text"] for document in long}
-    async with running(tmp_path, embeddings.DashScopeStub(key=KEY), reranks.DashScopeStub()) as (service, stub):
-        await service.fill("docs", long)
+
+
+@pytest.mark.parametrize(
+    ("provider", "rerank"),
+    [("dashscope", reranks.DashScopeStub()), ("wrapped", reranks.WrappedStub())],
+    ids=["dashscope", "wrapped"],
+)
+async def test_500_documents_of_4000_tokens_come_back_in_one_right_order(
+    tmp_path: Path, provider: str, rerank: reranks.RerankStub
+) -> None:
+    """Two million tokens, and a query long enough to count. The stub takes no call that is over a documented limit."""
+    documents, query = long_documents(), " ".join([QUERY] * 12)
+    texts = {document["id"]: document["text"] for document in documents}
+    refused: list[int] = []
+
+    async def watched(request: web.Request) -> web.StreamResponse:
+        answer = await rerank(request)
+        refused.extend([answer.status] if answer.status != 200 else [])
+        return answer
+
+    embedding = embeddings.DashScopeStub(key=KEY, max_words=4000)
+    async with running(tmp_path, embedding, watched, {"rerank": {"provider": provider}}) as (service, stub):
+        await service.fill("docs", documents, chunking={"max_tokens": 4000, "overlap": 0})
         stub.calls.clear()
-        answer = await search(service, top_k=500, rerank={"top_k": 500}, top_n=50)
-    calls = [call.body["documents"] for call in stub.calls if "rerank" in call.path]
-    assert len(calls) > 1
-    assert sum(map(len, calls)) == 500
-    best = sorted((reranks.relevance(QUERY, text) for text in texts.values()), reverse=True)[:50]
-    assert np.allclose([result["relevance_score"] for result in answer["results"]], best, atol=1e-6)
+        answer = await search(service, query=query, top_k=500, rerank={"top_k": 500}, top_n=50)
+    calls = [call.body for call in stub.calls if "rerank" in call.path]
+    assert not refused
+    assert sorted(text for call in calls for text in call["documents"]) == sorted(texts.values()), "whole, and once"
+    assert not any("top_n" in call for call in calls), "a part of the documents has no best ones"
     assert answer["degraded"] is False
+    given = [(result["document_id"], result["relevance_score"]) for result in answer["results"]]
+    own = {name: reranks.relevance(query, text) for name, text in texts.items()}
+    assert np.allclose([score for _, score in given], [own[name] for name, _ in given], atol=1e-6)
+    assert np.allclose([score for _, score in given], sorted(own.values(), reverse=True)[:50], atol=1e-6)

@@ -1,7 +1,8 @@
 """Alibaba's models: Model Studio's compatible and native APIs, and the gateways that wrap them.
 
-Limits are those of the page "Text rerank": documents of a call, tokens of an item, and tokens of a call, in which the
-query counts once for each document.
+Limits are those of the page "Text rerank": documents of a call, tokens of the query and of each document, and tokens of
+a call, in which the query counts once for each document. Longer queries and documents the provider cuts silently: here
+they are refused, in words that nobody takes for a limit that a smaller call would keep to.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class DashScopeStub(RerankStub):
     model: str = "qwen3-rerank"
     path: str = "/compatible-api/v1/reranks"
     max_documents: int = 500
+    max_item: int = 4000
+    max_query: int = 4000
     max_request: int = 120_000
     fields: ClassVar[Fields] = {**RerankStub.fields, "instruct": str}
 
@@ -55,6 +58,8 @@ class DashScopeStub(RerankStub):
             return self.over("documents should not be empty")
         if len(documents) > self.max_documents:
             return self.over(f"the number of documents should not be larger than {self.max_documents}")
+        if count(self.query(body)) > self.max_query or max(map(count, documents)) > self.max_item:
+            return self.invalid("the query or an item is over its documented size")
         if self.tokens(body) > self.max_request:
             return self.over(f"Range of input length should be [1, {self.max_request}]")
         return None
@@ -69,19 +74,13 @@ class DashScopeStub(RerankStub):
 
 @dataclass
 class WrappedStub(DashScopeStub):
-    """qwen3-rerank behind a gateway: ``{request_id, output: {results}, usage}``; queries of 4,000 tokens at most."""
+    """qwen3-rerank behind a gateway: ``{request_id, output: {results}, usage}``."""
 
     path: str = "/v1/rerank"
-    max_query: int = 4000
     fields: ClassVar[Fields] = {**DashScopeStub.fields, "return_documents": bool}
 
     def error(self, status: int, code: str, message: str) -> web.Response:
         return native_error(status, code, message)
-
-    def refuse(self, body: Any) -> web.Response | None:
-        if count(self.query(body)) > self.max_query:
-            return self.over(f"Range of input length should be [1, {self.max_query}]")
-        return super().refuse(body)
 
     def parameters(self, body: Any) -> Any:
         return body
@@ -139,6 +138,7 @@ class VisualStub(NativeStub):
 
     model: str = "qwen3-vl-rerank"
     max_documents: int = 100
+    max_item: int = 8000
     max_request: int = 120_000
     input_fields: ClassVar[Fields] = {"query": (str, dict), "documents": list}
     parameter_fields: ClassVar[Fields] = {**NativeStub.parameter_fields, "instruct": str, "fps": (int, float)}

@@ -30,6 +30,7 @@ class Provider(NamedTuple):
 
 _COMPUTE_NEST = "Qwen3-Reranker-8B"
 _OTHER_PATH = "/compatible-mode/v1/reranks"
+_DMXAPI: dict[str, Any] = {"model": "qwen3-reranker-8b", "spare_texts": False}
 
 PROVIDERS = {
     "vllm": Provider(VllmStub(), VllmRerank),
@@ -44,8 +45,8 @@ PROVIDERS = {
     "gte-rerank-v2": Provider(NativeStub(), DashScopeNativeRerank),
     "qwen3-vl-rerank": Provider(VisualStub(), DashScopeNativeRerank, {"model": "qwen3-vl-rerank"}),
     "wrapped": Provider(WrappedStub(), WrappedRerank),
-    "DMXAPI": Provider(DmxStub(), JinaRerank, {"model": "qwen3-reranker-8b"}),
-    "DMXAPI, raw key": Provider(DmxStub(KEY), JinaRerank, {"model": "qwen3-reranker-8b", "auth_scheme": "raw"}),
+    "DMXAPI": Provider(DmxStub(), JinaRerank, _DMXAPI),
+    "DMXAPI, raw key": Provider(DmxStub(KEY), JinaRerank, {**_DMXAPI, "auth_scheme": "raw"}),
     "SiliconFlow": Provider(SiliconFlowStub(), JinaRerank, {"model": "Qwen/Qwen3-Reranker-8B"}),
     "SiliconFlow, meta": Provider(SiliconFlowStub(in_meta=True), JinaRerank, {"model": "Qwen/Qwen3-Reranker-8B"}),
     "Jina": Provider(JinaStub(), JinaRerank),

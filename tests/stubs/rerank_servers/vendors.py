@@ -14,13 +14,10 @@ from tests.stubs.server import reply
 
 @dataclass
 class DmxStub(RerankStub):
-    """DMXAPI's qwen3-reranker-8b: texts echoed, no id, a usage of zeros.
-
-    Its gateway's source names ``return_documents`` too, and drops every other field.
-    """
+    """DMXAPI's qwen3-reranker-8b: texts echoed, no id, a usage of zeros. Its gateway drops what it does not know."""
 
     model: str = "qwen3-reranker-8b"
-    beyond: ClassVar[Fields] = {"return_documents": bool, "instruction": str}
+    beyond: ClassVar[Fields] = {"instruction": str}
 
     def error(self, status: int, code: str, message: str) -> web.Response:
         return reply({"error": {"message": message, "type": code, "param": "", "code": code}}, status)
@@ -103,11 +100,12 @@ class JinaListwiseStub(JinaStub):
 
 @dataclass
 class CohereStub(RerankStub):
-    """Cohere, version 2: no echo, billed by searches."""
+    """Cohere, version 2: no echo, billed by searches. Longer documents it cuts."""
 
     model: str = "rerank-v3.5"
     path: str = "/v2/rerank"
     max_documents: int = 1000
+    max_query: int = 2048
     fields: ClassVar[Fields] = {**RerankStub.fields, "max_tokens_per_doc": int, "priority": int}
 
     def unauthorized(self) -> web.Response:
@@ -119,6 +117,8 @@ class CohereStub(RerankStub):
     def refuse(self, body: Any) -> web.Response | None:
         if len(body["documents"]) > self.max_documents:
             return self.invalid(f"too many documents: at most {self.max_documents} are allowed")
+        if count(body["query"]) > self.max_query:
+            return self.invalid("the query is over its documented size")
         return None
 
     def answer(self, body: Any) -> web.Response:

@@ -1,0 +1,144 @@
+"""Qdrant goes down, slow, full or wrong in mid-batch: the work waits, goes on where it was, and nothing is lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import grpc  # type: ignore[import-untyped]
+import pytest
+
+from indexer.batches import SLICE_CHUNKS
+from indexer.pipeline import Pipeline
+from indexer.worker import Worker
+from retrieval.catalog.fake import FakeCatalog
+from retrieval.embedders import Embedders
+from retrieval.identity import identity_of
+from retrieval.models.fakes import FakeEmbedder
+from retrieval.ports import Embeddings, EmbedKind, IndexSchema, Outcome, index_of
+from retrieval.settings import IndexingSettings
+from retrieval.settings.vectors import QdrantVectors
+from retrieval.types import Chunking, Collection, Document
+from retrieval.vectors.qdrant import QdrantVectorStore
+from retrieval.vectors.qdrant_server import connect
+from tests.contracts.catalog_data import FakeClock
+from tests.stubs import qdrant_server
+from tests.stubs.qdrant_server import MemoryServer
+
+DOCUMENTS = 8
+PARAGRAPHS = 48  # of each document, so that one batch is written in two slices
+UPSERT, REMOVE = "Upsert", "UpdateBatch"
+TROUBLES = {
+    "down": (grpc.StatusCode.UNAVAILABLE, "connection refused"),
+    "full": (grpc.StatusCode.INTERNAL, "Service internal error: No space left on device"),
+    "errors": (grpc.StatusCode.INTERNAL, "Service internal error: a shard has panicked"),
+}
+
+
+class Embedder(FakeEmbedder):
+    """Counts what it embeds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedded: Counter[str] = Counter()
+
+    async def embed(self, texts: Sequence[str], kind: EmbedKind, *, instruct: str | None = None) -> Embeddings:
+        self.embedded.update(texts)
+        return await super().embed(texts, kind, instruct=instruct)
+
+
+class House:
+    """A worker on a server that obeys the test."""
+
+    def __init__(self, server: MemoryServer, store: QdrantVectorStore) -> None:
+        self.server, self.store = server, store
+        self.clock, self.embedder = FakeClock(), Embedder()
+        self.catalog = FakeCatalog(self.clock)
+        identity = identity_of(self.embedder, store.keyword_tokenizer)
+        self.collection = Collection("c", "u" * 32, identity, Chunking(max_tokens=32, overlap=0), {})
+        pipeline = Pipeline(Embedders(self.embedder), store, self.catalog, max_attempts=2, min_coverage=0.5)
+        self.outcomes: list[Outcome] = []
+        settings = IndexingSettings(poll_seconds=0.01, max_attempts=2)
+        self.worker = Worker(pipeline, self.catalog, settings, self.outcomes.extend)
+
+    async def open(self) -> None:
+        info = self.embedder.info
+        await self.catalog.create_collection(self.collection)
+        await self.store.create(index_of(self.collection), IndexSchema(info.dimensions, info.token_dimensions))
+
+    async def hand_in(self, version: int) -> str:
+        documents = [Document(f"d{number}", text_of(number, version)) for number in range(DOCUMENTS)]
+        return (await self.catalog.submit("c", documents)).job_id
+
+    async def work(self) -> None:
+        """Work off what is due now."""
+        while await self.worker.work_once():
+            pass
+
+    async def points(self) -> Counter[tuple[str, int]]:
+        """Number of points by document and revision."""
+        return Counter([(key.document_id, key.revision) async for key in self.store.keys(index_of(self.collection))])
+
+
+def text_of(number: int, version: int) -> str:
+    """Paragraphs that make a chunk each."""
+    return "\n\n".join(f"d{number} v{version} p{each} " + "and so on " * 7 for each in range(PARAGRAPHS))
+
+
+@asynccontextmanager
+async def opened(timeout_seconds: float = 30.0) -> AsyncIterator[House]:
+    async with qdrant_server.serve() as server:
+        settings = QdrantVectors(url=server.url, grpc_port=server.grpc_port, timeout_seconds=timeout_seconds)
+        store = QdrantVectorStore(connect(settings), settings)
+        house = House(server, store)
+        await house.open()
+        yield house
+        await store.close()
+
+
+async def suffer(house: House, version: int) -> str:
+    """Hand in a version whose batch the trouble befalls, and see that all of it waits; returns the job."""
+    job_id = await house.hand_in(version)
+    house.clock.advance(1)
+    await house.worker.work_once()
+    assert [(each.waited, each.retry_in is not None) for each in house.outcomes] == [(True, True)] * DOCUMENTS
+    counts = await house.catalog.counts("c")
+    assert (counts.pending, counts.failed) == (DOCUMENTS, 0)
+    return job_id
+
+
+async def heal(house: House, job_id: str, revision: int) -> None:
+    """End the trouble; everything must be indexed, each chunk once, in this revision alone."""
+    house.server.sabotage = lambda _: None
+    house.server.slowness = lambda _: 0.0
+    house.clock.advance(60)
+    await house.work()
+    job = await house.catalog.get_job(job_id)
+    assert (job.status, job.indexed, job.failed) == ("done", DOCUMENTS, 0)
+    assert await house.points() == {(f"d{number}", revision): PARAGRAPHS for number in range(DOCUMENTS)}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_a_server_that_fails_between_two_writes_costs_the_second_only(trouble: str) -> None:
+    async with opened() as house:
+        house.server.sabotage = lambda _: TROUBLES[trouble] if house.server.calls.count(UPSERT) > 1 else None
+        await heal(house, await suffer(house, 1), 1)
+        assert house.embedder.embedded.total() - len(house.embedder.embedded) == DOCUMENTS * PARAGRAPHS - SLICE_CHUNKS
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_a_server_that_fails_before_stale_points_are_gone_loses_no_version(trouble: str) -> None:
+    async with opened() as house:
+        await house.hand_in(1)
+        await house.work()
+        house.outcomes.clear()
+        house.server.sabotage = lambda call: TROUBLES[trouble] if call == REMOVE else None
+        await heal(house, await suffer(house, 2), 2)
+        assert set(house.embedder.embedded.values()) == {1}, "what was written was embedded again"
+
+
+async def test_a_server_that_answers_too_late_is_waited_for() -> None:
+    async with opened(timeout_seconds=1.0) as house:
+        house.server.slowness = lambda call: 5.0 if call == UPSERT and house.server.calls.count(UPSERT) > 1 else 0.0
+        await heal(house, await suffer(house, 1), 1)
