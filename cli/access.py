@@ -16,7 +16,7 @@ import aiohttp
 from cli.console import note
 from cli.remote import TIMEOUT_SECONDS, Client, connect
 from cli.runtime import Local, open_local, running
-from indexer.bulk import RayOptions
+from indexer.bulk.options import RayOptions
 from retrieval.errors import DataDirectoryLocked, InvalidSettings
 from retrieval.settings import Settings
 

@@ -16,7 +16,7 @@ from cli.console import err, note, print_json
 from cli.remote import Client, HttpTarget, collection_path
 from cli.runtime import configure_logging, settings_for
 from indexer import ingest
-from indexer.bulk import RayOptions, require_ray
+from indexer.bulk.options import RayOptions, require_ray
 from indexer.crawl.options import SiteOptions
 from indexer.plan import Plan, plan
 from indexer.sources.base import Source, SourceOptions

@@ -129,7 +129,7 @@ def index(
         bool, typer.Option("--allow-private", help="For site:, also fetch from loopback and intranet addresses.")
     ] = False,
     engine: Annotated[
-        Literal["worker", "ray"], typer.Option(help="Who embeds: this process, or a pool of Ray actors.")
+        Literal["worker", "ray"], typer.Option(help="Who embeds: this process, or processes of Ray.")
     ] = "worker",
     ray_address: Annotated[
         str,
@@ -147,7 +147,7 @@ def index(
 ) -> None:
     """Read, chunk, embed and store documents. Unchanged ones are skipped; Ctrl-C loses nothing."""
     from cli.index import IndexOptions, run
-    from indexer.bulk import RayOptions
+    from indexer.bulk.options import RayOptions
 
     options = IndexOptions(
         sources=tuple(sources),

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,14 +14,16 @@ from typing import Any, cast
 
 import structlog
 
-from indexer.bulk import RayEmbedder, RayOptions
+from indexer.bulk.job import BulkJob, BulkWorker, open_bulk_job
+from indexer.bulk.options import RayOptions
+from indexer.bulk.pool import RayEmbedder
 from indexer.pipeline import Pipeline
 from indexer.worker import LANES, Worker
 from retrieval.collections import finish_deletions
 from retrieval.errors import WinnowError
 from retrieval.lock import DirectoryLock
 from retrieval.models.build import build_embedder
-from retrieval.ports import Outcome
+from retrieval.ports import Embedder, Outcome
 from retrieval.resources import Resources, open_resources
 from retrieval.settings import Settings, load_settings
 
@@ -31,7 +33,7 @@ class Local:
     """This process owns the data directory and may index."""
 
     resources: Resources
-    worker: Worker
+    worker: Worker | BulkWorker
     lock: DirectoryLock | None
 
 
@@ -86,35 +88,52 @@ async def open_local(
 ) -> AsyncIterator[Local]:
     """Take the data directory if anything is kept there, open everything and finish what a crash cut short.
 
-    With ``bulk`` the embedder is a pool of Ray actors, and the worker has as many batches in hand as keep them busy.
+    With ``bulk`` Ray embeds: where data is kept in files a pool of its actors is the worker's embedder, and the worker
+    has as many batches in hand as keep them busy; where servers keep it all the work is a plan of Ray Data's.
 
     Raises:
         DataDirectoryLocked: another process owns it; the error says which, and where it serves.
     """
-    with ExitStack() as stack:
+    async with AsyncExitStack() as stack:
         lock = None
         if settings.keeps_data:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
             lock = stack.enter_context(DirectoryLock(settings.data_dir / "winnow.lock"))
-        load = build_embedder if bulk is None else partial(RayEmbedder, options=bulk)
-        async with open_resources(settings, load) as resources:
-            await finish_deletions(resources)
-            if not settings.shares_catalog:
-                await resources.catalog.release(None)  # nobody else can hold a lease
-            pipeline = Pipeline(
-                resources.embedders,
-                resources.store,
-                resources.catalog,
-                max_attempts=settings.indexing.max_attempts,
-                min_coverage=settings.search.min_coverage,
-            )
-            lanes = LANES if bulk is None else bulk.lanes
-            worker = Worker(pipeline, resources.catalog, settings.indexing, on_outcomes, lanes=lanes)
-            yield Local(replace(resources, wake=worker.wake), worker, lock)
+        job = None
+        if bulk is not None and not settings.keeps_data:
+            job = await stack.enter_async_context(open_bulk_job(settings, bulk))
+        resources = await stack.enter_async_context(open_resources(settings, _loader(bulk, job)))
+        await finish_deletions(resources)
+        if not settings.shares_catalog:
+            await resources.catalog.release(None)  # nobody else can hold a lease
+        lanes = LANES if bulk is None else 0 if job is not None else bulk.lanes
+        ordinary = _worker(resources, lanes)
+        worker = ordinary if job is None else BulkWorker(job, resources.catalog, caretaker=ordinary)
+        worker.on_outcomes = on_outcomes
+        yield Local(replace(resources, wake=worker.wake), worker, lock)
+
+
+def _loader(bulk: RayOptions | None, job: BulkJob | None) -> Callable[[Settings], Embedder]:
+    """What opens an embedder: in this process, in a pool of Ray's, or not at all where a job on Ray has it."""
+    if bulk is None:
+        return build_embedder
+    return partial(RayEmbedder, options=bulk) if job is None else job.load
+
+
+def _worker(resources: Resources, lanes: int) -> Worker:
+    settings = resources.settings
+    pipeline = Pipeline(
+        resources.embedders,
+        resources.store,
+        resources.catalog,
+        max_attempts=settings.indexing.max_attempts,
+        min_coverage=settings.search.min_coverage,
+    )
+    return Worker(pipeline, resources.catalog, settings.indexing, lanes=lanes)
 
 
 @asynccontextmanager
-async def running(worker: Worker) -> AsyncIterator[None]:
+async def running(worker: Worker | BulkWorker) -> AsyncIterator[None]:
     """Run the worker beside the body; if the worker dies, so does the body."""
     try:
         async with asyncio.TaskGroup() as group:

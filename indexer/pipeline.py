@@ -14,15 +14,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from indexer.batches import Batch, Row, Side, Slice, filled
 from indexer.lease import Lease, LeaseLost
 from indexer.patience import patiently
 from indexer.reembed import queue_more
-from indexer.stages import Piece, Vectors, chunk_keys, cut, embed, failed, point_id_of, point_of
+from indexer.stages import Vectors, chunk_keys, cut, failed, point_id_of, point_of
 from retrieval.embedders import Embedders
 from retrieval.errors import CollectionNotFound, IdentityMismatch, UpstreamUnavailable, WinnowError
 from retrieval.ports import (
@@ -41,21 +42,17 @@ from retrieval.types import Collection
 
 log = logging.getLogger(__name__)
 
-SLICE_CHUNKS: Final = 256  # bounds the memory of vectors in flight: token vectors take some 100 KB a chunk
 UNCONFIGURED_SECONDS: Final = 30.0  # pause where a collection's second embedder is not configured here
 
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One index of a collection and what its vectors are made with."""
-
-    index: IndexRef
-    embedder: Embedder
-    serving: bool
+CarryOut = Callable[[Sequence[Claim], Lease | None], Awaitable[list[Outcome]]]
 
 
 class Pipeline:
-    """Turns claims into points. Holds no state between batches."""
+    """Turns claims into points. Holds no state between batches.
+
+    ``run`` takes a batch all the way. ``prepare``, ``look_up``, ``write`` and ``finish`` are its steps, for those who
+    embed elsewhere in between, and ``settle`` is what surrounds them.
+    """
 
     def __init__(
         self, embedders: Embedders, store: VectorStore, catalog: Catalog, *, max_attempts: int, min_coverage: float
@@ -69,11 +66,19 @@ class Pipeline:
     async def run(self, claims: Sequence[Claim], lease: Lease | None = None) -> Sequence[Outcome]:
         """Carry out claims of one collection and record how each ended.
 
-        A batch that fails for a reason that lies with one document is run again one by one, so that the others pass.
         ``lease`` bounds the time for it; ``None`` where nobody else can have claimed the same.
         """
+        return await self.settle(claims, self._carry_out, lease)
+
+    async def settle(
+        self, claims: Sequence[Claim], carry_out: CarryOut, lease: Lease | None = None
+    ) -> Sequence[Outcome]:
+        """Have claims of one collection carried out, or a part of it done, and record the outcomes.
+
+        What fails for a reason that lies with one document is done again one by one, so that the others pass.
+        """
         try:
-            outcomes = await self._carry_out(claims, lease)
+            outcomes = await carry_out(claims, lease)
         except LeaseLost:
             log.warning("a batch of %d documents took longer than its lease and is left to others", len(claims))
             await self._take_back(claims)
@@ -82,12 +87,69 @@ class Pipeline:
             outcomes = await self._after_a_drop(claims)
         except Exception as error:  # a defect that one document sets off must not stop the worker
             if len(claims) > 1 and not getattr(error, "retryable", False):
-                return [outcome for claim in claims for outcome in await self.run([claim], lease)]
+                return [outcome for claim in claims for outcome in await self.settle([claim], carry_out, lease)]
             if not isinstance(error, WinnowError):
                 log.exception("indexing %s failed", claims[0].document.id)
             outcomes = [self._failed(claim, error) for claim in claims]
-        await self._record(outcomes, lease)
+        if outcomes:
+            await self._record(outcomes, lease)
         return outcomes
+
+    async def prepare(self, claims: Sequence[Claim]) -> Batch:
+        """Cut the documents of claims of one collection, for the indexes that it has now."""
+        collection = await self._catalog.get_collection(claims[0].collection)
+        sides = self._sides(collection)
+        additions = [claim for claim in claims if claim.kind != "delete"]
+        reader = min((self._embedder(side) for side in sides), key=lambda embedder: embedder.info.max_tokens)
+        limit = reader.info.max_tokens
+        parts = await asyncio.to_thread(cut, collection, additions, reader.tokenizer, max_tokens=limit)
+        return Batch(collection, sides, tuple(claim for claim in claims if claim.kind == "delete"), parts)
+
+    async def look_up(self, collection: Collection, part: Slice) -> Slice:
+        """Fill in vectors that the index holds already: of unchanged chunks, and of what an earlier try has written."""
+        wanted: dict[int, str] = {}
+        for i, row in enumerate(part.rows):
+            piece = row.piece
+            tried = piece.claim.tried or piece.claim.kind == "reembed"
+            known = piece.reuse or (point_id_of(collection, piece) if tried else None)
+            if known is not None:
+                wanted[i] = known
+        if not wanted:
+            return part
+        found = await self._store.fetch(part.side.index, sorted(set(wanted.values())))
+        rows = list(part.rows)
+        for i, id_ in wanted.items():
+            if id_ in found and _same_text(found[id_], rows[i]):
+                rows[i] = Row(rows[i].piece, Vectors(found[id_].dense, found[id_].tokens))
+        return replace(part, rows=tuple(rows))
+
+    async def write(self, collection: Collection, part: Slice, lease: Lease | None) -> None:
+        """Upsert a slice whose vectors are all there. Raises ``LeaseLost``."""
+        if lease is not None:
+            lease.require()
+        points = [point_of(collection, row.piece, row.vectors) for row in part.rows if row.vectors is not None]
+        await self._store.upsert(part.side.index, points)
+
+    async def finish(self, batch: Batch, embedded: Mapping[str, int], lease: Lease | None) -> list[Outcome]:
+        """Remove stale points of a batch that is written; returns its outcomes. Raises ``LeaseLost``.
+
+        ``embedded`` is the number of chunks that were embedded for a document id.
+        """
+        below = {claim.document.id: claim.revision + 1 for claim in batch.removals}
+        # a first revision has nothing older than itself
+        below |= {claim.document.id: claim.revision for claim in batch.cut.claims if claim.revision > 1}
+        await self._remove_below(batch.sides, below, lease)
+        failures = [self._failed(claim, error) for claim, error in batch.cut.failures]
+        done = [
+            Outcome(
+                claim,
+                chunk_keys(batch.collection, claim, batch.cut.pieces),
+                embedded.get(claim.document.id, 0),
+                built=batch.collection.newer_generation,
+            )
+            for claim in batch.cut.claims
+        ]
+        return [*failures, *done, *(Outcome(claim) for claim in batch.removals)]
 
     async def remove(self, removals: Sequence[Removal]) -> None:
         """Remove the points of documents of one collection up to these revisions; newer ones stay."""
@@ -100,6 +162,20 @@ class Pipeline:
                     await self._store.flush(index)
         except CollectionNotFound:
             return  # and all of its points with it
+
+    async def queue_more(self) -> int:
+        """Queue some of what a collection's second index lacks; returns how many documents."""
+        return await queue_more(self._catalog, self._store)
+
+    async def _carry_out(self, claims: Sequence[Claim], lease: Lease | None) -> list[Outcome]:
+        batch = await self.prepare(claims)
+        embedded: Counter[str] = Counter()
+        for part in batch.slices():
+            known = await self.look_up(batch.collection, part)
+            whole = await filled(known, self._embedder(part.side), min_coverage=self._min_coverage)
+            await self.write(batch.collection, whole, lease)
+            embedded += whole.embedded
+        return await self.finish(batch, embedded, lease)
 
     async def _record(self, outcomes: Sequence[Outcome], lease: Lease | None) -> None:
         # while the lease holds nobody else has written, and whoever comes next removes what is older
@@ -116,86 +192,24 @@ class Pipeline:
         if removals:
             await patiently(partial(self.remove, removals))
 
-    async def queue_more(self) -> int:
-        """Queue some of what a collection's second index lacks; returns how many documents."""
-        return await queue_more(self._catalog, self._store)
+    def _embedder(self, side: Side) -> Embedder:
+        return tuple(self._embedders)[side.model]
 
-    async def _carry_out(self, claims: Sequence[Claim], lease: Lease | None) -> list[Outcome]:
-        collection = await self._catalog.get_collection(claims[0].collection)
-        sides = self._sides(collection)
-        removals = [claim for claim in claims if claim.kind == "delete"]
-        additions = [claim for claim in claims if claim.kind != "delete"]
-        reader = min((side.embedder for side in sides), key=lambda embedder: embedder.info.max_tokens)
-        limit = reader.info.max_tokens
-        parts = await asyncio.to_thread(cut, collection, additions, reader.tokenizer, max_tokens=limit)
-        embedded: Counter[str] = Counter()
-        for side in sides:
-            embedded += await self._write(collection, side, parts.pieces, lease)
-        below = {claim.document.id: claim.revision + 1 for claim in removals}
-        # a first revision has nothing older than itself
-        below |= {claim.document.id: claim.revision for claim in parts.claims if claim.revision > 1}
-        await self._remove_below(sides, below, lease)
-        failures = [self._failed(claim, error) for claim, error in parts.failures]
-        done = [
-            Outcome(
-                claim,
-                chunk_keys(collection, claim, parts.pieces),
-                embedded[claim.document.id],
-                built=collection.newer_generation,
-            )
-            for claim in parts.claims
-        ]
-        return [*failures, *done, *(Outcome(claim) for claim in removals)]
+    def _side(self, index: IndexRef, embedder: Embedder, *, serving: bool) -> Side:
+        return Side(index, tuple(self._embedders).index(embedder), serving)
 
-    def _sides(self, collection: Collection) -> list[Side]:
+    def _sides(self, collection: Collection) -> tuple[Side, ...]:
         tokenizer = self._store.keyword_tokenizer
-        sides = [Side(index_of(collection), self._embedders.of(collection, tokenizer), serving=True)]
+        serving = self._side(index_of(collection), self._embedders.of(collection, tokenizer), serving=True)
         beside = other_index_of(collection)
-        if beside is not None:
-            try:
-                other = self._embedders.other_of(collection, tokenizer)
-            except IdentityMismatch as error:  # not the documents' fault: the work waits until it is configured
-                raise UpstreamUnavailable(error.message, retry_after=UNCONFIGURED_SECONDS) from error
-            assert other is not None
-            sides.append(Side(beside, other, serving=False))
-        return sides
-
-    async def _write(
-        self, collection: Collection, side: Side, pieces: Sequence[Piece], lease: Lease | None
-    ) -> Counter[str]:
-        """Embed and upsert, a bounded number of chunks at a time; returns chunks embedded by document id."""
-        embedded: Counter[str] = Counter()
-        todo = _not_in_place(collection, pieces) if side.serving else pieces
-        for begin in range(0, len(todo), SLICE_CHUNKS):
-            part = todo[begin : begin + SLICE_CHUNKS]
-            vectors = await self._reuse(collection, side, part)
-            fresh = [i for i in range(len(part)) if i not in vectors]
-            passages = [part[i].passage for i in fresh]
-            made = await embed(side.embedder, passages, min_coverage=self._min_coverage)
-            vectors |= dict(zip(fresh, made, strict=True))
-            if lease is not None:
-                lease.require()
-            points = [point_of(collection, piece, vectors[i]) for i, piece in enumerate(part)]
-            await self._store.upsert(side.index, points)
-            embedded.update(part[i].claim.document.id for i in fresh)
-        return embedded
-
-    async def _reuse(self, collection: Collection, side: Side, pieces: Sequence[Piece]) -> dict[int, Vectors]:
-        """Vectors that the index holds already: of unchanged chunks, and of what an earlier try has written."""
-        wanted: dict[int, str] = {}
-        for i, piece in enumerate(pieces):
-            tried = piece.claim.attempts > 0 or piece.claim.kind == "reembed"
-            known = piece.reuse or (point_id_of(collection, piece) if tried else None)
-            if known is not None:
-                wanted[i] = known
-        if not wanted:
-            return {}
-        found = await self._store.fetch(side.index, sorted(set(wanted.values())))
-        return {
-            i: Vectors(found[id_].dense, found[id_].tokens)
-            for i, id_ in wanted.items()
-            if id_ in found and _same_text(found[id_], pieces[i])
-        }
+        if beside is None:
+            return (serving,)
+        try:
+            other = self._embedders.other_of(collection, tokenizer)
+        except IdentityMismatch as error:  # not the documents' fault: the work waits until it is configured
+            raise UpstreamUnavailable(error.message, retry_after=UNCONFIGURED_SECONDS) from error
+        assert other is not None
+        return (serving, self._side(beside, other, serving=False))
 
     async def _remove_below(self, sides: Sequence[Side], below: dict[str, int], lease: Lease | None) -> None:
         for side in sides:
@@ -217,18 +231,8 @@ class Pipeline:
         return failed(claim, error, max_attempts=self._max_attempts)
 
 
-def _not_in_place(collection: Collection, pieces: Sequence[Piece]) -> list[Piece]:
-    """Pieces to be written to the serving index: not those of a document that is only copied to the other one."""
-    moved = {
-        piece.claim.document.id
-        for piece in pieces
-        if piece.claim.kind != "reembed" or piece.reuse != point_id_of(collection, piece)
-    }
-    return [piece for piece in pieces if piece.claim.document.id in moved]
-
-
-def _same_text(point: Point, piece: Piece) -> bool:
+def _same_text(point: Point, row: Row) -> bool:
     """Whether a stored point was made of the very text: a hash may be of another index's chunk of the same id."""
-    chunk, document = piece.chunk, piece.claim.document
+    chunk, document = row.piece.chunk, row.piece.claim.document
     stored = point.chunk
     return (stored.text, stored.headings, point.title) == (chunk.text, chunk.headings, document.title)

@@ -45,7 +45,7 @@ class Cut:
 
     pieces: tuple[Piece, ...]
     claims: tuple[Claim, ...]
-    failures: tuple[tuple[Claim, WinnowError], ...]
+    failures: tuple[tuple[Claim, Exception], ...]
 
 
 def cut(collection: Collection, claims: Sequence[Claim], tokenizer: Tokenizer, *, max_tokens: int) -> Cut:

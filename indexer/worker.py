@@ -6,17 +6,18 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from indexer.isolation import isolate
 from indexer.lease import Lease
 from indexer.pipeline import Pipeline
+from indexer.renewal import renewing
 from indexer.upkeep import UPKEEP_SECONDS, Upkeep
 from retrieval.catalog.rules import utc_now
 from retrieval.errors import WinnowError
-from retrieval.ports import Catalog, Claim, Outcome
+from retrieval.ports import Catalog, Outcome
 from retrieval.settings import IndexingSettings
 
 log = logging.getLogger(__name__)
@@ -115,7 +116,7 @@ class Worker:
             self._wake.set()  # there is more than one lane's work
         parts = isolate(claims, max_attempts=self._settings.max_attempts)
         outcomes: list[Outcome] = []
-        async with self._renewing(claims, lease):
+        async with renewing(self._catalog, self.owner, claims, lease, self._settings.lease_seconds):
             if parts.settled:
                 await self._catalog.commit(parts.settled)
             for part in parts.runs:
@@ -130,27 +131,6 @@ class Worker:
             except WinnowError as error:
                 log.warning("upkeep is put off: %s", error.message)
             await _wait(self._stopped, UPKEEP_SECONDS)
-
-    @asynccontextmanager
-    async def _renewing(self, claims: Sequence[Claim], lease: Lease) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._renew(claims, lease))
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-
-    async def _renew(self, claims: Sequence[Claim], lease: Lease) -> None:
-        seconds = self._settings.lease_seconds
-        while True:
-            await asyncio.sleep(seconds / 3)
-            since = lease.now()
-            try:
-                if await self._catalog.renew(self.owner, claims, lease_seconds=seconds):
-                    lease.renew(since)
-            except WinnowError as error:
-                log.warning("lease not renewed: %s", error.message)
 
 
 async def _wait(event: asyncio.Event, seconds: float | None) -> None:

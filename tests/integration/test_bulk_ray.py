@@ -17,7 +17,8 @@ import psutil
 import pytest
 
 from cli.runtime import Local, open_local
-from indexer.bulk import RayEmbedder, RayOptions
+from indexer.bulk.options import RayOptions
+from indexer.bulk.pool import RayEmbedder
 from retrieval.collections import CollectionSpec, ensure_collection
 from retrieval.settings import load_settings
 from retrieval.types import Document

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from cli.access import reach
-from indexer.bulk import RayOptions, _for_actors, require_ray
+from indexer.bulk.options import RayOptions, for_models, for_stores, require_ray
 from retrieval.errors import InvalidSettings
-from retrieval.settings import load_settings
+from retrieval.settings import Settings, load_settings
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,17 +29,31 @@ async def test_a_service_that_indexes_by_itself_is_not_worked_through(tmp_path: 
             raise AssertionError("it must refuse before it connects")
 
 
-def test_actors_learn_no_secret_but_the_embedders() -> None:
-    settings = load_settings(
-        embedding={"provider": "vllm", "url": "http://127.0.0.1:1", "api_key": "for-the-model"},
-        rerank={"provider": "jina", "url": "http://127.0.0.1:2", "model": "m", "api_key": "for-the-reranker"},
-        vectors={"provider": "qdrant", "url": "http://127.0.0.1:3", "api_key": "for-qdrant"},
-        catalog={"url": "postgresql://winnow:for-the-database@127.0.0.1/winnow"},
-    )
-    secrets = ("for-the-model", "for-the-reranker", "for-qdrant", "for-the-database")
-    sent = _for_actors(settings)
-    told = repr([_plain(sent.embedding.model_dump()), _plain(sent.model_dump(exclude={"embedding"}))])
-    assert [secret in told for secret in secrets] == [True, False, False, False]
+SECRETS = {
+    "embedding": {"provider": "vllm", "url": "http://127.0.0.1:1", "api_key": "for-the-model"},
+    "next_embedding": {"provider": "openai", "api_key": "for-the-next-model"},
+    "rerank": {"provider": "jina", "url": "http://127.0.0.1:2", "model": "m", "api_key": "for-the-reranker"},
+    "vectors": {"provider": "qdrant", "url": "http://127.0.0.1:3", "api_key": "for-qdrant"},
+    "catalog": {"url": "postgresql://winnow:for-the-database@127.0.0.1/winnow"},
+}
+
+
+def test_processes_that_embed_learn_the_keys_of_models_alone() -> None:
+    assert _told(for_models(load_settings(**SECRETS))) == {"for-the-model", "for-the-next-model"}
+
+
+def test_processes_that_read_and_write_learn_the_keys_of_storage_alone() -> None:
+    assert _told(for_stores(load_settings(**SECRETS))) == {"for-qdrant", "for-the-database"}
+
+
+def test_one_helper_serves_four_embedders() -> None:
+    assert [RayOptions(actors=actors).helpers for actors in (1, 4, 5, 8)] == [1, 1, 2, 2]
+
+
+def _told(settings: Settings) -> set[str]:
+    told = repr(_plain(settings.model_dump()))
+    names = ("the-model", "the-next-model", "the-reranker", "qdrant", "the-database")
+    return {f"for-{name}" for name in names if f"for-{name}" in told}
 
 
 def _plain(value: object) -> object:

@@ -1,51 +1,24 @@
-"""Bulk indexing: the worker's own write path, with the embedding spread over a pool of Ray actors.
+"""A pool of embedders on Ray, for storage that one process alone may write.
 
-The driver claims from the ledger, cuts, writes and commits; each actor holds one embedder. Nothing that must survive
-lives in Ray: an actor that dies takes at most the batches in its hands with it, a driver that dies leaves leases that
-run out, and the next run goes on from the ledger.
+The ordinary worker claims from the ledger, cuts, writes and commits in the command's own process; each actor holds one
+embedder. Nothing that must survive lives in Ray: an actor that dies takes at most the batches in its hands with it, a
+driver that dies leaves leases that run out, and the next run goes on from the ledger.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
+from indexer.bulk.options import IN_HAND, PATIENCE_SECONDS, RayOptions, connected, for_models
 from retrieval.errors import InvalidSettings, UpstreamUnavailable
 from retrieval.models.build import build_embedder
 from retrieval.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind, Tokenizer
-from retrieval.settings import CatalogSettings, Settings
-from retrieval.settings.rerank import NoRerank
-from retrieval.settings.vectors import EdgeVectors
+from retrieval.settings import Settings
 
 log = logging.getLogger(__name__)
-
-IN_HAND: Final = 2  # batches an actor holds: one is embedded, the next has arrived
-OBJECT_STORE_BYTES: Final = 512 * 1024 * 1024  # of a local Ray: some batches of token vectors
-PATIENCE_SECONDS: Final = 30.0  # how long actors may take to start before it is worth a line
-
-
-@dataclass(frozen=True, slots=True)
-class RayOptions:
-    """Where and how wide to embed.
-
-    Attributes:
-        address: of a running cluster; empty takes the one that ``RAY_ADDRESS`` names, or starts Ray on this machine.
-        actors: processes that hold an embedder each.
-        gpus: GPUs of each of them.
-    """
-
-    address: str = ""
-    actors: int = 1
-    gpus: float = 0.0
-
-    @property
-    def lanes(self) -> int:
-        """Batches to have under lease at once: what the actors hold, and one that is cut or written."""
-        return self.actors * IN_HAND + 1
 
 
 class EmbedActor:
@@ -91,8 +64,8 @@ class RayEmbedder(Embedder):
     """
 
     def __init__(self, settings: Settings, options: RayOptions) -> None:
-        self._ray = _connected(options)
-        self._settings = _for_actors(settings)
+        self._ray = connected(options)
+        self._settings = for_models(settings)
         self._remote: Any = self._ray.remote(num_cpus=1, num_gpus=options.gpus, max_concurrency=IN_HAND)(EmbedActor)
         try:
             self._seats = [self._seat() for _ in range(options.actors)]
@@ -161,43 +134,3 @@ class RayEmbedder(Embedder):
         except self._ray.exceptions.RayError as error:
             raise InvalidSettings(f"no embedder starts on Ray: {type(error).__name__}") from error
         return answer
-
-
-def require_ray() -> Any:
-    """The module ``ray``.
-
-    Raises:
-        InvalidSettings: it is not installed; the message says how to install it.
-    """
-    try:
-        import ray  # noqa: PLC0415 - an extra, and slow to import
-    except ImportError as error:
-        raise InvalidSettings("--engine ray needs Ray: pip install 'winnow-search[ray]'") from error
-    return ray
-
-
-def _connected(options: RayOptions) -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray = require_ray()
-    common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    try:
-        if options.address or os.environ.get("RAY_ADDRESS"):
-            ray.init(address=options.address or None, **common)
-        else:
-            ray.init(
-                address="local",
-                num_cpus=max(options.actors, os.cpu_count() or 1),
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                _node_ip_address="127.0.0.1",
-                **common,
-            )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise InvalidSettings(f"Ray cannot be reached (--ray-address, RAY_ADDRESS): {error}") from error
-    return ray
-
-
-def _for_actors(settings: Settings) -> Settings:
-    """Settings with what an embedder needs and no other secret."""
-    away = {"catalog": CatalogSettings(), "vectors": EdgeVectors(), "rerank": NoRerank()}
-    return settings.model_copy(update=away)

@@ -1,0 +1,1 @@
+"""Bulk indexing on Ray: a streaming plan where servers keep the data, a pool of embedders where this process does."""

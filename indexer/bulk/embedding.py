@@ -1,0 +1,112 @@
+"""Second stage of the plan: the vectors that are missing, on processes that hold a model each."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from indexer.batches import filled
+from indexer.bulk.known import KnownEmbedder
+from indexer.bulk.loop import LoopThread
+from indexer.bulk.options import IN_HAND
+from indexer.bulk.work import Work, packed, unpacked
+from indexer.patience import patiently
+from retrieval.errors import WinnowError
+from retrieval.models.build import build_embedder
+from retrieval.ports import Embedder
+from retrieval.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Embedding:
+    """Holds the configured embedder, and the next one if there is one. What is down is waited for.
+
+    What was tried before is embedded with nothing beside it, so that no other batch is blamed if it kills the process.
+
+    Args:
+        desk: handle of the actor ``Desk``.
+    """
+
+    def __init__(self, desk: Any) -> None:
+        self._desk = desk
+        self._loop = LoopThread()
+        self._door = asyncio.Lock()
+        self._places = asyncio.Semaphore(IN_HAND)
+        settings: Settings = self._loop.run(self._settings())
+        self._min_coverage = settings.search.min_coverage
+        self._embedders: tuple[Embedder, ...] = ()
+        try:
+            self._embedders = tuple(build_embedder(each) for each in _models(settings))
+        except WinnowError as error:
+            if not self._loop.run(self._refuse(error)):
+                raise
+        else:
+            self._loop.run(self._introduce())
+
+    def __call__(self, table: Any) -> Any:
+        """Fill in what a table of work lacks. A batch that fails is taken apart: a row for each of its documents."""
+        works = [work for work in unpacked(table) if work is not None]
+        return packed([done for work in works for done in self._loop.run(self._embed(work))])
+
+    async def _settings(self) -> Settings:
+        settings: Settings = await self._desk.models.remote()
+        return settings
+
+    async def _refuse(self, error: WinnowError) -> bool:
+        """Tell the job, which ends for it without a word from Ray; false where other processes have embedders."""
+        heard: bool = await self._desk.refuse.remote(error)
+        return heard
+
+    async def _introduce(self) -> None:
+        await self._desk.introduce.remote([KnownEmbedder.of(embedder) for embedder in self._embedders])
+
+    async def _embed(self, work: Work) -> list[Work]:
+        if not work.lacks_vectors:
+            return [work]
+        tried = any(claim.attempts > 0 for claim in work.batch.claims)
+        async with self._place(IN_HAND if tried else 1):
+            if not await self._desk.begin.remote(work.number):
+                return [replace(work, lost=True)]  # Ray has sent it once more: the ledger counts how often it kills
+            return await self._carefully(work)
+
+    @asynccontextmanager
+    async def _place(self, places: int) -> AsyncIterator[None]:
+        """Wait for so many of the places that this process has: with all of them a batch is alone."""
+        async with self._door:  # one after the other, so that no two wait for each other
+            for _ in range(places):
+                await self._places.acquire()
+        try:
+            yield
+        finally:
+            for _ in range(places):
+                self._places.release()
+
+    async def _carefully(self, work: Work) -> list[Work]:
+        try:
+            slices = [
+                await patiently(
+                    partial(filled, part, self._embedders[part.side.model], min_coverage=self._min_coverage)
+                )
+                for part in work.slices
+            ]
+        except Exception as error:  # a defect that one document sets off must not take its batch with it
+            claims = work.batch.claims
+            if len(claims) > 1 and not getattr(error, "retryable", False):
+                return [done for claim in claims for done in await self._carefully(work.only({claim.document.id}))]
+            if not isinstance(error, WinnowError):
+                log.exception("embedding %s failed", claims[0].document.id)
+                error = RuntimeError(str(error) or type(error).__name__)  # theirs need not survive the way
+            return [work.failing(error)]
+        return [Work(work.number, work.batch, tuple(slices))]
+
+
+def _models(settings: Settings) -> Iterator[Settings]:
+    yield settings
+    if settings.next_embedding is not None:
+        yield settings.model_copy(update={"embedding": settings.next_embedding})

@@ -1,0 +1,197 @@
+"""A bulk job, seen from the command that runs it: start the plan, hear what became of each batch, end it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any
+
+from indexer.bulk.desk import Desk
+from indexer.bulk.known import KnownEmbedder
+from indexer.bulk.options import PATIENCE_SECONDS, RayOptions, connected, for_models, for_stores
+from indexer.bulk.plan import plan
+from indexer.bulk.work import unpacked
+from indexer.patience import patiently
+from indexer.worker import Worker
+from retrieval.errors import InvalidSettings, UpstreamUnavailable, WinnowError
+from retrieval.ports import Catalog, Embedder, Outcome
+from retrieval.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class BulkJob:
+    """The plan, run again should it end before it is told to.
+
+    Its first run starts with the job, because only its processes can tell what the embedder is.
+
+    Attributes:
+        on_outcomes: called with what became of each batch.
+    """
+
+    def __init__(self, ray: Any, settings: Settings, options: RayOptions) -> None:
+        self._ray = ray
+        self._settings = settings
+        self._options = options
+        self._ended = False
+        self.on_outcomes: Callable[[Sequence[Outcome]], None] = lambda _: None
+        self.owner = f"ray-{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=False
+        )
+        self._desk = ray.remote(num_cpus=0, scheduling_strategy=here)(Desk).remote(options.under_way)
+
+    async def start(self) -> None:
+        """Hand the settings over and start the plan."""
+        await self._desk.equip.remote(for_stores(self._settings), for_models(self._settings))
+        self._round = self._started()
+
+    def load(self, settings: Settings) -> Embedder:
+        """The embedder of ``settings``, as far as it can be known here. Blocks until Ray has loaded a model.
+
+        Raises:
+            InvalidSettings: it cannot be loaded, or Ray has no place for it.
+        """
+        answer = self._desk.embedders.remote()
+        while not self._ray.wait([answer], timeout=PATIENCE_SECONDS)[0]:
+            log.warning("no embedder is ready yet; each asks the cluster for 1 CPU and %g GPUs", self._options.gpus)
+        try:
+            known: Sequence[KnownEmbedder] = self._ray.get(answer)
+        except self._ray.exceptions.RayTaskError as error:
+            raise error.cause from None  # its own text is the traceback of the other process
+        except self._ray.exceptions.RayError as error:
+            raise InvalidSettings(f"no embedder starts on Ray: {type(error).__name__}") from error
+        return known[0] if settings.embedding == self._settings.embedding else known[1]
+
+    def wake(self) -> None:
+        """Say that work waits."""
+        if not self._ended:  # afterwards nobody is there to hear it
+            self._desk.wake.remote()
+
+    def end(self) -> None:
+        """Claim no more; what is under way is finished."""
+        if not self._ended:
+            self._ended = True
+            self._desk.end.remote()
+
+    async def run(self, catalog: Catalog) -> None:
+        """Work until ``end``. What a run of the plan that ends before leaves undone is given back.
+
+        Raises:
+            UpstreamUnavailable: Ray failed before anything was done.
+        """
+        while True:
+            done, error = await self._round
+            if self._ended:
+                return
+            reason = error or "all of its sources died"
+            if not done:
+                raise UpstreamUnavailable(f"Ray could not run the plan: {reason}") from error
+            log.warning("Ray has given up the plan, which is run again: %s", reason)
+            await patiently(partial(catalog.release, self.owner))
+            await self._desk.clear.remote()
+            self._round = self._started()
+
+    async def close(self) -> None:
+        """End Ray's processes, and Ray itself where it was started for them; twice does no harm."""
+        self._ended = True
+        await asyncio.to_thread(self._ray.shutdown)
+
+    def _started(self) -> asyncio.Future[tuple[int, Exception | None]]:
+        """Run the plan on a thread; returns how many batches came through, and the error that ended it."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[tuple[int, Exception | None]] = loop.create_future()
+
+        def consume() -> None:
+            done, failure = 0, None
+            try:
+                rows = plan(self._desk, self.owner, self._options)
+                for table in rows.iter_batches(batch_size=None, batch_format="pyarrow"):
+                    for outcomes in unpacked(table):
+                        done += 1
+                        loop.call_soon_threadsafe(self._report, outcomes)
+            except Exception as error:  # noqa: BLE001 - whatever Ray raises ends this run; ``run`` judges it
+                failure = error
+            with suppress(RuntimeError):  # nobody waits any more
+                loop.call_soon_threadsafe(self._heard, future, done, failure)
+
+        threading.Thread(target=consume, name="bulk", daemon=True).start()
+        return future
+
+    def _report(self, outcomes: Sequence[Outcome]) -> None:
+        self.on_outcomes(outcomes)
+
+    def _heard(self, future: asyncio.Future[tuple[int, Exception | None]], done: int, error: Exception | None) -> None:
+        if error is not None and not self._ended:
+            self._desk.refuse.remote(InvalidSettings(f"no embedder starts on Ray: {error}"))
+        if not future.done():
+            future.set_result((done, error))
+
+
+@asynccontextmanager
+async def open_bulk_job(settings: Settings, options: RayOptions) -> AsyncIterator[BulkJob]:
+    """Start Ray, or reach it, and a job on it; close it on exit.
+
+    Raises:
+        InvalidSettings: Ray is not installed or not reachable.
+    """
+    ray = await asyncio.to_thread(connected, options)
+    job = BulkJob(ray, settings, options)
+    try:
+        await job.start()
+        yield job
+    finally:
+        await job.close()
+
+
+class BulkWorker:
+    """What the command runs in the ordinary worker's place: the job, and beside it the ordinary upkeep.
+
+    Args:
+        job: started.
+        catalog: of the command's own process.
+        caretaker: a worker without lanes.
+    """
+
+    def __init__(self, job: BulkJob, catalog: Catalog, caretaker: Worker) -> None:
+        self._job = job
+        self._catalog = catalog
+        self._caretaker = caretaker
+        self.owner = job.owner
+
+    @property
+    def on_outcomes(self) -> Callable[[Sequence[Outcome]], None]:
+        """Called with what became of each batch; may be exchanged."""
+        return self._job.on_outcomes
+
+    @on_outcomes.setter
+    def on_outcomes(self, report: Callable[[Sequence[Outcome]], None]) -> None:
+        self._job.on_outcomes = report
+
+    def wake(self) -> None:
+        """Say that work waits."""
+        self._job.wake()
+
+    def stop(self) -> None:
+        """Ask the job to end once the batches under way are done."""
+        self._job.end()
+        self._caretaker.stop()
+
+    async def run(self) -> None:
+        """Work until ``stop``; if it is cancelled, what is under way is given back."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._caretaker.run(), name="upkeep")
+                await self._job.run(self._catalog)
+        finally:
+            await self._job.close()
+            try:
+                await self._catalog.release(self.owner)
+            except WinnowError as error:
+                log.warning("leases are not given back, they run out by themselves: %s", error.message)

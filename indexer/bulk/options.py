@@ -1,0 +1,102 @@
+"""Where and how wide a bulk job runs, and the way to Ray."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from typing import Any, Final
+
+from retrieval.errors import InvalidSettings
+from retrieval.settings import CatalogSettings, Settings
+from retrieval.settings.embedding import BundledEmbedding
+from retrieval.settings.rerank import NoRerank
+from retrieval.settings.vectors import EdgeVectors
+
+IN_HAND: Final = 2  # batches an actor holds: one is worked on, the next has arrived
+ACTORS_A_HELPER: Final = 4  # embedders that one process can cut for, and one can write for
+HELPER_CPUS: Final = 0.5
+OBJECT_STORE_BYTES: Final = 512 * 1024 * 1024  # of a local Ray: some batches of token vectors
+PATIENCE_SECONDS: Final = 30.0  # how long actors may take to start before it is worth a line
+
+
+@dataclass(frozen=True, slots=True)
+class RayOptions:
+    """Where and how wide to embed.
+
+    Attributes:
+        address: of a running cluster; empty takes the one that ``RAY_ADDRESS`` names, or starts Ray on this machine.
+        actors: processes that hold an embedder each.
+        gpus: GPUs of each of them.
+    """
+
+    address: str = ""
+    actors: int = 1
+    gpus: float = 0.0
+
+    @property
+    def lanes(self) -> int:
+        """Of the pool, batches to have under lease at once: what the actors hold, and one that is cut or written."""
+        return self.actors * IN_HAND + 1
+
+    @property
+    def helpers(self) -> int:
+        """Of the plan, processes that claim and cut, and as many that write."""
+        return -(-self.actors // ACTORS_A_HELPER)
+
+    @property
+    def under_way(self) -> int:
+        """Of the plan, batches under lease at once: in the hands of embedders and writers, and as many waiting."""
+        return 2 * IN_HAND * (self.actors + self.helpers)
+
+
+def require_ray() -> Any:
+    """The module ``ray``.
+
+    Raises:
+        InvalidSettings: it is not installed; the message says how to install it.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # else a late call after the end starts another Ray
+    try:
+        import ray  # noqa: PLC0415 - an extra, and slow to import
+    except ImportError as error:
+        raise InvalidSettings("--engine ray needs Ray: pip install 'winnow-search[ray]'") from error
+    return ray
+
+
+def connected(options: RayOptions) -> Any:
+    """The module ``ray``, connected to a cluster or to a Ray of this machine, which it starts. Blocks for seconds.
+
+    Raises:
+        InvalidSettings: Ray is not installed or not reachable.
+    """
+    ray = require_ray()
+    common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        if options.address or os.environ.get("RAY_ADDRESS"):
+            ray.init(address=options.address or None, **common)
+        else:
+            ray.init(
+                address="local",
+                num_cpus=max(options.actors + options.helpers, os.cpu_count() or 1),
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                _node_ip_address="127.0.0.1",
+                **common,
+            )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise InvalidSettings(f"Ray cannot be reached (--ray-address, RAY_ADDRESS): {error}") from error
+    return ray
+
+
+def for_models(settings: Settings) -> Settings:
+    """Settings with what an embedder needs and no other secret."""
+    away = {"catalog": CatalogSettings(), "vectors": EdgeVectors(), "rerank": NoRerank()}
+    return settings.model_copy(update=away)
+
+
+def for_stores(settings: Settings) -> Settings:
+    """Settings with what reading and writing need and no key of a model."""
+    away = {"embedding": BundledEmbedding(), "next_embedding": None, "rerank": NoRerank()}
+    return settings.model_copy(update=away)

@@ -1,0 +1,43 @@
+"""What the stages that read and write open: catalog, store and pipeline."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+from indexer.patience import patiently
+from indexer.pipeline import Pipeline
+from retrieval.catalog.build import open_catalog
+from retrieval.embedders import Embedders
+from retrieval.ports import Catalog
+from retrieval.settings import IndexingSettings, Settings
+from retrieval.vectors.build import build_store
+
+
+class Opened(NamedTuple):
+    """The open parts of a stage."""
+
+    indexing: IndexingSettings
+    catalog: Catalog
+    pipeline: Pipeline
+
+
+async def opened(desk: Any) -> Opened | None:
+    """Open what the desk's settings name and wait for an embedder; ``None`` where the job ends because there is none.
+
+    Raises:
+        WinnowError: the catalog cannot be opened.
+    """
+    settings: Settings = await desk.stores.remote()
+    catalog = await patiently(partial(open_catalog, settings))
+    store = build_store(settings)
+    if not await desk.ready.remote():
+        return None
+    pipeline = Pipeline(
+        Embedders(*await desk.embedders.remote()),
+        store,
+        catalog,
+        max_attempts=settings.indexing.max_attempts,
+        min_coverage=settings.search.min_coverage,
+    )
+    return Opened(settings.indexing, catalog, pipeline)

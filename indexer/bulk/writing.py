@@ -1,0 +1,89 @@
+"""Last stage of the plan: write, remove what is stale, commit; as the pipeline does, and fenced as ever."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from indexer.bulk.loop import LoopThread
+from indexer.bulk.stores import opened
+from indexer.bulk.work import Work, packed, reported, unpacked
+from indexer.isolation import SUSPICIOUS, WORKER_LOST
+from indexer.lease import Lease
+from indexer.patience import patiently
+from indexer.renewal import renewing
+from retrieval.errors import WinnowError
+from retrieval.ports import Claim, Outcome
+
+log = logging.getLogger(__name__)
+
+
+class Writing:
+    """Writes batches whose lease still holds, and drops the others: somebody else has them.
+
+    Clocks of machines that only grow cannot be compared, so the lease by which the pipeline stops itself starts anew
+    here, from when the catalog was asked to prolong it.
+
+    Args:
+        desk: handle of the actor ``Desk``.
+        owner: in whose name the job claims.
+    """
+
+    def __init__(self, desk: Any, owner: str) -> None:
+        self._desk = desk
+        self._owner = owner
+        self._loop = LoopThread()
+        parts = self._loop.run(opened(desk))
+        if parts is not None:  # else nothing comes to be written
+            indexing, self._catalog, self._pipeline = parts
+            self._seconds, self._max_attempts = indexing.lease_seconds, indexing.max_attempts
+
+    def __call__(self, table: Any) -> Any:
+        """Write a table of work; returns one of outcomes, a tuple for each batch."""
+        return packed([self._loop.run(self._write(work)) for work in unpacked(table)])
+
+    async def _write(self, work: Work) -> tuple[Outcome, ...]:
+        outcomes: list[Outcome] = []
+        try:
+            for claims, lease in await self._held(work.batch.claims):
+                async with renewing(self._catalog, self._owner, claims, lease, self._seconds):
+                    outcomes += await self._pipeline.settle(claims, partial(self._carry_out, work), lease)
+        except WinnowError as error:
+            log.warning("a batch of %d documents is left to its lease: %s", len(work.batch.claims), error.message)
+        finally:
+            await self._desk.leave.remote(work.number)
+        return tuple(reported(outcome) for outcome in outcomes)
+
+    async def _held(self, claims: Sequence[Claim]) -> list[tuple[Sequence[Claim], Lease]]:
+        """The claims whose leases hold: all together, or where some do not, those one by one."""
+        lease = Lease(self._seconds)
+        count = await patiently(partial(self._catalog.renew, self._owner, claims, lease_seconds=self._seconds))
+        if count == len(claims):
+            return [(claims, lease)]
+        if count == 0 or len(claims) == 1:
+            return []
+        return [held for claim in claims for held in await self._held([claim])]
+
+    async def _carry_out(self, work: Work, claims: Sequence[Claim], lease: Lease | None) -> list[Outcome]:
+        if work.lost:
+            return [_lost(claim, self._max_attempts) for claim in claims]
+        part = work.only({claim.document.id for claim in claims})
+        return await patiently(partial(self._put, part, lease))
+
+    async def _put(self, work: Work, lease: Lease | None) -> list[Outcome]:
+        embedded: Counter[str] = Counter()
+        for part in work.slices:
+            await self._pipeline.write(work.batch.collection, part, lease)
+            embedded += part.embedded
+        return await self._pipeline.finish(work.batch, embedded, lease)
+
+
+def _lost(claim: Claim, max_attempts: int) -> Outcome:
+    """Put a document back whose process died with it in hand; one that was alone and has killed enough has failed."""
+    alone = claim.attempts >= SUSPICIOUS
+    last = alone and claim.attempts + 1 >= max_attempts
+    message = "the process that embedded this document died; Ray's logs may tell why"
+    return Outcome(claim, error=message, error_code=WORKER_LOST, retry_in=None if last else 0.0)
