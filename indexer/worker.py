@@ -22,7 +22,7 @@ from retrieval.settings import IndexingSettings
 
 log = logging.getLogger(__name__)
 
-LANES: Final = 3  # while one batch is embedded, others are cut and written
+LANES: Final = 3  # parts of a batch: while one is embedded, others are cut and written
 MAX_PAUSE_SECONDS: Final = 30.0
 
 
@@ -47,6 +47,8 @@ class Worker:
         self._settings = settings
         self.on_outcomes = on_outcomes
         self._lanes = lanes
+        # together they hold one batch: what a worker that is killed has embedded for nothing
+        self._share = max(1, settings.batch_documents // LANES)
         self._upkeep = Upkeep(pipeline, catalog, keep_jobs_days=settings.keep_jobs_days, clock=utc_now)
         self._wake = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -107,12 +109,10 @@ class Worker:
     async def _batch(self) -> Sequence[Outcome] | None:
         """Claim and carry out one batch; ``None`` if there was none and none is to come."""
         lease = Lease(self._settings.lease_seconds)
-        claims = await self._catalog.claim(
-            self.owner, limit=self._settings.batch_documents, lease_seconds=self._settings.lease_seconds
-        )
+        claims = await self._catalog.claim(self.owner, limit=self._share, lease_seconds=self._settings.lease_seconds)
         if not claims:
             return () if await self._pipeline.queue_more() > 0 else None
-        if len(claims) == self._settings.batch_documents:
+        if len(claims) == self._share:
             self._wake.set()  # there is more than one lane's work
         parts = isolate(claims, max_attempts=self._settings.max_attempts)
         outcomes: list[Outcome] = []

@@ -22,7 +22,7 @@ _SETTINGS: Final[dict[str, Any]] = {
     "log_level": "warning",
     "embedding": {"provider": "fake"},
     "rerank": {"provider": "none"},
-    "indexing": {"batch_documents": 4, "lease_seconds": LEASE_SECONDS, "poll_seconds": 0.1, "max_attempts": 1000},
+    "indexing": {"batch_documents": 12, "lease_seconds": LEASE_SECONDS, "poll_seconds": 0.1, "max_attempts": 1000},
 }
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -127,24 +125,3 @@ async def test_a_store_that_hangs_in_mid_batch_costs_no_document(house: Scale, r
     assert (job.indexed, job.failed) == (DOCUMENTS, 0)
     await assert_agree(resources, "hang", texts("hang", IDS))
     assert all(worker.alive for worker in house.workers), "a worker gave up instead of waiting"
-
-
-async def test_a_worker_that_wakes_up_late_spoils_nothing(house: Scale, resources: Resources) -> None:
-    job_id = await hand_in(resources, "stall", IDS)
-    await begun(house, "stall", 8)
-    stalled = house.workers[0]
-    os.killpg(stalled.pid, signal.SIGSTOP)
-    try:
-        await asyncio.sleep(LEASE_SECONDS)  # what it has in hand is somebody else's now
-        changed, deleted, kept = IDS[::3], IDS[1::3], IDS[2::3]
-        changing = await hand_in(resources, "stall", changed, version=2)
-        deleting = (await resources.catalog.tombstone("stall", deleted, priority=10)).job_id
-        for each in (job_id, changing, deleting):
-            await done(resources, each)
-    finally:
-        os.killpg(stalled.pid, signal.SIGCONT)
-    os.kill(stalled.pid, signal.SIGTERM)  # it ends when it is through with what it had in hand
-    async with asyncio.timeout(60):
-        while stalled.alive:
-            await asyncio.sleep(POLL_SECONDS)
-    await assert_agree(resources, "stall", texts("stall", changed, 2) | texts("stall", kept))
