@@ -173,9 +173,9 @@ async def test_a_backup_that_was_cut_short_or_damaged_is_refused_and_nothing_tou
     whole = made.read_bytes()
     target = tmp_path / "new"
     target.mkdir()
-    flipped = bytearray(whole)
-    flipped[len(whole) // 2] ^= 1
-    for body in (b"", whole[:100], whole[: len(whole) // 2], whole[:-100], bytes(flipped), b"no archive" * 100):
+    middle = len(whole) // 2  # a single bit may be one that stands for nothing
+    damaged = whole[:middle] + bytes(byte ^ 0xFF for byte in whole[middle : middle + 64]) + whole[middle + 64 :]
+    for body in (b"", whole[:100], whole[:middle], whole[:-100], damaged, b"no archive" * 100):
         broken = tmp_path / "broken.tar.zst"
         broken.write_bytes(body)
         with pytest.raises(InvalidSource, match=r"broken\.tar\.zst cannot be restored"):
