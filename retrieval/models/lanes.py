@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, Generic, TypeVar
 
 from retrieval.errors import UpstreamUnavailable
-
-log = logging.getLogger(__name__)
 
 MAX_JOINED: Final = 64
 
@@ -30,17 +26,13 @@ class ModelThread(Generic[Item, Answer]):
 
     Args:
         answer: answers up to 64 items in one go, in their order.
-        window_seconds: how long the model thread waits for company before it answers; 0 adds no wait.
     """
 
     def __init__(
         self,
         answer: Callable[[Sequence[Item]], Sequence[Answer]],
-        *,
-        window_seconds: float = 0.0,
     ) -> None:
         self._answer = answer
-        self._window = window_seconds
         self._asked: deque[tuple[Item, Future[Answer]]] = deque()
         self._steps: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -67,13 +59,6 @@ class ModelThread(Generic[Item, Answer]):
         self._enqueue_turn()
         return await asyncio.wrap_future(future)
 
-    def later(self, step: Callable[[], object]) -> None:
-        """Have ``step`` run as ``run`` does, without waiting for it; a failure is logged."""
-        future: Future[object] = Future()
-        future.add_done_callback(_log_failure)
-        self._steps.append((step, future))
-        self._enqueue_turn()
-
     async def close(self) -> None:
         """End the thread after what it is doing now; whoever still waits gets ``UpstreamUnavailable``."""
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -95,8 +80,6 @@ class ModelThread(Generic[Item, Answer]):
 
     def _take_turn(self) -> None:
         if self._asked:
-            if self._window:
-                time.sleep(self._window)
             self._answer_waiting()
         elif self._steps:
             step, future = self._steps.popleft()
@@ -113,12 +96,6 @@ class ModelThread(Generic[Item, Answer]):
                 futures.append(future)
         if items:
             _settle(futures, lambda: self._answer(items))
-
-
-def _log_failure(done: Future[object]) -> None:
-    error = done.exception()
-    if error is not None and not isinstance(error, UpstreamUnavailable):  # which only says that the thread is closed
-        log.error("a step that nobody waits for failed", exc_info=error)
 
 
 def _settle(futures: Sequence[Future[Value]], work: Callable[[], Sequence[Value]]) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 import openvino as ov
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
@@ -91,55 +94,107 @@ class Encoded:
     tokens: HalfArray
 
 
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """The graph for one shape or for any, with the requests that are not in use."""
+
+    graph: ov.CompiledModel
+    idle: list[ov.InferRequest] = field(default_factory=list)
+
+    def request(self) -> ov.InferRequest:
+        try:
+            return self.idle.pop()
+        except IndexError:
+            return self.graph.create_infer_request()
+
+
 class MiniLM:
-    """The encoder for one kind of text. Safe to call from as many threads at once as it has streams.
+    """The encoder for one kind of text. As many calls at once as one likes; more than it has streams wait for others.
 
     Args:
         merge: 1 for a vector a token, special ones included; 2 for the mean of each two neighbours, special ones left
             out (half the storage for the same ranking).
-        streams: batches that are computed side by side, each on one core.
+        streams: batches of any shape that are computed side by side, each on one core.
     """
 
     def __init__(self, weights: Weights, dtype: Dtype, *, merge: Literal[1, 2], streams: int) -> None:
         self._core = ov.Core()
         self._model = build_graph(weights, layers=_LAYERS, heads=_HEADS, merge=merge, int8=dtype == "int8")
-        self._streams = streams
         self._options: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": "bf16" if _computes_bfloat16(dtype) else "f32",
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(_GROUP if dtype == "int8" else 0),
             "NUM_STREAMS": str(streams),
             "INFERENCE_NUM_THREADS": streams,
+            "ENABLE_CPU_PINNING": False,  # every graph of one stream would sit on the first core
         }
         self._any_shape = self._compile()
-        self._one_shape: dict[tuple[int, int], list[ov.InferRequest]] = {}
+        self._one_shape: dict[tuple[int, int], _Compiled] = {}
 
     def prepare(self, texts: int, length: int) -> None:
         """Compile the graph for batches of just this shape: 0.2 s and 20 MB, and no call pays for a change of shape.
 
-        Not while another thread calls.
+        In one thread at a time, whatever else goes on.
         """
         self._model.reshape({0: [texts, length], 1: [texts]})
         self._one_shape[texts, length] = self._compile()
 
     def __call__(self, sequences: Sequence[Sequence[int]]) -> Encoded:
         """Encode ``sequences`` of token ids, the two special tokens included, each at most 512 long."""
-        ids = np.zeros((len(sequences), padded_length(max(map(len, sequences)))), np.int32)
-        for row, sequence in zip(ids, sequences, strict=True):
-            row[: len(sequence)] = sequence
-        lengths = np.array([len(sequence) for sequence in sequences], np.int32)
-        idle = self._one_shape.get(ids.shape, self._any_shape)
-        request = idle.pop()
-        try:
-            request.infer([ids, lengths], share_inputs=True)
-            texts, tokens = (request.get_output_tensor(i).data.copy() for i in range(2))
-            return Encoded(texts, tokens)
-        finally:
-            idle.append(request)
+        inputs = _padded(sequences)
+        compiled = self._compiled(inputs)
+        request = compiled.request()
+        request.infer(inputs, share_inputs=True)
+        encoded = _outputs(request)
+        compiled.idle.append(request)
+        return encoded
 
-    def _compile(self) -> list[ov.InferRequest]:
-        """The graph in its present shape, ready to be called once in each stream."""
-        compiled = self._core.compile_model(self._model, "CPU", self._options)
-        return [compiled.create_infer_request() for _ in range(self._streams)]
+    async def answer(self, sequences: Sequence[Sequence[int]]) -> Encoded:
+        """As a call, with no thread of Python's: one would have to win the interpreter's lock from the event loop."""
+        inputs = _padded(sequences)
+        compiled = self._compiled(inputs)
+        request = compiled.request()
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+
+        def end(_: None) -> None:
+            with suppress(RuntimeError):  # the loop is closed, nobody waits
+                loop.call_soon_threadsafe(_settle, done)
+
+        request.set_callback(end, None)
+        request.start_async(inputs, share_inputs=True)
+        try:
+            await done
+        finally:
+            request.wait()  # raises what went wrong; who is cancelled waits too, for the engine reads our arrays
+        encoded = _outputs(request)
+        compiled.idle.append(request)
+        return encoded
+
+    def _compiled(self, inputs: list[npt.NDArray[np.int32]]) -> _Compiled:
+        texts, length = inputs[0].shape
+        return self._one_shape.get((texts, length), self._any_shape)
+
+    def _compile(self) -> _Compiled:
+        """The graph in its present shape."""
+        return _Compiled(self._core.compile_model(self._model, "CPU", self._options))
+
+
+def _padded(sequences: Sequence[Sequence[int]]) -> list[npt.NDArray[np.int32]]:
+    """The graph's inputs: ids, shape (n, padded length), and lengths, shape (n,)."""
+    ids = np.zeros((len(sequences), padded_length(max(map(len, sequences)))), np.int32)
+    for row, sequence in zip(ids, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    return [ids, np.array([len(sequence) for sequence in sequences], np.int32)]
+
+
+def _outputs(request: ov.InferRequest) -> Encoded:
+    texts, tokens = (request.get_output_tensor(i).data.copy() for i in range(2))
+    return Encoded(texts, tokens)
+
+
+def _settle(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_result(None)
 
 
 def padded_length(tokens: int) -> int:

@@ -107,15 +107,46 @@ async def test_documents_come_back_in_their_order(embedder: BundledEmbedder) -> 
 
 async def test_the_first_query_has_the_usual_shapes_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     prepared: list[tuple[int, int]] = []
-    monkeypatch.setattr(MiniLM, "prepare", lambda _, texts, length: prepared.append((texts, length)))
+    complete = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
     embedder = BundledEmbedder(BundledEmbedding(threads=1))
+
+    def prepare(model: MiniLM, texts: int, length: int) -> None:
+        if model is embedder._queries:
+            prepared.append((texts, length))
+        if len(prepared) == 10:
+            loop.call_soon_threadsafe(complete.set)
+
+    monkeypatch.setattr(MiniLM, "prepare", prepare)
     await embedder.embed(TEXTS, "document")
     assert not prepared
     for _ in range(2):
         await embedder.embed(TEXTS, "query")
-        await embedder._thread.run(lambda: None)
-    assert sorted(prepared) == [(texts, length) for texts in (1, 2) for length in (8, 16, 24, 32)]
+        await complete.wait()
     await embedder.close()
+    one_by_one = [(1, length) for length in (8, 16, 24, 32, 40, 48)]
+    assert sorted(prepared) == [*one_by_one, *((2, length) for length in (8, 16, 24, 32))]
+
+
+async def test_a_shape_that_cannot_be_prepared_is_logged_and_hinders_no_query(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def prepare(_: MiniLM, _texts: int, _length: int) -> None:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(MiniLM, "prepare", prepare)
+    embedder = BundledEmbedder(BundledEmbedding(threads=1))
+    for _ in range(2):
+        assert len((await embedder.embed(TEXTS, "query")).vectors) == len(TEXTS)
+    await embedder.close()
+    assert "queries of 16 tokens will take longer" in caplog.text
+
+
+async def test_a_long_query_is_read_like_a_short_one(embedder: BundledEmbedder) -> None:
+    short = await embedder.embed(["copy a file"], "query")
+    long = await embedder.embed(["copy a file" + " " * 5000], "query")
+    np.testing.assert_allclose(short.vectors, long.vectors, atol=1e-3)
 
 
 async def test_a_closed_embedder_says_so() -> None:

@@ -128,13 +128,6 @@ async def test_an_error_reaches_those_who_asked_and_no_others(model: Model, thre
     assert await thread.ask(1) == 2
 
 
-async def test_a_window_lets_questions_share(model: Model) -> None:
-    thread = ModelThread(model.answer, window_seconds=0.2)
-    assert await asyncio.gather(*(thread.ask(i) for i in range(8))) == [2 * i for i in range(8)]
-    assert len(model.log) < 8
-    await thread.close()
-
-
 async def test_closing_ends_the_thread_and_refuses_who_waits(model: Model, thread: ModelThread[int, int]) -> None:
     others = set(threading.enumerate())
     busy = await hold(model, thread)
@@ -157,22 +150,3 @@ async def test_many_callers_of_both_lanes_all_get_their_own(thread: ModelThread[
     asked = [thread.ask(i) for i in range(500)]
     ran = [thread.run(lambda i=i: i) for i in range(500)]
     assert await asyncio.gather(*asked, *ran) == [2 * i for i in range(500)] + list(range(500))
-
-
-async def test_a_step_for_later_runs_when_nobody_asks(model: Model, thread: ModelThread[int, int]) -> None:
-    await hold(model, thread)
-    thread.later(lambda: model.step("later"))
-    call = asyncio.create_task(thread.ask(1))
-    await started(call)
-    model.gate.set()
-    assert await call == 2
-    assert await thread.run(lambda: "last") == "last"
-    assert model.log == ["busy", [1], "later"]
-
-
-async def test_a_step_for_later_that_fails_is_logged(
-    thread: ModelThread[int, int], caplog: pytest.LogCaptureFixture
-) -> None:
-    thread.later(lambda: int("no number"))
-    assert await thread.run(lambda: "next") == "next"
-    assert "no number" in caplog.text

