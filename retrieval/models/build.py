@@ -48,7 +48,7 @@ def build_embedder(settings: Settings) -> Embedder:
         case FakeEmbedding():
             from retrieval.models.fakes import FakeEmbedder
 
-            return FakeEmbedder(settings.embedding.dimensions)
+            return FakeEmbedder(settings.embedding.dimensions, token_vectors=settings.embedding.token_vectors)
         case unknown:
             assert_never(unknown)
 

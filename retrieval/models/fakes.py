@@ -41,17 +41,19 @@ class FakeEmbedder(Embedder):
 
     Args:
         dimensions: size of text and token vectors.
+        token_vectors: whether it has any; hosted models have none.
         unknown: pattern of the words that this model does not know; coverage is the share of the others.
     """
 
-    def __init__(self, dimensions: int = 64, *, unknown: str = r"(?!)") -> None:
+    def __init__(self, dimensions: int = 64, *, unknown: str = r"(?!)", token_vectors: bool = True) -> None:
         self._dimensions = dimensions
+        self._token_dimensions = dimensions if token_vectors else 0
         self._unknown = re.compile(unknown)
         self._tokenizer = WordTokenizer()
 
     @property
     def info(self) -> EmbedderInfo:
-        return EmbedderInfo("fake", "fake-words", "1", self._dimensions, 256, token_dimensions=self._dimensions)
+        return EmbedderInfo("fake", "fake-words", "1", self._dimensions, 256, token_dimensions=self._token_dimensions)
 
     @property
     def tokenizer(self) -> WordTokenizer:
@@ -66,7 +68,7 @@ class FakeEmbedder(Embedder):
         return Embeddings(
             vectors=np.array(vectors, dtype=np.float32).reshape(-1, self._dimensions),
             coverage=np.array(shares, dtype=np.float32),
-            tokens=tuple(self._tokens(part) for part in words),
+            tokens=tuple(self._tokens(part) for part in words) if self._token_dimensions else None,
             token_count=sum(map(len, words)),
         )
 

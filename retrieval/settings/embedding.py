@@ -109,6 +109,7 @@ class FakeEmbedding(Group):
 
     provider: Literal["fake"] = "fake"
     dimensions: int = Field(64, ge=2)
+    token_vectors: bool = Field(True, description="whether it has the token vectors that the bundled reranker reads")
 
 
 Embedding = Annotated[
