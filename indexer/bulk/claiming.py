@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from indexer.batches import SLICE_CHUNKS, Batch
 from indexer.bulk.loop import LoopThread
+from indexer.bulk.options import BATCHES_A_CLAIM
 from indexer.bulk.stores import opened
 from indexer.bulk.work import Work, packed, slim, unpacked
 from indexer.isolation import isolate
@@ -91,7 +92,7 @@ class Claiming:
         indexing = self._indexing
         lease = Lease(indexing.lease_seconds)
         claims = await self._catalog.claim(
-            self._owner, limit=indexing.batch_documents, lease_seconds=indexing.lease_seconds
+            self._owner, limit=BATCHES_A_CLAIM * indexing.batch_documents, lease_seconds=indexing.lease_seconds
         )
         if not claims:
             return () if await self._pipeline.queue_more() > 0 else None, None

@@ -14,6 +14,7 @@ from retrieval.settings.rerank import NoRerank
 from retrieval.settings.vectors import EdgeVectors
 
 IN_HAND: Final = 2  # batches an actor holds: one is worked on, the next has arrived
+BATCHES_A_CLAIM: Final = 2  # of the ledger's batches: what a message costs Ray does not depend on its size
 WRITES_IN_HAND: Final = 4  # batches a writer holds: while servers carry one out, others are made ready
 ACTORS_A_HELPER: Final = 4  # embedders that one process can cut for, and one can write for
 HELPER_CPUS: Final = 0.5

@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+
+from tests.files import docx, pdf, write
 
 PAGES = {
     "copy.md": "---\ntitle: Copying\nlang: en\n---\n# Copying\n\n## Timestamps\n\ncopy2 keeps a file's timestamps.\n",
@@ -137,6 +141,27 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_indexed(cli: Cli, pages: P
     named = {Path(item["source"]).name for item in summary["failures"]}
     assert named == {"binary.md", "latin.txt", "empty.md", "broken.md", "data.jsonl:2", "data.jsonl:3", "data.jsonl:4"}
     assert summary["documents"]["indexed"] == 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory hold on Linux only")
+def test_hostile_files_are_named_and_the_job_goes_on(cli: Cli, pages: Path) -> None:
+    write(pages / "swells.pdf", pdf(["x"], stream=b"BT (a) Tj ET" + b" " * 2**29))
+    write(pages / "swells.docx", docx(("Normal", "x"), padding=300 * 2**20))
+    write(pages / "deep.html", b"<div>" * 100_000 + b"<p>Deep down.</p>")
+    write(pages / "wide.csv", b",".join(b"c%d" % n for n in range(1_000_000)))
+    pq.write_table(pa.table({"price": [1.5]}), pages / "prices.parquet")
+    result = cli("index", str(pages), "-c", "docs", "--json")
+    assert result.returncode == 1
+    summary = json.loads(result.stdout)
+    named = {Path(item["source"]).name: item["message"] for item in summary["failures"]}
+    assert (
+        {"swells.pdf", "swells.docx", "wide.csv", "prices.parquet"}
+        <= set(named)
+        <= {*("swells.pdf", "swells.docx", "wide.csv", "prices.parquet", "deep.html")}
+    )
+    assert all(named.values())
+    assert summary["documents"]["indexed"] == (3 if "deep.html" in named else 4)
+    assert cli.json("search", "keeps timestamps", "-c", "docs")["results"][0]["document_id"] == "copy.md"
 
 
 @pytest.mark.parametrize(
