@@ -29,7 +29,7 @@ def test_acknowledged_changes_survive_kills_of_service_and_engine(tmp_path: Path
 def test_the_proof_fails_when_commits_are_not_fenced(tmp_path: Path) -> None:
     house = Embedded(tmp_path, ("log_embeddings", "slow_embeddings", "without_fencing"))
     try:
-        report = Soak(house, tmp_path, seed=20).run(8)
+        report = Soak(house, tmp_path, seed=20).run(KILLS, check_kills=8)  # ends with the first broken promise
     finally:
         house.close()
     assert {each.crime for each in report.violations} & {"mixed", "lost", "resurrected", "half"}, report.table()

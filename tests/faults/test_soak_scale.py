@@ -41,7 +41,7 @@ def test_acknowledged_changes_survive_kills_of_service_workers_and_database(fold
 def test_the_proof_fails_when_a_safeguard_is_taken_out(folder: Path, tampering: Tampering) -> None:
     house = Scale(folder, ("log_embeddings", *tampering))
     try:
-        report = Soak(house, folder, seed=21).run(6)
+        report = Soak(house, folder, seed=21).run(KILLS, check_kills=6)  # ends with the first broken promise
     finally:
         house.close()
     assert {each.crime for each in report.violations} & {"mixed", "lost", "resurrected", "half"}, report.table()

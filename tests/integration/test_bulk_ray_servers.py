@@ -18,7 +18,7 @@ import pytest
 from aiohttp import web
 
 from cli.runtime import open_local, running
-from indexer.bulk.options import RayOptions
+from indexer.bulk.options import BATCHES_A_CLAIM, RayOptions
 from retrieval.collections import CollectionSpec, ensure_collection
 from retrieval.ports import index_of
 from retrieval.resources import Resources
@@ -39,7 +39,7 @@ pytestmark = [
 ]
 
 DOCUMENTS = 120
-BATCH = 4
+SMALL_BATCH = 2  # of the worker's documents
 POLL_SECONDS = 0.05
 ACTORS = 1
 MEMORY_BYTES = 256 * 1024 * 1024
@@ -224,6 +224,7 @@ async def test_a_driver_killed_on_its_way_leaves_the_rest_to_the_next_run(
     house: Scale, ray: RayOptions, model: Model, overrides: dict[str, Any], tmp_path: Path
 ) -> None:
     texts = corpus("driver")
+    overrides |= {"indexing": overrides["indexing"] | {"batch_documents": SMALL_BATCH}}
     source = tmp_path / "corpus.jsonl"
     source.write_text("\n".join(json.dumps({"id": id_, "text": text}) for id_, text in texts.items()))
     command = ["index", str(source), "-c", "driver", "--engine", "ray", "--ray-address", ray.address]
@@ -247,7 +248,7 @@ async def test_a_driver_killed_on_its_way_leaves_the_rest_to_the_next_run(
     assert {key[0] for key in found} == set(texts)
     twice = sum(count - 1 for count in model.embedded.values())
     most = max(len(text.split("\n\n")) for text in texts.values())
-    assert twice <= (ray.under_way + 1) * BATCH * most
+    assert twice <= (ray.under_way + 1) * BATCHES_A_CLAIM * SMALL_BATCH * most < sum(model.embedded.values())
 
 
 def kill(stage: str) -> int:
