@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 MODEL: Final = "sentence-transformers/all-MiniLM-L6-v2"
 _READ_AT_ONCE: Final = 64  # texts that are cut into tokens together
 _READ_ON_THE_SPOT: Final = 1000  # characters of a query that the event loop itself cuts into tokens, in 0.2 ms
+_PROBES: Final = 8  # queries that a process which only indexes asks too, to see whether its models are right
 # Batches of queries that the engine is prepared for, the likeliest ones first: how many, and how long
 _USUAL: Final = (
     *((1, length) for length in (16, 24, 8, 32, 40, 48)),
@@ -73,6 +74,7 @@ class BundledEmbedder(Embedder):
         self._line = QueryLine(self._queries, passes=streams + 1, window_seconds=window)  # one is ready to begin
         self._bulk = ThreadPoolExecutor(streams, thread_name_prefix="bulk")
         self._preparing: threading.Thread | None = None
+        self._asked = 0  # queries
         self._closed = False
 
     @property
@@ -86,7 +88,8 @@ class BundledEmbedder(Embedder):
     async def embed(self, texts: Sequence[str], kind: EmbedKind, *, instruct: str | None = None) -> Embeddings:
         if kind == "document":
             return _stack(await self._embed_documents(texts))
-        if self._preparing is None:  # from the first query on: a process that only indexes never pays for it
+        self._asked += len(texts)
+        if self._asked > _PROBES and self._preparing is None:
             self._preparing = threading.Thread(target=self._prepare, name="graphs")
             self._preparing.start()
         return _stack(await asyncio.gather(*(self._embed_query(text, instruct or "") for text in texts)))

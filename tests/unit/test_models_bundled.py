@@ -105,7 +105,9 @@ async def test_documents_come_back_in_their_order(embedder: BundledEmbedder) -> 
     assert np.einsum("ij,ij->i", together, alone) == pytest.approx(1, abs=5e-3)
 
 
-async def test_the_first_query_has_the_usual_shapes_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_usual_shapes_are_prepared_once_there_are_more_queries_than_probes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     prepared: list[tuple[int, int]] = []
     complete = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -120,9 +122,10 @@ async def test_the_first_query_has_the_usual_shapes_prepared(monkeypatch: pytest
 
     monkeypatch.setattr(MiniLM, "prepare", prepare)
     await embedder.embed(TEXTS, "document")
-    assert not prepared
+    await embedder.embed(["a probe"] * 8, "query")
+    assert embedder._preparing is None
     for _ in range(2):
-        await embedder.embed(TEXTS, "query")
+        await embedder.embed(["a question"], "query")
         await complete.wait()
     await embedder.close()
     one_by_one = [(1, length) for length in (8, 16, 24, 32, 40, 48)]
@@ -138,7 +141,7 @@ async def test_a_shape_that_cannot_be_prepared_is_logged_and_hinders_no_query(
     monkeypatch.setattr(MiniLM, "prepare", prepare)
     embedder = BundledEmbedder(BundledEmbedding(threads=1))
     for _ in range(2):
-        assert len((await embedder.embed(TEXTS, "query")).vectors) == len(TEXTS)
+        assert len((await embedder.embed(TEXTS * 4, "query")).vectors) == len(TEXTS) * 4
     await embedder.close()
     assert "queries of 16 tokens will take longer" in caplog.text
 
