@@ -122,7 +122,7 @@ class Library:
 
 
 def _prune(body: Sequence[ast.stmt]) -> None:
-    """Leave of functions what may be their docstring: the rest is nine tenths of the nodes, to be kept and collected."""
+    """Leave of functions what may be their docstring: the rest is most of the nodes, kept and collected for nothing."""
     for node in _statements(body):
         if isinstance(node, Function):
             del node.body[1:]
