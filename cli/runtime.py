@@ -122,13 +122,7 @@ def _loader(bulk: RayOptions | None, job: BulkJob | None) -> Callable[[Settings]
 
 def _worker(resources: Resources, lanes: int) -> Worker:
     settings = resources.settings
-    pipeline = Pipeline(
-        resources.embedders,
-        resources.store,
-        resources.catalog,
-        max_attempts=settings.indexing.max_attempts,
-        min_coverage=settings.search.min_coverage,
-    )
+    pipeline = Pipeline.configured(settings, resources.embedders, resources.store, resources.catalog)
     return Worker(pipeline, resources.catalog, settings.indexing, lanes=lanes)
 
 

@@ -38,6 +38,7 @@ from retrieval.ports import (
     index_of,
     other_index_of,
 )
+from retrieval.settings import Settings
 from retrieval.types import Collection
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,12 @@ class Pipeline:
         self._catalog = catalog
         self._max_attempts = max_attempts
         self._min_coverage = min_coverage
+
+    @classmethod
+    def configured(cls, settings: Settings, embedders: Embedders, store: VectorStore, catalog: Catalog) -> Pipeline:
+        """A pipeline as ``settings`` have it."""
+        attempts, coverage = settings.indexing.max_attempts, settings.search.min_coverage
+        return cls(embedders, store, catalog, max_attempts=attempts, min_coverage=coverage)
 
     async def run(self, claims: Sequence[Claim], lease: Lease | None = None) -> Sequence[Outcome]:
         """Carry out claims of one collection and record how each ended.

@@ -59,15 +59,8 @@ class Service:
         collections = CollectionLookup(catalog)
         search = TwoStageSearch(embedders, store, collections, reranker, settings.search)
         self.resources = Resources(settings, embedder, reranker, store, catalog, collections, search, self._wake)
-        indexing = settings.indexing
-        pipeline = Pipeline(
-            embedders,
-            store,
-            catalog,
-            max_attempts=indexing.max_attempts,
-            min_coverage=settings.search.min_coverage,
-        )
-        self._worker = Worker(pipeline, catalog, indexing)
+        pipeline = Pipeline.configured(settings, embedders, store, catalog)
+        self._worker = Worker(pipeline, catalog, settings.indexing)
         self._work: set[asyncio.Task[None]] = set()
         self.automatic = False
         self.app = create_app(settings, self.resources)

@@ -33,11 +33,5 @@ async def opened(desk: Any) -> Opened | None:
     store = build_store(settings)
     if not await desk.ready.remote():
         return None
-    pipeline = Pipeline(
-        Embedders(*await desk.embedders.remote()),
-        store,
-        catalog,
-        max_attempts=settings.indexing.max_attempts,
-        min_coverage=settings.search.min_coverage,
-    )
+    pipeline = Pipeline.configured(settings, Embedders(*await desk.embedders.remote()), store, catalog)
     return Opened(settings.indexing, catalog, pipeline)

@@ -28,10 +28,7 @@ class ModelThread(Generic[Item, Answer]):
         answer: answers up to 64 items in one go, in their order.
     """
 
-    def __init__(
-        self,
-        answer: Callable[[Sequence[Item]], Sequence[Answer]],
-    ) -> None:
+    def __init__(self, answer: Callable[[Sequence[Item]], Sequence[Answer]]) -> None:
         self._answer = answer
         self._asked: deque[tuple[Item, Future[Answer]]] = deque()
         self._steps: deque[tuple[Callable[[], Any], Future[Any]]] = deque()

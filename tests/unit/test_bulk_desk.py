@@ -10,19 +10,12 @@ from indexer.bulk.desk import FORGOTTEN_SECONDS, Desk
 from indexer.bulk.known import KnownEmbedder
 from retrieval.errors import InvalidSettings, UpstreamUnavailable
 from retrieval.models.fakes import FakeEmbedder
-
-
-class Ticks:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.ticks import Ticks
 
 
 @pytest.fixture
 def ticks() -> Ticks:
-    return Ticks()
+    return Ticks(0.0)
 
 
 @pytest.fixture

@@ -9,23 +9,16 @@ import pytest
 
 from retrieval.errors import UpstreamRejected, UpstreamUnavailable
 from retrieval.http.patience import Patience, QuotaSpent, RetryBudget, parse_retry_after
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.ticks import Ticks
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> Ticks:
+    return Ticks()
 
 
 @pytest.fixture
-def patience(clock: Clock) -> Patience:
+def patience(clock: Ticks) -> Patience:
     return Patience(RetryBudget(clock), 10.0, clock)
 
 
@@ -47,7 +40,7 @@ def test_a_wait_that_is_asked_for_is_kept_and_spread(patience: Patience) -> None
     assert len(waits) > 1
 
 
-def test_a_try_gets_what_is_left_of_the_time(patience: Patience, clock: Clock) -> None:
+def test_a_try_gets_what_is_left_of_the_time(patience: Patience, clock: Ticks) -> None:
     assert patience.begin() == 10.0
     clock.now += 4
     assert patience.begin() == 6.0
@@ -55,14 +48,14 @@ def test_a_try_gets_what_is_left_of_the_time(patience: Patience, clock: Clock) -
 
 @pytest.mark.parametrize(("took", "wait", "again"), [(1, 3, True), (1, 8.5, False), (4, 1.5, True), (4, 3, False)])
 def test_no_retry_begins_that_cannot_end_in_time(
-    patience: Patience, clock: Clock, took: float, wait: float, again: bool
+    patience: Patience, clock: Ticks, took: float, wait: float, again: bool
 ) -> None:
     patience.begin()
     clock.now += took
     assert (patience(busy(wait)) is not False) == again
 
 
-def test_a_failure_that_took_the_whole_time_is_the_last(patience: Patience, clock: Clock) -> None:
+def test_a_failure_that_took_the_whole_time_is_the_last(patience: Patience, clock: Ticks) -> None:
     patience.begin()
     clock.now += 10
     assert patience(busy()) is False
@@ -75,12 +68,12 @@ def test_a_spent_quota_is_tried_twice(patience: Patience) -> None:
     assert patience(QuotaSpent("spent")) is False
 
 
-def test_without_calls_there_is_a_floor_of_retries(clock: Clock) -> None:
+def test_without_calls_there_is_a_floor_of_retries(clock: Ticks) -> None:
     budget = RetryBudget(clock)
     assert [budget.take() for _ in range(11)] == [True] * 10 + [False]
 
 
-def test_five_calls_earn_a_retry(clock: Clock) -> None:
+def test_five_calls_earn_a_retry(clock: Ticks) -> None:
     budget = RetryBudget(clock)
     while budget.take():
         pass
@@ -91,7 +84,7 @@ def test_five_calls_earn_a_retry(clock: Clock) -> None:
     assert not budget.take()
 
 
-def test_the_floor_grows_back_with_time_and_no_further(clock: Clock) -> None:
+def test_the_floor_grows_back_with_time_and_no_further(clock: Ticks) -> None:
     budget = RetryBudget(clock)
     while budget.take():
         pass
@@ -103,7 +96,7 @@ def test_the_floor_grows_back_with_time_and_no_further(clock: Clock) -> None:
     assert [budget.take() for _ in range(11)] == [True] * 10 + [False]
 
 
-def test_a_retry_without_budget_is_not_made(clock: Clock) -> None:
+def test_a_retry_without_budget_is_not_made(clock: Ticks) -> None:
     budget = RetryBudget(clock)
     while budget.take():
         pass

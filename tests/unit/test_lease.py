@@ -14,18 +14,9 @@ from retrieval.ports import IndexSchema, index_of
 from retrieval.types import Chunking, Collection, Document
 from retrieval.vectors.fake import FakeVectorStore
 from tests.contracts.catalog_data import FakeClock
+from tests.ticks import Ticks
 
 SECONDS = 60.0
-
-
-class Ticks:
-    """Seconds that pass when they are told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from retrieval.catalog.fake import FakeCatalog
 from retrieval.errors import Overloaded
 from service.backlog import LONGEST_SECONDS, Backlog
+from tests.ticks import Ticks
 
 
 class Catalog(FakeCatalog):
@@ -16,15 +17,6 @@ class Catalog(FakeCatalog):
 
     async def backlog(self) -> int:
         return self.waiting
-
-
-class Clock:
-    """A clock that moves when it is told to."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 async def refusal(backlog: Backlog, catalog: Catalog, *, bulk: bool = False) -> Overloaded:
@@ -43,7 +35,7 @@ async def test_bulk_uploads_leave_room_for_interactive_ones() -> None:
 
 
 async def test_the_time_to_come_back_follows_from_the_rate_of_work() -> None:
-    clock, catalog = Clock(), Catalog()
+    clock, catalog = Ticks(), Catalog()
     backlog = Backlog(1000, clock=clock)
     catalog.waiting = 1100
     assert (await refusal(backlog, catalog)).retry_after is None
@@ -56,7 +48,7 @@ async def test_the_time_to_come_back_follows_from_the_rate_of_work() -> None:
 
 
 async def test_work_that_stands_still_is_told_as_such() -> None:
-    clock, catalog = Clock(), Catalog()
+    clock, catalog = Ticks(), Catalog()
     backlog = Backlog(1000, clock=clock)
     catalog.waiting = 1000
     for _ in range(21):
@@ -66,7 +58,7 @@ async def test_work_that_stands_still_is_told_as_such() -> None:
 
 
 async def test_an_old_rate_is_forgotten_once_there_is_room() -> None:
-    clock, catalog = Clock(), Catalog()
+    clock, catalog = Ticks(), Catalog()
     backlog = Backlog(1000, clock=clock)
     for waiting in (1100, 1000):
         catalog.waiting = waiting
