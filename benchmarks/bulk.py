@@ -102,7 +102,18 @@ def _documents_a_second(corpus: Path, variables: dict[str, str], engine: str, op
         "WINNOW_EMBEDDING__TOKEN_VECTORS": str(options.token_vectors),
         "WINNOW_RERANK__PROVIDER": "none",
     }
-    command = [sys.executable, "-m", "cli.main", "index", str(corpus), "-c", "bulk", "--json", "--engine", engine]
+    command = [
+        sys.executable,
+        "-m",
+        "winnow.cli.main",
+        "index",
+        str(corpus),
+        "-c",
+        "bulk",
+        "--json",
+        "--engine",
+        engine,
+    ]
     if engine == "ray":
         command += ["--embed-actors", str(options.actors)]
     done = subprocess.run(

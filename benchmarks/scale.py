@@ -22,10 +22,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.ports import IndexRef, IndexSchema, Point
-from retrieval.settings.vectors import EdgeVectors
-from retrieval.types import Chunk, FloatArray
-from retrieval.vectors.edge import EdgeVectorStore
+from winnow.core.settings.vectors import EdgeVectors
+from winnow.core.types import Chunk, FloatArray
+from winnow.ports import IndexRef, IndexSchema, Point
+from winnow.vectors.edge.store import EdgeVectorStore
 
 DIMENSIONS: Final = 384
 TOPICS: Final = 1_000

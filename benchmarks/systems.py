@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self
 
 import aiohttp
 
-from retrieval.types import Document
+from winnow.core.types import Document
 
 TOP_N = 10
 _START_SECONDS = 180
@@ -94,7 +94,7 @@ class Winnow:
     def server(folder: Path) -> Server:
         """Run ``winnow serve`` with its data in ``folder``."""
         port = free_port()
-        start = f"from cli.main import main; main(['serve', '--port', '{port}', '--data-dir', {str(folder)!r}])"
+        start = f"from winnow.cli.main import main; main(['serve', '--port', '{port}', '--data-dir', {str(folder)!r}])"
         return Server([sys.executable, "-c", start], port, "/readyz", {}, folder.with_suffix(".log"))
 
     async def index(self, client: aiohttp.ClientSession, documents: Sequence[Document]) -> float:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from evaluation.dataset import load_dataset
 from indexer.sources.python import PythonSource
-from retrieval.types import Document
+from winnow.core.types import Document
+from winnow.evaluation.dataset import load_dataset
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from indexer.sources.base import Failure, Source
-from retrieval.errors import Overloaded
-from retrieval.ports import DocumentKey, Job, Submission
-from retrieval.types import Document
+from winnow.core.errors import Overloaded
+from winnow.core.types import Document
+from winnow.ports import DocumentKey, Job, Submission
 
 BATCH_DOCUMENTS: Final = 256
 BATCH_CHARS: Final = 4_000_000

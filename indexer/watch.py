@@ -7,7 +7,7 @@ from pathlib import Path
 
 from watchfiles import awatch
 
-from retrieval.errors import InvalidSource
+from winnow.core.errors import InvalidSource
 
 
 async def changes(specs: Sequence[str]) -> AsyncIterator[int]:

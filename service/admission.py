@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from retrieval.errors import Overloaded
+from winnow.core.errors import Overloaded
 
 RETRY_SECONDS: Final = 1.0
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from retrieval.types import ArmScore, Candidate, Result, SearchAnswer, StageReport
+from winnow.core.types import ArmScore, Candidate, Result, SearchAnswer, StageReport
 
 
 def render_answer(answer: SearchAnswer) -> dict[str, Any]:

@@ -9,9 +9,6 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
-from retrieval.instrument import Metrics
-from retrieval.resources import Resources
-from retrieval.settings import ServerSettings, Settings
 from service.binding import served_hosts
 from service.errors import install_error_handlers
 from service.lifespan import ServiceState, lifespan_of
@@ -20,6 +17,9 @@ from service.middleware import HostGuard, Observe, RequestContext, UnhandledErro
 from service.openapi import TAGS, install_openapi
 from service.routes import backup, collections, documents, jobs, operations, reembed, search, verify
 from service.routes.page import install_page
+from winnow.core.settings import ServerSettings, Settings
+from winnow.operations.resources import Resources
+from winnow.search.instrument import Metrics
 
 
 def create_app(settings: Settings, resources: Resources | None = None) -> FastAPI:

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from retrieval.errors import Overloaded
-from retrieval.ports import Catalog
+from winnow.core.errors import Overloaded
+from winnow.ports import Catalog
 
 BULK_SHARE: Final = 0.9  # of the bound: the rest is left to interactive uploads
 ROOM: Final = 0.02  # of the bound: who comes back finds room for more than one batch

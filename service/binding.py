@@ -5,8 +5,8 @@ from __future__ import annotations
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from retrieval.errors import InvalidSettings
-from retrieval.settings import ServerSettings, Settings
+from winnow.core.errors import InvalidSettings
+from winnow.core.settings import ServerSettings, Settings
 
 
 def check_bind(settings: Settings) -> None:

@@ -10,11 +10,11 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Path, Query, Request
 
-from retrieval.collections import check_name
-from retrieval.ports import Catalog
-from retrieval.resources import Resources
-from retrieval.types import DocumentState
 from service.lifespan import ServiceState
+from winnow.core.types import DocumentState
+from winnow.operations.collections import check_name
+from winnow.operations.resources import Resources
+from winnow.ports import Catalog
 
 
 async def _state(request: Request) -> ServiceState:

@@ -21,7 +21,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from retrieval import errors as domain
+from winnow.core import errors as domain
 
 PROBLEM_TYPE: Final = "application/problem+json"
 RETRY_SECONDS: Final = 5.0  # what Retry-After says where the error does not know better

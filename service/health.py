@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
-from retrieval.errors import WinnowError
-from retrieval.probes import ProbeReport, ping_embedder, ping_reranker, probe_embedder, probe_reranker
-from retrieval.resources import Resources
+from winnow.core.errors import WinnowError
+from winnow.operations.probes import ProbeReport, ping_embedder, ping_reranker, probe_embedder, probe_reranker
+from winnow.operations.resources import Resources
 
 log = logging.getLogger(__name__)
 

@@ -7,13 +7,13 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 
 from fastapi import FastAPI
 
-from retrieval.errors import UpstreamUnavailable
-from retrieval.instrument import Metrics
-from retrieval.resources import Resources, open_resources
-from retrieval.settings import Settings
 from service.admission import SearchGate
 from service.backlog import Backlog
 from service.health import ModelHealth, health_of
+from winnow.core.errors import UpstreamUnavailable
+from winnow.core.settings import Settings
+from winnow.operations.resources import Resources, open_resources
+from winnow.search.instrument import Metrics
 
 
 class ServiceState:

@@ -10,9 +10,9 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from retrieval.ids import new_id
 from service.binding import host_name, is_loopback
 from service.errors import INTERNAL, UNKNOWN_HOST, Problem, problem_response
+from winnow.core.ids import new_id
 
 MAX_REQUEST_ID_CHARS: Final = 128
 Observe: TypeAlias = Callable[[str, str, int, float], None]  # method, route, status, seconds

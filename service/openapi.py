@@ -15,7 +15,6 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.staticfiles import StaticFiles
 from pydantic.json_schema import models_json_schema
 
-from retrieval.errors import WinnowError
 from service.errors import (
     BODY_TOO_LARGE,
     INTERNAL,
@@ -27,6 +26,7 @@ from service.errors import (
 )
 from service.schemas.common import ProblemBody
 from service.schemas.documents import DocumentBatch, DocumentBody
+from winnow.core.errors import WinnowError
 
 BODY_PROBLEMS: Final = (INVALID_JSON, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE)
 _REFERENCE: Final = "#/components/schemas/"

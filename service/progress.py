@@ -7,8 +7,8 @@ import time
 from collections.abc import AsyncIterator
 from typing import Final
 
-from retrieval.ports import Catalog, Job
 from service.lifespan import ServiceState
+from winnow.ports import Catalog, Job
 
 WAIT_SECONDS: Final = 60.0  # longest time that ?wait=true holds a request
 _FIRST_PAUSE: Final = 0.01

@@ -9,19 +9,19 @@ from typing import Any, Final
 
 from fastapi import Request
 
-from retrieval import errors as domain
-from retrieval.documents import parse_document
-from retrieval.errors import InvalidDocument, WinnowError
-from retrieval.filters import matches, parse_filter
-from retrieval.ports import Rejection
+from service.batch_reader import Batch, read_batch
 from service.deps import Target, WriteOptions
 from service.errors import STATUS, Problem, ProblemKind, kind_of
-from service.ingest import Batch, read_batch
 from service.lifespan import ServiceState
 from service.progress import wait_for_job
 from service.schemas.documents import DeletionView, RejectionView, SubmissionView
 from service.schemas.jobs import JobView
 from service.wire import NDJSON_TYPES, content_type, json_body, require_json
+from winnow.core import errors as domain
+from winnow.core.documents import parse_document
+from winnow.core.errors import InvalidDocument, WinnowError
+from winnow.core.filters import matches, parse_filter
+from winnow.ports import Rejection
 
 INTERACTIVE: Final = 10
 _THREAD_BYTES: Final = 64 * 1024  # bodies beyond this are parsed off the event loop

@@ -10,8 +10,8 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from retrieval.errors import InvalidCollection, InvalidDocument, InvalidInput, InvalidQuery
 from service.errors import INVALID_JSON, UNSUPPORTED_MEDIA_TYPE, Problem, problem_from_validation
+from winnow.core.errors import InvalidCollection, InvalidDocument, InvalidInput, InvalidQuery
 
 JSON_TYPE: Final = "application/json"
 NDJSON_TYPES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")

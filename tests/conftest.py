@@ -11,17 +11,17 @@ import httpx2
 import pytest
 import structlog
 
-from indexer.pipeline import Pipeline
-from indexer.worker import Worker
-from retrieval.catalog.fake import FakeCatalog
-from retrieval.embedders import Embedders
-from retrieval.lookup import CollectionLookup
-from retrieval.models.build import build_embedder, build_reranker
-from retrieval.resources import Resources
-from retrieval.search import TwoStageSearch
-from retrieval.settings import Settings, load_settings
-from retrieval.vectors.build import build_store
+from indexer.worker.loop import Worker
+from indexer.worker.pipeline import Pipeline
 from service.app import create_app
+from winnow.catalog.fake import FakeCatalog
+from winnow.core.settings import Settings, load_settings
+from winnow.models.build import build_embedder, build_reranker
+from winnow.operations.resources import Resources
+from winnow.search.embedders import Embedders
+from winnow.search.lookup import CollectionLookup
+from winnow.search.two_stage import TwoStageSearch
+from winnow.vectors.build import build_store
 
 FAKES: dict[str, Any] = {
     "embedding": {"provider": "fake"},

@@ -9,17 +9,17 @@ from functools import partial
 from itertools import groupby
 from typing import Any, Final
 
-from indexer.batches import SLICE_CHUNKS, Batch
 from indexer.bulk.loop import LoopThread
 from indexer.bulk.options import BATCHES_A_CLAIM
 from indexer.bulk.stores import opened
 from indexer.bulk.work import Work, packed, slim, unpacked
-from indexer.isolation import isolate
-from indexer.lease import Lease
-from indexer.renewal import renewing
-from retrieval.errors import WinnowError
-from retrieval.ids import new_id
-from retrieval.ports import Claim, Outcome
+from indexer.worker.batches import SLICE_CHUNKS, Batch
+from indexer.worker.isolation import isolate
+from indexer.worker.lease import Lease
+from indexer.worker.renewal import renewing
+from winnow.core.errors import WinnowError
+from winnow.core.ids import new_id
+from winnow.ports import Claim, Outcome
 
 log = logging.getLogger(__name__)
 

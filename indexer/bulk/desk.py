@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from indexer.bulk.known import KnownEmbedder
-from retrieval.settings import Settings
+from winnow.core.settings import Settings
 
 FORGOTTEN_SECONDS: Final = 3600.0  # a batch that is under way for longer was lost by Ray with one of its machines
 

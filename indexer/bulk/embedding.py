@@ -10,16 +10,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from indexer.batches import filled
 from indexer.bulk.known import KnownEmbedder
 from indexer.bulk.loop import LoopThread
 from indexer.bulk.options import IN_HAND
 from indexer.bulk.work import Work, packed, unpacked
-from indexer.patience import patiently
-from retrieval.errors import WinnowError
-from retrieval.models.build import build_embedder
-from retrieval.ports import Embedder
-from retrieval.settings import Settings
+from indexer.worker.batches import filled
+from indexer.worker.patience import patiently
+from winnow.core.errors import WinnowError
+from winnow.core.settings import Settings
+from winnow.models.build import build_embedder
+from winnow.ports import Embedder
 
 log = logging.getLogger(__name__)
 

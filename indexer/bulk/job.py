@@ -17,11 +17,11 @@ from indexer.bulk.known import KnownEmbedder
 from indexer.bulk.options import PATIENCE_SECONDS, RayOptions, connected, for_models, for_stores
 from indexer.bulk.plan import plan
 from indexer.bulk.work import unpacked
-from indexer.patience import patiently
-from indexer.worker import Worker
-from retrieval.errors import InvalidSettings, UpstreamUnavailable, WinnowError
-from retrieval.ports import Catalog, Embedder, Outcome
-from retrieval.settings import Settings
+from indexer.worker.loop import Worker
+from indexer.worker.patience import patiently
+from winnow.core.errors import InvalidSettings, UpstreamUnavailable, WinnowError
+from winnow.core.settings import Settings
+from winnow.ports import Catalog, Embedder, Outcome
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from retrieval.errors import UpstreamUnavailable
-from retrieval.ports import Embedder, EmbedderInfo, EmbedKind, Tokenizer
+from winnow.core.errors import UpstreamUnavailable
+from winnow.ports import Embedder, EmbedderInfo, EmbedKind, Tokenizer
 
 
 @dataclass(frozen=True, slots=True, eq=False)

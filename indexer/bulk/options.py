@@ -7,11 +7,11 @@ import os
 from dataclasses import dataclass
 from typing import Any, Final
 
-from retrieval.errors import InvalidSettings
-from retrieval.settings import CatalogSettings, Settings
-from retrieval.settings.embedding import BundledEmbedding
-from retrieval.settings.rerank import NoRerank
-from retrieval.settings.vectors import EdgeVectors
+from winnow.core.errors import InvalidSettings
+from winnow.core.settings import CatalogSettings, Settings
+from winnow.core.settings.embedding import BundledEmbedding
+from winnow.core.settings.rerank import NoRerank
+from winnow.core.settings.vectors import EdgeVectors
 
 IN_HAND: Final = 2  # batches an actor holds: one is worked on, the next has arrived
 BATCHES_A_CLAIM: Final = 2  # of the ledger's batches: what a message costs Ray does not depend on its size

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from indexer.bulk.options import IN_HAND, PATIENCE_SECONDS, RayOptions, connected, for_models
-from retrieval.errors import InvalidSettings, UpstreamUnavailable
-from retrieval.models.build import build_embedder
-from retrieval.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind, Tokenizer
-from retrieval.settings import Settings
+from winnow.core.errors import InvalidSettings, UpstreamUnavailable
+from winnow.core.settings import Settings
+from winnow.models.build import build_embedder
+from winnow.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind, Tokenizer
 
 log = logging.getLogger(__name__)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NamedTuple
 
-from indexer.patience import patiently
-from indexer.pipeline import Pipeline
-from retrieval.catalog.build import open_catalog
-from retrieval.embedders import Embedders
-from retrieval.ports import Catalog
-from retrieval.settings import IndexingSettings, Settings
-from retrieval.vectors.build import build_store
+from indexer.worker.patience import patiently
+from indexer.worker.pipeline import Pipeline
+from winnow.catalog.build import open_catalog
+from winnow.core.settings import IndexingSettings, Settings
+from winnow.ports import Catalog
+from winnow.search.embedders import Embedders
+from winnow.vectors.build import build_store
 
 
 class Opened(NamedTuple):

@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from indexer.batches import Batch, Slice
-from retrieval.ports import Claim, Outcome
-from retrieval.types import Document
+from indexer.worker.batches import Batch, Slice
+from winnow.core.types import Document
+from winnow.ports import Claim, Outcome
 
 COLUMN: Final = "work"
 

@@ -11,12 +11,12 @@ from typing import Any
 from indexer.bulk.loop import LoopThread
 from indexer.bulk.stores import opened
 from indexer.bulk.work import Work, packed, reported, unpacked
-from indexer.isolation import SUSPICIOUS, WORKER_LOST
-from indexer.lease import Lease
-from indexer.patience import patiently
-from indexer.renewal import renewing
-from retrieval.errors import WinnowError
-from retrieval.ports import Claim, Outcome
+from indexer.worker.isolation import SUSPICIOUS, WORKER_LOST
+from indexer.worker.lease import Lease
+from indexer.worker.patience import patiently
+from indexer.worker.renewal import renewing
+from winnow.core.errors import WinnowError
+from winnow.ports import Claim, Outcome
 
 log = logging.getLogger(__name__)
 

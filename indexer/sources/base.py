@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from indexer.crawl.options import SiteOptions
-from retrieval.types import Document, FieldType
+from indexer.sources.site.options import SiteOptions
+from winnow.core.types import Document, FieldType
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from indexer.sources.files import FileSource, FolderSource
 from indexer.sources.formats import SUFFIXES, is_known
 from indexer.sources.python import PythonSource
 from indexer.sources.remote import DRIVERS, RemoteSource
-from indexer.sources.site import SCHEME, SiteSource
+from indexer.sources.site.source import SCHEME, SiteSource
 from indexer.sources.tables import check_columns
-from retrieval.errors import InvalidSource
+from winnow.core.errors import InvalidSource
 
 _ACCEPTED: Final = (
     "accepted are 'python' (the standard library's docstrings), a folder, a file "

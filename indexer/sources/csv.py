@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 from typing import IO, Any, Final
 
-from indexer.sandbox_child import Refused
+from indexer.sources.sandbox_child import Refused
 
 MAX_COLUMNS: Final = 1_000
 MAX_CELL_CHARS: Final = 20_000_000

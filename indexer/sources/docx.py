@@ -8,8 +8,8 @@ from typing import IO, Any, Final
 
 import mammoth
 
-from indexer.sandbox_child import Refused
 from indexer.sources.html import describe_html
+from indexer.sources.sandbox_child import Refused
 
 MAX_UNPACKED_BYTES: Final = 256 * 1024 * 1024
 

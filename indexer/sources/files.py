@@ -15,7 +15,7 @@ from typing import Final
 from indexer.sources.base import Failure, SourceOptions
 from indexer.sources.cache import FileCache
 from indexer.sources.formats import MAX_FILE_BYTES, File, FileReader, count_items, is_known, printable
-from retrieval.types import Document, FieldType
+from winnow.core.types import Document, FieldType
 
 _SKIPPED: Final = frozenset({"node_modules", "__pycache__"})
 

@@ -10,18 +10,18 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self
 from urllib.parse import quote
 
-from indexer.sandbox import ParseFailure, Sandbox
+from indexer.chunking.structure.front_matter import InvalidFrontMatter
 from indexer.sources.base import Failure, SourceOptions
 from indexer.sources.cache import FileCache
 from indexer.sources.html import describe_html
 from indexer.sources.jsonl import count_lines, read_jsonl
 from indexer.sources.markdown import describe_markdown
 from indexer.sources.parsed import PARSED, parse_file
+from indexer.sources.sandbox import ParseFailure, Sandbox
 from indexer.sources.tables import TABLES, count_rows, read_table
-from indexer.structure.front_matter import InvalidFrontMatter
-from retrieval.documents import MAX_TITLE_CHARS, parse_document
-from retrieval.errors import InvalidDocument
-from retrieval.types import Document, JsonValue, TextFormat
+from winnow.core.documents import MAX_TITLE_CHARS, parse_document
+from winnow.core.errors import InvalidDocument
+from winnow.core.types import Document, JsonValue, TextFormat
 
 TEXTS: Final[dict[str, TextFormat]] = {
     ".md": "markdown",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from indexer.structure.html import scan
+from indexer.chunking.structure.html import scan
 
 
 def describe_html(text: str) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import IO, Final
 
 from indexer.sources.base import Failure
-from retrieval.documents import parse_document
-from retrieval.errors import InvalidDocument
-from retrieval.types import Document
+from winnow.core.documents import parse_document
+from winnow.core.errors import InvalidDocument
+from winnow.core.types import Document
 
 MAX_LINE_BYTES: Final = 20 * 1024 * 1024
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from indexer.structure import outline_of
-from indexer.structure.front_matter import find_front_matter, read_front_matter
-from retrieval.types import JsonValue
+from indexer.chunking.structure import outline_of
+from indexer.chunking.structure.front_matter import find_front_matter, read_front_matter
+from winnow.core.types import JsonValue
 
 
 def describe_markdown(text: str) -> tuple[str, dict[str, JsonValue]]:

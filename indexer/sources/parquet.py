@@ -11,7 +11,7 @@ from typing import IO, Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from indexer.sandbox_child import Refused
+from indexer.sources.sandbox_child import Refused
 
 MAX_COLUMNS: Final = 1_000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from indexer.sandbox import ParseFailure, Sandbox
+from indexer.sources.sandbox import ParseFailure, Sandbox
 
 PARSED: Final[dict[str, str]] = {".pdf": "pdf", ".docx": "docx"}
 MAX_PARSED_BYTES: Final = 256 * 1024 * 1024

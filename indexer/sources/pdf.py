@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 
 import pypdfium2
 
-from indexer.sandbox_child import Refused
+from indexer.sources.sandbox_child import Refused
 
 MAX_PAGES: Final = 20_000
 

@@ -17,7 +17,7 @@ from indexer.sources.base import Failure
 from indexer.sources.stdlib_native import native_docstrings
 from indexer.sources.stdlib_pages import PAGES, url_of
 from indexer.sources.stdlib_source import Docstring, Library
-from retrieval.types import Document, FieldType
+from winnow.core.types import Document, FieldType
 
 
 class PythonSource:

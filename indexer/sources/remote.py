@@ -14,13 +14,13 @@ from typing import Any, Final
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 
-from indexer.sandbox import ParseFailure
 from indexer.sources.base import Failure, SourceOptions
 from indexer.sources.cache import FileCache
 from indexer.sources.formats import MAX_FILE_BYTES, File, FileReader, holds_many, is_known
 from indexer.sources.parsed import MAX_PARSED_BYTES
-from retrieval.errors import InvalidSource
-from retrieval.types import Document, FieldType
+from indexer.sources.sandbox import ParseFailure
+from winnow.core.errors import InvalidSource
+from winnow.core.types import Document, FieldType
 
 DRIVERS: Final[dict[str, str]] = {
     "s3": "winnow-search[s3]",

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from indexer.sandbox import ParseFailure, Sandbox
 from indexer.sources.base import Failure, SourceOptions
 from indexer.sources.jsonl import count_lines
-from retrieval.documents import parse_document
-from retrieval.errors import InvalidDocument, InvalidSource
-from retrieval.types import Document, FieldType, JsonValue
+from indexer.sources.sandbox import ParseFailure, Sandbox
+from winnow.core.documents import parse_document
+from winnow.core.errors import InvalidDocument, InvalidSource
+from winnow.core.types import Document, FieldType, JsonValue
 
 TABLES: Final[dict[str, str]] = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
 NAMES: Final[dict[str, tuple[str, ...]]] = {

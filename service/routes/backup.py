@@ -9,14 +9,14 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import iterate_in_threadpool
 
-from retrieval.archive import files_of, pack
-from retrieval.backup import copied
-from retrieval.errors import Conflict, InvalidSettings, StorageFull, UpstreamUnavailable
-from retrieval.resources import Resources
 from service.deps import ResourcesDep
 from service.errors import UNSUPPORTED_MEDIA_TYPE
 from service.openapi import problems
 from service.wire import StrictRoute, require_json
+from winnow.core.errors import Conflict, InvalidSettings, StorageFull, UpstreamUnavailable
+from winnow.operations.archive import files_of, pack
+from winnow.operations.backup import copied
+from winnow.operations.resources import Resources
 
 router = APIRouter(prefix="/v1", tags=["operations"], route_class=StrictRoute)
 SIZE_HEADER: Final = "X-Winnow-Backup-Bytes"

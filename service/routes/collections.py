@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from retrieval.collections import delete_collection, ensure_collection
-from retrieval.errors import CollectionNotFound, IdentityMismatch, InvalidCollection
 from service.deps import CatalogDep, CollectionName, ResourcesDep
 from service.openapi import BODY_PROBLEMS, problems
 from service.schemas.collections import CollectionBody, CollectionList, CollectionView
 from service.wire import CollectionRoute
+from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidCollection
+from winnow.operations.collections import delete_collection, ensure_collection
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=CollectionRoute)
 

@@ -4,16 +4,6 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from retrieval.errors import (
-    CollectionNotFound,
-    DocumentNotFound,
-    DocumentTooLarge,
-    InvalidDocument,
-    InvalidFilter,
-    Overloaded,
-    StorageFull,
-    VersionConflict,
-)
 from service import submission
 from service.deps import CatalogDep, CollectionName, DocumentTarget, PageDep, StateDep, Wait, WriteOptionsDep
 from service.openapi import BODY_PROBLEMS, document_body, problems
@@ -27,6 +17,16 @@ from service.schemas.documents import (
     SubmissionView,
 )
 from service.wire import DocumentRoute
+from winnow.core.errors import (
+    CollectionNotFound,
+    DocumentNotFound,
+    DocumentTooLarge,
+    InvalidDocument,
+    InvalidFilter,
+    Overloaded,
+    StorageFull,
+    VersionConflict,
+)
 
 router = APIRouter(prefix="/v1/collections/{name}", tags=["documents"], route_class=DocumentRoute)
 _WRITE_PROBLEMS = problems(

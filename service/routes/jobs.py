@@ -8,14 +8,14 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from retrieval.errors import CollectionNotFound, Conflict, InvalidInput, JobNotFound, StorageFull
-from retrieval.ports import Job
 from service.deps import CatalogDep, StateDep
 from service.openapi import problems
 from service.progress import changes_of
 from service.schemas.jobs import JobList, JobQuery, JobView, RetryView
 from service.submission import INTERACTIVE
 from service.wire import StrictRoute
+from winnow.core.errors import CollectionNotFound, Conflict, InvalidInput, JobNotFound, StorageFull
+from winnow.ports import Job
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
 JobId = Annotated[str, Path(examples=["job_01JY4W6V0T8Q3N5R7XKZB2C4DF"])]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from retrieval import reembedding
-from retrieval.errors import CollectionNotFound, Conflict, IdentityMismatch, InvalidCollection
 from service.deps import CollectionName, ResourcesDep
 from service.openapi import BODY_PROBLEMS, problems
 from service.schemas.reembed import ReembedBody, ReembedView, SwitchBody
 from service.wire import CollectionRoute
+from winnow.core.errors import CollectionNotFound, Conflict, IdentityMismatch, InvalidCollection
+from winnow.operations import reembed as reembedding
 
 router = APIRouter(prefix="/v1/collections/{name}", tags=["re-embedding"], route_class=CollectionRoute)
 _READING = problems(CollectionNotFound, InvalidCollection)

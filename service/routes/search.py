@@ -6,7 +6,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from retrieval.errors import (
+from service.answer import render_answer
+from service.deps import CollectionName, StateDep
+from service.lifespan import ServiceState
+from service.openapi import BODY_PROBLEMS, problems
+from service.schemas.answer import SearchView
+from service.schemas.search import SearchBody, SearchParameters
+from service.wire import JSON_TYPE, SearchRoute, dumps
+from winnow.core.errors import (
     CollectionNotFound,
     DeadlineExceeded,
     IdentityMismatch,
@@ -16,13 +23,6 @@ from retrieval.errors import (
     UpstreamRejected,
     UpstreamUnavailable,
 )
-from service.answer import render_answer
-from service.deps import CollectionName, StateDep
-from service.lifespan import ServiceState
-from service.openapi import BODY_PROBLEMS, problems
-from service.schemas.answer import SearchView
-from service.schemas.search import SearchBody, SearchParameters
-from service.wire import JSON_TYPE, SearchRoute, dumps
 
 router = APIRouter(prefix="/v1/collections/{name}/search", tags=["search"], route_class=SearchRoute)
 _PROBLEMS = problems(

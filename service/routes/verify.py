@@ -8,13 +8,13 @@ from contextlib import aclosing
 from fastapi import APIRouter
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from retrieval.errors import CollectionNotFound, InvalidCollection, WinnowError
-from retrieval.integrity import Damage, Inspection, Progress, Report
 from service.deps import CollectionName, ResourcesDep
 from service.errors import problem_from
 from service.openapi import BODY_PROBLEMS, problems
 from service.schemas.verify import DamageView, ProgressView, ReportView, VerifyBody
 from service.wire import CollectionRoute, dumps
+from winnow.core.errors import CollectionNotFound, InvalidCollection, WinnowError
+from winnow.operations.verify import Damage, Inspection, Progress, Report
 
 router = APIRouter(prefix="/v1/collections", tags=["operations"], route_class=CollectionRoute)
 

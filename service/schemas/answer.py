@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from retrieval.types import ScoreKind, StageStatus
+from winnow.core.types import ScoreKind, StageStatus
 
 ANSWER_EXAMPLE: dict[str, Any] = {
     "id": "srch_01JY4W6V0T8Q3N5R7XKZB2C4DF",

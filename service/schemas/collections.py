@@ -7,9 +7,9 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from retrieval.collections import CollectionSpec
-from retrieval.types import Collection, Counts, FieldType
 from service.schemas.common import Body
+from winnow.core.types import Collection, Counts, FieldType
+from winnow.operations.collections import CollectionSpec
 
 
 class EmbeddingOptions(Body):

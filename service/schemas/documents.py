@@ -8,10 +8,10 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from retrieval.ports import DocumentKey, Rejection, StoredDocument
-from retrieval.types import DocumentState, TextFormat
 from service.schemas.common import Body
 from service.schemas.jobs import JobView
+from winnow.core.types import DocumentState, TextFormat
+from winnow.ports import DocumentKey, Rejection, StoredDocument
 
 DOCUMENT_EXAMPLE: dict[str, Any] = {
     "id": "shutil.copy2",

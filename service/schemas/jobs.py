@@ -8,8 +8,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from retrieval.ports import Job
-from retrieval.types import JobStatus
+from winnow.core.types import JobStatus
+from winnow.ports import Job
 
 
 class JobFailureView(BaseModel):

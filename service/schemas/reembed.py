@@ -8,10 +8,10 @@ from typing import Final, Self
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from retrieval.reembedding import Estimate, State, Status
 from service.schemas.collections import IdentityView
 from service.schemas.common import Body
 from service.schemas.jobs import JobFailureView
+from winnow.operations.reembed import Estimate, State, Status
 
 _MINILM: Final[JsonDict] = {
     "provider": "bundled",

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from retrieval.errors import InvalidFilter
-from retrieval.filters import parse_filter
-from retrieval.types import (
+from service.schemas.common import Body
+from winnow.core.errors import InvalidFilter
+from winnow.core.filters import parse_filter
+from winnow.core.types import (
     FieldType,
     GroupBy,
     RerankOptions,
@@ -18,7 +19,6 @@ from retrieval.types import (
     SearchRequest,
     WhichIndex,
 )
-from service.schemas.common import Body
 
 DEFAULT_TOP_N = 10
 

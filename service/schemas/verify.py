@@ -6,8 +6,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from retrieval.integrity import Damage, DamageKind, Progress, Report
 from service.schemas.common import Body
+from winnow.operations.verify import Damage, DamageKind, Progress, Report
 
 
 class VerifyBody(Body):

@@ -39,7 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
     }
-    command = [sys.executable, "-m", "cli.main", "serve", "--port", "0", "--data-dir", str(folder / "data")]
+    command = [sys.executable, "-m", "winnow.cli.main", "serve", "--port", "0", "--data-dir", str(folder / "data")]
     log = folder / "log"
     with (
         log.open("wb") as errors,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from retrieval.ports import Catalog
 from tests.contracts.catalog_collections import CollectionContract
 from tests.contracts.catalog_data import FakeClock, make_collection
 from tests.contracts.catalog_documents import DeletionContract, SubmissionContract
@@ -12,6 +11,7 @@ from tests.contracts.catalog_integrity import IntegrityContract
 from tests.contracts.catalog_jobs import JobListContract, RecallContract, RemovalContract
 from tests.contracts.catalog_reembed import ReembedContract
 from tests.contracts.catalog_work import JobContract, LedgerContract
+from winnow.ports import Catalog
 
 
 class CatalogContract(

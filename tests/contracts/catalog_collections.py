@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from retrieval.errors import CollectionNotFound, JobNotFound
-from retrieval.ports import Catalog
-from retrieval.types import Counts
 from tests.contracts.catalog_data import LEASE, FakeClock, doc, make_collection, success
+from winnow.core.errors import CollectionNotFound, JobNotFound
+from winnow.core.types import Counts
+from winnow.ports import Catalog
 
 
 class CollectionContract:

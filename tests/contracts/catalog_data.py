@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from retrieval.ports import Catalog, ChunkKey, Claim, Outcome
-from retrieval.types import Chunking, Collection, Document, IndexIdentity
+from winnow.core.types import Chunking, Collection, Document, IndexIdentity
+from winnow.ports import Catalog, ChunkKey, Claim, Outcome
 
 LEASE = 60.0
 

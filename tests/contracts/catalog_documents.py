@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from retrieval.errors import DocumentNotFound
-from retrieval.ports import Catalog, Outcome
-from retrieval.types import Counts
 from tests.contracts.catalog_data import LEASE, FakeClock, doc, ids, success, work
+from winnow.core.errors import DocumentNotFound
+from winnow.core.types import Counts
+from winnow.ports import Catalog, Outcome
 
 
 class SubmissionContract:

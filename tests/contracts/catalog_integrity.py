@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from retrieval.ports import Catalog, Outcome
 from tests.contracts.catalog_data import LEASE, chunk_keys, doc, success, work
+from winnow.ports import Catalog, Outcome
 
 
 class IntegrityContract:

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from retrieval.catalog.rules import SETTLING
-from retrieval.errors import CollectionNotFound, Conflict, DocumentNotFound, JobNotFound
-from retrieval.ports import Catalog, Claim, Outcome, Removal
 from tests.contracts.catalog_data import LEASE, FakeClock, chunk_keys, doc, ids, make_collection, success, work
+from winnow.catalog.rules.entries import SETTLING
+from winnow.core.errors import CollectionNotFound, Conflict, DocumentNotFound, JobNotFound
+from winnow.ports import Catalog, Claim, Outcome, Removal
 
 
 async def submit(catalog: Catalog, *names: str, text: str = "some text", priority: int = 0) -> str:

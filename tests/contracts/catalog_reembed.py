@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from retrieval.catalog.rules import REEMBED_PRIORITY
-from retrieval.errors import CollectionNotFound, Conflict
-from retrieval.ports import Catalog, Claim, Outcome
-from retrieval.types import IndexIdentity
 from tests.contracts.catalog_data import LEASE, FakeClock, chunk_keys, doc, ids, make_collection, success, work
+from winnow.catalog.rules.entries import REEMBED_PRIORITY
+from winnow.core.errors import CollectionNotFound, Conflict
+from winnow.core.types import IndexIdentity
+from winnow.ports import Catalog, Claim, Outcome
 
 WIDE = IndexIdentity("fake", "wide", "2", 128, "", "word-1", "structure-1", 16)
 

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from retrieval.errors import JobNotFound
-from retrieval.ports import Catalog, Outcome
 from tests.contracts.catalog_data import LEASE, FakeClock, chunk_keys, doc, ids, make_collection, success, work
+from winnow.core.errors import JobNotFound
+from winnow.ports import Catalog, Outcome
 
 
 class LedgerContract:

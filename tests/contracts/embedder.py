@@ -7,8 +7,8 @@ import asyncio
 import numpy as np
 import pytest
 
-from retrieval.ports import Embedder, EmbedKind
-from retrieval.types import FloatArray
+from winnow.core.types import FloatArray
+from winnow.ports import Embedder, EmbedKind
 
 TEXTS = (
     "Copy the file src to dst and keep its timestamps",

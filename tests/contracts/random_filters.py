@@ -1,4 +1,4 @@
-"""Random metadata and random filters over one field of each type, for comparison with ``retrieval.filters.matches``."""
+"""Random metadata and random filters over one field of each type, compared with ``winnow.core.filters.matches``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from retrieval.types import And, Comparison, Exists, FieldType, Filter, Metadata, Not, Or
+from winnow.core.types import And, Comparison, Exists, FieldType, Filter, Metadata, Not, Or
 
 EAST = timezone(timedelta(hours=5, minutes=30))
 FIELDS: dict[str, FieldType] = {

@@ -13,9 +13,9 @@ from typing import TypeAlias
 import numpy as np
 import pytest
 
-from retrieval.ids import point_id
-from retrieval.ports import Reranker
-from retrieval.types import ArmScore, Candidate, Chunk, Chunking, Collection, IndexIdentity
+from winnow.core.ids import point_id
+from winnow.core.types import ArmScore, Candidate, Chunk, Chunking, Collection, IndexIdentity
+from winnow.ports import Reranker
 
 Place: TypeAlias = Callable[[Sequence[str]], Awaitable[list[Candidate]]]
 

@@ -13,16 +13,16 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from retrieval.catalog.build import open_catalog
-from retrieval.catalog.engine import database_url
-from retrieval.catalog.fake import FakeCatalog
-from retrieval.catalog.migrate import migrate
-from retrieval.catalog.tables import Base
-from retrieval.errors import UpstreamUnavailable
-from retrieval.ports import Catalog
-from retrieval.settings import load_settings
 from tests.contracts.catalog import CatalogContract
 from tests.contracts.catalog_data import FakeClock, doc
+from winnow.catalog.build import open_catalog
+from winnow.catalog.engine import database_url
+from winnow.catalog.fake import FakeCatalog
+from winnow.catalog.migrate import migrate
+from winnow.catalog.tables import Base
+from winnow.core.errors import UpstreamUnavailable
+from winnow.core.settings import load_settings
+from winnow.ports import Catalog
 
 
 class TestFakeCatalog(CatalogContract):

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from retrieval.instrument import CachedEmbedder
-from retrieval.models.bundled import BundledEmbedder
-from retrieval.models.fakes import FakeEmbedder
-from retrieval.ports import Embedder
-from retrieval.settings.embedding import BundledEmbedding
 from tests.contracts.embedder import EmbedderContract
+from winnow.core.settings.embedding import BundledEmbedding
+from winnow.models.bundled.embedder import BundledEmbedder
+from winnow.ports import Embedder
+from winnow.search.instrument import CachedEmbedder
+from winnow.testing.models import FakeEmbedder
 
 
 class TestFake(EmbedderContract):

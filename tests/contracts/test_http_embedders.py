@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from retrieval.models.embed_dialects import HttpEmbedding
-from retrieval.models.fakes import WordTokenizer
-from retrieval.models.http_embedder import HttpEmbedder
-from retrieval.ports import Embedder
-from retrieval.settings.embedding import DashScopeEmbedding, OpenAIEmbedding, VllmEmbedding
 from tests.contracts.embedder import EmbedderContract
 from tests.stubs.embeddings import DIMENSIONS, LIMIT, DashScopeNativeStub, DashScopeStub, OpenAIStub, VllmStub
 from tests.stubs.server import Handler, serve
+from winnow.core.settings.embedding import DashScopeEmbedding, OpenAIEmbedding, VllmEmbedding
+from winnow.models.http.embed import HttpEmbedder
+from winnow.models.http.embed_dialects import HttpEmbedding
+from winnow.ports import Embedder
+from winnow.testing.models import WordTokenizer
 
 
 class HttpContract(EmbedderContract):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from retrieval.models.fakes import FakeReranker
-from retrieval.ports import Reranker
 from tests.contracts.reranker import RerankerContract
+from winnow.ports import Reranker
+from winnow.testing.models import FakeReranker
 
 
 class TestFake(RerankerContract):

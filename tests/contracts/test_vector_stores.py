@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from vector_store import VectorStoreContract
 
-from retrieval.ports import VectorStore
-from retrieval.settings.vectors import EdgeVectors, QdrantVectors
-from retrieval.vectors.edge import EdgeVectorStore
-from retrieval.vectors.fake import FakeVectorStore
-from retrieval.vectors.qdrant import QdrantVectorStore
-from retrieval.vectors.qdrant_server import connect
 from tests.stubs import qdrant_server
+from winnow.core.settings.vectors import EdgeVectors, QdrantVectors
+from winnow.ports import VectorStore
+from winnow.testing.vectors import FakeVectorStore
+from winnow.vectors.edge.store import EdgeVectorStore
+from winnow.vectors.qdrant.server import connect
+from winnow.vectors.qdrant.store import QdrantVectorStore
 
 
 class TestFake(VectorStoreContract):

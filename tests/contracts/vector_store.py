@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from random_filters import FIELDS, random_filter, random_metadata
 
-from retrieval.errors import CollectionNotFound, IdentityMismatch, InvalidFilter
-from retrieval.filters import matches
-from retrieval.ports import Hit, IndexRef, IndexSchema, Point, PointKey, VectorStore
-from retrieval.types import And, Chunk, Comparison, Exists, FloatArray, HalfArray, Not, Or
-from retrieval.vectors.fake import FakeVectorStore
+from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidFilter
+from winnow.core.filters import matches
+from winnow.core.types import And, Chunk, Comparison, Exists, FloatArray, HalfArray, Not, Or
+from winnow.ports import Hit, IndexRef, IndexSchema, Point, PointKey, VectorStore
+from winnow.testing.vectors import FakeVectorStore
 
 DIMENSIONS = 8
 INDEX = IndexRef("books")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from retrieval.settings import load_settings
+from winnow.core.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,7 +52,7 @@ def test_the_wheel_holds_what_is_read_at_run_time(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
-    packages = ("cli", "evaluation", "indexer", "retrieval", "service")
+    packages = ("indexer", "service", "winnow")
     files = (path for package in packages for path in (ROOT / package).rglob("*") if path.is_file())
     assert {str(path.relative_to(ROOT)) for path in files if path.suffix != ".pyc"} <= held
-    assert "retrieval/catalog/migrations/env.py" in held
+    assert "winnow/catalog/migrations/env.py" in held

@@ -12,7 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from retrieval.settings import load_settings
+from winnow.core.settings import load_settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 OVERLAYS = ("embedded", "gpu")

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from retrieval.settings import Settings, load_settings
 from tests.faults.editors import Client
 from tests.faults.processes import Postgres, Program, Tampering, free_port, polls, stub_qdrant, winnow
 from tests.faults.tampering import CUE_VARIABLE, EMBEDDINGS_VARIABLE, FLUSHED_VARIABLE, flushed_copies
+from winnow.core.settings import Settings, load_settings
 
 LEASE_SECONDS: Final = 1.0
 ENGINE_DEATHS: Final = 2  # of one service; after a third within a minute it waits before it starts the engine again

@@ -34,14 +34,14 @@ _PRELOADED: Final = [
     "aiosqlite",
     "alembic.command",
     "asyncpg",
-    "cli.main",
-    "cli.serve",
-    "cli.worker",
+    "winnow.cli.main",
+    "winnow.cli.serve",
+    "winnow.cli.worker",
     "numpy.random",
-    "retrieval.models.fakes",
-    "retrieval.vectors.edge",
-    "retrieval.vectors.qdrant",
-    "retrieval.vectors.qdrant_server",
+    "winnow.testing.models",
+    "winnow.vectors.edge.store",
+    "winnow.vectors.qdrant.store",
+    "winnow.vectors.qdrant.server",
     "sqlalchemy.dialects.sqlite.aiosqlite",
     "tests.faults.tampering",
     "tests.stubs.qdrant_server",
@@ -164,7 +164,7 @@ def winnow(arguments: Sequence[str], environment: Mapping[str, str], tampering: 
 
         for name in tampering:
             getattr(ways, name)()
-    from cli.main import main
+    from winnow.cli.main import main
 
     sys.argv = ["winnow", *arguments]
     main(arguments)

@@ -25,7 +25,7 @@ MARK: Final = re.compile(r"\bmark\w+")  # a word that only one chunk of one vers
 
 def log_embeddings() -> None:
     """Log which chunks are embedded, when, and by whom: one line a call, written before the call returns."""
-    from retrieval.models.fakes import FakeEmbedder
+    from winnow.testing.models import FakeEmbedder
 
     file = os.open(os.environ[EMBEDDINGS_VARIABLE], os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     original = FakeEmbedder.embed
@@ -42,8 +42,9 @@ def log_embeddings() -> None:
 
 def without_fencing() -> None:
     """Let every commit through, whatever has happened to the document since it was claimed."""
-    from retrieval.catalog import ledger, rules
-    from retrieval.catalog.rules import Entry, Settlement
+    from winnow.catalog import ledger
+    from winnow.catalog.rules import entries as rules
+    from winnow.catalog.rules.entries import Entry, Settlement
 
     original = rules.settle
 
@@ -60,7 +61,7 @@ def slow_embeddings() -> None:
     """Embed as slowly as a model does: 0.2 s a call, so that a batch is in hand most of the time."""
     import asyncio
 
-    from retrieval.models.fakes import FakeEmbedder
+    from winnow.testing.models import FakeEmbedder
 
     original = FakeEmbedder.embed
 
@@ -74,7 +75,7 @@ def slow_embeddings() -> None:
 
 def without_lease() -> None:
     """Let a worker write whatever it has in hand, however long ago its lease ran out."""
-    from indexer.lease import Lease
+    from indexer.worker.lease import Lease
 
     def require(self: Lease) -> None:
         """Demand nothing."""
@@ -84,7 +85,7 @@ def without_lease() -> None:
 
 def without_taking_back() -> None:
     """Leave what was written for a revision that others have left behind meanwhile."""
-    from indexer.pipeline import Pipeline
+    from indexer.worker.pipeline import Pipeline
 
     async def take_back(self: Pipeline, claims: Any) -> None:
         """Look away."""
@@ -94,7 +95,7 @@ def without_taking_back() -> None:
 
 def without_removal() -> None:
     """Remove no points of older revisions before a document counts as indexed or deleted."""
-    from indexer.pipeline import Pipeline
+    from indexer.worker.pipeline import Pipeline
 
     async def remove_below(self: Pipeline, sides: Sequence[Any], below: Any, lease: Any) -> None:
         for side in sides:
@@ -109,9 +110,9 @@ def cues() -> None:
     While there is a file ``hold-embedding`` or ``hold-writing``, the process waits there, and leaves a file ``held``
     with its id. With ``die-after-writing`` it kills itself once points are written.
     """
-    from retrieval.models.fakes import FakeEmbedder
-    from retrieval.ports import IndexRef, Point
-    from retrieval.vectors.qdrant import QdrantVectorStore
+    from winnow.ports import IndexRef, Point
+    from winnow.testing.models import FakeEmbedder
+    from winnow.vectors.qdrant.store import QdrantVectorStore
 
     folder = Path(os.environ[CUE_VARIABLE])
     embed, upsert = FakeEmbedder.embed, QdrantVectorStore.upsert
@@ -141,7 +142,7 @@ async def _hold(folder: Path, cue: str) -> None:
 
 def without_sync() -> None:
     """Let SQLite return from a commit before it is on disk."""
-    from retrieval.catalog import engine
+    from winnow.catalog import engine
 
     original = engine._set_pragmas
 
@@ -153,8 +154,8 @@ def without_sync() -> None:
 
 def without_flush() -> None:
     """Let the store say that points are on stable storage without asking the engine."""
-    from retrieval.ports import IndexRef
-    from retrieval.vectors.edge import EdgeVectorStore
+    from winnow.ports import IndexRef
+    from winnow.vectors.edge.store import EdgeVectorStore
 
     async def flush(self: EdgeVectorStore, index: IndexRef) -> None:
         """Lie."""
@@ -164,7 +165,7 @@ def without_flush() -> None:
 
 def keep_flushed() -> None:
     """Have the vector engine copy its files whenever it has flushed them: what a power cut leaves, at worst."""
-    from retrieval.vectors import edge_process
+    from winnow.vectors.edge import process as edge_process
 
     program = f"from {__name__} import copy_flushed; copy_flushed()\n{edge_process._PROGRAM}"
     edge_process._PROGRAM = program  # type: ignore[misc]
@@ -172,7 +173,7 @@ def keep_flushed() -> None:
 
 def copy_flushed() -> None:
     """In the engine's process: wrap what must be on stable storage when it returns."""
-    from retrieval.vectors.edge_engine import Engine
+    from winnow.vectors.edge.engine import Engine
 
     def wrap(method: Any) -> Any:
         def call(self: Engine, *arguments: Any) -> Any:

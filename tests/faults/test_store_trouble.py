@@ -9,22 +9,22 @@ from contextlib import asynccontextmanager
 import grpc  # type: ignore[import-untyped]
 import pytest
 
-from indexer.batches import SLICE_CHUNKS
-from indexer.pipeline import Pipeline
-from indexer.worker import Worker
-from retrieval.catalog.fake import FakeCatalog
-from retrieval.embedders import Embedders
-from retrieval.identity import identity_of
-from retrieval.models.fakes import FakeEmbedder
-from retrieval.ports import Embeddings, EmbedKind, IndexSchema, Outcome, index_of
-from retrieval.settings import IndexingSettings
-from retrieval.settings.vectors import QdrantVectors
-from retrieval.types import Chunking, Collection, Document
-from retrieval.vectors.qdrant import QdrantVectorStore
-from retrieval.vectors.qdrant_server import connect
+from indexer.worker.batches import SLICE_CHUNKS
+from indexer.worker.loop import Worker
+from indexer.worker.pipeline import Pipeline
 from tests.contracts.catalog_data import FakeClock
 from tests.stubs import qdrant_server
 from tests.stubs.qdrant_server import MemoryServer
+from winnow.catalog.fake import FakeCatalog
+from winnow.core.identity import identity_of
+from winnow.core.settings import IndexingSettings
+from winnow.core.settings.vectors import QdrantVectors
+from winnow.core.types import Chunking, Collection, Document
+from winnow.ports import Embeddings, EmbedKind, IndexSchema, Outcome, index_of
+from winnow.search.embedders import Embedders
+from winnow.testing.models import FakeEmbedder
+from winnow.vectors.qdrant.server import connect
+from winnow.vectors.qdrant.store import QdrantVectorStore
 
 DOCUMENTS = 8
 PARAGRAPHS = 48  # of each document, so that one batch is written in two slices

@@ -15,14 +15,14 @@ from pathlib import Path
 import orjson
 import pytest
 
-from cli.access import hosting
-from cli.backup import fetch, finish, place
-from cli.remote import Client
-from cli.runtime import Local, open_local, running
-from cli.verify import verify
-from retrieval.archive import MANIFEST
-from retrieval.errors import Conflict, InvalidSettings, InvalidSource, StorageFull
-from retrieval.settings import Settings, load_settings
+from winnow.cli.access import hosting
+from winnow.cli.backup import fetch, finish, place
+from winnow.cli.remote import Client
+from winnow.cli.verify import verify
+from winnow.core.errors import Conflict, InvalidSettings, InvalidSource, StorageFull
+from winnow.core.settings import Settings, load_settings
+from winnow.operations.archive import MANIFEST
+from winnow.runtime import Local, open_local, running
 
 MODELS = {"embedding": {"provider": "fake"}, "rerank": {"provider": "fake"}}
 DOCUMENTS = 30
@@ -206,7 +206,7 @@ async def test_one_backup_at_a_time_and_none_without_room(tmp_path: Path, monkey
                 await fetch(client, tmp_path / "second")
         while (tmp_path / "data" / "~backup").exists():  # the reader that left is noticed, and its copy removed
             await asyncio.sleep(0.01)
-        monkeypatch.setattr("retrieval.backup.RESERVE", 2**60)
+        monkeypatch.setattr("winnow.operations.backup.RESERVE", 2**60)
         with pytest.raises((StorageFull, Exception), match="are free"):
             await fetch(client, tmp_path / "third")
         await local.resources.catalog.check()
@@ -225,7 +225,7 @@ def test_the_commands_back_up_restore_and_verify(tmp_path: Path) -> None:
     env = os.environ | {"WINNOW_EMBEDDING__PROVIDER": "fake", "WINNOW_RERANK__PROVIDER": "fake"}
 
     def winnow(*arguments: str, status: int = 0) -> dict[str, object]:
-        command = [sys.executable, "-m", "cli.main", *arguments]
+        command = [sys.executable, "-m", "winnow.cli.main", *arguments]
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == status, done.stderr
         return dict(orjson.loads(done.stdout)) if done.stdout else {}

@@ -16,12 +16,12 @@ from typing import Any
 import psutil
 import pytest
 
-from cli.runtime import Local, open_local
 from indexer.bulk.options import RayOptions
 from indexer.bulk.pool import RayEmbedder
-from retrieval.collections import CollectionSpec, ensure_collection
-from retrieval.settings import load_settings
-from retrieval.types import Document
+from winnow.core.settings import load_settings
+from winnow.core.types import Document
+from winnow.operations.collections import CollectionSpec, ensure_collection
+from winnow.runtime import Local, open_local
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'winnow-search[ray]'")
 
@@ -40,7 +40,7 @@ def environment(data: Path) -> dict[str, str]:
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "cli.main", *arguments]
+    return [sys.executable, "-m", "winnow.cli.main", *arguments]
 
 
 def winnow(data: Path, *arguments: str) -> Any:

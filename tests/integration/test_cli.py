@@ -38,7 +38,7 @@ class Cli:
         }
 
     def __call__(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "cli.main", *arguments]
+        command = [sys.executable, "-m", "winnow.cli.main", *arguments]
         return subprocess.run(
             command,
             env=self.env | env,
@@ -55,7 +55,7 @@ class Cli:
         return json.loads(result.stdout)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "cli.main", *arguments]
+        command = [sys.executable, "-m", "winnow.cli.main", *arguments]
         return subprocess.Popen(command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -19,20 +19,22 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from retrieval.errors import DataDirectoryLocked, StorageFailure, StorageFull
-from retrieval.ports import IndexRef, IndexSchema, Point
-from retrieval.settings.vectors import EdgeVectors
-from retrieval.types import Chunk, Comparison
-from retrieval.vectors.edge import EdgeVectorStore
-from retrieval.vectors.edge_engine import Engine
-from retrieval.vectors.edge_layout import Layout
+from winnow.core.errors import DataDirectoryLocked, StorageFailure, StorageFull
+from winnow.core.settings.vectors import EdgeVectors
+from winnow.core.types import Chunk, Comparison
+from winnow.ports import IndexRef, IndexSchema, Point
+from winnow.vectors.edge.engine import Engine
+from winnow.vectors.edge.layout import Layout
+from winnow.vectors.edge.store import EdgeVectorStore
 
 INDEX = IndexRef("c")
 SCHEMA = IndexSchema(4, 4, {"lang": "keyword"})
 CHUNKS = 3
 DOCUMENTS = 20
 KILLS = 4
-OPEN = "from pathlib import Path; from retrieval.settings import EdgeVectors; from retrieval.vectors.edge import *; "
+OPEN = (
+    "from pathlib import Path; from winnow.core.settings import EdgeVectors; from winnow.vectors.edge.store import *; "
+)
 
 
 def points_of(document: str, revision: int) -> list[Point]:
@@ -139,7 +141,7 @@ async def test_a_second_process_is_refused_and_the_owner_keeps_working(tmp_path:
     await store.create(INDEX, SCHEMA)
     await store.upsert(INDEX, points_of("a", 1))
     attempt = OPEN + (
-        "from retrieval.errors import DataDirectoryLocked\n"
+        "from winnow.core.errors import DataDirectoryLocked\n"
         f"try: EdgeVectorStore(Path({str(tmp_path)!r}), EdgeVectors())\n"
         "except DataDirectoryLocked as error: print('refused', error.pid)"
     )
@@ -200,9 +202,9 @@ async def test_an_optimised_index_answers_as_before_and_takes_writes(tmp_path: P
 def test_a_grown_index_is_optimised_when_it_is_first_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool
 ) -> None:
-    monkeypatch.setattr("retrieval.vectors.edge_engine.UNINDEXED_LIMIT", CHUNKS - 1)
+    monkeypatch.setattr("winnow.vectors.edge.engine.UNINDEXED_LIMIT", CHUNKS - 1)
     optimised: list[Path] = []
-    monkeypatch.setattr("retrieval.vectors.edge_engine.optimize_shard", optimised.append)
+    monkeypatch.setattr("winnow.vectors.edge.engine.optimize_shard", optimised.append)
     for _ in range(2):
         engine = Engine(tmp_path, optimize_on_start=wanted)
         engine.create(INDEX, SCHEMA)
@@ -218,7 +220,7 @@ def test_a_failed_optimisation_leaves_the_index_as_it_was(
     def fail(_: Path) -> None:
         raise Exception("out of memory")
 
-    monkeypatch.setattr("retrieval.vectors.edge_engine.optimize_shard", fail)
+    monkeypatch.setattr("winnow.vectors.edge.engine.optimize_shard", fail)
     engine = Engine(tmp_path, optimize_on_start=False)
     engine.create(INDEX, SCHEMA)
     engine.upsert(INDEX, points_of("a", 1))

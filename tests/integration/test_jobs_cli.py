@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cli.main import main
+from winnow.cli.main import main
 
 DOCUMENTS = '{"id": "good", "text": "some words"}\n{"id": "empty", "text": "<!-- -->", "format": "markdown"}\n'
 

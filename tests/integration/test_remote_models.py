@@ -68,7 +68,7 @@ class Process:
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[str]:
         """The address of a service that runs until the block ends."""
-        command = [sys.executable, "-m", "cli.main", "serve", "--port", "0"]
+        command = [sys.executable, "-m", "winnow.cli.main", "serve", "--port", "0"]
         process = await asyncio.create_subprocess_exec(*command, env=self.env, stdout=asyncio.subprocess.PIPE)
         assert process.stdout is not None
         try:

@@ -11,12 +11,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from indexer.crawl import addresses, fetch
-from indexer.crawl.addresses import is_public
-from indexer.crawl.options import SiteOptions
 from indexer.sources.base import Failure, SourceOptions
 from indexer.sources.build import open_source
-from retrieval.types import Document
+from indexer.sources.site.addresses import is_public
+from indexer.sources.site.options import SiteOptions
+from indexer.sources.site.source import addresses, fetch
+from winnow.core.types import Document
 
 NAMES = {"public.test": "127.0.0.1", "private.test": "127.0.0.2", "metadata.test": "169.254.169.254"}
 

@@ -50,7 +50,7 @@ def winnow(home: Path, *arguments: str) -> tuple[int, Any]:
         "WINNOW_EMBEDDING__PROVIDER": "fake",
         "WINNOW_RERANK__PROVIDER": "fake",
     }
-    command = [sys.executable, "-m", "cli.main", *arguments, "--json"]
+    command = [sys.executable, "-m", "winnow.cli.main", *arguments, "--json"]
     result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode in {0, 1}, result.stderr
     return result.returncode, json.loads(result.stdout)

@@ -13,13 +13,13 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from indexer.crawl.options import SiteOptions
-from indexer.crawl.sitemap import parse_sitemap
 from indexer.sources.base import Failure, SourceOptions
 from indexer.sources.build import open_source
-from indexer.sources.site import SiteSource
-from retrieval.types import Document
+from indexer.sources.site.options import SiteOptions
+from indexer.sources.site.sitemap import parse_sitemap
+from indexer.sources.site.source import SiteSource
 from tests.files import pdf
+from winnow.core.types import Document
 
 Answer = str | bytes | web.Response | Callable[[web.Request], Awaitable[web.StreamResponse]]
 

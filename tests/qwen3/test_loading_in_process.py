@@ -16,20 +16,20 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Qwen3Config, Qwen3Model
 
-from retrieval.embedders import Embedders
-from retrieval.errors import InvalidSettings, UpstreamUnavailable
-from retrieval.models.build import build_embedder, build_reranker
-from retrieval.models.fakes import FakeEmbedder
-from retrieval.models.torch_batches import BatchRunner, token_batches
-from retrieval.models.torch_embedder import TorchEmbedder
-from retrieval.models.torch_reranker import TorchReranker
-from retrieval.models.torch_setup import choose_device, choose_dtype, fuse_norms, is_causal
-from retrieval.settings import load_settings
-from retrieval.settings.embedding import TorchEmbedding
-from retrieval.settings.rerank import TorchRerank
-from retrieval.types import Candidate, Chunking, Collection, IndexIdentity
-from retrieval.vectors.fake import FakeVectorStore
 from tests.contracts.reranker import QUERY, TEXTS, make_candidate
+from winnow.core.errors import InvalidSettings, UpstreamUnavailable
+from winnow.core.settings import load_settings
+from winnow.core.settings.embedding import TorchEmbedding
+from winnow.core.settings.rerank import TorchRerank
+from winnow.core.types import Candidate, Chunking, Collection, IndexIdentity
+from winnow.models.build import build_embedder, build_reranker
+from winnow.models.local.torch_batches import BatchRunner, token_batches
+from winnow.models.local.torch_embedder import TorchEmbedder
+from winnow.models.local.torch_reranker import TorchReranker
+from winnow.models.local.torch_setup import choose_device, choose_dtype, fuse_norms, is_causal
+from winnow.search.embedders import Embedders
+from winnow.testing.models import FakeEmbedder
+from winnow.testing.vectors import FakeVectorStore
 
 IDENTITY = IndexIdentity("fake", "fake-words", "1", 64, "", "words", "structure-1", 64)
 BOOKS = Collection("books", "u" * 32, IDENTITY, Chunking(), {})
@@ -44,7 +44,7 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As if the extra were not installed."""
     for name in ("sentence_transformers", "transformers"):
         monkeypatch.setitem(sys.modules, name, None)
-    for name in ("retrieval.models.torch_embedder", "retrieval.models.torch_reranker"):
+    for name in ("winnow.models.local.torch_embedder", "winnow.models.local.torch_reranker"):
         monkeypatch.delitem(sys.modules, name)
 
 

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from retrieval.models.http_embedder import HttpEmbedder
-from retrieval.models.http_reranker import HttpReranker
-from retrieval.probes import NOWHERE, candidates_of
-from retrieval.settings.embedding import VllmEmbedding
-from retrieval.settings.rerank import VllmRerank
-from retrieval.types import FloatArray
 from tests.real_vllm.fleet import Server
+from winnow.core.settings.embedding import VllmEmbedding
+from winnow.core.settings.rerank import VllmRerank
+from winnow.core.types import FloatArray
+from winnow.models.http.embed import HttpEmbedder
+from winnow.models.http.rerank import HttpReranker
+from winnow.operations.probes import NOWHERE, candidates_of
 
 
 @asynccontextmanager

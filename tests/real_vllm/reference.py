@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from retrieval.models.prompts import (
+from winnow.core.types import FloatArray
+from winnow.models.prompts import (
     RERANK_PREFIX,
     RERANK_SUFFIX,
     embedding_query,
@@ -20,7 +21,6 @@ from retrieval.models.prompts import (
     rerank_document,
     rerank_head,
 )
-from retrieval.types import FloatArray
 
 
 def rerank_prompt(instruct: str, query: str, document: str) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from retrieval.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, rerank_document, rerank_head
-from retrieval.settings.embedding import QWEN3_INSTRUCT, VllmEmbedding
-from retrieval.settings.rerank import VllmRerank
+from winnow.core.settings.embedding import QWEN3_INSTRUCT, VllmEmbedding
+from winnow.core.settings.rerank import VllmRerank
+from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, rerank_document, rerank_head
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "vllm"
 TEMPLATE = (DEPLOY / "qwen3_reranker.jinja").read_text("utf-8")

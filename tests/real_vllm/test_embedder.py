@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retrieval.models.prompts import neutralise
-from retrieval.settings.embedding import QWEN3_INSTRUCT
-from retrieval.types import FloatArray
 from tests.real_vllm import reference
 from tests.real_vllm.clients import embedder
 from tests.real_vllm.conftest import Models
 from tests.real_vllm.fleet import Server
 from tests.real_vllm.texts import CHINESE, ENGLISH, QUESTIONS
+from winnow.core.settings.embedding import QWEN3_INSTRUCT
+from winnow.core.types import FloatArray
+from winnow.models.prompts import neutralise
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
 

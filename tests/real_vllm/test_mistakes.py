@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.probes import ProbeReport, probe_embedder, probe_reranker
 from tests.real_vllm.clients import embedder, environment, reranker
 from tests.real_vllm.fleet import ROOT, Server
+from winnow.operations.probes import ProbeReport, probe_embedder, probe_reranker
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
 
@@ -62,7 +62,7 @@ async def test_no_template_at_all(bare_rerank_server: Server) -> None:
 def test_the_doctor_says_it_to_who_asks(
     embedding_server: Server, bare_rerank_server: Server, tmp_path: Path, native: int
 ) -> None:
-    command = [sys.executable, "-m", "cli.main", "doctor", "--data-dir", str(tmp_path / "data"), "--json"]
+    command = [sys.executable, "-m", "winnow.cli.main", "doctor", "--data-dir", str(tmp_path / "data"), "--json"]
     env = environment(embedding_server, bare_rerank_server, dimensions=native)
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1, done.stderr

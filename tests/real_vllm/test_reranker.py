@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retrieval.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, neutralise
-from retrieval.settings.embedding import QWEN3_INSTRUCT
 from tests.real_vllm import reference
 from tests.real_vllm.clients import reranker, scores
 from tests.real_vllm.conftest import Models
 from tests.real_vllm.fleet import Server
 from tests.real_vllm.texts import QUESTIONS
+from winnow.core.settings.embedding import QWEN3_INSTRUCT
+from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, neutralise
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
 

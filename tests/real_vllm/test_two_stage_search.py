@@ -30,7 +30,7 @@ class Winnow:
     """A real `winnow serve` on a free port, with Qdrant Edge and SQLite."""
 
     def __init__(self, folder: Path, env: dict[str, str]) -> None:
-        command = [sys.executable, "-m", "cli.main", "serve", "--port", "0", "--data-dir", str(folder / "data")]
+        command = [sys.executable, "-m", "winnow.cli.main", "serve", "--port", "0", "--data-dir", str(folder / "data")]
         self._errors = (folder / "winnow.log").open("wb")
         self._process = subprocess.Popen(
             command,

@@ -10,10 +10,10 @@ import pytest
 import stamina
 from aiohttp import web
 
-from retrieval.errors import WinnowError
-from retrieval.http import ModelClient
-from retrieval.settings.base import Endpoint
 from tests.stubs.server import Handler, Stub, reply, serve
+from winnow.core.errors import WinnowError
+from winnow.core.settings.base import Endpoint
+from winnow.models.http import ModelClient
 
 
 @pytest.fixture

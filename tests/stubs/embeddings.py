@@ -16,13 +16,13 @@ from typing import Any, ClassVar, Literal
 
 from aiohttp import web
 
-from retrieval.models.embed_dialects import HttpEmbedding
-from retrieval.models.fakes import FakeEmbedder, WordTokenizer
-from retrieval.models.http_embedder import HttpEmbedder
-from retrieval.settings.embedding import VllmEmbedding
 from tests.stubs.fields import Fields, complaint
 from tests.stubs.rerank_servers.alibaba import compatible_error, native_error
 from tests.stubs.server import Handler, Stub, reply, serve
+from winnow.core.settings.embedding import VllmEmbedding
+from winnow.models.http.embed import HttpEmbedder
+from winnow.models.http.embed_dialects import HttpEmbedding
+from winnow.testing.models import FakeEmbedder, WordTokenizer
 
 DIMENSIONS = 64
 LIMIT = 256  # words of a text; one more place is taken by the closing token

@@ -8,22 +8,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from indexer.pipeline import Pipeline
-from indexer.worker import Worker
-from retrieval import reembedding
-from retrieval.catalog.fake import FakeCatalog
-from retrieval.collections import CollectionSpec, ensure_collection
-from retrieval.embedders import Embedders
-from retrieval.lookup import CollectionLookup
-from retrieval.models.fakes import FakeEmbedder
-from retrieval.ports import EmbedderInfo, Embeddings, Point
-from retrieval.resources import Resources
-from retrieval.search import TwoStageSearch
-from retrieval.settings import IndexingSettings, load_settings
-from retrieval.types import Document
-from retrieval.vectors.fake import FakeVectorStore
+from indexer.worker.loop import Worker
+from indexer.worker.pipeline import Pipeline
 from tests.conftest import FAKES
 from tests.contracts.catalog_data import FakeClock
+from winnow.catalog.fake import FakeCatalog
+from winnow.core.settings import IndexingSettings, load_settings
+from winnow.core.types import Document
+from winnow.operations import reembed as reembedding
+from winnow.operations.collections import CollectionSpec, ensure_collection
+from winnow.operations.resources import Resources
+from winnow.ports import EmbedderInfo, Embeddings, Point
+from winnow.search.embedders import Embedders
+from winnow.search.lookup import CollectionLookup
+from winnow.search.two_stage import TwoStageSearch
+from winnow.testing.models import FakeEmbedder
+from winnow.testing.vectors import FakeVectorStore
 
 
 class Model(FakeEmbedder):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.access import reach
 from indexer.bulk.options import RayOptions, for_models, for_stores, require_ray
-from retrieval.errors import InvalidSettings
-from retrieval.settings import Settings, load_settings
+from winnow.cli.access import reach
+from winnow.core.errors import InvalidSettings
+from winnow.core.settings import Settings, load_settings
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from indexer.bulk.desk import FORGOTTEN_SECONDS, Desk
 from indexer.bulk.known import KnownEmbedder
-from retrieval.errors import InvalidSettings, UpstreamUnavailable
-from retrieval.models.fakes import FakeEmbedder
 from tests.ticks import Ticks
+from winnow.core.errors import InvalidSettings, UpstreamUnavailable
+from winnow.testing.models import FakeEmbedder
 
 
 @pytest.fixture

@@ -17,16 +17,16 @@ from indexer.bulk.embedding import Embedding
 from indexer.bulk.options import for_models, for_stores
 from indexer.bulk.work import Work, packed, unpacked
 from indexer.bulk.writing import Writing
-from retrieval.catalog.fake import FakeCatalog
-from retrieval.collections import schema_of
-from retrieval.errors import UpstreamRejected
-from retrieval.identity import identity_of
-from retrieval.models.fakes import FakeEmbedder
-from retrieval.ports import Embeddings, IndexRef, IndexSchema, Outcome, index_of, other_index_of
-from retrieval.settings import Settings, load_settings
-from retrieval.types import Chunking, Collection, Document
-from retrieval.vectors.fake import FakeVectorStore
 from tests.contracts.catalog_data import FakeClock
+from winnow.catalog.fake import FakeCatalog
+from winnow.core.errors import UpstreamRejected
+from winnow.core.identity import identity_of
+from winnow.core.settings import Settings, load_settings
+from winnow.core.types import Chunking, Collection, Document
+from winnow.operations.collections import schema_of
+from winnow.ports import Embeddings, IndexRef, IndexSchema, Outcome, index_of, other_index_of
+from winnow.testing.models import FakeEmbedder
+from winnow.testing.vectors import FakeVectorStore
 
 LEASE = 60.0
 OWNER = "the-job"

@@ -9,9 +9,16 @@ import pytest
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from retrieval.catalog.engine import database_url
-from retrieval.catalog.failures import translate
-from retrieval.errors import InvalidSettings, Overloaded, StorageFailure, StorageFull, UpstreamUnavailable, WinnowError
+from winnow.catalog.engine import database_url
+from winnow.catalog.failures import translate
+from winnow.core.errors import (
+    InvalidSettings,
+    Overloaded,
+    StorageFailure,
+    StorageFull,
+    UpstreamUnavailable,
+    WinnowError,
+)
 
 
 def from_sqlite(code: int, message: str = "it says") -> WinnowError:

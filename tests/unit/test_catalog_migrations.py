@@ -13,12 +13,12 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 
-from retrieval.catalog.build import open_catalog
-from retrieval.catalog.engine import database_url
-from retrieval.catalog.migrate import alembic_config, migrate
-from retrieval.catalog.tables import Base
-from retrieval.errors import StorageFailure
-from retrieval.settings import load_settings
+from winnow.catalog.build import open_catalog
+from winnow.catalog.engine import database_url
+from winnow.catalog.migrate import alembic_config, migrate
+from winnow.catalog.tables import Base
+from winnow.core.errors import StorageFailure
+from winnow.core.settings import load_settings
 
 
 def test_an_empty_database_gets_the_schema_of_the_tables(tmp_path: Path) -> None:

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retrieval.catalog.engine import Database, database_url
-from retrieval.catalog.fake import FakeCatalog
-from retrieval.catalog.migrate import migrate
-from retrieval.catalog.sql import SqlCatalog
-from retrieval.errors import Conflict
-from retrieval.ports import Catalog, Claim, Outcome
 from tests.contracts.catalog_data import FakeClock, chunk_keys, doc, make_collection
+from winnow.catalog.engine import Database, database_url
+from winnow.catalog.fake import FakeCatalog
+from winnow.catalog.migrate import migrate
+from winnow.catalog.repository import SqlCatalog
+from winnow.core.errors import Conflict
+from winnow.ports import Catalog, Claim, Outcome
 
 COLLECTIONS = ("one", "two")
 names = st.sampled_from("abcd")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from retrieval.catalog.planning import hash_content
-from retrieval.catalog.turns import Queue, Turns
-from retrieval.types import Document
+from winnow.catalog.rules.fairness import Queue, Turns
+from winnow.catalog.rules.submissions import hash_content
+from winnow.core.types import Document
 
 HASH = "5717837dab82b8510954ab938ba16d44d3b443bff7e59a156b06d6f402b522cf"
 NOW = datetime(2024, 1, 1, tzinfo=UTC)

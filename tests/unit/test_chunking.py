@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from indexer.chunking import chunk_document, fit_title, passages_of
-from retrieval.models.fakes import WordTokenizer
-from retrieval.types import Chunk, Chunking, Document, TextFormat, passage_of
+from indexer.chunking.chunker import chunk_document, fit_title, passages_of
+from winnow.core.types import Chunk, Chunking, Document, TextFormat, passage_of
+from winnow.testing.models import WordTokenizer
 
 
 class Spelling(WordTokenizer):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.chunking import chunk_document
-from indexer.structure import outline_of
-from retrieval.models.fakes import WordTokenizer
-from retrieval.types import Chunk, Chunking, Document
+from indexer.chunking.chunker import chunk_document
+from indexer.chunking.structure import outline_of
+from winnow.core.types import Chunk, Chunking, Document
+from winnow.testing.models import WordTokenizer
 
 
 def cut(text: str, size: int = 48, overlap: int = 0) -> list[Chunk]:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.collections import finish_deletions
-from retrieval.ports import IndexRef, IndexSchema, index_of
-from retrieval.settings import load_settings
-from retrieval.settings.vectors import EdgeVectors
 from tests.conftest import FAKES, Service
+from winnow.core.settings import load_settings
+from winnow.core.settings.vectors import EdgeVectors
+from winnow.operations.collections import finish_deletions
+from winnow.ports import IndexRef, IndexSchema, index_of
 
 ORPHAN = IndexRef("orphan.0123abcd")
 

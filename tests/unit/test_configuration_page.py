@@ -10,11 +10,11 @@ import pytest
 from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
-from retrieval.settings import Settings
-from retrieval.settings.base import Endpoint, Group
-from retrieval.settings.embedding import Embedding, FakeEmbedding
-from retrieval.settings.rerank import FakeRerank, Rerank
-from retrieval.settings.vectors import FakeVectors, Vectors
+from winnow.core.settings import Settings
+from winnow.core.settings.base import Endpoint, Group
+from winnow.core.settings.embedding import Embedding, FakeEmbedding
+from winnow.core.settings.rerank import FakeRerank, Rerank
+from winnow.core.settings.vectors import FakeVectors, Vectors
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")
 SHARED = ("api_key", "auth_scheme", "timeout_seconds", "connections")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.crawl.fetch import Reply, _retry_after
-from indexer.crawl.page import decode, read_page
-from indexer.crawl.urls import Scope, is_media, normalise, shape_of
-from retrieval.errors import InvalidSource
+from indexer.sources.site.fetch import Reply, _retry_after
+from indexer.sources.site.page import decode, read_page
+from indexer.sources.site.urls import Scope, is_media, normalise, shape_of
+from winnow.core.errors import InvalidSource
 
 
 @pytest.mark.parametrize(

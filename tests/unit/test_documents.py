@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from retrieval.documents import MAX_ID_CHARS, parse_document
-from retrieval.errors import DocumentTooLarge, InvalidDocument
+from winnow.core.documents import MAX_ID_CHARS, parse_document
+from winnow.core.errors import DocumentTooLarge, InvalidDocument
 
 
 def parse(**changes: Any) -> Any:

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from evaluation.dataset import load_dataset
-from retrieval.errors import InvalidSource
+from winnow.core.errors import InvalidSource
+from winnow.evaluation.dataset import load_dataset
 
 CORPUS = [{"_id": "a", "title": "Apples", "text": "Red fruit."}, {"_id": "b", "title": "", "text": "Blue\u2028sky."}]
 QUERIES = [{"_id": "q1", "text": "red"}, {"_id": "q2", "text": "blue"}, {"_id": "q3", "text": "unjudged"}]

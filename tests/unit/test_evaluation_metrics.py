@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from evaluation.bootstrap import estimate
-from evaluation.metrics import MRR, NDCG, RECALL, score_rankings
+from winnow.evaluation.bootstrap import estimate
+from winnow.evaluation.metrics import MRR, NDCG, RECALL, score_rankings
 
 
 def test_metrics_equal_the_ones_computed_by_hand():

@@ -6,15 +6,15 @@ import json
 import pytest
 from rich.console import Console
 
-from evaluation.dataset import Dataset
-from evaluation.evaluate import IndexSummary, evaluate
-from evaluation.html import render_html
-from evaluation.report import to_json
-from evaluation.runs import MODES, QUERIES_KEPT, for_measurement, run_queries
-from evaluation.table import render_table
-from retrieval.errors import InvalidSource, UpstreamUnavailable
-from retrieval.settings import Settings
-from retrieval.types import ArmScore, Candidate, Chunk, Document, Result, SearchAnswer, StageReport
+from winnow.core.errors import InvalidSource, UpstreamUnavailable
+from winnow.core.settings import Settings
+from winnow.core.types import ArmScore, Candidate, Chunk, Document, Result, SearchAnswer, StageReport
+from winnow.evaluation.dataset import Dataset
+from winnow.evaluation.evaluate import IndexSummary, evaluate
+from winnow.evaluation.html import render_html
+from winnow.evaluation.report import to_json
+from winnow.evaluation.runs import MODES, QUERIES_KEPT, for_measurement, run_queries
+from winnow.evaluation.table import render_table
 
 DATASET = Dataset(
     name="tiny",

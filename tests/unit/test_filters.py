@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from retrieval.errors import InvalidFilter
-from retrieval.filters import MAX_LEAVES, matches, parse_filter
-from retrieval.types import FieldType
+from winnow.core.errors import InvalidFilter
+from winnow.core.filters import MAX_LEAVES, matches, parse_filter
+from winnow.core.types import FieldType
 
 FIELDS: dict[str, FieldType] = {
     "lang": "keyword",

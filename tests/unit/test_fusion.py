@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.fusion import fuse
-from retrieval.ports import ArmHits, Hit, Point
-from retrieval.types import ArmScore, Candidate, Chunk
+from winnow.core.types import ArmScore, Candidate, Chunk
+from winnow.ports import ArmHits, Hit, Point
+from winnow.search.fusion import fuse
 
 
 def hit(name: str, score: float, *, document: str | None = None, revision: int = 1) -> Hit:

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from retrieval.highlight import MAX_SPANS, Highlighter
+from winnow.search.highlight import MAX_SPANS, Highlighter
 
 
 def marked(query: str, text: str) -> list[str]:

@@ -7,11 +7,11 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from retrieval.errors import InvalidInput, UpstreamRejected, UpstreamUnavailable
-from retrieval.http.client import join_path
 from tests.stubs.calls import answering, busy, calling, client_of, echo, error_of, good, no_waits
 from tests.stubs.embeddings import never
 from tests.stubs.server import reply, serve
+from winnow.core.errors import InvalidInput, UpstreamRejected, UpstreamUnavailable
+from winnow.models.http.client import join_path
 
 __all__ = ["no_waits"]  # a fixture
 

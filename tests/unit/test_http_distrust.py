@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 from aiohttp import web
 
-from retrieval.errors import UpstreamRejected
-from retrieval.http import ModelClient
-from retrieval.settings.base import Endpoint
 from tests.stubs.calls import answering, calling, client_of, error_of, no_waits
 from tests.stubs.server import reply, serve
+from winnow.core.errors import UpstreamRejected
+from winnow.core.settings.base import Endpoint
+from winnow.models.http import ModelClient
 
 MIB = 1 << 20
 __all__ = ["no_waits"]  # a fixture

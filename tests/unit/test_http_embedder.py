@@ -9,9 +9,6 @@ import pytest
 import stamina
 from aiohttp import web
 
-from retrieval.errors import UpstreamRejected, UpstreamTooLong
-from retrieval.models.embed_dialects import dialect_of
-from retrieval.settings.embedding import QWEN3_INSTRUCT, DashScopeEmbedding, OpenAIEmbedding, VllmEmbedding
 from tests.stubs.embeddings import (
     DIMENSIONS,
     LIMIT,
@@ -25,6 +22,9 @@ from tests.stubs.embeddings import (
     of,
     openai_error,
 )
+from winnow.core.errors import UpstreamRejected, UpstreamTooLong
+from winnow.core.settings.embedding import QWEN3_INSTRUCT, DashScopeEmbedding, OpenAIEmbedding, VllmEmbedding
+from winnow.models.http.embed_dialects import dialect_of
 
 
 class TestAsking:

@@ -9,9 +9,6 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from retrieval.errors import InvalidSettings, UpstreamRejected
-from retrieval.models.embed_dialects import BadAnswer, HttpEmbedding, Reply, vectors_of
-from retrieval.settings.embedding import DashScopeEmbedding, OpenAIEmbedding, VllmEmbedding
 from tests.stubs.embeddings import (
     DIMENSIONS,
     VllmStub,
@@ -23,6 +20,9 @@ from tests.stubs.embeddings import (
     unit,
 )
 from tests.stubs.server import reply
+from winnow.core.errors import InvalidSettings, UpstreamRejected
+from winnow.core.settings.embedding import DashScopeEmbedding, OpenAIEmbedding, VllmEmbedding
+from winnow.models.http.embed_dialects import BadAnswer, HttpEmbedding, Reply, vectors_of
 
 
 class TestDimensions:

@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from retrieval.errors import UpstreamUnavailable
-from retrieval.models.embed_dialects import HttpEmbedding
-from retrieval.models.fakes import WordTokenizer
-from retrieval.models.http_embedder import HttpEmbedder
-from retrieval.ports import Remote
-from retrieval.settings.embedding import DashScopeEmbedding, OpenAIEmbedding, VllmEmbedding
 from tests.stubs.embeddings import (
     VllmStub,
     embedding,
     never,
 )
 from tests.stubs.server import reply
+from winnow.core.errors import UpstreamUnavailable
+from winnow.core.settings.embedding import DashScopeEmbedding, OpenAIEmbedding, VllmEmbedding
+from winnow.models.http.embed import HttpEmbedder
+from winnow.models.http.embed_dialects import HttpEmbedding
+from winnow.ports import Remote
+from winnow.testing.models import WordTokenizer
 
 
 class TestCheckUp:

@@ -9,14 +9,14 @@ import numpy as np
 import orjson
 import pytest
 
-from retrieval.errors import UpstreamRejected
-from retrieval.models.embed_dialects import HttpEmbedding
-from retrieval.probes import probe_embedder
-from retrieval.settings.embedding import DashScopeEmbedding, OpenAIEmbedding, VllmEmbedding
 from tests.stubs.embeddings import DIMENSIONS, embedding, unit
 from tests.stubs.rerank_servers import fixed
 from tests.stubs.server import Handler
 from tests.stubs.untrusted import MIB, Flood, raw
+from winnow.core.errors import UpstreamRejected
+from winnow.core.settings.embedding import DashScopeEmbedding, OpenAIEmbedding, VllmEmbedding
+from winnow.models.http.embed_dialects import HttpEmbedding
+from winnow.operations.probes import probe_embedder
 
 TEXTS = ["one", "two", "three"]
 ONE, TWO, THREE = (orjson.dumps(unit(number)).decode() for number in range(3))

@@ -7,9 +7,9 @@ from email.utils import format_datetime
 
 import pytest
 
-from retrieval.errors import UpstreamRejected, UpstreamUnavailable
-from retrieval.http.patience import Patience, QuotaSpent, RetryBudget, parse_retry_after
 from tests.ticks import Ticks
+from winnow.core.errors import UpstreamRejected, UpstreamUnavailable
+from winnow.core.patience import Patience, QuotaSpent, RetryBudget, parse_retry_after
 
 
 @pytest.fixture

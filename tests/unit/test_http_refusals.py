@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
-from retrieval.errors import Upstream, UpstreamRejected, UpstreamTooLong, UpstreamUnavailable
-from retrieval.http.patience import QuotaSpent
-from retrieval.http.refusals import Callee, refusal
+from winnow.core.errors import Upstream, UpstreamRejected, UpstreamTooLong, UpstreamUnavailable
+from winnow.core.patience import QuotaSpent
+from winnow.models.http.refusals import Callee, refusal
 
 CALLEE = Callee("acme", "https://acme.example/v1/rerank", "WINNOW_RERANK", "sk-secret")
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from retrieval.errors import IdentityMismatch
-from retrieval.identity import CHUNKER, identity_of, require_same_identity, same_model
-from retrieval.models.fakes import FakeEmbedder
-from retrieval.types import Chunking, Collection, IndexIdentity
+from winnow.core.errors import IdentityMismatch
+from winnow.core.identity import CHUNKER, identity_of, require_same_identity, same_model
+from winnow.core.types import Chunking, Collection, IndexIdentity
+from winnow.testing.models import FakeEmbedder
 
 QWEN = "Qwen/Qwen3-Embedding-0.6B"
 BUILT = IndexIdentity("vllm-offline", QWEN, "c54f2e6e", 1024, "Find", "word-bm25", CHUNKER, 0, "qwen")

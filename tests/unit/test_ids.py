@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 
-from retrieval.ids import new_id, point_id
+from winnow.core.ids import new_id, point_id
 
 
 def test_a_fresh_id_has_its_prefix_and_a_ulid() -> None:
@@ -15,7 +15,7 @@ def test_a_fresh_id_has_its_prefix_and_a_ulid() -> None:
 
 def test_ids_of_later_moments_sort_later(monkeypatch) -> None:
     moments = iter([1_000_000_000, 5_000_000_000])
-    monkeypatch.setattr("retrieval.ids.time.time_ns", lambda: next(moments) * 1000)
+    monkeypatch.setattr("winnow.core.ids.time.time_ns", lambda: next(moments) * 1000)
     assert new_id("x") < new_id("x")
 
 

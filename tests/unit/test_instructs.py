@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from retrieval.models.http_embedder import open_http_embedder
-from retrieval.models.prompts import chosen_instruct
-from retrieval.settings import load_settings
-from retrieval.settings.embedding import QWEN3_INSTRUCT, VllmEmbedding
 from tests.stubs.embeddings import VllmStub, embedding, of
 from tests.stubs.server import Handler, reply, serve
+from winnow.core.settings import load_settings
+from winnow.core.settings.embedding import QWEN3_INSTRUCT, VllmEmbedding
+from winnow.models.http.embed import open_http_embedder
+from winnow.models.prompts import chosen_instruct
 
 
 def aliased(root: str) -> Handler:

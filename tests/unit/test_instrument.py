@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from retrieval.errors import UpstreamUnavailable
-from retrieval.instrument import CachedEmbedder, Metrics
-from retrieval.models.fakes import FakeEmbedder
-from retrieval.ports import Embeddings, EmbedKind
-from retrieval.types import SearchAnswer, SearchRequest, StageReport
+from winnow.core.errors import UpstreamUnavailable
+from winnow.core.types import SearchAnswer, SearchRequest, StageReport
+from winnow.ports import Embeddings, EmbedKind
+from winnow.search.instrument import CachedEmbedder, Metrics
+from winnow.testing.models import FakeEmbedder
 
 
 class Watched(FakeEmbedder):

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.embedders import Embedders
-from retrieval.errors import InvalidSettings
-from retrieval.models.fakes import FakeEmbedder
-from retrieval.models.late_interaction import Evidence, LateInteractionReranker, relevance
-from retrieval.ports import EmbedderInfo, Embeddings, IndexSchema, Point, PointScores, Reranker, index_of
-from retrieval.types import Candidate, Chunking, Collection, IndexIdentity
-from retrieval.vectors.fake import FakeVectorStore
 from tests.contracts.reranker import Place, RerankerContract, make_candidate
+from winnow.core.errors import InvalidSettings
+from winnow.core.types import Candidate, Chunking, Collection, IndexIdentity
+from winnow.models.bundled.reranker import Evidence, LateInteractionReranker, relevance
+from winnow.ports import EmbedderInfo, Embeddings, IndexSchema, Point, PointScores, Reranker, index_of
+from winnow.search.embedders import Embedders
+from winnow.testing.models import FakeEmbedder
+from winnow.testing.vectors import FakeVectorStore
 
 IDENTITY = IndexIdentity("fake", "fake-words", "1", 64, "", "words", "structure-1", 64)
 COLLECTION = Collection("books", "u" * 32, IDENTITY, Chunking(), {})

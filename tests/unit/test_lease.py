@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.lease import Lease, LeaseLost
-from indexer.pipeline import Pipeline
-from retrieval.catalog.fake import FakeCatalog
-from retrieval.embedders import Embedders
-from retrieval.identity import identity_of
-from retrieval.models.fakes import FakeEmbedder
-from retrieval.ports import IndexSchema, index_of
-from retrieval.types import Chunking, Collection, Document
-from retrieval.vectors.fake import FakeVectorStore
+from indexer.worker.lease import Lease, LeaseLost
+from indexer.worker.pipeline import Pipeline
 from tests.contracts.catalog_data import FakeClock
 from tests.ticks import Ticks
+from winnow.catalog.fake import FakeCatalog
+from winnow.core.identity import identity_of
+from winnow.core.types import Chunking, Collection, Document
+from winnow.ports import IndexSchema, index_of
+from winnow.search.embedders import Embedders
+from winnow.testing.models import FakeEmbedder
+from winnow.testing.vectors import FakeVectorStore
 
 SECONDS = 60.0
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.errors import DataDirectoryLocked
-from retrieval.lock import DirectoryLock
+from winnow.core.errors import DataDirectoryLocked
+from winnow.core.lock import DirectoryLock
 
-HOLD = "import sys, pathlib; from retrieval.lock import DirectoryLock; "
+HOLD = "import sys, pathlib; from winnow.core.lock import DirectoryLock; "
 HOLD += (
     "lock = DirectoryLock(pathlib.Path(sys.argv[1])); lock.publish(url='http://127.0.0.1:8000'); print(1, flush=True); "
 )
@@ -72,7 +72,7 @@ def test_the_lock_ends_with_its_process_however_that_dies(tmp_path: Path) -> Non
 
 
 PARENT = (
-    "import os, pathlib, subprocess, sys, time; from retrieval.lock import DirectoryLock\n"
+    "import os, pathlib, subprocess, sys, time; from winnow.core.lock import DirectoryLock\n"
     "lock = DirectoryLock(pathlib.Path(sys.argv[1]))\n"
     "child = subprocess.Popen([sys.executable, '-c', 'import sys; sys.stdin.read()'], stdin=0,\n"
     "                         pass_fds=(lock.descriptor,))\n"
@@ -97,7 +97,7 @@ def dead_owner(lock: Path, heir: str) -> Iterator[subprocess.Popen[bytes]]:
 def test_a_child_that_winds_down_is_waited_for_beyond_any_patience(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retrieval.lock._QUIET_SECONDS", 0.0)
+    monkeypatch.setattr("winnow.core.lock._QUIET_SECONDS", 0.0)
     with dead_owner(tmp_path / "lock", "known") as owner:
         assert owner.stdin is not None
         heir = json.loads((tmp_path / "lock").read_text())["heir"]
@@ -110,7 +110,7 @@ def test_a_child_that_winds_down_is_waited_for_beyond_any_patience(
                 owner.stdin.close()
             select.select([], [], [], 0.01)
 
-        monkeypatch.setattr("retrieval.lock.time.sleep", nap)
+        monkeypatch.setattr("winnow.core.lock.time.sleep", nap)
         with DirectoryLock(tmp_path / "lock", patience=0.001):
             assert naps >= 20
     assert f"process {owner.pid}" in caplog.text

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from retrieval.collections import CollectionSpec, delete_collection, ensure_collection
-from retrieval.errors import CollectionNotFound
-from retrieval.lookup import SECONDS, CollectionLookup
+from winnow.core.errors import CollectionNotFound
+from winnow.operations.collections import CollectionSpec, delete_collection, ensure_collection
+from winnow.search.lookup import SECONDS, CollectionLookup
 
 
 class Counting:

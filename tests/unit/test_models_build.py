@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from retrieval.embedders import Embedders
-from retrieval.models.build import build_embedder, build_reranker
-from retrieval.settings import load_settings
-from retrieval.vectors.fake import FakeVectorStore
+from winnow.core.settings import load_settings
+from winnow.models.build import build_embedder, build_reranker
+from winnow.search.embedders import Embedders
+from winnow.testing.vectors import FakeVectorStore
 
 
 @pytest.mark.parametrize("settings", [{}, {"embedding": {"provider": "bundled"}}, {"embedding": {"provider": "fake"}}])
@@ -37,7 +37,7 @@ def test_the_configured_reranker_is_built(provider: str) -> None:
 
 def test_no_model_library_is_loaded_for_fakes() -> None:
     program = (
-        "import sys; from retrieval.models.build import build_embedder; from retrieval.settings import load_settings\n"
+        "import sys; from winnow.models.build import build_embedder; from winnow.core.settings import load_settings\n"
         "build_embedder(load_settings(embedding={'provider': 'fake'}))\n"
         "print({'torch', 'tokenizers', 'transformers'} & set(sys.modules))"
     )

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from retrieval.errors import UpstreamUnavailable
-from retrieval.models.bundled import BundledEmbedder
-from retrieval.models.minilm import Dtype, Encoded, MiniLM, has_bfloat16
-from retrieval.settings.embedding import BundledEmbedding
+from winnow.core.errors import UpstreamUnavailable
+from winnow.core.settings.embedding import BundledEmbedding
+from winnow.models.bundled.embedder import BundledEmbedder
+from winnow.models.bundled.minilm import Dtype, Encoded, MiniLM, has_bfloat16
 
 TEXTS = [
     "How do I copy a file and keep its timestamps?",

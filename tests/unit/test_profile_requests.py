@@ -9,16 +9,6 @@ from typing import Any, NamedTuple
 import pytest
 from aiohttp import web
 
-from retrieval.errors import UpstreamRejected
-from retrieval.http.client import join_path
-from retrieval.models.embed_dialects import HttpEmbedding, dialect_of
-from retrieval.models.fakes import WordTokenizer
-from retrieval.models.http_embedder import HttpEmbedder
-from retrieval.models.http_reranker import HttpReranker
-from retrieval.models.prompts import RERANK_PREFIX, RERANK_SUFFIX
-from retrieval.settings import Settings, load_settings
-from retrieval.settings.embedding import QWEN3_INSTRUCT
-from retrieval.settings.rerank import HttpRerank
 from tests.stubs.rerank_servers import (
     KEY,
     CohereStub,
@@ -36,6 +26,16 @@ from tests.stubs.rerank_servers import (
 )
 from tests.stubs.server import reply, serve
 from tests.unit.test_profiles import PROFILES, variables_of
+from winnow.core.errors import UpstreamRejected
+from winnow.core.settings import Settings, load_settings
+from winnow.core.settings.embedding import QWEN3_INSTRUCT
+from winnow.core.settings.rerank import HttpRerank
+from winnow.models.http.client import join_path
+from winnow.models.http.embed import HttpEmbedder
+from winnow.models.http.embed_dialects import HttpEmbedding, dialect_of
+from winnow.models.http.rerank import HttpReranker
+from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX
+from winnow.testing.models import WordTokenizer
 
 QUERY, TEXTS = "apples", ["red apples", "green pears"]
 BEARER = f"Bearer {KEY}"

@@ -11,10 +11,10 @@ from typing import get_args
 
 import pytest
 
-from retrieval.errors import InvalidSettings
-from retrieval.settings import load_settings
-from retrieval.settings.embedding import Embedding
-from retrieval.settings.rerank import Rerank
+from winnow.core.errors import InvalidSettings
+from winnow.core.settings import load_settings
+from winnow.core.settings.embedding import Embedding
+from winnow.core.settings.rerank import Rerank
 
 ROOT = Path(__file__).parents[2]
 PROFILES = sorted((ROOT / "deploy" / "profiles").glob("*.env"))

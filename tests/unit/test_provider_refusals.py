@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import pytest
 from aiohttp import web
 
-from retrieval.errors import UpstreamRejected, UpstreamUnavailable, WinnowError
-from retrieval.settings.embedding import DashScopeEmbedding
-from retrieval.settings.rerank import DashScopeRerank
 from tests.stubs.calls import error_of, no_waits
 from tests.stubs.embeddings import embedding
 from tests.stubs.rerank_servers import compatible_error, native_error, reranking, scores_of
 from tests.stubs.server import Handler, Stub, reply
+from winnow.core.errors import UpstreamRejected, UpstreamUnavailable, WinnowError
+from winnow.core.settings.embedding import DashScopeEmbedding
+from winnow.core.settings.rerank import DashScopeRerank
 
 __all__ = ["no_waits"]  # a fixture
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from retrieval.errors import InvalidSettings
-from retrieval.models.qwen_tokens import FileTokens, QwenTokens, load_tokenizer
+from winnow.core.errors import InvalidSettings
+from winnow.models.qwen_tokens import FileTokens, QwenTokens, load_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +94,7 @@ def test_the_beginning_holds_no_more_than_asked(qwen: QwenTokens, limit: int) ->
 
 
 def test_the_vocabulary_is_read_without_importing_its_package() -> None:
-    code = (
-        "import sys; from retrieval.models.qwen_tokens import QwenTokens as Q; Q(); print('dashscope' in sys.modules)"
-    )
+    code = "import sys; from winnow.models.qwen_tokens import QwenTokens as Q; Q(); print('dashscope' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

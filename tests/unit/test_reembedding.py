@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from retrieval import reembedding
-from retrieval.errors import Conflict, UpstreamRejected
-from retrieval.ports import IndexRef, Point
-from retrieval.types import SearchRequest
 from tests.unit.reembedding_house import House, Killed, furnished, killed
+from winnow.core.errors import Conflict, UpstreamRejected
+from winnow.core.types import SearchRequest
+from winnow.operations import reembed as reembedding
+from winnow.ports import IndexRef, Point
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from retrieval import reembedding
-from retrieval.collections import CollectionSpec, ensure_collection
-from retrieval.errors import CollectionNotFound, Conflict, IdentityMismatch
-from retrieval.ports import IndexRef
-from retrieval.types import SearchRequest
 from tests.unit.reembedding_house import House, Model, furnished
+from winnow.core.errors import CollectionNotFound, Conflict, IdentityMismatch
+from winnow.core.types import SearchRequest
+from winnow.operations import reembed as reembedding
+from winnow.operations.collections import CollectionSpec, ensure_collection
+from winnow.ports import IndexRef
 
 
 @pytest.fixture

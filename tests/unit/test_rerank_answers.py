@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrieval.models.rerank_answers import BadAnswer, read_scores
+from winnow.models.http.rerank_answers import BadAnswer, read_scores
 
 ROWS = [{"index": 1, "relevance_score": 0.75}, {"index": 0, "relevance_score": 0.25}]
 

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from retrieval.errors import UpstreamRejected, UpstreamUnavailable
-from retrieval.models.http_reranker import HttpReranker
-from retrieval.ports import Remote
-from retrieval.probes import NOWHERE, candidates_of
-from retrieval.settings.rerank import (
+from tests.stubs.embeddings import never
+from tests.stubs.rerank_servers import TeiStub, VllmStub, fixed, reranking, scores_of
+from tests.stubs.server import Handler, reply
+from tests.stubs.untrusted import MIB, Flood, raw
+from winnow.core.errors import UpstreamRejected, UpstreamUnavailable
+from winnow.core.settings.rerank import (
     CohereRerank,
     DashScopeNativeRerank,
     DashScopeRerank,
@@ -22,10 +23,9 @@ from retrieval.settings.rerank import (
     TeiRerank,
     VllmRerank,
 )
-from tests.stubs.embeddings import never
-from tests.stubs.rerank_servers import TeiStub, VllmStub, fixed, reranking, scores_of
-from tests.stubs.server import Handler, reply
-from tests.stubs.untrusted import MIB, Flood, raw
+from winnow.models.http.rerank import HttpReranker
+from winnow.operations.probes import NOWHERE, candidates_of
+from winnow.ports import Remote
 
 TEXTS = ["apples", "pears", "plums"]
 FINE = {0: "0.1", 1: "0.2", 2: "0.3"}

@@ -8,18 +8,6 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from retrieval.errors import UpstreamRejected, UpstreamTooLong
-from retrieval.models.prompts import RERANK_PREFIX, RERANK_SUFFIX
-from retrieval.models.rerank_packing import Item, Limits, Question, fit, pack, shorten
-from retrieval.probes import NOWHERE, candidates_of
-from retrieval.settings.rerank import (
-    CohereRerank,
-    DashScopeRerank,
-    JinaRerank,
-    TeiRerank,
-    VllmRerank,
-    WrappedRerank,
-)
 from tests.stubs.rerank_servers import (
     TOKENS,
     CohereStub,
@@ -32,6 +20,18 @@ from tests.stubs.rerank_servers import (
     reranking,
     scores_of,
 )
+from winnow.core.errors import UpstreamRejected, UpstreamTooLong
+from winnow.core.settings.rerank import (
+    CohereRerank,
+    DashScopeRerank,
+    JinaRerank,
+    TeiRerank,
+    VllmRerank,
+    WrappedRerank,
+)
+from winnow.models.http.rerank_packing import Item, Limits, Question, fit, pack, shorten
+from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX
+from winnow.operations.probes import NOWHERE, candidates_of
 
 
 def numbered(count: int, words: int = 3) -> list[str]:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from retrieval.models.prompts import RERANK_PREFIX, RERANK_SUFFIX
 from tests.stubs.pages import form, post
 from tests.stubs.rerank_servers import PROVIDERS, CohereStub, TeiStub
+from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX
 
 QUERY = "What is a rerank model?"
 DOCUMENTS = [

@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from retrieval.errors import UpstreamRejected, UpstreamTooLong
-from retrieval.models.prompts import RERANK_SUFFIX
-from retrieval.settings.rerank import (
+from tests.stubs import rerank_servers as stubs
+from tests.stubs.rerank_servers import TOKENS, count, fixed, relevance, reranking, scores_of
+from tests.stubs.server import reply
+from winnow.core.errors import UpstreamRejected, UpstreamTooLong
+from winnow.core.settings.rerank import (
     DashScopeNativeRerank,
     DashScopeRerank,
     JinaRerank,
     TeiRerank,
     VllmRerank,
 )
-from tests.stubs import rerank_servers as stubs
-from tests.stubs.rerank_servers import TOKENS, count, fixed, relevance, reranking, scores_of
-from tests.stubs.server import reply
+from winnow.models.prompts import RERANK_SUFFIX
 
 QUERY = "how long is the Yangtze"
 LONG = "The river Yangtze is 6,300 km long. 长江是中国最长的河流，全长约六千三百公里。"

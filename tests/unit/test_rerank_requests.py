@@ -6,10 +6,6 @@ from typing import Any
 
 import pytest
 
-from retrieval.models.prompts import RERANK_PREFIX, RERANK_SUFFIX
-from retrieval.probes import NOWHERE
-from retrieval.settings.embedding import QWEN3_INSTRUCT
-from retrieval.settings.rerank import DashScopeNativeRerank, DashScopeRerank, JinaRerank, VllmRerank
 from tests.stubs.rerank_servers import (
     KEY,
     PROVIDERS,
@@ -24,6 +20,10 @@ from tests.stubs.rerank_servers import (
     reranking,
     scores_of,
 )
+from winnow.core.settings.embedding import QWEN3_INSTRUCT
+from winnow.core.settings.rerank import DashScopeNativeRerank, DashScopeRerank, JinaRerank, VllmRerank
+from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX
+from winnow.operations.probes import NOWHERE
 
 TEXTS = ["red apples", "green pears"]
 FLAT: dict[str, Any] = {"query": "apples", "documents": TEXTS}

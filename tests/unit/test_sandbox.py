@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.sandbox import ParseFailure, Sandbox, SandboxLimits
+from indexer.sources.sandbox import ParseFailure, Sandbox, SandboxLimits
 from tests.files import pdf, write
 
 PDF = {"max_chars": 1_000_000}

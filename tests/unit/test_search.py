@@ -10,24 +10,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrieval.catalog.fake import FakeCatalog
-from retrieval.embedders import Embedders
-from retrieval.errors import (
+from winnow.catalog.fake import FakeCatalog
+from winnow.core.errors import (
     DeadlineExceeded,
     IdentityMismatch,
     InvalidQuery,
     UpstreamRejected,
     UpstreamUnavailable,
 )
-from retrieval.identity import identity_of
-from retrieval.ids import point_id
-from retrieval.lookup import CollectionLookup
-from retrieval.models.fakes import FakeEmbedder, FakeReranker
-from retrieval.ports import Embeddings, IndexSchema, Point, RerankerInfo, Reranking, index_of
-from retrieval.search import TwoStageSearch
-from retrieval.settings import SearchSettings
-from retrieval.types import Candidate, Chunk, Chunking, Collection, RerankOptions, SearchAnswer, SearchRequest
-from retrieval.vectors.fake import FakeVectorStore
+from winnow.core.identity import identity_of
+from winnow.core.ids import point_id
+from winnow.core.settings import SearchSettings
+from winnow.core.types import Candidate, Chunk, Chunking, Collection, RerankOptions, SearchAnswer, SearchRequest
+from winnow.ports import Embeddings, IndexSchema, Point, RerankerInfo, Reranking, index_of
+from winnow.search.embedders import Embedders
+from winnow.search.lookup import CollectionLookup
+from winnow.search.two_stage import TwoStageSearch
+from winnow.testing.models import FakeEmbedder, FakeReranker
+from winnow.testing.vectors import FakeVectorStore
 
 TEXTS = {
     "copy": "copy a file and keep its timestamps",

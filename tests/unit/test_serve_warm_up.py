@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cli.serve import _warm_up
-from retrieval.errors import UpstreamUnavailable
+from winnow.cli.serve import _warm_up
+from winnow.core.errors import UpstreamUnavailable
 
 
 async def gone(*args: object, **kwargs: object) -> None:

@@ -8,7 +8,11 @@ import numpy as np
 import orjson
 import pytest
 
-from retrieval.types import (
+from service.answer import render_answer
+from service.schemas.answer import SearchView
+from service.schemas.search import SearchBody, SearchParameters
+from service.wire import dumps
+from winnow.core.types import (
     ArmScore,
     Candidate,
     Chunk,
@@ -18,10 +22,6 @@ from retrieval.types import (
     Span,
     StageReport,
 )
-from service.answer import render_answer
-from service.schemas.answer import SearchView
-from service.schemas.search import SearchBody, SearchParameters
-from service.wire import dumps
 
 
 def answer(*, url="https://x.example/page", anchor="", **request):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from retrieval.catalog.fake import FakeCatalog
-from retrieval.errors import Overloaded
 from service.backlog import LONGEST_SECONDS, Backlog
 from tests.ticks import Ticks
+from winnow.catalog.fake import FakeCatalog
+from winnow.core.errors import Overloaded
 
 
 class Catalog(FakeCatalog):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from retrieval.errors import InvalidSettings
-from retrieval.settings import load_settings
 from service.binding import check_bind, host_name, is_loopback, served_hosts
+from winnow.core.errors import InvalidSettings
+from winnow.core.settings import load_settings
 
 
 def with_server(**server):

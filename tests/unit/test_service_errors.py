@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from retrieval.errors import DataDirectoryLocked, DeadlineExceeded, Overloaded, UpstreamUnavailable, WinnowError
 from service.errors import STATUS, kind_of, problem_from
+from winnow.core.errors import DataDirectoryLocked, DeadlineExceeded, Overloaded, UpstreamUnavailable, WinnowError
 
 
 def tree(root):

@@ -7,10 +7,10 @@ import logging
 
 import pytest
 
-from retrieval.errors import UpstreamUnavailable
-from retrieval.ports import Finding
-from retrieval.probes import ProbeReport
 from service.health import PING_EVERY, PROBE_AGAIN, PROBE_EVERY, ModelHealth
+from winnow.core.errors import UpstreamUnavailable
+from winnow.operations.probes import ProbeReport
+from winnow.ports import Finding
 
 WELL = ProbeReport("embedder", "m", "p", (Finding("known answers", "ok", "right"),))
 WRONG = ProbeReport("embedder", "m", "p", (Finding("known answers", "failed", "wrong order", "mend it"),))

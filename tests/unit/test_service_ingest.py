@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.errors import InvalidDocument
-from retrieval.ports import Rejection
+from service.batch_reader import read_batch
 from service.errors import Problem
-from service.ingest import read_batch
+from winnow.core.errors import InvalidDocument
+from winnow.ports import Rejection
 
 json_values = st.recursive(
     st.none()

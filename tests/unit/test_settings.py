@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.errors import InvalidSettings
-from retrieval.settings import load_settings
-from retrieval.settings.embedding import BundledEmbedding
-from retrieval.settings.rerank import NoRerank
-from retrieval.settings.vectors import EdgeVectors
+from winnow.core.errors import InvalidSettings
+from winnow.core.settings import load_settings
+from winnow.core.settings.embedding import BundledEmbedding
+from winnow.core.settings.rerank import NoRerank
+from winnow.core.settings.vectors import EdgeVectors
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from retrieval.errors import InvalidSettings
-from retrieval.settings import load_settings
+from winnow.core.errors import InvalidSettings
+from winnow.core.settings import load_settings
 
 KEY = "sk-very-secret"
 VLLM = {"provider": "vllm"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from retrieval.errors import InvalidSettings
-from retrieval.settings import load_settings
-from retrieval.settings.embedding import DashScopeEmbedding, VllmEmbedding
+from winnow.core.errors import InvalidSettings
+from winnow.core.settings import load_settings
+from winnow.core.settings.embedding import DashScopeEmbedding, VllmEmbedding
 
 
 def refused(**embedding: str) -> str:

@@ -11,8 +11,8 @@ from indexer.sources.base import Failure, SourceOptions
 from indexer.sources.build import open_source
 from indexer.sources.files import FolderSource
 from indexer.sources.formats import url_of
-from retrieval.errors import InvalidSource
-from retrieval.types import Document
+from winnow.core.errors import InvalidSource
+from winnow.core.types import Document
 
 
 def write(root: Path, **files: str | bytes) -> None:

@@ -12,15 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from indexer.chunking import chunk_document
-from indexer.sandbox import Sandbox, SandboxLimits
+from indexer.chunking.chunker import chunk_document
 from indexer.sources import formats, parsed
 from indexer.sources.base import Failure, SourceOptions
 from indexer.sources.build import open_source
-from retrieval.errors import InvalidSource
-from retrieval.models.fakes import WordTokenizer
-from retrieval.types import Chunking, Document
+from indexer.sources.sandbox import Sandbox, SandboxLimits
 from tests.files import docx, locked_pdf, pdf, write
+from winnow.core.errors import InvalidSource
+from winnow.core.types import Chunking, Document
+from winnow.testing.models import WordTokenizer
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="limits of memory hold on Linux only")
 

@@ -12,7 +12,7 @@ import pytest
 from indexer.sources import jsonl
 from indexer.sources.base import Failure
 from indexer.sources.build import open_source
-from retrieval.types import Document
+from winnow.core.types import Document
 
 
 def read(path: Path, *lines: bytes | str | dict[str, Any]) -> list[Document | Failure]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from indexer.dry_run import plan
 from indexer.ingest import ingest
-from indexer.plan import plan
 from indexer.sources.base import Failure
-from retrieval.ports import DocumentKey, Job, Submission
-from retrieval.types import Document, FieldType
+from winnow.core.types import Document, FieldType
+from winnow.ports import DocumentKey, Job, Submission
 
 
 @dataclass

@@ -11,7 +11,7 @@ import pytest
 from indexer.sources.build import open_source
 from indexer.sources.stdlib_pages import PAGES
 from indexer.sources.stdlib_source import Library
-from retrieval.types import Document
+from winnow.core.types import Document
 
 DOCS = "https://docs.python.org/3/library/"
 

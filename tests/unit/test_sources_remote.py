@@ -12,9 +12,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 from indexer.sources import remote
 from indexer.sources.base import Failure, SourceOptions
 from indexer.sources.build import open_source
-from retrieval.errors import InvalidSource
-from retrieval.types import Document
 from tests.files import pdf
+from winnow.core.errors import InvalidSource
+from winnow.core.types import Document
 
 
 @pytest.fixture

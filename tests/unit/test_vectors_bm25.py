@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from retrieval.vectors.bm25 import MAX_QUERY_CHARS, KeywordEncoder
+from winnow.vectors.bm25 import MAX_QUERY_CHARS, KeywordEncoder
 
 
 @pytest.fixture(scope="module")

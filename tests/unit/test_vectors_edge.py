@@ -17,21 +17,21 @@ import numpy as np
 import pytest
 import qdrant_edge
 
-from retrieval.errors import CollectionNotFound, StorageFailure, StorageFull, UpstreamUnavailable, WinnowError
-from retrieval.ports import IndexRef, IndexSchema, Point
-from retrieval.settings import load_settings
-from retrieval.settings.vectors import EdgeVectors
-from retrieval.types import Chunk, Comparison
-from retrieval.vectors import edge_shard
-from retrieval.vectors.build import build_store
-from retrieval.vectors.edge import POINT_BATCH, EdgeVectorStore
-from retrieval.vectors.edge_codec import encode_payload
-from retrieval.vectors.edge_engine import Engine
-from retrieval.vectors.edge_errors import edge_errors
-from retrieval.vectors.edge_layout import Layout
-from retrieval.vectors.edge_points import KnownPoints
-from retrieval.vectors.edge_process import _fate
-from retrieval.vectors.fake import FakeVectorStore
+from winnow.core.errors import CollectionNotFound, StorageFailure, StorageFull, UpstreamUnavailable, WinnowError
+from winnow.core.settings import load_settings
+from winnow.core.settings.vectors import EdgeVectors
+from winnow.core.types import Chunk, Comparison
+from winnow.ports import IndexRef, IndexSchema, Point
+from winnow.testing.vectors import FakeVectorStore
+from winnow.vectors.build import build_store
+from winnow.vectors.edge import shard as edge_shard
+from winnow.vectors.edge.engine import Engine
+from winnow.vectors.edge.errors import edge_errors
+from winnow.vectors.edge.layout import Layout
+from winnow.vectors.edge.point_cache import KnownPoints
+from winnow.vectors.edge.process import _fate
+from winnow.vectors.edge.store import POINT_BATCH, EdgeVectorStore
+from winnow.vectors.payloads import encode_payload
 
 INDEX = IndexRef("c")
 
@@ -385,7 +385,7 @@ async def test_an_engine_that_dies_over_and_over_is_given_up(store: EdgeVectorSt
 async def test_an_engine_that_was_given_up_is_started_again_when_the_minute_is_over(
     store: EdgeVectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retrieval.vectors.edge_process._DEATHS_SECONDS", 0.0)
+    monkeypatch.setattr("winnow.vectors.edge.process._DEATHS_SECONDS", 0.0)
     for _ in range(4):
         assert await store.count(INDEX) == 0
         engine_of(store).kill()
@@ -421,7 +421,7 @@ async def test_an_answer_that_cannot_be_read_keeps_nobody_waiting(
     await store.upsert(INDEX, make_points(3))
     damaged = engine_of(store)
     with monkeypatch.context() as patch:
-        patch.setattr("retrieval.vectors.edge_process.pickle.loads", lambda _: int("no number"))
+        patch.setattr("winnow.vectors.edge.process.pickle.loads", lambda _: int("no number"))
         with pytest.raises(UpstreamUnavailable):
             await asyncio.wait_for(store.count(INDEX), 30)
     assert await store.count(INDEX) == 3
@@ -447,7 +447,7 @@ async def test_a_closed_store_says_so_and_has_ended_its_process(store: EdgeVecto
 async def test_an_engine_that_does_not_answer_does_not_keep_the_store_from_closing(
     store: EdgeVectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retrieval.vectors.edge_process._CLOSE_SECONDS", 0.2)
+    monkeypatch.setattr("winnow.vectors.edge.process._CLOSE_SECONDS", 0.2)
     await store.count(INDEX)
     process = engine_of(store)
     process.send_signal(signal.SIGSTOP)

@@ -22,7 +22,11 @@ import pytest
 from qdrant_client.common import client_exceptions
 from qdrant_client.http import exceptions as http_exceptions
 
-from retrieval.errors import (
+from tests.conftest import Service
+from tests.stubs import qdrant_server
+from tests.stubs import server as http_stub
+from tests.stubs.qdrant_server import MemoryServer
+from winnow.core.errors import (
     CollectionNotFound,
     IdentityMismatch,
     InvalidFilter,
@@ -33,21 +37,17 @@ from retrieval.errors import (
     UpstreamUnavailable,
     WinnowError,
 )
-from retrieval.ports import IndexRef, IndexSchema, Point
-from retrieval.settings import load_settings
-from retrieval.settings.vectors import QdrantVectors
-from retrieval.types import Chunk, Comparison
-from retrieval.vectors import qdrant_errors
-from retrieval.vectors.build import build_store
-from retrieval.vectors.qdrant import QdrantVectorStore
-from retrieval.vectors.qdrant_codec import BATCH_BYTES, BATCH_POINTS, batches
-from retrieval.vectors.qdrant_errors import Errand, translate
-from retrieval.vectors.qdrant_schema import collection_for, indexes_in, name_of, search_params
-from retrieval.vectors.qdrant_server import connect
-from tests.conftest import Service
-from tests.stubs import qdrant_server
-from tests.stubs import server as http_stub
-from tests.stubs.qdrant_server import MemoryServer
+from winnow.core.settings import load_settings
+from winnow.core.settings.vectors import QdrantVectors
+from winnow.core.types import Chunk, Comparison
+from winnow.ports import IndexRef, IndexSchema, Point
+from winnow.vectors.build import build_store
+from winnow.vectors.qdrant import errors as qdrant_errors
+from winnow.vectors.qdrant.codec import BATCH_BYTES, BATCH_POINTS, batches
+from winnow.vectors.qdrant.errors import Errand, translate
+from winnow.vectors.qdrant.schema import collection_for, indexes_in, name_of, search_params
+from winnow.vectors.qdrant.server import connect
+from winnow.vectors.qdrant.store import QdrantVectorStore
 
 INDEX = IndexRef("c")
 SCHEMA = IndexSchema(4)

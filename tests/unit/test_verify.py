@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from retrieval.errors import CollectionNotFound
-from retrieval.integrity import Damage, Inspection, Report, Side, judge
-from retrieval.key_spool import KeySpool
-from retrieval.ports import IndexRef, LedgerEntry, Point, PointKey, index_of
-from retrieval.vectors.fake import FakeVectorStore
 from tests.conftest import Service
+from winnow.core.errors import CollectionNotFound
+from winnow.operations.external_sort import KeySpool
+from winnow.operations.verify import Damage, Inspection, Report, Side, judge
+from winnow.ports import IndexRef, LedgerEntry, Point, PointKey, index_of
+from winnow.testing.vectors import FakeVectorStore
 
 ENTRY = LedgerEntry("a", "indexed", 2, 2, ("p0", "p1"), 2, 100, waits=False)
 
@@ -67,8 +67,8 @@ def test_a_document_that_never_was_indexed_has_no_points_to_miss() -> None:
 async def test_the_spool_gives_keys_back_by_document_in_the_order_of_code_points(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("retrieval.key_spool.WRITE_ROWS", 3)
-    monkeypatch.setattr("retrieval.key_spool.READ_ROWS", 2)
+    monkeypatch.setattr("winnow.operations.external_sort.WRITE_ROWS", 3)
+    monkeypatch.setattr("winnow.operations.external_sort.READ_ROWS", 2)
     names = ["b", "a", "Z", "ä", "a", "\U0001f600", "ﬀ", "b", "a"]
     keys = [PointKey(str(uuid.UUID(int=number + 1)), name, 1, number) for number, name in enumerate(names)]
     with KeySpool() as spool:
@@ -158,9 +158,9 @@ async def test_what_is_mended_is_sound_afterwards(docs: Service) -> None:
 async def test_many_damaged_documents_are_mended_in_batches(
     docs: Service, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    monkeypatch.setattr("retrieval.integrity.SUSPECTS", batch)
-    monkeypatch.setattr("retrieval.integrity.MEND_BATCH", batch)
-    monkeypatch.setattr("retrieval.integrity.LEDGER_PAGE", 3)
+    monkeypatch.setattr("winnow.operations.verify.SUSPECTS", batch)
+    monkeypatch.setattr("winnow.operations.verify.MEND_BATCH", batch)
+    monkeypatch.setattr("winnow.operations.verify.LEDGER_PAGE", 3)
     await docs.resources.store.delete_documents(await ref(docs), {f"d{n}": None for n in range(10)})
     report, found = await inspect(docs, repair=True)
     assert (report.damaged, report.mended, len(found)) == (10, 10, 10)

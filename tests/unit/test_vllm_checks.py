@@ -12,14 +12,14 @@ import pytest
 import torch
 from aiohttp import web
 
-from retrieval.http import ModelClient
-from retrieval.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, rerank_document, rerank_head
-from retrieval.models.vllm_checks import TEMPLATE_TOKENS, TOLERANCE, check_vllm
-from retrieval.ports import Finding, Reranker, RerankerInfo, Reranking
-from retrieval.settings.embedding import QWEN3_INSTRUCT
-from retrieval.settings.rerank import VllmRerank
-from retrieval.types import Candidate, Collection
 from tests.stubs.server import reply, serve
+from winnow.core.settings.embedding import QWEN3_INSTRUCT
+from winnow.core.settings.rerank import VllmRerank
+from winnow.core.types import Candidate, Collection
+from winnow.models.checks.vllm_reranker import TEMPLATE_TOKENS, TOLERANCE, check_vllm
+from winnow.models.http import ModelClient
+from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, rerank_document, rerank_head
+from winnow.ports import Finding, Reranker, RerankerInfo, Reranking
 
 MODEL = "Qwen/Qwen3-Reranker-0.6B"
 

@@ -13,11 +13,11 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from retrieval.errors import InvalidSettings, UpstreamUnavailable
-from retrieval.models.build import build_embedder
-from retrieval.ports import Embedder
-from retrieval.settings import load_settings
-from retrieval.settings.embedding import QWEN3_INSTRUCT
+from winnow.core.errors import InvalidSettings, UpstreamUnavailable
+from winnow.core.settings import load_settings
+from winnow.core.settings.embedding import QWEN3_INSTRUCT
+from winnow.models.build import build_embedder
+from winnow.ports import Embedder
 
 NATIVE = 8
 
@@ -74,7 +74,7 @@ def vllm(monkeypatch: pytest.MonkeyPatch) -> FakeVllm:
     modules["vllm.v1.engine.exceptions"].__dict__.update(EngineDeadError=EngineDeadError)
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.delitem(sys.modules, "retrieval.models.vllm_offline", raising=False)  # it belongs to another fake
+    monkeypatch.delitem(sys.modules, "winnow.models.local.vllm_offline", raising=False)  # it belongs to another fake
     return fake
 
 
@@ -155,7 +155,7 @@ async def test_special_tokens_in_text_are_harmless(vllm: FakeVllm, folder: Path)
 
 async def test_many_texts_are_several_calls(vllm: FakeVllm, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     embedder = make(folder)
-    monkeypatch.setattr("retrieval.models.vllm_offline._TEXTS_AT_ONCE", 2)
+    monkeypatch.setattr("winnow.models.local.vllm_offline._TEXTS_AT_ONCE", 2)
     vllm.calls.clear()
     found = await embedder.embed(["a", "b", "c", "d", "e"], "document")
     assert [texts for texts, _ in vllm.calls] == [["a", "b"], ["c", "d"], ["e"]]
@@ -201,7 +201,7 @@ async def test_an_engine_that_ended_is_unavailable(vllm: FakeVllm, folder: Path)
 
 def test_without_vllm_the_error_says_how_to_get_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vllm", None)
-    monkeypatch.delitem(sys.modules, "retrieval.models.vllm_offline", raising=False)
+    monkeypatch.delitem(sys.modules, "winnow.models.local.vllm_offline", raising=False)
     with pytest.raises(InvalidSettings, match=r"pip install 'winnow-search\[vllm\]'"):
         make(folder)
 

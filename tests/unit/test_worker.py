@@ -9,23 +9,23 @@ from datetime import timedelta
 
 import pytest
 
-from indexer.isolation import FATAL, WORKER_LOST, isolate
-from indexer.lease import Lease, LeaseLost
-from indexer.patience import patiently
-from indexer.pipeline import Pipeline
-from indexer.upkeep import Upkeep
-from indexer.worker import Worker
-from retrieval.catalog.fake import FakeCatalog
-from retrieval.catalog.rules import SETTLING
-from retrieval.embedders import Embedders
-from retrieval.errors import InvalidDocument, JobNotFound, StorageFailure, UpstreamUnavailable
-from retrieval.identity import identity_of
-from retrieval.models.fakes import FakeEmbedder
-from retrieval.ports import Claim, IndexRef, IndexSchema, Outcome, Point, index_of
-from retrieval.settings import IndexingSettings
-from retrieval.types import Chunking, Collection, Document
-from retrieval.vectors.fake import FakeVectorStore
+from indexer.worker.isolation import FATAL, WORKER_LOST, isolate
+from indexer.worker.lease import Lease, LeaseLost
+from indexer.worker.loop import Worker
+from indexer.worker.patience import patiently
+from indexer.worker.pipeline import Pipeline
+from indexer.worker.upkeep import Upkeep
 from tests.contracts.catalog_data import LEASE, FakeClock
+from winnow.catalog.fake import FakeCatalog
+from winnow.catalog.rules.entries import SETTLING
+from winnow.core.errors import InvalidDocument, JobNotFound, StorageFailure, UpstreamUnavailable
+from winnow.core.identity import identity_of
+from winnow.core.settings import IndexingSettings
+from winnow.core.types import Chunking, Collection, Document
+from winnow.ports import Claim, IndexRef, IndexSchema, Outcome, Point, index_of
+from winnow.search.embedders import Embedders
+from winnow.testing.models import FakeEmbedder
+from winnow.testing.vectors import FakeVectorStore
 
 Happening = Callable[[], Awaitable[None]]
 

@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
-from retrieval.errors import InvalidDocument
-from service import ingest, progress, submission
+from service import batch_reader as ingest
+from service import progress, submission
+from winnow.core.errors import InvalidDocument
 
 DOCS = "/v1/collections/docs/documents"
 NDJSON = {"content-type": "application/x-ndjson"}

@@ -7,9 +7,9 @@ import logging
 import httpx2
 import pytest
 
-from retrieval.errors import StorageFull
-from retrieval.settings import load_settings
 from service.app import create_app
+from winnow.core.errors import StorageFull
+from winnow.core.settings import load_settings
 
 SEARCH = "/v1/collections/docs/search"
 JSON = {"content-type": "application/json"}

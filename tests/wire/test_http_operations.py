@@ -9,12 +9,12 @@ from dataclasses import replace
 import httpx2
 import pytest
 
-from retrieval.errors import UpstreamUnavailable
-from retrieval.models.fakes import FakeReranker
-from retrieval.settings import load_settings
 from service.app import create_app
 from service.lifespan import begin_drain
 from service.readiness import probe
+from winnow.core.errors import UpstreamUnavailable
+from winnow.core.settings import load_settings
+from winnow.testing.models import FakeReranker
 
 
 async def test_alive(client):

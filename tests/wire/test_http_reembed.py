@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from indexer.pipeline import Pipeline
-from indexer.worker import Worker
-from retrieval import reembedding
-from retrieval.embedders import Embedders
-from retrieval.models.fakes import FakeEmbedder
-from retrieval.search import TwoStageSearch
+from indexer.worker.loop import Worker
+from indexer.worker.pipeline import Pipeline
 from service.app import create_app
+from winnow.operations import reembed as reembedding
+from winnow.search.embedders import Embedders
+from winnow.search.two_stage import TwoStageSearch
+from winnow.testing.models import FakeEmbedder
 
 PATH = "/v1/collections/docs/reembed"
 DOCUMENTS = [{"id": "a", "text": "alpha"}, {"id": "b", "text": "beta"}]

@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from retrieval.errors import DeadlineExceeded, Overloaded, UpstreamRejected, UpstreamUnavailable
 from service.admission import SearchGate
 from service.schemas.answer import SearchView
+from winnow.core.errors import DeadlineExceeded, Overloaded, UpstreamRejected, UpstreamUnavailable
 
 DOCUMENTS = [
     {

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from retrieval.settings import load_settings
 from tests.conftest import FAKES, Service
 from tests.stubs import embeddings
 from tests.stubs import rerank_servers as reranks
 from tests.stubs.embeddings import DIMENSIONS, never
 from tests.stubs.server import Handler, Stub, reply, serve
+from winnow.core.settings import load_settings
 
 KEY = reranks.KEY
 DOCUMENTS = [

@@ -16,13 +16,13 @@ from typing import Any, ClassVar
 
 from aiohttp import web
 
-from retrieval.models.http_reranker import HttpReranker
-from retrieval.models.qwen_tokens import QwenTokens
-from retrieval.probes import NOWHERE, candidates_of
-from retrieval.settings.rerank import HttpRerank
-from retrieval.types import Candidate, FloatArray, Metadata
 from tests.stubs.fields import Fields, complaint
 from tests.stubs.server import Handler, Stub, reply, serve
+from winnow.core.settings.rerank import HttpRerank
+from winnow.core.types import Candidate, FloatArray, Metadata
+from winnow.models.http.rerank import HttpReranker
+from winnow.models.qwen_tokens import QwenTokens
+from winnow.operations.probes import NOWHERE, candidates_of
 
 TOKENS = QwenTokens()
 KEY = "sk-test"

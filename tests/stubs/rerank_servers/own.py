@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 from aiohttp import web
 
-from retrieval.models.prompts import RERANK_PREFIX, RERANK_SUFFIX
 from tests.stubs.fields import Fields
 from tests.stubs.rerank_servers.base import RerankStub, count, relevance
 from tests.stubs.server import reply
+from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX
 
 USUAL_INSTRUCT = "Given a web search query, retrieve relevant passages that answer the query"
 _PROMPT = re.compile(

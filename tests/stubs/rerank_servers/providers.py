@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from retrieval.settings.rerank import (
+from tests.stubs.rerank_servers.alibaba import DashScopeStub, NativeStub, VisualStub, WrappedStub
+from tests.stubs.rerank_servers.base import KEY, RerankStub
+from tests.stubs.rerank_servers.own import SglangStub, TeiStub, VllmStub
+from tests.stubs.rerank_servers.vendors import CohereStub, DmxStub, JinaListwiseStub, JinaStub, SiliconFlowStub
+from winnow.core.settings.rerank import (
     CohereRerank,
     DashScopeNativeRerank,
     DashScopeRerank,
@@ -14,10 +18,6 @@ from retrieval.settings.rerank import (
     VllmRerank,
     WrappedRerank,
 )
-from tests.stubs.rerank_servers.alibaba import DashScopeStub, NativeStub, VisualStub, WrappedStub
-from tests.stubs.rerank_servers.base import KEY, RerankStub
-from tests.stubs.rerank_servers.own import SglangStub, TeiStub, VllmStub
-from tests.stubs.rerank_servers.vendors import CohereStub, DmxStub, JinaListwiseStub, JinaStub, SiliconFlowStub
 
 
 class Provider(NamedTuple):

@@ -1,0 +1,231 @@
+"""From a document to its chunks: by structure first, by tokens where structure leaves too much. Pure.
+
+- A document that fits is one chunk.
+- Otherwise a chunk never crosses a heading, except for tiny sections (under an eighth of the limit), which join their
+  neighbour or their first subsection: ten words on their own match everything a little and answer nothing.
+- Inside of a section blocks are packed whole, into chunks of even size; a block that is too long is cut at sentences
+  (lines for code and tables), and only there chunks overlap.
+- A chunk's passage (title, heading path, text) never has more tokens than the limit. Title and headings take a quarter
+  of it at most and are shortened beyond that.
+
+Offsets: for plain text ``chunk.text == document.text[start:end]``. For Markdown they are exact to the lines of a block,
+for HTML to the character, and inside of a block that was cut to the word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from typing import Final
+
+from indexer.chunking.splitting import CountedBlock, Piece, Run, cut, pack, token_starts
+from indexer.chunking.structure import Outline, outline_of
+from indexer.chunking.structure.alignment import Alignment
+from indexer.chunking.structure.blocks import Block, Section
+from winnow.core.types import Chunk, Chunking, Document, passage_of
+from winnow.ports import Tokenizer
+
+_CHARS_PER_TOKEN: Final = 32  # a chunk of mostly white space is cut off at so many characters a token
+_FITTING_CHARS: Final = 12  # no text has so many characters a token: it need not be counted
+_TINY: Final = 8  # sections under an eighth of the limit are joined
+_JOINED: Final = 2  # up to half of the limit
+
+
+def chunk_document(document: Document, tokenizer: Tokenizer, chunking: Chunking, *, max_tokens: int) -> list[Chunk]:
+    """Cut ``document`` into chunks whose passages have at most ``min(chunking.max_tokens, max_tokens)`` tokens.
+
+    Args:
+        document: what to cut; its ``format`` says how to read the text.
+        tokenizer: the embedder's own.
+        chunking: size and overlap, in tokens.
+        max_tokens: what the embedder reads.
+
+    Returns:
+        The chunks in the order of the text; none where there is nothing to read.
+    """
+    outline = outline_of(document.text, document.format)
+    limit = min(chunking.max_tokens, max_tokens)
+    title = fit_title(document.title, tokenizer, limit)
+    if not outline.sections:
+        return [Chunk(0, 0, len(document.text), title)] if title and document.text.strip() else []
+    cutter = _Cutter(outline, title, tokenizer, limit, min(chunking.overlap, limit // 2))
+    return [replace(chunk, index=index) for index, chunk in enumerate(cutter.chunks())]
+
+
+def passages_of(
+    document: Document, chunks: Sequence[Chunk], tokenizer: Tokenizer, chunking: Chunking, *, max_tokens: int
+) -> list[str]:
+    """What the models read for each of ``chunks``: title, heading path and text, within the limit of tokens."""
+    title = fit_title(document.title, tokenizer, min(chunking.max_tokens, max_tokens))
+    return [passage_of(title, chunk) for chunk in chunks]
+
+
+def fit_title(title: str, tokenizer: Tokenizer, limit: int) -> str:
+    """Shorten a title to three sixteenths of ``limit`` tokens: a quarter less what is kept for headings."""
+    return _shortened(title, tokenizer, limit * 3 // 16)
+
+
+def _shortened(text: str, tokenizer: Tokenizer, tokens: int) -> str:
+    if len(text) <= tokens:
+        return text
+    starts = token_starts(text, tokenizer)
+    return text if len(starts) <= tokens else text[: starts[tokens]].rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Sections that share chunks: the heading path that all stand under, and their blocks."""
+
+    headings: tuple[str, ...]
+    anchor: str
+    blocks: tuple[Block, ...]
+
+
+def _group(sections: Sequence[Section]) -> _Group:
+    """Join sections; headings that are not common to all of them become lines of the text."""
+    common = _common_path([section.headings for section in sections])
+    blocks: list[Block] = []
+    for section in sections:
+        own = section.blocks
+        if section.heading is not None and (len(section.headings) > len(common) or not own):
+            blocks.append(section.heading)
+            own = (replace(own[0], tight=True), *own[1:]) if own else ()
+        blocks.extend(own)
+    return _Group(common, sections[0].anchor, tuple(blocks))
+
+
+def _common_path(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    levels = takewhile(lambda level: len(set(level)) == 1, zip(*paths, strict=False))
+    return tuple(level[0] for level in levels)
+
+
+class _Cutter:
+    def __init__(self, outline: Outline, title: str, tokenizer: Tokenizer, limit: int, overlap: int) -> None:
+        self._outline = outline
+        self._title = title
+        self._tokenizer = tokenizer
+        self._limit = limit
+        self._overlap = overlap
+        self._max_chars = limit * _CHARS_PER_TOKEN
+        self._aligned: tuple[CountedBlock, Alignment] | None = None
+        self._starts: dict[str, Sequence[int]] = {}  # token starts by text: each is tokenized once
+
+    def chunks(self) -> Iterator[Chunk]:
+        """All chunks, every one with index 0."""
+        sections = self._outline.sections
+        whole = self._whole(_group(sections))
+        if whole is not None:
+            yield whole
+            return
+        for joined in self._joined(sections):
+            yield from self._cut(_group(joined))
+
+    def _whole(self, group: _Group) -> Chunk | None:
+        """The document as one chunk, if it fits."""
+        first, last = group.blocks[0], group.blocks[-1]
+        size = last.end - first.start if self._outline.verbatim else sum(len(block.text) for block in group.blocks)
+        if size > self._limit * _FITTING_CHARS:
+            return None
+        run = Run(tuple(Piece(CountedBlock(block, ()), 0, 0) for block in group.blocks), 0)
+        chunk = self._chunk(group.anchor, self._fit_headings(group.headings), run)
+        return chunk if self._passage_tokens(chunk) <= self._limit else None
+
+    def _joined(self, sections: Sequence[Section]) -> Iterator[list[Section]]:
+        """Sections that share chunks: tiny ones with a neighbour under the same heading, up to half the limit."""
+        current: list[Section] = []
+        size = 0
+        for section in sections:
+            cost = sum(len(self._counted(block)) for block in section.blocks)
+            tiny = min(size, cost) * _TINY < self._limit and (size + cost) * _JOINED <= self._limit
+            if current and not (tiny and _are_related(current, section)):
+                yield current
+                current, size = [], 0
+            current.append(section)
+            size += cost
+        yield current
+
+    def _cut(self, group: _Group) -> Iterator[Chunk]:
+        headings = self._fit_headings(group.headings)
+        room = max(1, self._limit - self._header_tokens(headings))
+        grain = max(1, min(self._overlap or room, room // 8))
+        verbatim = self._outline.verbatim
+        pieces: list[Piece] = []
+        for block in group.blocks:
+            pieces += cut(self._counted(block), max(1, room - 1), max_chars=self._max_chars, grain=grain)
+        for run in pack(pieces, room, max_chars=self._max_chars, overlap=self._overlap, gaps=verbatim):
+            yield from self._checked(group.anchor, headings, run)
+
+    def _checked(self, anchor: str, headings: tuple[str, ...], run: Run) -> Iterator[Chunk]:
+        """The chunk of a run, in halves where its passage is too long after all.
+
+        Tokenizers are not additive: a text may have more tokens than its parts had inside of their blocks.
+        """
+        chunk = self._chunk(anchor, headings, run)
+        halves = run.halves() if self._passage_tokens(chunk) > self._limit else ()
+        if halves:
+            for half in halves:
+                yield from self._checked(anchor, headings, half)
+        elif chunk.text:
+            yield chunk
+
+    def _chunk(self, anchor: str, headings: tuple[str, ...], run: Run) -> Chunk:
+        slices = list(run.slices())
+        start = self._original(*slices[0][:2])
+        end = self._original(slices[-1][0], slices[-1][2])
+        if self._outline.verbatim:
+            text = self._outline.source[start:end]
+            start += len(text) - len(text.lstrip())
+            text = text.strip()
+            return Chunk(0, start, start + len(text), text, headings, anchor)
+        parts: list[str] = []
+        for counted, first, last in slices:
+            if parts:
+                parts.append("\n" if counted.block.tight else "\n\n")
+            parts.append(counted.block.text[first:last])
+        return Chunk(0, start, max(end, start + 1), "".join(parts).strip("\r\n").rstrip(), headings, anchor)
+
+    def _original(self, counted: CountedBlock, position: int) -> int:
+        block = counted.block
+        if position == 0:
+            return block.start
+        if self._outline.verbatim:
+            return block.start + position
+        if position >= len(block.text):
+            return block.end
+        return self._alignment(counted).original(position)
+
+    def _alignment(self, counted: CountedBlock) -> Alignment:
+        if self._aligned is None or self._aligned[0] is not counted:
+            self._aligned = (counted, Alignment(counted.block, self._outline.source))
+        return self._aligned[1]
+
+    def _counted(self, block: Block) -> CountedBlock:
+        starts = self._starts.get(block.text)
+        if starts is None:
+            starts = self._starts[block.text] = token_starts(block.text, self._tokenizer)
+        return CountedBlock(block, starts)
+
+    def _passage_tokens(self, chunk: Chunk) -> int:
+        return len(self._tokenizer.spans(passage_of(self._title, chunk)))
+
+    def _header_tokens(self, headings: tuple[str, ...]) -> int:
+        return self._passage_tokens(Chunk(0, 0, 0, "", headings))
+
+    def _fit_headings(self, headings: tuple[str, ...]) -> tuple[str, ...]:
+        """Drop outer headings, then shorten the last, until title and headings take a quarter of the limit."""
+        room = self._limit // 4
+        while len(headings) > 1 and self._header_tokens(headings) > room:
+            headings = headings[1:]
+        if not headings or self._header_tokens(headings) <= room:
+            return headings
+        left = room - self._header_tokens(()) - 2  # the separator, and a line end that some tokenizers count
+        last = _shortened(headings[0], self._tokenizer, left) if left > 0 else ""
+        return (last,) if last else ()
+
+
+def _are_related(current: Sequence[Section], section: Section) -> bool:
+    """Whether ``section`` stands under the heading of ``current``, or beside it under the same parent."""
+    path = _common_path([part.headings for part in current])
+    siblings = len(path) == len(section.headings) and path[:-1] == section.headings[:-1]
+    return siblings or section.headings[: len(path)] == path

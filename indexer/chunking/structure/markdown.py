@@ -1,0 +1,194 @@
+"""Markdown and MDX: CommonMark with tables, parsed by markdown-it; markup that it does not know is blanked first.
+
+Offsets of blocks are exact to the line: a block starts at the first and ends behind the last visible character of the
+lines that it was made of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, MutableMapping, Sequence
+from typing import Any, Final
+
+from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock
+from markdown_it.token import Token
+
+from indexer.chunking.structure.blocks import Block, Outline, OutlineBuilder, Section
+from indexer.chunking.structure.front_matter import (
+    FrontMatter,
+    InvalidFrontMatter,
+    find_front_matter,
+    read_front_matter,
+)
+from indexer.chunking.structure.mdx import FILL, mask
+from indexer.chunking.structure.slugs import Slugger, split_custom_id
+
+_MAX_INLINE_CHARS: Final = 20_000  # beyond these, inline markup is left in: the parser's time is not linear in brackets
+_MAX_BRACKETS: Final = 1000
+_LINE_END: Final = re.compile(r"\r\n?|\n")
+_SPACES: Final = re.compile(r"[ \t]{2,}")
+_STRONG: Final = re.compile(r"\*\*(?=\S)([^*\n]{1,500})\*\*")
+_MAX_NESTING: Final = 100
+
+
+def outline_of_markdown(text: str) -> Outline:
+    """Parse Markdown or MDX. Front matter is left out, except its description, which opens the first section."""
+    matter = find_front_matter(text)
+    masked = mask(text, matter.end if matter else 0)
+    parser = _parser(indented_code=not masked.markup)
+    reader = _Reader(text, masked.text, parser)
+    if matter:
+        reader.add_description(matter)
+    return Outline(reader.read(), masked.text)
+
+
+def _parser(*, indented_code: bool) -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _MAX_NESTING}).enable("table").disable("inline")
+    if not indented_code:  # content of components is indented at will
+        parser.disable("code").block.ruler.at("paragraph", _paragraph)
+    return parser
+
+
+def _paragraph(state: StateBlock, first: int, last: int, silent: bool) -> bool:  # noqa: ARG001 - a rule's shape
+    """CommonMark's paragraph, but a line indented by four or more may open another block, as MDX has it."""
+    last = state.lineMax
+    outer, state.parentType = state.parentType, "paragraph"
+    rules = state.md.block.ruler.getRules("paragraph")
+    line = first + 1
+    while line < last and not state.isEmpty(line):
+        if state.sCount[line] >= 0 and any(rule(state, line, last, True) for rule in rules):
+            break
+        line += 1
+    content = state.getLines(first, line, state.blkIndent, False).strip()
+    state.line = line
+    state.push("paragraph_open", "p", 1)
+    token = state.push("inline", "", 0)
+    token.content, token.map, token.children = content, [first, line], []
+    state.push("paragraph_close", "p", -1)
+    state.parentType = outer
+    return True
+
+
+class _Reader:
+    """Walks markdown-it's flat list of tokens."""
+
+    def __init__(self, original: str, masked: str, parser: MarkdownIt) -> None:
+        self._original = original
+        self._masked = masked
+        self._parser = parser
+        self._env: MutableMapping[str, Any] = {}
+        self._lines = [0, *(match.end() for match in _LINE_END.finditer(masked)), len(masked)]
+        self._outline = OutlineBuilder()
+        self._slugger = Slugger()
+        self._lists: list[int | None] = []  # the next number of each open list, None for bullets
+        self._marker = ""
+        self._in_list = False  # whether the last block stood in a list
+
+    def read(self) -> tuple[Section, ...]:
+        """Parse and collect the sections."""
+        tokens = iter(self._parser.parse(self._masked, self._env))
+        for token in tokens:
+            if token.type == "heading_open":
+                self._heading(token, next(tokens))
+            elif token.type == "table_open":
+                self._table(token, tokens)
+            elif token.type == "inline":
+                self._add(self._render(token.content), token)
+            elif token.type in ("fence", "code_block"):
+                self._add(token.content.replace(FILL, "").strip("\n"), token, lines=True)
+            else:
+                self._enter_or_leave(token)
+        return self._outline.sections()
+
+    def add_description(self, matter: FrontMatter) -> None:
+        """Add the front matter's description, where it stands as it is in the text."""
+        try:
+            description = read_front_matter(matter).get("description")
+        except InvalidFrontMatter:
+            return  # whoever reads the file reports it; the body can be cut all the same
+        if isinstance(description, str) and description.strip():
+            start = self._original.find(description, 0, matter.end)
+            if start >= 0:
+                self._outline.add(Block(description, start, start + len(description)))
+
+    def _enter_or_leave(self, token: Token) -> None:
+        if token.type == "bullet_list_open":
+            self._lists.append(None)
+        elif token.type == "ordered_list_open":
+            self._lists.append(int(token.attrs.get("start", 1)))
+        elif token.type in ("bullet_list_close", "ordered_list_close"):
+            self._lists.pop()
+        elif token.type == "list_item_open":
+            number = self._lists[-1]
+            self._marker = "- " if number is None else f"{number}. "
+            if number is not None:
+                self._lists[-1] = number + 1
+
+    def _heading(self, opening: Token, inline: Token) -> None:
+        content, anchor = split_custom_id(inline.content)
+        title = " ".join(self._render(content).split())
+        if title:
+            self._marker = ""
+            self._in_list = False
+            slug = self._slugger.slug(title)
+            start, end = self._span(opening)
+            self._outline.open(int(opening.tag[1]), Block(title, start, end), anchor or slug)
+
+    def _table(self, opening: Token, tokens: Iterator[Token]) -> None:
+        rows: list[list[str]] = []
+        for token in tokens:
+            if token.type == "table_close":
+                break
+            if token.type == "tr_open":
+                rows.append([])
+            elif token.type == "inline":
+                rows[-1].append(" ".join(self._render(token.content).split()))
+        lines = (" | ".join(row).strip() for row in rows if any(row))
+        self._add("\n".join(lines), opening, lines=True)
+
+    def _add(self, text: str, token: Token, *, lines: bool = False) -> None:
+        if not text.strip():
+            return
+        start, end = self._span(token)
+        in_list = bool(self._lists)
+        self._outline.add(Block(self._marker + text, start, end, lines=lines, tight=in_list and self._in_list))
+        self._marker = ""
+        self._in_list = in_list
+
+    def _span(self, token: Token) -> tuple[int, int]:
+        first, last = token.map or (0, 0)
+        start, end = self._lines[first], self._lines[min(last, len(self._lines) - 1)]
+        while start < end and self._masked[start].isspace():
+            start += 1
+        while start < end and self._masked[end - 1].isspace():
+            end -= 1
+        return start, max(end, min(start + 1, len(self._masked)))
+
+    def _render(self, content: str) -> str:
+        """Readable text of inline Markdown: links become their text, images their alternative text."""
+        if len(content) > _MAX_INLINE_CHARS or content.count("[") > _MAX_BRACKETS:
+            text = content
+        else:
+            tokens: list[Token] = []
+            self._parser.inline.parse(content, self._parser, self._env, tokens)
+            text = "".join(_texts(tokens))
+        lines = (_SPACES.sub(" ", line).strip() for line in text.replace(FILL, "").split("\n"))
+        return "\n".join(line for line in lines if line)
+
+
+def _texts(tokens: Sequence[Token]) -> Iterator[str]:
+    for token in tokens:
+        if token.type in ("softbreak", "hardbreak"):
+            yield "\n"
+        elif token.type == "image":
+            yield from _texts(token.children or ())
+        elif token.type == "text":
+            yield _STRONG.sub(_strong, token.content)
+        else:
+            yield token.content
+
+
+def _strong(match: re.Match[str]) -> str:
+    """Drop ``**`` that CommonMark leaves standing: beside CJK punctuation it does not count as emphasis."""
+    return match[0] if match[1].isascii() else match[1]

@@ -1,0 +1,210 @@
+"""Blanks out the markup that Markdown does not know: HTML, JSX components, imports, expressions, comments.
+
+What is blanked is replaced character for character, so that every line and offset of the result is one of the original.
+The content of components stays, and so do the attributes that a reader sees (``title``, ``alt``, a parameter's name).
+Code, fenced or inline, is left as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from indexer.chunking.structure.markup import ATTRIBUTE, DROPPED, INLINE, KNOWN, match_tag
+
+FILL: Final = "\ufdd0"  # stands for a removed inline tag: a noncharacter, neither space nor punctuation to Markdown
+
+_VISIBLE: Final = frozenset(
+    "title description label alt caption tip summary path body query header name heading".split()
+)
+_VISIBLE_HTML: Final = frozenset({"alt", "summary"})
+_INLINE_COMPONENTS: Final = frozenset({"Tooltip", "Icon", "Badge"})
+_WINDOW: Final = 5000
+
+_MARK: Final = re.compile(
+    r"""(?P<fence>^[ \t]*+(?:>[ \t]?)*+(?:(?:[-*+]|\d{1,9}[.)])[ \t]++)*+(?P<ticks>`{3,}+|~{3,}+)(?P<info>[^\n]*+))
+    |(?P<code>`++)|(?P<escape>\\[^\w\s])|(?P<comment><!--|\{/\*)|(?P<tag><(?=[/A-Za-z]))|(?P<fragment></?>)
+    |(?P<brace>\{)|(?P<module>^(?:import|export)[ \t{])""",
+    re.VERBOSE | re.MULTILINE,
+)
+_MODULE: Final = re.compile(
+    r"""import\s[^;'"]{0,2000}?from\s*['"][^'"\n]+['"];?|import\s*['"][^'"\n]+['"];?"""
+    r"""|export\s+(?:const|let|var|function|async|default|class|\{)(?:[^\n]|\n(?![ \t]*\r?\n))*+"""
+)
+_EXPRESSION: Final = re.compile(r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]{0,2000}+\}){0,2000}+\}){0,2000}+\}")
+_LITERAL: Final = re.compile(r"""\{\s*(?:"(?P<a>[^"\n]*)"|'(?P<b>[^'\n]*)'|`(?P<c>[^`]*)`)\s*\}""")
+_HEADING_ID: Final = re.compile(r"\{\s*#[^\s{}]+\s*\}[ \t]*$", re.MULTILINE)
+_NOT_LINE_END: Final = re.compile(r"[^\r\n]")
+_BLANK_LINE: Final = re.compile(r"\n[ \t]*\r?\n")
+_HEADING_TAG: Final = re.compile(r"<h[1-6][\s>]")
+_HEADING_CLOSED: Final = re.compile(r"[^\n]*?</h[1-6]>")
+_NEXT_CELL: Final = re.compile(r"[ \t]*<t[dh][\s>]")
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """The text with markup blanked out, of the same length; ``markup``: there was some."""
+
+    text: str
+    markup: bool
+
+
+def mask(text: str, start: int = 0) -> Masked:
+    """Blank out everything before ``start`` and all markup after it."""
+    return _Masker(text, start).run()
+
+
+class _Masker:
+    def __init__(self, text: str, start: int) -> None:
+        self._text = text
+        self._start = start
+        self._edits: list[tuple[int, int, str, bool]] = []  # start, end, replacement, only in MDX
+        self._absent: dict[str, int] = {}  # what does not occur again before a position: keeps searches linear
+        self._components = False
+        self._handlers: dict[str | None, Callable[[re.Match[str]], int]] = {
+            "fence": self._fence,
+            "code": self._code,
+            "comment": self._comment,
+            "tag": self._tag,
+            "fragment": self._fragment,
+            "brace": self._brace,
+            "module": self._module,
+            "escape": re.Match.end,
+        }
+
+    def run(self) -> Masked:
+        position = self._start
+        while mark := _MARK.search(self._text, position):
+            position = self._handlers[mark.lastgroup](mark)
+        return self._apply()
+
+    def _apply(self) -> Masked:
+        parts = [_blank(self._text[: self._start])]
+        position = self._start
+        markup = False
+        for start, end, replacement, only_mdx in self._edits:
+            if only_mdx and not self._components:
+                continue
+            markup = True
+            parts += [self._text[position:start], replacement]
+            position = end
+        parts.append(self._text[position:])
+        return Masked("".join(parts), markup)
+
+    def _blank_out(self, start: int, end: int, *, only_mdx: bool = False) -> int:
+        self._edits.append((start, end, _blank(self._text[start:end]), only_mdx))
+        return end
+
+    def _find(self, pattern: str, start: int, limit: int | None = None) -> re.Match[str] | None:
+        """Search ``pattern``, and remember where it does not occur."""
+        if start < self._absent.get(pattern, 0):
+            return None
+        limit = len(self._text) if limit is None else min(limit, len(self._text))
+        match = re.compile(pattern, re.MULTILINE | re.IGNORECASE).search(self._text, start, limit)
+        if match is None:
+            self._absent[pattern] = limit
+        return match
+
+    def _fence(self, mark: re.Match[str]) -> int:
+        ticks = mark["ticks"]
+        if ticks[0] == "`" and "`" in mark["info"]:
+            return self._code_span(mark.start("ticks"), ticks)
+        closing = self._find(rf"^[ \t>]*{ticks[0]}{{{len(ticks)},}}[ \t]*\r?$", mark.end())
+        return closing.end() if closing else len(self._text)
+
+    def _code(self, mark: re.Match[str]) -> int:
+        return self._code_span(mark.start(), mark["code"])
+
+    def _code_span(self, start: int, ticks: str) -> int:
+        begin = start + len(ticks)
+        closing = self._find(rf"(?<!`)`{{{len(ticks)}}}(?!`)", begin, begin + _WINDOW)
+        if closing is None or _BLANK_LINE.search(self._text, begin, closing.start()):
+            return begin
+        return closing.end()
+
+    def _comment(self, mark: re.Match[str]) -> int:
+        html = mark["comment"] == "<!--"
+        closing = self._find("-->" if html else r"\*/\s*\}", mark.end())
+        if closing is None:
+            return mark.end()
+        return self._blank_out(mark.start(), closing.end())
+
+    def _fragment(self, mark: re.Match[str]) -> int:
+        return self._blank_out(mark.start(), mark.end(), only_mdx=True)
+
+    def _module(self, mark: re.Match[str]) -> int:
+        statement = _MODULE.match(self._text, mark.start())
+        if statement is None:
+            return mark.end() - 1
+        self._components = True
+        return self._blank_out(mark.start(), statement.end())
+
+    def _brace(self, mark: re.Match[str]) -> int:
+        start = mark.start()
+        if heading_id := _HEADING_ID.match(self._text, start):
+            return heading_id.end()
+        expression = _EXPRESSION.match(self._text, start)
+        if expression is None:
+            return mark.end()
+        literal = _LITERAL.fullmatch(expression[0])
+        if literal is None:
+            return self._blank_out(start, expression.end(), only_mdx=True)
+        begin, end = literal.span(literal.lastgroup or 0)
+        kept = " " * begin + expression[0][begin:end]
+        self._edits.append((start, expression.end(), kept.ljust(len(expression[0])), True))
+        return expression.end()
+
+    def _tag(self, mark: re.Match[str]) -> int:
+        tag = match_tag(self._text, mark.start())
+        if tag is None or not _is_markup(tag["name"]):
+            return mark.end()
+        name, end = tag["name"], tag.end()
+        if name[0].isupper():
+            self._components = True
+        if name in DROPPED and not tag["close"] and not tag["attributes"].rstrip().endswith("/"):
+            closing = self._find(rf"</{name}\s*>", end)
+            return self._blank_out(mark.start(), closing.end() if closing else end)
+        self._edits.append((mark.start(), end, self._replacement(tag), False))
+        return end
+
+    def _replacement(self, tag: re.Match[str]) -> str:
+        """What stands in the place of a tag: the attributes that a reader sees, a heading's marks, or nothing."""
+        text, name = tag[0], tag["name"]
+        if not tag["close"]:
+            visible = _VISIBLE if name[0].isupper() else _VISIBLE_HTML
+            if kept := _visible_attributes(text, visible):
+                return kept
+        line_start = self._text.rfind("\n", max(0, tag.start() - 200), tag.start()) + 1
+        leading = not self._text[line_start : tag.start()].strip()
+        if leading and _HEADING_TAG.match(tag[0]) and _HEADING_CLOSED.match(self._text, tag.end()):
+            return ("#" * int(name[1])).ljust(len(text))
+        if tag["close"] and name in ("td", "th") and _NEXT_CELL.match(self._text, tag.end()):
+            return " |".ljust(len(text))
+        if (name in INLINE or name in _INLINE_COMPONENTS) and not leading:
+            return _NOT_LINE_END.sub(FILL, text)
+        return _blank(text)
+
+
+def _is_markup(name: str) -> bool:
+    """Placeholders such as ``<your-key>`` or ``<API_KEY>`` are text, not markup."""
+    if name[0].isupper():
+        return "_" not in name and "-" not in name and (len(name) == 1 or not name.isupper())
+    return name.lower() in KNOWN
+
+
+def _visible_attributes(tag: str, names: frozenset[str]) -> str:
+    """``tag`` with all blanked but the values of the attributes ``names``; empty where it has none of them."""
+    kept = list(_blank(tag))
+    found = False
+    for match in ATTRIBUTE.finditer(tag):
+        if match["name"] in names and match.lastgroup not in ("bare", None):
+            begin, end = match.span(match.lastgroup or 0)
+            kept[begin:end] = tag[begin:end]
+            found = True
+    return "".join(kept) if found else ""
+
+
+def _blank(text: str) -> str:
+    return _NOT_LINE_END.sub(" ", text)

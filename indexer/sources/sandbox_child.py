@@ -1,0 +1,122 @@
+"""The process behind ``indexer.sources.sandbox``: takes requests as JSON lines, answers with frames of length and JSON.
+
+A request names the parser, the file and the limits. Frames: ``["item", {…}]`` any number of times, then ``["end"]`` or
+``["failed", code, message]``.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, timedelta
+from datetime import time as clock
+from decimal import Decimal
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any, Final
+
+import orjson
+
+PARSERS: Final = {
+    "pdf": "indexer.sources.pdf",
+    "docx": "indexer.sources.docx",
+    "csv": "indexer.sources.csv",
+    "parquet": "indexer.sources.parquet",
+}
+HEADER: Final = struct.Struct("<I")
+MAX_FRAME: Final = 256 * 1024 * 1024
+
+_OPEN_FILES: Final = 64
+_FLUSH_BYTES: Final = 64 * 1024
+_FLUSH_SECONDS: Final = 0.5
+
+Parser = Callable[..., Iterator[dict[str, Any]]]
+
+
+class Refused(Exception):
+    """What a parser raises for a file that it does not take: code, then message."""
+
+
+class _Channel:
+    """Writes frames, many at a time where they come fast, and grants CPU time for the next item."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
+        self._held = bytearray()
+        self._flushed = time.monotonic()
+
+    def send(self, *frame: Any) -> None:
+        data = orjson.dumps(frame, default=_plain, option=orjson.OPT_NON_STR_KEYS)
+        if len(data) > MAX_FRAME:
+            raise Refused("too_large", "the text is larger than what is taken in one piece; split the file")
+        self._held += HEADER.pack(len(data)) + data
+        if len(self._held) > _FLUSH_BYTES or time.monotonic() - self._flushed > _FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        self._out.write(self._held)
+        self._out.flush()
+        self._held.clear()
+        self._flushed = time.monotonic()
+
+
+def main() -> None:
+    """Serve requests until stdin ends. What libraries print goes nowhere."""
+    channel = _Channel(os.fdopen(os.dup(1), "wb", buffering=0))
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for line in sys.stdin.buffer:
+        if not _serve(channel, orjson.loads(line)):
+            return
+
+
+def _serve(channel: _Channel, request: dict[str, Any]) -> bool:
+    """Answer one request; false where the process is not fit for another."""
+    module = import_module(PARSERS[request["parser"]])  # before the limits: its size is ours, not the file's
+    memory = request["memory_mib"] * 1024 * 1024
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    fit = True
+    try:
+        with Path(request["path"]).open("rb") as file:
+            _allow_cpu(request["cpu_seconds"])
+            for item in module.parse(file, **request["options"]):
+                channel.send("item", item)
+                _allow_cpu(request["cpu_seconds"])
+        channel.send("end")
+    except Refused as error:
+        channel.send("failed", *error.args)
+    except (MemoryError, RecursionError) as error:
+        what = (
+            f"more than {request['memory_mib']} MiB of memory" if isinstance(error, MemoryError) else "too deep nesting"
+        )
+        channel.send("failed", "too_complex", f"parsing needs {what}: the file is too complex, or hostile; split it")
+        fit = False
+    except OSError as error:
+        channel.send("failed", "unreadable", f"cannot be read: {error.strerror or error}")
+    except Exception as error:  # noqa: BLE001 - the parsers' libraries raise anything on damaged files
+        channel.send("failed", "damaged", f"the file is damaged ({type(error).__name__}: {error!s:.200}); save it anew")
+    channel.flush()
+    return fit
+
+
+def _allow_cpu(seconds: int) -> None:
+    """So many more seconds of CPU time from now on; SIGXCPU ends the process after that."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    soft = int(usage.ru_utime + usage.ru_stime) + seconds + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no type for, as the type that a filter can use; bytes are left out."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, date | datetime | clock | timedelta):
+        return str(value)
+    return None if isinstance(value, bytes) else str(value)

@@ -1,0 +1,117 @@
+"""What is to be fetched: where the site really is, its rules, and its sitemap if it has one."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from yarl import URL
+
+from indexer.sources.base import Failure
+from indexer.sources.site.fetch import Fetcher, FetchFailure
+from indexer.sources.site.robots import Robots, load_robots
+from indexer.sources.site.sitemap import InvalidSitemap, parse_sitemap
+from indexer.sources.site.urls import Scope, is_media, normalise
+
+MAX_SITEMAPS: Final = 500
+
+_GUESSES: Final = ("/sitemap.xml", "/sitemap_index.xml")
+_SITEMAP_ENDINGS: Final = (".xml", ".xml.gz")
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """Where a crawl starts.
+
+    Attributes:
+        pages: addresses out of the sitemap, or the start alone.
+        listed: the pages come from a sitemap: links are not followed.
+        failures: sitemaps that cannot be read.
+    """
+
+    scope: Scope
+    robots: Robots
+    pages: tuple[str, ...]
+    listed: bool
+    failures: list[Failure] = field(default_factory=list)
+
+
+async def discover(fetcher: Fetcher, start: str, *, max_pages: int) -> Discovery:
+    """Find out about the site of ``start``, a page or a sitemap.
+
+    Raises:
+        FetchFailure: the site cannot be reached, or its ``robots.txt`` forbids the start.
+    """
+    is_sitemap = URL(start).path.endswith(_SITEMAP_ENDINGS)
+    scope = Scope.of(f"{URL(start).origin()}/" if is_sitemap else start)
+    robots = await load_robots(fetcher, scope.origin)
+    if not robots.allows(start):
+        raise FetchFailure("robots_denied", "robots.txt of the site forbids it; ask its owner to allow 'Winnow'")
+    if not is_sitemap:
+        moved = await _home(fetcher, start)
+        if URL(moved).origin() != URL(start).origin():
+            scope, start = Scope.of(moved), moved
+            robots = await load_robots(fetcher, scope.origin)
+    listing = _Listing(fetcher, scope, max_pages)
+    named = [start] if is_sitemap else [url for url in robots.sitemaps if URL(url).is_absolute()]
+    await listing.read(named or [scope.origin + guess for guess in _GUESSES], named=bool(named))
+    if listing.pages or is_sitemap:
+        return Discovery(scope, robots, tuple(listing.pages), listed=True, failures=listing.failures)
+    return Discovery(scope, robots, (normalise(start),), listed=False, failures=listing.failures)
+
+
+async def _home(fetcher: Fetcher, start: str) -> str:
+    """Where a start leads; hosts often redirect to their ``www`` or another name."""
+    try:
+        return (await fetcher.fetch(start, kinds=())).url
+    except FetchFailure as error:
+        if error.gone or error.code == "refused":
+            return start  # there may be pages under it all the same
+        raise
+
+
+class _Listing:
+    def __init__(self, fetcher: Fetcher, scope: Scope, max_pages: int) -> None:
+        self.pages: dict[str, None] = {}
+        self.failures: list[Failure] = []
+        self._fetcher = fetcher
+        self._scope = scope
+        self._max_pages = max_pages
+
+    async def read(self, sitemaps: list[str], *, named: bool) -> None:
+        """Collect the pages of sitemaps and of those that they list. ``named``: missing ones are failures."""
+        waiting = deque(dict.fromkeys(sitemaps))
+        seen = set(waiting)
+        while waiting and len(self.pages) <= self._max_pages:
+            url = waiting.popleft()
+            for child in await self._one(url, named=named):
+                if child not in seen and len(seen) < MAX_SITEMAPS and self._is_ours(child):
+                    seen.add(child)
+                    waiting.append(child)
+            if not named and self.pages:
+                break  # the first guess was right
+
+    async def _one(self, url: str, *, named: bool) -> list[str]:
+        try:
+            found = parse_sitemap((await self._fetcher.fetch(url)).body)
+        except FetchFailure as error:
+            if named or not error.gone:
+                self.failures.append(Failure(url, error.code, f"sitemap: {error.message}"))
+            return []
+        except InvalidSitemap as error:
+            if named:  # many sites answer anything with a page
+                self.failures.append(Failure(url, "invalid_sitemap", f"the sitemap {error}"))
+            return []
+        for page in found.pages:
+            ours = normalise(page)
+            ours = ours and self._scope.claim(ours)
+            if ours and not is_media(ours):
+                self.pages[ours] = None
+        return found.sitemaps
+
+    def _is_ours(self, url: str) -> bool:
+        try:
+            return URL(url).host == URL(self._scope.origin).host
+        except ValueError:
+            return False

@@ -1,0 +1,259 @@
+"""One request after the other, politely: pace, back-off, redirects within bounds, limits of size and time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import PurePosixPath
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import urljoin
+
+import aiohttp
+from yarl import URL
+
+from indexer.sources.site.addresses import AddressRefused, connector, is_public
+from indexer.sources.site.options import USER_AGENT, SiteOptions
+from indexer.sources.site.urls import normalise
+
+MAX_REDIRECTS: Final = 5
+
+_BUSY: Final = frozenset({429, 503})
+_GONE: Final = frozenset({404, 410})
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_UNKNOWN: Final = frozenset({"application/octet-stream", "binary/octet-stream", "text/x-markdown"})
+_KINDS: Final = dict.fromkeys((".md", ".mdx", ".markdown"), "text/markdown") | {
+    ".txt": "text/plain",
+    ".pdf": "application/pdf",
+    ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+}
+_BLOCK: Final = 64 * 1024
+_PAUSE: Final = 1.0  # before the second attempt; doubles
+
+
+class FetchFailure(Exception):
+    """An address that gave no page.
+
+    Attributes:
+        code: stable name of what is wrong.
+        message: what is wrong and what to do about it.
+        gone: the site says that there is no such page.
+        passing: the site may be in trouble: another address may fail like this one.
+    """
+
+    def __init__(self, code: str, message: str, *, gone: bool = False, passing: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.gone = gone
+        self.passing = passing
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a server sent.
+
+    Attributes:
+        url: after redirects.
+        kind: media type, lower case; the body is empty where nobody asked for such a kind.
+        unchanged: the page is the one that ``etag`` and ``modified`` belonged to; there is no body.
+        robots_tag: what the ``X-Robots-Tag`` header says.
+    """
+
+    url: str
+    kind: str = ""
+    body: bytes = b""
+    charset: str = ""
+    etag: str = ""
+    modified: str = ""
+    unchanged: bool = False
+    robots_tag: str = ""
+
+
+class Fetcher:
+    """Fetches pages of one site. An asynchronous context manager.
+
+    Attributes:
+        delay: seconds between the starts of two requests; may be raised when the site asks for it.
+        total_bytes: what came in so far.
+    """
+
+    def __init__(self, options: SiteOptions) -> None:
+        self.delay = options.delay
+        self.total_bytes = 0
+        self._options = options
+        self._free = asyncio.Semaphore(options.concurrency)
+        self._not_before = 0.0
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=connector(allow_private=self._options.allow_private, limit=self._options.concurrency),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip, deflate"},
+            timeout=aiohttp.ClientTimeout(total=None),  # a page as a whole is timed below, redirects included
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def fetch(
+        self,
+        url: str,
+        *,
+        follow: Callable[[str], bool] = lambda _: True,
+        kinds: Collection[str] | None = None,
+        etag: str = "",
+        modified: str = "",
+    ) -> Reply:
+        """Get a page, again where the site is busy or the connection broke.
+
+        Args:
+            url: the address.
+            follow: whether a redirect to an address may be followed.
+            kinds: media types whose body is wanted; all, where it is ``None``.
+            etag: of the copy that is known; an unchanged page is not sent again.
+            modified: likewise, its ``Last-Modified``.
+
+        Raises:
+            FetchFailure: says what is wrong, and whether the page is gone.
+        """
+        headers = {name: value for name, value in (("If-None-Match", etag), ("If-Modified-Since", modified)) if value}
+        for attempt in range(1, self._options.attempts + 1):
+            try:
+                return await self._once(url, follow, kinds, headers)
+            except _Again as again:
+                wait = again.wait if again.wait is not None else _PAUSE * 2 ** (attempt - 1)
+                if attempt == self._options.attempts or wait > self._options.max_wait:
+                    raise again.failure from None
+                self._not_before = max(self._not_before, time.monotonic() + wait)
+        raise AssertionError("a page has at least one attempt")
+
+    async def _once(
+        self, url: str, follow: Callable[[str], bool], kinds: Collection[str] | None, headers: dict[str, str]
+    ) -> Reply:
+        async with self._free:
+            await self._wait()
+            limit = self._options.page_seconds
+            try:
+                async with asyncio.timeout(limit):
+                    return await self._follow(url, follow, kinds, headers)
+            except TimeoutError:
+                message = f"took longer than {limit:g} s; the site is too slow"
+                raise FetchFailure("too_slow", message, passing=True) from None
+            except aiohttp.ClientConnectorError as error:
+                if isinstance(error.os_error, AddressRefused):
+                    raise _refused(str(error.os_error)) from None
+                raise _Again(FetchFailure("unreachable", f"no connection: {error}", passing=True)) from None
+            except (aiohttp.InvalidURL, ValueError) as error:
+                raise FetchFailure("invalid_address", f"no address that can be fetched: {error}") from None
+            except (aiohttp.ClientError, OSError) as error:
+                failure = FetchFailure("broken_reply", f"the connection broke: {error!r:.200}", passing=True)
+                raise _Again(failure) from None
+
+    async def _wait(self) -> None:
+        """Take the next slot in the pace of requests."""
+        now = time.monotonic()
+        start = max(now, self._not_before)
+        self._not_before = start + self.delay
+        await asyncio.sleep(start - now)
+
+    async def _follow(
+        self, url: str, follow: Callable[[str], bool], kinds: Collection[str] | None, headers: dict[str, str]
+    ) -> Reply:
+        assert self._session is not None
+        for _ in range(MAX_REDIRECTS + 1):
+            request = self._session.get(URL(url, encoded=True), allow_redirects=False, headers=headers)
+            async with request as response:
+                if response.status not in _REDIRECTS:
+                    return await self._read(url, response, kinds)
+                url = self._next(url, response.headers.get("Location", ""), follow)
+        raise FetchFailure("too_many_redirects", f"redirects more than {MAX_REDIRECTS} times")
+
+    def _next(self, url: str, location: str, follow: Callable[[str], bool]) -> str:
+        """Where a redirect leads. What is no page or no public address is refused by name."""
+        target = normalise(location, url)
+        if not target:
+            shown = urljoin(url, location)[:200]
+            raise FetchFailure("redirect_refused", f"redirects to {shown!r}, which is no page; it was not followed")
+        host = URL(target).host or ""
+        if not self._options.allow_private and _is_private_literal(host):
+            raise _refused(host, via=f"redirects to {target}: ")
+        if not follow(target):
+            raise FetchFailure("redirects_away", f"redirects to {target}, which is not part of the site", gone=True)
+        return target
+
+    async def _read(self, url: str, response: aiohttp.ClientResponse, kinds: Collection[str] | None) -> Reply:
+        status = response.status
+        etag, modified = response.headers.get("ETag", ""), response.headers.get("Last-Modified", "")
+        if status == 304:
+            return Reply(url, etag=etag, modified=modified, unchanged=True)
+        if status in _GONE:
+            raise FetchFailure("not_found", f"there is no such page (HTTP {status})", gone=True)
+        if status in _BUSY:
+            failure = FetchFailure("busy", f"the site is busy (HTTP {status}); try again later", passing=True)
+            raise _Again(failure, _retry_after(response.headers.get("Retry-After", "")))
+        if status >= 500:
+            raise _Again(FetchFailure("server_error", f"the site failed (HTTP {status})", passing=True))
+        if status != 200:
+            raise FetchFailure("refused", f"the site refused the page (HTTP {status})")
+        kind = _kind(url, response.content_type.lower())
+        body = await self._body(response) if kinds is None or kind in kinds else b""
+        robots = response.headers.get("X-Robots-Tag", "")
+        return Reply(url, kind, body, response.charset or "", etag, modified, robots_tag=robots)
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        limit = self._options.max_page_bytes
+        body = bytearray()
+        async for block in response.content.iter_chunked(_BLOCK):
+            body += block
+            self.total_bytes += len(block)
+            if len(body) > limit:
+                raise FetchFailure("too_large", f"the page is larger than {limit / 1024 / 1024:g} MiB")
+        return bytes(body)
+
+
+class _Again(Exception):
+    """A failure that another attempt may mend, after ``wait`` seconds if the site said so."""
+
+    def __init__(self, failure: FetchFailure, wait: float | None = None) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+        self.wait = wait
+
+
+def _kind(url: str, said: str) -> str:
+    """Media type; by the ending where the server does not know."""
+    return _KINDS.get(PurePosixPath(URL(url).path).suffix.lower(), said) if said in _UNKNOWN else said
+
+
+def _refused(what: str, via: str = "") -> FetchFailure:
+    message = f"{via}{what} is not a public address and was not contacted; --allow-private permits it"
+    return FetchFailure("address_refused", message)
+
+
+def _is_private_literal(host: str) -> bool:
+    try:
+        return not is_public(host)
+    except ValueError:
+        return False  # a name: the connector checks what it resolves to
+
+
+def _retry_after(value: str) -> float | None:
+    """Seconds to wait, from a number or a date (RFC 9110, 10.2.3)."""
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        until = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    moment = until if until.tzinfo else until.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

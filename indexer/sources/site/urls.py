@@ -1,0 +1,96 @@
+"""Addresses of pages: one spelling for each page, and which of them belong to the site."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final, Self
+
+from yarl import URL
+
+from winnow.core.documents import MAX_ID_CHARS
+from winnow.core.errors import InvalidSource
+
+_TRACKING: Final = re.compile(
+    r"(?:utm|mtm|pk|hsa|vero|oly)_\w+|[a-z]*clid|mc_[ce]id|_ga|_gl|_hs\w+|igshid|s_cid|phpsessid|jsessionid|sessionid",
+    re.IGNORECASE,
+)
+_SESSION: Final = re.compile(r";jsessionid=[^/?#]*", re.IGNORECASE)
+_DIGITS: Final = re.compile(r"\d+")
+_SCHEMES: Final = frozenset({"http", "https"})
+_NO_PAGES: Final = frozenset(
+    """7z aac avi avif bin bmp bz2 css csv dmg doc eot epub exe flac gif gz ico ics iso jar jpeg jpg js json jsonl m4a
+    m4v map mjs mkv mov mp3 mp4 mpeg msi ogg ogv otf parquet png ppt pptx rar rpm rss svg tar tgz tif tiff ttf wasm wav
+    webm webmanifest webp whl woff woff2 xls xlsx xml xz zip zst""".split()
+)
+
+
+def normalise(href: str, base: str = "") -> str:
+    """The one spelling of an address; empty for what is none on the web: other schemes, nonsense, endless ones.
+
+    Fragments, tracking parameters and session ids go, the query is sorted, default ports and ``..`` are resolved.
+    ``courlan``, which does the same and more, drops parameters that carry meaning (``?keyword=``, ``?uid=``).
+    """
+    try:
+        url = URL(href.strip())
+        url = (URL(base).join(url) if base else url).with_fragment(None)
+        if url.scheme not in _SCHEMES or not url.host or url.user is not None:
+            return ""
+        query = sorted((key, value) for key, value in url.query.items() if not _TRACKING.fullmatch(key))
+        text = str(url.with_path(_SESSION.sub("", url.raw_path) or "/", encoded=True).with_query(query))
+    except (ValueError, TypeError):
+        return ""
+    return "" if len(text) > MAX_ID_CHARS else text
+
+
+def is_media(url: str) -> bool:
+    """Whether an address is, by its ending, a picture, an archive or another file that is no page."""
+    return PurePosixPath(URL(url).path).suffix.lower().lstrip(".") in _NO_PAGES
+
+
+def shape_of(url: str) -> str:
+    """What addresses have in common that a program makes without end: digits made equal, the query's values gone."""
+    parsed = URL(url)
+    return f"{_DIGITS.sub('0', parsed.path)}?{'&'.join(sorted(set(parsed.query)))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The site: one host, and the pages under one path.
+
+    Attributes:
+        origin: scheme, host and port.
+        prefix: path, with ``/`` at its end.
+    """
+
+    origin: str
+    prefix: str
+
+    @classmethod
+    def of(cls, start: str) -> Self:
+        """What stands under a start page: ``/docs/`` and ``/docs`` are folders, ``/docs/a.html`` stands for its own.
+
+        Raises:
+            InvalidSource: ``start`` is no address of a page.
+        """
+        try:
+            url = URL(start)
+            origin = str(url.origin())
+        except ValueError as error:
+            raise InvalidSource(f"{start!r} is no address ({error}); write site:https://example.org/docs/") from None
+        if url.scheme not in _SCHEMES:
+            raise InvalidSource(f"{start!r} is no address of a site; write site:https://example.org/docs/")
+        path = url.path
+        last = path.rpartition("/")[2]
+        folder = path if path.endswith("/") else path[: -len(last)] if "." in last else path + "/"
+        return cls(origin, folder or "/")
+
+    def claim(self, url: str) -> str:
+        """``url`` in the scheme of the site if it belongs to the site, else empty."""
+        parsed = URL(url)
+        home = URL(self.origin)
+        same_host = parsed.host == home.host and (parsed.explicit_port == home.explicit_port)
+        if not same_host or not f"{parsed.path.rstrip('/')}/".startswith(self.prefix):
+            return ""
+        return url if parsed.scheme == home.scheme else str(parsed.with_scheme(home.scheme))

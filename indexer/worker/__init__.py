@@ -1,0 +1,1 @@
+"""The write path: claim, chunk, embed, upsert, commit."""

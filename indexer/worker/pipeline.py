@@ -1,0 +1,245 @@
+"""The write path of one batch: chunk, re-use what is unchanged, embed, upsert, remove stale points, commit.
+
+New points first, stale points after, the ledger last: a crash anywhere means that the lease runs out and the batch
+runs again to the same end, because point ids are deterministic. While a collection has two indexes all of it is done to
+both before the commit.
+
+Several workers may hold one document one after the other, and the slower one may wake up late. It stops at its own
+clock (``Lease``); what it wrote just before is older than what it is overtaken by, since revisions of an id only grow,
+and nobody removes points of a newer revision than his own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from indexer.worker.batches import Batch, Row, Side, Slice, filled
+from indexer.worker.lease import Lease, LeaseLost
+from indexer.worker.patience import patiently
+from indexer.worker.reembed import queue_more
+from indexer.worker.stages import Vectors, chunk_keys, cut, failed, point_id_of, point_of
+from winnow.core.errors import CollectionNotFound, IdentityMismatch, UpstreamUnavailable, WinnowError
+from winnow.core.settings import Settings
+from winnow.core.types import Collection
+from winnow.ports import (
+    Catalog,
+    Claim,
+    Embedder,
+    IndexRef,
+    Outcome,
+    Point,
+    Removal,
+    VectorStore,
+    index_of,
+    other_index_of,
+)
+from winnow.search.embedders import Embedders
+
+log = logging.getLogger(__name__)
+
+UNCONFIGURED_SECONDS: Final = 30.0  # pause where a collection's second embedder is not configured here
+
+CarryOut = Callable[[Sequence[Claim], Lease | None], Awaitable[list[Outcome]]]
+
+
+class Pipeline:
+    """Turns claims into points. Holds no state between batches.
+
+    ``run`` takes a batch all the way. ``prepare``, ``look_up``, ``write`` and ``finish`` are its steps, for those who
+    embed elsewhere in between, and ``settle`` is what surrounds them.
+    """
+
+    def __init__(
+        self, embedders: Embedders, store: VectorStore, catalog: Catalog, *, max_attempts: int, min_coverage: float
+    ) -> None:
+        self._embedders = embedders
+        self._store = store
+        self._catalog = catalog
+        self._max_attempts = max_attempts
+        self._min_coverage = min_coverage
+
+    @classmethod
+    def configured(cls, settings: Settings, embedders: Embedders, store: VectorStore, catalog: Catalog) -> Pipeline:
+        """A pipeline as ``settings`` have it."""
+        attempts, coverage = settings.indexing.max_attempts, settings.search.min_coverage
+        return cls(embedders, store, catalog, max_attempts=attempts, min_coverage=coverage)
+
+    async def run(self, claims: Sequence[Claim], lease: Lease | None = None) -> Sequence[Outcome]:
+        """Carry out claims of one collection and record how each ended.
+
+        ``lease`` bounds the time for it; ``None`` where nobody else can have claimed the same.
+        """
+        return await self.settle(claims, self._carry_out, lease)
+
+    async def settle(
+        self, claims: Sequence[Claim], carry_out: CarryOut, lease: Lease | None = None
+    ) -> Sequence[Outcome]:
+        """Have claims of one collection carried out, or a part of it done, and record the outcomes.
+
+        What fails for a reason that lies with one document is done again one by one, so that the others pass.
+        """
+        try:
+            outcomes = await carry_out(claims, lease)
+        except LeaseLost:
+            log.warning("a batch of %d documents took longer than its lease and is left to others", len(claims))
+            await self._take_back(claims)
+            return ()
+        except CollectionNotFound:
+            outcomes = await self._after_a_drop(claims)
+        except Exception as error:  # a defect that one document sets off must not stop the worker
+            if len(claims) > 1 and not getattr(error, "retryable", False):
+                return [outcome for claim in claims for outcome in await self.settle([claim], carry_out, lease)]
+            if not isinstance(error, WinnowError):
+                log.exception("indexing %s failed", claims[0].document.id)
+            outcomes = [self._failed(claim, error) for claim in claims]
+        if outcomes:
+            await self._record(outcomes, lease)
+        return outcomes
+
+    async def prepare(self, claims: Sequence[Claim]) -> Batch:
+        """Cut the documents of claims of one collection, for the indexes that it has now."""
+        collection = await self._catalog.get_collection(claims[0].collection)
+        sides = self._sides(collection)
+        additions = [claim for claim in claims if claim.kind != "delete"]
+        reader = min((self._embedder(side) for side in sides), key=lambda embedder: embedder.info.max_tokens)
+        limit = reader.info.max_tokens
+        parts = await asyncio.to_thread(cut, collection, additions, reader.tokenizer, max_tokens=limit)
+        return Batch(collection, sides, tuple(claim for claim in claims if claim.kind == "delete"), parts)
+
+    async def look_up(self, collection: Collection, part: Slice) -> Slice:
+        """Fill in vectors that the index holds already: of unchanged chunks, and of what an earlier try has written."""
+        wanted: dict[int, str] = {}
+        for i, row in enumerate(part.rows):
+            piece = row.piece
+            tried = piece.claim.tried or piece.claim.kind == "reembed"
+            known = piece.reuse or (point_id_of(collection, piece) if tried else None)
+            if known is not None:
+                wanted[i] = known
+        if not wanted:
+            return part
+        found = await self._store.fetch(part.side.index, sorted(set(wanted.values())))
+        rows = list(part.rows)
+        for i, id_ in wanted.items():
+            if id_ in found and _same_text(found[id_], rows[i]):
+                rows[i] = Row(rows[i].piece, Vectors(found[id_].dense, found[id_].tokens))
+        return replace(part, rows=tuple(rows))
+
+    async def write(self, collection: Collection, part: Slice, lease: Lease | None) -> None:
+        """Upsert a slice whose vectors are all there. Raises ``LeaseLost``."""
+        if lease is not None:
+            lease.require()
+        points = [point_of(collection, row.piece, row.vectors) for row in part.rows if row.vectors is not None]
+        await self._store.upsert(part.side.index, points)
+
+    async def finish(self, batch: Batch, embedded: Mapping[str, int], lease: Lease | None) -> list[Outcome]:
+        """Remove stale points of a batch that is written; returns its outcomes. Raises ``LeaseLost``.
+
+        ``embedded`` is the number of chunks that were embedded for a document id.
+        """
+        below = {claim.document.id: claim.revision + 1 for claim in batch.removals}
+        # a first revision has nothing older than itself
+        below |= {claim.document.id: claim.revision for claim in batch.cut.claims if claim.revision > 1}
+        await self._remove_below(batch.sides, below, lease)
+        failures = [self._failed(claim, error) for claim, error in batch.cut.failures]
+        done = [
+            Outcome(
+                claim,
+                chunk_keys(batch.collection, claim, batch.cut.pieces),
+                embedded.get(claim.document.id, 0),
+                built=batch.collection.newer_generation,
+            )
+            for claim in batch.cut.claims
+        ]
+        return [*failures, *done, *(Outcome(claim) for claim in batch.removals)]
+
+    async def remove(self, removals: Sequence[Removal]) -> None:
+        """Remove the points of documents of one collection up to these revisions; newer ones stay."""
+        below = {each.document_id: each.revision + 1 for each in removals}
+        try:
+            collection = await self._catalog.get_collection(removals[0].collection)
+            for index in (index_of(collection), other_index_of(collection)):
+                if index is not None:
+                    await self._store.delete_documents(index, below)
+                    await self._store.flush(index)
+        except CollectionNotFound:
+            return  # and all of its points with it
+
+    async def queue_more(self) -> int:
+        """Queue some of what a collection's second index lacks; returns how many documents."""
+        return await queue_more(self._catalog, self._store)
+
+    async def _carry_out(self, claims: Sequence[Claim], lease: Lease | None) -> list[Outcome]:
+        batch = await self.prepare(claims)
+        embedded: Counter[str] = Counter()
+        for part in batch.slices():
+            known = await self.look_up(batch.collection, part)
+            whole = await filled(known, self._embedder(part.side), min_coverage=self._min_coverage)
+            await self.write(batch.collection, whole, lease)
+            embedded += whole.embedded
+        return await self.finish(batch, embedded, lease)
+
+    async def _record(self, outcomes: Sequence[Outcome], lease: Lease | None) -> None:
+        # while the lease holds nobody else has written, and whoever comes next removes what is older
+        alone = lease is not None and lease.holds()
+        recorded = await patiently(partial(self._catalog.commit, outcomes))
+        overtaken = [each.claim for each, kept in zip(outcomes, recorded, strict=True) if not kept]
+        if overtaken and not alone:
+            await self._take_back(overtaken)
+
+    async def _take_back(self, claims: Sequence[Claim]) -> None:
+        """Remove what was written for revisions that others have left behind meanwhile."""
+        outdated = await patiently(partial(self._catalog.outdated, claims))
+        removals = [Removal(each.collection, each.document.id, each.revision) for each in outdated]
+        if removals:
+            await patiently(partial(self.remove, removals))
+
+    def _embedder(self, side: Side) -> Embedder:
+        return tuple(self._embedders)[side.model]
+
+    def _side(self, index: IndexRef, embedder: Embedder, *, serving: bool) -> Side:
+        return Side(index, tuple(self._embedders).index(embedder), serving)
+
+    def _sides(self, collection: Collection) -> tuple[Side, ...]:
+        tokenizer = self._store.keyword_tokenizer
+        serving = self._side(index_of(collection), self._embedders.of(collection, tokenizer), serving=True)
+        beside = other_index_of(collection)
+        if beside is None:
+            return (serving,)
+        try:
+            other = self._embedders.other_of(collection, tokenizer)
+        except IdentityMismatch as error:  # not the documents' fault: the work waits until it is configured
+            raise UpstreamUnavailable(error.message, retry_after=UNCONFIGURED_SECONDS) from error
+        assert other is not None
+        return (serving, self._side(beside, other, serving=False))
+
+    async def _remove_below(self, sides: Sequence[Side], below: dict[str, int], lease: Lease | None) -> None:
+        for side in sides:
+            if below:
+                if lease is not None:
+                    lease.require()
+                await self._store.delete_documents(side.index, below)
+            await self._store.flush(side.index)
+
+    async def _after_a_drop(self, claims: Sequence[Claim]) -> list[Outcome]:
+        """Run claims again whose collection lost its second index meanwhile; where it is gone itself, they are too."""
+        try:
+            await self._catalog.get_collection(claims[0].collection)
+        except CollectionNotFound:
+            return []
+        return [Outcome(claim, error="an index was dropped meanwhile", retry_in=0.0) for claim in claims]
+
+    def _failed(self, claim: Claim, error: Exception) -> Outcome:
+        return failed(claim, error, max_attempts=self._max_attempts)
+
+
+def _same_text(point: Point, row: Row) -> bool:
+    """Whether a stored point was made of the very text: a hash may be of another index's chunk of the same id."""
+    chunk, document = row.piece.chunk, row.piece.claim.document
+    stored = point.chunk
+    return (stored.text, stored.headings, point.title) == (chunk.text, chunk.headings, document.title)

@@ -1,0 +1,129 @@
+"""The stages of the write path that need no store and no catalog: cut, embed, make points.
+
+The pipeline runs them in its own process, a bulk job on many.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from indexer.chunking.chunker import chunk_document, passages_of
+from winnow.core.errors import InvalidDocument, InvalidInput, WinnowError
+from winnow.core.ids import point_id
+from winnow.core.types import Chunk, Collection, FloatArray, HalfArray
+from winnow.ports import ChunkKey, Claim, Embedder, Outcome, Point, Tokenizer
+
+MAX_BACKOFF_SECONDS: Final = 60.0
+WAIT_SECONDS: Final = 1.0  # for what is down, where it does not say how long; the worker pauses besides
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One chunk on its way into the index; ``reuse`` names the point that already holds its vectors."""
+
+    claim: Claim
+    chunk: Chunk
+    passage: str
+    hash: str
+    reuse: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """The vectors of one piece; ``dense`` is ``None`` where the embedder does not know the text."""
+
+    dense: FloatArray | None
+    tokens: HalfArray | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Claims cut into pieces, in the claims' order, and those that nothing can be made of."""
+
+    pieces: tuple[Piece, ...]
+    claims: tuple[Claim, ...]
+    failures: tuple[tuple[Claim, Exception], ...]
+
+
+def cut(collection: Collection, claims: Sequence[Claim], tokenizer: Tokenizer, *, max_tokens: int) -> Cut:
+    """Cut the documents of ``claims`` into chunks of at most ``max_tokens`` tokens of ``tokenizer``. Uses the CPU."""
+    pieces: list[Piece] = []
+    done: list[Claim] = []
+    failures: list[tuple[Claim, WinnowError]] = []
+    for claim in claims:
+        try:
+            pieces += _pieces(collection, claim, tokenizer, max_tokens)
+        except WinnowError as error:
+            failures.append((claim, error))
+        else:
+            done.append(claim)
+    return Cut(tuple(pieces), tuple(done), tuple(failures))
+
+
+def _pieces(collection: Collection, claim: Claim, tokenizer: Tokenizer, max_tokens: int) -> list[Piece]:
+    document, chunking = claim.document, collection.chunking
+    chunks = chunk_document(document, tokenizer, chunking, max_tokens=max_tokens)
+    if not chunks:
+        raise InvalidDocument("no readable text is left once markup is removed")
+    known = {key.hash: key.point_id for key in claim.previous}
+    passages = passages_of(document, chunks, tokenizer, chunking, max_tokens=max_tokens)
+    hashes = [hashlib.sha256(passage.encode()).hexdigest()[:32] for passage in passages]
+    rows = zip(chunks, passages, hashes, strict=True)
+    return [Piece(claim, chunk, passage, digest, known.get(digest)) for chunk, passage, digest in rows]
+
+
+async def embed(embedder: Embedder, passages: Sequence[str], *, min_coverage: float) -> list[Vectors]:
+    """The vectors of each passage; none where the embedder knows less than ``min_coverage`` of the text."""
+    if not passages:
+        return []
+    embeddings = await embedder.embed(passages, "document")
+    result: list[Vectors] = []
+    for row, coverage in enumerate(embeddings.coverage):
+        known = coverage >= min_coverage
+        tokens = embeddings.tokens[row] if embeddings.tokens is not None and known else None
+        result.append(Vectors(embeddings.vectors[row] if known else None, tokens))
+    return result
+
+
+def point_of(collection: Collection, piece: Piece, vectors: Vectors) -> Point:
+    """The point that holds a piece. Its id follows from collection, document, revision and the chunk's place."""
+    document = piece.claim.document
+    return Point(
+        id=point_id_of(collection, piece),
+        document_id=document.id,
+        revision=piece.claim.revision,
+        chunk=piece.chunk,
+        title=document.title,
+        url=document.url,
+        metadata=document.metadata,
+        dense=vectors.dense,
+        tokens=vectors.tokens,
+    )
+
+
+def point_id_of(collection: Collection, piece: Piece) -> str:
+    """A UUID that is the same whenever the same revision of a document is cut the same way."""
+    return point_id(collection.uid, piece.claim.document.id, piece.claim.revision, piece.chunk.index)
+
+
+def chunk_keys(collection: Collection, claim: Claim, pieces: Sequence[Piece]) -> tuple[ChunkKey, ...]:
+    """What the ledger remembers of a claim's pieces."""
+    return tuple(ChunkKey(piece.hash, point_id_of(collection, piece)) for piece in pieces if piece.claim is claim)
+
+
+def failed(claim: Claim, error: Exception, *, max_attempts: int) -> Outcome:
+    """Wait for what is down; try the rest again a few times, unless the document itself is at fault.
+
+    Waiting counts as no attempt: however long storage or a model is down, no document fails for it.
+    """
+    code = error.code if isinstance(error, WinnowError) else "internal_error"
+    message = str(error) or type(error).__name__
+    if isinstance(error, WinnowError) and error.retryable:
+        wait = WAIT_SECONDS if error.retry_after is None else error.retry_after
+        return Outcome(claim, error=message, error_code=code, retry_in=wait, waited=True)
+    last = isinstance(error, InvalidInput) or claim.attempts + 1 >= max_attempts
+    wait = min(2.0**claim.attempts, MAX_BACKOFF_SECONDS)
+    return Outcome(claim, error=message, error_code=code, retry_in=None if last else wait)

@@ -1,9 +1,0 @@
-"""The hop to models behind HTTP: one client with its timeouts, its pool and the only retries in the house.
-
-``client`` calls, ``patience`` decides whether and when to call again, ``refusals`` reads what a provider says
-when it does not answer. Nothing but ``retrieval.errors`` leaves here.
-"""
-
-from retrieval.http.client import ModelClient
-
-__all__ = ["ModelClient"]

@@ -1,0 +1,1 @@
+"""The rules of the ledger: pure functions, apart from SQL."""

@@ -1,0 +1,66 @@
+"""What jobs count: pure, shared by the database and the fake."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from winnow.catalog.rules.entries import Settlement
+from winnow.core.types import JobStatus
+from winnow.ports import Job, JobFailure, Outcome
+
+ENDINGS: Final = ("indexed", "deleted", "failed", "superseded", "cancelled")
+ADDED: Final = (*ENDINGS, "chunks_embedded")
+
+
+@dataclass
+class Tally:
+    """What one transaction adds to jobs: per job its counters, and documents that failed."""
+
+    counters: dict[str, Counter[str]] = field(default_factory=dict)
+    failures: list[tuple[str, JobFailure]] = field(default_factory=list)
+
+    def supersede(self, losses: Mapping[str, int]) -> None:
+        """Book documents that older jobs lose to a newer one."""
+        for job_id, number in losses.items():
+            self._counter(job_id)["superseded"] += number
+
+    def cancel(self, job_id: str, number: int) -> None:
+        """Book documents that a job will not index."""
+        self._counter(job_id)["cancelled"] += number
+
+    def settle(self, job_id: str, outcome: Outcome, settlement: Settlement) -> None:
+        """Book what became of one claim. A re-embedding is no job's: the document's last one has ended."""
+        if outcome.claim.kind == "reembed":
+            return
+        counter = self._counter(job_id)
+        counter["chunks_embedded"] += outcome.embedded
+        if settlement.ending is not None:
+            counter[settlement.ending] += 1
+        entry = settlement.entry
+        if entry is not None and settlement.ending == "failed":
+            self.failures.append((job_id, JobFailure(entry.id, entry.error_code or "", entry.error or "")))
+
+    def _counter(self, job_id: str) -> Counter[str]:
+        return self.counters.setdefault(job_id, Counter())
+
+
+def make_job(values: Mapping[str, Any], *, collection: str, failures: Sequence[JobFailure]) -> Job:
+    """A job out of its counters; what has not ended is pending."""
+    ended = sum(values[name] for name in ENDINGS)
+    pending = values["total"] - values["unchanged"] - ended
+    status: JobStatus = "done" if pending == 0 else "running" if ended else "pending"
+    return Job(
+        id=values["id"],
+        collection=collection,
+        status=status,
+        total=values["total"],
+        pending=pending,
+        unchanged=values["unchanged"],
+        failures=tuple(failures),
+        created_at=values["created_at"],
+        finished_at=values["finished_at"],
+        **{name: values[name] for name in ADDED},
+    )

@@ -1,0 +1,254 @@
+"""What a submission or a round of deletions does to the ledger: decided here, carried out by a database or the fake."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+import orjson
+
+from winnow.catalog.rules.entries import Entry, is_leased
+from winnow.core.types import Document
+from winnow.ports import Rejection, Submission
+
+LARGEST_INTEGER: Final = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What all documents of one submission share."""
+
+    job_id: str
+    source: str
+    priority: int
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A document on its way in: its place in the batch and the hash of its content."""
+
+    index: int
+    document: Document
+    content_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A submission, sorted into documents that can be stored and rejections."""
+
+    incoming: tuple[Incoming, ...]
+    rejections: tuple[Rejection, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a submission or a round of tombstones does to the ledger.
+
+    Attributes:
+        created: entries of new documents.
+        revised: known entries that get new content.
+        touched: known entries that change without their content.
+        superseded: per older job, how many documents it loses to this one.
+    """
+
+    submission: Submission
+    created: tuple[Entry, ...]
+    revised: tuple[Entry, ...]
+    touched: tuple[Entry, ...]
+    superseded: Counter[str]
+
+
+def hash_content(document: Document) -> str:
+    """SHA-256 over canonical JSON (sorted keys) of title, url, format, metadata and text, in hex.
+
+    Raises:
+        TypeError: something in it has no form in JSON (a lone surrogate, an integer beyond 64 bits).
+    """
+    content = {
+        "title": document.title,
+        "url": document.url,
+        "format": document.format,
+        "metadata": dict(document.metadata),
+        "text": document.text,
+    }
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def sort_out(documents: Sequence[Document]) -> Batch:
+    """Hash a batch and reject what stands twice in it or cannot be stored. Takes time: run it off the event loop."""
+    seen: set[str] = set()
+    incoming: list[Incoming] = []
+    rejections: list[Rejection] = []
+    for index, document in enumerate(documents):
+        if document.id in seen:
+            message = f"id {document.id!r} stands more than once in this batch; send each document once"
+            rejections.append(Rejection(index, document.id, "duplicate_id", message))
+            continue
+        seen.add(document.id)
+        try:
+            incoming.append(_storable(index, document))
+        except (TypeError, ValueError) as error:
+            message = f"document {document.id!r} cannot be stored: {error}"
+            rejections.append(Rejection(index, document.id, "invalid_document", message))
+    return Batch(tuple(incoming), tuple(rejections))
+
+
+def _storable(index: int, document: Document) -> Incoming:
+    if any("\0" in part for part in (document.id, document.title, document.url, document.text)):
+        raise ValueError("it contains the character U+0000; remove it")
+    if document.version is not None and abs(document.version) > LARGEST_INTEGER:
+        raise ValueError("its version is beyond 64 bits; use a smaller number")
+    document.id.encode()  # raises for a lone surrogate; the other parts are checked as they are hashed
+    return Incoming(index, document, hash_content(document))
+
+
+def plan_submission(batch: Batch, known: Mapping[str, Entry], removed: Mapping[str, int], order: Order) -> Plan:
+    """Decide about every document of a batch.
+
+    Args:
+        batch: what came in.
+        known: the stored entries by document id.
+        removed: the last revision of documents that were deleted a short while ago.
+        order: what the batch shares.
+    """
+    created: list[Entry] = []
+    revised: list[Entry] = []
+    touched: list[Entry] = []
+    rejections = list(batch.rejections)
+    superseded: Counter[str] = Counter()
+    unchanged = 0
+    for item in batch.incoming:
+        entry = known.get(item.document.id)
+        if entry is None:
+            created.append(_created(item, order, removed.get(item.document.id, 0) + 1))
+        elif goes_backwards(entry, item.document):
+            rejections.append(_outdated(item, entry))
+        elif is_waiting(entry, item):
+            touched.append(replace(_kept(entry, item, order), job_id=order.job_id))
+            superseded.update(_loser(entry))
+        elif is_unchanged(entry, item):
+            unchanged += 1
+            if (kept := _kept(entry, item, order)) != entry:
+                touched.append(kept)
+        else:
+            revised.append(_revised(entry, item, order))
+            superseded.update(_loser(entry))
+    rejections.sort(key=lambda rejection: rejection.index)
+    accepted = len(batch.incoming) - (len(rejections) - len(batch.rejections))
+    submission = Submission(order.job_id, accepted, unchanged, tuple(rejections))
+    return Plan(submission, tuple(created), tuple(revised), tuple(touched), superseded)
+
+
+def goes_backwards(entry: Entry, document: Document) -> bool:
+    """Tell whether the document is older than what is stored. A deleted document sets no limit."""
+    if entry.state == "deleting" or entry.version is None or document.version is None:
+        return False
+    return document.version < entry.version
+
+
+def is_waiting(entry: Entry, item: Incoming) -> bool:
+    """Tell whether the same content waits to be indexed: the newer job waits for it from now on."""
+    return entry.content_hash == item.content_hash and entry.state == "pending"
+
+
+def is_unchanged(entry: Entry, item: Incoming) -> bool:
+    """Tell whether the content is indexed already."""
+    return entry.content_hash == item.content_hash and entry.state == "indexed"
+
+
+def _outdated(item: Incoming, entry: Entry) -> Rejection:
+    document = item.document
+    message = (
+        f"document {document.id!r} has version {document.version}, but version {entry.version} is stored; "
+        "send the newest version"
+    )
+    return Rejection(item.index, document.id, "version_conflict", message)
+
+
+def _created(item: Incoming, order: Order, revision: int) -> Entry:
+    return Entry(
+        id=item.document.id,
+        content_hash=item.content_hash,
+        version=item.document.version,
+        revision=revision,
+        state="pending",
+        token=int(order.now.timestamp() * 1_000_000),
+        source=order.source,
+        priority=order.priority,
+        submitted_at=order.now,
+        updated_at=order.now,
+        due_at=order.now,
+        job_id=order.job_id,
+    )
+
+
+def _kept(entry: Entry, item: Incoming, order: Order) -> Entry:
+    # who hands a document in last owns it: --delete-missing of another source must not reach it
+    return replace(entry, version=_newest(entry.version, item.document.version), source=order.source)
+
+
+def _newest(stored: int | None, given: int | None) -> int | None:
+    versions = [version for version in (stored, given) if version is not None]
+    return max(versions, default=None)
+
+
+def _revised(entry: Entry, item: Incoming, order: Order) -> Entry:
+    returning = entry.state == "deleting"
+    revised = replace(
+        queued(entry, order),
+        content_hash=item.content_hash,
+        version=item.document.version if returning else _newest(entry.version, item.document.version),
+        revision=entry.revision + 1,
+        state="pending",
+        source=order.source,
+    )
+    # the points of a document that was being deleted may be gone already: nothing of it can be re-used
+    return replace(revised, indexed_revision=None, n_chunks=0) if returning else revised
+
+
+def queued(entry: Entry, order: Order) -> Entry:
+    """The entry with work before it, for the order's job. Whoever has a lease on it keeps it, and then hands it on."""
+    leased = is_leased(entry, order.now)
+    return replace(
+        entry,
+        token=entry.token if leased else entry.token + 1,
+        priority=order.priority,
+        submitted_at=order.now,
+        updated_at=order.now,
+        due_at=entry.due_at if leased else order.now,
+        lease_owner=entry.lease_owner if leased else None,
+        attempts=0,
+        job_id=order.job_id,
+        error=None,
+        error_code=None,
+    )
+
+
+def _loser(entry: Entry) -> tuple[str, ...]:
+    # one that is indexed has no job waiting for it, though it be due to be embedded again
+    return () if entry.due_at is None or entry.state == "indexed" else (entry.job_id,)
+
+
+def plan_tombstones(document_ids: Sequence[str], known: Mapping[str, Entry], order: Order) -> Plan:
+    """Decide about every document that is to go. One that is unknown or on its way out counts as unchanged."""
+    wanted = tuple(dict.fromkeys(document_ids))
+    touched: list[Entry] = []
+    superseded: Counter[str] = Counter()
+    for document_id in wanted:
+        entry = known.get(document_id)
+        if entry is None or (entry.state == "deleting" and entry.due_at is not None):
+            continue
+        touched.append(condemned(entry, order))
+        superseded.update(_loser(entry))
+    submission = Submission(order.job_id, len(wanted), len(wanted) - len(touched))
+    return Plan(submission, (), (), tuple(touched), superseded)
+
+
+def condemned(entry: Entry, order: Order) -> Entry:
+    """The entry with its deletion before it. That is a revision of its own: older points never come back after it."""
+    return replace(queued(entry, order), state="deleting", revision=entry.revision + 1)

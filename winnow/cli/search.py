@@ -1,0 +1,115 @@
+"""``winnow search``: one search, shown with what each stage did."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+import orjson
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from winnow.cli.access import reach
+from winnow.cli.console import out, print_json
+from winnow.cli.remote import collection_path
+from winnow.core.errors import InvalidFilter
+from winnow.runtime import configure_logging, settings_for
+
+SNIPPET_CHARS = 240
+BAR_CELLS = 10
+
+
+def run(
+    collection: str,
+    body: dict[str, Any],
+    *,
+    filter_json: str | None,
+    url: str | None,
+    data_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Search and print a table, or the service's answer unchanged."""
+    settings = settings_for(data_dir)
+    configure_logging(settings, quiet=True)
+    logging.getLogger().setLevel(logging.ERROR)  # the answer itself declares what was degraded
+    if filter_json is not None:
+        body["filter"] = _filter(filter_json)
+
+    async def ask() -> Any:
+        async with reach(settings, url) as client:
+            return await client.call("POST", f"{collection_path(collection)}/search", body)
+
+    answer = asyncio.run(ask())
+    if as_json:
+        print_json(answer)
+    else:
+        _show(answer)
+
+
+def _filter(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise InvalidFilter(
+            f'--filter is not JSON ({error}); for example: {{"type": "eq", "key": "lang", "value": "en"}}'
+        ) from error
+
+
+def _show(answer: dict[str, Any]) -> None:
+    console = out()
+    if not answer["results"]:
+        console.print(f"Nothing found in {answer['collection']} for: {answer['query']}", markup=False)
+    table = Table(show_edge=False, pad_edge=False, expand=True, box=None, header_style="dim")
+    table.add_column("#", justify="right")
+    table.add_column("relevance" if answer["score_kind"] == "relevance" else "retrieval", no_wrap=True)
+    table.add_column("first stage", no_wrap=True)
+    table.add_column("result", ratio=1, overflow="fold")
+    for result in answer["results"]:
+        table.add_row(str(result["rank"]), _score(result), _movement(result), _body(result))
+    console.print(table)
+    console.print(_stages(answer), style="dim", markup=False, soft_wrap=True)
+    if answer["degraded"]:
+        console.print("degraded: a stage failed, see its reason above", style="bold yellow")
+
+
+def _score(result: dict[str, Any]) -> str:
+    score = result["relevance_score"]
+    if score is None:
+        return f"{result['retrieval_score']:.4f}"
+    filled = round(score * BAR_CELLS)
+    return f"{score:.2f} [green]{'━' * filled}[/green][dim]{'━' * (BAR_CELLS - filled)}[/dim]"
+
+
+def _movement(result: dict[str, Any]) -> str:
+    stages = result["stages"]
+    before, now = stages["fused"]["rank"], result["rank"]
+    arrow = (
+        f"[green]▲{before - now}[/green]" if before > now else f"[red]▼{now - before}[/red]" if before < now else "="
+    )
+    arms = ", ".join(
+        f"{label} {stages[arm]['rank']}" for arm, label in (("dense", "d"), ("sparse", "k")) if stages[arm] is not None
+    )
+    return f"{before} {arrow} [dim]({arms})[/dim]"
+
+
+def _body(result: dict[str, Any]) -> Text:
+    body = Text(result["title"] or result["document_id"], style="bold")
+    trail = " › ".join(result["chunk"]["headings"])
+    if trail and trail != result["title"]:
+        body.append(f"  {trail}", style="not bold dim")
+    if result["url"]:
+        body.append(f"\n{result['url']}", style="not bold blue")
+    text = " ".join((result["text"] or "").split())
+    body.append(f"\n{text[:SNIPPET_CHARS]}{'…' if len(text) > SNIPPET_CHARS else ''}\n", style="not bold")
+    return body
+
+
+def _stages(answer: dict[str, Any]) -> str:
+    parts = []
+    for name, stage in answer["stages"].items():
+        part = f"{name} {stage['status']} {stage['ms']:.1f} ms"
+        parts.append(part + (f" ({escape(stage['reason'])})" if stage.get("reason") else ""))
+    return f"{' · '.join(parts)} · total {answer['took_ms']:.1f} ms · d = dense, k = keywords"

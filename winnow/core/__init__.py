@@ -1,0 +1,1 @@
+"""Domain types, errors and settings. Imports nothing else of Winnow."""

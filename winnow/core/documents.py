@@ -1,0 +1,165 @@
+"""Reading a document from JSON: the rules are the same over HTTP and in a JSONL file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final, cast, get_args
+
+import orjson
+
+from winnow.core.errors import DocumentTooLarge, InvalidDocument
+from winnow.core.filters import fits, values_of
+from winnow.core.types import Document, FieldType, JsonValue, Metadata, TextFormat
+
+MAX_ID_CHARS: Final = 512
+MAX_TITLE_CHARS: Final = 2048
+MAX_URL_CHARS: Final = 4096
+MAX_METADATA_BYTES: Final = 64 * 1024
+MAX_METADATA_DEPTH: Final = 16
+
+_KEYS: Final = ("id", "text", "format", "title", "url", "metadata", "version")
+
+
+def parse_document(raw: object, *, fields: Mapping[str, FieldType], max_chars: int) -> Document:
+    """Read one document and check it.
+
+    Args:
+        raw: the decoded JSON value.
+        fields: declared fields of the collection; metadata under these keys must be of the declared type.
+        max_chars: largest text, in characters.
+
+    Raises:
+        InvalidDocument: names the key that is wrong.
+        DocumentTooLarge: the text is longer than ``max_chars``.
+    """
+    if not isinstance(raw, dict):
+        raise InvalidDocument(f"a document is a JSON object, not {_kind(raw)}")
+    unknown = [str(key) for key in raw if key not in _KEYS]
+    if unknown:
+        raise InvalidDocument(
+            f"unknown key {unknown[0][:80]!r}; a document has {', '.join(_KEYS)} (put the rest under metadata)",
+            location=(unknown[0],),
+        )
+    text = _string(raw, "text", None)
+    if len(text) > max_chars:
+        raise DocumentTooLarge(f"text has {len(text):,} characters; the limit is {max_chars:,}", location=("text",))
+    if not text.strip():
+        raise InvalidDocument("text is empty", location=("text",))
+    return Document(
+        id=check_id(raw.get("id")),
+        text=text,
+        format=_format(raw.get("format")),
+        title=_string(raw, "title", MAX_TITLE_CHARS),
+        url=_string(raw, "url", MAX_URL_CHARS),
+        metadata=check_metadata(raw.get("metadata"), fields),
+        version=_version(raw.get("version")),
+    )
+
+
+def check_id(value: object) -> str:
+    """Return the id if it is a usable one: a string of 1 to 512 characters with no control characters."""
+    if value is None or value == "":
+        raise InvalidDocument("id is missing", location=("id",))
+    if not isinstance(value, str):
+        raise InvalidDocument(f"id is a string, not {_kind(value)}", location=("id",))
+    if len(value) > MAX_ID_CHARS:
+        raise InvalidDocument(
+            f"id has {len(value)} characters; the limit is {MAX_ID_CHARS} (it starts {value[:40]!r})", location=("id",)
+        )
+    if not is_encodable(value) or any(ord(char) < 32 or ord(char) == 127 for char in value):
+        raise InvalidDocument(
+            f"id {value[:80]!r} has control characters or lone surrogates; remove them", location=("id",)
+        )
+    return value
+
+
+def check_metadata(value: object, fields: Mapping[str, FieldType]) -> Metadata:
+    """Return the metadata if it is a finite JSON object whose declared fields have their types."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InvalidDocument(f"metadata is an object, not {_kind(value)}", location=("metadata",))
+    _check_json(value, ("metadata",))
+    size = len(_dump(value))
+    if size > MAX_METADATA_BYTES:
+        raise InvalidDocument(
+            f"metadata has {size:,} bytes; the limit is {MAX_METADATA_BYTES:,}", location=("metadata",)
+        )
+    for key, kind in fields.items():
+        for item in values_of(value.get(key)):
+            if not fits(kind, item):
+                raise InvalidDocument(
+                    f"metadata {key!r} is declared as {kind}; {repr(item)[:80]} is not", location=("metadata", key)
+                )
+    return value
+
+
+def _check_json(value: JsonValue, at: tuple[str | int, ...]) -> None:
+    if len(at) > MAX_METADATA_DEPTH:
+        raise InvalidDocument(f"metadata nests more than {MAX_METADATA_DEPTH} deep", location=at[:3])
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidDocument(f"{'.'.join(map(str, at))} is {value}; JSON has only finite numbers", location=at)
+    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
+        raise InvalidDocument(f"{'.'.join(map(str, at))} is an integer of more than 64 bits", location=at)
+    if isinstance(value, str) and not is_encodable(value):
+        raise InvalidDocument(f"{'.'.join(map(str, at))} has lone surrogates, which UTF-8 cannot hold", location=at)
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str) or not is_encodable(key):
+                raise InvalidDocument("metadata keys are strings of valid Unicode", location=at)
+            _check_json(item, (*at, key))
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            _check_json(item, (*at, i))
+
+
+def _string(raw: Mapping[str, object], key: str, limit: int | None) -> str:
+    value = raw.get(key)
+    if value is None:
+        if key == "text":
+            raise InvalidDocument("text is missing", location=("text",))
+        return ""
+    if not isinstance(value, str):
+        raise InvalidDocument(f"{key} is a string, not {_kind(value)}", location=(key,))
+    if limit is not None and len(value) > limit:
+        raise InvalidDocument(f"{key} has {len(value):,} characters; the limit is {limit:,}", location=(key,))
+    if not is_encodable(value):
+        raise InvalidDocument(f"{key} has lone surrogates, which UTF-8 cannot hold", location=(key,))
+    return value.replace("\x00", "\ufffd")  # PostgreSQL stores no NUL; one character for one keeps offsets true
+
+
+def _format(value: object) -> TextFormat:
+    known = get_args(TextFormat)
+    if value is None:
+        return "text"
+    if value not in known:
+        raise InvalidDocument(f"format {value!r} is unknown; known are {', '.join(known)}", location=("format",))
+    return cast("TextFormat", value)
+
+
+def _version(value: object) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+        raise InvalidDocument("version is an integer from 0 up", location=("version",))
+    return value
+
+
+def is_encodable(text: str) -> bool:
+    """Whether UTF-8 can hold the text: not so for lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _dump(value: JsonValue) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def _kind(value: object) -> str:
+    return {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}.get(
+        type(value), "a number" if isinstance(value, int | float) else type(value).__name__
+    )

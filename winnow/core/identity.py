@@ -1,0 +1,85 @@
+"""What a collection was built with, and the refusal to serve it with anything else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from typing import Final
+
+from winnow.core.errors import IdentityMismatch
+from winnow.core.types import Collection, IndexIdentity
+from winnow.ports import Embedder
+
+CHUNKER: Final = "structure-1"  # name and version: raise the version when chunk borders or passages change
+_HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def identity_of(embedder: Embedder, keyword_tokenizer: str, *, instruct: str | None = None) -> IndexIdentity:
+    """The identity that a collection gets when it is made with these parts."""
+    info = embedder.info
+    return IndexIdentity(
+        provider=info.provider,
+        model=info.model,
+        revision=info.revision,
+        dimensions=info.dimensions,
+        instruct=info.instruct if instruct is None else instruct,
+        keyword_tokenizer=keyword_tokenizer,
+        chunker=CHUNKER,
+        token_dimensions=info.token_dimensions,
+        tokenizer=embedder.tokenizer.name,
+    )
+
+
+def require_same_identity(collection: Collection, current: IndexIdentity) -> None:
+    """Raise ``IdentityMismatch`` that names both sides of each difference.
+
+    The provider may differ: documents embedded in bulk on a GPU are searched through a server of the same model. So may
+    the tokenizer that counts for the chunker: chunks of other lengths are found as well. Revisions are compared where
+    both sides know theirs.
+    """
+    if collection.identity == current:
+        return
+    ours, theirs = asdict(current), asdict(collection.identity)
+    differing = [key for key in ours if not _same(key, ours[key], theirs[key])]
+    if differing:
+        sides = "; ".join(f"{key}: built with {theirs[key]!r}, configured {ours[key]!r}" for key in differing)
+        raise IdentityMismatch(
+            f"collection {collection.name!r} does not fit the configured models ({sides}); configure what it was "
+            f"built with, index its documents into a new collection, or change its model with "
+            f"`winnow reembed -c {collection.name}`"
+        )
+
+
+def same_identity(one: IndexIdentity, other: IndexIdentity) -> bool:
+    """Whether vectors of the two can be compared; what may differ is said at ``require_same_identity``."""
+    ours, theirs = asdict(one), asdict(other)
+    return one == other or all(_same(key, ours[key], theirs[key]) for key in ours)
+
+
+def same_model(one: str, other: str) -> bool:
+    """Whether two names mean one model: ``/models/Qwen3-Embedding-0.6B`` is ``Qwen/Qwen3-Embedding-0.6B``.
+
+    A folder, or a bare name that a server gives it, is the hub's model of that last part, letters' case aside. Two
+    ids of the hub are two models, though the last part be the same.
+    """
+    if one == other:
+        return True
+    if _HUB_ID.fullmatch(one) and _HUB_ID.fullmatch(other):
+        return False
+    return _last_part(one) == _last_part(other)
+
+
+def _same(key: str, ours: object, theirs: object) -> bool:
+    match key:
+        case "provider" | "tokenizer":
+            return True
+        case "model":
+            return same_model(str(ours), str(theirs))
+        case "revision":
+            return not ours or not theirs or ours == theirs
+        case _:
+            return ours == theirs
+
+
+def _last_part(model: str) -> str:
+    return model.rstrip("/").rsplit("/", 1)[-1].casefold()

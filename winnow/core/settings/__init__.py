@@ -1,0 +1,182 @@
+"""What can be configured: small frozen groups, read once at the edge and passed in.
+
+Sources, strongest first: arguments, environment (``WINNOW_`` with ``__`` between levels), ``winnow.toml`` in the
+working directory (or the file that ``WINNOW_CONFIG`` names), defaults. An unknown setting is an error.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from winnow.core.errors import InvalidSettings
+from winnow.core.settings.base import Group
+from winnow.core.settings.checks import contradictions
+from winnow.core.settings.embedding import BundledEmbedding, Embedding
+from winnow.core.settings.rerank import BundledRerank, Rerank
+from winnow.core.settings.vectors import EdgeVectors, Vectors
+
+PREFIX = "WINNOW_"
+CONFIG_VARIABLE = "WINNOW_CONFIG"
+_DEFAULTED = ("embedding", "rerank", "vectors")  # groups with one shape a provider, and a provider by default
+_DISCRIMINATED = (*_DEFAULTED, "next_embedding")
+
+
+class CatalogSettings(Group):
+    """Where documents and the ledger are kept. Empty: SQLite in ``data_dir``/winnow.db."""
+
+    url: SecretStr = SecretStr("")
+
+
+class ServerSettings(Group):
+    """The HTTP service."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    insecure: bool = Field(False, description="serve other addresses than loopback without a key")
+    max_body_mb: int = Field(64, ge=1, description="largest request body, MiB")
+    cors_origins: tuple[str, ...] = Field((), description="origins of other sites that may call from a browser")
+
+
+class SearchSettings(Group):
+    """The two stages."""
+
+    budget_ms: float = Field(3000.0, gt=0, description="time for a whole search unless the request says otherwise")
+    rerank_top_k: int = Field(50, ge=1, le=1000, description="candidates that the second stage scores")
+    max_query_chars: int = Field(8192, ge=1)
+    min_coverage: float = Field(
+        0.5, ge=0, le=1, description="below this share of known text the dense arm is skipped for a query"
+    )
+    max_concurrent: int = Field(200, ge=1, description="searches at once beyond which others are answered with 429")
+    embed_cache: int = Field(4096, ge=0, description="queries whose vectors are kept; 0 turns the cache off")
+
+
+class IndexingSettings(Group):
+    """The write path and the worker."""
+
+    max_document_chars: int = Field(5_000_000, ge=1)
+    max_backlog: int = Field(200_000, ge=1, description="pending documents beyond which uploads are answered with 429")
+    batch_documents: int = Field(
+        96,
+        ge=1,
+        le=1024,
+        description="documents that a worker has in hand; a Ray plan has twice that in a batch",
+    )
+    lease_seconds: float = Field(60.0, gt=0)
+    max_attempts: int = Field(5, ge=1)
+    poll_seconds: float = Field(1.0, gt=0, description="how often an idle worker looks for work that others submitted")
+    keep_jobs_days: float = Field(30.0, gt=0, description="days after its end for which a job can be asked for")
+
+
+class Settings(BaseSettings):
+    """Everything that is in force in one process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    data_dir: Path = Path("data")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    embedding: Embedding = BundledEmbedding()
+    next_embedding: Embedding | None = Field(
+        None, description="the model that collections are being embedded with anew"
+    )
+    rerank: Rerank = BundledRerank()
+    vectors: Vectors = EdgeVectors()
+    catalog: CatalogSettings = CatalogSettings()
+    server: ServerSettings = ServerSettings()
+    search: SearchSettings = SearchSettings()
+    indexing: IndexingSettings = IndexingSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_providers(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """A group that sets only other keys keeps the default provider."""
+        for name in _DEFAULTED:
+            group = values.get(name)
+            if isinstance(group, dict) and "provider" not in group:
+                values[name] = {"provider": cls.model_fields[name].default.provider, **group}
+        return values
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class calls with it
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments over environment over ``winnow.toml``."""
+        path = Path(os.environ.get(CONFIG_VARIABLE, "winnow.toml"))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+
+    @property
+    def shares_catalog(self) -> bool:
+        """Whether the catalog is a database server, which other processes use as well."""
+        return not self.catalog_url.startswith("sqlite")
+
+    @property
+    def keeps_data(self) -> bool:
+        """Whether anything lies in files that one process has to own."""
+        return isinstance(self.vectors, EdgeVectors) or not self.shares_catalog
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether documents and vectors both lie in ``data_dir``, which one process owns."""
+        return isinstance(self.vectors, EdgeVectors) and not self.catalog.url.get_secret_value()
+
+    @property
+    def catalog_url(self) -> str:
+        """The catalog's database URL with the default filled in; the driver is chosen by the catalog adapter."""
+        return self.catalog.url.get_secret_value() or f"sqlite:///{self.data_dir / 'winnow.db'}"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings; ``overrides`` are nested dictionaries that win over everything.
+
+    Raises:
+        InvalidSettings: a setting is unknown, has a wrong value or does not go with another; the message names each by
+            its variable.
+    """
+    _refuse_unknown_variables()
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as error:
+        raise InvalidSettings(_explain(error)) from error
+    if found := contradictions(settings.embedding, settings.next_embedding, settings.rerank):
+        raise InvalidSettings("; ".join(found))
+    return settings
+
+
+def _refuse_unknown_variables() -> None:
+    known = set(Settings.model_fields)
+    for name in os.environ:
+        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE:
+            continue
+        group = name.removeprefix(PREFIX).split("__")[0].lower()
+        if group not in known:
+            options = ", ".join(sorted(f"{PREFIX}{field.upper()}" for field in known))
+            raise InvalidSettings(f"unknown setting {name}; known are {options} (with __ between levels)")
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for item in error.errors(include_url=False, include_input=False):
+        group, *rest = (str(part) for part in item["loc"])
+        path = [group, *(rest[1:] if group in _DISCRIMINATED else rest)]  # the second part is the provider
+        lines.append(f"{PREFIX}{'__'.join(path).upper()}: {item['msg']}")
+    return "; ".join(lines)

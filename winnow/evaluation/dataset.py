@@ -1,0 +1,202 @@
+"""Test collections in the BEIR layout: a corpus, queries, and judgments of which document answers which query.
+
+::
+
+    FOLDER/corpus.jsonl     {"_id": "…", "title": "…", "text": "…"}       a line a document
+    FOLDER/queries.jsonl    {"_id": "…", "text": "…"}                     a line a query
+    FOLDER/qrels.tsv        query-id <tab> corpus-id <tab> score           or FOLDER/qrels/test.tsv; header optional
+
+Layout: https://github.com/beir-cellar/beir/wiki/Load-your-custom-dataset
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from winnow.core.errors import InvalidSource
+from winnow.core.types import Document
+
+Judgments = Mapping[str, Mapping[str, int]]
+
+CORPUS = "corpus.jsonl"
+QUERIES = "queries.jsonl"
+QRELS = ("qrels.tsv", "qrels/test.tsv")
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A test collection, checked: every judgment names a query and a document that are there.
+
+    Attributes:
+        documents: those with a text or a title; one without either can never be found.
+        queries: text by id, only queries that have at least one relevant document, in the order of the file.
+        judgments: query id -> document id -> grade; 0 is judged and not relevant.
+        blank: ids of judged queries without any text, which nobody can ask: they are left out.
+    """
+
+    name: str
+    documents: tuple[Document, ...]
+    queries: Mapping[str, str]
+    judgments: Judgments
+    blank: tuple[str, ...] = ()
+
+
+def load_dataset(folder: Path) -> Dataset:
+    """Read and check the test collection in ``folder``.
+
+    Raises:
+        InvalidSource: a file is missing or a line cannot be used; the message names file and line and the remedy.
+    """
+    corpus_path, queries_path, qrels_path = _locate(folder)
+    corpus = _read_corpus(corpus_path)
+    texts = _read_queries(queries_path)
+    judgments = _read_qrels(qrels_path, known_queries=texts.keys(), known_documents=corpus.keys())
+    judged = {key: text for key, text in texts.items() if any(grade > 0 for grade in judgments.get(key, {}).values())}
+    queries = {key: text for key, text in judged.items() if text.strip()}
+    if not queries:
+        raise InvalidSource(f"{qrels_path} marks no document as relevant: give at least one line with a score above 0")
+    return Dataset(
+        name=folder.resolve().name,
+        documents=tuple(document for document in corpus.values() if document.text),
+        queries=queries,
+        judgments={key: judgments[key] for key in queries},
+        blank=tuple(key for key in judged if key not in queries),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """Queries with their judgments, for documents that are indexed already; attributes as ``Dataset``'s."""
+
+    queries: Mapping[str, str]
+    judgments: Judgments
+
+
+def load_questions(folder: Path) -> Questions:
+    """Read queries and judgments in ``folder``, which need hold no corpus.
+
+    Raises:
+        InvalidSource: as ``load_dataset``.
+    """
+    queries_path = folder / QUERIES
+    qrels_path = next((path for name in QRELS if (path := folder / name).is_file()), None)
+    if qrels_path is None or not queries_path.is_file():
+        raise InvalidSource(f"{folder} needs {QUERIES} and {QRELS[0]}")
+    texts = _read_queries(queries_path)
+    judgments = _read_qrels(qrels_path, known_queries=texts.keys(), known_documents=_Everything())
+    queries = {
+        key: text
+        for key, text in texts.items()
+        if text.strip() and any(grade > 0 for grade in judgments.get(key, {}).values())
+    }
+    if not queries:
+        raise InvalidSource(f"{qrels_path} marks no document as relevant: give at least one line with a score above 0")
+    return Questions(queries, {key: judgments[key] for key in queries})
+
+
+class _Everything(Container[str]):
+    """What any document's id is in."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+def _locate(folder: Path) -> tuple[Path, Path, Path]:
+    if not folder.is_dir():
+        raise InvalidSource(f"{folder} is not a folder: give one that holds {CORPUS}, {QUERIES} and {QRELS[0]}")
+    for name in (CORPUS, QUERIES):
+        if not (folder / name).is_file():
+            raise InvalidSource(f"{folder / name} is missing: a test collection needs {CORPUS}, {QUERIES}, {QRELS[0]}")
+    for name in QRELS:
+        if (folder / name).is_file():
+            return folder / CORPUS, folder / QUERIES, folder / name
+    raise InvalidSource(f"{folder} holds no judgments: add {' or '.join(QRELS)}")
+
+
+def _read_corpus(path: Path) -> dict[str, Document]:
+    documents: dict[str, Document] = {}
+    for place, record in _json_lines(path):
+        key = _string(record, "_id", place, required=True)
+        if key in documents:
+            raise InvalidSource(f"{place}: _id {key!r} stands there twice; give every document an id of its own")
+        title = _string(record, "title", place).strip()
+        text = _string(record, "text", place)
+        if not text.strip():
+            title, text = "", title
+        documents[key] = Document(id=key, text=text, title=title)
+    return documents
+
+
+def _read_queries(path: Path) -> dict[str, str]:
+    queries: dict[str, str] = {}
+    for place, record in _json_lines(path):
+        key = _string(record, "_id", place, required=True)
+        if key in queries:
+            raise InvalidSource(f"{place}: _id {key!r} stands there twice; give every query an id of its own")
+        queries[key] = _string(record, "text", place)
+    return queries
+
+
+def _read_qrels(
+    path: Path, *, known_queries: Container[str], known_documents: Container[str]
+) -> dict[str, dict[str, int]]:
+    judgments: dict[str, dict[str, int]] = {}
+    for number, line in _lines(path):
+        place = f"{path}:{number}"
+        columns = line.split("\t")
+        if len(columns) != 3:
+            raise InvalidSource(
+                f"{place}: {len(columns)} columns; write query id, document id and score, tab-separated"
+            )
+        query, document, grade = (column.strip() for column in columns)
+        if number == 1 and not _is_integer(grade):
+            continue
+        if not _is_integer(grade):
+            raise InvalidSource(f"{place}: the score {grade!r} is not a whole number; write 0, 1, 2 …")
+        if query not in known_queries:
+            raise InvalidSource(f"{place}: {QUERIES} has no query {query!r}; add the query or remove the line")
+        if document not in known_documents:
+            raise InvalidSource(f"{place}: {CORPUS} has no document {document!r}; add the document or remove the line")
+        judgments.setdefault(query, {})[document] = int(grade)
+    return judgments
+
+
+def _is_integer(value: str) -> bool:
+    return value.removeprefix("-").isdecimal()
+
+
+def _string(record: Mapping[str, Any], key: str, place: str, *, required: bool = False) -> str:
+    value = record.get(key)
+    if value is None and not required:
+        return ""
+    if not isinstance(value, str) or (required and not value.strip()):
+        raise InvalidSource(f"{place}: {key!r} must be a{' non-empty' if required else ''} string, not {value!r}")
+    return value
+
+
+def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, line in _lines(path):
+        place = f"{path}:{number}"
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InvalidSource(f"{place}: not JSON ({error}); write one JSON object a line") from error
+        if not isinstance(record, dict):
+            raise InvalidSource(f"{place}: holds {type(record).__name__}; write one JSON object a line")
+        yield place, record
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    try:
+        with path.open(encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, start=1):
+                if stripped := line.rstrip("\n"):
+                    yield number, stripped
+    except UnicodeDecodeError as error:
+        raise InvalidSource(f"{path} is not UTF-8 ({error}); convert it to UTF-8") from error
+    except OSError as error:
+        raise InvalidSource(f"{path} cannot be read ({error.strerror}); check its permissions") from error

@@ -1,0 +1,58 @@
+"""How good a ranking is, query by query, with trec_eval's own formulas (through ``ir-measures``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import ir_measures
+import numpy as np
+from ir_measures import RR, R, nDCG
+
+from winnow.core.types import FloatArray
+from winnow.evaluation.dataset import Judgments
+
+NDCG: Final = "ndcg@10"
+RECALL: Final = "recall@100"
+MRR: Final = "mrr@10"
+METRICS: Final = (NDCG, RECALL, MRR)
+DEPTH: Final = 100
+"""How many documents of a ranking the metrics look at."""
+
+Rankings = Mapping[str, Sequence[str]]
+"""Query id -> document ids, best first."""
+
+_RECIPROCAL_DEPTH: Final = 10
+
+
+def score_rankings(rankings: Rankings, judgments: Judgments) -> dict[str, FloatArray]:
+    """Score every judged query.
+
+    Returns:
+        metric -> array of shape (queries,), in the order of ``judgments``, each value in [0, 1]. A query without an
+        answer scores 0.
+    """
+    position = {query: index for index, query in enumerate(judgments)}
+    scores = {metric: np.zeros(len(position), dtype=np.float32) for metric in METRICS}
+    qrels = [
+        ir_measures.Qrel(query, document, grade)
+        for query, grades in judgments.items()
+        for document, grade in grades.items()
+    ]
+    # trec_eval knows no depth for the reciprocal rank, so the run is cut instead.
+    passes: tuple[tuple[dict[Any, str], int], ...] = (
+        ({nDCG @ 10: NDCG, R @ DEPTH: RECALL}, DEPTH),
+        ({RR: MRR}, _RECIPROCAL_DEPTH),
+    )
+    for names, depth in passes:
+        run = list(_as_run(rankings, depth))
+        for item in ir_measures.pytrec_eval.iter_calc(list(names), qrels, run):
+            scores[names[item.measure]][position[item.query_id]] = item.value
+    return scores
+
+
+def _as_run(rankings: Rankings, depth: int) -> Iterator[ir_measures.ScoredDoc]:
+    # trec_eval sorts by score, so each rank gets a score of its own and the order stays as answered.
+    for query, documents in rankings.items():
+        for rank, document in enumerate(documents[:depth]):
+            yield ir_measures.ScoredDoc(query, document, float(depth - rank))

@@ -1,0 +1,151 @@
+"""The four ways to search, each run over every query through the code that serves users."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Final, Protocol
+
+from winnow.core.settings import Settings
+from winnow.core.types import RerankOptions, SearchAnswer, SearchMode, SearchRequest, StageReport
+from winnow.evaluation.metrics import DEPTH
+
+SPARSE: Final = "sparse"
+DENSE: Final = "dense"
+HYBRID: Final = "hybrid"
+TWO_STAGE: Final = "two_stage"
+
+_BUDGET_MS: Final = 60_000.0  # quality is measured, so no query may be cut short
+_WARM_UP_QUERIES: Final = 5
+QUERIES_KEPT: Final = 8
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is going on (a run's name), how many queries are done, and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """How one run searches."""
+
+    name: str
+    mode: SearchMode
+    rerank: bool
+
+
+MODES: Final = (
+    Mode(SPARSE, "sparse", rerank=False),
+    Mode(DENSE, "dense", rerank=False),
+    Mode(HYBRID, "hybrid", rerank=False),
+    Mode(TWO_STAGE, "hybrid", rerank=True),
+)
+
+
+class Searcher(Protocol):
+    """What answers a search: ``winnow.search.two_stage.TwoStageSearch``."""
+
+    async def run(self, request: SearchRequest) -> SearchAnswer: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What is kept of one answer."""
+
+    documents: tuple[str, ...]
+    ms: float
+    degraded: bool
+    stages: Mapping[str, StageReport]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One way to search and what it answered: query id -> answer."""
+
+    name: str
+    answers: Mapping[str, Answered]
+
+    def statuses(self, stage: str) -> Mapping[str, int]:
+        """How often the stage ended how."""
+        return Counter(answer.stages[stage].status for answer in self.answers.values())
+
+
+def for_measurement(settings: Settings) -> Settings:
+    """``settings`` with so small a cache of query vectors that each run pays for its own queries.
+
+    The second stage of one search still finds what the first one computed, as it does for users.
+    """
+    return settings.model_copy(update={"search": settings.search.model_copy(update={"embed_cache": QUERIES_KEPT})})
+
+
+async def run_queries(
+    searcher: Searcher,
+    collection: str,
+    queries: Mapping[str, str],
+    mode: Mode,
+    *,
+    concurrency: int = 1,
+    progress: Progress | None = None,
+) -> Run:
+    """Answer every query in one mode.
+
+    Args:
+        searcher: what answers.
+        collection: name of the collection that holds the dataset's documents.
+        queries: text by id.
+        mode: how to search.
+        concurrency: searches under way at once; with more than 1 the latencies include waiting.
+        progress: told after every query.
+
+    Raises:
+        WinnowError: a search failed; those under way are given up.
+    """
+    for text in list(queries.values())[:_WARM_UP_QUERIES]:
+        await searcher.run(_request(collection, text, mode))
+    answers: dict[str, Answered] = {}
+    places = asyncio.Semaphore(concurrency)
+
+    async def answer(key: str, text: str) -> None:
+        async with places:
+            answers[key] = await _answer(searcher, _request(collection, text, mode))
+        if progress is not None:
+            progress(mode.name, len(answers), len(queries))
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for key, text in queries.items():
+                tasks.create_task(answer(key, text))
+    except ExceptionGroup as group:  # the first error says it all, and callers handle errors, not groups of them
+        raise group.exceptions[0] from None
+    return Run(mode.name, {key: answers[key] for key in queries})
+
+
+def _request(collection: str, query: str, mode: Mode) -> SearchRequest:
+    return SearchRequest(
+        collection=collection,
+        query=query,
+        top_k=DEPTH,
+        top_n=DEPTH,
+        mode=mode.mode,
+        rerank=RerankOptions(enabled=mode.rerank),
+        group_by="document",
+        return_documents=False,
+        highlight=False,
+        budget_ms=_BUDGET_MS,
+    )
+
+
+async def _answer(searcher: Searcher, request: SearchRequest) -> Answered:
+    started = perf_counter()
+    answer = await searcher.run(request)
+    return Answered(
+        documents=_unique([result.candidate.document_id for result in answer.results]),
+        ms=(perf_counter() - started) * 1000,
+        degraded=answer.degraded,
+        stages={"embed": answer.embed, "retrieve": answer.retrieve, "rerank": answer.rerank},
+    )
+
+
+def _unique(documents: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(documents))

@@ -1,0 +1,1 @@
+"""The bundled encoder and the bundled second stage: on the CPU, no download, no server."""

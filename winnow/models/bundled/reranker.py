@@ -1,0 +1,233 @@
+"""The bundled reranker: late interaction over the embedder's token vectors, with its cosine and the keyword score.
+
+For one query and one passage it looks at
+
+- ``maxsim``: the mean, over the query's tokens, of the best inner product with a token of the passage
+  (Khattab and Zaharia 2020, https://arxiv.org/abs/2004.12832), here with a model that was not trained for it;
+- ``cosine`` of the two text vectors;
+- ``keywords``: BM25 divided by the number of the query's tokens plus 8, which makes short and long queries comparable
+  (the 8: that a query of two words shares one of them with a passage proves little).
+
+All three are absolute, so a passage's score does not depend on what it is compared with, and one threshold serves
+all queries. How the constants were found, and what they cost: ``docs/decisions/0002-late-interaction.md``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from winnow.core.errors import InvalidSettings
+from winnow.core.types import Candidate, Collection, HalfArray, passage_of
+from winnow.ports import Embedder, Embeddings, PointScores, Reranker, RerankerInfo, Reranking, VectorStore, index_of
+from winnow.search.embedders import Embedders
+
+_Array = npt.NDArray[np.float64]
+
+COSINE_WEIGHT: Final = 0.3  # against maxsim's 1
+KEYWORD_WEIGHT: Final = 0.1
+MIDDLE: Final = 0.66  # the weighted sum at which a passage is as likely relevant as not
+STEEPNESS: Final = 12.0
+SHORT_QUERY: Final = 8  # tokens added to each query's count
+KEYWORDS_ONLY_STEEPNESS: Final = 4.0
+LEAST_KEYWORDS: Final = 1e-3  # below any real match; keeps the logarithm finite
+ALL_WORDS: Final = 2.0  # keyword evidence of a text without BM25 that contains every word of the query
+LEGIBLE: Final = 0.5  # share of known text from which on the embedder is listened to
+
+_UNSPACED: Final = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # Thai, kana, Han
+_WORD: Final = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+")
+_UNSPACED_RUN: Final = re.compile(rf"[{_UNSPACED}]")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of n passages for one query; each array has shape (n,).
+
+    Attributes:
+        maxsim: mean over the query's tokens, in [-1, 1].
+        cosine: in [-1, 1].
+        keywords: 0 without a common word, about 1 where half of what matters is there.
+        trust: in [0, 1], how far the embedder understands query and passage; at 0 only ``keywords`` counts.
+    """
+
+    maxsim: _Array
+    cosine: _Array
+    keywords: _Array
+    trust: _Array
+
+
+def relevance(evidence: Evidence) -> _Array:
+    """Relevance in [0, 1], shape (n,): a logistic function of the evidence, growing in each part of it.
+
+    ``logit = trust * 12 * (maxsim + 0.3 * cosine + 0.1 * keywords - 0.66) + (1 - trust) * 4 * ln(keywords)``
+    """
+    understood = evidence.maxsim + COSINE_WEIGHT * evidence.cosine + KEYWORD_WEIGHT * evidence.keywords
+    by_words = KEYWORDS_ONLY_STEEPNESS * np.log(np.maximum(evidence.keywords, LEAST_KEYWORDS))
+    logit = evidence.trust * STEEPNESS * (understood - MIDDLE) + (1 - evidence.trust) * by_words
+    result: _Array = 1 / (1 + np.exp(-logit))
+    return result
+
+
+class LateInteractionReranker(Reranker):
+    """Scores stored chunks by their stored vectors, in one round trip, and any other text by embedding it now.
+
+    A text longer than the embedder reads is scored in pieces, and its best piece counts. Where the embedder does not
+    understand the query, words alone decide.
+
+    Raises:
+        InvalidSettings: an embedder has no token vectors.
+    """
+
+    def __init__(self, embedders: Embedders, store: VectorStore) -> None:
+        for embedder in embedders:
+            if not embedder.info.token_dimensions:
+                raise InvalidSettings(
+                    f"the bundled reranker needs token vectors, which {embedder.info.model} does not have; "
+                    "set WINNOW_RERANK__PROVIDER to another reranker or to none"
+                )
+        self._embedders = embedders
+        self._store = store
+
+    @property
+    def info(self) -> RerankerInfo:
+        return RerankerInfo("bundled", f"late-interaction/{self._embedders.current.info.model}")
+
+    async def rerank(
+        self, query: str, collection: Collection, candidates: Sequence[Candidate], *, instruct: str | None = None
+    ) -> Reranking:
+        if not candidates:
+            return Reranking(np.zeros(0, np.float32))
+        embedder = self._embedders.likeliest(collection, self._store.keyword_tokenizer)
+        asked = await embedder.embed([query], "query", instruct=instruct)
+        tokens = 0 if asked.cached else asked.token_count
+        known = await self._stored(query, asked, collection, [item.point_id for item in candidates if item.point_id])
+        scores = np.zeros(len(candidates), np.float32)
+        stored = [i for i, item in enumerate(candidates) if item.point_id in known]
+        if stored:
+            found = [known[candidates[i].point_id] for i in stored]
+            scores[stored] = relevance(_stored_evidence(asked, found))
+        raw = [i for i, item in enumerate(candidates) if item.point_id not in known]
+        if raw:
+            passages = [passage_of(candidates[i].title, candidates[i].chunk) for i in raw]
+            scores[raw], read = await self._score_texts(embedder, query, asked, passages)
+            tokens += read
+        return Reranking(scores, tokens)
+
+    async def close(self) -> None:
+        """Nothing of its own is open: embedder and store belong to whoever passed them in."""
+
+    async def _stored(
+        self, query: str, asked: Embeddings, collection: Collection, point_ids: Sequence[str]
+    ) -> dict[str, PointScores]:
+        """The store's scores by point id, without points that are gone: those score nothing at all."""
+        if not point_ids:
+            return {}
+        legible = _legible(asked)
+        found = await self._store.score(
+            index_of(collection),
+            point_ids,
+            dense=asked.vectors[0] if legible else None,
+            text=query.encode("utf-8", "replace").decode("utf-8"),  # the engine refuses a lone surrogate
+            tokens=_query_tokens(asked) if legible else None,
+        )
+        return {each: scores for each, scores in found.items() if scores != PointScores()}
+
+    async def _score_texts(
+        self, embedder: Embedder, query: str, asked: Embeddings, passages: Sequence[str]
+    ) -> tuple[_Array, int]:
+        """Scores of texts that are not stored, shape (len(passages),), and the tokens read for them."""
+        if not _legible(asked):
+            keywords = await asyncio.to_thread(_shared_words, query, passages)
+            return relevance(_keywords_only(keywords)), 0
+        windows = await asyncio.to_thread(lambda: [_windows(embedder, passage) for passage in passages])
+        texts = [text for part in windows for text in part]
+        embedded = await embedder.embed(texts, "document")
+        evidence = await asyncio.to_thread(_text_evidence, query, asked, texts, embedded)
+        starts = np.cumsum([0, *map(len, windows[:-1])])
+        return np.maximum.reduceat(relevance(evidence), starts), embedded.token_count
+
+
+def _windows(embedder: Embedder, text: str) -> list[str]:
+    """``text`` in pieces that the embedder reads whole."""
+    limit = embedder.info.max_tokens
+    spans = embedder.tokenizer.spans(text)
+    if len(spans) <= limit:
+        return [text]
+    cuts = [0, *(spans[i][0] for i in range(limit, len(spans), limit)), len(text)]
+    return [text[start:end] for start, end in pairwise(cuts)]
+
+
+def _stored_evidence(asked: Embeddings, found: Sequence[PointScores]) -> Evidence:
+    """From the store's scores. A chunk without vectors is one that the embedder did not understand."""
+    count = len(_query_tokens(asked))
+    with_vectors = np.array([scores.dense is not None and scores.maxsim is not None for scores in found])
+    return Evidence(
+        maxsim=np.array([scores.maxsim or 0.0 for scores in found]) / max(1, count),
+        cosine=np.array([scores.dense or 0.0 for scores in found]),
+        keywords=np.array([scores.sparse or 0.0 for scores in found]) / (count + SHORT_QUERY),
+        trust=_trust(asked)[0] * with_vectors,
+    )
+
+
+def _text_evidence(query: str, asked: Embeddings, texts: Sequence[str], embedded: Embeddings) -> Evidence:
+    """From the texts themselves."""
+    ours = _query_tokens(asked).astype(np.float32)
+    theirs = [tokens.astype(np.float32) for tokens in embedded.tokens or ()]
+    with_tokens = np.array([len(tokens) > 0 for tokens in theirs])
+    return Evidence(
+        maxsim=np.array([_maxsim(ours, tokens) for tokens in theirs]),
+        cosine=(embedded.vectors @ asked.vectors[0]).astype(np.float64),
+        keywords=_shared_words(query, texts),
+        trust=np.minimum(_trust(asked)[0], _trust(embedded)) * with_tokens,
+    )
+
+
+def _keywords_only(keywords: _Array) -> Evidence:
+    nothing = np.zeros_like(keywords)
+    return Evidence(maxsim=nothing, cosine=nothing, keywords=keywords, trust=nothing)
+
+
+def _query_tokens(asked: Embeddings) -> HalfArray:
+    return asked.tokens[0] if asked.tokens else np.zeros((0, 0), np.float16)
+
+
+def _legible(asked: Embeddings) -> bool:
+    """Whether the query's vectors are worth a comparison."""
+    return bool(asked.coverage[0] >= LEGIBLE) and len(_query_tokens(asked)) > 0
+
+
+def _trust(embedded: Embeddings) -> _Array:
+    """0 up to half of a text known, then rising to 1: one known word in a foreign sentence does not make it legible."""
+    return np.clip((embedded.coverage.astype(np.float64) - LEGIBLE) / (1 - LEGIBLE), 0, 1)
+
+
+def _maxsim(ours: npt.NDArray[np.float32], theirs: npt.NDArray[np.float32]) -> float:
+    return float((ours @ theirs.T).max(axis=1).mean()) if len(theirs) else 0.0
+
+
+def _words(text: str) -> set[str]:
+    """Words of ``text``, folded; scripts without spaces as pairs of neighbouring characters."""
+    words: set[str] = set()
+    for run in _WORD.findall(text.casefold()):
+        if _UNSPACED_RUN.match(run) and len(run) > 1:
+            words.update(run[i : i + 2] for i in range(len(run) - 1))
+        else:
+            words.add(run)
+    return words
+
+
+def _shared_words(query: str, texts: Sequence[str]) -> _Array:
+    """Keyword evidence of texts that have no BM25, shape (len(texts),): 2 where every word of the query is there.
+
+    Each word counts by its length: long words say more than short ones.
+    """
+    wanted = _words(query)
+    total = max(1, sum(map(len, wanted)))
+    return np.array([ALL_WORDS * sum(map(len, wanted & _words(text))) / total for text in texts], dtype=np.float64)

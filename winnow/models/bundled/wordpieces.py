@@ -1,0 +1,97 @@
+"""The bundled model's tokenizer: token spans for the chunker, token ids and coverage for the model."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from tokenizers import Tokenizer as WordPieceTokenizer
+
+from winnow.core.stop_words import FUNCTION_WORDS
+from winnow.models.bundled.coverage import known_share, latin_share
+
+MAX_TOKENS: Final = 254  # 256 with [CLS] and [SEP]: what the model was trained on
+_LONGEST: Final = 256 * MAX_TOKENS  # characters; only white space could hide the 254th token behind them
+_PIECE: Final = re.compile(r"(?s).{1,16384}(?!\S)|.{1,16384}")  # tokens never reach across white space
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A text as the model reads it.
+
+    Attributes:
+        ids: token ids with the special tokens.
+        head: tokens in front of the text's own: [CLS] and those of an instruct.
+        coverage: share of the text that the model knows, in [0, 1].
+    """
+
+    ids: list[int]
+    head: int
+    coverage: float
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that are read, special ones left out."""
+        return len(self.ids) - 2
+
+
+class WordPieces:
+    """Uncased English wordpieces. Safe to use from several threads at once."""
+
+    name = "bert-uncased"
+
+    def __init__(self, folder: Path) -> None:
+        self._tokenizer = WordPieceTokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._tokenizer.encode_special_tokens = True  # "[SEP]" inside a text is text
+        vocabulary = self._tokenizer.get_vocab()
+        self._cls, self._sep, self._unk = (vocabulary[token] for token in ("[CLS]", "[SEP]", "[UNK]"))
+        self._empty = {vocabulary[word] for word in (*FUNCTION_WORDS, *string.punctuation) if word in vocabulary}
+        self._starts_word = np.ones(len(vocabulary), dtype=np.bool_)
+        self._starts_word[[i for token, i in vocabulary.items() if token.startswith("##")]] = False
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Character ranges of the tokens of ``text``, in order, special tokens left out."""
+        pieces = [(match.start(), match.group()) for match in _PIECE.finditer(_encodable(text))]
+        encodings = self._tokenizer.encode_batch([piece for _, piece in pieces], add_special_tokens=False)
+        return [
+            (base + start, base + end)
+            for (base, _), encoding in zip(pieces, encodings, strict=True)
+            for start, end in encoding.offsets
+        ]
+
+    def read(self, texts: Sequence[str], instruct: str = "") -> list[Reading]:
+        """Read ``texts``, cut to what the model takes; ``instruct`` is put in front and takes at most half of that."""
+        texts = [text[:_LONGEST] for text in texts]
+        head = self._ids([instruct])[0][: MAX_TOKENS // 2] if instruct else []
+        return [self._reading(text, head, ids) for text, ids in zip(texts, self._ids(texts), strict=True)]
+
+    def telling(self, reading: Reading) -> list[int]:
+        """Positions in ``reading.ids`` of the text's own tokens, without function words and punctuation.
+
+        All of its tokens, where there is nothing else.
+        """
+        own = range(reading.head, len(reading.ids) - 1)
+        return [i for i in own if reading.ids[i] not in self._empty] or list(own)
+
+    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+        encodable = [_encodable(text) for text in texts]
+        return [list(e.ids) for e in self._tokenizer.encode_batch_fast(encodable, add_special_tokens=False)]
+
+    def _reading(self, text: str, head: list[int], ids: list[int]) -> Reading:
+        known = np.array(ids, dtype=np.int64)
+        words = int(np.count_nonzero(self._starts_word[known]))
+        coverage = latin_share(text) * known_share(words, int(np.count_nonzero(known == self._unk)))
+        body = [*head, *ids][:MAX_TOKENS]
+        return Reading([self._cls, *body, self._sep], 1 + len(head), coverage)
+
+
+def _encodable(text: str) -> str:
+    """``text`` with every lone surrogate, which UTF-8 cannot say, replaced by one character: offsets stay."""
+    return text.encode("utf-8", "replace").decode("utf-8")

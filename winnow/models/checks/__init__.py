@@ -1,0 +1,1 @@
+"""Checks of deployed models: what only a model server itself can show."""

@@ -1,0 +1,200 @@
+"""What a check-up looks at on a vLLM server that reranks with Qwen3-Reranker.
+
+The prompt is everything to this model, and the server writes it from a template that nobody sees. But vLLM also
+scores raw prompts, at ``/classify``. So the right prompt and those of each known mistake are scored there, and the one
+whose scores are nearest to the reranker's is what the server sends to its model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from winnow.core.errors import UpstreamRejected
+from winnow.core.settings.embedding import QWEN3_INSTRUCT
+from winnow.core.settings.rerank import VllmRerank
+from winnow.core.types import FloatArray
+from winnow.models.checks.vllm_cards import check_served
+from winnow.models.http import ModelClient
+from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, rerank_document, rerank_head
+from winnow.operations.probes import NOWHERE, QUESTIONS, candidates_of
+from winnow.ports import Finding, Reranker
+
+INSTRUCT: Final = "Judge whether the passage answers the question"  # not the default one, to see that it is heard
+TEMPLATE_TOKENS: Final = 48  # around instruct, query and document: 39 before, 9 behind
+# Between logits of "yes" over "no". Each of the two, below 32, is rounded to bfloat16 by 1/16 at most, here and at
+# /classify: 0.25 in all. A prompt that is not known moves trained weights by more.
+TOLERANCE: Final = 0.3
+_LOGIT_BOUND: Final = 1e-6  # a probability nearer to 0 or 1 has no logit worth comparing
+_OURS: Final = "deploy/vllm/qwen3_reranker.jinja"
+
+
+class _Case(NamedTuple):
+    """A query and a passage of the check-up."""
+
+    query: str
+    passage: str
+
+
+class _Prompt(NamedTuple):
+    """One way to write the prompt, and how a finding calls it."""
+
+    name: str
+    write: Callable[[_Case], str]
+
+
+class _Heard(NamedTuple):
+    """What the reranker said: scores of the cases, shape (n,), and the tokens that it counted."""
+
+    scores: FloatArray
+    tokens: int
+
+
+_CASES: Final = tuple(_Case(each.query, text) for each in QUESTIONS for text in (each.right, each.wrong))
+
+
+async def check_vllm(
+    client: ModelClient, settings: VllmRerank, reranker: Reranker, count: Callable[[str], int]
+) -> list[Finding]:
+    """Whether the server has the configured model, is a reranker, reads as much as configured, and prompts rightly.
+
+    ``count`` gives the tokens of a text in Qwen3's vocabulary. Works with weights that were never trained.
+    """
+    no_embedder = await _no_embedder(client)
+    if no_embedder.status == "failed":
+        return [no_embedder]
+    served, root = await check_served(client, settings)
+    findings = [no_embedder, *served]
+    if served[0].status == "failed":
+        return findings
+    if not any("qwen3-reranker" in name.casefold() for name in (settings.model, root)):
+        return [*findings, Finding("prompt", "skipped", f"not known for {root or settings.model}")]
+    heard = await _ask(reranker)
+    return [*findings, await _prompt(client, settings, heard), _token_count(settings, heard, count)]
+
+
+async def _no_embedder(client: ModelClient) -> Finding:
+    """An embedder answers rerank calls too, with cosines; a reranker has no path for embeddings.
+
+    A gateway before several servers has one too, but refuses a call that names no model.
+    """
+    status, _ = await client.get("/v1/embeddings")
+    if status == 405 and await _embeds(client):
+        seen = "the server is an embedder: it reranks by cosine"
+        fix = "set WINNOW_RERANK__URL to the server that has the reranker (deploy/vllm/reranker.yaml)"
+        return Finding("a reranker", "failed", seen, fix)
+    return Finding("a reranker", "ok", "the server makes no embeddings")
+
+
+async def _embeds(client: ModelClient) -> bool:
+    try:
+        await client.post("/v1/embeddings", {"input": "ready"})
+    except UpstreamRejected:
+        return False
+    return True
+
+
+async def _ask(reranker: Reranker) -> _Heard:
+    answers = await asyncio.gather(
+        *(reranker.rerank(case.query, NOWHERE, candidates_of([case.passage]), instruct=INSTRUCT) for case in _CASES)
+    )
+    return _Heard(np.concatenate([each.scores for each in answers]), sum(each.tokens for each in answers))
+
+
+async def _prompt(client: ModelClient, settings: VllmRerank, heard: _Heard) -> Finding:
+    """Which prompt gives the scores that the reranker gave."""
+    prompts = _known_prompts(settings)
+    texts = [prompt.write(case) for prompt in prompts for case in _CASES]
+    try:
+        answer = await client.post("/classify", {"model": settings.model, "input": texts})
+    except UpstreamRejected:
+        return Finding("prompt", "skipped", "the server scores no raw prompts at /classify")
+    scores = _probabilities(answer, len(texts))
+    if scores is None:
+        return Finding("prompt", "skipped", "the server's answer at /classify has no probability for each prompt")
+    apart = np.abs(_logits(scores).reshape(len(prompts), -1) - _logits(heard.scores)).mean(axis=1)
+    nearest = int(np.argmin(apart))
+    if apart[nearest] > TOLERANCE:
+        seen = f"the prompt is none of the known ones: scores are {apart[0]:.2f} off those of the right prompt"
+        return Finding("prompt", "failed", seen, _use_ours(settings))
+    if nearest:
+        return Finding("prompt", "failed", prompts[nearest].name, _use_ours(settings))
+    return Finding("prompt", "ok", f"scores are those of the reference prompt (logits {apart[0]:.4f} apart)")
+
+
+def _token_count(settings: VllmRerank, heard: _Heard, count: Callable[[str], int]) -> Finding:
+    """What the server counted, against what the reference prompt has: tells without ``/classify``, but less."""
+    if not heard.tokens:
+        return Finding("prompt length", "skipped", "the server does not say how many tokens it read")
+    wanted = sum(TEMPLATE_TOKENS + count(_body(INSTRUCT, case)) for case in _CASES)
+    if heard.tokens == wanted:
+        return Finding("prompt length", "ok", f"{wanted} tokens in {len(_CASES)} prompts, as the reference prompt has")
+    seen = f"{heard.tokens} tokens were read in {len(_CASES)} prompts where the reference prompt has {wanted}"
+    return Finding("prompt length", "failed", seen, _use_ours(settings))
+
+
+def _known_prompts(settings: VllmRerank) -> Sequence[_Prompt]:
+    """The right prompt first, then those of the mistakes that one can make with this setting."""
+    right = _Prompt("the reference prompt", lambda case: _written(INSTRUCT, case))
+    if settings.template == "client":
+        return right, _Prompt("the prompt is written twice, by Winnow and by the server", _twice)
+    return (
+        right,
+        _Prompt("the server has no chat template: it joins query and passage raw", _raw),
+        _Prompt("the prompt's last newline is missing, as in vLLM's own qwen3_reranker.jinja", _one_newline_short),
+        _Prompt("the chat template leaves the instruct out", lambda case: _written(QWEN3_INSTRUCT, case)),
+        _Prompt("the chat template ends without the empty thought", _without_thought),
+    )
+
+
+def _use_ours(settings: VllmRerank) -> str:
+    if settings.template == "client":
+        return "set WINNOW_RERANK__TEMPLATE=server, or start vLLM without --chat-template"
+    return f"start vLLM with --chat-template {_OURS}, or without any and set WINNOW_RERANK__TEMPLATE=client"
+
+
+def _body(instruct: str, case: _Case) -> str:
+    return rerank_head(instruct, case.query) + rerank_document(case.passage)
+
+
+def _written(instruct: str, case: _Case) -> str:
+    return RERANK_PREFIX + _body(instruct, case) + RERANK_SUFFIX
+
+
+def _one_newline_short(case: _Case) -> str:
+    return _written(INSTRUCT, case).removesuffix("\n")
+
+
+def _without_thought(case: _Case) -> str:
+    return _written(INSTRUCT, case).removesuffix("<think>\n\n</think>\n\n")
+
+
+def _raw(case: _Case) -> str:
+    return case.query + case.passage
+
+
+def _twice(case: _Case) -> str:
+    """What a server with a template makes of the two halves that Winnow sends it."""
+    inner = _Case(RERANK_PREFIX + rerank_head(INSTRUCT, case.query), rerank_document(case.passage) + RERANK_SUFFIX)
+    return _written(QWEN3_INSTRUCT, inner)
+
+
+def _probabilities(answer: Any, count: int) -> FloatArray | None:
+    """The one probability of each prompt, in order: ``{"data": [{"index", "probs": [p]}]}``."""
+    data = answer.get("data") if isinstance(answer, dict) else None
+    try:
+        rows = sorted((row["index"], row["probs"][0]) for row in data or ())
+        scores = np.array([score for _, score in rows], dtype=np.float32)
+    except (KeyError, IndexError, TypeError, ValueError):
+        return None
+    return scores if scores.shape == (count,) and all(map(math.isfinite, scores)) else None
+
+
+def _logits(scores: FloatArray) -> FloatArray:
+    bounded = np.clip(scores.astype(np.float64), _LOGIT_BOUND, 1 - _LOGIT_BOUND)
+    logits: FloatArray = np.log(bounded / (1 - bounded))
+    return logits

@@ -1,0 +1,242 @@
+"""The client for models behind HTTP: JSON in, JSON out, errors of ours only."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import orjson
+import stamina
+from yarl import URL
+
+from winnow.core.errors import InvalidInput, Upstream, UpstreamRejected, UpstreamUnavailable
+from winnow.core.patience import (
+    ATTEMPTS,
+    WAIT_INITIAL,
+    WAIT_JITTER,
+    WAIT_MAX,
+    Patience,
+    QuotaSpent,
+    RetryBudget,
+    report_retries,
+)
+from winnow.core.settings.base import Endpoint
+from winnow.models.http.refusals import Callee, problem_of, refusal
+
+_CONNECT_SECONDS: Final = 5.0
+_ERROR_BYTES: Final = 64 << 10  # of an error's body; more does not explain more
+_PROBE_SECONDS: Final = 5.0
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class ModelClient:
+    """Calls one endpoint. Belongs to the event loop that first uses it; opens its connections then.
+
+    An answer within ``endpoint.timeout_seconds`` includes waiting for a free connection and every retry. Proxies are
+    those of the environment (``HTTPS_PROXY``, ``NO_PROXY``). Redirects are refused: a key must not wander.
+
+    Args:
+        endpoint: whom to call, as whom, and how patiently.
+        provider: its name in messages.
+        variable: prefix of its settings in messages, ``WINNOW_RERANK`` or ``WINNOW_EMBEDDING``.
+        max_answer_bytes: longest answer, decompressed, that is read.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, provider: str, variable: str, max_answer_bytes: int = 64 << 20) -> None:
+        self._endpoint = endpoint
+        self._provider = provider
+        self._variable = variable
+        self._max_answer_bytes = max_answer_bytes
+        self._budget = RetryBudget()
+        self._session: aiohttp.ClientSession | None = None
+        self._closed = False
+        report_retries()
+
+    async def post(self, path: str, body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None) -> Any:
+        """Send ``body`` as JSON and return the parsed answer.
+
+        Raises:
+            UpstreamUnavailable: down, slow or overloaded, and still so after the retries.
+            UpstreamTooLong: the input is over one of the provider's limits.
+            UpstreamRejected: refused for good, or the answer is not JSON or too long.
+            InvalidInput: ``body`` cannot be written as JSON.
+        """
+        callee = self._callee(path)
+        data = _encode(body)
+        patience = Patience(self._budget, self._endpoint.timeout_seconds)
+        self._budget.record_call()
+
+        def again(error: Exception) -> bool | float:
+            return not self._closed and patience(error)
+
+        retries = stamina.retry_context(
+            on=again,
+            attempts=ATTEMPTS,
+            timeout=None,
+            wait_initial=WAIT_INITIAL,
+            wait_max=WAIT_MAX,
+            wait_jitter=WAIT_JITTER,
+        )
+        try:
+            async for attempt in retries:
+                with attempt:
+                    status, answered, raw = await self._exchange("POST", callee, patience.begin(), data, headers)
+                    if not 200 <= status < 300:
+                        raise refusal(callee, status, answered, raw)
+                    return _decode(callee, answered, raw)
+        except QuotaSpent as error:
+            raise UpstreamRejected(f"{error.message}; raise it with the provider, or wait") from error
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def get(self, path: str) -> tuple[int, Any]:
+        """Status and body of one try, whatever the status: parsed JSON, or the text where it is none.
+
+        Raises:
+            UpstreamUnavailable: no answer came within five seconds.
+            UpstreamRejected: the answer is too long.
+        """
+        callee = self._callee(path)
+        seconds = min(_PROBE_SECONDS, self._endpoint.timeout_seconds)
+        status, _, raw = await self._exchange("GET", callee, seconds)
+        try:
+            return status, orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            return status, raw.decode("utf-8", "replace")
+
+    def complaint_in(self, answer: Any) -> str:
+        """What an answer with status 200 says instead of a result, as ``": …"``; empty where it says nothing."""
+        said = self._callee("").clean(problem_of(answer).message)
+        return f": {said}" if said else ""
+
+    async def close(self) -> None:
+        """Close the connections; calls under way fail as ``UpstreamUnavailable``."""
+        self._closed = True
+        if self._session is not None:
+            await self._session.close()
+
+    async def _exchange(
+        self,
+        method: str,
+        callee: Callee,
+        seconds: float,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """One try: status, headers and body of the answer."""
+        limits = aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, _CONNECT_SECONDS))
+        try:
+            async with self._open(callee).request(
+                method, URL(callee.url), data=data, headers=headers, timeout=limits, allow_redirects=False
+            ) as response:
+                body = await self._read(callee, response)
+                return response.status, response.headers, body
+        except (aiohttp.ClientError, OSError) as error:
+            raise _translated(callee, error, seconds) from error
+
+    async def _read(self, callee: Callee, response: aiohttp.ClientResponse) -> bytes:
+        """The body, read no further than allowed: what is left of a longer one dies with its connection."""
+        limit = self._max_answer_bytes if response.ok else _ERROR_BYTES
+        if response.ok and (response.content_length or 0) > limit:
+            response.close()
+            raise _too_much(callee, limit)
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > limit:
+                response.close()
+                if response.ok:
+                    raise _too_much(callee, limit)
+                break
+        return bytes(body)
+
+    def _open(self, callee: Callee) -> aiohttp.ClientSession:
+        if self._closed:
+            raise UpstreamUnavailable(f"{callee}: the connection was closed because the process is ending")
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._endpoint.connections),
+                headers=self._headers(),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                proxy=_proxy(URL(self._endpoint.url)),
+            )
+        return self._session
+
+    def _headers(self) -> dict[str, str]:
+        # vectors and scores hardly shrink: compressing them costs more than it saves
+        headers = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
+        key = self._endpoint.api_key.get_secret_value()
+        if key:
+            headers["Authorization"] = key if self._endpoint.auth_scheme == "raw" else f"Bearer {key}"
+        return headers
+
+    def _callee(self, path: str) -> Callee:
+        url = join_path(self._endpoint.url, path)
+        return Callee(self._provider, url, self._variable, self._endpoint.api_key.get_secret_value())
+
+
+def join_path(base: str, path: str) -> str:
+    """The address of a call: ``path`` under ``base``, without repeating the part of it that ``base`` ends with.
+
+    People set ``https://host``, ``https://host/v1`` and the whole address of the call; all mean ``https://host/v1/…``.
+    """
+    address, steps = URL(base), path.strip("/").split("/")
+    under = address.path.rstrip("/")
+    for length in range(len(steps), 0, -1):
+        if under.endswith("/" + "/".join(steps[:length])):
+            steps = steps[length:]
+            break
+    return str(address.with_path("/".join([under, *steps])))
+
+
+def _encode(body: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except TypeError as error:
+        raise InvalidInput(f"the text cannot be sent as JSON: {error}") from error
+
+
+def _decode(callee: Callee, headers: Mapping[str, str], raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        kind = headers.get("Content-Type", "").partition(";")[0] or "something"
+        if raw.lstrip()[:1] == b"<":
+            kind = "a web page"
+        url = callee.setting("URL")
+        raise UpstreamRejected(
+            f"{callee} answered with {kind} that is not valid JSON ({error}); check that {url} is the API's address"
+        ) from error
+
+
+def _too_much(callee: Callee, limit: int) -> UpstreamRejected:
+    return UpstreamRejected(f"{callee} answered with more than {limit / (1 << 20):.0f} MiB: more than any answer has")
+
+
+def _translated(callee: Callee, error: Exception, seconds: float) -> Upstream:
+    """The one map from what aiohttp and the system raise. Timeouts of aiohttp are ``TimeoutError``, an ``OSError``."""
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return UpstreamUnavailable(f"{callee}: no connection within {min(seconds, _CONNECT_SECONDS):.3g} s")
+        case TimeoutError():
+            setting = callee.setting("TIMEOUT_SECONDS")
+            return UpstreamUnavailable(f"{callee} gave no answer within {seconds:.3g} s ({setting})")
+        case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError():
+            return UpstreamUnavailable(f"{callee} broke off before its answer was complete")
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError() | ssl.SSLError():
+            url = callee.setting("URL")
+            return UpstreamRejected(f"{callee} cannot be trusted or does not speak TLS: {error}; check {url}")
+        case aiohttp.ClientConnectionError() | OSError():
+            return UpstreamUnavailable(f"{callee} cannot be reached ({callee.clean(str(error))})")
+        case _:
+            url = callee.setting("URL")
+            return UpstreamRejected(f"{callee} does not speak HTTP as it should ({type(error).__name__}); check {url}")
+
+
+def _proxy(url: URL) -> URL | None:
+    """The proxy that the environment names for ``url``; never for this machine itself."""
+    host = url.host or ""
+    found = getproxies().get(url.scheme)
+    return URL(found) if found and host not in _LOOPBACK and not proxy_bypass(host) else None

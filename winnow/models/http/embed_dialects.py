@@ -1,0 +1,207 @@
+"""How embedding providers are spoken to: the body of a call, and what its answer says.
+
+Sources: OpenAI's API reference (embeddings); vLLM's pooling server; Alibaba Cloud Model Studio, "Text embedding
+synchronous API" (both its APIs).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, Protocol, assert_never
+
+import numpy as np
+
+from winnow.core.settings.embedding import DashScopeEmbedding, OpenAIEmbedding, VllmEmbedding
+from winnow.core.types import FloatArray
+from winnow.models.prompts import embedding_query, neutralise
+from winnow.ports import EmbedKind
+
+HttpEmbedding = VllmEmbedding | OpenAIEmbedding | DashScopeEmbedding
+
+_COMPATIBLE_PATH: Final = "/compatible-mode/v1/embeddings"
+_NATIVE_PATH: Final = "/api/v1/services/embeddings/text-embedding/text-embedding"
+_SHORTEST: Final = 1e-12  # a vector of this length has no direction that could be trusted
+
+
+class BadAnswer(ValueError):
+    """An answer that cannot be trusted; says what is wrong with it."""
+
+
+class Batch(NamedTuple):
+    """Texts of one call. ``instruct`` is empty for documents."""
+
+    texts: Sequence[str]
+    kind: EmbedKind
+    instruct: str
+
+    def part(self, start: int, end: int | None = None) -> Batch:
+        """The same call for some of the texts."""
+        return self._replace(texts=self.texts[start:end])
+
+
+class Reply(NamedTuple):
+    """An answer as it came: embeddings with the indices that the provider gave them, and tokens as it counts them."""
+
+    embeddings: Sequence[tuple[Any, Any]]
+    tokens: int
+
+
+class Dialect(Protocol):
+    """One way to ask for embeddings."""
+
+    @property
+    def path(self) -> str:
+        """Path of the call under the provider's URL."""
+        ...
+
+    def text(self, text: str, kind: EmbedKind, instruct: str) -> str:
+        """What is sent for a text."""
+        ...
+
+    def body(self, batch: Batch, dimensions: int | None) -> Mapping[str, Any]:
+        """The request, with ``dimensions`` where the size of the vectors is to be asked for."""
+        ...
+
+    def read(self, answer: Any) -> Reply:
+        """The answer to a request; raises ``BadAnswer`` for one of another shape."""
+        ...
+
+
+@dataclass(frozen=True)
+class OpenAIShape:
+    """``{model, input, dimensions?, …}`` → ``{data: [{index, embedding}], usage: {prompt_tokens}}``.
+
+    Attributes:
+        extras: what else every request says.
+    """
+
+    path: str
+    model: str
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+    def text(self, text: str, kind: EmbedKind, instruct: str) -> str:
+        """The query behind its instruct in Qwen3's own words."""
+        return embedding_query(neutralise(instruct), neutralise(text)) if kind == "query" else neutralise(text)
+
+    def body(self, batch: Batch, dimensions: int | None) -> Mapping[str, Any]:
+        size = {} if dimensions is None else {"dimensions": dimensions}
+        return {"model": self.model, "input": batch.texts, **self.extras, **size}
+
+    def read(self, answer: Any) -> Reply:
+        return _read(answer, rows=_member(answer, "data"), index="index")
+
+
+@dataclass(frozen=True)
+class DashScopeNative:
+    """``{model, input: {texts}, parameters}`` → ``{output: {embeddings: [{text_index, embedding}]}, usage}``.
+
+    Tells queries from documents, and has a field for the instruct.
+    """
+
+    path: str
+    model: str
+
+    def text(self, text: str, kind: EmbedKind, instruct: str) -> str:  # noqa: ARG002 - sent apart from the text
+        """The text alone."""
+        return neutralise(text)
+
+    def body(self, batch: Batch, dimensions: int | None) -> Mapping[str, Any]:
+        parameters: dict[str, Any] = {"text_type": batch.kind, "output_type": "dense"}
+        if dimensions is not None:
+            parameters["dimension"] = dimensions
+        if batch.instruct:
+            parameters["instruct"] = neutralise(batch.instruct)
+        return {"model": self.model, "input": {"texts": batch.texts}, "parameters": parameters}
+
+    def read(self, answer: Any) -> Reply:
+        return _read(answer, rows=_member(_member(answer, "output"), "embeddings"), index="text_index")
+
+
+def dialect_of(settings: HttpEmbedding) -> Dialect:
+    """The dialect that a provider speaks.
+
+    vLLM gets ``truncate_prompt_tokens`` alone: it then cuts a text in front of the closing token that the vector is
+    read from. With ``truncation_side`` it would cut that token.
+    """
+    match settings:
+        case VllmEmbedding():
+            extras = {"encoding_format": "base64", "truncate_prompt_tokens": -1}
+            return OpenAIShape(settings.path, settings.model, extras)
+        case OpenAIEmbedding():
+            return OpenAIShape(settings.path, settings.model, {"encoding_format": settings.encoding})
+        case DashScopeEmbedding(api="native"):
+            return DashScopeNative(settings.path or _NATIVE_PATH, settings.model)
+        case DashScopeEmbedding():
+            return OpenAIShape(settings.path or _COMPATIBLE_PATH, settings.model, {"encoding_format": "float"})
+        case unknown:
+            assert_never(unknown)
+
+
+def vectors_of(reply: Reply, count: int, dimensions: int) -> FloatArray:
+    """The vectors of ``count`` texts in their order, shape (count, dimensions), each of length 1.
+
+    Vectors of another length are normalised: some servers cut a vector to the wanted size and leave it at that.
+
+    Raises:
+        BadAnswer: an index is missing, repeated or out of range, or a vector has another size, is not finite or zero.
+    """
+    vectors = np.empty((count, dimensions), dtype=np.float32)
+    filled: set[int] = set()
+    for index, embedding in reply.embeddings:
+        if type(index) is not int or not 0 <= index < count:
+            raise BadAnswer(f"a vector has the index {index!r}, {count} texts were sent")
+        if index in filled:
+            raise BadAnswer(f"two vectors have the index {index}")
+        vector = _vector(embedding, index)
+        if vector.size != dimensions:
+            raise BadAnswer(f"a vector has {vector.size} dimensions, {dimensions} are expected")
+        vectors[index] = vector
+        filled.add(index)
+    if len(filled) < count:
+        missing = next(index for index in range(count) if index not in filled)
+        raise BadAnswer(f"{count} texts were sent, {len(filled)} vectors came back; the first missing one is {missing}")
+    return _normalised(vectors)
+
+
+def _read(answer: Any, rows: Any, index: str) -> Reply:
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise BadAnswer("the answer has no list of embeddings")
+    usage = answer.get("usage") or {}
+    tokens = usage.get("prompt_tokens") or usage.get("total_tokens") if isinstance(usage, dict) else 0
+    embeddings = [(row.get(index), row.get("embedding")) for row in rows]
+    return Reply(embeddings, tokens if isinstance(tokens, int) and tokens > 0 else 0)
+
+
+def _member(answer: Any, name: str) -> Any:
+    if not isinstance(answer, dict):
+        raise BadAnswer(f"the answer is a {type(answer).__name__} where an object with {name!r} was expected")
+    if name not in answer:
+        raise BadAnswer(f"the answer has no {name!r}")
+    return answer[name]
+
+
+def _vector(embedding: Any, index: int) -> FloatArray:
+    """One vector, from base64 of little-endian float32 or from a list of numbers."""
+    try:
+        if isinstance(embedding, str):
+            return np.frombuffer(base64.b64decode(embedding, validate=True), dtype="<f4")
+        with np.errstate(over="ignore"):  # too large a number becomes infinite, which is looked for
+            vector = np.array(embedding, dtype=np.float32)
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise BadAnswer(f"vector {index} is neither base64 of floats nor a list of numbers") from error
+    if vector.ndim != 1:
+        raise BadAnswer(f"vector {index} is neither base64 of floats nor a list of numbers")
+    return vector
+
+
+def _normalised(vectors: FloatArray) -> FloatArray:
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    bad = np.flatnonzero(~np.isfinite(lengths[:, 0]) | (lengths[:, 0] < _SHORTEST))
+    if bad.size:
+        what = "zero" if np.isfinite(vectors[bad[0]]).all() else "not finite"
+        raise BadAnswer(f"vector {bad[0]} is {what}")
+    unit: FloatArray = (vectors / lengths).astype(np.float32)
+    return unit

@@ -1,0 +1,132 @@
+"""Makes queries and documents fit a reranker's limits: cuts what is too long, and packs documents into calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
+
+from winnow.models.qwen_tokens import QwenTokens
+
+Kind = Literal["text", "image", "video"]
+
+_MARGIN: Final = 75  # tokens that a provider may put around each document of a call
+_MOST_INSTRUCT: Final = 0.25  # share of the tokens of an item that an instruct may take
+_LEAST: Final = 0.5  # share of the room for query and document that a document may count on
+_SHORTER: Final = 0.75  # of a text that was refused as too long is kept for the next try
+_LONGEST_TOKEN: Final = 128  # characters of the longest token
+MEDIA: Final[dict[Kind, int]] = {"image": 40, "video": 4}  # of a call of qwen3-vl-rerank
+
+
+class Limits(NamedTuple):
+    """What a provider takes.
+
+    Attributes:
+        item_tokens: tokens of a query and a document together, or of each.
+        documents: documents of a call.
+        together: whether query, document, instruct and template share ``item_tokens``.
+        template: tokens of the prompt around instruct, query and document, where they count.
+        query_tokens: tokens of a query, where it has a limit of its own.
+        request_tokens: tokens of a call, the query counted once for each document; ``None``: without such a limit.
+    """
+
+    item_tokens: int
+    documents: int
+    together: bool = True
+    template: int = 0
+    query_tokens: int | None = None
+    request_tokens: int | None = None
+
+
+class Question(NamedTuple):
+    """What documents are judged by. ``tokens`` is an upper bound of the query's tokens, ``instruct`` may be empty."""
+
+    query: str
+    instruct: str
+    tokens: int
+
+
+class Item(NamedTuple):
+    """Candidate ``number`` as it is sent: its text, or the address of its image or video.
+
+    ``tokens`` is an upper bound of the tokens of a text, 0 before it is fitted.
+    """
+
+    number: int
+    text: str
+    kind: Kind = "text"
+    tokens: int = 0
+
+
+def fit(
+    query: str, instruct: str, items: Sequence[Item], limits: Limits, tokens: QwenTokens
+) -> tuple[Question, list[Item]]:
+    """Instruct, query and documents cut at their ends to what ``limits`` allow. Takes a moment over long texts.
+
+    A text has no more tokens than bytes: only where bytes are too coarse are tokens counted.
+    """
+    room = limits.item_tokens
+    instruct, instructed = tokens.beginning(instruct, int(room * _MOST_INSTRUCT))
+    if limits.together:
+        room = max(2, room - limits.template - instructed)
+    most = int(room * _LEAST) if limits.together else room
+    query, size = _cut(query, min(most, limits.query_tokens or most), tokens)
+    if limits.together or limits.request_tokens:
+        size = min(size, tokens.count(query))
+    own = room - size if limits.together else room
+    fitted = [item if item.kind != "text" else _fitted(item, own, tokens) for item in items]
+    needed = sum(item.tokens + size + _MARGIN for item in fitted)
+    if limits.request_tokens and needed > limits.request_tokens:
+        fitted = [item._replace(tokens=tokens.count(item.text)) if item.kind == "text" else item for item in fitted]
+    return Question(query, instruct, size), fitted
+
+
+def pack(question: Question, items: Sequence[Item], limits: Limits) -> list[list[Item]]:
+    """Calls that together hold all items in their order, each as full as ``limits`` allow."""
+    parts: list[list[Item]] = []
+    filled = 0
+    for item in items:
+        cost = question.tokens + item.tokens + _MARGIN
+        if not parts or _is_full(parts[-1], item, filled + cost, limits):
+            parts.append([])
+            filled = 0
+        parts[-1].append(item)
+        filled += cost
+    return parts
+
+
+def shorten(question: Question, items: Sequence[Item], tokens: QwenTokens) -> tuple[Question, list[Item]] | None:
+    """The same call with the longest of its texts cut by a quarter; ``None`` where nothing is left to cut.
+
+    Documents go first; the query is cut once it is longer than they are.
+    """
+    counted = [item._replace(tokens=tokens.count(item.text)) if item.kind == "text" else item for item in items]
+    query_tokens = tokens.count(question.query)
+    longest = max([item.tokens for item in counted if item.kind == "text"], default=0)
+    limit = int(max(longest, query_tokens) * _SHORTER)
+    if limit < 1:
+        return None
+    query = question.query
+    if query_tokens > longest:
+        query, query_tokens = tokens.beginning(query, limit)
+    shorter = [_fitted(item, limit, tokens) if item.kind == "text" else item for item in counted]
+    return Question(query, question.instruct, query_tokens), shorter
+
+
+def _is_full(part: Sequence[Item], item: Item, tokens: int, limits: Limits) -> bool:
+    """Whether ``part``, which would then have ``tokens``, cannot take ``item`` too."""
+    if len(part) >= limits.documents or (limits.request_tokens and tokens > limits.request_tokens):
+        return True
+    return item.kind in MEDIA and sum(other.kind == item.kind for other in part) >= MEDIA[item.kind]
+
+
+def _fitted(item: Item, limit: int, tokens: QwenTokens) -> Item:
+    text, size = _cut(item.text, limit, tokens)
+    return item._replace(text=text, tokens=size)
+
+
+def _cut(text: str, limit: int, tokens: QwenTokens) -> tuple[str, int]:
+    """The text, or as much of its beginning as ``limit`` tokens hold, and an upper bound of its tokens."""
+    size = len(text) if text.isascii() else len(text.encode())
+    if size <= limit:
+        return text, size
+    return tokens.beginning(text[: limit * _LONGEST_TOKEN], limit)

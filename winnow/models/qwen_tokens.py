@@ -1,0 +1,176 @@
+"""Qwen's tokens, counted here: vocabulary and rules of Qwen2 and Qwen3, or those of a ``tokenizer.json``.
+
+The vocabulary is the file ``qwen.tiktoken`` of the package ``dashscope`` (151,643 byte sequences with their ranks); the
+pattern and the normalisation to NFC are those of Qwen's ``tokenizer.json``. Special tokens are not recognised: user
+text never holds any.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import tiktoken
+from tiktoken.load import load_tiktoken_bpe
+from tokenizers import Tokenizer as FileTokenizer
+
+from winnow.core.errors import InvalidSettings
+from winnow.ports import Tokenizer
+
+Spans = list[tuple[int, int]]
+
+_PATTERN: Final = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_TOP_BITS: Final = 0xC0
+_CONTINUATION: Final = 0x80  # top bits of a byte that continues a character in UTF-8
+_PIECE_LENGTH: Final = 16_384
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+# Pieces that are read one by one: the pattern overflows its stack on a run of white space much longer than that. No
+# token reaches across the place in front of a space; only where there is none for long may a count be one too high.
+_PIECE: Final = re.compile(rf"(?s).{{1,{_PIECE_LENGTH}}}(?<=\S)(?= |\Z)|.{{1,{_PIECE_LENGTH}}}")
+_COMPOSED: Final = re.compile("(?s).[\u0300-\u036f\u3099\u309a\u1160-\u11ff]*")
+
+
+class QwenTokens(Tokenizer):
+    """Counts text as Qwen2 and Qwen3 do. Safe to use from several threads."""
+
+    name = "qwen3"
+
+    def __init__(self) -> None:
+        self._encoding = _qwen()
+
+    def count(self, text: str) -> int:
+        """Number of tokens of ``text``."""
+        return len(self._tokens(_normal(text)))
+
+    def beginning(self, text: str, limit: int) -> tuple[str, int]:
+        """As much of ``text`` as ``limit`` tokens hold, in whole characters (NFC if cut), and how many these are."""
+        tokens = self._tokens(_normal(text))
+        if len(tokens) <= limit:
+            return text, len(tokens)
+        return self._encoding.decode_bytes(tokens[:limit]).decode("utf-8", "ignore"), limit
+
+    def spans(self, text: str) -> Sequence[tuple[int, int]]:
+        """Character ranges of the tokens of ``text``, in order; none is empty and none overlaps another.
+
+        Tokens that share a character (a rare one takes several) share one span, so there may be fewer spans than
+        ``count`` says. Qwen reads text in NFC: where ``text`` is not, the ranges are those of the characters in
+        ``text`` that were composed. Where these cannot be told (some Indic vowels), ``text`` is cut as it stands.
+        """
+        text, normal = _encodable(text), _normal(text)
+        if normal == text:
+            return self._spans(text)
+        parts = _composed_parts(text, normal)
+        return _moved(self._spans(normal), parts) if parts else self._spans(text)
+
+    def _tokens(self, text: str) -> list[int]:
+        encode = self._encoding.encode_ordinary
+        return (
+            encode(text) if len(text) <= _PIECE_LENGTH else list(chain.from_iterable(map(encode, _PIECE.findall(text))))
+        )
+
+    def _spans(self, text: str) -> Spans:
+        lengths = list(map(len, self._encoding.decode_tokens_bytes(self._tokens(text))))
+        ends = np.cumsum(lengths, dtype=np.int64)
+        if not text.isascii():  # from bytes to characters; a token that ends within a character ends no span
+            octets = np.frombuffer(text.encode(), dtype=np.uint8)
+            begins = np.append((octets & _TOP_BITS) != _CONTINUATION, [True])
+            ends = np.cumsum(begins)[ends[begins[ends]]] - 1
+        return list(pairwise([0, *ends.tolist()]))
+
+
+class FileTokens(Tokenizer):
+    """Counts text by a ``tokenizer.json``. Its name holds a digest of the file, so that files are told apart.
+
+    Raises:
+        InvalidSettings: the file cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            content = path.read_bytes()
+            self._tokenizer: FileTokenizer = FileTokenizer.from_buffer(content)
+        except (OSError, ValueError) as error:
+            raise InvalidSettings(_unusable(str(path), str(error))) from error
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self.name = f"tokenizer.json-{hashlib.sha256(content).hexdigest()[:12]}"
+
+    def count(self, text: str) -> int:
+        """Number of tokens of ``text``."""
+        return len(self._tokenizer.encode(_encodable(text), add_special_tokens=False))
+
+    def spans(self, text: str) -> Sequence[tuple[int, int]]:
+        """Character ranges of the tokens of ``text``, in order; tokens that share a character share one."""
+        return _joined(self._tokenizer.encode(_encodable(text), add_special_tokens=False).offsets)
+
+
+def load_tokenizer(name_or_path: str) -> QwenTokens | FileTokens:
+    """The tokenizer that a setting names: ``qwen``, or the path of a ``tokenizer.json``.
+
+    Raises:
+        InvalidSettings: it is neither.
+    """
+    return QwenTokens() if name_or_path == "qwen" else FileTokens(Path(name_or_path).expanduser())
+
+
+@cache
+def _qwen() -> tiktoken.Encoding:
+    """Qwen's vocabulary, which takes a moment and some 50 MB to load. Immutable, so one for all."""
+    package = find_spec("dashscope")  # found, but not imported: it brings a whole client along
+    folders = package.submodule_search_locations if package else None
+    if not folders:
+        raise InvalidSettings("Qwen's vocabulary is missing: pip install dashscope")
+    ranks = load_tiktoken_bpe(str(Path(folders[0]) / "resources" / "qwen.tiktoken"))
+    return tiktoken.Encoding("qwen3", pat_str=_PATTERN, mergeable_ranks=ranks, special_tokens={})
+
+
+def _normal(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", _encodable(text))
+
+
+def _encodable(text: str) -> str:
+    """The text as UTF-8 can hold it, of the same length."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+def _composed_parts(text: str, normal: str) -> Spans:
+    """The part of ``text`` that each character of ``normal``, its NFC, was composed from.
+
+    Nothing where the parts cannot be told apart: a few Indic vowels compose with letters instead of marks.
+    """
+    parts: Spans = []
+    composed: list[str] = []
+    for match in _COMPOSED.finditer(text):
+        composed.append(unicodedata.normalize("NFC", match.group()))
+        parts += [match.span()] * len(composed[-1])
+    return parts if "".join(composed) == normal else []
+
+
+def _moved(spans: Spans, parts: Spans) -> Spans:
+    """Ranges of characters as ranges of the parts that these were composed from."""
+    return _joined([(parts[start][0], parts[end - 1][1]) for start, end in spans])
+
+
+def _joined(spans: Sequence[tuple[int, int]]) -> Spans:
+    """The spans without empty ones; those that overlap are one."""
+    joined: Spans = []
+    for start, end in spans:
+        if joined and start < joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        elif end > start:
+            joined.append((start, end))
+    return joined
+
+
+def _unusable(name: str, reason: str) -> str:
+    return f"{name} is no tokenizer ({reason}): set WINNOW_EMBEDDING__TOKENIZER to qwen or the path of a tokenizer.json"

@@ -1,0 +1,201 @@
+"""Making, checking and deleting collections: the catalog and the store kept in step."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final, get_args
+
+from winnow.core.documents import check_metadata
+from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidCollection, InvalidDocument
+from winnow.core.identity import identity_of
+from winnow.core.types import Chunking, Collection, FieldType, IndexIdentity, Metadata
+from winnow.operations.resources import Resources
+from winnow.ports import IndexRef, IndexSchema, index_of, other_index_of
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+MAX_FIELDS: Final = 64
+MIN_CHUNK_TOKENS: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSpec:
+    """What a caller asks of a collection; ``None`` leaves the default, or what is stored, as it is."""
+
+    dimensions: int | None = None
+    instruct: str | None = None
+    max_tokens: int | None = None
+    overlap: int | None = None
+    fields: Mapping[str, FieldType] | None = None
+    rerank_instruct: str | None = None
+    metadata: Metadata | None = None
+
+
+async def ensure_collection(resources: Resources, name: str, spec: CollectionSpec) -> Collection:
+    """Create the collection, or check the one that exists and apply what can change without re-embedding.
+
+    Fields may be added, instructs of the reranker and metadata replaced at any time.
+
+    Raises:
+        InvalidCollection: the name or a setting is not usable.
+        IdentityMismatch: the change needs the documents to be embedded again, or a field to change its type.
+    """
+    check_name(name)
+    _check_spec(spec)
+    try:
+        existing = await resources.catalog.get_collection(name)
+    except CollectionNotFound:
+        return await _create(resources, name, spec)
+    resources.embedders.of(existing, resources.store.keyword_tokenizer)
+    wanted = _merge(existing, spec, resources)
+    if wanted == existing:
+        return existing
+    await resources.store.create(index_of(wanted), _schema(wanted))
+    if wanted.other is not None and (beside := other_index_of(wanted)) is not None:
+        await resources.store.create(beside, schema_of(wanted, wanted.other.identity))
+    updated = await resources.catalog.update_collection(wanted)
+    resources.collections.forget(name)
+    return updated
+
+
+async def delete_collection(resources: Resources, name: str) -> None:
+    """Remove a collection, its documents and its vectors. From the first step on it is not found.
+
+    Raises:
+        CollectionNotFound: there is no such collection.
+    """
+    collection = await resources.catalog.mark_deleting(name)
+    resources.collections.forget(name)
+    await _remove(resources, collection)
+
+
+async def finish_deletions(resources: Resources) -> None:
+    """Complete deletions that a crash cut short.
+
+    Where this process owns catalog and vectors, indexes that no collection points to are dropped as well. A server's
+    are left alone: they may be another catalog's, or of a collection that another process is making just now.
+    """
+    for collection in await resources.catalog.list_collections(deleting=True):
+        await _remove(resources, collection)
+    if not resources.settings.is_embedded:
+        return
+    kept = await resources.catalog.list_collections()
+    wanted = {index for collection in kept for index in indexes_of(collection)}
+    for index in await resources.store.indexes():
+        if index not in wanted:
+            await resources.store.drop(index)
+
+
+async def _remove(resources: Resources, collection: Collection) -> None:
+    for index in indexes_of(collection):
+        await resources.store.drop(index)
+    await resources.catalog.purge_collection(collection.uid)
+
+
+async def _create(resources: Resources, name: str, spec: CollectionSpec) -> Collection:
+    info = resources.embedder.info
+    if spec.dimensions not in (None, info.dimensions):
+        raise IdentityMismatch(
+            f"the configured embedder {info.model} gives {info.dimensions} dimensions, not {spec.dimensions}",
+            location=("embedding", "dimensions"),
+        )
+    collection = Collection(
+        name=name,
+        uid=uuid.uuid4().hex,
+        identity=_identity(resources, spec.instruct),
+        chunking=_chunking(spec, Chunking(), resources),
+        fields=dict(spec.fields or {}),
+        embed_instruct=spec.instruct,
+        rerank_instruct=spec.rerank_instruct,
+        metadata=spec.metadata or {},
+    )
+    await resources.store.create(index_of(collection), _schema(collection))
+    return await resources.catalog.create_collection(collection)
+
+
+def _merge(existing: Collection, spec: CollectionSpec, resources: Resources) -> Collection:
+    changed = {
+        "embedding.dimensions": spec.dimensions not in (None, existing.identity.dimensions),
+        "embedding.instruct": spec.instruct not in (None, existing.embed_instruct),
+        "chunking": _chunking(spec, existing.chunking, resources) != existing.chunking,
+    }
+    fields = {**existing.fields, **(spec.fields or {})}
+    changed |= {f"fields.{key}": fields[key] != kind for key, kind in existing.fields.items()}
+    if any(changed.values()):
+        names = ", ".join(key for key, differs in changed.items() if differs)
+        raise IdentityMismatch(
+            f"collection {existing.name!r} was built with another {names}; "
+            "index into a new collection, or delete this one first"
+        )
+    return replace(
+        existing,
+        fields=fields,
+        rerank_instruct=existing.rerank_instruct if spec.rerank_instruct is None else spec.rerank_instruct,
+        metadata=existing.metadata if spec.metadata is None else spec.metadata,
+    )
+
+
+def _chunking(spec: CollectionSpec, base: Chunking, resources: Resources) -> Chunking:
+    """The chunking to use; a chunk is never larger than what the embedder reads."""
+    limit = resources.embedder.info.max_tokens
+    max_tokens = min(base.max_tokens if spec.max_tokens is None else spec.max_tokens, limit)
+    overlap = base.overlap if spec.overlap is None else spec.overlap
+    if max_tokens < MIN_CHUNK_TOKENS:
+        raise InvalidCollection(
+            f"chunking.max_tokens is at least {MIN_CHUNK_TOKENS}", location=("chunking", "max_tokens")
+        )
+    if not 0 <= overlap <= max_tokens // 2:
+        raise InvalidCollection(
+            f"chunking.overlap is 0 to half of max_tokens ({max_tokens // 2})", location=("chunking", "overlap")
+        )
+    return Chunking(max_tokens, overlap)
+
+
+def check_name(name: str) -> None:
+    """Raise ``InvalidCollection`` unless ``name`` can be a collection's."""
+    if not _NAME.fullmatch(name):
+        raise InvalidCollection(
+            f"{name[:80]!r} is no collection name: 1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or digit",
+            location=("name",),
+        )
+
+
+def _check_spec(spec: CollectionSpec) -> None:
+    fields = spec.fields or {}
+    if len(fields) > MAX_FIELDS:
+        raise InvalidCollection(f"a collection has at most {MAX_FIELDS} fields", location=("fields",))
+    for key, kind in fields.items():
+        if not _FIELD.fullmatch(key):
+            raise InvalidCollection(
+                f"{key[:80]!r} is no field name: 1 to 64 of A-Z a-z 0-9 _ -, beginning with a letter or _",
+                location=("fields", key),
+            )
+        if kind not in get_args(FieldType):
+            raise InvalidCollection(
+                f"field type {kind!r} is unknown; known are {', '.join(get_args(FieldType))}", location=("fields", key)
+            )
+    try:
+        check_metadata(spec.metadata, {})
+    except InvalidDocument as error:
+        raise InvalidCollection(error.message, location=error.location) from error
+
+
+def _identity(resources: Resources, instruct: str | None) -> IndexIdentity:
+    return identity_of(resources.embedder, resources.store.keyword_tokenizer, instruct=instruct)
+
+
+def indexes_of(collection: Collection) -> list[IndexRef]:
+    """Every physical index of a collection: the one that serves, and the other one while there is one."""
+    return [index for index in (index_of(collection), other_index_of(collection)) if index is not None]
+
+
+def schema_of(collection: Collection, identity: IndexIdentity) -> IndexSchema:
+    """What an index of the collection that is built with ``identity`` has to hold."""
+    return IndexSchema(identity.dimensions, identity.token_dimensions, collection.fields)
+
+
+def _schema(collection: Collection) -> IndexSchema:
+    return schema_of(collection, collection.identity)

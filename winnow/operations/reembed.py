@@ -1,0 +1,249 @@
+"""Another embedding model for a collection, without a moment in which it cannot be searched.
+
+::
+
+    start ──► building ──(every document is in both)──► ready ──switch──► kept ──drop──► none
+                 └───────────────────drop───────────────────┘      ◄─rollback─►
+
+A second index is built beside the serving one, out of what the catalog holds, by the ordinary workers behind all other
+work. While there are two, whatever is written or deleted is written to and deleted from both, so that a switch and a
+switch back lose nothing. The switch is one transaction on the collection's row, which names index and model together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+import numpy as np
+
+from winnow.core.errors import Conflict, IdentityMismatch
+from winnow.core.identity import identity_of, same_identity
+from winnow.core.types import Collection, IndexIdentity, passage_of
+from winnow.operations.collections import schema_of
+from winnow.operations.resources import Resources
+from winnow.ports import Embedder, IndexRef, Point, ReembedProgress, index_of, other_index_of
+from winnow.search.lookup import SECONDS as LOOKUP_SECONDS
+
+State: TypeAlias = Literal["none", "building", "ready", "kept"]
+
+SAMPLE: Final = 64  # chunks that an estimate is made from, and documents that are looked at before a switch
+UNIT_TOLERANCE: Final = 1e-2
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where the change of a collection's model stands.
+
+    Attributes:
+        next: what the configured next model would build the collection with; ``None`` where none is configured.
+    """
+
+    collection: Collection
+    state: State
+    progress: ReembedProgress
+    next: IndexIdentity | None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a re-embedding will take, judged by some chunks: tokens of the next model, and seconds in this process."""
+
+    chunks: int
+    tokens: int
+    seconds: float
+
+
+async def status(resources: Resources, name: str) -> Status:
+    """How far it is. Raises ``CollectionNotFound``."""
+    collection = await resources.catalog.get_collection(name)
+    progress = await resources.catalog.reembed_progress(name)
+    target = resources.next_embedder
+    return Status(
+        collection,
+        _state(collection, progress),
+        progress,
+        None if target is None else _identity(resources, target, collection),
+    )
+
+
+async def estimate(resources: Resources, name: str) -> Estimate:
+    """Judge by a few stored chunks what embedding all of them with the next model takes.
+
+    Raises:
+        CollectionNotFound: there is no such collection.
+        Conflict: no next model is configured, or it is the one in use.
+        IdentityMismatch: the next model cannot take this collection over.
+    """
+    collection = await resources.catalog.get_collection(name)
+    target = _required_target(resources, collection)
+    counts = await resources.catalog.counts(name)
+    passages = [passage_of(point.title, point.chunk) for point in await _some_points(resources, index_of(collection))]
+    if not passages:
+        return Estimate(counts.chunks, 0, 0.0)
+    tokens = sum(len(target.tokenizer.spans(passage)) for passage in passages)
+    began = time.perf_counter()
+    await target.embed(passages, "document")
+    share = counts.chunks / len(passages)
+    return Estimate(counts.chunks, round(tokens * share), (time.perf_counter() - began) * share)
+
+
+async def start(resources: Resources, name: str) -> Status:
+    """Begin to build the second index; where that has begun already, go on.
+
+    Raises:
+        CollectionNotFound: there is no such collection.
+        Conflict: no next model is configured, or it is the one in use; or the collection has been switched already and
+            its old index is still kept.
+        IdentityMismatch: the next model cannot take this collection over.
+    """
+    collection = await resources.catalog.get_collection(name)
+    target = _required_target(resources, collection)
+    identity = _identity(resources, target, collection)
+    other = collection.other
+    if other is None or other.state != "building" or not same_identity(other.identity, identity):
+        collection = await resources.catalog.begin_reembed(name, identity)
+    await prepare(resources, collection)
+    resources.collections.forget(name)
+    await resources.catalog.enqueue_reembed(name)
+    resources.wake()
+    return await status(resources, name)
+
+
+async def prepare(resources: Resources, collection: Collection) -> None:
+    """Make the second index if it is not there."""
+    index = other_index_of(collection)
+    if index is not None and collection.other is not None:
+        await resources.store.create(index, schema_of(collection, collection.other.identity))
+
+
+async def switch(resources: Resources, name: str, *, force: bool = False) -> Status:
+    """Have searches use the second index from now on.
+
+    Raises:
+        CollectionNotFound: there is no such collection.
+        Conflict: there is nothing to switch to, documents are missing there and ``force`` is not given, or what is
+            there is not sound.
+    """
+    collection = await resources.catalog.get_collection(name)
+    if not _is_ahead(collection):
+        raise Conflict(
+            f"collection {name!r} has nothing to switch to"
+            + ("; to go back, use --rollback" if collection.other else f"; begin with `winnow reembed -c {name}`")
+        )
+    if not force:
+        await _require_sound(resources, collection)
+    await resources.catalog.switch_index(name, force=force)
+    resources.collections.forget(name)
+    return await status(resources, name)
+
+
+async def rollback(resources: Resources, name: str) -> Status:
+    """Have searches use the index again that served before the switch; what was written since is in it.
+
+    Raises:
+        CollectionNotFound: there is no such collection.
+        Conflict: nothing was switched, or the old index is gone.
+    """
+    collection = await resources.catalog.get_collection(name)
+    if collection.other is None or _is_ahead(collection):
+        raise Conflict(f"collection {name!r} has no index from before a switch to go back to")
+    await resources.catalog.switch_index(name)
+    resources.collections.forget(name)
+    return await status(resources, name)
+
+
+async def drop(resources: Resources, name: str) -> Status:
+    """Give up the index beside the serving one: cancel what is being built, or let go of what was kept.
+
+    Raises:
+        CollectionNotFound: there is no such collection.
+        Conflict: the collection has one index only.
+    """
+    collection = await resources.catalog.get_collection(name)
+    index = other_index_of(collection)
+    if index is None:
+        raise Conflict(f"collection {name!r} has one index only: there is nothing to drop")
+    await resources.catalog.clear_other(name)
+    resources.collections.forget(name)
+    # searches that began before the last switch may still be under way, here and in other processes
+    await asyncio.sleep(LOOKUP_SECONDS + resources.settings.search.budget_ms / 1000)
+    await resources.store.drop(index)
+    return await status(resources, name)
+
+
+def _is_ahead(collection: Collection) -> bool:
+    """Whether the other index is the newer one, so that a switch goes forward.
+
+    A switch that is asked for twice, because an answer was lost, must not go back.
+    """
+    return collection.other is not None and collection.other.generation > collection.generation
+
+
+def _state(collection: Collection, progress: ReembedProgress) -> State:
+    if collection.other is None:
+        return "none"
+    if collection.other.state == "kept":
+        return "kept"
+    return "building" if progress.lacking else "ready"
+
+
+def _required_target(resources: Resources, collection: Collection) -> Embedder:
+    target = resources.next_embedder
+    if target is None:
+        raise Conflict(
+            "no model to change to is configured: set WINNOW_NEXT_EMBEDDING__PROVIDER (and __MODEL, __URL …) in every "
+            "process, or give --provider and --model where the command owns the data directory"
+        )
+    serving = resources.embedders.of(collection, resources.store.keyword_tokenizer)
+    if same_identity(collection.identity, _identity(resources, target, collection)):
+        raise Conflict(
+            f"WINNOW_NEXT_EMBEDDING__MODEL: collection {collection.name!r} is built with {target.info.model} already"
+        )
+    if target.info.max_tokens < serving.info.max_tokens:
+        raise IdentityMismatch(
+            f"{target.info.model} reads {target.info.max_tokens} tokens at most, less than {serving.info.model} "
+            f"({serving.info.max_tokens}): chunks of {collection.name!r} would be cut; index into a new collection"
+        )
+    return target
+
+
+def _identity(resources: Resources, embedder: Embedder, collection: Collection) -> IndexIdentity:
+    return identity_of(embedder, resources.store.keyword_tokenizer, instruct=collection.embed_instruct)
+
+
+async def _some_points(resources: Resources, index: IndexRef) -> list[Point]:
+    ids: list[str] = []
+    async for key in resources.store.keys(index):
+        ids.append(key.id)
+        if len(ids) == SAMPLE:
+            break
+    return list((await resources.store.fetch(index, ids)).values())
+
+
+async def _require_sound(resources: Resources, collection: Collection) -> None:
+    """Look at some documents at rest: all of their points are there, with vectors as they must be."""
+    index, other = other_index_of(collection), collection.other
+    assert index is not None
+    assert other is not None
+    entries = await resources.catalog.audit(collection.name, limit=SAMPLE)
+    wanted = {each: entry.id for entry in entries if entry.built and not entry.waits for each in entry.points}
+    found = await resources.store.fetch(index, sorted(wanted))
+    for point_id, document_id in wanted.items():
+        point = found.get(point_id)
+        if point is None or not _is_sound(point, other.identity):
+            again = await resources.catalog.audit(collection.name, limit=1, among=[document_id])
+            if again and point_id in again[0].points and not again[0].waits:
+                raise Conflict(
+                    f"the new index of {collection.name!r} is not sound: document {document_id!r} "
+                    f"{'lacks points' if point is None else 'has a vector of the wrong kind'}; run "
+                    f"`winnow verify -c {collection.name} --repair`, or switch with --force"
+                )
+
+
+def _is_sound(point: Point, identity: IndexIdentity) -> bool:
+    if point.dense is None:  # the model does not know the text
+        return True
+    return len(point.dense) == identity.dimensions and abs(float(np.linalg.norm(point.dense)) - 1) < UNIT_TOLERANCE

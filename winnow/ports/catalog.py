@@ -1,0 +1,383 @@
+"""The seam to the database: ``Catalog``, and the shapes that cross it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from winnow.core.types import (
+    Collection,
+    Counts,
+    Document,
+    DocumentState,
+    IndexIdentity,
+    JobStatus,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """One document that was not accepted, and why."""
+
+    index: int
+    id: str | None
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The catalog's answer to a batch of documents. ``accepted`` counts new, changed and unchanged ones."""
+
+    job_id: str
+    accepted: int
+    unchanged: int
+    rejected: tuple[Rejection, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A document with its place in the ledger. ``error`` is set in state ``failed``."""
+
+    document: Document
+    revision: int
+    state: DocumentState
+    content_hash: str
+    chunks: int = 0
+    error: str | None = None
+    error_code: str | None = None
+    source: str = ""
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentKey:
+    """A row of a listing: no text."""
+
+    id: str
+    state: DocumentState
+    content_hash: str
+    revision: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkKey:
+    """A chunk as indexed: hash of its passage and the point that holds it."""
+
+    hash: str
+    point_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """What the ledger says of one document's points: what integrity checks compare.
+
+    Attributes:
+        indexed_revision: the revision whose points serve searches; ``None`` where there is none.
+        points: ids of its points.
+        n_chunks: how many chunks its counts report.
+        token: moves with every change and every claim: the same token means that nothing was written in between.
+        waits: whether work on it is due or under way.
+        built: the number of the newer of two indexes, where both hold the indexed revision.
+    """
+
+    id: str
+    state: DocumentState
+    revision: int
+    indexed_revision: int | None
+    points: tuple[str, ...]
+    n_chunks: int
+    token: int
+    waits: bool
+    built: int | None = None
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the document is being deleted."""
+        return self.state == "deleting"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One document handed to a worker under a lease.
+
+    Attributes:
+        kind: ``index`` the document, ``delete`` its points, or ``reembed`` what is indexed into the collection's other
+            index; that leaves state, revision and jobs as they are.
+        token: fencing token; a commit with an older token is refused.
+        previous: chunks of the revision that is indexed now, for re-use of unchanged vectors.
+        attempts: how often it was claimed before, but for times when the document was not to blame for the end.
+        tried: whether it was claimed before at all: some of its points may be written.
+    """
+
+    collection: str
+    kind: Literal["index", "delete", "reembed"]
+    document: Document
+    revision: int
+    token: int
+    previous: tuple[ChunkKey, ...] = ()
+    attempts: int = 0
+    tried: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a claim ended. ``error`` given: it failed; ``retry_in`` (seconds) given as well: it is tried again.
+
+    Attributes:
+        built: the collection's ``newer_generation`` where both indexes of the pair were written.
+        waited: it was tried again for no fault of the document's (storage or a model is down): no attempt is counted.
+    """
+
+    claim: Claim
+    chunks: tuple[ChunkKey, ...] = ()
+    embedded: int = 0
+    error: str | None = None
+    error_code: str | None = None
+    retry_in: float | None = None
+    built: int | None = None
+    waited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A document that was deleted a short while ago, with its last revision; its points are to be removed again."""
+
+    collection: str
+    document_id: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailure:
+    """One document of a job that failed."""
+
+    document_id: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReembedProgress:
+    """How far the second index of a collection is.
+
+    Attributes:
+        documents: those that searches can find now.
+        done: those of them that are in both indexes.
+        lacking: those that are still to come, or failed to be embedded again: a switch would lose them.
+        failures: documents that cannot be brought over, with the reason, up to 100 by id. Those whose newest revision
+            failed are in the older index only and do not count as lacking.
+        failed: those of the lacking that are not tried again: nobody need wait for them.
+    """
+
+    documents: int
+    done: int
+    lacking: int
+    failed: int = 0
+    failures: tuple[JobFailure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Progress of one submission.
+
+    ``total`` = indexed + deleted + unchanged + failed + superseded + cancelled + still pending. ``failures`` stays
+    empty in listings.
+    """
+
+    id: str
+    collection: str
+    status: JobStatus
+    total: int
+    pending: int
+    indexed: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    superseded: int = 0
+    cancelled: int = 0
+    chunks_embedded: int = 0
+    failures: tuple[JobFailure, ...] = ()
+    created_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class Catalog(Protocol):
+    """The truth about collections and documents, and the ledger of work. Every method is one transaction."""
+
+    async def create_collection(self, collection: Collection) -> Collection:
+        """Store a new collection; if the name exists, return the stored one unchanged."""
+        ...
+
+    async def get_collection(self, name: str) -> Collection:
+        """Raise ``CollectionNotFound`` for an unknown name or one that is being deleted."""
+        ...
+
+    async def list_collections(self, *, deleting: bool = False) -> Sequence[Collection]:
+        """Collections by name: those in service, or with ``deleting`` those whose deletion was not finished."""
+        ...
+
+    async def update_collection(self, collection: Collection) -> Collection:
+        """Replace fields, instructs, metadata and chunking of the collection of this name; its indexes stay."""
+        ...
+
+    async def mark_deleting(self, name: str) -> Collection:
+        """Take the collection out of service: from now on it is not found."""
+        ...
+
+    async def purge_collection(self, uid: str) -> None:
+        """Remove the rows of a collection that was marked as deleting."""
+        ...
+
+    async def begin_reembed(self, name: str, identity: IndexIdentity) -> Collection:
+        """Give the collection a second index of a new number, to be built; ``Conflict`` where it has one already."""
+        ...
+
+    async def enqueue_reembed(self, name: str, *, limit: int = 1000) -> int:
+        """Queue up to ``limit`` documents that the second index lacks, behind all other work; returns how many."""
+        ...
+
+    async def reembed_progress(self, name: str) -> ReembedProgress:
+        """Count what both indexes hold; all zero where the collection has one index."""
+        ...
+
+    async def switch_index(self, name: str, *, force: bool = False) -> Collection:
+        """Exchange the serving index and the other one, which is kept.
+
+        Raises:
+            Conflict: there is no other index, or it lacks documents and ``force`` is not given.
+        """
+        ...
+
+    async def clear_other(self, name: str) -> Collection:
+        """Forget the other index; who calls drops it from the store afterwards. Nothing where there is none."""
+        ...
+
+    async def counts(self, name: str) -> Counts: ...
+
+    async def submit(
+        self, collection: str, documents: Sequence[Document], *, source: str = "", priority: int = 0
+    ) -> Submission:
+        """Accept documents: a new revision, ``pending``, for new, changed and failed ones; nothing for unchanged ones.
+
+        One that waits already with the same content goes on waiting, now for the new job.
+        Rejects, one by one, an id that stands twice in the batch and a version that goes backwards.
+        Committed on return. ``priority``: higher is served first (interactive 10, bulk 0).
+        """
+        ...
+
+    async def get_document(self, collection: str, document_id: str) -> StoredDocument:
+        """Raise ``DocumentNotFound`` for an unknown id or one that is being deleted."""
+        ...
+
+    def scan(self, collection: str, *, source: str | None = None) -> AsyncIterator[StoredDocument]:
+        """Every document that is not being deleted, by id, in bounded batches."""
+        ...
+
+    async def list_documents(
+        self,
+        collection: str,
+        *,
+        after: str = "",
+        limit: int = 1000,
+        source: str | None = None,
+        state: DocumentState | None = None,
+    ) -> Sequence[DocumentKey]:
+        """Keys by id, those beyond ``after``; documents being deleted only when ``state`` asks for them."""
+        ...
+
+    async def tombstone(self, collection: str, document_ids: Sequence[str], *, priority: int = 0) -> Submission:
+        """Mark documents for deletion; unknown ids count as ``unchanged``. Committed on return."""
+        ...
+
+    async def audit(
+        self, collection: str, *, after: str = "", limit: int = 1000, among: Sequence[str] | None = None
+    ) -> Sequence[LedgerEntry]:
+        """Entries by id, those beyond ``after``, also of documents being deleted; with ``among`` only those."""
+        ...
+
+    async def mend(self, collection: str, revisions: Mapping[str, int], *, priority: int = 0) -> Submission:
+        """Have the points of documents written again, or removed where no such document is known.
+
+        The work goes the ordinary way, under lease and token. A document at rest becomes ``pending`` as it is, with a
+        revision beyond its own and the given one, the highest that any of its points has; an unknown one becomes a
+        tombstone. One that has work before it anyway counts as ``unchanged``. Committed on return.
+        """
+        ...
+
+    async def claim(self, owner: str, *, limit: int, lease_seconds: float) -> Sequence[Claim]:
+        """Lease up to ``limit`` documents whose work is due, of one collection, highest priority and oldest first."""
+        ...
+
+    async def renew(self, owner: str, claims: Sequence[Claim], *, lease_seconds: float) -> int:
+        """Prolong the leases that still hold; returns how many did."""
+        ...
+
+    async def commit(self, outcomes: Sequence[Outcome]) -> Sequence[bool]:
+        """Record outcomes. False for each whose token or revision has moved on: nothing was recorded for it."""
+        ...
+
+    async def outdated(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        """Those whose documents have a newer revision, or are gone: what was written for them has to go."""
+        ...
+
+    async def removals(self, *, limit: int) -> Sequence[Removal]:
+        """Deletions to be carried out a second time, oldest first: a stalled worker may have written since."""
+        ...
+
+    async def forget(self, removed: Sequence[Removal]) -> None:
+        """Let go of removals that were carried out a second time."""
+        ...
+
+    async def release(self, owner: str | None = None) -> int:
+        """Give back the leases of ``owner``, or of everybody (only where one process owns the storage)."""
+        ...
+
+    async def backlog(self) -> int:
+        """How many documents wait for work."""
+        ...
+
+    async def get_job(self, job_id: str) -> Job: ...
+
+    async def list_jobs(
+        self,
+        *,
+        collection: str | None = None,
+        status: JobStatus | None = None,
+        failed: bool = False,
+        after: str = "",
+        limit: int = 100,
+    ) -> Sequence[Job]:
+        """Jobs, newest first, those older than job ``after``; with ``failed`` only those with failures."""
+        ...
+
+    async def retry_job(self, job_id: str, *, priority: int = 0) -> Submission:
+        """Queue the documents of a job that failed and were not handed in again since, for a new job.
+
+        ``accepted`` counts them; where there are none, no job is made and ``job_id`` is empty.
+        """
+        ...
+
+    async def cancel_job(self, job_id: str) -> Job:
+        """Take back what has not been carried out; returns the job as it stands then.
+
+        A document that was never indexed is deleted, by a job of its own. A changed one is ``failed`` with the code
+        ``cancelled`` and its indexed revision stays searchable; one that a worker has in hand is finished.
+
+        Raises:
+            Conflict: the job deletes documents; what is deleted cannot be brought back.
+        """
+        ...
+
+    async def prune_jobs(self, *, before: datetime, limit: int = 1000) -> int:
+        """Forget at most ``limit`` jobs that were finished before this moment, with their failures; return how many."""
+        ...
+
+    async def check(self) -> None:
+        """Raise if the database cannot serve."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,113 @@
+"""The seams to models: ``Embedder`` and ``Reranker``, and the shapes that cross them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from winnow.core.types import (
+    Candidate,
+    Collection,
+    FloatArray,
+    HalfArray,
+)
+
+EmbedKind = Literal["query", "document"]
+
+
+class Tokenizer(Protocol):
+    """Cuts text into the tokens that an embedder counts. Pure and synchronous."""
+
+    name: str
+
+    def spans(self, text: str) -> Sequence[tuple[int, int]]:
+        """Character ranges of the tokens of ``text``, in order, special tokens left out."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderInfo:
+    """What an embedder is.
+
+    ``max_tokens`` leaves out its special tokens; ``token_dimensions`` is 0 without token vectors.
+    """
+
+    provider: str
+    model: str
+    revision: str
+    dimensions: int
+    max_tokens: int
+    instruct: str = ""
+    token_dimensions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """Vectors for n texts, in their order.
+
+    Attributes:
+        vectors: shape (n, dimensions), float32, each row of length 1 (all zeros where ``coverage`` is 0).
+        coverage: shape (n,), float32 in [0, 1]: the share of each text that the model knows (its scripts,
+            its vocabulary). An arm over text that the model cannot read is weighed down or skipped.
+        tokens: per text an array of shape (k, token_dimensions), float16, rows of length 1: the token vectors for
+            late interaction, which may be fewer than the text's tokens; ``None`` where the embedder has none.
+        token_count: tokens that were read, all texts together.
+        cached: true where no model ran.
+    """
+
+    vectors: FloatArray
+    coverage: FloatArray
+    tokens: tuple[HalfArray, ...] | None = None
+    token_count: int = 0
+    cached: bool = False
+
+
+class Embedder(Protocol):
+    """Text in, vectors out."""
+
+    @property
+    def info(self) -> EmbedderInfo: ...
+
+    @property
+    def tokenizer(self) -> Tokenizer: ...
+
+    async def embed(self, texts: Sequence[str], kind: EmbedKind, *, instruct: str | None = None) -> Embeddings:
+        """Embed ``texts``. ``instruct`` replaces the configured one, for queries only.
+
+        Text beyond ``info.max_tokens`` is cut: the chunker sees to it that no chunk is longer.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RerankerInfo:
+    """What a reranker is."""
+
+    provider: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reranking:
+    """Scores for n candidates, in their order: shape (n,), float32 in [0, 1], higher is more relevant."""
+
+    scores: FloatArray
+    tokens: int = 0
+
+
+class Reranker(Protocol):
+    """Query and candidates in, relevance out."""
+
+    @property
+    def info(self) -> RerankerInfo: ...
+
+    async def rerank(
+        self, query: str, collection: Collection, candidates: Sequence[Candidate], *, instruct: str | None = None
+    ) -> Reranking:
+        """Score every candidate against ``query``."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,201 @@
+"""The seam to the vector engine: ``VectorStore``, and the shapes that cross it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from winnow.core.types import (
+    Chunk,
+    Collection,
+    FieldType,
+    Filter,
+    FloatArray,
+    HalfArray,
+    Metadata,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRef:
+    """Names one physical index: a collection and the generation of it."""
+
+    collection: str
+    generation: int = 1
+
+
+def index_of(collection: Collection) -> IndexRef:
+    """The physical index that serves a collection; a deleted and re-made collection never meets its old one."""
+    return IndexRef(f"{collection.name}.{collection.uid[:8]}", collection.generation)
+
+
+def other_index_of(collection: Collection) -> IndexRef | None:
+    """The physical index beside the serving one, while the collection has two."""
+    return None if collection.other is None else replace(index_of(collection), generation=collection.other.generation)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSchema:
+    """What an index is made for. ``token_dimensions`` 0 stores no token vectors."""
+
+    dimensions: int
+    token_dimensions: int = 0
+    fields: Mapping[str, FieldType] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A chunk as it is stored. ``id`` is a UUID; ``dense`` is ``None`` where the embedder does not know the text.
+
+    ``dense``: shape (dimensions,), float32, length 1. ``tokens``: shape (k, token_dimensions), float16.
+    """
+
+    id: str
+    document_id: str
+    revision: int
+    chunk: Chunk
+    title: str = ""
+    url: str = ""
+    metadata: Metadata = field(default_factory=dict)
+    dense: FloatArray | None = None
+    tokens: HalfArray | None = None
+
+
+class Hit(NamedTuple):
+    """A stored chunk with its score on one arm (cosine for dense, BM25 for sparse). ``point`` comes without vectors.
+
+    A tuple, because a search makes hundreds.
+    """
+
+    point: Point
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class ArmHits:
+    """What each arm found, best first; ties by point id."""
+
+    dense: tuple[Hit, ...] = ()
+    sparse: tuple[Hit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PointScores:
+    """Exact scores of one point on the arms that were asked for; ``None`` where it has no such vector (or no match)."""
+
+    dense: float | None = None
+    sparse: float | None = None
+    maxsim: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PointKey:
+    """Which point belongs to which revision of which document: what integrity checks compare."""
+
+    id: str
+    document_id: str
+    revision: int
+    chunk_index: int
+
+
+class VectorStore(Protocol):
+    """Keeps points and finds them. One ``IndexRef`` is one physical index."""
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine, as an answer reports it."""
+        ...
+
+    @property
+    def keyword_tokenizer(self) -> str:
+        """Identity of the keyword arm: tokenizer and BM25 parameters in one string."""
+        ...
+
+    async def create(self, index: IndexRef, schema: IndexSchema) -> None:
+        """Make the index if it is not there; the same schema again changes nothing. New fields may be added."""
+        ...
+
+    async def drop(self, index: IndexRef) -> None:
+        """Remove the index and its data; an unknown index is no error."""
+        ...
+
+    async def indexes(self) -> Sequence[IndexRef]:
+        """Every index that exists."""
+        ...
+
+    async def upsert(self, index: IndexRef, points: Sequence[Point]) -> None:
+        """Insert or replace points. Refuses wrong dimensions, non-finite values and zero vectors with ``ValueError``.
+
+        Durable against the death of the process on return; against power loss after ``flush``.
+        """
+        ...
+
+    async def flush(self, index: IndexRef) -> None:
+        """Return once all earlier writes are on stable storage."""
+        ...
+
+    async def delete_documents(self, index: IndexRef, keep: Mapping[str, int | None]) -> None:
+        """For each document id remove the points of revisions before the given one (``None``: all of its points).
+
+        Newer ones stay: a worker that was overtaken while it slept must not remove what came after it.
+        """
+        ...
+
+    async def query(
+        self,
+        index: IndexRef,
+        *,
+        dense: FloatArray | None = None,
+        text: str | None = None,
+        limit: int,
+        filter: Filter | None = None,
+    ) -> ArmHits:
+        """Run both arms in one round trip, ``limit`` hits each; an arm that gets no input stays empty."""
+        ...
+
+    async def score(
+        self,
+        index: IndexRef,
+        point_ids: Sequence[str],
+        *,
+        dense: FloatArray | None = None,
+        text: str | None = None,
+        tokens: HalfArray | FloatArray | None = None,
+    ) -> Mapping[str, PointScores]:
+        """Exact scores of the given points, in one round trip.
+
+        ``maxsim`` is the sum over the query's tokens of the best inner product with a token of the point.
+        """
+        ...
+
+    async def fetch(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
+        """The points of these ids with their vectors; unknown ids are left out."""
+        ...
+
+    async def count(self, index: IndexRef) -> int:
+        """How many points the index holds."""
+        ...
+
+    def keys(self, index: IndexRef) -> AsyncIterator[PointKey]:
+        """Every point's key, in no particular order."""
+        ...
+
+    async def check(self) -> None:
+        """Raise if the engine cannot serve."""
+        ...
+
+    async def close(self) -> None:
+        """Flush and let go."""
+        ...
+
+
+@runtime_checkable
+class CopyableStore(Protocol):
+    """A store whose files can be copied while it is in use."""
+
+    def frozen(self) -> AbstractAsyncContextManager[Path]:
+        """Yield the directory that holds everything, on stable storage; writes wait until the end, searches go on."""
+        ...

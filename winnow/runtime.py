@@ -1,0 +1,148 @@
+"""Opening the parts of one process: settings, the lock on the data directory, resources and the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import structlog
+
+from indexer.bulk.job import BulkJob, BulkWorker, open_bulk_job
+from indexer.bulk.options import RayOptions
+from indexer.bulk.pool import RayEmbedder
+from indexer.worker.loop import LANES, Worker
+from indexer.worker.pipeline import Pipeline
+from winnow.core.errors import WinnowError
+from winnow.core.lock import DirectoryLock
+from winnow.core.settings import Settings, load_settings
+from winnow.models.build import build_embedder
+from winnow.operations.collections import finish_deletions
+from winnow.operations.resources import Resources, open_resources
+from winnow.ports import Embedder, Outcome
+
+
+@dataclass(frozen=True)
+class Local:
+    """This process owns the data directory and may index."""
+
+    resources: Resources
+    worker: Worker | BulkWorker
+    lock: DirectoryLock | None
+
+
+def settings_for(data_dir: Path | None = None, **overrides: Any) -> Settings:
+    """Settings in force, with the command line's own on top."""
+    chosen = {"data_dir": data_dir} if data_dir is not None else {}
+    return load_settings(**chosen, **overrides)
+
+
+def configure_logging(settings: Settings, *, quiet: bool = False) -> None:
+    """Send log lines to stderr: one line each, key=value, with the level that the settings name.
+
+    A command that is no server is ``quiet``: what it has to say it prints, and only warnings are logged.
+    """
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    if quiet and level == logging.INFO:
+        level = logging.WARNING
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    render = structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
+    structlog.configure(  # not through the standard library: a line a request is on the hot path
+        processors=[*shared, structlog.processors.format_exc_info, render],
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                render,
+            ],
+        )
+    )
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for noisy in ("alembic", "aiosqlite", "httpx", "httpcore", "asyncio", "watchfiles"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+@asynccontextmanager
+async def open_local(
+    settings: Settings,
+    on_outcomes: Callable[[Sequence[Outcome]], None] = lambda _: None,
+    *,
+    bulk: RayOptions | None = None,
+) -> AsyncIterator[Local]:
+    """Take the data directory if anything is kept there, open everything and finish what a crash cut short.
+
+    With ``bulk`` Ray embeds: where data is kept in files a pool of its actors is the worker's embedder, and the worker
+    has as many batches in hand as keep them busy; where servers keep it all the work is a plan of Ray Data's.
+
+    Raises:
+        DataDirectoryLocked: another process owns it; the error says which, and where it serves.
+    """
+    async with AsyncExitStack() as stack:
+        lock = None
+        if settings.keeps_data:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context(DirectoryLock(settings.data_dir / "winnow.lock"))
+        job = None
+        if bulk is not None and not settings.keeps_data:
+            job = await stack.enter_async_context(open_bulk_job(settings, bulk))
+        resources = await stack.enter_async_context(open_resources(settings, _loader(bulk, job)))
+        await finish_deletions(resources)
+        if not settings.shares_catalog:
+            await resources.catalog.release(None)  # nobody else can hold a lease
+        lanes = LANES if bulk is None else 0 if job is not None else bulk.lanes
+        ordinary = _worker(resources, lanes)
+        worker = ordinary if job is None else BulkWorker(job, resources.catalog, caretaker=ordinary)
+        worker.on_outcomes = on_outcomes
+        yield Local(replace(resources, wake=worker.wake), worker, lock)
+
+
+def _loader(bulk: RayOptions | None, job: BulkJob | None) -> Callable[[Settings], Embedder]:
+    """What opens an embedder: in this process, in a pool of Ray's, or not at all where a job on Ray has it."""
+    if bulk is None:
+        return build_embedder
+    return partial(RayEmbedder, options=bulk) if job is None else job.load
+
+
+def _worker(resources: Resources, lanes: int) -> Worker:
+    settings = resources.settings
+    pipeline = Pipeline.configured(settings, resources.embedders, resources.store, resources.catalog)
+    return Worker(pipeline, resources.catalog, settings.indexing, lanes=lanes)
+
+
+@asynccontextmanager
+async def running(worker: Worker | BulkWorker) -> AsyncIterator[None]:
+    """Run the worker beside the body; if the worker dies, so does the body."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(worker.run(), name="worker")
+            try:
+                yield
+            finally:
+                worker.stop()
+    except* WinnowError as errors:
+        raise _first(errors) from None
+
+
+def _first(group: BaseExceptionGroup[WinnowError]) -> WinnowError:
+    """The error that began it: what a user is told is one line, not a tree."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return cast("WinnowError", error)

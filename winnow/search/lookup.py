@@ -1,0 +1,38 @@
+"""Collections by name for the read path, which would otherwise ask the database for each search."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from cachetools import TTLCache
+
+from winnow.core.types import Collection
+from winnow.ports import Catalog
+
+SECONDS: Final = 1.0
+_MOST: Final = 1024
+
+
+class CollectionLookup:
+    """Remembers collections for a second.
+
+    Who changes a collection in this process calls ``forget``; a change that another process makes is seen within the
+    second.
+    """
+
+    def __init__(self, catalog: Catalog, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._catalog = catalog
+        self._known: TTLCache[str, Collection] = TTLCache(_MOST, SECONDS, timer=clock)
+
+    async def get(self, name: str) -> Collection:
+        """The collection, at most a second old. Raises ``CollectionNotFound``."""
+        known = self._known.get(name)
+        if known is None:
+            known = self._known[name] = await self._catalog.get_collection(name)
+        return known
+
+    def forget(self, name: str) -> None:
+        """Ask the catalog next time."""
+        self._known.pop(name, None)

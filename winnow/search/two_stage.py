@@ -1,0 +1,288 @@
+"""The two stages: embed the query, retrieve candidates, rerank them, assemble the answer.
+
+One absolute deadline bounds the whole; every stage gets what is left of it and reports what it did. A stage that
+fails is declared: without the reranker the first stage's order is returned, without the embedder a hybrid search
+falls back on the keyword arm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeVar
+
+import numpy as np
+
+from winnow.core.documents import is_encodable
+from winnow.core.errors import DeadlineExceeded, InvalidQuery, Upstream, UpstreamRejected, WinnowError
+from winnow.core.ids import new_id
+from winnow.core.settings import SearchSettings
+from winnow.core.types import (
+    ArmScore,
+    Candidate,
+    Collection,
+    FloatArray,
+    Result,
+    ScoreKind,
+    SearchAnswer,
+    SearchRequest,
+    StageReport,
+)
+from winnow.ports import ArmHits, Embedder, EmbedderInfo, Embeddings, Reranker, VectorStore, index_of
+from winnow.search.embedders import Embedders
+from winnow.search.fusion import fuse
+from winnow.search.highlight import Highlighter
+from winnow.search.lookup import CollectionLookup
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+MAX_TOP_K: Final = 1000
+MAX_TOP_N: Final = 100
+
+
+class Deadline:
+    """A point in time that a search must not run past."""
+
+    def __init__(self, budget_ms: float) -> None:
+        self.started = time.perf_counter()
+        self._end = self.started + budget_ms / 1000
+
+    def left(self) -> float:
+        """Seconds left, 0 when the time is up."""
+        return max(0.0, self._end - time.perf_counter())
+
+    def spent_ms(self) -> float:
+        """Milliseconds since the search began."""
+        return (time.perf_counter() - self.started) * 1000
+
+    async def within(self, work: Awaitable[T], stage: str) -> T:
+        """Wait for ``work`` while time is left; raise ``DeadlineExceeded`` that names the stage otherwise."""
+        try:
+            async with asyncio.timeout(self.left()):
+                return await work
+        except TimeoutError as error:
+            raise DeadlineExceeded(f"the search's budget ran out in stage {stage}; raise budget_ms") from error
+
+
+@dataclass(frozen=True, slots=True)
+class QueryVector:
+    """What the embed stage hands on: the dense vector, unless the dense arm is left out, and that arm's weight."""
+
+    dense: FloatArray | None
+    weight: float
+    report: StageReport
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What the rerank stage hands on: results in their final order."""
+
+    results: tuple[Result, ...]
+    kind: ScoreKind
+    report: StageReport
+
+
+class TwoStageSearch:
+    """Runs searches over the ports; it knows no vendor and no protocol."""
+
+    def __init__(
+        self,
+        embedders: Embedders,
+        store: VectorStore,
+        collections: CollectionLookup,
+        reranker: Reranker | None,
+        settings: SearchSettings,
+    ) -> None:
+        self._embedders = embedders
+        self._store = store
+        self._collections = collections
+        self._reranker = reranker
+        self._settings = settings
+
+    async def run(self, request: SearchRequest) -> SearchAnswer:
+        """Answer one search.
+
+        Raises:
+            InvalidQuery: a parameter is out of range.
+            CollectionNotFound: there is no such collection.
+            IdentityMismatch: the collection was built with other models than are configured.
+            DeadlineExceeded: no candidates were found within the budget.
+            WinnowError: retrieval failed, or reranking did and ``on_failure`` is ``fail``.
+        """
+        check_request(request, self._settings)
+        deadline = Deadline(request.budget_ms or self._settings.budget_ms)
+        collection = await self._collections.get(request.collection)
+        if request.index == "other":
+            collection = _other_side(collection)
+        # index and embedder follow from one row: an answer never mixes two models, whatever is switched meanwhile
+        embedder = self._embedders.of(collection, self._store.keyword_tokenizer)
+        vector = await self._embed(request, collection, embedder, deadline)
+        candidates, retrieved = await self._retrieve(request, collection, vector, deadline)
+        scored = await self._rerank(request, collection, candidates, deadline)
+        return SearchAnswer(
+            id=new_id("srch"),
+            request=request,
+            results=_finish(request, scored),
+            score_kind=scored.kind,
+            degraded=any(report.status in ("failed", "timeout") for report in (vector.report, scored.report)),
+            embed=vector.report,
+            retrieve=retrieved,
+            rerank=scored.report,
+            took_ms=deadline.spent_ms(),
+        )
+
+    async def _embed(
+        self, request: SearchRequest, collection: Collection, embedder: Embedder, deadline: Deadline
+    ) -> QueryVector:
+        info = embedder.info
+        if request.mode == "sparse":
+            return QueryVector(None, 0.0, StageReport("skipped", reason="mode is sparse", model=info.model))
+        began = time.perf_counter()
+        instruct = request.instruct or collection.embed_instruct
+        try:
+            embedded = await deadline.within(embedder.embed([request.query], "query", instruct=instruct), stage="embed")
+        except WinnowError as error:
+            if request.mode == "dense" or not isinstance(error, Upstream | DeadlineExceeded) or not deadline.left():
+                raise
+            return QueryVector(None, 0.0, _failed(error, began, info.model, info.provider))
+        return self._weigh(request, embedded, info, _ms(began))
+
+    def _weigh(self, request: SearchRequest, embedded: Embeddings, info: EmbedderInfo, ms: float) -> QueryVector:
+        """Leave the dense arm out, or weigh it down, where the model does not know the query's script or words."""
+        coverage = float(embedded.coverage[0])
+        details = {"cached": embedded.cached, "coverage": round(coverage, 3)}
+        blind = coverage < self._settings.min_coverage
+        reason = f"the embedding model knows {coverage:.0%} of the query's text" if coverage < 1 else None
+        if blind and request.mode == "hybrid":
+            report = StageReport(
+                "skipped", ms, info.model, info.provider, f"{reason}; searching by keywords alone", details
+            )
+            return QueryVector(None, 0.0, report)
+        report = StageReport("cached" if embedded.cached else "ok", ms, info.model, info.provider, reason, details)
+        return QueryVector(embedded.vectors[0], coverage, report)
+
+    async def _retrieve(
+        self, request: SearchRequest, collection: Collection, vector: QueryVector, deadline: Deadline
+    ) -> tuple[Sequence[Candidate], StageReport]:
+        began = time.perf_counter()
+        by_document = request.group_by == "document"
+        hits: ArmHits = await deadline.within(
+            self._store.query(
+                index_of(collection),
+                dense=vector.dense,
+                text=None if request.mode == "dense" else request.query,
+                # several chunks of one document collapse into one candidate: look a little deeper
+                limit=request.top_k + request.top_k // 2 if by_document else request.top_k,
+                filter=request.filter,
+            ),
+            stage="retrieve",
+        )
+        candidates = fuse(hits, dense_weight=vector.weight, limit=request.top_k, by_document=by_document)
+        details = {"engine": self._store.engine, "candidates": len(candidates)}
+        if request.explain:
+            arms = {"dense": len(hits.dense), "sparse": len(hits.sparse)}
+            details["explain"] = {"hits": arms, "dense_weight": vector.weight}
+        return candidates, StageReport("ok", _ms(began), details=details)
+
+    async def _rerank(
+        self, request: SearchRequest, collection: Collection, candidates: Sequence[Candidate], deadline: Deadline
+    ) -> Scored:
+        reranker, options = self._reranker, request.rerank
+        if reranker is None or not options.enabled or not candidates:
+            why = "no candidates" if not candidates else "not asked for" if reranker else "no reranker is configured"
+            return Scored(_in_first_order(candidates), "retrieval", StageReport("skipped", reason=why))
+        info = reranker.info
+        head = candidates[: options.top_k or self._settings.rerank_top_k]
+        instruct = options.instruct or request.instruct or collection.rerank_instruct
+        began = time.perf_counter()
+        try:
+            reranking = await deadline.within(
+                reranker.rerank(request.query, collection, head, instruct=instruct), stage="rerank"
+            )
+            _require_sound(reranking.scores, len(head), info.provider)
+        except (Upstream, DeadlineExceeded) as error:
+            if options.on_failure == "fail":
+                raise
+            log.warning("rerank failed, returning the first stage's order: %s", error.message)
+            return Scored(_in_first_order(candidates), "retrieval", _failed(error, began, info.model, info.provider))
+        details = {"scored": len(head), "tokens": reranking.tokens}
+        report = StageReport("ok", _ms(began), info.model, info.provider, details=details)
+        return Scored(_in_second_order(candidates, reranking.scores), "relevance", report)
+
+
+def _other_side(collection: Collection) -> Collection:
+    """The collection as it would be after a switch of its indexes."""
+    other = collection.other
+    if other is None:
+        raise InvalidQuery(f"collection {collection.name!r} has one index only", location=("index",))
+    return replace(collection, generation=other.generation, identity=other.identity)
+
+
+def check_request(request: SearchRequest, settings: SearchSettings) -> None:
+    """Raise ``InvalidQuery`` that names the parameter which is out of range."""
+    if not request.query.strip():
+        raise InvalidQuery("query is empty", location=("query",))
+    if len(request.query) > settings.max_query_chars:
+        raise InvalidQuery(
+            f"query has {len(request.query):,} characters; the limit is {settings.max_query_chars:,}",
+            location=("query",),
+        )
+    if not is_encodable(request.query):
+        raise InvalidQuery("query has lone surrogates, which UTF-8 cannot hold", location=("query",))
+    if not 1 <= request.top_k <= MAX_TOP_K:
+        raise InvalidQuery(f"top_k is 1 to {MAX_TOP_K}, not {request.top_k}", location=("top_k",))
+    if not 1 <= request.top_n <= MAX_TOP_N:
+        raise InvalidQuery(f"top_n is 1 to {MAX_TOP_N}, not {request.top_n}", location=("top_n",))
+    if request.top_n > request.top_k:
+        raise InvalidQuery(
+            f"top_n ({request.top_n}) is larger than top_k ({request.top_k}): no more results than candidates",
+            location=("top_n",),
+        )
+
+
+def _require_sound(scores: FloatArray, count: int, provider: str) -> None:
+    if scores.shape != (count,):
+        raise UpstreamRejected(f"reranker {provider} returned scores of shape {scores.shape} for {count} candidates")
+    if not np.isfinite(scores).all() or scores.min() < 0 or scores.max() > 1:
+        raise UpstreamRejected(f"reranker {provider} returned scores outside [0, 1]")
+
+
+def _in_first_order(candidates: Sequence[Candidate]) -> tuple[Result, ...]:
+    return tuple(Result(rank, candidate, None, None) for rank, candidate in enumerate(candidates, 1))
+
+
+def _in_second_order(candidates: Sequence[Candidate], scores: FloatArray) -> tuple[Result, ...]:
+    """Scored candidates by (score, fused rank, id), then the others in the first stage's order."""
+    head = sorted(
+        zip(candidates, scores.tolist(), strict=False),
+        key=lambda pair: (-pair[1], pair[0].fused.rank, pair[0].document_id, pair[0].chunk.index),
+    )
+    scored = [Result(rank, item, score, ArmScore(rank, score)) for rank, (item, score) in enumerate(head, 1)]
+    rest = [Result(rank, item, None, None) for rank, item in enumerate(candidates[len(head) :], len(head) + 1)]
+    return (*scored, *rest)
+
+
+def _finish(request: SearchRequest, scored: Scored) -> tuple[Result, ...]:
+    """Apply the threshold (to relevance only), cut to ``top_n`` and mark the query's words."""
+    results = scored.results
+    if request.min_relevance is not None and scored.kind == "relevance":
+        floor = request.min_relevance
+        results = tuple(r for r in results if r.relevance_score is not None and r.relevance_score >= floor)
+    results = results[: request.top_n]
+    if not request.highlight:
+        return results
+    marker = Highlighter(request.query)
+    return tuple(r._replace(highlights=marker.spans(r.candidate.chunk.text)) for r in results)
+
+
+def _failed(error: WinnowError, began: float, model: str, provider: str) -> StageReport:
+    status: Literal["timeout", "failed"] = "timeout" if isinstance(error, DeadlineExceeded) else "failed"
+    return StageReport(status, _ms(began), model, provider, error.message)
+
+
+def _ms(began: float) -> float:
+    return (time.perf_counter() - began) * 1000

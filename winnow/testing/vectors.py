@@ -1,0 +1,192 @@
+"""Brute force in memory: the reference that the engines are held against, and the store of tests above the port.
+
+Words and weights are those of the real keyword arm. Scores are computed in float64 from the stored vectors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidFilter
+from winnow.core.filters import matches
+from winnow.core.types import And, Filter, FloatArray, HalfArray, Not, Or, passage_of
+from winnow.ports import ArmHits, Hit, IndexRef, IndexSchema, Point, PointKey, PointScores
+from winnow.vectors.bm25 import IDENTITY, KeywordEncoder
+from winnow.vectors.points import check_points, check_tokens, check_vector, is_stale
+
+
+@dataclass(slots=True)
+class _Index:
+    schema: IndexSchema
+    points: dict[str, Point] = field(default_factory=dict)
+    words: dict[str, dict[int, float]] = field(default_factory=dict)
+
+
+class FakeVectorStore:
+    """Everything that the port promises except durability."""
+
+    engine = "fake"
+    keyword_tokenizer = IDENTITY
+
+    def __init__(self) -> None:
+        self._indexes: dict[IndexRef, _Index] = {}
+        self._encoder = KeywordEncoder()
+
+    async def create(self, index: IndexRef, schema: IndexSchema) -> None:
+        existing = self._indexes.setdefault(index, _Index(schema))
+        old = existing.schema
+        if (old.dimensions, old.token_dimensions) != (schema.dimensions, schema.token_dimensions):
+            raise IdentityMismatch(f"the index of {index.collection!r} has other dimensions: {old} instead of {schema}")
+        for key, kind in schema.fields.items():
+            if old.fields.get(key, kind) != kind:
+                raise IdentityMismatch(f"field {key!r} of {index.collection!r} is of type {old.fields[key]}")
+        existing.schema = replace(old, fields={**old.fields, **schema.fields})
+
+    async def drop(self, index: IndexRef) -> None:
+        self._indexes.pop(index, None)
+
+    async def indexes(self) -> Sequence[IndexRef]:
+        return sorted(self._indexes, key=lambda index: (index.collection, index.generation))
+
+    async def upsert(self, index: IndexRef, points: Sequence[Point]) -> None:
+        stored = self._get(index)
+        check_points(points, stored.schema)
+        for point in points:
+            vector = self._encoder.document(passage_of(point.title, point.chunk))
+            stored.points[point.id] = point
+            stored.words[point.id] = dict(zip(vector.indices, vector.values, strict=True))
+
+    async def flush(self, index: IndexRef) -> None:
+        self._get(index)
+
+    async def delete_documents(self, index: IndexRef, keep: Mapping[str, int | None]) -> None:
+        stored = self._get(index)
+        for point in list(stored.points.values()):
+            if is_stale(keep, point.document_id, point.revision):
+                del stored.points[point.id], stored.words[point.id]
+
+    async def query(
+        self,
+        index: IndexRef,
+        *,
+        dense: FloatArray | None = None,
+        text: str | None = None,
+        limit: int,
+        filter: Filter | None = None,
+    ) -> ArmHits:
+        stored = self._get(index)
+        if filter is not None:
+            _require_declared(filter, stored.schema)
+        allowed = {each for each, point in stored.points.items() if filter is None or matches(filter, point.metadata)}
+        by_dense = _best(stored, _dense_scores(stored, dense), allowed, limit)
+        return ArmHits(dense=by_dense, sparse=_best(stored, self._sparse_scores(stored, text), allowed, limit))
+
+    async def score(
+        self,
+        index: IndexRef,
+        point_ids: Sequence[str],
+        *,
+        dense: FloatArray | None = None,
+        text: str | None = None,
+        tokens: HalfArray | FloatArray | None = None,
+    ) -> Mapping[str, PointScores]:
+        stored = self._get(index)
+        dense_scores, sparse_scores = _dense_scores(stored, dense), self._sparse_scores(stored, text)
+        maxsim = _maxsim_scores(stored, point_ids, tokens)
+        return {
+            each: PointScores(dense_scores.get(each), sparse_scores.get(each), maxsim.get(each)) for each in point_ids
+        }
+
+    async def fetch(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
+        stored = self._get(index)
+        return {each: stored.points[each] for each in point_ids if each in stored.points}
+
+    async def count(self, index: IndexRef) -> int:
+        return len(self._get(index).points)
+
+    async def keys(self, index: IndexRef) -> AsyncIterator[PointKey]:
+        for point in list(self._get(index).points.values()):
+            yield PointKey(point.id, point.document_id, point.revision, point.chunk.index)
+
+    async def check(self) -> None:
+        return
+
+    async def close(self) -> None:
+        self._indexes.clear()
+
+    def _get(self, index: IndexRef) -> _Index:
+        if index not in self._indexes:
+            raise CollectionNotFound(f"there is no index for {index.collection!r}, generation {index.generation}")
+        return self._indexes[index]
+
+    def _sparse_scores(self, stored: _Index, text: str | None) -> dict[str, float]:
+        """BM25 with the engine's idf, ``ln(1 + (N - n + 0.5) / (n + 0.5))`` over all points that have words."""
+        query = None if text is None else self._encoder.query(text)
+        if query is None:
+            return {}
+        frequency = Counter(word for words in stored.words.values() for word in words)
+        total = sum(1 for words in stored.words.values() if words)
+        idf = {word: math.log1p((total - frequency[word] + 0.5) / (frequency[word] + 0.5)) for word in query.indices}
+        scores = {
+            each: sum(words[word] * idf[word] for word in query.indices if word in words)
+            for each, words in stored.words.items()
+        }
+        return {each: score for each, score in scores.items() if score > 0}
+
+
+def _dense_scores(stored: _Index, dense: FloatArray | None) -> dict[str, float]:
+    if dense is None:
+        return {}
+    check_vector(dense, stored.schema.dimensions)
+    query = _unit(dense)
+    if not query.any():
+        return {}
+    vectors = {each: point.dense for each, point in stored.points.items() if point.dense is not None}
+    return {each: float(_unit(vector) @ query) for each, vector in vectors.items()}
+
+
+def _maxsim_scores(
+    stored: _Index, point_ids: Sequence[str], tokens: npt.NDArray[np.floating] | None
+) -> dict[str, float]:
+    if tokens is None or not len(tokens):
+        return {}
+    check_tokens(tokens, stored.schema.token_dimensions)
+    points = [stored.points[each] for each in point_ids if each in stored.points]
+    return {
+        point.id: float((tokens.astype(np.float64) @ point.tokens.astype(np.float64).T).max(axis=1).sum())
+        for point in points
+        if point.tokens is not None and len(point.tokens)
+    }
+
+
+def _best(stored: _Index, scores: Mapping[str, float], allowed: set[str], limit: int) -> tuple[Hit, ...]:
+    ranked = sorted((-score, each) for each, score in scores.items() if each in allowed)
+    return tuple(Hit(replace(stored.points[each], dense=None, tokens=None), -score) for score, each in ranked[:limit])
+
+
+def _unit(vector: FloatArray) -> npt.NDArray[np.float64]:
+    wide = vector.astype(np.float64)
+    return wide / (np.linalg.norm(wide) or 1.0)
+
+
+def _require_declared(filter: Filter, schema: IndexSchema) -> None:
+    for key in _keys_of(filter):
+        if key not in schema.fields:
+            raise InvalidFilter(f"{key!r} is not a declared field of the index")
+
+
+def _keys_of(filter: Filter) -> Iterator[str]:
+    match filter:
+        case And(parts) | Or(parts):
+            for part in parts:
+                yield from _keys_of(part)
+        case Not(part):
+            yield from _keys_of(part)
+        case leaf:
+            yield leaf.key

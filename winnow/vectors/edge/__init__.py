@@ -1,0 +1,1 @@
+"""Qdrant Edge, the embedded engine, behind the port ``VectorStore``."""

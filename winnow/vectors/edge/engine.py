@@ -1,0 +1,190 @@
+"""Everything that calls Qdrant Edge for one root: indexes by name, loaded when they are first used. Synchronous."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy.typing as npt
+
+from winnow.core.errors import CollectionNotFound, IdentityMismatch, StorageFailure
+from winnow.core.types import FieldType, Filter, FloatArray
+from winnow.ports import IndexRef, IndexSchema, Point, PointKey
+from winnow.vectors.bm25 import KeywordEncoder
+from winnow.vectors.edge.errors import edge_errors
+from winnow.vectors.edge.layout import LOAD_RESERVE, WRITE_RESERVE, Layout, read_schema, shard_of
+from winnow.vectors.edge.shard import ArmRows, ScoreColumns, Shard, make_shard, optimize_shard
+
+UNINDEXED_LIMIT: Final = 20_000  # vectors searched one by one (3 ms) beyond which an index is optimised at start
+
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """The indexes below one directory, which belongs to this process.
+
+    Its public methods are what ``EdgeVectorStore`` asks for by name. Errors are those of our tree, or ``ValueError``.
+    """
+
+    def __init__(self, root: Path, *, optimize_on_start: bool) -> None:
+        self._layout = Layout(root)
+        self._optimize_on_start = optimize_on_start
+        self._encoder = KeywordEncoder()
+        self._shards: dict[IndexRef, Shard] = {}
+        with edge_errors("recovering from a crash"):
+            self._layout.recover()
+
+    # --- indexes ---------------------------------------------------------------------------------
+
+    def indexes(self) -> list[IndexRef]:
+        """Every complete index."""
+        with edge_errors("listing indexes"):
+            return self._layout.indexes()
+
+    def create(self, index: IndexRef, schema: IndexSchema) -> Mapping[str, FieldType]:
+        """Make the index; where it is there, return the fields that it lacks."""
+        home = self._layout.home(index)
+        if home.exists():
+            with edge_errors("reading a schema"):
+                return _new_fields(index, read_schema(home), schema)
+        self._layout.require_space(WRITE_RESERVE)
+        with edge_errors("making an index"):
+            new = self._layout.begin(index)
+            make_shard(new, schema)
+            self._layout.commit(index, new)
+        return {}
+
+    def schema(self, index: IndexRef) -> IndexSchema:
+        """What the index was made for."""
+        return self._open(index).schema
+
+    def declare(self, index: IndexRef, fields: Mapping[str, FieldType]) -> None:
+        """Index more fields from now on."""
+        self._open(index).declare(fields)
+
+    def backfill(self, index: IndexRef, fields: Mapping[str, FieldType], offset: uuid.UUID | None) -> uuid.UUID | None:
+        """Give a page of stored points the values of new fields; returns where the next page starts."""
+        return self._open(index).backfill(fields, offset)
+
+    def keep_schema(self, index: IndexRef) -> None:
+        """Make the declared fields last."""
+        self._open(index).keep_schema()
+
+    def drop(self, index: IndexRef) -> None:
+        """Delete the index; one that is not there is no error."""
+        shard = self._shards.pop(index, None)
+        if shard is not None:
+            shard.close()
+        with edge_errors("deleting an index"):
+            self._layout.drop(index)
+
+    def optimize(self, index: IndexRef) -> None:
+        """Optimise a copy and put it in the original's place; without success the original stays in use."""
+        shard = self._open(index)
+        shard.flush()
+        shard.close()
+        del self._shards[index]
+        log.info("optimising the vectors of %s", index.collection)
+        try:
+            with edge_errors("optimising an index"):
+                copy = self._layout.copy(index)
+                optimize_shard(shard_of(copy))
+                self._layout.replace(index, copy)
+        except StorageFailure as error:
+            log.warning("the vectors of %s stay unoptimised, searches are slower: %s", index.collection, error)
+            self._layout.recover()
+
+    # --- points ----------------------------------------------------------------------------------
+
+    def upsert(self, index: IndexRef, points: Sequence[Point]) -> None:
+        """Insert or replace points that have been checked."""
+        self._layout.require_space(WRITE_RESERVE)
+        self._open(index).upsert(points)
+
+    def flush(self, index: IndexRef) -> None:
+        """Bring all writes to stable storage."""
+        self._open(index).flush()
+
+    def delete_documents(self, index: IndexRef, keep: Mapping[str, int | None]) -> None:
+        """Delete the points of these documents before the given revisions."""
+        self._open(index).delete_documents(keep)
+
+    def query(
+        self, index: IndexRef, dense: FloatArray | None, text: str | None, limit: int, filter: Filter | None
+    ) -> Mapping[str, ArmRows]:
+        """Ids and scores of the best points of each arm."""
+        return self._open(index).query(dense, text, limit, filter)
+
+    def payloads(self, index: IndexRef, ids: Sequence[bytes]) -> Mapping[bytes, Mapping[str, Any]]:
+        """What is stored with the points of these ids, vectors left out."""
+        return self._open(index).payloads(ids)
+
+    def score(
+        self,
+        index: IndexRef,
+        point_ids: Sequence[str],
+        dense: FloatArray | None,
+        text: str | None,
+        tokens: npt.NDArray[Any] | None,
+    ) -> ScoreColumns:
+        """Exact scores of the given points on each arm."""
+        return self._open(index).score(point_ids, dense, text, tokens)
+
+    def fetch(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
+        """Points with their vectors."""
+        return self._open(index).fetch(point_ids)
+
+    def keys(self, index: IndexRef, offset: uuid.UUID | None) -> tuple[list[PointKey], uuid.UUID | None]:
+        """A page of keys, and where the next page starts."""
+        return self._open(index).keys(offset)
+
+    def count(self, index: IndexRef) -> int:
+        """How many points the index holds."""
+        return self._open(index).count()
+
+    # --- life ------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Flush and close every shard, also when one of them fails; the first failure is raised."""
+        failures: list[StorageFailure] = []
+        for shard in self._shards.values():
+            for step in (shard.flush, shard.close):
+                try:
+                    step()
+                except StorageFailure as error:
+                    failures.append(error)
+        self._shards.clear()
+        if failures:
+            raise failures[0]
+
+    def _open(self, index: IndexRef) -> Shard:
+        shard = self._shards.get(index)
+        if shard is None:
+            home = self._layout.home(index)
+            if not home.exists():
+                raise CollectionNotFound(f"there is no index for {index.collection!r}, generation {index.generation}")
+            self._layout.require_space(LOAD_RESERVE)
+            shard = self._shards[index] = Shard(home, self._encoder)
+            if self._optimize_on_start and shard.unindexed() > UNINDEXED_LIMIT:
+                self.optimize(index)
+                shard = self._shards[index] = Shard(home, self._encoder)
+        return shard
+
+
+def _new_fields(index: IndexRef, stored: IndexSchema, wanted: IndexSchema) -> Mapping[str, FieldType]:
+    for name in ("dimensions", "token_dimensions"):
+        if getattr(stored, name) != getattr(wanted, name):
+            raise IdentityMismatch(
+                f"the index of {index.collection!r} has {name} {getattr(stored, name)}, not {getattr(wanted, name)}; "
+                "index its documents into a new one"
+            )
+    for key, kind in wanted.fields.items():
+        if stored.fields.get(key, kind) != kind:
+            raise IdentityMismatch(
+                f"field {key!r} of {index.collection!r} is indexed as {stored.fields[key]}, not {kind}; "
+                "declare it under another name"
+            )
+    return {key: kind for key, kind in wanted.fields.items() if key not in stored.fields}

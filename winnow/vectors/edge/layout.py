@@ -1,0 +1,187 @@
+"""Where indexes lie on disk, and how a directory becomes one or stops being one in a single step.
+
+::
+
+    root/~lock
+    root/<collection>/g0001/schema.json   what the index was made for
+    root/<collection>/g0001/shard/        the engine's files
+    root/<collection>/~new-g0001          half made
+    root/<collection>/~copy-g0001         a copy that is being optimised
+    root/<collection>/~next-g0001         an optimised copy that replaces g0001
+    root/<collection>/~old-g0001          to be deleted
+
+A directory gets its final name by a rename when it is complete; ``recover`` finishes or removes what a crash left.
+Collection names cannot contain ``~``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from winnow.core.errors import StorageFull
+from winnow.ports import IndexRef, IndexSchema
+
+# The engine writes through memory maps: with no space left it does not fail, the kernel kills the process (SIGBUS). So
+# writing stops while there is some, and loading, which replays the write-ahead log, needs what writing has left.
+WRITE_RESERVE: Final = 128 * 2**20
+LOAD_RESERVE: Final = 80 * 2**20
+
+_COLLECTION: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]+\Z")
+_GENERATION: Final = re.compile(r"g(\d{4,})\Z")
+_NEW, _COPY, _NEXT, _OLD = "~new-", "~copy-", "~next-", "~old-"
+
+
+class Layout:
+    """The directories below one root. Nothing here knows the engine."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def lock_file(self) -> Path:
+        """The file whose lock makes this process the owner of everything below ``root``."""
+        return self.root / "~lock"
+
+    def home(self, index: IndexRef) -> Path:
+        """The directory of an index.
+
+        Raises:
+            ValueError: the collection's name would lead out of ``root`` or clash with names used here.
+        """
+        if not _COLLECTION.match(index.collection):
+            raise ValueError(f"{index.collection!r} is not a collection's name: letters, digits, '.', '_', '-'")
+        if index.generation < 1:
+            raise ValueError(f"generation {index.generation} of {index.collection!r}: generations count from 1")
+        return self.root / index.collection / f"g{index.generation:04d}"
+
+    def require_space(self, size: int) -> None:
+        """Raise ``StorageFull`` where less than ``size`` bytes are free."""
+        free = shutil.disk_usage(self.root).free
+        if free < size:
+            raise StorageFull(
+                f"{free / 2**20:.0f} MiB are free at {self.root}, {size / 2**20:.0f} are needed; free some"
+            )
+
+    def indexes(self) -> list[IndexRef]:
+        """Every complete index, sorted."""
+        found = [
+            IndexRef(directory.name, int(match[1]))
+            for directory in self._collections()
+            for entry in directory.iterdir()
+            if (match := _GENERATION.match(entry.name))
+        ]
+        return sorted(found, key=lambda index: (index.collection, index.generation))
+
+    def begin(self, index: IndexRef) -> Path:
+        """An empty directory in which an index can be made; ``commit`` makes it one."""
+        new = _beside(self.home(index), _NEW)
+        _remove(new)
+        new.mkdir(parents=True)
+        return new
+
+    def commit(self, index: IndexRef, new: Path) -> None:
+        """Give a finished directory its final name."""
+        home = self.home(index)
+        new.rename(home)
+        _sync(home.parent)
+        _sync(self.root)
+
+    def copy(self, index: IndexRef) -> Path:
+        """A copy of a closed index, to be worked on; ``replace`` puts it in the place of the original."""
+        home = self.home(index)
+        size = sum(path.stat().st_size for path in home.rglob("*"))
+        self.require_space(2 * size + WRITE_RESERVE)  # the copy, and the segments that are built from it
+        copy = _beside(home, _COPY)
+        _remove(copy)
+        shutil.copytree(home, copy)
+        return copy
+
+    def replace(self, index: IndexRef, copy: Path) -> None:
+        """Put a finished copy in the place of the original. The first rename decides; ``recover`` does the rest."""
+        home = self.home(index)
+        for path in (*copy.rglob("*"), copy):
+            _sync(path)
+        copy.rename(_beside(home, _NEXT))
+        _sync(home.parent)
+        _finish(home)
+
+    def drop(self, index: IndexRef) -> None:
+        """Delete an index; it is gone with the first rename."""
+        home = self.home(index)
+        if home.exists():
+            old = _beside(home, _OLD)
+            _remove(old)
+            home.rename(old)
+            _sync(home.parent)
+            _remove(old)
+        if home.parent.exists() and not any(home.parent.iterdir()):
+            home.parent.rmdir()
+
+    def recover(self) -> None:
+        """Finish what a crash interrupted and delete what it left behind."""
+        for directory in self._collections():
+            for entry in sorted(directory.glob(f"{_NEXT}*")):
+                _finish(directory / entry.name.removeprefix(_NEXT))
+            for prefix in (_NEW, _COPY, _OLD):
+                for entry in directory.glob(f"{prefix}*"):
+                    _remove(entry)
+
+    def _collections(self) -> Iterator[Path]:
+        return (entry for entry in self.root.iterdir() if entry.is_dir() and _COLLECTION.match(entry.name))
+
+
+def shard_of(home: Path) -> Path:
+    """The engine's directory inside an index's."""
+    return home / "shard"
+
+
+def read_schema(home: Path) -> IndexSchema:
+    """What the index was made for."""
+    return IndexSchema(**orjson.loads((home / "schema.json").read_bytes()))
+
+
+def write_schema(home: Path, schema: IndexSchema) -> None:
+    """Replace the schema in one step."""
+    part = home / "schema.json~"
+    with part.open("wb") as file:
+        file.write(orjson.dumps({**asdict(schema), "fields": dict(schema.fields)}, option=orjson.OPT_INDENT_2))
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(home / "schema.json")
+    _sync(home)
+
+
+def _finish(home: Path) -> None:
+    old, following = _beside(home, _OLD), _beside(home, _NEXT)
+    if home.exists():
+        _remove(old)
+        home.rename(old)
+    following.rename(home)
+    _sync(home.parent)
+    _remove(old)
+
+
+def _beside(home: Path, prefix: str) -> Path:
+    return home.with_name(prefix + home.name)
+
+
+def _remove(directory: Path) -> None:
+    if directory.exists():
+        shutil.rmtree(directory)
+
+
+def _sync(path: Path) -> None:
+    """Bring a file or a directory's entries to stable storage."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,257 @@
+"""Qdrant Edge in a process of its own: the program that runs there, and the line to it.
+
+The engine holds the interpreter's lock for the whole of a call: some 2 ms for a search, up to 300 ms for a flush. In
+the serving process everything else would stand still meanwhile.
+
+Both ends of a socket pair carry frames: a length and a number (two unsigned 32-bit integers, big-endian), then a pickle
+(protocol 5; both ends are ours). A call is ``(method of Engine, arguments)``, its answer ``(True, value)`` or ``(False,
+error)``. Calls are carried out one by one, in the order in which they come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import itertools
+import logging
+import os
+import pickle
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from winnow.core.errors import StorageFailure, UpstreamUnavailable
+from winnow.core.gc_tuning import spare_the_collector
+from winnow.core.lock import DirectoryLock
+from winnow.vectors.edge.engine import Engine
+
+_HEADER: Final = struct.Struct("!II")
+_BUFFER: Final = 8 << 20
+_CLOSE: Final = "close"
+_CLOSE_SECONDS: Final = 30.0
+_DEATHS: Final = 3  # so many within a minute, and it is not started again before that is over
+_DEATHS_SECONDS: Final = 60.0
+_CAUSES: Final[dict[int, str]] = {
+    signal.SIGBUS: "no space left on the disk",
+    signal.SIGKILL: "perhaps for want of memory",
+}
+
+# Ctrl-C reaches the whole group, and a service manager tells every process to stop: the line says when it is over. As
+# the first thing, because what follows takes a while to load.
+_PROGRAM: Final = """
+import signal
+for each in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+    signal.signal(each, signal.SIG_IGN)
+from winnow.vectors.edge.process import main
+main()
+"""
+
+log = logging.getLogger(__name__)
+
+
+class EngineProcess:
+    """The engine's process as seen from the one that serves. It is started, and after a death started again, by a call.
+
+    The lock on the root is shared with the process: it stays locked until both are gone.
+    """
+
+    def __init__(self, root: Path, lock: DirectoryLock, *, optimize_on_start: bool) -> None:
+        self._root = root
+        self._lock = lock
+        self._optimize_on_start = optimize_on_start
+        self._numbers = itertools.count()
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
+        self._deaths: deque[float] = deque(maxlen=_DEATHS)
+        self.starts = 0  # how often it was started; a start finishes on disk what a death has left
+        self._closed = False
+
+    async def call(self, method: str, *arguments: Any) -> Any:
+        """Have the engine carry out ``method``.
+
+        A caller that is cancelled does not take the call back: what was sent is carried out.
+
+        Raises:
+            UpstreamUnavailable: the process died before it answered, whether the call was carried out is unknown; or it
+                cannot be started, or dies over and over.
+            StorageFailure: it is closed.
+            WinnowError: whatever the engine raised.
+        """
+        writer = self._writer or await self._start()
+        body = pickle.dumps((method, arguments), protocol=5)
+        number = next(self._numbers) & 0xFFFFFFFF
+        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+        writer.write(_HEADER.pack(len(body), number) + body)
+        return await answer
+
+    async def close(self) -> None:
+        """Have everything flushed and end the process, by force if it takes longer than half a minute."""
+        if self._closed:
+            return
+        failure: Exception | None = None
+        if self._writer is not None and self._process is not None:
+            try:
+                await asyncio.wait_for(self.call(_CLOSE), _CLOSE_SECONDS)
+            except (TimeoutError, UpstreamUnavailable) as error:
+                log.warning("the vector engine did not close in time, its write-ahead log keeps the rest: %r", error)
+                self._process.kill()
+            except StorageFailure as error:
+                failure = error
+        self._closed = True
+        if self._writer is not None:
+            self._writer.close()
+        if self._process is not None:
+            await asyncio.to_thread(_end, self._process)
+        if self._reading is not None:
+            await asyncio.wait([self._reading])
+        if failure is not None:
+            raise failure
+
+    async def _start(self) -> asyncio.StreamWriter:
+        async with self._starting:
+            if self._writer is not None:
+                return self._writer
+            if self._closed:
+                raise StorageFailure("the vector store is closed")
+            self._require_patience()
+            try:
+                self._process, ours = self._spawn()
+            except OSError as error:
+                raise UpstreamUnavailable(f"the vector engine cannot be started: {error}") from error
+            self.starts += 1
+            self._lock.publish(heir=self._process.pid)
+            reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=_BUFFER)
+            self._reading = asyncio.create_task(self._read(reader, self._process))
+            return self._writer
+
+    def _require_patience(self) -> None:
+        """An engine that cannot live is not started again and again."""
+        if len(self._deaths) < _DEATHS:
+            return
+        wait = self._deaths[0] + _DEATHS_SECONDS - time.monotonic()
+        if wait > 0:
+            raise UpstreamUnavailable(
+                f"the vector engine died {_DEATHS} times within a minute, the log says how; "
+                f"it is started again in {wait:.0f} s",
+                retry_after=wait,
+            )
+
+    def _spawn(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        """A new process, and our end of the line to it."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                return self._popen(theirs), ours
+            except BaseException:
+                ours.close()
+                raise
+
+    def _popen(self, line: socket.socket) -> subprocess.Popen[bytes]:
+        arguments = [str(line.fileno()), str(self._lock.descriptor), str(self._root), str(int(self._optimize_on_start))]
+        return subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-P", "-c", _PROGRAM, *arguments],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            pass_fds=(line.fileno(), self._lock.descriptor),
+            stdin=subprocess.DEVNULL,
+        )
+
+    async def _read(self, reader: asyncio.StreamReader, process: subprocess.Popen[bytes]) -> None:
+        """Hand out answers until the line ends."""
+        try:
+            while True:
+                length, number = _HEADER.unpack(await reader.readexactly(_HEADER.size))
+                succeeded, value = pickle.loads(await reader.readexactly(length))  # noqa: S301 - of our own process
+                answer = self._waiting.pop(number)
+                if answer.done():
+                    continue  # its caller was cancelled
+                if succeeded:
+                    answer.set_result(value)
+                else:
+                    answer.set_exception(value)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        except Exception:
+            log.exception("an answer of the vector engine cannot be read, it is started anew")
+            process.kill()
+        await self._lost(process)
+
+    async def _lost(self, process: subprocess.Popen[bytes]) -> None:
+        """The process is gone: tell all who wait, and let the next call start another one."""
+        self._writer = None
+        waiting, self._waiting = self._waiting, {}
+        fate = _fate(await asyncio.to_thread(process.wait))
+        if not self._closed:
+            self._deaths.append(time.monotonic())
+            log.error("the vector engine's process died (%s); the next call starts it again", fate)
+        for answer in waiting.values():
+            if not answer.done():
+                answer.set_exception(UpstreamUnavailable(f"the vector engine died ({fate}); try again"))
+
+
+def _fate(status: int) -> str:
+    """How a process ended, in words."""
+    if status >= 0:
+        return f"status {status}"
+    name = signal.strsignal(-status) or f"signal {-status}"
+    return f"{name}, {_CAUSES[-status]}" if -status in _CAUSES else name
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(_CLOSE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+# --- in the engine's process ---------------------------------------------------------------------
+
+
+def main() -> None:
+    """Serve the engine of one root until the line ends."""
+    line, lock_file, root, optimize_on_start = sys.argv[1:]
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    for descriptor in (int(line), int(lock_file)):
+        os.set_inheritable(descriptor, False)
+    spare_the_collector()
+    with socket.socket(fileno=int(line)) as peer:
+        _serve(peer, Path(root), optimize_on_start=bool(int(optimize_on_start)))
+
+
+def _serve(line: socket.socket, root: Path, *, optimize_on_start: bool) -> None:
+    engine: Engine | None = None
+    with line.makefile("rb") as calls:
+        try:
+            for number, call in _frames(calls):
+                method, arguments = pickle.loads(call)  # noqa: S301 - of the process that started us
+                try:
+                    engine = engine or Engine(root, optimize_on_start=optimize_on_start)
+                    answer = (True, getattr(engine, method)(*arguments))
+                except Exception as error:  # noqa: BLE001 - every error is the caller's to see
+                    answer = (False, error)
+                body = pickle.dumps(answer, protocol=5)
+                line.sendall(_HEADER.pack(len(body), number) + body)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the other end died; what it was told is in the write-ahead log
+        finally:
+            if engine is not None:
+                engine.close()
+
+
+def _frames(calls: io.BufferedReader) -> Iterator[tuple[int, bytes]]:
+    """Numbers and bodies until the line ends, without one that was cut off."""
+    while len(header := calls.read(_HEADER.size)) == _HEADER.size:
+        length, number = _HEADER.unpack(header)
+        body = calls.read(length)
+        if len(body) == length:
+            yield number, body

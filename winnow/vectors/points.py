@@ -1,0 +1,69 @@
+"""What may be stored: checks that every store makes before it touches anything."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from winnow.core.types import FloatArray
+from winnow.ports import IndexSchema, Point
+
+
+def check_points(points: Sequence[Point], schema: IndexSchema) -> None:
+    """Raise ``ValueError`` that names the first point which does not fit ``schema``."""
+    for point in points:
+        try:
+            _check(point, schema)
+        except ValueError as error:
+            raise ValueError(f"point {point.id} of document {point.document_id!r}: {error}") from error
+
+
+def check_vector(vector: FloatArray, dimensions: int) -> None:
+    """Raise ``ValueError`` unless ``vector`` is finite and of shape (dimensions,)."""
+    if vector.shape != (dimensions,):
+        raise ValueError(f"the dense vector has shape {vector.shape}, the index stores ({dimensions},)")
+    if not np.isfinite(vector).all():
+        raise ValueError("the dense vector has values that are not finite")
+
+
+def check_tokens(tokens: npt.NDArray[np.floating], dimensions: int) -> None:
+    """Raise ``ValueError`` unless ``tokens`` is finite and of shape (k, dimensions)."""
+    if dimensions == 0:
+        raise ValueError("it has token vectors, but the index stores none")
+    if tokens.ndim != 2 or tokens.shape[1] != dimensions:
+        raise ValueError(f"the token vectors have shape {tokens.shape}, the index stores (k, {dimensions})")
+    if not np.isfinite(tokens).all():
+        raise ValueError("the token vectors have values that are not finite")
+
+
+def is_stale(keep: Mapping[str, int | None], document_id: str, revision: int) -> bool:
+    """Tell whether ``VectorStore.delete_documents(keep)`` removes a point of this revision of the document."""
+    if document_id not in keep:
+        return False
+    kept = keep[document_id]
+    return kept is None or revision < kept
+
+
+def _check(point: Point, schema: IndexSchema) -> None:
+    if str(uuid.UUID(point.id)) != point.id:
+        raise ValueError("the id is not a UUID in its canonical form")
+    if point.dense is not None:
+        check_vector(point.dense, schema.dimensions)
+        if not point.dense.any():
+            raise ValueError("the dense vector is zero and has no direction; leave it out")
+    if point.tokens is not None:
+        check_tokens(point.tokens, schema.token_dimensions)
+    _check_text(point)
+
+
+def _check_text(point: Point) -> None:
+    chunk = point.chunk
+    try:
+        orjson.dumps((point.document_id, point.title, point.url, chunk.text, chunk.headings, chunk.anchor))
+        orjson.dumps(point.metadata)
+    except TypeError as error:
+        raise ValueError(f"its text or metadata cannot be written as JSON in UTF-8: {error}") from error

@@ -1,0 +1,75 @@
+"""Points in the server's form and back. Payloads are those of ``edge_codec``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from qdrant_client import models
+
+from winnow.core.types import FieldType, passage_of
+from winnow.ports import Hit, Point
+from winnow.vectors.bm25 import KeywordEncoder
+from winnow.vectors.payloads import DENSE, SPARSE, TOKENS, decode, encode_payload
+
+BATCH_POINTS: Final = 256
+BATCH_BYTES: Final = 5_000_000  # the server refuses requests beyond 32 MB; smaller ones keep its queues moving
+_GRPC_NUMBER: Final = 4  # bytes
+_JSON_NUMBER: Final = 21  # digits of a float32 that is written as a double, and a comma
+_KEYWORDS: Final = 2_000  # bytes: keyword vector, ids and keys of a chunk
+
+
+def encode(point: Point, fields: Mapping[str, FieldType], encoder: KeywordEncoder) -> models.PointStruct:
+    """The server's form of a point that has been checked."""
+    words = encoder.document(passage_of(point.title, point.chunk))
+    vector: dict[str, Any] = {SPARSE: models.SparseVector(indices=words.indices, values=words.values)}
+    if point.dense is not None:
+        vector[DENSE] = point.dense.tolist()
+    if point.tokens is not None and len(point.tokens):
+        vector[TOKENS] = point.tokens.tolist()
+    return models.PointStruct(id=point.id, vector=vector, payload=encode_payload(point, fields))
+
+
+def batches(points: Sequence[Point], *, as_json: bool) -> Iterator[Sequence[Point]]:
+    """Cut into requests of at most 256 points and about 5 MB; one point alone may be larger."""
+    begin, size = 0, 0
+    for at, point in enumerate(points):
+        more = _size(point, _JSON_NUMBER if as_json else _GRPC_NUMBER)
+        if at > begin and (at - begin == BATCH_POINTS or size + more > BATCH_BYTES):
+            yield points[begin:at]
+            begin, size = at, 0
+        size += more
+    if begin < len(points):
+        yield points[begin:]
+
+
+def decode_record(record: models.Record) -> Point:
+    """The point of a stored record, with the vectors that came along."""
+    return decode(str(record.id), record.payload or {}, record.vector if isinstance(record.vector, dict) else None)
+
+
+def decode_hits(rows: Sequence[models.ScoredPoint]) -> tuple[Hit, ...]:
+    """What one arm found, best first, ties by id."""
+    hits = [Hit(decode(str(row.id), row.payload or {}), row.score) for row in rows]
+    hits.sort(key=lambda hit: (-hit.score, hit.point.id))
+    return tuple(hits)
+
+
+def _size(point: Point, number: int) -> int:
+    """About how many bytes a point takes in a request."""
+    numbers = sum(0 if array is None else array.size for array in (point.dense, point.tokens))
+    text = len(point.chunk.text) + sum(map(len, point.chunk.headings)) + len(point.title) + len(point.url)
+    return numbers * number + 3 * text + _KEYWORDS + _size_of(point.metadata)
+
+
+def _size_of(value: Any) -> int:
+    """About how many bytes a JSON value takes, twice where it is indexed."""
+    match value:
+        case str():
+            return 4 * len(value)
+        case dict():
+            return sum(len(key) + _size_of(item) for key, item in value.items())
+        case list():
+            return sum(map(_size_of, value))
+        case _:
+            return 16

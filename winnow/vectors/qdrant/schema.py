@@ -1,0 +1,187 @@
+"""What an index is made for, as the server keeps it: names, vectors, payload indexes, and a note of the schema.
+
+One index is one collection of the server, ``<prefix>__<collection>__<generation>``. Its metadata holds the schema,
+since the server does not tell a boolean field, which is indexed as words, from a keyword::
+
+    {"winnow": 1, "dimensions": 384, "token_dimensions": 0, "field:lang": {"type": "keyword", "complete": true}}
+
+Each field has a key of its own: the server merges metadata by key, so that two processes can add fields at a time. A
+field is complete when the points that were there before it have its values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from qdrant_client import models
+
+from winnow.core.errors import IdentityMismatch
+from winnow.core.settings.vectors import QdrantVectors
+from winnow.core.types import FieldType, JsonValue
+from winnow.ports import IndexRef, IndexSchema
+from winnow.vectors.payloads import DENSE, DOCUMENT_ID, REVISION, SPARSE, TOKENS, field_path
+
+_FORMAT: Final = 1
+_FIELD: Final = "field:"
+_COLLECTION: Final = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
+
+_INDEX_TYPES: Final[Mapping[FieldType, Any]] = {
+    "keyword": (models.KeywordIndexParams, models.KeywordIndexType.KEYWORD),
+    "integer": (models.IntegerIndexParams, models.IntegerIndexType.INTEGER),
+    "float": (models.FloatIndexParams, models.FloatIndexType.FLOAT),
+    "datetime": (models.DatetimeIndexParams, models.DatetimeIndexType.DATETIME),
+    "boolean": (models.KeywordIndexParams, models.KeywordIndexType.KEYWORD),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSchema:
+    """The schema of an index that exists. ``incomplete``: fields that earlier points may lack the values of."""
+
+    schema: IndexSchema
+    incomplete: Mapping[str, FieldType]
+
+
+# --- names ---------------------------------------------------------------------------------------
+
+
+def name_of(index: IndexRef, prefix: str) -> str:
+    """The server's name of an index.
+
+    Raises:
+        ValueError: the collection's name has characters that names of the server cannot have.
+    """
+    if not _COLLECTION.match(index.collection):
+        raise ValueError(f"{index.collection!r} is not a collection's name: letters, digits, '.', '_', '-'")
+    if index.generation < 1:
+        raise ValueError(f"generation {index.generation} of {index.collection!r}: generations count from 1")
+    return f"{prefix}__{index.collection}__{index.generation}"
+
+
+def indexes_in(names: Iterable[str], prefix: str) -> list[IndexRef]:
+    """The indexes among the server's collections, sorted. Prefixes have no ``_``: none is the start of another."""
+    pattern = re.compile(rf"{re.escape(prefix)}__([A-Za-z0-9._-]+)__([1-9]\d*)\Z")
+    found = [IndexRef(match[1], int(match[2])) for name in names if (match := pattern.match(name))]
+    return sorted(found, key=lambda index: (index.collection, index.generation))
+
+
+# --- the collection ------------------------------------------------------------------------------
+
+
+def collection_for(schema: IndexSchema, settings: QdrantVectors) -> dict[str, Any]:
+    """The arguments that make the server's collection."""
+    vectors = {
+        DENSE: models.VectorParams(
+            size=schema.dimensions,
+            distance=models.Distance.COSINE,
+            on_disk=settings.on_disk,
+            quantization_config=_quantization(settings),
+        )
+    }
+    if schema.token_dimensions:
+        vectors[TOKENS] = models.VectorParams(
+            size=schema.token_dimensions,
+            distance=models.Distance.DOT,
+            on_disk=settings.on_disk,
+            datatype=models.Datatype.FLOAT16,
+            multivector_config=models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM),
+            hnsw_config=models.HnswConfigDiff(m=0),  # only ever scored for given points
+        )
+    sparse = models.SparseVectorParams(
+        index=models.SparseIndexParams(on_disk=settings.on_disk), modifier=models.Modifier.IDF
+    )
+    return {
+        "vectors_config": vectors,
+        "sparse_vectors_config": {SPARSE: sparse},
+        "hnsw_config": models.HnswConfigDiff(m=settings.hnsw_m, ef_construct=settings.hnsw_ef_construct),
+        "shard_number": settings.shards,
+        "replication_factor": settings.replicas,
+        "write_consistency_factor": settings.write_consistency,
+        "metadata": _describe(schema),
+    }
+
+
+def payload_indexes(fields: Mapping[str, FieldType], settings: QdrantVectors) -> dict[str, Any]:
+    """The payload indexes of an index with these fields, by path: what deletes and filters look at."""
+    own = {
+        DOCUMENT_ID: _index("keyword", settings),
+        REVISION: models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, lookup=False, range=True),
+    }
+    return own | {field_path(key): _index(kind, settings) for key, kind in fields.items()}
+
+
+def search_params(settings: QdrantVectors, *, filtered: bool) -> models.SearchParams:
+    """How an arm is searched. ACORN keeps the graph connected when a filter leaves little of it."""
+    turbo = settings.quantization == "turbo"
+    return models.SearchParams(
+        acorn=models.AcornSearchParams(enable=True) if filtered else None,
+        quantization=models.QuantizationSearchParams(rescore=True, oversampling=2.0) if turbo else None,
+    )
+
+
+def _quantization(settings: QdrantVectors) -> models.TurboQuantization | None:
+    if settings.quantization == "none":
+        return None
+    bits = models.TurboQuantBitSize.BITS4
+    return models.TurboQuantization(turbo=models.TurboQuantQuantizationConfig(bits=bits, always_ram=True))
+
+
+def _index(kind: FieldType, settings: QdrantVectors) -> Any:
+    params, name = _INDEX_TYPES[kind]
+    return params(type=name, on_disk=settings.on_disk)
+
+
+# --- the note of the schema ----------------------------------------------------------------------
+
+
+def note_of(fields: Mapping[str, FieldType], *, complete: bool) -> dict[str, JsonValue]:
+    """The part of the metadata that declares fields."""
+    return {f"{_FIELD}{key}": {"type": kind, "complete": complete} for key, kind in fields.items()}
+
+
+def _describe(schema: IndexSchema) -> dict[str, JsonValue]:
+    sizes = {"dimensions": schema.dimensions, "token_dimensions": schema.token_dimensions}
+    return {"winnow": _FORMAT, **sizes, **note_of(schema.fields, complete=True)}
+
+
+def read_note(index: IndexRef, metadata: Mapping[str, Any] | None) -> StoredSchema:
+    """The schema that a collection's metadata tells.
+
+    Raises:
+        IdentityMismatch: the collection was not made by this format of ours.
+    """
+    if not metadata or metadata.get("winnow") != _FORMAT:
+        raise IdentityMismatch(
+            f"the index of {index.collection!r}, generation {index.generation}, was made by something else; "
+            "give this installation a WINNOW_VECTORS__PREFIX of its own"
+        )
+    notes = {key.removeprefix(_FIELD): note for key, note in metadata.items() if key.startswith(_FIELD)}
+    fields = {key: note["type"] for key, note in notes.items()}
+    return StoredSchema(
+        IndexSchema(metadata["dimensions"], metadata["token_dimensions"], fields),
+        {key: note["type"] for key, note in notes.items() if not note["complete"]},
+    )
+
+
+def new_fields(index: IndexRef, stored: IndexSchema, wanted: IndexSchema) -> dict[str, FieldType]:
+    """The fields that an index lacks.
+
+    Raises:
+        IdentityMismatch: sizes or a field's type differ from what is stored.
+    """
+    for name in ("dimensions", "token_dimensions"):
+        if getattr(stored, name) != getattr(wanted, name):
+            raise IdentityMismatch(
+                f"the index of {index.collection!r} has {name} {getattr(stored, name)}, not {getattr(wanted, name)}; "
+                "index its documents into a new one"
+            )
+    for key, kind in wanted.fields.items():
+        if stored.fields.get(key, kind) != kind:
+            raise IdentityMismatch(
+                f"field {key!r} of {index.collection!r} is indexed as {stored.fields[key]}, not {kind}; "
+                "declare it under another name"
+            )
+    return {key: kind for key, kind in wanted.fields.items() if key not in stored.fields}

@@ -1,0 +1,153 @@
+"""The connection to a Qdrant server: TLS, key and pools, one time limit over a whole call, and the retries.
+
+Every call that is made through ``Server`` may be made twice with the same end, so that all of them are retried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import ssl
+import warnings
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, ParamSpec, TypeVar
+
+import httpx
+import stamina
+from qdrant_client import AsyncQdrantClient
+
+from winnow.core.errors import InvalidSettings, StorageFailure, UpstreamRejected
+from winnow.core.patience import ATTEMPTS, WAIT_INITIAL, WAIT_JITTER, WAIT_MAX, Patience, RetryBudget, report_retries
+from winnow.core.settings.vectors import QdrantVectors
+from winnow.ports import IndexRef
+from winnow.vectors.qdrant.errors import URL, Errand, qdrant_errors
+
+MINIMUM_VERSION: Final = (1, 18)  # metadata of collections, ACORN, TurboQuant
+_PROBE_SECONDS: Final = 5.0
+_GRPC_OPTIONS: Final = {
+    "grpc.lb_policy_name": "round_robin",  # over all nodes that the name of a cluster leads to
+    "grpc.initial_reconnect_backoff_ms": 200,
+    "grpc.max_reconnect_backoff_ms": 5_000,  # else a server that was away is left alone for up to two minutes
+    "grpc.keepalive_time_ms": 30_000,  # notices a peer that vanished without a word
+    "grpc.keepalive_timeout_ms": 10_000,
+}
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+log = logging.getLogger(__name__)
+
+
+def connect(settings: QdrantVectors) -> AsyncQdrantClient:
+    """A client for the configured server. Nothing is sent before its first call.
+
+    Raises:
+        InvalidSettings: the file of certificates cannot be used.
+    """
+    key = settings.api_key.get_secret_value()
+    options: dict[str, Any] = dict(_GRPC_OPTIONS)
+    trust: dict[str, Any] = {}
+    if settings.ca_file is not None:
+        try:
+            trust["verify"] = ssl.create_default_context(cafile=settings.ca_file)
+            options["root_certificates"] = settings.ca_file.read_bytes()
+        except OSError as error:  # SSLError is one
+            raise InvalidSettings(f"WINNOW_VECTORS__CA_FILE: cannot use {settings.ca_file}: {error}") from error
+    if key and settings.url.startswith("http://"):
+        log.warning("the key of Qdrant goes over %s unencrypted; use https in %s", settings.url, URL)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
+        return AsyncQdrantClient(
+            url=settings.url,
+            grpc_port=settings.grpc_port,
+            prefer_grpc=settings.prefer_grpc,
+            api_key=key or None,
+            timeout=math.ceil(settings.timeout_seconds),
+            grpc_options=options,
+            check_compatibility=False,  # it would block a thread on its own; ``Server.check`` looks at the version
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),  # else none are kept on localhost
+            **trust,
+        )
+
+
+class Server:
+    """Makes the calls of the store.
+
+    Attributes:
+        client: the client that calls are made with.
+        speaks_json: whether calls go over HTTP and not gRPC.
+    """
+
+    def __init__(self, client: AsyncQdrantClient, settings: QdrantVectors) -> None:
+        self.client = client
+        self.speaks_json = not settings.prefer_grpc
+        self._url = settings.url
+        self._seconds = settings.timeout_seconds
+        self._budget = RetryBudget()
+        self._closed = False
+        report_retries()
+
+    async def call(
+        self,
+        doing: str,
+        index: IndexRef | None,
+        method: Callable[_P, Awaitable[_T]],
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> _T:
+        """Call a method of the client, again where it is worth it; ``doing`` and ``index`` go into messages.
+
+        Raises:
+            CollectionNotFound: there is no ``index``.
+            UpstreamUnavailable: the server is down, slow or overloaded, and still so after the retries.
+            UpstreamRejected: it refused for good.
+            StorageFull: it has no space left.
+        """
+        errand = Errand(self._url, doing, index)
+        patience = Patience(self._budget, self._seconds)
+        self._budget.record_call()
+
+        def again(error: Exception) -> bool | float:
+            return not self._closed and patience(error)
+
+        retries = stamina.retry_context(
+            on=again,
+            attempts=ATTEMPTS,
+            timeout=None,
+            wait_initial=WAIT_INITIAL,
+            wait_max=WAIT_MAX,
+            wait_jitter=WAIT_JITTER,
+        )
+        async for attempt in retries:
+            with attempt:
+                return await self._try(errand, patience.begin(), lambda: method(*args, **kwargs))
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def check(self) -> None:
+        """Raise unless the server answers soon, is new enough and takes our key. One try."""
+        errand = Errand(self._url, "probing it")
+        seconds = min(_PROBE_SECONDS, self._seconds)
+        found = (await self._try(errand, seconds, self.client.info)).version
+        if _version(found) < MINIMUM_VERSION:
+            needed = ".".join(map(str, MINIMUM_VERSION))
+            raise UpstreamRejected(f"Qdrant at {self._url} is version {found}; {needed} or later is needed")
+        await self._try(errand, seconds, self.client.get_collections)  # the first call that asks for the key
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if not self._closed:
+            self._closed = True
+            await self.client.close()
+
+    async def _try(self, errand: Errand, seconds: float, work: Callable[[], Awaitable[_T]]) -> _T:
+        if self._closed:
+            raise StorageFailure("the vector store is closed")
+        with qdrant_errors(errand):
+            async with asyncio.timeout(seconds):
+                return await work()
+
+
+def _version(text: str) -> tuple[int, ...]:
+    """Major and minor version; that of a build from the sources ends in ``-dev``."""
+    return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())

@@ -1,0 +1,214 @@
+"""A Qdrant server or cluster as ``VectorStore``: one of its collections an index.
+
+Many processes share a server. Each remembers the schemas that it has read; what another one changed meanwhile is found
+out where it matters: by a filter on a field that is not known, and after every write (see ``upsert``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final
+
+from qdrant_client import AsyncQdrantClient, models
+
+from winnow.core.errors import InvalidFilter
+from winnow.core.settings.vectors import QdrantVectors
+from winnow.core.types import FieldType, Filter, FloatArray, HalfArray
+from winnow.ports import ArmHits, IndexRef, IndexSchema, Point, PointKey, PointScores
+from winnow.vectors.bm25 import IDENTITY, KeywordEncoder
+from winnow.vectors.payloads import DENSE, DOCUMENT_ID, KEY_FIELDS, REVISION, SOURCE, SPARSE, TOKENS, decode_key
+from winnow.vectors.points import check_points, check_tokens, check_vector
+from winnow.vectors.qdrant.codec import batches, decode_hits, decode_record, encode
+from winnow.vectors.qdrant.filters import translate
+from winnow.vectors.qdrant.indexes import Indexes
+from winnow.vectors.qdrant.schema import search_params
+from winnow.vectors.qdrant.server import Server
+
+FETCH_BATCH: Final = 64  # points with vectors in one answer
+DELETE_BATCH: Final = 256  # documents of one condition
+_HIT_PAYLOAD: Final = [*KEY_FIELDS, SOURCE]
+
+
+class QdrantVectorStore:
+    """Indexes on a server. ``client`` must speak as ``settings`` say and belongs to the store."""
+
+    engine = "qdrant"
+    keyword_tokenizer = IDENTITY
+
+    def __init__(self, client: AsyncQdrantClient, settings: QdrantVectors) -> None:
+        self._client = client
+        self._settings = settings
+        self._server = Server(client, settings)
+        self._indexes = Indexes(self._server, settings)
+        self._encoder = KeywordEncoder()
+
+    # --- indexes ---------------------------------------------------------------------------------
+
+    async def create(self, index: IndexRef, schema: IndexSchema) -> None:
+        await self._indexes.create(index, schema)
+
+    async def drop(self, index: IndexRef) -> None:
+        await self._indexes.drop(index)
+
+    async def indexes(self) -> Sequence[IndexRef]:
+        return await self._indexes.all()
+
+    # --- points ----------------------------------------------------------------------------------
+
+    async def upsert(self, index: IndexRef, points: Sequence[Point]) -> None:
+        """See the port. Points that were written while another process declared a field are written again with it."""
+        schema = await self._indexes.schema(index)
+        check_points(points, schema)
+        while points:
+            for batch in batches(points, as_json=self._server.speaks_json):
+                await self._upsert(index, batch, schema.fields)
+            known, schema = schema, await self._indexes.read(index)
+            if schema == known:
+                return
+
+    async def _upsert(self, index: IndexRef, batch: Sequence[Point], fields: Mapping[str, FieldType]) -> None:
+        encoded = await asyncio.to_thread(lambda: [encode(point, fields, self._encoder) for point in batch])
+        name = self._indexes.name(index)
+        await self._server.call("writing points", index, self._client.upsert, name, encoded, wait=True)
+
+    async def flush(self, index: IndexRef) -> None:
+        """Nothing is left to do: a write is acknowledged when it is in the server's write-ahead log."""
+        await self._indexes.schema(index)
+
+    async def delete_documents(self, index: IndexRef, keep: Mapping[str, int | None]) -> None:
+        by_revision: dict[int | None, list[str]] = {}
+        for document_id, revision in keep.items():
+            by_revision.setdefault(revision, []).append(document_id)
+        stale = [
+            _before(revision, ids[begin : begin + DELETE_BATCH])
+            for revision, ids in by_revision.items()
+            for begin in range(0, len(ids), DELETE_BATCH)
+        ]
+        deletes = [models.DeleteOperation(delete=models.FilterSelector(filter=each)) for each in stale]
+        await self._indexes.update(index, "deleting points", deletes)
+
+    # --- searching -------------------------------------------------------------------------------
+
+    async def query(
+        self,
+        index: IndexRef,
+        *,
+        dense: FloatArray | None = None,
+        text: str | None = None,
+        limit: int,
+        filter: Filter | None = None,
+    ) -> ArmHits:
+        arms = self._arms(await self._indexes.schema(index), dense, text)
+        condition = None if filter is None else await self._condition(index, filter)
+        params = search_params(self._settings, filtered=filter is not None)
+        requests = [
+            models.QueryRequest(
+                query=arm, using=name, limit=limit, filter=condition, params=params, with_payload=_HIT_PAYLOAD
+            )
+            for name, arm in arms.items()
+        ]
+        found = dict(zip(arms, map(decode_hits, await self._search(index, requests)), strict=True))
+        return ArmHits(dense=found.get(DENSE, ()), sparse=found.get(SPARSE, ()))
+
+    async def score(
+        self,
+        index: IndexRef,
+        point_ids: Sequence[str],
+        *,
+        dense: FloatArray | None = None,
+        text: str | None = None,
+        tokens: HalfArray | FloatArray | None = None,
+    ) -> Mapping[str, PointScores]:
+        if not point_ids:
+            return {}
+        arms = self._arms(await self._indexes.schema(index), dense, text, tokens)
+        only = models.Filter(must=[models.HasIdCondition(has_id=list(point_ids))])
+        exact = models.SearchParams(exact=True, quantization=models.QuantizationSearchParams(ignore=True))
+        requests = [
+            models.QueryRequest(query=arm, using=name, limit=len(point_ids), filter=only, params=exact)
+            for name, arm in arms.items()
+        ]
+        rows = zip(arms, await self._search(index, requests), strict=True)
+        scores = {arm: {str(row.id): row.score for row in found} for arm, found in rows}
+        dense_scores, sparse_scores, maxsim = (scores.get(arm, {}) for arm in (DENSE, SPARSE, TOKENS))
+        return {
+            each: PointScores(dense_scores.get(each), sparse_scores.get(each), maxsim.get(each)) for each in point_ids
+        }
+
+    def _arms(
+        self,
+        schema: IndexSchema,
+        dense: FloatArray | None,
+        text: str | None,
+        tokens: HalfArray | FloatArray | None = None,
+    ) -> dict[str, Any]:
+        """The query for each arm that has something to look for. A zero vector has no direction."""
+        arms: dict[str, Any] = {}
+        if dense is not None:
+            check_vector(dense, schema.dimensions)
+            if dense.any():
+                arms[DENSE] = dense.tolist()
+        words = None if text is None else self._encoder.query(text)
+        if words is not None:
+            arms[SPARSE] = models.SparseVector(indices=words.indices, values=words.values)
+        if tokens is not None and len(tokens):
+            check_tokens(tokens, schema.token_dimensions)
+            arms[TOKENS] = tokens.tolist()
+        return arms
+
+    async def _search(
+        self, index: IndexRef, requests: Sequence[models.QueryRequest]
+    ) -> Sequence[Sequence[models.ScoredPoint]]:
+        """Carry out all requests in one round trip."""
+        if not requests:
+            return []
+        name = self._indexes.name(index)
+        answers = await self._server.call("searching", index, self._client.query_batch_points, name, requests)
+        return [answer.points for answer in answers]
+
+    async def _condition(self, index: IndexRef, filter: Filter) -> models.Filter:
+        try:
+            return translate(filter, (await self._indexes.schema(index)).fields)
+        except InvalidFilter:  # unless another process has declared the field
+            return translate(filter, (await self._indexes.read(index)).fields)
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    async def fetch(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
+        name = self._indexes.name(index)
+        vectors = [DENSE, TOKENS] if (await self._indexes.schema(index)).token_dimensions else [DENSE]
+        found: dict[str, Point] = {}
+        for begin in range(0, len(point_ids), FETCH_BATCH):
+            ids = list(point_ids[begin : begin + FETCH_BATCH])
+            records = await self._server.call(
+                "fetching points", index, self._client.retrieve, name, ids, _HIT_PAYLOAD, vectors
+            )
+            found |= {str(record.id): decode_record(record) for record in records}
+        return found
+
+    async def count(self, index: IndexRef) -> int:
+        name = self._indexes.name(index)
+        return (await self._server.call("counting points", index, self._client.count, name, exact=True)).count
+
+    async def keys(self, index: IndexRef) -> AsyncIterator[PointKey]:
+        async for records in self._indexes.pages(index, KEY_FIELDS):
+            for record in records:
+                yield decode_key(str(record.id), record.payload or {})
+
+    # --- life ------------------------------------------------------------------------------------
+
+    async def check(self) -> None:
+        await self._server.check()
+
+    async def close(self) -> None:
+        await self._server.close()
+
+
+def _before(revision: int | None, document_ids: list[str]) -> models.Filter:
+    """The points of these documents of revisions before this one."""
+    theirs = models.FieldCondition(key=DOCUMENT_ID, match=models.MatchAny(any=document_ids))
+    if revision is None:
+        return models.Filter(must=[theirs])
+    older = models.FieldCondition(key=REVISION, range=models.Range(lt=float(revision)))
+    return models.Filter(must=[theirs, older])
