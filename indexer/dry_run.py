@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from indexer.ingest import Target, kept_missing, read_batches
 from indexer.sources.base import Failure, Source
-from winnow.catalog.rules.submissions import hash_content
+from winnow.core.documents import hash_content
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,16 +18,16 @@ from service.openapi import TAGS, install_openapi
 from service.routes import backup, collections, documents, jobs, operations, reembed, search, verify
 from service.routes.page import install_page
 from winnow.core.settings import ServerSettings, Settings
-from winnow.operations.resources import Resources
+from winnow.operations.resources import OpenResources, Resources
 from winnow.search.instrument import Metrics
 
 
-def create_app(settings: Settings, resources: Resources | None = None) -> FastAPI:
+def create_app(settings: Settings, resources: Resources | OpenResources) -> FastAPI:
     """Build the service.
 
     Args:
         settings: what is in force.
-        resources: open resources, which their owner closes; without them the lifespan opens and closes its own.
+        resources: open resources, which their owner closes, or what opens them for as long as the service runs.
     """
     state = ServiceState(settings, Metrics(CollectorRegistry()), resources)
     app = FastAPI(

@@ -12,7 +12,7 @@ from service.backlog import Backlog
 from service.health import ModelHealth, health_of
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.settings import Settings
-from winnow.operations.resources import Resources, open_resources
+from winnow.operations.resources import OpenResources, Resources
 from winnow.search.instrument import Metrics
 
 
@@ -27,13 +27,14 @@ class ServiceState:
         draining: set when the process is about to stop; from then on it is not ready and streams end.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics, resources: Resources | None) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, resources: Resources | OpenResources) -> None:
         self.settings = settings
         self.metrics = metrics
         self.gate = SearchGate(settings.search.max_concurrent)
         self.backlog = Backlog(settings.indexing.max_backlog)
         self.draining = False
-        self._resources = resources
+        self._opening = None if isinstance(resources, Resources) else resources
+        self._resources = resources if isinstance(resources, Resources) else None
         self._health: Mapping[str, ModelHealth] | None = None
 
     @property
@@ -54,9 +55,8 @@ class ServiceState:
     async def running(self) -> AsyncIterator[None]:
         """Open resources unless they were given, whose owner then closes them; look at the models from the start."""
         async with AsyncExitStack() as stack:
-            opened = self._resources is None
-            if opened:
-                self._resources = await stack.enter_async_context(open_resources(self.settings))
+            if self._opening is not None:
+                self._resources = await stack.enter_async_context(self._opening(self.settings))
             try:
                 for health in self.health.values():
                     health.start()
@@ -64,7 +64,7 @@ class ServiceState:
                 yield
             finally:
                 self.draining = True
-                if opened:
+                if self._opening is not None:
                     self._resources = self._health = None
 
 

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import structlog
 
@@ -19,13 +19,21 @@ from indexer.bulk.options import RayOptions
 from indexer.bulk.pool import RayEmbedder
 from indexer.worker.loop import LANES, Worker
 from indexer.worker.pipeline import Pipeline
+from winnow.catalog.build import open_catalog
 from winnow.core.errors import WinnowError
 from winnow.core.lock import DirectoryLock
 from winnow.core.settings import Settings, load_settings
-from winnow.models.build import build_embedder
+from winnow.models.build import build_embedder, build_reranker
 from winnow.operations.collections import finish_deletions
-from winnow.operations.resources import Resources, open_resources
+from winnow.operations.resources import Adapters, Resources
 from winnow.ports import Embedder, Outcome
+from winnow.search.embedders import Embedders
+from winnow.search.instrument import CachedEmbedder
+from winnow.search.lookup import CollectionLookup
+from winnow.search.two_stage import TwoStageSearch
+from winnow.vectors.build import build_store
+
+ADAPTERS: Final = Adapters(open_catalog, build_store, build_embedder)
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,7 @@ async def open_local(
             lock = stack.enter_context(DirectoryLock(settings.data_dir / "winnow.lock"))
         job = None
         if bulk is not None and not settings.keeps_data:
-            job = await stack.enter_async_context(open_bulk_job(settings, bulk))
+            job = await stack.enter_async_context(open_bulk_job(settings, bulk, ADAPTERS))
         resources = await stack.enter_async_context(open_resources(settings, _loader(bulk, job)))
         await finish_deletions(resources)
         if not settings.shares_catalog:
@@ -117,7 +125,7 @@ def _loader(bulk: RayOptions | None, job: BulkJob | None) -> Callable[[Settings]
     """What opens an embedder: in this process, in a pool of Ray's, or not at all where a job on Ray has it."""
     if bulk is None:
         return build_embedder
-    return partial(RayEmbedder, options=bulk) if job is None else job.load
+    return partial(RayEmbedder, options=bulk, load=build_embedder) if job is None else job.load
 
 
 def _worker(resources: Resources, lanes: int) -> Worker:
@@ -146,3 +154,61 @@ def _first(group: BaseExceptionGroup[WinnowError]) -> WinnowError:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return cast("WinnowError", error)
+
+
+@asynccontextmanager
+async def open_resources(
+    settings: Settings, load: Callable[[Settings], Embedder] = build_embedder
+) -> AsyncIterator[Resources]:
+    """Open everything that ``settings`` name and close it in the reverse order.
+
+    Models load (``load``, on a thread) while the catalog migrates and the store opens.
+    """
+    async with AsyncExitStack() as stack:
+        loading = _load(stack, load, settings)
+        loading_next = None
+        if settings.next_embedding is not None:
+            loading_next = _load(stack, load, settings.model_copy(update={"embedding": settings.next_embedding}))
+        catalog = await open_catalog(settings)
+        stack.push_async_callback(catalog.close)
+        store = build_store(settings)
+        stack.push_async_callback(store.close)
+        model = await loading
+        embedder = _cached(stack, model, settings)
+        next_embedder = None if loading_next is None else _cached(stack, await loading_next, settings)
+        embedders = Embedders(embedder, next_embedder)
+        reranker = build_reranker(settings, embedders, store)
+        if reranker is not None:
+            stack.push_async_callback(reranker.close)
+        collections = CollectionLookup(catalog)
+        search = TwoStageSearch(embedders, store, collections, reranker, settings.search)
+        yield Resources(
+            settings,
+            embedder,
+            reranker,
+            store,
+            catalog,
+            collections,
+            search,
+            uncached=model,
+            next_embedder=next_embedder,
+        )
+
+
+def _load(stack: AsyncExitStack, load: Callable[[Settings], Embedder], settings: Settings) -> asyncio.Task[Embedder]:
+    loading = asyncio.create_task(asyncio.to_thread(load, settings))
+    stack.push_async_callback(_abandon, loading)
+    return loading
+
+
+def _cached(stack: AsyncExitStack, model: Embedder, settings: Settings) -> Embedder:
+    embedder = CachedEmbedder(model, size=settings.search.embed_cache)
+    stack.push_async_callback(embedder.close)
+    return embedder
+
+
+async def _abandon(loading: asyncio.Task[Embedder]) -> None:
+    """Wait out a load that nobody took over, so that no thread outlives the process's resources."""
+    if not loading.done():
+        embedder = await loading
+        await embedder.close()

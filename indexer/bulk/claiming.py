@@ -19,6 +19,7 @@ from indexer.worker.lease import Lease
 from indexer.worker.renewal import renewing
 from winnow.core.errors import WinnowError
 from winnow.core.ids import new_id
+from winnow.operations.resources import Adapters
 from winnow.ports import Claim, Outcome
 
 log = logging.getLogger(__name__)
@@ -36,14 +37,15 @@ class Claiming:
     Args:
         desk: handle of the actor ``Desk``.
         owner: in whose name the job claims.
+        adapters: open what the desk's settings name.
     """
 
-    def __init__(self, desk: Any, owner: str) -> None:
+    def __init__(self, desk: Any, owner: str, adapters: Adapters) -> None:
         self._desk = desk
         self._owner = owner
         self._loop = LoopThread()
         self._held: dict[str, Sequence[Claim]] = {}
-        parts = self._loop.run(opened(desk))
+        parts = self._loop.run(opened(desk, adapters))
         self._refused = parts is None
         if parts is not None:
             self._indexing, self._catalog, self._pipeline = parts

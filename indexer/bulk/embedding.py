@@ -18,7 +18,7 @@ from indexer.worker.batches import filled
 from indexer.worker.patience import patiently
 from winnow.core.errors import WinnowError
 from winnow.core.settings import Settings
-from winnow.models.build import build_embedder
+from winnow.operations.resources import Adapters
 from winnow.ports import Embedder
 
 log = logging.getLogger(__name__)
@@ -31,9 +31,10 @@ class Embedding:
 
     Args:
         desk: handle of the actor ``Desk``.
+        adapters: load what the desk's settings name.
     """
 
-    def __init__(self, desk: Any) -> None:
+    def __init__(self, desk: Any, adapters: Adapters) -> None:
         self._desk = desk
         self._loop = LoopThread()
         self._door = asyncio.Lock()
@@ -42,7 +43,7 @@ class Embedding:
         self._min_coverage = settings.search.min_coverage
         self._embedders: tuple[Embedder, ...] = ()
         try:
-            self._embedders = tuple(build_embedder(each) for each in _models(settings))
+            self._embedders = tuple(adapters.load_embedder(each) for each in _models(settings))
         except WinnowError as error:
             if not self._loop.run(self._refuse(error)):
                 raise

@@ -21,6 +21,7 @@ from indexer.worker.loop import Worker
 from indexer.worker.patience import patiently
 from winnow.core.errors import InvalidSettings, UpstreamUnavailable, WinnowError
 from winnow.core.settings import Settings
+from winnow.operations.resources import Adapters
 from winnow.ports import Catalog, Embedder, Outcome
 
 log = logging.getLogger(__name__)
@@ -35,10 +36,11 @@ class BulkJob:
         on_outcomes: called with what became of each batch.
     """
 
-    def __init__(self, ray: Any, settings: Settings, options: RayOptions) -> None:
+    def __init__(self, ray: Any, settings: Settings, options: RayOptions, adapters: Adapters) -> None:
         self._ray = ray
         self._settings = settings
         self._options = options
+        self._adapters = adapters
         self._ended = False
         self.on_outcomes: Callable[[Sequence[Outcome]], None] = lambda _: None
         self.owner = f"ray-{os.getpid()}-{uuid.uuid4().hex[:12]}"
@@ -111,7 +113,7 @@ class BulkJob:
         def consume() -> None:
             done, failure = 0, None
             try:
-                rows = plan(self._desk, self.owner, self._options)
+                rows = plan(self._desk, self.owner, self._options, self._adapters)
                 for table in rows.iter_batches(batch_size=None, batch_format="pyarrow"):
                     for outcomes in unpacked(table):
                         done += 1
@@ -135,14 +137,14 @@ class BulkJob:
 
 
 @asynccontextmanager
-async def open_bulk_job(settings: Settings, options: RayOptions) -> AsyncIterator[BulkJob]:
+async def open_bulk_job(settings: Settings, options: RayOptions, adapters: Adapters) -> AsyncIterator[BulkJob]:
     """Start Ray, or reach it, and a job on it; close it on exit.
 
     Raises:
         InvalidSettings: Ray is not installed or not reachable.
     """
     ray = await asyncio.to_thread(connected, options)
-    job = BulkJob(ray, settings, options)
+    job = BulkJob(ray, settings, options, adapters)
     try:
         await job.start()
         yield job

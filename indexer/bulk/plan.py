@@ -10,17 +10,19 @@ from indexer.bulk.embedding import Embedding
 from indexer.bulk.options import HELPER_CPUS, IN_HAND, WRITES_IN_HAND, RayOptions
 from indexer.bulk.work import packed
 from indexer.bulk.writing import Writing
+from winnow.operations.resources import Adapters
 
 UNBOUNDED: Final = -1
 
 
-def plan(desk: Any, owner: str, options: RayOptions) -> Any:
+def plan(desk: Any, owner: str, options: RayOptions, adapters: Adapters) -> Any:
     """A lazy dataset whose rows are what became of each batch; see ``writing.Writing``.
 
     Args:
-        desk: handle of the actor ``Desk``; all that the stages are constructed with, besides ``owner``.
+        desk: handle of the actor ``Desk``; all that the stages are constructed with, besides the others.
         owner: in whose name the job claims.
         options: how wide.
+        adapters: what opens the parts that the settings name.
     """
     data = _ray_data()
     with data.DataContext.current(_context(data)):
@@ -39,14 +41,14 @@ def plan(desk: Any, owner: str, options: RayOptions) -> Any:
     return (
         sources.map_batches(
             Claiming,
-            fn_constructor_args=(desk, owner),
+            fn_constructor_args=(desk, owner, adapters),
             compute=pool(options.helpers, 1),
             num_cpus=HELPER_CPUS,
             **common,
         )
         .map_batches(
             Embedding,
-            fn_constructor_args=(desk,),
+            fn_constructor_args=(desk, adapters),
             compute=pool(options.actors, IN_HAND),
             num_cpus=1,
             num_gpus=options.gpus or None,
@@ -54,7 +56,7 @@ def plan(desk: Any, owner: str, options: RayOptions) -> Any:
         )
         .map_batches(
             Writing,
-            fn_constructor_args=(desk, owner),
+            fn_constructor_args=(desk, owner, adapters),
             compute=pool(options.helpers, WRITES_IN_HAND),
             num_cpus=HELPER_CPUS,
             **common,

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from indexer.bulk.options import IN_HAND, PATIENCE_SECONDS, RayOptions, connected, for_models
 from winnow.core.errors import InvalidSettings, UpstreamUnavailable
 from winnow.core.settings import Settings
-from winnow.models.build import build_embedder
 from winnow.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind, Tokenizer
 
 log = logging.getLogger(__name__)
@@ -27,13 +26,13 @@ class EmbedActor:
     def __init__(self) -> None:
         self._embedder: Embedder | None = None
 
-    async def load(self, settings: Settings) -> None:
+    async def load(self, settings: Settings, load: Callable[[Settings], Embedder]) -> None:
         """Build the embedder.
 
         Settings come by this call, which goes straight to the actor: what an actor is constructed with is kept by the
         cluster's head node, and settings hold API keys.
         """
-        self._embedder = await asyncio.to_thread(build_embedder, settings)
+        self._embedder = await asyncio.to_thread(load, settings)
 
     async def describe(self) -> tuple[EmbedderInfo, Tokenizer]:
         """What was loaded; the tokenizer goes to the driver, which cuts."""
@@ -63,9 +62,10 @@ class RayEmbedder(Embedder):
         InvalidSettings: Ray is not installed or not reachable, or the configured embedder cannot be loaded.
     """
 
-    def __init__(self, settings: Settings, options: RayOptions) -> None:
+    def __init__(self, settings: Settings, options: RayOptions, load: Callable[[Settings], Embedder]) -> None:
         self._ray = connected(options)
         self._settings = for_models(settings)
+        self._load = load
         self._remote: Any = self._ray.remote(num_cpus=1, num_gpus=options.gpus, max_concurrency=IN_HAND)(EmbedActor)
         try:
             self._seats = [self._seat() for _ in range(options.actors)]
@@ -120,7 +120,7 @@ class RayEmbedder(Embedder):
 
     def _seat(self) -> _Seat:
         actor = self._remote.remote()
-        return _Seat(actor, actor.load.remote(self._settings))
+        return _Seat(actor, actor.load.remote(self._settings, self._load))
 
     def _first_answer(self, options: RayOptions) -> tuple[EmbedderInfo, Tokenizer]:
         seats = {seat.ready: seat for seat in self._seats}

@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 from indexer.worker.patience import patiently
 from indexer.worker.pipeline import Pipeline
-from winnow.catalog.build import open_catalog
 from winnow.core.settings import IndexingSettings, Settings
+from winnow.operations.resources import Adapters
 from winnow.ports import Catalog
 from winnow.search.embedders import Embedders
-from winnow.vectors.build import build_store
 
 
 class Opened(NamedTuple):
@@ -22,15 +21,15 @@ class Opened(NamedTuple):
     pipeline: Pipeline
 
 
-async def opened(desk: Any) -> Opened | None:
+async def opened(desk: Any, adapters: Adapters) -> Opened | None:
     """Open what the desk's settings name and wait for an embedder; ``None`` where the job ends because there is none.
 
     Raises:
         WinnowError: the catalog cannot be opened.
     """
     settings: Settings = await desk.stores.remote()
-    catalog = await patiently(partial(open_catalog, settings))
-    store = build_store(settings)
+    catalog = await patiently(partial(adapters.open_catalog, settings))
+    store = adapters.open_store(settings)
     if not await desk.ready.remote():
         return None
     pipeline = Pipeline.configured(settings, Embedders(*await desk.embedders.remote()), store, catalog)

@@ -16,6 +16,7 @@ from indexer.worker.lease import Lease
 from indexer.worker.patience import patiently
 from indexer.worker.renewal import renewing
 from winnow.core.errors import WinnowError
+from winnow.operations.resources import Adapters
 from winnow.ports import Claim, Outcome
 
 log = logging.getLogger(__name__)
@@ -30,13 +31,14 @@ class Writing:
     Args:
         desk: handle of the actor ``Desk``.
         owner: in whose name the job claims.
+        adapters: open what the desk's settings name.
     """
 
-    def __init__(self, desk: Any, owner: str) -> None:
+    def __init__(self, desk: Any, owner: str, adapters: Adapters) -> None:
         self._desk = desk
         self._owner = owner
         self._loop = LoopThread()
-        parts = self._loop.run(opened(desk))
+        parts = self._loop.run(opened(desk, adapters))
         if parts is not None:  # else nothing comes to be written
             indexing, self._catalog, self._pipeline = parts
             self._seconds, self._max_attempts = indexing.lease_seconds, indexing.max_attempts

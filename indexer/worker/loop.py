@@ -15,7 +15,7 @@ from indexer.worker.lease import Lease
 from indexer.worker.pipeline import Pipeline
 from indexer.worker.renewal import renewing
 from indexer.worker.upkeep import UPKEEP_SECONDS, Upkeep
-from winnow.catalog.rules.entries import utc_now
+from winnow.core.clock import utc_now
 from winnow.core.errors import WinnowError
 from winnow.core.settings import IndexingSettings
 from winnow.ports import Catalog, Outcome

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from indexer.worker.pipeline import Pipeline
-from winnow.catalog.rules.entries import Clock
+from winnow.core.clock import Clock
 from winnow.ports import Catalog, Removal
 
 UPKEEP_SECONDS: Final = 60.0

@@ -11,8 +11,8 @@ from typing import Literal
 from tests.faults.editors import COLLECTION, Client, search, text_of
 from tests.faults.tampering import MARK
 from winnow.core.settings import Settings
-from winnow.operations.resources import open_resources
 from winnow.ports import IndexRef, Point, StoredDocument, VectorStore, index_of
+from winnow.runtime import open_resources
 
 Crime = Literal["lost", "doubled", "resurrected", "mixed", "half", "unfinished", "refused"]
 Possible = Mapping[str, Sequence[int | None]]

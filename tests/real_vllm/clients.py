@@ -13,7 +13,7 @@ from winnow.core.settings.rerank import VllmRerank
 from winnow.core.types import FloatArray
 from winnow.models.http.embed import HttpEmbedder
 from winnow.models.http.rerank import HttpReranker
-from winnow.operations.probes import NOWHERE, candidates_of
+from winnow.ports.known_answers import NOWHERE, candidates_of
 
 
 @asynccontextmanager

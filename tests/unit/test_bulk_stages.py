@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from indexer.bulk import claiming, embedding, stores
+from indexer.bulk import claiming
 from indexer.bulk.claiming import Claiming
 from indexer.bulk.desk import Desk
 from indexer.bulk.embedding import Embedding
@@ -20,11 +20,12 @@ from indexer.bulk.writing import Writing
 from tests.contracts.catalog_data import FakeClock
 from winnow.catalog.fake import FakeCatalog
 from winnow.core.errors import UpstreamRejected
-from winnow.core.identity import identity_of
 from winnow.core.settings import Settings, load_settings
 from winnow.core.types import Chunking, Collection, Document
 from winnow.operations.collections import schema_of
+from winnow.operations.resources import Adapters
 from winnow.ports import Embeddings, IndexRef, IndexSchema, Outcome, index_of, other_index_of
+from winnow.search.embedders import identity_of
 from winnow.testing.models import FakeEmbedder
 from winnow.testing.vectors import FakeVectorStore
 
@@ -89,9 +90,10 @@ class House:
         run(self.store.create(index_of(self.collection), IndexSchema(info.dimensions, info.token_dimensions)))
         run(self.desk.equip(for_stores(self.settings), for_models(self.settings)))
         handle = Handle(self.desk)
-        self.embed = Embedding(handle)
-        self.claim = Claiming(handle, OWNER)
-        self.write = Writing(handle, OWNER)
+        adapters = Adapters(self.opened, lambda _: self.store, self.build_embedder)
+        self.embed = Embedding(handle, adapters)
+        self.claim = Claiming(handle, OWNER, adapters)
+        self.write = Writing(handle, OWNER, adapters)
 
     def build_embedder(self, settings: Settings) -> Embedder:
         return self.embedder if settings.embedding == self.settings.embedding else self.next
@@ -153,11 +155,8 @@ def until_idle(house: House) -> Iterator[Any]:
 
 
 @pytest.fixture
-def house(monkeypatch: pytest.MonkeyPatch) -> House:
+def house() -> House:
     built = House()
-    monkeypatch.setattr(stores, "open_catalog", built.opened)
-    monkeypatch.setattr(stores, "build_store", lambda _: built.store)
-    monkeypatch.setattr(embedding, "build_embedder", built.build_embedder)
     built.open()
     return built
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from winnow.catalog.rules.fairness import Queue, Turns
-from winnow.catalog.rules.submissions import hash_content
+from winnow.core.documents import hash_content
 from winnow.core.types import Document
 
 HASH = "5717837dab82b8510954ab938ba16d44d3b443bff7e59a156b06d6f402b522cf"

@@ -18,9 +18,8 @@ from winnow.core.errors import UpstreamUnavailable
 from winnow.core.lock import DirectoryLock
 from winnow.core.types import Candidate, Collection
 from winnow.operations.collections import CollectionSpec, ensure_collection
-from winnow.operations.resources import open_resources
 from winnow.ports import Reranking
-from winnow.runtime import settings_for
+from winnow.runtime import open_resources, settings_for
 from winnow.testing.models import FakeReranker
 
 KEY = "sk-very-secret"
@@ -92,7 +91,7 @@ def test_all_is_well(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
 def test_a_wrong_deployment_fails_with_what_to_fix(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("winnow.operations.resources.build_reranker", lambda *_: UpsideDown())
+    monkeypatch.setattr("winnow.runtime.build_reranker", lambda *_: UpsideDown())
     status, checks = checks_of(capsys, tmp_path)
     assert status == 1
     assert checks["reranker"]["status"] == checks["reranker: known answers"]["status"] == "failed"
@@ -105,7 +104,7 @@ def test_a_wrong_deployment_fails_with_what_to_fix(
 def test_a_model_that_is_down_fails_and_the_rest_is_looked_at(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("winnow.operations.resources.build_reranker", lambda *_: Gone())
+    monkeypatch.setattr("winnow.runtime.build_reranker", lambda *_: Gone())
     assert doctor.run(data_dir=tmp_path, as_json=False) == 1
     shown = capsys.readouterr().out
     assert "nobody listens at http://127.0.0.1:1 [red]" in shown, "a message is no markup"
@@ -127,7 +126,7 @@ def test_secrets_are_masked(
     monkeypatch.setenv("WINNOW_RERANK__PROVIDER", "cohere")
     monkeypatch.setenv("WINNOW_RERANK__API_KEY", KEY)
     monkeypatch.setenv("WINNOW_CATALOG__URL", f"sqlite:///{tmp_path}/{KEY}.db")
-    monkeypatch.setattr("winnow.operations.resources.build_reranker", lambda *_: FakeReranker())
+    monkeypatch.setattr("winnow.runtime.build_reranker", lambda *_: FakeReranker())
     doctor.run(data_dir=tmp_path, as_json=as_json)
     captured = capsys.readouterr()
     assert KEY not in captured.out + captured.err

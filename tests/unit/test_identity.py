@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from winnow.core.errors import IdentityMismatch
-from winnow.core.identity import CHUNKER, identity_of, require_same_identity, same_model
+from winnow.core.identity import CHUNKER, require_same_identity, same_model
 from winnow.core.types import Chunking, Collection, IndexIdentity
+from winnow.search.embedders import identity_of
 from winnow.testing.models import FakeEmbedder
 
 QWEN = "Qwen/Qwen3-Embedding-0.6B"

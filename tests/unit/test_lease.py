@@ -9,10 +9,9 @@ from indexer.worker.pipeline import Pipeline
 from tests.contracts.catalog_data import FakeClock
 from tests.ticks import Ticks
 from winnow.catalog.fake import FakeCatalog
-from winnow.core.identity import identity_of
 from winnow.core.types import Chunking, Collection, Document
 from winnow.ports import IndexSchema, index_of
-from winnow.search.embedders import Embedders
+from winnow.search.embedders import Embedders, identity_of
 from winnow.testing.models import FakeEmbedder
 from winnow.testing.vectors import FakeVectorStore
 

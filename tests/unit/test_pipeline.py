@@ -15,11 +15,10 @@ from indexer.worker.pipeline import Pipeline
 from tests.contracts.catalog_data import FakeClock
 from winnow.catalog.fake import FakeCatalog
 from winnow.core.errors import StorageFull, UpstreamRejected, UpstreamUnavailable
-from winnow.core.identity import identity_of
 from winnow.core.settings import IndexingSettings
 from winnow.core.types import Chunking, Collection, Document
 from winnow.ports import Embeddings, IndexSchema, Point, PointKey, index_of
-from winnow.search.embedders import Embedders
+from winnow.search.embedders import Embedders, identity_of
 from winnow.testing.models import FakeEmbedder
 from winnow.testing.vectors import FakeVectorStore
 

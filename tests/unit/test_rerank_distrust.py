@@ -24,8 +24,8 @@ from winnow.core.settings.rerank import (
     VllmRerank,
 )
 from winnow.models.http.rerank import HttpReranker
-from winnow.operations.probes import NOWHERE, candidates_of
 from winnow.ports import Remote
+from winnow.ports.known_answers import NOWHERE, candidates_of
 
 TEXTS = ["apples", "pears", "plums"]
 FINE = {0: "0.1", 1: "0.2", 2: "0.3"}

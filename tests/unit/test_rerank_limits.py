@@ -31,7 +31,7 @@ from winnow.core.settings.rerank import (
 )
 from winnow.models.http.rerank_packing import Item, Limits, Question, fit, pack, shorten
 from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX
-from winnow.operations.probes import NOWHERE, candidates_of
+from winnow.ports.known_answers import NOWHERE, candidates_of
 
 
 def numbered(count: int, words: int = 3) -> list[str]:

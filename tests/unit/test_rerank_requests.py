@@ -23,7 +23,7 @@ from tests.stubs.rerank_servers import (
 from winnow.core.settings.embedding import QWEN3_INSTRUCT
 from winnow.core.settings.rerank import DashScopeNativeRerank, DashScopeRerank, JinaRerank, VllmRerank
 from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX
-from winnow.operations.probes import NOWHERE
+from winnow.ports.known_answers import NOWHERE
 
 TEXTS = ["red apples", "green pears"]
 FLAT: dict[str, Any] = {"query": "apples", "documents": TEXTS}

@@ -18,12 +18,11 @@ from winnow.core.errors import (
     UpstreamRejected,
     UpstreamUnavailable,
 )
-from winnow.core.identity import identity_of
 from winnow.core.ids import point_id
 from winnow.core.settings import SearchSettings
 from winnow.core.types import Candidate, Chunk, Chunking, Collection, RerankOptions, SearchAnswer, SearchRequest
 from winnow.ports import Embeddings, IndexSchema, Point, RerankerInfo, Reranking, index_of
-from winnow.search.embedders import Embedders
+from winnow.search.embedders import Embedders, identity_of
 from winnow.search.lookup import CollectionLookup
 from winnow.search.two_stage import TwoStageSearch
 from winnow.testing.models import FakeEmbedder, FakeReranker

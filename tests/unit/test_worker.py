@@ -19,11 +19,10 @@ from tests.contracts.catalog_data import LEASE, FakeClock
 from winnow.catalog.fake import FakeCatalog
 from winnow.catalog.rules.entries import SETTLING
 from winnow.core.errors import InvalidDocument, JobNotFound, StorageFailure, UpstreamUnavailable
-from winnow.core.identity import identity_of
 from winnow.core.settings import IndexingSettings
 from winnow.core.types import Chunking, Collection, Document
 from winnow.ports import Claim, IndexRef, IndexSchema, Outcome, Point, index_of
-from winnow.search.embedders import Embedders
+from winnow.search.embedders import Embedders, identity_of
 from winnow.testing.models import FakeEmbedder
 from winnow.testing.vectors import FakeVectorStore
 

@@ -10,6 +10,7 @@ import pytest
 from service.app import create_app
 from winnow.core.errors import StorageFull
 from winnow.core.settings import load_settings
+from winnow.runtime import open_resources
 
 SEARCH = "/v1/collections/docs/search"
 JSON = {"content-type": "application/json"}
@@ -140,7 +141,7 @@ async def test_each_request_is_one_log_line(client, caplog):
 async def small(settings):
     """A service that takes bodies of 1 MiB."""
     limited = settings.model_copy(update={"server": settings.server.model_copy(update={"max_body_mb": 1})})
-    app = create_app(limited)
+    app = create_app(limited, open_resources)
     async with app.router.lifespan_context(app):
         transport = httpx2.ASGITransport(app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
@@ -193,6 +194,6 @@ async def test_foreign_host_is_refused_on_loopback(client, host):
 
 async def test_any_host_is_served_where_strangers_are_let_in(tmp_path):
     settings = load_settings(data_dir=tmp_path, server={"host": "0.0.0.0", "insecure": True})
-    transport = httpx2.ASGITransport(create_app(settings))
+    transport = httpx2.ASGITransport(create_app(settings, open_resources))
     async with httpx2.AsyncClient(transport=transport, base_url="http://search.example") as client:
         assert (await client.get("/healthz")).status_code == 200

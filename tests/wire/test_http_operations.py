@@ -14,6 +14,7 @@ from service.lifespan import begin_drain
 from service.readiness import probe
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.settings import load_settings
+from winnow.runtime import open_resources
 from winnow.testing.models import FakeReranker
 
 
@@ -106,7 +107,7 @@ async def test_models_that_are_down_at_the_start_leave_keyword_search(service):
 
 
 async def test_models_are_looked_at_from_the_start(settings, caplog):
-    app = create_app(settings)
+    app = create_app(settings, open_resources)
     async with app.router.lifespan_context(app):
         health = app.state.service.health["embed"]
         assert await health.reason(patience=5) is None
@@ -140,7 +141,7 @@ async def test_metrics_count_requests_by_route_not_by_path(client):
 
 
 async def test_service_opens_and_closes_its_own_resources(settings):
-    app = create_app(settings)
+    app = create_app(settings, open_resources)
     client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost")
     early = await client.get("/readyz")
     assert (early.status_code, early.json()["code"]) == (503, "upstream_unavailable")
@@ -192,7 +193,7 @@ async def test_cross_origin_calls_only_from_configured_origins(tmp_path):
         vectors={"provider": "fake"},
         server={"cors_origins": ["https://site.example"]},
     )
-    transport = httpx2.ASGITransport(create_app(settings))
+    transport = httpx2.ASGITransport(create_app(settings, open_resources))
     async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
         for origin, allowed in (("https://site.example", "https://site.example"), ("https://evil.example", None)):
             response = await client.get("/healthz", headers={"origin": origin})

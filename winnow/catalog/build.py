@@ -7,7 +7,7 @@ import asyncio
 from winnow.catalog.engine import Database, database_url
 from winnow.catalog.migrate import migrate
 from winnow.catalog.repository import SqlCatalog
-from winnow.catalog.rules.entries import Clock, utc_now
+from winnow.core.clock import Clock, utc_now
 from winnow.core.settings import Settings
 from winnow.ports import Catalog
 

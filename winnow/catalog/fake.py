@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from winnow.catalog.missing import collection_missing, document_missing, job_missing
-from winnow.catalog.rules.entries import Clock, holds, lacks, queued_to_reembed, utc_now
+from winnow.catalog.rules.entries import holds, lacks, queued_to_reembed
 from winnow.catalog.rules.fairness import Turns
 from winnow.catalog.rules.index_pair import FAILURES_NAMED, begun, switched
 from winnow.catalog.rules.job_counters import ADDED, Tally, make_job
@@ -17,6 +17,7 @@ from winnow.catalog.rules.repair import nothing, plan_mending
 from winnow.catalog.rules.retry_cancel import deletion_stays, plan_cancellation, plan_retry
 from winnow.catalog.rules.submissions import Order, Plan, plan_submission, plan_tombstones, sort_out
 from winnow.catalog.shelf import Shelf, waiting_queues
+from winnow.core.clock import Clock, utc_now
 from winnow.core.ids import new_id
 from winnow.core.types import Collection, Counts, Document, DocumentState, IndexIdentity, JobStatus
 from winnow.ports import (

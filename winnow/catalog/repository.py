@@ -11,10 +11,10 @@ from sqlalchemy import select
 
 from winnow.catalog import audits, collections, documents, jobs, ledger, reembedding, removals, submissions
 from winnow.catalog.engine import Database
-from winnow.catalog.rules.entries import Clock
 from winnow.catalog.rules.fairness import Turns
 from winnow.catalog.rules.submissions import Order, sort_out
 from winnow.catalog.tables import COLLECTIONS
+from winnow.core.clock import Clock
 from winnow.core.ids import new_id
 from winnow.core.types import Collection, Counts, Document, DocumentState, IndexIdentity, JobStatus
 from winnow.ports import (

@@ -26,8 +26,8 @@ from winnow.core.lock import DirectoryLock
 from winnow.core.settings import Settings
 from winnow.operations.collections import CollectionSpec, ensure_collection
 from winnow.operations.probes import ProbeReport, probe_embedder, probe_reranker
-from winnow.operations.resources import Resources, open_resources
-from winnow.runtime import settings_for
+from winnow.operations.resources import Resources
+from winnow.runtime import open_resources, settings_for
 
 PARTS: Final = ("winnow-search", "qdrant-edge-py", "torch", "sentence-transformers", "transformers", "vllm", "fastapi")
 MIN_FREE_GB: Final = 1.0

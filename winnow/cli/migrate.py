@@ -7,7 +7,7 @@ from pathlib import Path
 
 from winnow.cli.console import note
 from winnow.core.settings import Settings
-from winnow.runtime import configure_logging, settings_for
+from winnow.runtime import ADAPTERS, configure_logging, settings_for
 
 
 def run(*, data_dir: Path | None) -> None:
@@ -19,7 +19,5 @@ def run(*, data_dir: Path | None) -> None:
 
 
 async def _migrate(settings: Settings) -> None:
-    from winnow.catalog.build import open_catalog
-
-    catalog = await open_catalog(settings)
+    catalog = await ADAPTERS.open_catalog(settings)
     await catalog.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from typing import Final, cast, get_args
@@ -163,3 +164,19 @@ def _kind(value: object) -> str:
     return {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}.get(
         type(value), "a number" if isinstance(value, int | float) else type(value).__name__
     )
+
+
+def hash_content(document: Document) -> str:
+    """SHA-256 over canonical JSON (sorted keys) of title, url, format, metadata and text, in hex.
+
+    Raises:
+        TypeError: something in it has no form in JSON (a lone surrogate, an integer beyond 64 bits).
+    """
+    content = {
+        "title": document.title,
+        "url": document.url,
+        "format": document.format,
+        "metadata": dict(document.metadata),
+        "text": document.text,
+    }
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()

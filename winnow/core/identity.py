@@ -8,26 +8,9 @@ from typing import Final
 
 from winnow.core.errors import IdentityMismatch
 from winnow.core.types import Collection, IndexIdentity
-from winnow.ports import Embedder
 
 CHUNKER: Final = "structure-1"  # name and version: raise the version when chunk borders or passages change
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
-
-
-def identity_of(embedder: Embedder, keyword_tokenizer: str, *, instruct: str | None = None) -> IndexIdentity:
-    """The identity that a collection gets when it is made with these parts."""
-    info = embedder.info
-    return IndexIdentity(
-        provider=info.provider,
-        model=info.model,
-        revision=info.revision,
-        dimensions=info.dimensions,
-        instruct=info.instruct if instruct is None else instruct,
-        keyword_tokenizer=keyword_tokenizer,
-        chunker=CHUNKER,
-        token_dimensions=info.token_dimensions,
-        tokenizer=embedder.tokenizer.name,
-    )
 
 
 def require_same_identity(collection: Collection, current: IndexIdentity) -> None:

@@ -10,10 +10,10 @@ from typing import Final, get_args
 
 from winnow.core.documents import check_metadata
 from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidCollection, InvalidDocument
-from winnow.core.identity import identity_of
 from winnow.core.types import Chunking, Collection, FieldType, IndexIdentity, Metadata
 from winnow.operations.resources import Resources
 from winnow.ports import IndexRef, IndexSchema, index_of, other_index_of
+from winnow.search.embedders import identity_of
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from winnow.core.errors import UpstreamUnavailable, WinnowError
-from winnow.core.types import ArmScore, Candidate, Chunk, Chunking, Collection, FloatArray, IndexIdentity
+from winnow.core.types import FloatArray
 from winnow.ports import Embedder, Embeddings, Finding, Remote, Reranker
+from winnow.ports.known_answers import NOWHERE, QUESTIONS, Question, candidates_of
 
 UNIT: Final = 1e-2  # how far from 1 a vector's length may be: providers round
 SAME: Final = 0.9999  # cosine from which on two vectors are one
@@ -25,41 +26,6 @@ MARGIN: Final = 0.05  # by which right passages score above wrong ones on averag
 
 
 _GROUPS: Final = {"embedder": "EMBEDDING", "reranker": "RERANK"}  # of settings
-
-
-class Question(NamedTuple):
-    """A query, the passage that answers it, and one that has nothing to do with it."""
-
-    query: str
-    right: str
-    wrong: str
-
-
-QUESTIONS: Final = (
-    Question(
-        "What is the capital of France?",
-        "Paris is the capital and largest city of France.",
-        "Bananas are rich in potassium and ripen after the harvest.",
-    ),
-    Question(
-        "how do I copy a file and keep its timestamps",
-        "copy2 makes a copy of a file and keeps its timestamps and permissions.",
-        "Most sonnets have fourteen lines with rhymes at their ends.",
-    ),
-    Question(
-        "“珠穆朗玛峰”有多高？",
-        "“珠穆朗玛峰”是世界最高峰，海拔约8849米。",
-        "红烧肉要先用小火炖一个小时，再放入冰糖。",
-    ),
-    Question(
-        "怎样预防“感冒”？",
-        "勤洗手、多锻炼、保证睡眠，有助于预防“感冒”。",
-        "这列火车每天早上八点从上海出发，下午到达广州。",
-    ),
-)
-
-_IDENTITY: Final = IndexIdentity("", "", "", 0, "", "", "")
-NOWHERE: Final = Collection("check-up", "0" * 32, _IDENTITY, Chunking(), {})  # for texts that no index holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +107,6 @@ async def ping_reranker(reranker: Reranker) -> None:
         await reranker.ping()
     else:
         await reranker.rerank("ready", NOWHERE, candidates_of(["ready"]))
-
-
-def candidates_of(texts: Sequence[str]) -> list[Candidate]:
-    """Texts as candidates of ``NOWHERE``, between which the first stage saw no difference."""
-    score = ArmScore(1, 0.5)
-    return [
-        Candidate("", str(number), 1, Chunk(0, 0, len(text), text), "", "", {}, None, None, score)
-        for number, text in enumerate(texts)
-    ]
 
 
 async def _report(

@@ -20,11 +20,12 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 
 from winnow.core.errors import Conflict, IdentityMismatch
-from winnow.core.identity import identity_of, same_identity
+from winnow.core.identity import same_identity
 from winnow.core.types import Collection, IndexIdentity, passage_of
 from winnow.operations.collections import schema_of
 from winnow.operations.resources import Resources
 from winnow.ports import Embedder, IndexRef, Point, ReembedProgress, index_of, other_index_of
+from winnow.search.embedders import identity_of
 from winnow.search.lookup import SECONDS as LOOKUP_SECONDS
 
 State: TypeAlias = Literal["none", "building", "ready", "kept"]

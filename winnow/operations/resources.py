@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
-from winnow.catalog.build import open_catalog
 from winnow.core.settings import Settings
-from winnow.models.build import build_embedder, build_reranker
 from winnow.ports import Catalog, Embedder, Reranker, VectorStore
 from winnow.search.embedders import Embedders
-from winnow.search.instrument import CachedEmbedder
 from winnow.search.lookup import CollectionLookup
 from winnow.search.two_stage import TwoStageSearch
-from winnow.vectors.build import build_store
 
 
 def _nobody_to_wake() -> None:
@@ -50,59 +46,19 @@ class Resources:
         return Embedders(self.embedder, self.next_embedder)
 
 
-@asynccontextmanager
-async def open_resources(
-    settings: Settings, load: Callable[[Settings], Embedder] = build_embedder
-) -> AsyncIterator[Resources]:
-    """Open everything that ``settings`` name and close it in the reverse order.
+OpenResources: TypeAlias = Callable[[Settings], AbstractAsyncContextManager[Resources]]
 
-    Models load (``load``, on a thread) while the catalog migrates and the store opens.
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """The ways from settings to open parts. Functions of a module, so that they reach other processes by name.
+
+    Attributes:
+        open_catalog: opens the configured catalog.
+        open_store: opens the configured vector store.
+        load_embedder: loads the configured embedder; blocks for seconds.
     """
-    async with AsyncExitStack() as stack:
-        loading = _load(stack, load, settings)
-        loading_next = None
-        if settings.next_embedding is not None:
-            loading_next = _load(stack, load, settings.model_copy(update={"embedding": settings.next_embedding}))
-        catalog = await open_catalog(settings)
-        stack.push_async_callback(catalog.close)
-        store = build_store(settings)
-        stack.push_async_callback(store.close)
-        model = await loading
-        embedder = _cached(stack, model, settings)
-        next_embedder = None if loading_next is None else _cached(stack, await loading_next, settings)
-        embedders = Embedders(embedder, next_embedder)
-        reranker = build_reranker(settings, embedders, store)
-        if reranker is not None:
-            stack.push_async_callback(reranker.close)
-        collections = CollectionLookup(catalog)
-        search = TwoStageSearch(embedders, store, collections, reranker, settings.search)
-        yield Resources(
-            settings,
-            embedder,
-            reranker,
-            store,
-            catalog,
-            collections,
-            search,
-            uncached=model,
-            next_embedder=next_embedder,
-        )
 
-
-def _load(stack: AsyncExitStack, load: Callable[[Settings], Embedder], settings: Settings) -> asyncio.Task[Embedder]:
-    loading = asyncio.create_task(asyncio.to_thread(load, settings))
-    stack.push_async_callback(_abandon, loading)
-    return loading
-
-
-def _cached(stack: AsyncExitStack, model: Embedder, settings: Settings) -> Embedder:
-    embedder = CachedEmbedder(model, size=settings.search.embed_cache)
-    stack.push_async_callback(embedder.close)
-    return embedder
-
-
-async def _abandon(loading: asyncio.Task[Embedder]) -> None:
-    """Wait out a load that nobody took over, so that no thread outlives the process's resources."""
-    if not loading.done():
-        embedder = await loading
-        await embedder.close()
+    open_catalog: Callable[[Settings], Awaitable[Catalog]]
+    open_store: Callable[[Settings], VectorStore]
+    load_embedder: Callable[[Settings], Embedder]

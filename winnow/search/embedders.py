@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from winnow.core.errors import IdentityMismatch
-from winnow.core.identity import identity_of, require_same_identity, same_identity
+from winnow.core.identity import CHUNKER, require_same_identity, same_identity
 from winnow.core.types import Collection, IndexIdentity
 from winnow.ports import Embedder
 
@@ -68,3 +68,19 @@ class Embedders:
             if same_identity(own, identity):
                 return embedder
         return None
+
+
+def identity_of(embedder: Embedder, keyword_tokenizer: str, *, instruct: str | None = None) -> IndexIdentity:
+    """The identity that a collection gets when it is made with these parts."""
+    info = embedder.info
+    return IndexIdentity(
+        provider=info.provider,
+        model=info.model,
+        revision=info.revision,
+        dimensions=info.dimensions,
+        instruct=info.instruct if instruct is None else instruct,
+        keyword_tokenizer=keyword_tokenizer,
+        chunker=CHUNKER,
+        token_dimensions=info.token_dimensions,
+        tokenizer=embedder.tokenizer.name,
+    )

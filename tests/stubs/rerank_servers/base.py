@@ -22,7 +22,7 @@ from winnow.core.settings.rerank import HttpRerank
 from winnow.core.types import Candidate, FloatArray, Metadata
 from winnow.models.http.rerank import HttpReranker
 from winnow.models.qwen_tokens import QwenTokens
-from winnow.operations.probes import NOWHERE, candidates_of
+from winnow.ports.known_answers import NOWHERE, candidates_of
 
 TOKENS = QwenTokens()
 KEY = "sk-test"

@@ -14,26 +14,19 @@ unless a lease has run out (``docs/decisions/0012-stalled-workers.md``).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from winnow.core.types import DocumentState
 from winnow.ports import Outcome
 
-Clock = Callable[[], datetime]
 Ending = Literal["indexed", "deleted", "failed", "superseded"]
 
 UNNAMED_ERROR: Final = "internal_error"
 CANCELLED: Final = "cancelled"
 SETTLING: Final = timedelta(minutes=10)  # after a deletion: longer than a write of a stalled worker is under way
 REEMBED_PRIORITY: Final = -10
-
-
-def utc_now() -> datetime:
-    """The wall clock, in UTC."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-import orjson
-
 from winnow.catalog.rules.entries import Entry, is_leased
+from winnow.core.documents import hash_content
 from winnow.core.types import Document
 from winnow.ports import Rejection, Submission
 
@@ -61,22 +59,6 @@ class Plan:
     revised: tuple[Entry, ...]
     touched: tuple[Entry, ...]
     superseded: Counter[str]
-
-
-def hash_content(document: Document) -> str:
-    """SHA-256 over canonical JSON (sorted keys) of title, url, format, metadata and text, in hex.
-
-    Raises:
-        TypeError: something in it has no form in JSON (a lone surrogate, an integer beyond 64 bits).
-    """
-    content = {
-        "title": document.title,
-        "url": document.url,
-        "format": document.format,
-        "metadata": dict(document.metadata),
-        "text": document.text,
-    }
-    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def sort_out(documents: Sequence[Document]) -> Batch:

@@ -21,8 +21,8 @@ from winnow.core.types import FloatArray
 from winnow.models.checks.vllm_cards import check_served
 from winnow.models.http import ModelClient
 from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, rerank_document, rerank_head
-from winnow.operations.probes import NOWHERE, QUESTIONS, candidates_of
 from winnow.ports import Finding, Reranker
+from winnow.ports.known_answers import NOWHERE, QUESTIONS, candidates_of
 
 INSTRUCT: Final = "Judge whether the passage answers the question"  # not the default one, to see that it is heard
 TEMPLATE_TOKENS: Final = 48  # around instruct, query and document: 39 before, 9 behind
