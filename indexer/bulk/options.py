@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from winnow.core.errors import InvalidSettings
+from winnow.core.import_path import PROCESS_SETUP
 from winnow.core.settings import CatalogSettings, Settings
 from winnow.core.settings.embedding import BundledEmbedding
 from winnow.core.settings.rerank import NoRerank
@@ -74,7 +75,11 @@ def connected(options: RayOptions) -> Any:
         InvalidSettings: Ray is not installed or not reachable.
     """
     ray = require_ray()
-    common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    common: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "runtime_env": {"worker_process_setup_hook": PROCESS_SETUP},
+    }
     try:
         if options.address or os.environ.get("RAY_ADDRESS"):
             ray.init(address=options.address or None, **common)

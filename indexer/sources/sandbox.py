@@ -25,8 +25,8 @@ from typing import IO, Any, Final, Self, cast
 import orjson
 
 from indexer.sources.sandbox_child import HEADER, MAX_FRAME
+from winnow.core.import_path import python_path
 
-_PACKAGES: Final = Path(__file__).resolve().parent.parent.parent
 _BLOCK: Final = 256 * 1024
 
 
@@ -173,7 +173,7 @@ class Sandbox:
 def _start() -> subprocess.Popen[bytes]:
     """A child with nothing of our environment but what Python and Arrow need to start small."""
     environment = {
-        "PYTHONPATH": os.pathsep.join([str(_PACKAGES), *(path for path in sys.path if path)]),
+        "PYTHONPATH": python_path(),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUTF8": "1",
         "ARROW_DEFAULT_MEMORY_POOL": "system",  # the others reserve more address space than the limit has

@@ -13,6 +13,7 @@ from winnow.cli.console import fail
 from winnow.cli.jobs_app import jobs_app
 from winnow.cli.options import DataDir, Json, Url
 from winnow.core.errors import InvalidInput, WinnowError
+from winnow.core.import_path import put_ours_first
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -335,6 +336,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Exit status: 0 all well, 1 it failed or some documents did, 2 the input was wrong, 130 interrupted.
     """
+    put_ours_first()
     try:
         app(args=list(arguments) if arguments is not None else None)
     except InvalidInput as error:

@@ -29,6 +29,7 @@ from typing import Any, Final
 
 from winnow.core.errors import StorageFailure, UpstreamUnavailable
 from winnow.core.gc_tuning import spare_the_collector
+from winnow.core.import_path import python_path
 from winnow.core.lock import DirectoryLock
 from winnow.vectors.edge.engine import Engine
 
@@ -160,7 +161,7 @@ class EngineProcess:
         arguments = [str(line.fileno()), str(self._lock.descriptor), str(self._root), str(int(self._optimize_on_start))]
         return subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-P", "-c", _PROGRAM, *arguments],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={**os.environ, "PYTHONPATH": python_path()},
             pass_fds=(line.fileno(), self._lock.descriptor),
             stdin=subprocess.DEVNULL,
         )
