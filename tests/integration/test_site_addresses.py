@@ -13,9 +13,9 @@ from aiohttp.test_utils import TestServer
 
 from indexer.sources.base import Failure, SourceOptions
 from indexer.sources.build import open_source
+from indexer.sources.site import addresses, fetch
 from indexer.sources.site.addresses import is_public
 from indexer.sources.site.options import SiteOptions
-from indexer.sources.site import addresses, fetch
 from winnow.core.types import Document
 
 NAMES = {"public.test": "127.0.0.1", "private.test": "127.0.0.2", "metadata.test": "169.254.169.254"}
