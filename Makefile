@@ -55,11 +55,12 @@ test-vllm: install-dev $(VLLM_VENV)/.installed  ## Test against real vLLM server
 soak: install-dev  ## Kill processes at random, 1,000 times (KILLS, SEED), and compare what was acknowledged with what is there
 	$(BIN)/python -m tests.faults.soak --kills $(or $(KILLS),1000) --seed $(or $(SEED),1)
 
-check: install-dev  ## Style, types and import rules, as CI runs them
+check: install-dev  ## Style, types, import rules and declared dependencies, as CI runs them
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry .
 
 format: install-dev  ## Format the code and apply safe fixes
 	$(BIN)/ruff check --fix .

@@ -79,7 +79,13 @@ def main() -> None:
 
 def _serve(channel: _Channel, request: dict[str, Any]) -> bool:
     """Answer one request; false where the process is not fit for another."""
-    module = import_module(PARSERS[request["parser"]])  # before the limits: its size is ours, not the file's
+    try:
+        module = import_module(PARSERS[request["parser"]])  # before the limits: its size is ours, not the file's
+    except ImportError as error:
+        reason = f"reading this file needs {error.name}: pip install 'winnow-search[{request['parser']}]'"
+        channel.send("failed", "not_installed", reason)
+        channel.flush()
+        return True
     memory = request["memory_mib"] * 1024 * 1024
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     fit = True

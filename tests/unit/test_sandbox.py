@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from indexer.sources import sandbox_child
 from indexer.sources.sandbox import ParseFailure, Sandbox, SandboxLimits
 from tests.files import pdf, write
 
@@ -115,3 +117,13 @@ def test_the_process_has_no_secrets_and_may_write_no_file(
 def test_a_file_that_is_gone_is_named(sandbox: Sandbox, tmp_path: Path) -> None:
     with pytest.raises(ParseFailure, match="No such file"):
         list(sandbox.parse("pdf", tmp_path / "gone.pdf", PDF))
+
+
+def test_a_parser_whose_library_is_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError(name="pyarrow")
+
+    monkeypatch.setattr(sandbox_child, "import_module", missing)
+    out = io.BytesIO()
+    assert sandbox_child._serve(sandbox_child._Channel(out), {"parser": "parquet"})
+    assert b"reading this file needs pyarrow: pip install 'winnow-search[parquet]'" in out.getvalue()

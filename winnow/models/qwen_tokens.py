@@ -1,25 +1,25 @@
-"""Qwen's tokens, counted here: vocabulary and rules of Qwen2 and Qwen3, or those of a ``tokenizer.json``.
+"""Token counts as the models make them: with the vocabulary and rules of Qwen2 and Qwen3, or a ``tokenizer.json``.
 
-The vocabulary is the file ``qwen.tiktoken`` of the package ``dashscope`` (151,643 byte sequences with their ranks); the
+The vocabulary is ``qwen.tiktoken.xz`` beside this module (151,643 byte sequences, a line each, in order of rank); the
 pattern and the normalisation to NFC are those of Qwen's ``tokenizer.json``. Special tokens are not recognised: user
 text never holds any.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import lzma
 import re
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
-from importlib.util import find_spec
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import tiktoken
-from tiktoken.load import load_tiktoken_bpe
 from tokenizers import Tokenizer as FileTokenizer
 
 from winnow.core.errors import InvalidSettings
@@ -27,6 +27,7 @@ from winnow.ports import Tokenizer
 
 Spans = list[tuple[int, int]]
 
+_VOCABULARY: Final = Path(__file__).with_name("qwen.tiktoken.xz")
 _PATTERN: Final = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -126,11 +127,8 @@ def load_tokenizer(name_or_path: str) -> QwenTokens | FileTokens:
 @cache
 def _qwen() -> tiktoken.Encoding:
     """Qwen's vocabulary, which takes a moment and some 50 MB to load. Immutable, so one for all."""
-    package = find_spec("dashscope")  # found, but not imported: it brings a whole client along
-    folders = package.submodule_search_locations if package else None
-    if not folders:
-        raise InvalidSettings("Qwen's vocabulary is missing: pip install dashscope")
-    ranks = load_tiktoken_bpe(str(Path(folders[0]) / "resources" / "qwen.tiktoken"))
+    with lzma.open(_VOCABULARY) as lines:
+        ranks = {base64.b64decode(line.split()[0]): rank for rank, line in enumerate(lines)}
     return tiktoken.Encoding("qwen3", pat_str=_PATTERN, mergeable_ranks=ranks, special_tokens={})
 
 
@@ -173,4 +171,6 @@ def _joined(spans: Sequence[tuple[int, int]]) -> Spans:
 
 
 def _unusable(name: str, reason: str) -> str:
-    return f"{name} is no tokenizer ({reason}): set WINNOW_EMBEDDING__TOKENIZER to qwen or the path of a tokenizer.json"
+    return (
+        f"{name} is not a tokenizer ({reason}): set WINNOW_EMBEDDING__TOKENIZER to qwen or the path of a tokenizer.json"
+    )
