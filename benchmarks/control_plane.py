@@ -46,7 +46,7 @@ class Made(Pipeline):
     async def run(self, claims: Sequence[Claim], lease: Lease | None = None) -> Sequence[Outcome]:  # noqa: ARG002
         """Record that every claim was indexed."""
         outcomes = [Outcome(claim, chunks=self._keys(claim), embedded=self._chunks) for claim in claims]
-        await self._ledger.commit(outcomes)
+        await self._ledger.queue.commit(outcomes)
         return outcomes
 
     async def queue_more(self) -> int:
@@ -62,10 +62,10 @@ async def fill(settings: Settings, documents: int) -> None:
     """Hand in documents."""
     catalog = await open_catalog(settings)
     identity = IndexIdentity("fake", "words", "1", 64, "", "word-1", "structure-1", 16)
-    await catalog.create_collection(Collection("bench", "u", identity, Chunking(200, 20), {}))
+    await catalog.collections.create(Collection("bench", "u", identity, Chunking(200, 20), {}))
     for begin in range(0, documents, BATCH):
         some = range(begin, min(begin + BATCH, documents))
-        await catalog.submit("bench", [Document(f"document-{number:08}", TEXT) for number in some])
+        await catalog.documents.submit("bench", [Document(f"document-{number:08}", TEXT) for number in some])
     await catalog.close()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from winnow.core.errors import Overloaded
-from winnow.ports import Catalog
+from winnow.ports import WorkQueue
 
 BULK_SHARE: Final = 0.9  # of the bound: the rest is left to interactive uploads
 ROOM: Final = 0.02  # of the bound: who comes back finds room for more than one batch
@@ -30,9 +30,9 @@ class Backlog:
         self._clock = clock
         self._seen: deque[tuple[float, int]] = deque()
 
-    async def require_room(self, catalog: Catalog, *, bulk: bool) -> None:
+    async def require_room(self, queue: WorkQueue, *, bulk: bool) -> None:
         """Raise ``Overloaded`` where too many documents wait; ``retry_after`` is when there should be room again."""
-        waiting = await catalog.backlog()
+        waiting = await queue.backlog()
         bulk_limit = max(1, int(self._limit * BULK_SHARE))
         limit = bulk_limit if bulk else self._limit
         if waiting < bulk_limit:

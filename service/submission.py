@@ -38,8 +38,8 @@ async def submit_batch(state: ServiceState, name: str, request: Request, options
     ndjson = content_type(request) in NDJSON_TYPES
     if not ndjson:
         require_json(request)
-    collection = await state.resources.catalog.get_collection(name)
-    await state.backlog.require_room(state.resources.catalog, bulk=options.priority < INTERACTIVE)
+    collection = await state.resources.catalog.collections.get(name)
+    await state.backlog.require_room(state.resources.catalog.queue, bulk=options.priority < INTERACTIVE)
     body = await request.body()
     limit = state.settings.indexing.max_document_chars
     read = partial(read_batch, body, ndjson=ndjson, fields=collection.fields, max_chars=limit)
@@ -50,8 +50,8 @@ async def submit_batch(state: ServiceState, name: str, request: Request, options
 async def submit_one(state: ServiceState, target: Target, request: Request, options: WriteOptions) -> SubmissionView:
     """Submit one document under the id of the path; raises what is wrong with it."""
     raw = await json_body(request)
-    collection = await state.resources.catalog.get_collection(target.collection)
-    await state.backlog.require_room(state.resources.catalog, bulk=options.priority < INTERACTIVE)
+    collection = await state.resources.catalog.collections.get(target.collection)
+    await state.backlog.require_room(state.resources.catalog.queue, bulk=options.priority < INTERACTIVE)
     if isinstance(raw, dict):
         given = raw.setdefault("id", target.id)
         if given != target.id:
@@ -64,7 +64,7 @@ async def submit_one(state: ServiceState, target: Target, request: Request, opti
 
 async def delete(state: ServiceState, name: str, ids: Sequence[str], *, wait: bool) -> DeletionView:
     """Mark documents for deletion; unknown ids are passed over. Never refused: a deletion is owed, and costs little."""
-    submission = await state.resources.catalog.tombstone(name, ids, priority=INTERACTIVE)
+    submission = await state.resources.catalog.documents.tombstone(name, ids, priority=INTERACTIVE)
     state.resources.wake()
     job = await wait_for_job(state, submission.job_id) if wait else None
     return DeletionView(
@@ -77,9 +77,9 @@ async def delete(state: ServiceState, name: str, ids: Sequence[str], *, wait: bo
 async def matching(state: ServiceState, name: str, filter: Any) -> list[str]:
     """Ids of the documents that pass the filter."""
     catalog = state.resources.catalog
-    collection = await catalog.get_collection(name)
+    collection = await catalog.collections.get(name)
     tree = parse_filter(filter, collection.fields)
-    return [item.document.id async for item in catalog.scan(name) if matches(tree, item.document.metadata)]
+    return [item.document.id async for item in catalog.documents.scan(name) if matches(tree, item.document.metadata)]
 
 
 def status_of(job: JobView | None) -> int:
@@ -90,7 +90,7 @@ def status_of(job: JobView | None) -> int:
 async def _submit(state: ServiceState, name: str, batch: Batch, options: WriteOptions) -> SubmissionView:
     if not batch.documents:
         raise _nothing_accepted(batch.rejected)
-    submission = await state.resources.catalog.submit(
+    submission = await state.resources.catalog.documents.submit(
         name, batch.documents, source=options.source, priority=options.priority
     )
     rejected = batch.all_rejections(submission.rejected)

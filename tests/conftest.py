@@ -56,7 +56,7 @@ class Service:
         embedder, store, catalog = build_embedder(settings), build_store(settings), FakeCatalog()
         embedders = Embedders(embedder)
         reranker = build_reranker(settings, embedders, store)
-        collections = CollectionLookup(catalog)
+        collections = CollectionLookup(catalog.collections)
         search = TwoStageSearch(embedders, store, collections, reranker, settings.search)
         self.resources = Resources(settings, embedder, reranker, store, catalog, collections, search, self._wake)
         pipeline = Pipeline.configured(settings, embedders, store, catalog)

@@ -113,7 +113,7 @@ async def open_local(
         resources = await stack.enter_async_context(open_resources(settings, _loader(bulk, job)))
         await finish_deletions(resources)
         if not settings.shares_catalog:
-            await resources.catalog.release(None)  # nobody else can hold a lease
+            await resources.catalog.queue.release(None)  # nobody else can hold a lease
         lanes = LANES if bulk is None else 0 if job is not None else bulk.lanes
         ordinary = _worker(resources, lanes)
         worker = ordinary if job is None else BulkWorker(job, resources.catalog, caretaker=ordinary)
@@ -180,7 +180,7 @@ async def open_resources(
         reranker = build_reranker(settings, embedders, store)
         if reranker is not None:
             stack.push_async_callback(reranker.close)
-        collections = CollectionLookup(catalog)
+        collections = CollectionLookup(catalog.collections)
         search = TwoStageSearch(embedders, store, collections, reranker, settings.search)
         yield Resources(
             settings,

@@ -93,7 +93,7 @@ class Claiming:
         """Claim a batch and make work of it, ``None`` if there is none; with the reason where storage is down."""
         indexing = self._indexing
         lease = Lease(indexing.lease_seconds)
-        claims = await self._catalog.claim(
+        claims = await self._catalog.queue.claim(
             self._owner, limit=BATCHES_A_CLAIM * indexing.batch_documents, lease_seconds=indexing.lease_seconds
         )
         if not claims:
@@ -101,9 +101,9 @@ class Claiming:
         parts = isolate(claims, max_attempts=indexing.max_attempts)
         works: list[Work] = []
         outcomes: list[Outcome] = []
-        async with renewing(self._catalog, self._owner, claims, lease, indexing.lease_seconds):
+        async with renewing(self._catalog.queue, self._owner, claims, lease, indexing.lease_seconds):
             if parts.settled:
-                await self._catalog.commit(parts.settled)
+                await self._catalog.queue.commit(parts.settled)
             for part in parts.runs:
                 outcomes += await self._pipeline.settle(part, partial(self._prepare, works), lease)
             for work in works:
@@ -136,7 +136,7 @@ class Claiming:
         self._held = {number: claims for number, claims in self._held.items() if number in known}
         claims = [claim for some in self._held.values() for claim in some]
         if claims:
-            await self._catalog.renew(self._owner, claims, lease_seconds=self._indexing.lease_seconds)
+            await self._catalog.queue.renew(self._owner, claims, lease_seconds=self._indexing.lease_seconds)
 
 
 def _portions(batch: Batch) -> list[set[str]]:

@@ -96,7 +96,7 @@ class BulkJob:
             if not done:
                 raise UpstreamUnavailable(f"Ray could not run the plan: {reason}") from error
             log.warning("Ray has given up the plan, which is run again: %s", reason)
-            await patiently(partial(catalog.release, self.owner))
+            await patiently(partial(catalog.queue.release, self.owner))
             await self._desk.clear.remote()
             self._round = self._started()
 
@@ -194,6 +194,6 @@ class BulkWorker:
         finally:
             await self._job.close()
             try:
-                await self._catalog.release(self.owner)
+                await self._catalog.queue.release(self.owner)
             except WinnowError as error:
                 log.warning("leases are not given back, they run out by themselves: %s", error.message)

@@ -51,7 +51,7 @@ class Writing:
         outcomes: list[Outcome] = []
         try:
             for claims, lease in await self._held(work.batch.claims):
-                async with renewing(self._catalog, self._owner, claims, lease, self._seconds):
+                async with renewing(self._catalog.queue, self._owner, claims, lease, self._seconds):
                     outcomes += await self._pipeline.settle(claims, partial(self._carry_out, work), lease)
         except WinnowError as error:
             log.warning("a batch of %d documents is left to its lease: %s", len(work.batch.claims), error.message)
@@ -62,7 +62,7 @@ class Writing:
     async def _held(self, claims: Sequence[Claim]) -> list[tuple[Sequence[Claim], Lease]]:
         """The claims whose leases hold: all together, or where some do not, those one by one."""
         lease = Lease(self._seconds)
-        count = await patiently(partial(self._catalog.renew, self._owner, claims, lease_seconds=self._seconds))
+        count = await patiently(partial(self._catalog.queue.renew, self._owner, claims, lease_seconds=self._seconds))
         if count == len(claims):
             return [(claims, lease)]
         if count == 0 or len(claims) == 1:

@@ -75,7 +75,7 @@ class Worker:
 
     async def _let_go(self) -> None:
         try:
-            await self._catalog.release(self.owner)
+            await self._catalog.queue.release(self.owner)
         except WinnowError as error:
             log.warning("leases are not given back, they run out by themselves: %s", error.message)
 
@@ -109,16 +109,18 @@ class Worker:
     async def _batch(self) -> Sequence[Outcome] | None:
         """Claim and carry out one batch; ``None`` if there was none and none is to come."""
         lease = Lease(self._settings.lease_seconds)
-        claims = await self._catalog.claim(self.owner, limit=self._share, lease_seconds=self._settings.lease_seconds)
+        claims = await self._catalog.queue.claim(
+            self.owner, limit=self._share, lease_seconds=self._settings.lease_seconds
+        )
         if not claims:
             return () if await self._pipeline.queue_more() > 0 else None
         if len(claims) == self._share:
             self._wake.set()  # there is more than one lane's work
         parts = isolate(claims, max_attempts=self._settings.max_attempts)
         outcomes: list[Outcome] = []
-        async with renewing(self._catalog, self.owner, claims, lease, self._settings.lease_seconds):
+        async with renewing(self._catalog.queue, self.owner, claims, lease, self._settings.lease_seconds):
             if parts.settled:
-                await self._catalog.commit(parts.settled)
+                await self._catalog.queue.commit(parts.settled)
             for part in parts.runs:
                 outcomes += await self._pipeline.run(part, lease)
         self.on_outcomes(outcomes)

@@ -104,7 +104,7 @@ class Pipeline:
 
     async def prepare(self, claims: Sequence[Claim]) -> Batch:
         """Cut the documents of claims of one collection, for the indexes that it has now."""
-        collection = await self._catalog.get_collection(claims[0].collection)
+        collection = await self._catalog.collections.get(claims[0].collection)
         sides = self._sides(collection)
         additions = [claim for claim in claims if claim.kind != "delete"]
         reader = min((self._embedder(side) for side in sides), key=lambda embedder: embedder.info.max_tokens)
@@ -162,7 +162,7 @@ class Pipeline:
         """Remove the points of documents of one collection up to these revisions; newer ones stay."""
         below = {each.document_id: each.revision + 1 for each in removals}
         try:
-            collection = await self._catalog.get_collection(removals[0].collection)
+            collection = await self._catalog.collections.get(removals[0].collection)
             for index in (index_of(collection), other_index_of(collection)):
                 if index is not None:
                     await self._store.delete_documents(index, below)
@@ -187,14 +187,14 @@ class Pipeline:
     async def _record(self, outcomes: Sequence[Outcome], lease: Lease | None) -> None:
         # while the lease holds nobody else has written, and whoever comes next removes what is older
         alone = lease is not None and lease.holds()
-        recorded = await patiently(partial(self._catalog.commit, outcomes))
+        recorded = await patiently(partial(self._catalog.queue.commit, outcomes))
         overtaken = [each.claim for each, kept in zip(outcomes, recorded, strict=True) if not kept]
         if overtaken and not alone:
             await self._take_back(overtaken)
 
     async def _take_back(self, claims: Sequence[Claim]) -> None:
         """Remove what was written for revisions that others have left behind meanwhile."""
-        outdated = await patiently(partial(self._catalog.outdated, claims))
+        outdated = await patiently(partial(self._catalog.queue.outdated, claims))
         removals = [Removal(each.collection, each.document.id, each.revision) for each in outdated]
         if removals:
             await patiently(partial(self.remove, removals))
@@ -229,7 +229,7 @@ class Pipeline:
     async def _after_a_drop(self, claims: Sequence[Claim]) -> list[Outcome]:
         """Run claims again whose collection lost its second index meanwhile; where it is gone itself, they are too."""
         try:
-            await self._catalog.get_collection(claims[0].collection)
+            await self._catalog.collections.get(claims[0].collection)
         except CollectionNotFound:
             return []
         return [Outcome(claim, error="an index was dropped meanwhile", retry_in=0.0) for claim in claims]

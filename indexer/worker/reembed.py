@@ -15,10 +15,10 @@ async def queue_more(catalog: Catalog, store: VectorStore) -> int:
     after a crash at any point.
     """
     queued = 0
-    for collection in await catalog.list_collections():
+    for collection in await catalog.collections.list():
         index = other_index_of(collection)
         if index is None or collection.other is None:
             continue
         await store.create(index, schema_of(collection, collection.other.identity))
-        queued += await catalog.enqueue_reembed(collection.name, limit=PAGE)
+        queued += await catalog.queue.enqueue_reembed(collection.name, limit=PAGE)
     return queued

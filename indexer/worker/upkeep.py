@@ -32,13 +32,13 @@ class Upkeep:
 
     async def run_once(self) -> None:
         """Do what is due, a bounded number at a time."""
-        while len(removals := await self._catalog.removals(limit=REMOVALS)) > 0:
+        while len(removals := await self._catalog.queue.removals(limit=REMOVALS)) > 0:
             by_collection: dict[str, list[Removal]] = {}
             for removal in removals:
                 by_collection.setdefault(removal.collection, []).append(removal)
             for some in by_collection.values():
                 await self._pipeline.remove(some)
-            await self._catalog.forget(removals)
+            await self._catalog.queue.forget_removals(removals)
         before = self._clock() - self._keep
-        while await self._catalog.prune_jobs(before=before, limit=JOBS) == JOBS:
+        while await self._catalog.jobs.prune(before=before, limit=JOBS) == JOBS:
             pass

@@ -29,23 +29,25 @@ async def put_collection(
     Fields may be added and metadata replaced at any time; a change that would need the documents to be embedded
     again is refused.
     """
-    known = {collection.name for collection in await resources.catalog.list_collections()}
+    known = {collection.name for collection in await resources.catalog.collections.list()}
     collection = await ensure_collection(resources, name, (body or CollectionBody()).to_spec())
     response.status_code = 200 if name in known else 201
-    return CollectionView.of(collection, await resources.catalog.counts(name))
+    return CollectionView.of(collection, await resources.catalog.documents.counts(name))
 
 
 @router.get("", responses=problems())
 async def list_collections(catalog: CatalogDep) -> CollectionList:
     """Every collection, by name, with what it holds."""
-    found = await catalog.list_collections()
-    return CollectionList(collections=[CollectionView.of(item, await catalog.counts(item.name)) for item in found])
+    found = await catalog.collections.list()
+    return CollectionList(
+        collections=[CollectionView.of(item, await catalog.documents.counts(item.name)) for item in found]
+    )
 
 
 @router.get("/{name}", responses=problems(CollectionNotFound, InvalidCollection))
 async def get_collection(name: CollectionName, catalog: CatalogDep) -> CollectionView:
     """One collection: its identity, its settings, and what it holds."""
-    return CollectionView.of(await catalog.get_collection(name), await catalog.counts(name))
+    return CollectionView.of(await catalog.collections.get(name), await catalog.documents.counts(name))
 
 
 @router.delete("/{name}", status_code=204, responses=problems(CollectionNotFound, InvalidCollection))

@@ -74,8 +74,8 @@ async def put_document(
 @router.get("/documents", responses=problems(CollectionNotFound, InvalidDocument))
 async def list_documents(name: CollectionName, catalog: CatalogDep, page: PageDep) -> DocumentList:
     """Ids and states, a page at a time, by id."""
-    await catalog.get_collection(name)
-    keys = await catalog.list_documents(
+    await catalog.collections.get(name)
+    keys = await catalog.documents.list(
         name, after=page.after, limit=page.limit + 1, state=page.state, source=page.source
     )
     return DocumentList.page(keys, page.limit)
@@ -84,7 +84,7 @@ async def list_documents(name: CollectionName, catalog: CatalogDep, page: PageDe
 @router.get("/documents/{id:path}", responses=problems(CollectionNotFound, DocumentNotFound, InvalidDocument))
 async def get_document(target: DocumentTarget, catalog: CatalogDep) -> DocumentView:
     """The document with its state: pending, indexed or failed, and then why."""
-    return DocumentView.of(await catalog.get_document(target.collection, target.id))
+    return DocumentView.of(await catalog.documents.get(target.collection, target.id))
 
 
 @router.delete(
@@ -99,7 +99,7 @@ async def delete_document(
     target: DocumentTarget, response: Response, state: StateDep, wait: Wait = False
 ) -> DeletionView:
     """Delete one document. It is gone from listings at once, and from searches once the job is done."""
-    await state.resources.catalog.get_document(target.collection, target.id)
+    await state.resources.catalog.documents.get(target.collection, target.id)
     view = await submission.delete(state, target.collection, [target.id], wait=wait)
     response.status_code = submission.status_of(view.job)
     return view

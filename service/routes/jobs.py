@@ -24,7 +24,7 @@ JobId = Annotated[str, Path(examples=["job_01JY4W6V0T8Q3N5R7XKZB2C4DF"])]
 @router.get("", responses=problems(CollectionNotFound, InvalidInput))
 async def list_jobs(catalog: CatalogDep, query: Annotated[JobQuery, Query()]) -> JobList:
     """Jobs, newest first, a page at a time; without their failures, which a single job tells."""
-    jobs = await catalog.list_jobs(
+    jobs = await catalog.jobs.list(
         collection=query.collection, status=query.status, failed=query.failed, after=query.after, limit=query.limit + 1
     )
     return JobList.page(jobs, query.limit)
@@ -33,7 +33,7 @@ async def list_jobs(catalog: CatalogDep, query: Annotated[JobQuery, Query()]) ->
 @router.post("/{id}:retry", status_code=202, responses=problems(JobNotFound, InvalidInput, StorageFull))
 async def retry_job(id: JobId, state: StateDep) -> RetryView:
     """Try the documents of a job again that failed, with a new job; not those that were handed in again since."""
-    submission = await state.resources.catalog.retry_job(id, priority=INTERACTIVE)
+    submission = await state.resources.catalog.jobs.retry(id, priority=INTERACTIVE)
     state.resources.wake()
     return RetryView(job_id=submission.job_id or None, documents=submission.accepted)
 
@@ -45,7 +45,7 @@ async def cancel_job(id: JobId, state: StateDep) -> JobView:
     A document that was never indexed is deleted. A changed one is `failed` with the code `cancelled`, and what was
     indexed before stays searchable. A job that deletes cannot be cancelled: 409.
     """
-    job = await state.resources.catalog.cancel_job(id)
+    job = await state.resources.catalog.jobs.cancel(id)
     state.resources.wake()
     return JobView.of(job)
 
@@ -53,7 +53,7 @@ async def cancel_job(id: JobId, state: StateDep) -> JobView:
 @router.get("/{id}", responses=problems(JobNotFound, InvalidInput))
 async def get_job(id: JobId, catalog: CatalogDep) -> JobView:
     """How the job stands, with the documents that failed."""
-    return JobView.of(await catalog.get_job(id))
+    return JobView.of(await catalog.jobs.get(id))
 
 
 @router.get(
@@ -66,8 +66,8 @@ async def get_job(id: JobId, catalog: CatalogDep) -> JobView:
 )
 async def get_job_events(id: JobId, catalog: CatalogDep, state: StateDep) -> EventSourceResponse:
     """The job as server-sent events: ``progress`` at every change, ``done`` at the end."""
-    job = await catalog.get_job(id)
-    return EventSourceResponse(_events(changes_of(state, catalog, job)))
+    job = await catalog.jobs.get(id)
+    return EventSourceResponse(_events(changes_of(state, catalog.jobs, job)))
 
 
 async def _events(changes: AsyncIterator[Job]) -> AsyncIterator[ServerSentEvent]:

@@ -36,7 +36,7 @@ async def verify_collection(
     ``problem`` if it broke off. With ``repair`` damaged documents are indexed again and points that belong to none are
     removed, by the worker, in the jobs that the report names.
     """
-    await resources.catalog.get_collection(name)
+    await resources.catalog.collections.get(name)
     repair = body is not None and body.repair
     inspection = Inspection(resources.catalog, resources.store, repair=repair)
     return EventSourceResponse(_events(inspection.run(name), resources))

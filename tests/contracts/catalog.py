@@ -35,5 +35,5 @@ class CatalogContract(
     @pytest.fixture
     async def docs(self, catalog: Catalog) -> Catalog:
         """A catalog with the collection ``docs``."""
-        await catalog.create_collection(make_collection())
+        await catalog.collections.create(make_collection())
         return catalog

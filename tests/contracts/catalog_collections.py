@@ -16,88 +16,88 @@ class CollectionContract:
     """Collections: made once, replaced, taken out of service, purged."""
 
     async def test_a_new_collection_is_stored_with_all_it_has(self, catalog: Catalog, clock: FakeClock) -> None:
-        made = await catalog.create_collection(make_collection())
+        made = await catalog.collections.create(make_collection())
         assert made == replace(make_collection(), created_at=clock.now)
-        assert await catalog.get_collection("docs") == made
+        assert await catalog.collections.get("docs") == made
 
     async def test_an_existing_name_keeps_what_is_stored(self, catalog: Catalog) -> None:
-        first = await catalog.create_collection(make_collection())
-        again = await catalog.create_collection(replace(make_collection(), uid="other", fields={}))
+        first = await catalog.collections.create(make_collection())
+        again = await catalog.collections.create(replace(make_collection(), uid="other", fields={}))
         assert again == first
 
     async def test_an_unknown_collection_is_not_found(self, catalog: Catalog) -> None:
         with pytest.raises(CollectionNotFound, match="nowhere"):
-            await catalog.get_collection("nowhere")
+            await catalog.collections.get("nowhere")
         with pytest.raises(CollectionNotFound):
-            await catalog.update_collection(make_collection("nowhere"))
+            await catalog.collections.update(make_collection("nowhere"))
         with pytest.raises(CollectionNotFound):
-            await catalog.submit("nowhere", [doc("a")])
+            await catalog.documents.submit("nowhere", [doc("a")])
         with pytest.raises(CollectionNotFound):
-            await catalog.tombstone("nowhere", ["a"])
+            await catalog.documents.tombstone("nowhere", ["a"])
         with pytest.raises(CollectionNotFound):
-            await catalog.list_documents("nowhere")
+            await catalog.documents.list("nowhere")
         with pytest.raises(CollectionNotFound):
-            await catalog.counts("nowhere")
+            await catalog.documents.counts("nowhere")
         with pytest.raises(CollectionNotFound):
-            [stored async for stored in catalog.scan("nowhere")]
+            [stored async for stored in catalog.documents.scan("nowhere")]
 
     async def test_collections_are_listed_by_name(self, catalog: Catalog) -> None:
         for name in ("b", "a", "B"):
-            await catalog.create_collection(make_collection(name))
-        assert [collection.name for collection in await catalog.list_collections()] == ["B", "a", "b"]
+            await catalog.collections.create(make_collection(name))
+        assert [collection.name for collection in await catalog.collections.list()] == ["B", "a", "b"]
 
     async def test_an_update_replaces_what_may_change_and_nothing_else(self, catalog: Catalog) -> None:
-        made = await catalog.create_collection(make_collection())
+        made = await catalog.collections.create(make_collection())
         wanted = replace(made, uid="ignored", fields={"lang": "keyword"}, rerank_instruct="order it", metadata={})
-        changed = await catalog.update_collection(replace(wanted, generation=2))
+        changed = await catalog.collections.update(replace(wanted, generation=2))
         assert changed == replace(wanted, uid=made.uid)
-        assert await catalog.get_collection("docs") == changed
+        assert await catalog.collections.get("docs") == changed
 
     async def test_a_collection_being_deleted_is_not_found_but_listed_as_unfinished(self, catalog: Catalog) -> None:
-        made = await catalog.create_collection(make_collection())
-        marked = await catalog.mark_deleting("docs")
+        made = await catalog.collections.create(make_collection())
+        marked = await catalog.collections.mark_deleting("docs")
         assert marked == replace(made, status="deleting")
-        assert await catalog.list_collections() == []
-        assert await catalog.list_collections(deleting=True) == [marked]
+        assert await catalog.collections.list() == []
+        assert await catalog.collections.list(deleting=True) == [marked]
         with pytest.raises(CollectionNotFound):
-            await catalog.get_collection("docs")
+            await catalog.collections.get("docs")
         with pytest.raises(CollectionNotFound):
-            await catalog.mark_deleting("docs")
+            await catalog.collections.mark_deleting("docs")
 
     async def test_the_name_is_free_again_at_once(self, catalog: Catalog) -> None:
-        await catalog.create_collection(make_collection(uid="old"))
-        await catalog.submit("docs", [doc("a")])
-        await catalog.mark_deleting("docs")
-        made = await catalog.create_collection(make_collection(uid="new"))
+        await catalog.collections.create(make_collection(uid="old"))
+        await catalog.documents.submit("docs", [doc("a")])
+        await catalog.collections.mark_deleting("docs")
+        made = await catalog.collections.create(make_collection(uid="new"))
         assert made.uid == "new"
-        assert await catalog.counts("docs") == Counts()
-        await catalog.purge_collection("old")
-        assert (await catalog.get_collection("docs")).uid == "new"
+        assert await catalog.documents.counts("docs") == Counts()
+        await catalog.collections.purge("old")
+        assert (await catalog.collections.get("docs")).uid == "new"
 
     async def test_a_purge_removes_documents_and_jobs(self, catalog: Catalog) -> None:
-        await catalog.create_collection(make_collection())
-        job_id = (await catalog.submit("docs", [doc("a"), doc("b")])).job_id
-        await catalog.mark_deleting("docs")
-        await catalog.purge_collection("uid-docs")
-        assert await catalog.list_collections(deleting=True) == []
+        await catalog.collections.create(make_collection())
+        job_id = (await catalog.documents.submit("docs", [doc("a"), doc("b")])).job_id
+        await catalog.collections.mark_deleting("docs")
+        await catalog.collections.purge("uid-docs")
+        assert await catalog.collections.list(deleting=True) == []
         with pytest.raises(JobNotFound):
-            await catalog.get_job(job_id)
-        await catalog.create_collection(make_collection())
-        assert await catalog.counts("docs") == Counts()
+            await catalog.jobs.get(job_id)
+        await catalog.collections.create(make_collection())
+        assert await catalog.documents.counts("docs") == Counts()
 
     async def test_a_purge_spares_a_collection_in_service(self, catalog: Catalog) -> None:
-        await catalog.create_collection(make_collection())
-        await catalog.submit("docs", [doc("a")])
-        await catalog.purge_collection("uid-docs")
-        await catalog.purge_collection("unknown")
-        assert (await catalog.counts("docs")).documents == 1
+        await catalog.collections.create(make_collection())
+        await catalog.documents.submit("docs", [doc("a")])
+        await catalog.collections.purge("uid-docs")
+        await catalog.collections.purge("unknown")
+        assert (await catalog.documents.counts("docs")).documents == 1
 
     async def test_work_of_a_collection_being_deleted_is_neither_claimed_nor_committed(self, catalog: Catalog) -> None:
-        await catalog.create_collection(make_collection())
-        await catalog.submit("docs", [doc("a"), doc("b")])
-        claims = await catalog.claim("worker", limit=1, lease_seconds=LEASE)
-        await catalog.mark_deleting("docs")
-        assert await catalog.backlog() == 0
-        assert list(await catalog.claim("other", limit=10, lease_seconds=LEASE)) == []
-        assert list(await catalog.commit([success(claim) for claim in claims])) == [False]
-        assert await catalog.renew("worker", claims, lease_seconds=LEASE) == 0
+        await catalog.collections.create(make_collection())
+        await catalog.documents.submit("docs", [doc("a"), doc("b")])
+        claims = await catalog.queue.claim("worker", limit=1, lease_seconds=LEASE)
+        await catalog.collections.mark_deleting("docs")
+        assert await catalog.queue.backlog() == 0
+        assert list(await catalog.queue.claim("other", limit=10, lease_seconds=LEASE)) == []
+        assert list(await catalog.queue.commit([success(claim) for claim in claims])) == [False]
+        assert await catalog.queue.renew("worker", claims, lease_seconds=LEASE) == 0

@@ -58,8 +58,8 @@ def success(claim: Claim, number: int = 2) -> Outcome:
 async def work(catalog: Catalog, owner: str = "worker") -> list[Claim]:
     """Claim and commit everything that is due."""
     done: list[Claim] = []
-    while claims := await catalog.claim(owner, limit=100, lease_seconds=LEASE):
-        assert all(await catalog.commit([success(claim) for claim in claims]))
+    while claims := await catalog.queue.claim(owner, limit=100, lease_seconds=LEASE):
+        assert all(await catalog.queue.commit([success(claim) for claim in claims]))
         done.extend(claims)
     return done
 

@@ -23,8 +23,8 @@ class SubmissionContract:
             metadata={"z": 1, "a": {"deep": [True, None, 1.5, "\0"]}},
             version=7,
         )
-        await docs.submit("docs", [document], source="files")
-        stored = await docs.get_document("docs", "päth/1")
+        await docs.documents.submit("docs", [document], source="files")
+        stored = await docs.documents.get("docs", "päth/1")
         assert stored.document == document
         assert (stored.revision, stored.state, stored.source) == (1, "pending", "files")
         assert (stored.chunks, stored.error, stored.updated_at) == (0, None, clock.now)
@@ -32,16 +32,16 @@ class SubmissionContract:
 
     async def test_an_unknown_document_is_not_found(self, docs: Catalog) -> None:
         with pytest.raises(DocumentNotFound, match="nothing"):
-            await docs.get_document("docs", "nothing")
+            await docs.documents.get("docs", "nothing")
 
     async def test_the_same_content_again_is_unchanged(self, docs: Catalog) -> None:
-        await docs.submit("docs", [doc("a")])
-        while_pending = await docs.submit("docs", [doc("a")])
+        await docs.documents.submit("docs", [doc("a")])
+        while_pending = await docs.documents.submit("docs", [doc("a")])
         await work(docs)
-        once_indexed = await docs.submit("docs", [doc("a"), doc("b")])
+        once_indexed = await docs.documents.submit("docs", [doc("a"), doc("b")])
         assert (while_pending.accepted, while_pending.unchanged) == (1, 0), "the newer job waits for it as well"
         assert (once_indexed.accepted, once_indexed.unchanged) == (2, 1)
-        stored = await docs.get_document("docs", "a")
+        stored = await docs.documents.get("docs", "a")
         assert (stored.revision, stored.state) == (1, "indexed")
 
     @pytest.mark.parametrize(
@@ -50,52 +50,54 @@ class SubmissionContract:
         ids=lambda change: next(iter(change)),
     )
     async def test_any_change_of_content_makes_a_new_revision(self, docs: Catalog, change: dict[str, object]) -> None:
-        await docs.submit("docs", [doc("a")])
+        await docs.documents.submit("docs", [doc("a")])
         await work(docs)
-        submission = await docs.submit("docs", [doc("a", **change)])
-        stored = await docs.get_document("docs", "a")
+        submission = await docs.documents.submit("docs", [doc("a", **change)])
+        stored = await docs.documents.get("docs", "a")
         assert submission.unchanged == 0
         assert (stored.revision, stored.state) == (2, "pending")
         assert stored.document == doc("a", **change)
         assert stored.chunks == 2, "the old revision stays searchable until the new one is"
 
     async def test_the_order_of_metadata_keys_is_no_change(self, docs: Catalog) -> None:
-        await docs.submit("docs", [doc("a", metadata={"x": 1, "y": {"p": 1, "q": 2}})])
+        await docs.documents.submit("docs", [doc("a", metadata={"x": 1, "y": {"p": 1, "q": 2}})])
         await work(docs)
-        again = await docs.submit("docs", [doc("a", metadata={"y": {"q": 2, "p": 1}, "x": 1})])
+        again = await docs.documents.submit("docs", [doc("a", metadata={"y": {"q": 2, "p": 1}, "x": 1})])
         assert again.unchanged == 1
 
     async def test_a_version_must_not_go_backwards(self, docs: Catalog) -> None:
-        await docs.submit("docs", [doc("a", version=7)])
-        refused = await docs.submit("docs", [doc("b"), doc("a", "older", version=6), doc("c")])
+        await docs.documents.submit("docs", [doc("a", version=7)])
+        refused = await docs.documents.submit("docs", [doc("b"), doc("a", "older", version=6), doc("c")])
         assert refused.accepted == 2
         (rejection,) = refused.rejected
         assert (rejection.index, rejection.id, rejection.code) == (1, "a", "version_conflict")
         assert "6" in rejection.message
         assert "7" in rejection.message
-        accepted = await docs.submit("docs", [doc("a", "same version", version=7)])
+        accepted = await docs.documents.submit("docs", [doc("a", "same version", version=7)])
         assert (accepted.accepted, accepted.unchanged) == (1, 0)
 
     async def test_a_higher_version_of_the_same_content_is_remembered(self, docs: Catalog) -> None:
-        await docs.submit("docs", [doc("a", version=7)])
+        await docs.documents.submit("docs", [doc("a", version=7)])
         await work(docs)
-        assert (await docs.submit("docs", [doc("a", version=9)])).unchanged == 1
-        assert (await docs.get_document("docs", "a")).document.version == 9
-        assert (await docs.submit("docs", [doc("a", version=8)])).rejected[0].code == "version_conflict"
+        assert (await docs.documents.submit("docs", [doc("a", version=9)])).unchanged == 1
+        assert (await docs.documents.get("docs", "a")).document.version == 9
+        assert (await docs.documents.submit("docs", [doc("a", version=8)])).rejected[0].code == "version_conflict"
 
     async def test_a_document_without_a_version_keeps_the_stored_one(self, docs: Catalog) -> None:
-        await docs.submit("docs", [doc("a", version=7)])
-        await docs.submit("docs", [doc("a", "changed")])
-        assert (await docs.get_document("docs", "a")).document.version == 7
+        await docs.documents.submit("docs", [doc("a", version=7)])
+        await docs.documents.submit("docs", [doc("a", "changed")])
+        assert (await docs.documents.get("docs", "a")).document.version == 7
 
     async def test_an_id_that_stands_twice_is_rejected_the_second_time(self, docs: Catalog) -> None:
-        submission = await docs.submit("docs", [doc("a", "first"), doc("a", "second"), doc("b"), doc("a", "third")])
+        submission = await docs.documents.submit(
+            "docs", [doc("a", "first"), doc("a", "second"), doc("b"), doc("a", "third")]
+        )
         assert submission.accepted == 2
         assert [(r.index, r.id, r.code) for r in submission.rejected] == [
             (1, "a", "duplicate_id"),
             (3, "a", "duplicate_id"),
         ]
-        assert (await docs.get_document("docs", "a")).document.text == "first"
+        assert (await docs.documents.get("docs", "a")).document.text == "first"
 
     @pytest.mark.parametrize(
         "bad",
@@ -111,59 +113,59 @@ class SubmissionContract:
     async def test_what_no_database_can_hold_is_rejected_and_the_rest_accepted(
         self, docs: Catalog, bad: dict[str, object]
     ) -> None:
-        submission = await docs.submit("docs", [doc("good"), doc("bad", **bad), doc("fine")])
+        submission = await docs.documents.submit("docs", [doc("good"), doc("bad", **bad), doc("fine")])
         assert submission.accepted == 2
         assert [(r.index, r.code) for r in submission.rejected] == [(1, "invalid_document")]
-        assert [key.id for key in await docs.list_documents("docs")] == ["fine", "good"]
+        assert [key.id for key in await docs.documents.list("docs")] == ["fine", "good"]
 
     async def test_a_failed_document_is_tried_again_when_it_is_sent_again(self, docs: Catalog) -> None:
-        await docs.submit("docs", [doc("a")])
-        (claim,) = await docs.claim("worker", limit=1, lease_seconds=LEASE)
-        await docs.commit([Outcome(claim, error="it broke", error_code="upstream_rejected")])
-        again = await docs.submit("docs", [doc("a")])
-        stored = await docs.get_document("docs", "a")
+        await docs.documents.submit("docs", [doc("a")])
+        (claim,) = await docs.queue.claim("worker", limit=1, lease_seconds=LEASE)
+        await docs.queue.commit([Outcome(claim, error="it broke", error_code="upstream_rejected")])
+        again = await docs.documents.submit("docs", [doc("a")])
+        stored = await docs.documents.get("docs", "a")
         assert again.unchanged == 0
         assert (stored.state, stored.error, stored.error_code) == ("pending", None, None)
 
     async def test_who_hands_a_document_in_last_is_its_source(self, docs: Catalog) -> None:
-        await docs.submit("docs", [doc("a")], source="one")
-        await docs.submit("docs", [doc("a")], source="two")
-        assert (await docs.get_document("docs", "a")).source == "two"
-        assert [s.document.id async for s in docs.scan("docs", source="two")] == ["a"]
-        assert [s.document.id async for s in docs.scan("docs", source="one")] == []
+        await docs.documents.submit("docs", [doc("a")], source="one")
+        await docs.documents.submit("docs", [doc("a")], source="two")
+        assert (await docs.documents.get("docs", "a")).source == "two"
+        assert [s.document.id async for s in docs.documents.scan("docs", source="two")] == ["a"]
+        assert [s.document.id async for s in docs.documents.scan("docs", source="one")] == []
 
     async def test_a_large_batch_and_an_empty_one_are_accepted(self, docs: Catalog) -> None:
         many = [doc(f"{number:05}") for number in range(2500)]
-        assert (await docs.submit("docs", many)).accepted == 2500
+        assert (await docs.documents.submit("docs", many)).accepted == 2500
         await work(docs)
-        assert (await docs.submit("docs", many)).unchanged == 2500
-        assert (await docs.submit("docs", [])).accepted == 0
-        assert (await docs.counts("docs")).indexed == 2500
+        assert (await docs.documents.submit("docs", many)).unchanged == 2500
+        assert (await docs.documents.submit("docs", [])).accepted == 0
+        assert (await docs.documents.counts("docs")).indexed == 2500
 
     async def test_a_listing_pages_by_the_bytes_of_the_id(self, docs: Catalog) -> None:
         names = ["a", "B", "ä", "a/b", "Z", "~", "🎉", "0", "é", "e"]
-        await docs.submit("docs", [doc(name) for name in names])
+        await docs.documents.submit("docs", [doc(name) for name in names])
         found: list[str] = []
-        while page := await docs.list_documents("docs", after=found[-1] if found else "", limit=3):
+        while page := await docs.documents.list("docs", after=found[-1] if found else "", limit=3):
             found.extend(key.id for key in page)
         assert found == sorted(names)
 
     async def test_a_scan_passes_every_document_once_in_order(self, docs: Catalog) -> None:
         names = [f"{number:03}" for number in range(150)]
-        await docs.submit("docs", [doc(name, name) for name in reversed(names)])
-        await docs.tombstone("docs", ["077"])
-        found = [stored.document async for stored in docs.scan("docs")]
+        await docs.documents.submit("docs", [doc(name, name) for name in reversed(names)])
+        await docs.documents.tombstone("docs", ["077"])
+        found = [stored.document async for stored in docs.documents.scan("docs")]
         assert [document.id for document in found] == [name for name in names if name != "077"]
         assert all(document.id == document.text for document in found)
 
     async def test_a_listing_filters_by_source_and_state(self, docs: Catalog) -> None:
-        await docs.submit("docs", [doc("a"), doc("b")], source="one")
+        await docs.documents.submit("docs", [doc("a"), doc("b")], source="one")
         await work(docs)
-        await docs.submit("docs", [doc("c")], source="two")
-        await docs.tombstone("docs", ["b"])
+        await docs.documents.submit("docs", [doc("c")], source="two")
+        await docs.documents.tombstone("docs", ["b"])
 
         async def listed(**filters: str) -> list[str]:
-            return [key.id for key in await docs.list_documents("docs", **filters)]  # type: ignore[arg-type]
+            return [key.id for key in await docs.documents.list("docs", **filters)]  # type: ignore[arg-type]
 
         assert await listed() == ["a", "c"]
         assert await listed(source="one") == ["a"]
@@ -171,86 +173,88 @@ class SubmissionContract:
         assert await listed(state="deleting") == ["b"]
 
     async def test_counts_tell_the_states(self, docs: Catalog) -> None:
-        await docs.submit("docs", [doc("a"), doc("b"), doc("c"), doc("d")])
+        await docs.documents.submit("docs", [doc("a"), doc("b"), doc("c"), doc("d")])
         await work(docs)
-        await docs.submit("docs", [doc("b", "changed"), doc("e")])
-        await docs.tombstone("docs", ["c"])
-        for claim in await docs.claim("worker", limit=10, lease_seconds=LEASE):
+        await docs.documents.submit("docs", [doc("b", "changed"), doc("e")])
+        await docs.documents.tombstone("docs", ["c"])
+        for claim in await docs.queue.claim("worker", limit=10, lease_seconds=LEASE):
             if claim.document.id == "e":
-                await docs.commit([Outcome(claim, error="no")])
-        assert await docs.counts("docs") == Counts(documents=4, chunks=6, pending=1, indexed=2, failed=1, deleting=1)
+                await docs.queue.commit([Outcome(claim, error="no")])
+        assert await docs.documents.counts("docs") == Counts(
+            documents=4, chunks=6, pending=1, indexed=2, failed=1, deleting=1
+        )
 
 
 class DeletionContract:
     """Tombstones: hidden at once, gone once a worker has removed the points."""
 
     async def test_a_tombstone_hides_the_document_until_its_row_goes(self, docs: Catalog) -> None:
-        await docs.submit("docs", [doc("a"), doc("b")])
+        await docs.documents.submit("docs", [doc("a"), doc("b")])
         await work(docs)
-        submission = await docs.tombstone("docs", ["a"])
+        submission = await docs.documents.tombstone("docs", ["a"])
         with pytest.raises(DocumentNotFound):
-            await docs.get_document("docs", "a")
-        assert [key.id for key in await docs.list_documents("docs")] == ["b"]
-        (claim,) = await docs.claim("worker", limit=10, lease_seconds=LEASE)
+            await docs.documents.get("docs", "a")
+        assert [key.id for key in await docs.documents.list("docs")] == ["b"]
+        (claim,) = await docs.queue.claim("worker", limit=10, lease_seconds=LEASE)
         assert (claim.kind, claim.document.id) == ("delete", "a")
-        assert list(await docs.commit([Outcome(claim)])) == [True]
-        assert [key.id for key in await docs.list_documents("docs", state="deleting")] == []
-        job = await docs.get_job(submission.job_id)
+        assert list(await docs.queue.commit([Outcome(claim)])) == [True]
+        assert [key.id for key in await docs.documents.list("docs", state="deleting")] == []
+        job = await docs.jobs.get(submission.job_id)
         assert (job.status, job.total, job.deleted) == ("done", 1, 1)
 
     async def test_unknown_ids_and_repeated_ones_count_as_unchanged(self, docs: Catalog) -> None:
-        await docs.submit("docs", [doc("a")])
-        submission = await docs.tombstone("docs", ["a", "nothing", "a"])
+        await docs.documents.submit("docs", [doc("a")])
+        submission = await docs.documents.tombstone("docs", ["a", "nothing", "a"])
         assert (submission.accepted, submission.unchanged, submission.rejected) == (2, 1, ())
-        again = await docs.tombstone("docs", ["a"])
+        again = await docs.documents.tombstone("docs", ["a"])
         assert (again.accepted, again.unchanged) == (1, 1)
 
     async def test_a_document_sent_again_while_it_is_deleted_lives(self, docs: Catalog) -> None:
-        await docs.submit("docs", [doc("a", version=5)])
+        await docs.documents.submit("docs", [doc("a", version=5)])
         await work(docs)
-        deletion = await docs.tombstone("docs", ["a"])
-        (stale,) = await docs.claim("worker", limit=1, lease_seconds=LEASE)
-        submission = await docs.submit("docs", [doc("a", version=3)])
+        deletion = await docs.documents.tombstone("docs", ["a"])
+        (stale,) = await docs.queue.claim("worker", limit=1, lease_seconds=LEASE)
+        submission = await docs.documents.submit("docs", [doc("a", version=3)])
         assert (submission.accepted, submission.unchanged) == (1, 0)
-        stored = await docs.get_document("docs", "a")
+        stored = await docs.documents.get("docs", "a")
         assert (stored.state, stored.revision, stored.document.version) == ("pending", 3, 3)
-        assert list(await docs.commit([Outcome(stale)])) == [False]
-        (claim,) = await docs.claim("worker", limit=1, lease_seconds=LEASE)
+        assert list(await docs.queue.commit([Outcome(stale)])) == [False]
+        (claim,) = await docs.queue.claim("worker", limit=1, lease_seconds=LEASE)
         assert (claim.kind, claim.previous) == ("index", ())
-        job = await docs.get_job(deletion.job_id)
+        job = await docs.jobs.get(deletion.job_id)
         assert (job.status, job.superseded) == ("done", 1)
 
     async def test_a_tombstone_overtakes_a_running_worker(self, docs: Catalog) -> None:
-        first = await docs.submit("docs", [doc("a")])
-        (claim,) = await docs.claim("worker", limit=1, lease_seconds=LEASE)
-        await docs.tombstone("docs", ["a"])
-        assert list(await docs.commit([success(claim)])) == [False]
-        job = await docs.get_job(first.job_id)
+        first = await docs.documents.submit("docs", [doc("a")])
+        (claim,) = await docs.queue.claim("worker", limit=1, lease_seconds=LEASE)
+        await docs.documents.tombstone("docs", ["a"])
+        assert list(await docs.queue.commit([success(claim)])) == [False]
+        job = await docs.jobs.get(first.job_id)
         assert (job.status, job.superseded, job.chunks_embedded) == ("done", 1, 0)
         assert [claim.kind for claim in await work(docs)] == ["delete"]
 
     async def test_a_deletion_that_fails_stays_hidden_until_it_is_asked_for_again(self, docs: Catalog) -> None:
-        await docs.submit("docs", [doc("a")])
+        await docs.documents.submit("docs", [doc("a")])
         await work(docs)
-        first = await docs.tombstone("docs", ["a"])
-        (claim,) = await docs.claim("worker", limit=1, lease_seconds=LEASE)
-        await docs.commit([Outcome(claim, error="disk", error_code="storage_failure")])
-        assert (await docs.get_job(first.job_id)).failed == 1
+        first = await docs.documents.tombstone("docs", ["a"])
+        (claim,) = await docs.queue.claim("worker", limit=1, lease_seconds=LEASE)
+        await docs.queue.commit([Outcome(claim, error="disk", error_code="storage_failure")])
+        assert (await docs.jobs.get(first.job_id)).failed == 1
         with pytest.raises(DocumentNotFound):
-            await docs.get_document("docs", "a")
+            await docs.documents.get("docs", "a")
         assert await work(docs) == []
-        assert (await docs.tombstone("docs", ["a"])).unchanged == 0
+        assert (await docs.documents.tombstone("docs", ["a"])).unchanged == 0
         assert ids(await work(docs)) == ["a"]
 
     async def test_a_document_that_comes_back_is_safe_from_workers_of_its_former_life(
         self, docs: Catalog, clock: FakeClock
     ) -> None:
-        await docs.submit("docs", [doc("a")])
-        (stale,) = await docs.claim("slow", limit=1, lease_seconds=LEASE)
+        await docs.documents.submit("docs", [doc("a")])
+        (stale,) = await docs.queue.claim("slow", limit=1, lease_seconds=LEASE)
         clock.advance(LEASE + 1)
-        await docs.tombstone("docs", ["a"])
+        await docs.documents.tombstone("docs", ["a"])
         await work(docs)
-        await docs.submit("docs", [doc("a", "born again")])
-        await docs.claim("worker", limit=1, lease_seconds=LEASE)
-        assert list(await docs.commit([success(stale)])) == [False]
-        assert (await docs.get_document("docs", "a")).state == "pending"
+        await docs.documents.submit("docs", [doc("a", "born again")])
+        await docs.queue.claim("worker", limit=1, lease_seconds=LEASE)
+        assert list(await docs.queue.commit([success(stale)])) == [False]
+        assert (await docs.documents.get("docs", "a")).state == "pending"

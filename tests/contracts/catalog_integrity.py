@@ -10,79 +10,79 @@ class IntegrityContract:
     """Audits see the ledger as it is; mending goes the way of all work."""
 
     async def test_an_audit_names_the_points_of_the_indexed_revision(self, docs: Catalog) -> None:
-        await docs.submit("docs", [doc("a"), doc("b")])
+        await docs.documents.submit("docs", [doc("a"), doc("b")])
         first, _ = await work(docs)
-        await docs.submit("docs", [doc("b", "changed")])
-        a, b = await docs.audit("docs")
+        await docs.documents.submit("docs", [doc("b", "changed")])
+        a, b = await docs.audit.entries("docs")
         assert (a.id, a.state, a.revision, a.indexed_revision, a.waits) == ("a", "indexed", 1, 1, False)
         assert a.points == tuple(key.point_id for key in chunk_keys(first))
         assert a.n_chunks == len(a.points)
         assert (b.state, b.revision, b.indexed_revision, b.waits) == ("pending", 2, 1, True)
 
     async def test_an_audit_pages_by_id_and_can_be_asked_for_some(self, docs: Catalog) -> None:
-        await docs.submit("docs", [doc(each) for each in "abcd"])
-        await docs.tombstone("docs", ["c"])
-        assert [entry.id for entry in await docs.audit("docs", limit=2)] == ["a", "b"]
-        assert [(entry.id, entry.state) for entry in await docs.audit("docs", after="b")] == [
+        await docs.documents.submit("docs", [doc(each) for each in "abcd"])
+        await docs.documents.tombstone("docs", ["c"])
+        assert [entry.id for entry in await docs.audit.entries("docs", limit=2)] == ["a", "b"]
+        assert [(entry.id, entry.state) for entry in await docs.audit.entries("docs", after="b")] == [
             ("c", "deleting"),
             ("d", "pending"),
         ]
-        assert [entry.id for entry in await docs.audit("docs", among=["d", "a", "x"])] == ["a", "d"]
+        assert [entry.id for entry in await docs.audit.entries("docs", among=["d", "a", "x"])] == ["a", "d"]
 
     async def test_every_claim_and_every_commit_moves_the_token(self, docs: Catalog) -> None:
-        await docs.submit("docs", [doc("a")])
-        (submitted,) = await docs.audit("docs")
-        (claim,) = await docs.claim("worker", limit=1, lease_seconds=LEASE)
-        (claimed,) = await docs.audit("docs")
-        await docs.commit([success(claim)])
-        (committed,) = await docs.audit("docs")
+        await docs.documents.submit("docs", [doc("a")])
+        (submitted,) = await docs.audit.entries("docs")
+        (claim,) = await docs.queue.claim("worker", limit=1, lease_seconds=LEASE)
+        (claimed,) = await docs.audit.entries("docs")
+        await docs.queue.commit([success(claim)])
+        (committed,) = await docs.audit.entries("docs")
         assert submitted.token < claimed.token < committed.token
 
     async def test_mending_queues_a_document_at_rest_as_a_revision_beyond_all_its_points(self, docs: Catalog) -> None:
-        await docs.submit("docs", [doc("a", "text")])
+        await docs.documents.submit("docs", [doc("a", "text")])
         (first,) = await work(docs)
-        submission = await docs.mend("docs", {"a": 7})
+        submission = await docs.audit.repair("docs", {"a": 7})
         assert (submission.accepted, submission.unchanged) == (1, 0)
-        (claim,) = await docs.claim("worker", limit=1, lease_seconds=LEASE)
+        (claim,) = await docs.queue.claim("worker", limit=1, lease_seconds=LEASE)
         assert (claim.kind, claim.document, claim.revision) == ("index", doc("a", "text"), 8)
         assert claim.previous == chunk_keys(first)
-        assert list(await docs.commit([success(claim)])) == [True]
-        assert (await docs.get_job(submission.job_id)).indexed == 1
+        assert list(await docs.queue.commit([success(claim)])) == [True]
+        assert (await docs.jobs.get(submission.job_id)).indexed == 1
 
     async def test_mending_removes_the_points_of_a_document_that_there_is_not(self, docs: Catalog) -> None:
-        submission = await docs.mend("docs", {"ghost": 3})
-        assert list(await docs.list_documents("docs")) == []
-        (claim,) = await docs.claim("worker", limit=1, lease_seconds=LEASE)
+        submission = await docs.audit.repair("docs", {"ghost": 3})
+        assert list(await docs.documents.list("docs")) == []
+        (claim,) = await docs.queue.claim("worker", limit=1, lease_seconds=LEASE)
         assert (claim.kind, claim.document.id) == ("delete", "ghost")
-        await docs.commit([Outcome(claim)])
-        assert (await docs.get_job(submission.job_id)).deleted == 1
-        assert list(await docs.audit("docs")) == []
+        await docs.queue.commit([Outcome(claim)])
+        assert (await docs.jobs.get(submission.job_id)).deleted == 1
+        assert list(await docs.audit.entries("docs")) == []
 
     async def test_a_document_that_comes_while_its_ghost_is_removed_gets_point_ids_of_its_own(
         self, docs: Catalog
     ) -> None:
-        await docs.mend("docs", {"ghost": 3})
-        (removal,) = await docs.claim("worker", limit=1, lease_seconds=LEASE)
-        await docs.submit("docs", [doc("ghost")])
-        assert list(await docs.commit([Outcome(removal)])) == [False]
-        (claim,) = await docs.claim("worker", limit=1, lease_seconds=LEASE)
+        await docs.audit.repair("docs", {"ghost": 3})
+        (removal,) = await docs.queue.claim("worker", limit=1, lease_seconds=LEASE)
+        await docs.documents.submit("docs", [doc("ghost")])
+        assert list(await docs.queue.commit([Outcome(removal)])) == [False]
+        (claim,) = await docs.queue.claim("worker", limit=1, lease_seconds=LEASE)
         assert (claim.kind, claim.revision, claim.previous) == ("index", 4, ())
 
     async def test_mending_leaves_alone_what_has_work_before_it(self, docs: Catalog) -> None:
-        await docs.submit("docs", [doc("a")])
-        (claim,) = await docs.claim("worker", limit=1, lease_seconds=LEASE)
-        submission = await docs.mend("docs", {"a": 9})
+        await docs.documents.submit("docs", [doc("a")])
+        (claim,) = await docs.queue.claim("worker", limit=1, lease_seconds=LEASE)
+        submission = await docs.audit.repair("docs", {"a": 9})
         assert (submission.accepted, submission.unchanged) == (1, 1)
-        assert list(await docs.commit([success(claim)])) == [True]
+        assert list(await docs.queue.commit([success(claim)])) == [True]
 
     async def test_mending_tries_failed_documents_and_failed_deletions_again(self, docs: Catalog) -> None:
-        await docs.submit("docs", [doc("a"), doc("b")])
+        await docs.documents.submit("docs", [doc("a"), doc("b")])
         await work(docs)
-        await docs.tombstone("docs", ["b"])
-        (removal,) = await docs.claim("worker", limit=1, lease_seconds=LEASE)
-        await docs.submit("docs", [doc("a", "changed")])
-        (claim,) = await docs.claim("worker", limit=1, lease_seconds=LEASE)
-        await docs.commit([Outcome(claim, error="no"), Outcome(removal, error="no")])
-        await docs.mend("docs", {"a": 2, "b": 1})
-        again = await docs.claim("worker", limit=2, lease_seconds=LEASE)
+        await docs.documents.tombstone("docs", ["b"])
+        (removal,) = await docs.queue.claim("worker", limit=1, lease_seconds=LEASE)
+        await docs.documents.submit("docs", [doc("a", "changed")])
+        (claim,) = await docs.queue.claim("worker", limit=1, lease_seconds=LEASE)
+        await docs.queue.commit([Outcome(claim, error="no"), Outcome(removal, error="no")])
+        await docs.audit.repair("docs", {"a": 2, "b": 1})
+        again = await docs.queue.claim("worker", limit=2, lease_seconds=LEASE)
         assert {(each.document.id, each.kind) for each in again} == {("a", "index"), ("b", "delete")}

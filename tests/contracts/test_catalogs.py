@@ -73,14 +73,14 @@ class TestPostgresCatalog(CatalogContract):
         await engine.dispose()
 
     async def test_lost_connections_are_replaced(self, docs: Catalog, postgres_url: str) -> None:
-        await docs.submit("docs", [doc("a")])
+        await docs.documents.submit("docs", [doc("a")])
         engine = create_async_engine(database_url(postgres_url))
         async with engine.connect() as connection:
             await connection.execute(
                 text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'winnow'")
             )
         await engine.dispose()
-        assert (await docs.get_document("docs", "a")).document == doc("a")
+        assert (await docs.documents.get("docs", "a")).document == doc("a")
 
     async def test_processes_that_start_together_migrate_once(self, tmp_path: Path, postgres_url: str) -> None:
         engine = create_async_engine(database_url(postgres_url), isolation_level="AUTOCOMMIT")

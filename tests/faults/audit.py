@@ -48,8 +48,8 @@ def unanswered(client: Client, documents: Sequence[str], stored: Mapping[str, St
 async def examine(settings: Settings, possible: Possible) -> tuple[list[Violation], dict[str, StoredDocument]]:
     """Compare acknowledgements, catalog and points. Nothing else may be running on this data."""
     async with open_resources(settings) as resources:
-        collection = await resources.catalog.get_collection(COLLECTION)
-        stored = {each.document.id: each async for each in resources.catalog.scan(COLLECTION)}
+        collection = await resources.catalog.collections.get(COLLECTION)
+        stored = {each.document.id: each async for each in resources.catalog.documents.scan(COLLECTION)}
         points = await _points(resources.store, index_of(collection))
     found = [each for document in possible for each in _of_catalog(document, possible[document], stored.get(document))]
     for document in sorted(stored.keys() | points.keys()):

@@ -74,13 +74,13 @@ async def stage(house: Scale, resources: Resources, cue: str, *, dies: bool) -> 
 
 
 async def hand_in(resources: Resources, *, version: int) -> str:
-    submission = await resources.catalog.submit(COLLECTION, [Document(DOCUMENT, text_of(DOCUMENT, version))])
+    submission = await resources.catalog.documents.submit(COLLECTION, [Document(DOCUMENT, text_of(DOCUMENT, version))])
     return submission.job_id
 
 
 async def done(resources: Resources, job_id: str) -> None:
     async with asyncio.timeout(60):
-        while (await resources.catalog.get_job(job_id)).status != "done":
+        while (await resources.catalog.jobs.get(job_id)).status != "done":
             await asyncio.sleep(POLL_SECONDS)
 
 

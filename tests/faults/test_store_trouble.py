@@ -63,12 +63,12 @@ class House:
 
     async def open(self) -> None:
         info = self.embedder.info
-        await self.catalog.create_collection(self.collection)
+        await self.catalog.collections.create(self.collection)
         await self.store.create(index_of(self.collection), IndexSchema(info.dimensions, info.token_dimensions))
 
     async def hand_in(self, version: int) -> str:
         documents = [Document(f"d{number}", text_of(number, version)) for number in range(DOCUMENTS)]
-        return (await self.catalog.submit("c", documents)).job_id
+        return (await self.catalog.documents.submit("c", documents)).job_id
 
     async def work(self) -> None:
         """Work off what is due now."""
@@ -102,7 +102,7 @@ async def suffer(house: House, version: int) -> str:
     house.clock.advance(1)
     await house.worker.work_once()
     assert [(each.waited, each.retry_in is not None) for each in house.outcomes] == [(True, True)] * DOCUMENTS
-    counts = await house.catalog.counts("c")
+    counts = await house.catalog.documents.counts("c")
     assert (counts.pending, counts.failed) == (DOCUMENTS, 0)
     return job_id
 
@@ -113,7 +113,7 @@ async def heal(house: House, job_id: str, revision: int) -> None:
     house.server.slowness = lambda _: 0.0
     house.clock.advance(60)
     await house.work()
-    job = await house.catalog.get_job(job_id)
+    job = await house.catalog.jobs.get(job_id)
     assert (job.status, job.indexed, job.failed) == ("done", DOCUMENTS, 0)
     assert await house.points() == {(f"d{number}", revision): PARAGRAPHS for number in range(DOCUMENTS)}
 

@@ -55,7 +55,7 @@ async def backup(client: Client, folder: Path, name: str = "b.tar.zst") -> Path:
 
 
 async def drained(local: Local) -> None:
-    while await local.resources.catalog.backlog():
+    while await local.resources.catalog.queue.backlog():
         await asyncio.sleep(0.01)
 
 

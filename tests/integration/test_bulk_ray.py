@@ -95,7 +95,7 @@ async def test_the_ledger_ends_complete_although_an_actor_dies_under_it(tmp_path
         work = asyncio.create_task(local.worker.run())
         actors(os.getpid())[0].kill()
         for _ in range(6000):
-            state = await local.resources.catalog.get_job(job)
+            state = await local.resources.catalog.jobs.get(job)
             if not state.pending:
                 break
             await asyncio.sleep(0.01)
@@ -115,7 +115,7 @@ async def pool(tmp_path: Path) -> AsyncIterator[RayEmbedder]:
 async def submit(local: Local, count: int) -> str:
     await ensure_collection(local.resources, "c", CollectionSpec())
     documents = [Document(id=f"d{i}", text=f"Document {i}. " * 20) for i in range(count)]
-    return (await local.resources.catalog.submit("c", documents)).job_id
+    return (await local.resources.catalog.documents.submit("c", documents)).job_id
 
 
 def counts(data: Path) -> tuple[int, int]:

@@ -123,20 +123,20 @@ async def indexing(overrides: dict[str, Any], bulk: RayOptions | None) -> AsyncI
 async def hand_in(resources: Resources, name: str, texts: dict[str, str]) -> str:
     await ensure_collection(resources, name, CollectionSpec())
     documents = [Document(id_, text) for id_, text in texts.items()]
-    job_id = (await resources.catalog.submit(name, documents)).job_id
+    job_id = (await resources.catalog.documents.submit(name, documents)).job_id
     resources.wake()
     return job_id
 
 
 async def done(resources: Resources, job_id: str) -> Any:
     async with asyncio.timeout(120):
-        while (job := await resources.catalog.get_job(job_id)).status != "done":
+        while (job := await resources.catalog.jobs.get(job_id)).status != "done":
             await asyncio.sleep(POLL_SECONDS)
     return job
 
 
 async def points(resources: Resources, name: str) -> dict[tuple[str, int, int], tuple[str, bytes]]:
-    index = index_of(await resources.catalog.get_collection(name))
+    index = index_of(await resources.catalog.collections.get(name))
     keys = {key.id: key async for key in resources.store.keys(index)}
     found = await resources.store.fetch(index, list(keys))
     rows = {
@@ -168,7 +168,7 @@ async def test_it_indexes_as_the_worker_does_and_embeds_nothing_twice(
         seen = sum(model.embedded.values())
         texts["d001"] += "\n\none more paragraph " + "of other words " * 40
         changed = await done(resources, await hand_in(resources, "by-ray", texts))
-        deleted = await resources.catalog.tombstone("by-ray", ["d002"])
+        deleted = await resources.catalog.documents.tombstone("by-ray", ["d002"])
         resources.wake()
         await done(resources, deleted.job_id)
     assert (by_ray.indexed, by_ray.failed, by_ray.chunks_embedded) == (DOCUMENTS, 0, seen)
@@ -176,9 +176,9 @@ async def test_it_indexes_as_the_worker_does_and_embeds_nothing_twice(
     async with indexing(overrides, None) as resources:
         await done(resources, await hand_in(resources, "by-worker", corpus("same")))
         await done(resources, await hand_in(resources, "by-worker", texts))
-        await done(resources, (await resources.catalog.tombstone("by-worker", ["d002"])).job_id)
+        await done(resources, (await resources.catalog.documents.tombstone("by-worker", ["d002"])).job_id)
         assert await points(resources, "by-ray") == await points(resources, "by-worker")
-        assert await resources.catalog.backlog() == 0
+        assert await resources.catalog.queue.backlog() == 0
 
 
 async def test_processes_that_die_on_their_way_cost_no_document(
@@ -243,7 +243,7 @@ async def test_a_driver_killed_on_its_way_leaves_the_rest_to_the_next_run(
     async with indexing(overrides, ray) as resources:
         job = await done(resources, await hand_in(resources, "driver", texts))
         found = await points(resources, "driver")
-        assert await resources.catalog.backlog() == 0
+        assert await resources.catalog.queue.backlog() == 0
     assert job.failed == 0
     assert {key[0] for key in found} == set(texts)
     twice = sum(count - 1 for count in model.embedded.values())

@@ -19,7 +19,7 @@ from tests.contracts.catalog_data import LEASE, doc, make_collection, success, w
 from winnow.catalog.build import open_catalog
 from winnow.catalog.engine import Database, database_url
 from winnow.catalog.migrate import migrate
-from winnow.catalog.repository import SqlCatalog
+from winnow.catalog.repository import catalog_of
 from winnow.core.clock import utc_now
 from winnow.core.errors import Overloaded, StorageFull
 from winnow.core.settings import Settings, load_settings
@@ -37,7 +37,7 @@ from tests.contracts.catalog_data import LEASE, doc, success
 
 async def main(folder, life):
     catalog = await open_catalog(load_settings(data_dir=Path(folder)))
-    await catalog.release()
+    await catalog.queue.release()
     acknowledgements = os.open(f"{folder}/acknowledged", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     def acknowledge(word, names):
         os.write(acknowledgements, "".join(f"{word} {name}\\n" for name in names).encode())
@@ -45,10 +45,10 @@ async def main(folder, life):
         print(word, flush=True)
     for batch in range(10_000):
         names = [f"{life}-{batch}-{i}" for i in range(16)]
-        await catalog.submit("docs", [doc(name, name * 50) for name in names])
+        await catalog.documents.submit("docs", [doc(name, name * 50) for name in names])
         acknowledge("submitted", names)
-        claims = await catalog.claim("worker", limit=12, lease_seconds=LEASE)
-        done = await catalog.commit([success(claim) for claim in claims])
+        claims = await catalog.queue.claim("worker", limit=12, lease_seconds=LEASE)
+        done = await catalog.queue.commit([success(claim) for claim in claims])
         acknowledge("indexed", [claim.document.id for claim, ok in zip(claims, done) if ok])
 
 asyncio.run(main(sys.argv[1], sys.argv[2]))
@@ -63,7 +63,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 async def catalog(settings: Settings) -> AsyncIterator[Catalog]:
     catalog = await open_catalog(settings)
-    await catalog.create_collection(make_collection())
+    await catalog.collections.create(make_collection())
     yield catalog
     await catalog.close()
 
@@ -80,14 +80,14 @@ def run_until_killed(folder: Path, life: int, steps: int) -> None:
 
 async def test_what_was_acknowledged_survives_kill_9(settings: Settings, tmp_path: Path) -> None:
     catalog = await open_catalog(settings)
-    await catalog.create_collection(make_collection())
+    await catalog.collections.create(make_collection())
     await catalog.close()
     chance = random.Random(7)
     for life in range(5):
         await asyncio.to_thread(run_until_killed, tmp_path, life, chance.randint(1, 40))
 
     catalog = await open_catalog(settings)
-    states = {s.document.id: (s.state, s.document.text, s.chunks) async for s in catalog.scan("docs")}
+    states = {s.document.id: (s.state, s.document.text, s.chunks) async for s in catalog.documents.scan("docs")}
     lines = [line.split() for line in (tmp_path / "acknowledged").read_text().splitlines()]
     submitted = {name for word, name in lines if word == "submitted"}
     indexed = {name for word, name in lines if word == "indexed"}
@@ -97,9 +97,9 @@ async def test_what_was_acknowledged_survives_kill_9(settings: Settings, tmp_pat
     assert all(states[name][1] == name * 50 for name in submitted)
     # a batch is whole or not there at all
     assert len(states) % 16 == 0
-    await catalog.release()
+    await catalog.queue.release()
     await work(catalog)
-    assert (await catalog.counts("docs")).indexed == len(states)
+    assert (await catalog.documents.counts("docs")).indexed == len(states)
     await catalog.close()
     with sqlite3.connect(tmp_path / "winnow.db") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -123,14 +123,14 @@ async def test_readers_do_not_wait_for_a_writer(tmp_path: Path) -> None:
     url = database_url(f"sqlite:///{tmp_path}/winnow.db")
     await asyncio.to_thread(migrate, url)
     database = Database(url)
-    catalog = SqlCatalog(database, utc_now)
-    await catalog.create_collection(make_collection())
-    await catalog.submit("docs", [doc("a", "before")])
+    catalog = catalog_of(database, utc_now)
+    await catalog.collections.create(make_collection())
+    await catalog.documents.submit("docs", [doc("a", "before")])
     async with database.write() as connection:
         await connection.execute(text("UPDATE contents SET text = 'not yet'"))
-        assert (await catalog.get_document("docs", "a")).document.text == "before"
-        assert await catalog.backlog() == 1
-    assert (await catalog.get_document("docs", "a")).document.text == "not yet"
+        assert (await catalog.documents.get("docs", "a")).document.text == "before"
+        assert await catalog.queue.backlog() == 1
+    assert (await catalog.documents.get("docs", "a")).document.text == "not yet"
     await catalog.close()
 
 
@@ -138,19 +138,19 @@ async def test_a_full_disk_refuses_the_batch_and_keeps_what_was_there(tmp_path: 
     url = database_url(f"sqlite:///{tmp_path}/winnow.db")
     await asyncio.to_thread(migrate, url)
     database = Database(url)
-    catalog = SqlCatalog(database, utc_now)
-    await catalog.create_collection(make_collection())
-    await catalog.submit("docs", [doc("kept")])
+    catalog = catalog_of(database, utc_now)
+    await catalog.collections.create(make_collection())
+    await catalog.documents.submit("docs", [doc("kept")])
     async with database.write() as connection:
         pages = await connection.scalar(text("PRAGMA page_count"))
         await connection.execute(text(f"PRAGMA max_page_count = {pages + 2}"))
     with pytest.raises(StorageFull) as caught:
-        await catalog.submit("docs", [doc("large", "x" * 100_000)])
+        await catalog.documents.submit("docs", [doc("large", "x" * 100_000)])
     assert caught.value.retryable
-    assert [key.id for key in await catalog.list_documents("docs")] == ["kept"]
+    assert [key.id for key in await catalog.documents.list("docs")] == ["kept"]
     async with database.write() as connection:
         await connection.execute(text("PRAGMA max_page_count = 1000000"))
-    assert (await catalog.submit("docs", [doc("large", "x" * 100_000)])).accepted == 1
+    assert (await catalog.documents.submit("docs", [doc("large", "x" * 100_000)])).accepted == 1
     await catalog.close()
 
 
@@ -160,50 +160,50 @@ async def test_a_foreign_lock_is_overload(catalog: Catalog, tmp_path: Path, monk
     with sqlite3.connect(tmp_path / "winnow.db", isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Overloaded) as caught:
-            await impatient.submit("docs", [doc("a")])
+            await impatient.documents.submit("docs", [doc("a")])
         assert caught.value.retry_after
         other.execute("ROLLBACK")
-    assert (await impatient.submit("docs", [doc("a")])).accepted == 1
+    assert (await impatient.documents.submit("docs", [doc("a")])).accepted == 1
     await impatient.close()
 
 
 async def test_a_cancelled_write_leaves_no_half_and_blocks_nobody(catalog: Catalog) -> None:
     chance = random.Random(3)
     for attempt in range(20):
-        task = asyncio.create_task(catalog.submit("docs", [doc(f"{attempt}-{i}") for i in range(4)]))
+        task = asyncio.create_task(catalog.documents.submit("docs", [doc(f"{attempt}-{i}") for i in range(4)]))
         for _ in range(chance.randint(0, 60)):
             await asyncio.sleep(0)  # let it come to some point on its way
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    names = [key.id.split("-")[0] for key in await catalog.list_documents("docs")]
+    names = [key.id.split("-")[0] for key in await catalog.documents.list("docs")]
     assert all(names.count(name) == 4 for name in names)
-    assert (await catalog.submit("docs", [doc("after")])).accepted == 1
+    assert (await catalog.documents.submit("docs", [doc("after")])).accepted == 1
 
 
 async def test_a_purge_of_many_documents_lets_other_writers_in(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("winnow.catalog.collections.PURGE_BATCH", 10)
-    await catalog.submit("docs", [doc(f"{i:03}") for i in range(105)])
-    await catalog.create_collection(make_collection("other"))
-    await catalog.mark_deleting("docs")
-    purge = asyncio.create_task(catalog.purge_collection("uid-docs"))
-    await asyncio.gather(purge, *(catalog.submit("other", [doc(f"{i}")]) for i in range(5)))
-    assert await catalog.list_collections(deleting=True) == []
-    assert (await catalog.counts("other")).documents == 5
+    await catalog.documents.submit("docs", [doc(f"{i:03}") for i in range(105)])
+    await catalog.collections.create(make_collection("other"))
+    await catalog.collections.mark_deleting("docs")
+    purge = asyncio.create_task(catalog.collections.purge("uid-docs"))
+    await asyncio.gather(purge, *(catalog.documents.submit("other", [doc(f"{i}")]) for i in range(5)))
+    assert await catalog.collections.list(deleting=True) == []
+    assert (await catalog.documents.counts("other")).documents == 5
 
 
 async def test_everything_is_there_after_a_restart(settings: Settings) -> None:
     first = await open_catalog(settings)
-    made = await first.create_collection(make_collection())
-    job_id = (await first.submit("docs", [doc("a", metadata={"k": [1, "ü"]})])).job_id
-    (claim,) = await first.claim("worker", limit=1, lease_seconds=LEASE)
+    made = await first.collections.create(make_collection())
+    job_id = (await first.documents.submit("docs", [doc("a", metadata={"k": [1, "ü"]})])).job_id
+    (claim,) = await first.queue.claim("worker", limit=1, lease_seconds=LEASE)
     await first.close()
     second = await open_catalog(settings)
-    assert await second.get_collection("docs") == made
-    assert await second.release() == 1
-    (again,) = await second.claim("worker", limit=1, lease_seconds=LEASE)
+    assert await second.collections.get("docs") == made
+    assert await second.queue.release() == 1
+    (again,) = await second.queue.claim("worker", limit=1, lease_seconds=LEASE)
     assert again.document == claim.document
-    assert list(await second.commit([success(claim), success(again)])) == [False, True]
-    assert (await second.get_job(job_id)).status == "done"
+    assert list(await second.queue.commit([success(claim), success(again)])) == [False, True]
+    assert (await second.jobs.get(job_id)).status == "done"
     await second.close()

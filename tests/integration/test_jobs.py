@@ -115,7 +115,7 @@ async def test_bulk_uploads_are_refused_before_interactive_ones(service: Service
         return limit - 1
 
     await hand_in(client, {"a": "words"})
-    service.resources.catalog.backlog = nearly_full  # type: ignore[method-assign]
+    service.resources.catalog.queue.backlog = nearly_full  # type: ignore[method-assign]
     await hand_in(client, {"b": "words"})
     body = {"documents": [{"id": "c", "text": "words"}]}
     answer = await client.post("/v1/collections/docs/documents", json=body, params={"priority": 0})

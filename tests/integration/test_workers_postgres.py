@@ -50,12 +50,12 @@ async def hand_in(resources: Resources, name: str, ids: Sequence[str], version: 
     """Submit documents of one chunk each, with a word that no other version of any document has."""
     await ensure_collection(resources, name, CollectionSpec())
     documents = [Document(each, f"some words and mark{name}{each}v{version}") for each in ids]
-    return (await resources.catalog.submit(name, documents)).job_id
+    return (await resources.catalog.documents.submit(name, documents)).job_id
 
 
 async def done(resources: Resources, job_id: str) -> None:
     async with asyncio.timeout(60):
-        while (await resources.catalog.get_job(job_id)).status != "done":
+        while (await resources.catalog.jobs.get(job_id)).status != "done":
             await asyncio.sleep(POLL_SECONDS)
 
 
@@ -80,11 +80,11 @@ def embedded(house: Scale, name: str) -> dict[str, list[int]]:
 
 async def assert_agree(resources: Resources, name: str, wanted: dict[str, str]) -> None:
     """Every wanted document is indexed with this text, in one point of its indexed revision, and no other point is."""
-    collection = await resources.catalog.get_collection(name)
-    entries = {entry.id: entry for entry in await resources.catalog.audit(name, limit=1000)}
+    collection = await resources.catalog.collections.get(name)
+    entries = {entry.id: entry for entry in await resources.catalog.audit.entries(name, limit=1000)}
     points = Counter([(key.document_id, key.revision) async for key in resources.store.keys(index_of(collection))])
     assert points == Counter({(each, entries[each].indexed_revision): 1 for each in wanted})
-    stored = {each.document.id: each async for each in resources.catalog.scan(name)}
+    stored = {each.document.id: each async for each in resources.catalog.documents.scan(name)}
     assert {id_: (each.state, each.document.text) for id_, each in stored.items()} == {
         id_: ("indexed", text) for id_, text in wanted.items()
     }
@@ -111,7 +111,7 @@ async def test_a_database_that_restarts_in_mid_batch_costs_no_document(house: Sc
     await begun(house, "restart", 8)
     await asyncio.to_thread(house.restart_database)
     await done(resources, job_id)
-    job = await resources.catalog.get_job(job_id)
+    job = await resources.catalog.jobs.get(job_id)
     assert (job.indexed, job.failed) == (DOCUMENTS, 0)
     await assert_agree(resources, "restart", texts("restart", IDS))
     assert all(worker.alive for worker in house.workers), "a worker gave up instead of waiting"
@@ -122,7 +122,7 @@ async def test_a_store_that_hangs_in_mid_batch_costs_no_document(house: Scale, r
     await begun(house, "hang", 8)
     await asyncio.to_thread(house.stall_store, 2 * LEASE_SECONDS)
     await done(resources, job_id)
-    job = await resources.catalog.get_job(job_id)
+    job = await resources.catalog.jobs.get(job_id)
     assert (job.indexed, job.failed) == (DOCUMENTS, 0)
     await assert_agree(resources, "hang", texts("hang", IDS))
     assert all(worker.alive for worker in house.workers), "a worker gave up instead of waiting"

@@ -68,7 +68,7 @@ class House:
         self.worker = self.worker_of(self.old, self.new)
 
     def process(self, embedder: Model, following: Model | None) -> Resources:
-        lookup = CollectionLookup(self.catalog)
+        lookup = CollectionLookup(self.catalog.collections)
         search = TwoStageSearch(Embedders(embedder, following), self.store, lookup, None, self.settings.search)
         return Resources(
             self.settings, embedder, None, self.store, self.catalog, lookup, search, next_embedder=following
@@ -81,10 +81,10 @@ class House:
         return Worker(self.pipeline(*models), self.catalog, IndexingSettings(poll_seconds=0.01))
 
     async def submit(self, **texts: str) -> None:
-        await self.catalog.submit("c", [Document(name, text) for name, text in texts.items()])
+        await self.catalog.documents.submit("c", [Document(name, text) for name, text in texts.items()])
 
     async def delete(self, *names: str) -> None:
-        await self.catalog.tombstone("c", names)
+        await self.catalog.documents.tombstone("c", names)
 
     async def work(self) -> None:
         while await self.worker.work_once():

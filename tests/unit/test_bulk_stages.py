@@ -85,7 +85,7 @@ class House:
         )
 
     def open(self) -> None:
-        run(self.catalog.create_collection(self.collection))
+        run(self.catalog.collections.create(self.collection))
         info = self.embedder.info
         run(self.store.create(index_of(self.collection), IndexSchema(info.dimensions, info.token_dimensions)))
         run(self.desk.equip(for_stores(self.settings), for_models(self.settings)))
@@ -101,7 +101,7 @@ class House:
     def second_index(self) -> None:
         """Begin to embed the collection anew."""
         identity = identity_of(self.next, self.store.keyword_tokenizer)
-        self.collection = run(self.catalog.begin_reembed("c", identity))
+        self.collection = run(self.catalog.collections.begin_reembed("c", identity))
         index = other_index_of(self.collection)
         assert index is not None
         run(self.store.create(index, schema_of(self.collection, identity)))
@@ -110,7 +110,7 @@ class House:
         return self.catalog
 
     def submit(self, *documents: Document) -> str:
-        return run(self.catalog.submit("c", documents)).job_id
+        return run(self.catalog.documents.submit("c", documents)).job_id
 
     def claimed(self) -> list[Any]:
         """Tables of all work there is."""
@@ -125,7 +125,7 @@ class House:
         self.claim._loop.run(self.claim._renew())
 
     def state(self, document_id: str) -> str:
-        return run(self.catalog.get_document("c", document_id)).state
+        return run(self.catalog.documents.get("c", document_id)).state
 
     def keys(self, index: IndexRef | None = None) -> set[tuple[str, int, int]]:
         """Of the serving index, unless another is named."""
@@ -170,7 +170,7 @@ def test_documents_become_points_and_are_indexed(house: House) -> None:
     outcomes = house.through(house.claimed())
     assert {outcome.claim.document.id: outcome.embedded for outcome in outcomes} == {"a": 2, "b": 1}
     assert house.keys() == {("a", 1, 0), ("a", 1, 1), ("b", 1, 0)}
-    job = run(house.catalog.get_job(job_id))
+    job = run(house.catalog.jobs.get(job_id))
     assert (job.status, job.indexed, job.chunks_embedded) == ("done", 2, 3)
     assert run(house.desk.under_way()) == frozenset()
 
@@ -189,7 +189,7 @@ def test_a_deletion_passes_through_without_an_embedder(house: House) -> None:
     house.submit(Document("a", "alpha"), Document("b", "beta"))
     house.through(house.claimed())
     house.embedder.embedded.clear()
-    run(house.catalog.tombstone("c", ["a"]))
+    run(house.catalog.documents.tombstone("c", ["a"]))
     house.through(house.claimed())
     assert house.keys() == {("b", 1, 0)}
     assert house.embedder.embedded == []
@@ -204,7 +204,7 @@ def test_while_a_collection_has_two_indexes_both_are_written(house: House) -> No
     both = {("a", 1, 0), ("b", 1, 0)}
     assert house.keys() == house.keys(other_index_of(house.collection)) == both
     assert len(house.embedder.embedded) == len(house.next.embedded) == 2
-    assert run(house.catalog.reembed_progress("c")).lacking == 0
+    assert run(house.catalog.audit.reembed_progress("c")).lacking == 0
 
 
 def test_a_refused_document_does_not_take_its_batch_with_it(house: House) -> None:
@@ -221,7 +221,7 @@ def test_a_refused_document_does_not_take_its_batch_with_it(house: House) -> Non
 def test_a_document_that_nothing_can_be_made_of_fails_by_name(house: House) -> None:
     house.submit(Document("a", "<!-- nothing -->", format="markdown"), Document("b", "beta"))
     house.through(house.claimed())
-    stored = run(house.catalog.get_document("c", "a"))
+    stored = run(house.catalog.documents.get("c", "a"))
     assert (stored.state, stored.error_code) == ("failed", "invalid_document")
     assert house.state("b") == "indexed"
 
@@ -234,7 +234,7 @@ def test_what_killed_an_embedder_is_put_back_and_counted_until_it_fails(house: H
         [work] = unpacked(table)
         run(house.desk.begin(work.number))  # by a process that dies
         house.through([table])
-    stored = run(house.catalog.get_document("c", "a"))
+    stored = run(house.catalog.documents.get("c", "a"))
     assert (stored.state, stored.error_code) == ("failed", "worker_lost")
     assert house.embedder.embedded == []
 
@@ -256,11 +256,11 @@ def test_work_whose_lease_is_lost_is_dropped(house: House) -> None:
     house.submit(Document("a", "alpha"))
     tables = house.claimed()
     house.clock.advance(LEASE + 1)
-    [theirs] = run(house.catalog.claim("another", limit=8, lease_seconds=LEASE))
+    [theirs] = run(house.catalog.queue.claim("another", limit=8, lease_seconds=LEASE))
     assert house.through(tables) == []
     assert house.keys() == set()
     assert run(house.desk.under_way()) == frozenset()
-    assert run(house.catalog.commit([Outcome(theirs)])) == [True]
+    assert run(house.catalog.queue.commit([Outcome(theirs)])) == [True]
 
 
 def test_of_a_batch_that_is_lost_in_part_the_rest_is_written(house: House) -> None:
@@ -268,7 +268,7 @@ def test_of_a_batch_that_is_lost_in_part_the_rest_is_written(house: House) -> No
     tables = house.claimed()
     [work] = unpacked(tables[0])
     gone = next(claim for claim in work.batch.claims if claim.document.id == "a")
-    run(house.catalog.commit([Outcome(gone, error="another was quicker", error_code="internal_error")]))
+    run(house.catalog.queue.commit([Outcome(gone, error="another was quicker", error_code="internal_error")]))
     outcomes = house.through(tables)
     assert [outcome.claim.document.id for outcome in outcomes] == ["b"]
     assert house.keys() == {("b", 1, 0)}

@@ -18,7 +18,7 @@ from tests.contracts.catalog_data import FakeClock, chunk_keys, doc, make_collec
 from winnow.catalog.engine import Database, database_url
 from winnow.catalog.fake import FakeCatalog
 from winnow.catalog.migrate import migrate
-from winnow.catalog.repository import SqlCatalog
+from winnow.catalog.repository import catalog_of
 from winnow.core.errors import Conflict
 from winnow.ports import Catalog, Claim, Outcome
 
@@ -69,21 +69,21 @@ class Subject:
         """Carry out one step and return what a caller sees of it."""
         match step:
             case ("submit", collection, batch, source, priority):
-                found = await self.catalog.submit(collection, batch, source=source, priority=priority)
+                found = await self.catalog.documents.submit(collection, batch, source=source, priority=priority)
             case ("tombstone", collection, ids, priority):
-                found = await self.catalog.tombstone(collection, ids, priority=priority)
+                found = await self.catalog.documents.tombstone(collection, ids, priority=priority)
             case ("claim", owner, limit):
-                claimed = list(await self.catalog.claim(owner, limit=limit, lease_seconds=30))
+                claimed = list(await self.catalog.queue.claim(owner, limit=limit, lease_seconds=30))
                 self.claims.extend(claimed)
                 return claimed
             case ("commit", picks):
-                return list(await self.catalog.commit(self._outcomes(picks)))
+                return list(await self.catalog.queue.commit(self._outcomes(picks)))
             case ("renew", owner):
-                return await self.catalog.renew(
+                return await self.catalog.queue.renew(
                     owner, list({c.document.id: c for c in self.claims}.values()), lease_seconds=30
                 )
             case ("release", owner):
-                return await self.catalog.release(owner)
+                return await self.catalog.queue.release(owner)
             case ("cancel" | "retry" as recall, number):
                 return await self._recall(recall, self.jobs[number % len(self.jobs)]) if self.jobs else None
         self.jobs.append(found.job_id)
@@ -91,11 +91,11 @@ class Subject:
 
     async def _recall(self, recall: str, job_id: str) -> Any:
         if recall == "retry":
-            found = await self.catalog.retry_job(job_id)
+            found = await self.catalog.jobs.retry(job_id)
             self.jobs += [found.job_id] if found.job_id else []
             return replace(found, job_id="")
         try:
-            return replace(await self.catalog.cancel_job(job_id), id="")
+            return replace(await self.catalog.jobs.cancel(job_id), id="")
         except Conflict:
             return "refused"
 
@@ -115,12 +115,12 @@ class Subject:
 
     async def observe(self) -> Any:
         """All that can be seen from outside."""
-        seen: list[Any] = [await self.catalog.backlog()]
+        seen: list[Any] = [await self.catalog.queue.backlog()]
         for name in COLLECTIONS:
-            seen.append(await self.catalog.counts(name))
-            seen.append([stored async for stored in self.catalog.scan(name)])
-            seen.extend([list(await self.catalog.list_documents(name, state=s)) for s in (None, "failed", "deleting")])
-        jobs = [await self.catalog.get_job(job_id) for job_id in self.jobs]
+            seen.append(await self.catalog.documents.counts(name))
+            seen.append([stored async for stored in self.catalog.documents.scan(name)])
+            seen.extend([list(await self.catalog.documents.list(name, state=s)) for s in (None, "failed", "deleting")])
+        jobs = [await self.catalog.jobs.get(job_id) for job_id in self.jobs]
         for job in jobs:
             ended = job.indexed + job.deleted + job.unchanged + job.failed + job.superseded + job.cancelled
             assert job.total == ended + job.pending
@@ -130,11 +130,11 @@ class Subject:
 
 async def run_both(file: Path, plan: Sequence[tuple[Any, ...]]) -> None:
     clock = FakeClock()
-    database = SqlCatalog(Database(database_url(f"sqlite:///{file}")), clock)
+    database = catalog_of(Database(database_url(f"sqlite:///{file}")), clock)
     subjects = Subject(FakeCatalog(clock)), Subject(database)
     for name in COLLECTIONS:
         for subject in subjects:
-            await subject.catalog.create_collection(make_collection(name))
+            await subject.catalog.collections.create(make_collection(name))
     for step in plan:
         if step[0] == "advance":
             clock.advance(step[1])

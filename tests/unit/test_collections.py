@@ -27,12 +27,12 @@ async def test_only_who_owns_catalog_and_vectors_drops_indexes_that_no_collectio
     await finish_deletions(replace(service.resources, settings=settings))
     left = await store.indexes()
     assert (ORPHAN in left) is kept
-    assert index_of(await service.resources.catalog.get_collection("c")) in left
+    assert index_of(await service.resources.catalog.collections.get("c")) in left
 
 
 async def test_a_deletion_that_a_crash_cut_short_is_completed(service: Service) -> None:
     await service.fill("c", [{"id": "a", "text": "amber"}])
-    doomed = await service.resources.catalog.mark_deleting("c")
+    doomed = await service.resources.catalog.collections.mark_deleting("c")
     await finish_deletions(service.resources)
     assert index_of(doomed) not in await service.resources.store.indexes()
-    assert not await service.resources.catalog.list_collections(deleting=True)
+    assert not await service.resources.catalog.collections.list(deleting=True)

@@ -88,22 +88,22 @@ class House:
 @pytest.fixture
 async def house() -> House:
     built = House()
-    await built.catalog.create_collection(built.collection)
+    await built.catalog.collections.create(built.collection)
     await built.store.create(built.index, IndexSchema(64, 64))
-    await built.catalog.submit("c", [Document("a", "alpha")])
+    await built.catalog.documents.submit("c", [Document("a", "alpha")])
     return built
 
 
 async def test_a_batch_whose_lease_ran_out_writes_nothing(house: House) -> None:
-    claims, lease = await house.catalog.claim("slow", limit=8, lease_seconds=SECONDS), house.lease()
+    claims, lease = await house.catalog.queue.claim("slow", limit=8, lease_seconds=SECONDS), house.lease()
     house.pass_time(SECONDS)
     assert list(await house.pipeline.run(claims, lease)) == []
     assert await house.points() == set()
-    assert (await house.catalog.get_document("c", "a")).state == "pending"
+    assert (await house.catalog.documents.get("c", "a")).state == "pending"
 
 
 async def test_within_its_lease_it_is_written_and_recorded(house: House) -> None:
-    claims, lease = await house.catalog.claim("w", limit=8, lease_seconds=SECONDS), house.lease()
+    claims, lease = await house.catalog.queue.claim("w", limit=8, lease_seconds=SECONDS), house.lease()
     house.pass_time(SECONDS - 1)
     assert len(await house.pipeline.run(claims, lease)) == 1
     assert await house.points() == {("a", 1)}
@@ -112,27 +112,27 @@ async def test_within_its_lease_it_is_written_and_recorded(house: House) -> None
 async def test_points_that_an_overtaken_batch_wrote_after_a_deletion_are_taken_back(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claims, lease = await house.catalog.claim("slow", limit=8, lease_seconds=SECONDS), house.lease()
+    claims, lease = await house.catalog.queue.claim("slow", limit=8, lease_seconds=SECONDS), house.lease()
     upsert = house.store.upsert
 
     async def stalled(*arguments: object) -> None:
         monkeypatch.undo()
         house.pass_time(SECONDS)
-        await house.catalog.tombstone("c", ["a"])
-        deletion = await house.catalog.claim("quick", limit=8, lease_seconds=SECONDS)
+        await house.catalog.documents.tombstone("c", ["a"])
+        deletion = await house.catalog.queue.claim("quick", limit=8, lease_seconds=SECONDS)
         await house.pipeline.run(deletion, house.lease())
         await upsert(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(house.store, "upsert", stalled)
     await house.pipeline.run(claims, lease)
     assert await house.points() == set()
-    assert (await house.catalog.counts("c")).documents == 0
+    assert (await house.catalog.documents.counts("c")).documents == 0
 
 
 async def test_what_is_overtaken_within_the_lease_is_left_to_whoever_comes_next(house: House) -> None:
-    claims, lease = await house.catalog.claim("w", limit=8, lease_seconds=SECONDS), house.lease()
-    await house.catalog.submit("c", [Document("a", "beta")])
+    claims, lease = await house.catalog.queue.claim("w", limit=8, lease_seconds=SECONDS), house.lease()
+    await house.catalog.documents.submit("c", [Document("a", "beta")])
     await house.pipeline.run(claims, lease)
-    again = await house.catalog.claim("w", limit=8, lease_seconds=SECONDS)
+    again = await house.catalog.queue.claim("w", limit=8, lease_seconds=SECONDS)
     await house.pipeline.run(again, house.lease())
     assert await house.points() == {("a", 2)}

@@ -12,27 +12,27 @@ from winnow.search.lookup import SECONDS, CollectionLookup
 
 
 class Counting:
-    """A catalog that counts how often it is asked."""
+    """Collections that count how often they are asked for."""
 
-    def __init__(self, catalog: Any) -> None:
-        self._catalog = catalog
+    def __init__(self, collections: Any) -> None:
+        self._collections = collections
         self.asked = 0
 
-    async def get_collection(self, name: str) -> Any:
+    async def get(self, name: str) -> Any:
         self.asked += 1
-        return await self._catalog.get_collection(name)
+        return await self._collections.get(name)
 
 
 async def test_a_collection_is_asked_for_once_a_second(service: Any) -> None:
     await ensure_collection(service.resources, "c", CollectionSpec())
     now = 0.0
-    catalog = Counting(service.resources.catalog)
-    lookup = CollectionLookup(catalog, clock=lambda: now)  # type: ignore[arg-type]
+    counting = Counting(service.resources.catalog.collections)
+    lookup = CollectionLookup(counting, clock=lambda: now)  # type: ignore[arg-type]
     assert await lookup.get("c") == await lookup.get("c")
-    assert catalog.asked == 1
+    assert counting.asked == 1
     now = SECONDS + 0.1
     await lookup.get("c")
-    assert catalog.asked == 2
+    assert counting.asked == 2
 
 
 async def test_what_is_not_there_is_not_remembered(service: Any) -> None:

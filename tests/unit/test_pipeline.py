@@ -54,7 +54,7 @@ class House:
         self.worker = Worker(pipeline, self.catalog, IndexingSettings(poll_seconds=0.01))
 
     async def submit(self, *documents: Document) -> str:
-        return (await self.catalog.submit("c", documents)).job_id
+        return (await self.catalog.documents.submit("c", documents)).job_id
 
     async def work(self) -> None:
         while await self.worker.work_once():
@@ -69,7 +69,7 @@ class House:
 @pytest.fixture
 async def house() -> AsyncIterator[House]:
     built = House()
-    await built.catalog.create_collection(built.collection)
+    await built.catalog.collections.create(built.collection)
     info = built.embedder.info
     await built.store.create(built.index, IndexSchema(info.dimensions, info.token_dimensions))
     return built
@@ -83,9 +83,9 @@ async def test_a_document_becomes_points_and_is_indexed(house: House) -> None:
     job = await house.submit(Document("a", paragraphs("one", "two")))
     await house.work()
     assert await house.keys() == {("a", 1, 0), ("a", 1, 1)}
-    stored = await house.catalog.get_document("c", "a")
+    stored = await house.catalog.documents.get("c", "a")
     assert (stored.state, stored.chunks) == ("indexed", 2)
-    assert (await house.catalog.get_job(job)).chunks_embedded == 2
+    assert (await house.catalog.jobs.get(job)).chunks_embedded == 2
 
 
 async def test_a_change_embeds_only_changed_chunks_and_leaves_no_stale_point(house: House) -> None:
@@ -112,43 +112,43 @@ async def test_a_shorter_revision_takes_the_surplus_away(house: House) -> None:
 async def test_a_deletion_removes_points_then_the_row(house: House) -> None:
     await house.submit(Document("a", "alpha"), Document("b", "beta"))
     await house.work()
-    await house.catalog.tombstone("c", ["a"])
+    await house.catalog.documents.tombstone("c", ["a"])
     await house.work()
     assert await house.keys() == {("b", 1, 0)}
-    assert (await house.catalog.counts("c")).documents == 1
+    assert (await house.catalog.documents.counts("c")).documents == 1
 
 
 async def test_what_time_can_heal_is_tried_again(house: House) -> None:
     house.embedder.fail_on = ("alpha", UpstreamUnavailable("down", retry_after=0.0))
     await house.submit(Document("a", "alpha"))
     await house.worker.work_once()
-    assert (await house.catalog.get_document("c", "a")).state == "pending"
+    assert (await house.catalog.documents.get("c", "a")).state == "pending"
 
 
 async def test_what_time_cannot_heal_has_failed_with_its_reason(house: House) -> None:
     house.embedder.fail_on = ("alpha", UpstreamRejected("model said no"))
     job = await house.submit(Document("a", "alpha"))
     await house.work()
-    assert (await house.catalog.get_document("c", "a")).state == "pending"  # tried again after a pause
+    assert (await house.catalog.documents.get("c", "a")).state == "pending"  # tried again after a pause
     house.clock.advance(60)
     await house.work()
-    stored = await house.catalog.get_document("c", "a")
+    stored = await house.catalog.documents.get("c", "a")
     assert (stored.state, stored.error_code, stored.error) == ("failed", "upstream_rejected", "model said no")
-    assert [failure.document_id for failure in (await house.catalog.get_job(job)).failures] == ["a"]
+    assert [failure.document_id for failure in (await house.catalog.jobs.get(job)).failures] == ["a"]
 
 
 async def test_a_defect_that_one_document_sets_off_spares_the_others(house: House) -> None:
     house.embedder.fail_on = ("poison", RuntimeError("boom"))
     await house.submit(Document("a", "alpha"), Document("p", "poison"), Document("b", "beta"))
     await house.worker.work_once()
-    states = {name: (await house.catalog.get_document("c", name)).state for name in ("a", "p", "b")}
+    states = {name: (await house.catalog.documents.get("c", name)).state for name in ("a", "p", "b")}
     assert states == {"a": "indexed", "p": "pending", "b": "indexed"}
 
 
 async def test_a_document_without_readable_text_fails_by_name(house: House) -> None:
     await house.submit(Document("a", "<!-- nothing -->", format="markdown"))
     await house.work()
-    stored = await house.catalog.get_document("c", "a")
+    stored = await house.catalog.documents.get("c", "a")
     assert (stored.state, stored.error_code) == ("failed", "invalid_document")
 
 
@@ -168,25 +168,25 @@ async def test_a_full_disk_keeps_the_document_waiting(house: House, monkeypatch:
     monkeypatch.setattr(house.store, "upsert", full)
     await house.submit(Document("a", "alpha"))
     await house.worker.work_once()
-    stored = await house.catalog.get_document("c", "a")
+    stored = await house.catalog.documents.get("c", "a")
     assert stored.state == "pending"
 
 
 async def test_a_collection_deleted_meanwhile_is_passed_over(house: House) -> None:
     await house.submit(Document("a", "alpha"))
-    claims = await house.catalog.claim("w", limit=8, lease_seconds=60)
-    await house.catalog.mark_deleting("c")
+    claims = await house.catalog.queue.claim("w", limit=8, lease_seconds=60)
+    await house.catalog.collections.mark_deleting("c")
     pipeline = Pipeline(Embedders(house.embedder), house.store, house.catalog, max_attempts=2, min_coverage=0.5)
     assert list(await pipeline.run(claims)) == []
 
 
 async def test_a_batch_that_was_overtaken_does_not_count(house: House) -> None:
     await house.submit(Document("a", "alpha"))
-    claims = await house.catalog.claim("slow", limit=8, lease_seconds=60)
+    claims = await house.catalog.queue.claim("slow", limit=8, lease_seconds=60)
     await house.submit(Document("a", "alpha two"))
     pipeline = Pipeline(Embedders(house.embedder), house.store, house.catalog, max_attempts=2, min_coverage=0.5)
     await pipeline.run(claims)
-    assert (await house.catalog.get_document("c", "a")).state == "pending"
+    assert (await house.catalog.documents.get("c", "a")).state == "pending"
     await house.work()
     assert await house.keys() == {("a", 2, 0)}
 
@@ -196,7 +196,7 @@ async def test_the_worker_stops_when_asked_and_gives_its_leases_back(house: Hous
     job = await house.submit(Document("a", "alpha"))
     house.worker.wake()
     async with asyncio.timeout(10):
-        while (await house.catalog.get_job(job)).status != "done":
+        while (await house.catalog.jobs.get(job)).status != "done":
             await asyncio.sleep(0)
     house.worker.stop()
     await asyncio.wait_for(task, 10)

@@ -79,18 +79,18 @@ async def test_they_reach_both_as_long_as_the_old_index_is_kept_and_nothing_dele
 
 async def test_a_batch_that_began_before_the_start_is_brought_over_afterwards(house: House) -> None:
     await house.submit(d="delta")
-    claims = await house.catalog.claim("early", limit=8, lease_seconds=60)
+    claims = await house.catalog.queue.claim("early", limit=8, lease_seconds=60)
     pipeline = house.pipeline(house.old)
-    get = house.catalog.get_collection
+    get = house.catalog.collections.get
     early = await get("c")
     await house.start()
 
     async def before(_: str) -> Any:
         return early
 
-    house.catalog.get_collection = before  # type: ignore[method-assign]
+    house.catalog.collections.get = before  # type: ignore[method-assign]
     await pipeline.run(claims)
-    house.catalog.get_collection = get  # type: ignore[method-assign]
+    house.catalog.collections.get = get  # type: ignore[method-assign]
     assert "d" not in await house.texts(2)
     await house.work()
     await house.require_both(a=(1, ["alpha"]), b=(1, ["beta"]), c=(1, ["gamma"]), d=(1, ["delta"]))
@@ -101,7 +101,7 @@ async def test_a_document_that_fails_is_named_stays_searchable_and_stops_the_swi
     status = await house.build()
     assert (status.state, status.progress.lacking, status.progress.failed) == ("building", 1, 1)
     assert [(each.document_id, each.message) for each in status.progress.failures] == [("b", "model said no")]
-    assert (await house.catalog.get_document("c", "b")).state == "indexed"
+    assert (await house.catalog.documents.get("c", "b")).state == "indexed"
     with pytest.raises(Conflict, match=r"1 documents.*--force"):
         await reembedding.switch(house.resources, "c")
     answer = await house.resources.search.run(SearchRequest("c", "beta", top_n=1))
@@ -113,7 +113,7 @@ async def test_where_the_second_model_is_not_configured_the_work_waits_and_nothi
     await house.start()
     await house.submit(d="delta")
     await house.worker_of(house.old).work_once()
-    assert (await house.catalog.get_document("c", "d")).state == "pending"
+    assert (await house.catalog.documents.get("c", "d")).state == "pending"
     status = await reembedding.status(house.resources, "c")
     assert (status.progress.lacking, status.progress.failures) == (3, ())
     house.clock.advance(60)
@@ -124,7 +124,7 @@ async def test_where_the_second_model_is_not_configured_the_work_waits_and_nothi
 async def test_a_killed_batch_resumes_without_embedding_twice(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     await house.start()
     with monkeypatch.context() as patch:
-        patch.setattr(house.catalog, "commit", killed)
+        patch.setattr(house.catalog.queue, "commit", killed)
         with pytest.raises(Killed):
             await house.work()
     house.clock.advance(3600)
@@ -140,9 +140,9 @@ async def test_a_new_document_whose_batch_was_killed_is_embedded_once_by_either_
     for model in (house.old, house.new):
         model.embedded.clear()
     await house.submit(d="delta")
-    claims = await house.catalog.claim("killed", limit=8, lease_seconds=60)
+    claims = await house.catalog.queue.claim("killed", limit=8, lease_seconds=60)
     with monkeypatch.context() as patch:
-        patch.setattr(house.catalog, "commit", killed)
+        patch.setattr(house.catalog.queue, "commit", killed)
         with pytest.raises(Killed):
             await house.pipeline(house.old, house.new).run(claims)
     house.clock.advance(3600)

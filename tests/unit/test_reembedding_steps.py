@@ -35,22 +35,22 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_dropped_while_a_batch_runs_nothing_fails(house: House, no_pause: None) -> None:
     await house.start()
     await house.submit(d="delta")
-    claims = await house.catalog.claim("w", limit=1, lease_seconds=60)
+    claims = await house.catalog.queue.claim("w", limit=1, lease_seconds=60)
     assert [claim.document.id for claim in claims] == ["d"]
-    begun = await house.catalog.get_collection("c")
+    begun = await house.catalog.collections.get("c")
     await reembedding.drop(house.resources, "c")
-    get, asked = house.catalog.get_collection, 0
+    get, asked = house.catalog.collections.get, 0
 
     async def once_the_old_row(name: str) -> Any:
         nonlocal asked
         asked += 1
         return begun if asked == 1 else await get(name)
 
-    house.catalog.get_collection = once_the_old_row  # type: ignore[method-assign]
+    house.catalog.collections.get = once_the_old_row  # type: ignore[method-assign]
     await house.pipeline(house.old, house.new).run(claims)
     await house.work()
     assert [index.generation for index in await house.store.indexes()] == [1]
-    assert (await house.catalog.get_document("c", "d")).state == "indexed"
+    assert (await house.catalog.documents.get("c", "d")).state == "indexed"
     assert (await reembedding.status(house.resources, "c")).state == "none"
 
 
@@ -120,7 +120,7 @@ async def test_an_unsound_index_is_not_switched_to(house: House) -> None:
     await house.store.delete_documents(index, {"b": None})
     with pytest.raises(Conflict, match=r"'b' lacks points.*--repair"):
         await reembedding.switch(house.resources, "c")
-    assert (await house.catalog.get_collection("c")).generation == 1
+    assert (await house.catalog.collections.get("c")).generation == 1
 
 
 # --- refusals ------------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ async def test_a_model_that_reads_less_is_refused(tmp_path: Path) -> None:
     await ensure_collection(house.resources, "c", CollectionSpec())
     with pytest.raises(IdentityMismatch, match=r"reads 128 tokens at most.*new collection"):
         await house.start()
-    assert (await house.catalog.get_collection("c")).other is None
+    assert (await house.catalog.collections.get("c")).other is None
 
 
 async def test_the_model_in_use_is_refused_also_once_it_was_switched_to(house: House, no_pause: None) -> None:
@@ -180,7 +180,7 @@ async def test_a_step_that_is_asked_for_twice_is_not_taken_back(house: House) ->
         assert (await step(house.resources, "c")).collection.generation == generation
         with pytest.raises(Conflict):
             await step(house.resources, "c")
-    assert (await house.resources.catalog.get_collection("c")).generation == 2
+    assert (await house.resources.catalog.collections.get("c")).generation == 2
 
 
 async def test_a_start_is_repeatable(house: House) -> None:
@@ -193,4 +193,4 @@ async def test_a_start_is_repeatable(house: House) -> None:
 async def test_an_estimate_counts_with_the_next_model_and_changes_nothing(house: House) -> None:
     found = await reembedding.estimate(house.resources, "c")
     assert (found.chunks, found.tokens) == (3, 3)
-    assert (await house.catalog.get_collection("c")).other is None
+    assert (await house.catalog.collections.get("c")).other is None

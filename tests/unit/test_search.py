@@ -49,7 +49,7 @@ class House:
         self.collection = Collection("c", "u" * 32, identity, Chunking(), {})
 
     async def fill(self, texts: dict[str, str], revision: int = 1) -> None:
-        await self.catalog.create_collection(self.collection)
+        await self.catalog.collections.create(self.collection)
         info = self.embedder.info
         await self.store.create(index_of(self.collection), IndexSchema(info.dimensions, info.token_dimensions, {}))
         vectors = await self.embedder.embed(list(texts.values()), "document")
@@ -68,7 +68,11 @@ class House:
 
     async def search(self, query: str = "copy a file", **changes: Any) -> SearchAnswer:
         search = TwoStageSearch(
-            Embedders(self.embedder), self.store, CollectionLookup(self.catalog), self.reranker, self.settings
+            Embedders(self.embedder),
+            self.store,
+            CollectionLookup(self.catalog.collections),
+            self.reranker,
+            self.settings,
         )
         return await search.run(SearchRequest("c", query, **{"top_n": 4, **changes}))
 

@@ -91,7 +91,7 @@ async def docs(service: Service) -> Service:
 
 
 async def ref(service: Service) -> IndexRef:
-    return index_of(await service.resources.catalog.get_collection("docs"))
+    return index_of(await service.resources.catalog.collections.get("docs"))
 
 
 async def points(service: Service, *document_ids: str) -> list[Point]:
@@ -137,7 +137,7 @@ async def test_damage_is_found_and_left_alone_unless_it_is_to_be_mended(docs: Se
             ("orphaned", "ghost"),
         }
         assert (report.damaged, report.mended, report.jobs) == (3, 0, [])
-        assert await docs.resources.catalog.backlog() == 0
+        assert await docs.resources.catalog.queue.backlog() == 0
 
 
 async def test_what_is_mended_is_sound_afterwards(docs: Service) -> None:

@@ -89,15 +89,15 @@ class House:
 
     async def open(self) -> None:
         info = self.embedder.info
-        await self.catalog.create_collection(self.collection)
+        await self.catalog.collections.create(self.collection)
         await self.store.create(self.index, IndexSchema(info.dimensions, info.token_dimensions))
 
     async def submit(self, name: str, text: str) -> str:
-        return (await self.catalog.submit("c", [Document(name, text)])).job_id
+        return (await self.catalog.documents.submit("c", [Document(name, text)])).job_id
 
     async def claim(self) -> tuple[Sequence[Claim], Lease]:
         lease = Lease(LEASE, clock=seconds_of(self.clock))
-        return await self.catalog.claim("slow", limit=8, lease_seconds=LEASE), lease
+        return await self.catalog.queue.claim("slow", limit=8, lease_seconds=LEASE), lease
 
     async def work(self) -> None:
         while await self.worker.work_once():
@@ -110,7 +110,7 @@ class House:
         return found
 
     async def state(self, name: str) -> str:
-        return (await self.catalog.get_document("c", name)).state
+        return (await self.catalog.documents.get("c", name)).state
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ async def test_a_write_that_comes_after_a_newer_revision_is_taken_back(house: Ho
     house.store.before_upsert.append(overtaken)
     await house.pipeline.run(claims, lease)
     assert await house.revisions() == {"a": {2}}
-    assert (await house.catalog.get_document("c", "a")).document.text == "changed"
+    assert (await house.catalog.documents.get("c", "a")).document.text == "changed"
 
 
 async def test_a_write_that_comes_after_a_deletion_is_taken_back(house: House) -> None:
@@ -155,7 +155,7 @@ async def test_a_write_that_comes_after_a_deletion_is_taken_back(house: House) -
 
     async def overtaken() -> None:
         house.clock.advance(LEASE)
-        await house.catalog.tombstone("c", ["a"])
+        await house.catalog.documents.tombstone("c", ["a"])
         await house.work()
 
     house.store.before_upsert.append(overtaken)
@@ -166,7 +166,7 @@ async def test_a_write_that_comes_after_a_deletion_is_taken_back(house: House) -
 async def test_a_deletion_that_comes_late_spares_who_came_back(house: House) -> None:
     await house.submit("a", "alpha")
     await house.work()
-    await house.catalog.tombstone("c", ["a"])
+    await house.catalog.documents.tombstone("c", ["a"])
     stalled, _ = await house.claim()
     house.clock.advance(LEASE)
     await house.work()
@@ -180,7 +180,7 @@ async def test_a_write_that_nobody_knows_of_any_more_is_removed_with_the_second_
     await house.submit("a", "alpha")
     await house.work()
     (late,) = (await house.store.fetch(house.index, [key.id async for key in house.store.keys(house.index)])).values()
-    await house.catalog.tombstone("c", ["a"])
+    await house.catalog.documents.tombstone("c", ["a"])
     await house.work()
     await house.store.upsert(house.index, [late])
     upkeep = Upkeep(house.pipeline, house.catalog, keep_jobs_days=30, clock=house.clock)
@@ -194,7 +194,7 @@ async def test_a_write_that_nobody_knows_of_any_more_is_removed_with_the_second_
 async def test_the_second_removal_spares_a_document_that_came_back(house: House) -> None:
     await house.submit("a", "alpha")
     await house.work()
-    await house.catalog.tombstone("c", ["a"])
+    await house.catalog.documents.tombstone("c", ["a"])
     await house.work()
     await house.submit("a", "born again")
     await house.work()
@@ -234,7 +234,7 @@ async def test_what_is_done_waits_for_a_catalog_that_restarts(house: House, afte
     job_id = await house.submit("a", "alpha")
     house.catalog.failing, house.catalog.after = [UpstreamUnavailable("restarting")], after
     await house.work()
-    job = await house.catalog.get_job(job_id)
+    job = await house.catalog.jobs.get(job_id)
     assert (job.status, job.indexed, house.store.upserts) == ("done", 1, 1)
 
 
@@ -287,7 +287,7 @@ async def test_other_errors_fail_after_some_attempts_with_growing_pauses(house: 
             house.clock.advance(1)
             waited += 1
         pauses.append(waited)
-    stored = await house.catalog.get_document("c", "a")
+    stored = await house.catalog.documents.get("c", "a")
     assert (stored.state, stored.error, pauses) == ("failed", "the engine says no", [0, 1, 2])
 
 
@@ -300,7 +300,7 @@ async def test_a_rejection_of_one_document_spares_the_others(house: House, monke
         return await embed(texts, *rest, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(house.embedder, "embed", refuse)
-    await house.catalog.submit("c", [Document("a", "alpha"), Document("p", "poison"), Document("b", "beta")])
+    await house.catalog.documents.submit("c", [Document("a", "alpha"), Document("p", "poison"), Document("b", "beta")])
     await house.work()
     assert [await house.state(name) for name in "apb"] == ["indexed", "failed", "indexed"]
 
@@ -338,11 +338,11 @@ def test_documents_that_were_tried_before_are_worked_on_alone() -> None:
 async def test_a_document_that_kills_its_workers_fails_in_the_end(house: House) -> None:
     await house.submit("killer", "alpha")
     for _ in range(3 * FATAL):
-        await house.catalog.claim("victim", limit=1, lease_seconds=LEASE)
+        await house.catalog.queue.claim("victim", limit=1, lease_seconds=LEASE)
         house.clock.advance(LEASE)
     await house.submit("other", "beta")
     await house.work()
-    stored = await house.catalog.get_document("c", "killer")
+    stored = await house.catalog.documents.get("c", "killer")
     assert (stored.state, stored.error_code) == ("failed", WORKER_LOST)
     assert await house.state("other") == "indexed"
 
@@ -357,6 +357,6 @@ async def test_old_jobs_are_forgotten(house: House) -> None:
     recent = await house.submit("b", "beta")
     await house.work()
     await Upkeep(house.pipeline, house.catalog, keep_jobs_days=1, clock=house.clock).run_once()
-    assert (await house.catalog.get_job(recent)).status == "done"
+    assert (await house.catalog.jobs.get(recent)).status == "done"
     with pytest.raises(JobNotFound):
-        await house.catalog.get_job(old)
+        await house.catalog.jobs.get(old)

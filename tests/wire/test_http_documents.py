@@ -150,7 +150,7 @@ async def test_full_backlog_is_429_with_retry_after(service, docs, monkeypatch):
     async def full():
         return service.resources.settings.indexing.max_backlog
 
-    monkeypatch.setattr(service.resources.catalog, "backlog", full)
+    monkeypatch.setattr(service.resources.catalog.queue, "backlog", full)
     for response in (
         await docs.post(DOCS, json={"documents": [document("a")]}),
         await docs.put(f"{DOCS}/a", json={"text": "x"}),

@@ -120,7 +120,7 @@ async def test_full_disk_is_507(service, client, monkeypatch):
         raise StorageFull("no space left under data/")
 
     await client.put("/v1/collections/docs")
-    monkeypatch.setattr(service.resources.catalog, "submit", full)
+    monkeypatch.setattr(service.resources.catalog.documents, "submit", full)
     response = await client.put("/v1/collections/docs/documents/a", json={"text": "x"})
     assert_problem(response, 507, "storage_full")
 

@@ -6,7 +6,7 @@ import asyncio
 
 from winnow.catalog.engine import Database, database_url
 from winnow.catalog.migrate import migrate
-from winnow.catalog.repository import SqlCatalog
+from winnow.catalog.repository import catalog_of
 from winnow.core.clock import Clock, utc_now
 from winnow.core.settings import Settings
 from winnow.ports import Catalog
@@ -22,4 +22,4 @@ async def open_catalog(settings: Settings, *, clock: Clock = utc_now) -> Catalog
     """
     url = database_url(settings.catalog_url)
     await asyncio.to_thread(migrate, url)
-    return SqlCatalog(Database(url), clock)
+    return catalog_of(Database(url), clock)

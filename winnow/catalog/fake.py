@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 from winnow.catalog.missing import collection_missing, document_missing, job_missing
@@ -43,6 +44,40 @@ class FakeCatalog:
         self._jobs: dict[str, dict[str, Any]] = {}
         self._failures: dict[str, list[JobFailure]] = {}
         self._turns = Turns()
+        self.collections: Any = SimpleNamespace(
+            create=self.create_collection,
+            get=self.get_collection,
+            list=self.list_collections,
+            update=self.update_collection,
+            mark_deleting=self.mark_deleting,
+            purge=self.purge_collection,
+            begin_reembed=self.begin_reembed,
+            switch_index=self.switch_index,
+            clear_beside=self.clear_other,
+        )
+        self.documents: Any = SimpleNamespace(
+            submit=self.submit,
+            tombstone=self.tombstone,
+            get=self.get_document,
+            scan=self.scan,
+            list=self.list_documents,
+            counts=self.counts,
+        )
+        self.queue: Any = SimpleNamespace(
+            claim=self.claim,
+            renew=self.renew,
+            commit=self.commit,
+            outdated=self.outdated,
+            removals=self.removals,
+            forget_removals=self.forget,
+            release=self.release,
+            backlog=self.backlog,
+            enqueue_reembed=self.enqueue_reembed,
+        )
+        self.jobs: Any = SimpleNamespace(
+            get=self.get_job, list=self.list_jobs, retry=self.retry_job, cancel=self.cancel_job, prune=self.prune_jobs
+        )
+        self.audit: Any = SimpleNamespace(entries=self._audit, repair=self.mend, reembed_progress=self.reembed_progress)
 
     # --- collections
 
@@ -194,7 +229,7 @@ class FakeCatalog:
 
     # --- integrity
 
-    async def audit(
+    async def _audit(
         self, collection: str, *, after: str = "", limit: int = 1000, among: Sequence[str] | None = None
     ) -> Sequence[LedgerEntry]:
         shelf = self._shelf(collection)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -11,6 +12,7 @@ from sqlalchemy import select
 
 from winnow.catalog import audits, collections, documents, jobs, ledger, reembedding, removals, submissions
 from winnow.catalog.engine import Database
+from winnow.catalog.removals import forget as forget_removals
 from winnow.catalog.rules.fairness import Turns
 from winnow.catalog.rules.submissions import Order, sort_out
 from winnow.catalog.tables import COLLECTIONS
@@ -18,6 +20,7 @@ from winnow.core.clock import Clock
 from winnow.core.ids import new_id
 from winnow.core.types import Collection, Counts, Document, DocumentState, IndexIdentity, JobStatus
 from winnow.ports import (
+    Catalog,
     Claim,
     DocumentKey,
     Job,
@@ -32,97 +35,88 @@ from winnow.ports import (
 SCAN_BATCH: Final = 64
 
 
-class SqlCatalog:
-    """``Catalog`` on SQLite or PostgreSQL.
+@dataclass
+class _Repository:
+    database: Database
+    clock: Clock
 
-    Args:
-        database: migrated; closed with the catalog.
-        clock: tells the time, aware of its zone.
-    """
+    def order(self, source: str, priority: int) -> Order:
+        return Order(new_id("job"), source, priority, self.clock())
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
-        self._turns = Turns()
 
-    # --- collections
+class SqlCollections(_Repository):
+    """Collections, in SQL."""
 
-    async def create_collection(self, collection: Collection) -> Collection:
-        async with self._database.write() as connection:
-            return await collections.create(connection, collection, collection.created_at or self._clock())
+    async def create(self, collection: Collection) -> Collection:
+        async with self.database.write() as connection:
+            return await collections.create(connection, collection, collection.created_at or self.clock())
 
-    async def get_collection(self, name: str) -> Collection:
-        async with self._database.read() as connection:
+    async def get(self, name: str) -> Collection:
+        async with self.database.read() as connection:
             return await collections.get(connection, name)
 
-    async def list_collections(self, *, deleting: bool = False) -> Sequence[Collection]:
-        async with self._database.read() as connection:
-            return await collections.list_all(connection, deleting=deleting)
-
-    async def update_collection(self, collection: Collection) -> Collection:
-        async with self._database.write() as connection:
+    async def update(self, collection: Collection) -> Collection:
+        async with self.database.write() as connection:
             return await collections.replace(connection, collection)
 
-    async def begin_reembed(self, name: str, identity: IndexIdentity) -> Collection:
-        async with self._database.write() as connection:
-            return await reembedding.begin(connection, name, identity, self._clock())
-
-    async def enqueue_reembed(self, name: str, *, limit: int = 1000) -> int:
-        async with self._database.write() as connection:
-            return await reembedding.enqueue(connection, name, limit=limit, now=self._clock())
-
-    async def reembed_progress(self, name: str) -> ReembedProgress:
-        async with self._database.read() as connection:
-            return await reembedding.progress(connection, name)
-
-    async def switch_index(self, name: str, *, force: bool = False) -> Collection:
-        async with self._database.write() as connection:
-            return await reembedding.switch(connection, name, force=force)
-
-    async def clear_other(self, name: str) -> Collection:
-        async with self._database.write() as connection:
-            return await reembedding.clear(connection, name)
-
     async def mark_deleting(self, name: str) -> Collection:
-        async with self._database.write() as connection:
+        async with self.database.write() as connection:
             return await collections.mark_deleting(connection, name)
 
-    async def purge_collection(self, uid: str) -> None:
+    async def purge(self, uid: str) -> None:
         """As the port says, but in several transactions: a large collection must not keep other writers waiting."""
         more = True
         while more:
-            async with self._database.write() as connection:
+            async with self.database.write() as connection:
                 more = await collections.purge_some(connection, uid)
 
-    # --- documents
+    async def begin_reembed(self, name: str, identity: IndexIdentity) -> Collection:
+        async with self.database.write() as connection:
+            return await reembedding.begin(connection, name, identity, self.clock())
+
+    async def switch_index(self, name: str, *, force: bool = False) -> Collection:
+        async with self.database.write() as connection:
+            return await reembedding.switch(connection, name, force=force)
+
+    async def clear_beside(self, name: str) -> Collection:
+        async with self.database.write() as connection:
+            return await reembedding.clear(connection, name)
+
+    async def list(self, *, deleting: bool = False) -> Sequence[Collection]:
+        async with self.database.read() as connection:
+            return await collections.list_all(connection, deleting=deleting)
+
+
+class SqlDocuments(_Repository):
+    """Documents, in SQL."""
 
     async def counts(self, name: str) -> Counts:
-        async with self._database.read() as connection:
+        async with self.database.read() as connection:
             return await documents.counts(connection, name)
 
     async def submit(
         self, collection: str, documents: Sequence[Document], *, source: str = "", priority: int = 0
     ) -> Submission:
         batch = await asyncio.to_thread(sort_out, documents)
-        order = self._order(source, priority)
-        async with self._database.write() as connection:
+        order = self.order(source, priority)
+        async with self.database.write() as connection:
             return await submissions.submit(connection, collection, batch, order)
 
     async def tombstone(self, collection: str, document_ids: Sequence[str], *, priority: int = 0) -> Submission:
-        order = self._order("", priority)
-        async with self._database.write() as connection:
+        order = self.order("", priority)
+        async with self.database.write() as connection:
             return await submissions.tombstone(connection, collection, document_ids, order)
 
-    async def get_document(self, collection: str, document_id: str) -> StoredDocument:
-        async with self._database.read() as connection:
+    async def get(self, collection: str, document_id: str) -> StoredDocument:
+        async with self.database.read() as connection:
             return await documents.get(connection, collection, document_id)
 
     async def scan(self, collection: str, *, source: str | None = None) -> AsyncIterator[StoredDocument]:
-        async with self._database.read() as connection:
+        async with self.database.read() as connection:
             uid = await collections.uid_of(connection, collection)
         after = ""
         while True:
-            async with self._database.read() as connection:
+            async with self.database.read() as connection:
                 found = await documents.page(connection, uid, after=after, limit=SCAN_BATCH, source=source)
             for stored in found:
                 yield stored
@@ -130,7 +124,7 @@ class SqlCatalog:
                 return
             after = found[-1].document.id
 
-    async def list_documents(
+    async def list(
         self,
         collection: str,
         *,
@@ -139,31 +133,24 @@ class SqlCatalog:
         source: str | None = None,
         state: DocumentState | None = None,
     ) -> Sequence[DocumentKey]:
-        async with self._database.read() as connection:
+        async with self.database.read() as connection:
             return await documents.keys(connection, collection, after=after, limit=limit, source=source, state=state)
 
-    # --- integrity
 
-    async def audit(
-        self, collection: str, *, after: str = "", limit: int = 1000, among: Sequence[str] | None = None
-    ) -> Sequence[LedgerEntry]:
-        async with self._database.read() as connection:
-            return await audits.page(connection, collection, after=after, limit=limit, among=among)
+class SqlWorkQueue(_Repository):
+    """The ledger of work, in SQL."""
 
-    async def mend(self, collection: str, revisions: Mapping[str, int], *, priority: int = 0) -> Submission:
-        order = self._order("", priority)
-        async with self._database.write() as connection:
-            return await audits.mend(connection, collection, revisions, order)
-
-    # --- work
+    def __init__(self, database: Database, clock: Clock) -> None:
+        super().__init__(database, clock)
+        self._turns = Turns()
 
     async def claim(self, owner: str, *, limit: int, lease_seconds: float) -> Sequence[Claim]:
-        now = self._clock()
+        now = self.clock()
         until = now + timedelta(seconds=lease_seconds)
-        async with self._database.read() as connection:
+        async with self.database.read() as connection:
             waiting = await ledger.queues(connection, now, passing=self._turns.passing())
         for queue in self._turns.order(waiting):
-            async with self._database.write() as connection:
+            async with self.database.write() as connection:
                 claims = await ledger.claim(connection, queue, owner, limit=limit, now=now, until=until)
             if claims:  # else another worker was quicker: the next collection may have something left
                 self._turns.served(queue.uid)
@@ -171,40 +158,64 @@ class SqlCatalog:
         return ()
 
     async def renew(self, owner: str, claims: Sequence[Claim], *, lease_seconds: float) -> int:
-        now = self._clock()
+        now = self.clock()
         until = now + timedelta(seconds=lease_seconds)
-        async with self._database.write() as connection:
+        async with self.database.write() as connection:
             return await ledger.renew(connection, owner, claims, now=now, until=until)
 
     async def commit(self, outcomes: Sequence[Outcome]) -> Sequence[bool]:
-        async with self._database.write() as connection:
-            return await ledger.commit(connection, outcomes, self._clock())
+        async with self.database.write() as connection:
+            return await ledger.commit(connection, outcomes, self.clock())
 
     async def outdated(self, claims: Sequence[Claim]) -> Sequence[Claim]:
-        async with self._database.read() as connection:
+        async with self.database.read() as connection:
             return await ledger.outdated(connection, claims)
 
     async def removals(self, *, limit: int) -> Sequence[Removal]:
-        async with self._database.read() as connection:
-            return await removals.due(connection, limit=limit, now=self._clock())
+        async with self.database.read() as connection:
+            return await removals.due(connection, limit=limit, now=self.clock())
 
-    async def forget(self, removed: Sequence[Removal]) -> None:
-        async with self._database.write() as connection:
-            await removals.forget(connection, removed, self._clock())
+    async def forget_removals(self, removals: Sequence[Removal]) -> None:
+        async with self.database.write() as connection:
+            await forget_removals(connection, removals, self.clock())
 
     async def release(self, owner: str | None = None) -> int:
-        async with self._database.write() as connection:
-            return await ledger.release(connection, owner, self._clock())
+        async with self.database.write() as connection:
+            return await ledger.release(connection, owner, self.clock())
 
     async def backlog(self) -> int:
-        async with self._database.read() as connection:
+        async with self.database.read() as connection:
             return await ledger.backlog(connection)
 
-    async def get_job(self, job_id: str) -> Job:
-        async with self._database.read() as connection:
+    async def enqueue_reembed(self, name: str, *, limit: int = 1000) -> int:
+        async with self.database.write() as connection:
+            return await reembedding.enqueue(connection, name, limit=limit, now=self.clock())
+
+
+class SqlJobs(_Repository):
+    """Jobs, in SQL."""
+
+    async def get(self, job_id: str) -> Job:
+        async with self.database.read() as connection:
             return await jobs.get(connection, job_id)
 
-    async def list_jobs(
+    async def retry(self, job_id: str, *, priority: int = 0) -> Submission:
+        async with self.database.write() as connection:
+            return await submissions.retry(connection, job_id, self.order("", priority))
+
+    async def cancel(self, job_id: str) -> Job:
+        """As the port says, but in several transactions: a large job must not keep other writers waiting."""
+        after: str | None = ""
+        while after is not None:
+            async with self.database.write() as connection:
+                after = await submissions.cancel(connection, job_id, after, self.order("", 0))
+        return await self.get(job_id)
+
+    async def prune(self, *, before: datetime, limit: int = 1000) -> int:
+        async with self.database.write() as connection:
+            return await jobs.prune(connection, before=before, limit=limit)
+
+    async def list(
         self,
         *,
         collection: str | None = None,
@@ -213,35 +224,44 @@ class SqlCatalog:
         after: str = "",
         limit: int = 100,
     ) -> Sequence[Job]:
-        async with self._database.read() as connection:
+        async with self.database.read() as connection:
             return await jobs.list_some(
                 connection, collection=collection, status=status, failed=failed, after=after, limit=limit
             )
 
-    async def retry_job(self, job_id: str, *, priority: int = 0) -> Submission:
-        async with self._database.write() as connection:
-            return await submissions.retry(connection, job_id, self._order("", priority))
 
-    async def cancel_job(self, job_id: str) -> Job:
-        """As the port says, but in several transactions: a large job must not keep other writers waiting."""
-        after: str | None = ""
-        while after is not None:
-            async with self._database.write() as connection:
-                after = await submissions.cancel(connection, job_id, after, self._order("", 0))
-        return await self.get_job(job_id)
+class SqlAudit(_Repository):
+    """Checks of the ledger, in SQL."""
 
-    async def prune_jobs(self, *, before: datetime, limit: int = 1000) -> int:
-        async with self._database.write() as connection:
-            return await jobs.prune(connection, before=before, limit=limit)
+    async def entries(
+        self, collection: str, *, after: str = "", limit: int = 1000, among: Sequence[str] | None = None
+    ) -> Sequence[LedgerEntry]:
+        async with self.database.read() as connection:
+            return await audits.page(connection, collection, after=after, limit=limit, among=among)
 
-    # --- the database itself
+    async def repair(self, collection: str, revisions: Mapping[str, int], *, priority: int = 0) -> Submission:
+        order = self.order("", priority)
+        async with self.database.write() as connection:
+            return await audits.mend(connection, collection, revisions, order)
 
-    async def check(self) -> None:
-        async with self._database.read() as connection:
+    async def reembed_progress(self, name: str) -> ReembedProgress:
+        async with self.database.read() as connection:
+            return await reembedding.progress(connection, name)
+
+
+def catalog_of(database: Database, clock: Clock) -> Catalog:
+    """The catalog in a migrated database, which is closed with it."""
+
+    async def check() -> None:
+        async with database.read() as connection:
             await connection.execute(select(COLLECTIONS.c.uid).limit(1))
 
-    async def close(self) -> None:
-        await self._database.close()
-
-    def _order(self, source: str, priority: int) -> Order:
-        return Order(new_id("job"), source, priority, self._clock())
+    return Catalog(
+        collections=SqlCollections(database, clock),
+        documents=SqlDocuments(database, clock),
+        queue=SqlWorkQueue(database, clock),
+        jobs=SqlJobs(database, clock),
+        audit=SqlAudit(database, clock),
+        check=check,
+        close=database.close,
+    )

@@ -136,7 +136,7 @@ def _of_report(report: ProbeReport) -> list[Check]:
 
 async def _catalog(resources: Resources) -> str:
     await resources.catalog.check()
-    return f"{await resources.catalog.backlog():,} documents wait for the indexer"
+    return f"{await resources.catalog.queue.backlog():,} documents wait for the indexer"
 
 
 async def _vectors(resources: Resources) -> str:
@@ -146,7 +146,7 @@ async def _vectors(resources: Resources) -> str:
 
 async def _collections(resources: Resources) -> str:
     """Every collection must fit the configured models; all that do not are named."""
-    found = await resources.catalog.list_collections()
+    found = await resources.catalog.collections.list()
     mismatches = []
     for collection in found:
         try:

@@ -127,7 +127,7 @@ async def _warm_up(resources: Resources) -> list[str]:
         log.warning("starting without the embedding model: %s", error.message)
         mode = "sparse"
     rerank = True
-    names = [collection.name for collection in await resources.catalog.list_collections()]
+    names = [collection.name for collection in await resources.catalog.collections.list()]
     for name in names:
         request = SearchRequest(name, "warm up", mode=mode, rerank=RerankOptions(rerank), budget_ms=WARM_UP_MS)
         try:

@@ -23,7 +23,7 @@ async def _work(settings: Settings) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, local.worker.stop)
-        waiting = await local.resources.catalog.backlog()
+        waiting = await local.resources.catalog.queue.backlog()
         note(f"worker {local.worker.owner} started; {waiting:,} documents wait. Ctrl-C stops it.")
         await local.worker.run()
         note("worker stopped")

@@ -46,7 +46,7 @@ async def ensure_collection(resources: Resources, name: str, spec: CollectionSpe
     check_name(name)
     _check_spec(spec)
     try:
-        existing = await resources.catalog.get_collection(name)
+        existing = await resources.catalog.collections.get(name)
     except CollectionNotFound:
         return await _create(resources, name, spec)
     resources.embedders.of(existing, resources.store.keyword_tokenizer)
@@ -56,7 +56,7 @@ async def ensure_collection(resources: Resources, name: str, spec: CollectionSpe
     await resources.store.create(index_of(wanted), _schema(wanted))
     if wanted.other is not None and (beside := other_index_of(wanted)) is not None:
         await resources.store.create(beside, schema_of(wanted, wanted.other.identity))
-    updated = await resources.catalog.update_collection(wanted)
+    updated = await resources.catalog.collections.update(wanted)
     resources.collections.forget(name)
     return updated
 
@@ -67,7 +67,7 @@ async def delete_collection(resources: Resources, name: str) -> None:
     Raises:
         CollectionNotFound: there is no such collection.
     """
-    collection = await resources.catalog.mark_deleting(name)
+    collection = await resources.catalog.collections.mark_deleting(name)
     resources.collections.forget(name)
     await _remove(resources, collection)
 
@@ -78,11 +78,11 @@ async def finish_deletions(resources: Resources) -> None:
     Where this process owns catalog and vectors, indexes that no collection points to are dropped as well. A server's
     are left alone: they may be another catalog's, or of a collection that another process is making just now.
     """
-    for collection in await resources.catalog.list_collections(deleting=True):
+    for collection in await resources.catalog.collections.list(deleting=True):
         await _remove(resources, collection)
     if not resources.settings.is_embedded:
         return
-    kept = await resources.catalog.list_collections()
+    kept = await resources.catalog.collections.list()
     wanted = {index for collection in kept for index in indexes_of(collection)}
     for index in await resources.store.indexes():
         if index not in wanted:
@@ -92,7 +92,7 @@ async def finish_deletions(resources: Resources) -> None:
 async def _remove(resources: Resources, collection: Collection) -> None:
     for index in indexes_of(collection):
         await resources.store.drop(index)
-    await resources.catalog.purge_collection(collection.uid)
+    await resources.catalog.collections.purge(collection.uid)
 
 
 async def _create(resources: Resources, name: str, spec: CollectionSpec) -> Collection:
@@ -113,7 +113,7 @@ async def _create(resources: Resources, name: str, spec: CollectionSpec) -> Coll
         metadata=spec.metadata or {},
     )
     await resources.store.create(index_of(collection), _schema(collection))
-    return await resources.catalog.create_collection(collection)
+    return await resources.catalog.collections.create(collection)
 
 
 def _merge(existing: Collection, spec: CollectionSpec, resources: Resources) -> Collection:

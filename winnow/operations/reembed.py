@@ -59,8 +59,8 @@ class Estimate:
 
 async def status(resources: Resources, name: str) -> Status:
     """How far it is. Raises ``CollectionNotFound``."""
-    collection = await resources.catalog.get_collection(name)
-    progress = await resources.catalog.reembed_progress(name)
+    collection = await resources.catalog.collections.get(name)
+    progress = await resources.catalog.audit.reembed_progress(name)
     target = resources.next_embedder
     return Status(
         collection,
@@ -78,9 +78,9 @@ async def estimate(resources: Resources, name: str) -> Estimate:
         Conflict: no next model is configured, or it is the one in use.
         IdentityMismatch: the next model cannot take this collection over.
     """
-    collection = await resources.catalog.get_collection(name)
+    collection = await resources.catalog.collections.get(name)
     target = _required_target(resources, collection)
-    counts = await resources.catalog.counts(name)
+    counts = await resources.catalog.documents.counts(name)
     passages = [passage_of(point.title, point.chunk) for point in await _some_points(resources, index_of(collection))]
     if not passages:
         return Estimate(counts.chunks, 0, 0.0)
@@ -100,15 +100,15 @@ async def start(resources: Resources, name: str) -> Status:
             its old index is still kept.
         IdentityMismatch: the next model cannot take this collection over.
     """
-    collection = await resources.catalog.get_collection(name)
+    collection = await resources.catalog.collections.get(name)
     target = _required_target(resources, collection)
     identity = _identity(resources, target, collection)
     other = collection.other
     if other is None or other.state != "building" or not same_identity(other.identity, identity):
-        collection = await resources.catalog.begin_reembed(name, identity)
+        collection = await resources.catalog.collections.begin_reembed(name, identity)
     await prepare(resources, collection)
     resources.collections.forget(name)
-    await resources.catalog.enqueue_reembed(name)
+    await resources.catalog.queue.enqueue_reembed(name)
     resources.wake()
     return await status(resources, name)
 
@@ -128,7 +128,7 @@ async def switch(resources: Resources, name: str, *, force: bool = False) -> Sta
         Conflict: there is nothing to switch to, documents are missing there and ``force`` is not given, or what is
             there is not sound.
     """
-    collection = await resources.catalog.get_collection(name)
+    collection = await resources.catalog.collections.get(name)
     if not _is_ahead(collection):
         raise Conflict(
             f"collection {name!r} has nothing to switch to"
@@ -136,7 +136,7 @@ async def switch(resources: Resources, name: str, *, force: bool = False) -> Sta
         )
     if not force:
         await _require_sound(resources, collection)
-    await resources.catalog.switch_index(name, force=force)
+    await resources.catalog.collections.switch_index(name, force=force)
     resources.collections.forget(name)
     return await status(resources, name)
 
@@ -148,10 +148,10 @@ async def rollback(resources: Resources, name: str) -> Status:
         CollectionNotFound: there is no such collection.
         Conflict: nothing was switched, or the old index is gone.
     """
-    collection = await resources.catalog.get_collection(name)
+    collection = await resources.catalog.collections.get(name)
     if collection.other is None or _is_ahead(collection):
         raise Conflict(f"collection {name!r} has no index from before a switch to go back to")
-    await resources.catalog.switch_index(name)
+    await resources.catalog.collections.switch_index(name)
     resources.collections.forget(name)
     return await status(resources, name)
 
@@ -163,11 +163,11 @@ async def drop(resources: Resources, name: str) -> Status:
         CollectionNotFound: there is no such collection.
         Conflict: the collection has one index only.
     """
-    collection = await resources.catalog.get_collection(name)
+    collection = await resources.catalog.collections.get(name)
     index = other_index_of(collection)
     if index is None:
         raise Conflict(f"collection {name!r} has one index only: there is nothing to drop")
-    await resources.catalog.clear_other(name)
+    await resources.catalog.collections.clear_beside(name)
     resources.collections.forget(name)
     # searches that began before the last switch may still be under way, here and in other processes
     await asyncio.sleep(LOOKUP_SECONDS + resources.settings.search.budget_ms / 1000)
@@ -229,13 +229,13 @@ async def _require_sound(resources: Resources, collection: Collection) -> None:
     index, other = other_index_of(collection), collection.other
     assert index is not None
     assert other is not None
-    entries = await resources.catalog.audit(collection.name, limit=SAMPLE)
+    entries = await resources.catalog.audit.entries(collection.name, limit=SAMPLE)
     wanted = {each: entry.id for entry in entries if entry.built and not entry.waits for each in entry.points}
     found = await resources.store.fetch(index, sorted(wanted))
     for point_id, document_id in wanted.items():
         point = found.get(point_id)
         if point is None or not _is_sound(point, other.identity):
-            again = await resources.catalog.audit(collection.name, limit=1, among=[document_id])
+            again = await resources.catalog.audit.entries(collection.name, limit=1, among=[document_id])
             if again and point_id in again[0].points and not again[0].waits:
                 raise Conflict(
                     f"the new index of {collection.name!r} is not sound: document {document_id!r} "

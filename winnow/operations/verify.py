@@ -7,7 +7,7 @@ Writes go on meanwhile, so the comparison only finds suspects. A suspect is look
 themselves, then its entry. Every write happens between a claim and a commit, both of which move the entry's token; with
 the same token before and after, and no work due, nothing was written in between and the finding stands.
 
-Mending goes through the ledger as well (``Catalog.mend``): nothing is deleted behind a worker's back.
+Mending goes through the ledger as well (``LedgerAudit.repair``): nothing is deleted behind a worker's back.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class Inspection:
         Raises:
             CollectionNotFound: there is no such collection.
         """
-        row = await self._catalog.get_collection(collection)
+        row = await self._catalog.collections.get(collection)
         report = Report(collection)
         for side in sides_of(row):
             report.generations.append(side.index.generation)
@@ -175,7 +175,7 @@ class Inspection:
         report.points += listed
 
     async def _compare(self, side: Side, spool: KeySpool, report: Report) -> AsyncIterator[Progress | Damage]:
-        total = (await self._catalog.counts(report.collection)).documents
+        total = (await self._catalog.documents.counts(report.collection)).documents
         suspects: list[_Suspect] = []
         damaged: dict[str, int] = {}
         compared = 0
@@ -199,12 +199,12 @@ class Inspection:
         await self._mend(report, damaged)
 
     async def _entries(self, collection: str) -> AsyncIterator[LedgerEntry]:
-        after, page = "", await self._catalog.audit(collection, limit=LEDGER_PAGE)
+        after, page = "", await self._catalog.audit.entries(collection, limit=LEDGER_PAGE)
         while page:
             for entry in page:
                 yield entry
             after = page[-1].id
-            page = await self._catalog.audit(collection, after=after, limit=LEDGER_PAGE)
+            page = await self._catalog.audit.entries(collection, after=after, limit=LEDGER_PAGE)
 
     async def _look_again(
         self, side: Side, report: Report, suspects: Sequence[_Suspect], damaged: dict[str, int]
@@ -239,7 +239,7 @@ class Inspection:
 
     async def _entries_of(self, collection: str, suspects: Sequence[_Suspect]) -> dict[str, LedgerEntry]:
         among = [suspect.document_id for suspect in suspects]
-        found = await self._catalog.audit(collection, limit=len(among), among=among)
+        found = await self._catalog.audit.entries(collection, limit=len(among), among=among)
         return {entry.id: entry for entry in found}
 
     async def _points_of(
@@ -259,7 +259,7 @@ class Inspection:
     async def _mend(self, report: Report, damaged: dict[str, int]) -> None:
         if not (self._repair and damaged):
             return
-        submission = await self._catalog.mend(report.collection, dict(damaged))
+        submission = await self._catalog.audit.repair(report.collection, dict(damaged))
         report.mended += submission.accepted - submission.unchanged
         report.jobs.append(submission.job_id)
         damaged.clear()

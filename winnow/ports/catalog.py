@@ -1,8 +1,8 @@
-"""The seam to the database: ``Catalog``, and the shapes that cross it."""
+"""The ports of the catalog, one for each kind of caller, and the shapes that cross them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -205,22 +205,22 @@ class Job:
     finished_at: datetime | None = None
 
 
-class Catalog(Protocol):
-    """The truth about collections and documents, and the ledger of work. Every method is one transaction."""
+class CollectionCatalog(Protocol):
+    """Collections and their pair of indexes. Every method is one transaction."""
 
-    async def create_collection(self, collection: Collection) -> Collection:
+    async def create(self, collection: Collection) -> Collection:
         """Store a new collection; if the name exists, return the stored one unchanged."""
         ...
 
-    async def get_collection(self, name: str) -> Collection:
+    async def get(self, name: str) -> Collection:
         """Raise ``CollectionNotFound`` for an unknown name or one that is being deleted."""
         ...
 
-    async def list_collections(self, *, deleting: bool = False) -> Sequence[Collection]:
+    async def list(self, *, deleting: bool = False) -> Sequence[Collection]:
         """Collections by name: those in service, or with ``deleting`` those whose deletion was not finished."""
         ...
 
-    async def update_collection(self, collection: Collection) -> Collection:
+    async def update(self, collection: Collection) -> Collection:
         """Replace fields, instructs, metadata and chunking of the collection of this name; its indexes stay."""
         ...
 
@@ -228,7 +228,7 @@ class Catalog(Protocol):
         """Take the collection out of service: from now on it is not found."""
         ...
 
-    async def purge_collection(self, uid: str) -> None:
+    async def purge(self, uid: str) -> None:
         """Remove the rows of a collection that was marked as deleting."""
         ...
 
@@ -236,40 +236,38 @@ class Catalog(Protocol):
         """Give the collection a second index of a new number, to be built; ``Conflict`` where it has one already."""
         ...
 
-    async def enqueue_reembed(self, name: str, *, limit: int = 1000) -> int:
-        """Queue up to ``limit`` documents that the second index lacks, behind all other work; returns how many."""
-        ...
-
-    async def reembed_progress(self, name: str) -> ReembedProgress:
-        """Count what both indexes hold; all zero where the collection has one index."""
-        ...
-
     async def switch_index(self, name: str, *, force: bool = False) -> Collection:
-        """Exchange the serving index and the other one, which is kept.
+        """Exchange the serving index and the one beside it, which is kept.
 
         Raises:
-            Conflict: there is no other index, or it lacks documents and ``force`` is not given.
+            Conflict: there is no second index, or it lacks documents and ``force`` is not given.
         """
         ...
 
-    async def clear_other(self, name: str) -> Collection:
-        """Forget the other index; who calls drops it from the store afterwards. Nothing where there is none."""
+    async def clear_beside(self, name: str) -> Collection:
+        """Forget the index beside the serving one, if there is one; the caller then drops it from the store."""
         ...
 
-    async def counts(self, name: str) -> Counts: ...
+
+class DocumentCatalog(Protocol):
+    """Documents: submitted, deleted, read. Every method is one transaction."""
 
     async def submit(
         self, collection: str, documents: Sequence[Document], *, source: str = "", priority: int = 0
     ) -> Submission:
         """Accept documents: a new revision, ``pending``, for new, changed and failed ones; nothing for unchanged ones.
 
-        One that waits already with the same content goes on waiting, now for the new job.
-        Rejects, one by one, an id that stands twice in the batch and a version that goes backwards.
+        A document that already waits with the same content keeps its place, and the new job waits for it.
+        Rejects, one by one, ids that occur twice in the batch and versions that go backwards.
         Committed on return. ``priority``: higher is served first (interactive 10, bulk 0).
         """
         ...
 
-    async def get_document(self, collection: str, document_id: str) -> StoredDocument:
+    async def tombstone(self, collection: str, document_ids: Sequence[str], *, priority: int = 0) -> Submission:
+        """Mark documents for deletion; unknown ids count as ``unchanged``. Committed on return."""
+        ...
+
+    async def get(self, collection: str, document_id: str) -> StoredDocument:
         """Raise ``DocumentNotFound`` for an unknown id or one that is being deleted."""
         ...
 
@@ -277,7 +275,7 @@ class Catalog(Protocol):
         """Every document that is not being deleted, by id, in bounded batches."""
         ...
 
-    async def list_documents(
+    async def list(
         self,
         collection: str,
         *,
@@ -289,24 +287,13 @@ class Catalog(Protocol):
         """Keys by id, those beyond ``after``; documents being deleted only when ``state`` asks for them."""
         ...
 
-    async def tombstone(self, collection: str, document_ids: Sequence[str], *, priority: int = 0) -> Submission:
-        """Mark documents for deletion; unknown ids count as ``unchanged``. Committed on return."""
+    async def counts(self, name: str) -> Counts:
+        """Documents per state and chunks of a collection."""
         ...
 
-    async def audit(
-        self, collection: str, *, after: str = "", limit: int = 1000, among: Sequence[str] | None = None
-    ) -> Sequence[LedgerEntry]:
-        """Entries by id, those beyond ``after``, also of documents being deleted; with ``among`` only those."""
-        ...
 
-    async def mend(self, collection: str, revisions: Mapping[str, int], *, priority: int = 0) -> Submission:
-        """Have the points of documents written again, or removed where no such document is known.
-
-        The work goes the ordinary way, under lease and token. A document at rest becomes ``pending`` as it is, with a
-        revision beyond its own and the given one, the highest that any of its points has; an unknown one becomes a
-        tombstone. One that has work before it anyway counts as ``unchanged``. Committed on return.
-        """
-        ...
+class WorkQueue(Protocol):
+    """The ledger of work as workers see it: leases, fencing tokens, outcomes. Every method is one transaction."""
 
     async def claim(self, owner: str, *, limit: int, lease_seconds: float) -> Sequence[Claim]:
         """Lease up to ``limit`` documents whose work is due, of one collection, highest priority and oldest first."""
@@ -321,28 +308,38 @@ class Catalog(Protocol):
         ...
 
     async def outdated(self, claims: Sequence[Claim]) -> Sequence[Claim]:
-        """Those whose documents have a newer revision, or are gone: what was written for them has to go."""
-        ...
-
-    async def removals(self, *, limit: int) -> Sequence[Removal]:
-        """Deletions to be carried out a second time, oldest first: a stalled worker may have written since."""
-        ...
-
-    async def forget(self, removed: Sequence[Removal]) -> None:
-        """Let go of removals that were carried out a second time."""
+        """Claims whose documents have a newer revision or are gone: the points written for them must be removed."""
         ...
 
     async def release(self, owner: str | None = None) -> int:
-        """Give back the leases of ``owner``, or of everybody (only where one process owns the storage)."""
+        """Give back the leases of ``owner``, or all leases (only where one process owns the storage)."""
         ...
 
     async def backlog(self) -> int:
         """How many documents wait for work."""
         ...
 
-    async def get_job(self, job_id: str) -> Job: ...
+    async def enqueue_reembed(self, name: str, *, limit: int = 1000) -> int:
+        """Queue up to ``limit`` documents that the second index lacks, behind all other work; returns how many."""
+        ...
 
-    async def list_jobs(
+    async def removals(self, *, limit: int) -> Sequence[Removal]:
+        """Deletions to be carried out a second time, oldest first: a stalled worker may have written since."""
+        ...
+
+    async def forget_removals(self, removals: Sequence[Removal]) -> None:
+        """Forget removals that were carried out a second time."""
+        ...
+
+
+class JobCatalog(Protocol):
+    """Jobs: one for each submission. Every method is one transaction."""
+
+    async def get(self, job_id: str) -> Job:
+        """Raise ``JobNotFound`` for an unknown id."""
+        ...
+
+    async def list(
         self,
         *,
         collection: str | None = None,
@@ -354,30 +351,65 @@ class Catalog(Protocol):
         """Jobs, newest first, those older than job ``after``; with ``failed`` only those with failures."""
         ...
 
-    async def retry_job(self, job_id: str, *, priority: int = 0) -> Submission:
-        """Queue the documents of a job that failed and were not handed in again since, for a new job.
+    async def retry(self, job_id: str, *, priority: int = 0) -> Submission:
+        """Queue the documents of a job that failed and were not submitted again since, for a new job.
 
-        ``accepted`` counts them; where there are none, no job is made and ``job_id`` is empty.
+        ``accepted`` counts them; if there are none, no job is made and ``job_id`` is empty.
         """
         ...
 
-    async def cancel_job(self, job_id: str) -> Job:
-        """Take back what has not been carried out; returns the job as it stands then.
+    async def cancel(self, job_id: str) -> Job:
+        """Cancel the work of a job that is not done yet; returns the job afterwards.
 
         A document that was never indexed is deleted, by a job of its own. A changed one is ``failed`` with the code
-        ``cancelled`` and its indexed revision stays searchable; one that a worker has in hand is finished.
+        ``cancelled`` and its indexed revision stays searchable; one that a worker is processing is finished.
 
         Raises:
-            Conflict: the job deletes documents; what is deleted cannot be brought back.
+            Conflict: the job deletes documents, and deletions cannot be undone.
         """
         ...
 
-    async def prune_jobs(self, *, before: datetime, limit: int = 1000) -> int:
+    async def prune(self, *, before: datetime, limit: int = 1000) -> int:
         """Forget at most ``limit`` jobs that were finished before this moment, with their failures; return how many."""
         ...
 
-    async def check(self) -> None:
-        """Raise if the database cannot serve."""
+
+class LedgerAudit(Protocol):
+    """The ledger as integrity checks and progress reports see it. Every method is one transaction."""
+
+    async def entries(
+        self, collection: str, *, after: str = "", limit: int = 1000, among: Sequence[str] | None = None
+    ) -> Sequence[LedgerEntry]:
+        """Entries by id, those beyond ``after``, also of documents being deleted; with ``among`` only those."""
         ...
 
-    async def close(self) -> None: ...
+    async def repair(self, collection: str, revisions: Mapping[str, int], *, priority: int = 0) -> Submission:
+        """Have the points of documents written again, or removed if the catalog has no such document.
+
+        The work goes the ordinary way, under lease and token. A document without work becomes ``pending`` as it is,
+        with a revision beyond its own and the given one, the highest that any of its points has; an unknown one becomes
+        a tombstone. A document that waits for work already counts as ``unchanged``. Committed on return.
+        """
+        ...
+
+    async def reembed_progress(self, name: str) -> ReembedProgress:
+        """Count the documents that both indexes hold; all zero for a collection with one index."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The truth about collections and documents, and the ledger of work: one port for each kind of caller.
+
+    Attributes:
+        check: raises if the database cannot serve.
+        close: closes the connections to the database.
+    """
+
+    collections: CollectionCatalog
+    documents: DocumentCatalog
+    queue: WorkQueue
+    jobs: JobCatalog
+    audit: LedgerAudit
+    check: Callable[[], Awaitable[None]]
+    close: Callable[[], Awaitable[None]]

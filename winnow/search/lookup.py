@@ -9,7 +9,7 @@ from typing import Final
 from cachetools import TTLCache
 
 from winnow.core.types import Collection
-from winnow.ports import Catalog
+from winnow.ports import CollectionCatalog
 
 SECONDS: Final = 1.0
 _MOST: Final = 1024
@@ -22,7 +22,7 @@ class CollectionLookup:
     second.
     """
 
-    def __init__(self, catalog: Catalog, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, catalog: CollectionCatalog, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._catalog = catalog
         self._known: TTLCache[str, Collection] = TTLCache(_MOST, SECONDS, timer=clock)
 
@@ -30,7 +30,7 @@ class CollectionLookup:
         """The collection, at most a second old. Raises ``CollectionNotFound``."""
         known = self._known.get(name)
         if known is None:
-            known = self._known[name] = await self._catalog.get_collection(name)
+            known = self._known[name] = await self._catalog.get(name)
         return known
 
     def forget(self, name: str) -> None:
