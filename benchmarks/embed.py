@@ -242,7 +242,7 @@ def _matmul_rate(device: torch.device) -> float:
 
 async def measure(arguments: argparse.Namespace) -> list[Row]:
     """All rows that this machine and these arguments allow."""
-    found = load_texts(None, arguments.documents).documents
+    found = (await load_texts(None, arguments.documents)).documents
     texts = [document.text for document in found]
     settings = TorchEmbedding(
         model=arguments.model, max_tokens=arguments.max_tokens, batch_tokens=arguments.batch_tokens

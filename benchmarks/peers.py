@@ -158,7 +158,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured (3)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there as well")
     arguments = parser.parse_args()
-    texts = load_texts(arguments.data, arguments.documents)
+    texts = asyncio.run(load_texts(arguments.data, arguments.documents))
     python = install_txtai()
     about: dict[str, Any] = {
         **machine.describe(python),

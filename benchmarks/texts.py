@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from indexer.sources.python import PythonSource
@@ -39,14 +38,17 @@ class Texts:
         path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
 
 
-def load_texts(folder: Path | None, count: int) -> Texts:
+async def load_texts(folder: Path | None, count: int) -> Texts:
     """The first ``count`` documents of a test collection, or of the standard library's docstrings without one."""
     if folder is not None:
         dataset = load_dataset(folder)
         return Texts(dataset.name, list(dataset.documents[:count]), list(dataset.queries.values()))
-    found = (item for item in PythonSource().read() if isinstance(item, Document))
-    documents = list(islice(found, count))
+    documents = (await _docstrings())[:count]
     return Texts("python docstrings", documents, [_summary(document.text) for document in documents])
+
+
+async def _docstrings() -> list[Document]:
+    return [item async for item in PythonSource().read() if isinstance(item, Document)]
 
 
 def _summary(text: str) -> str:

@@ -6,8 +6,10 @@ Where the documents go is a ``Target``: the catalog of this process, or a runnin
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -122,7 +124,7 @@ async def ingest(
         The summary, with every failure named.
     """
     began = time.perf_counter()
-    counts = [await asyncio.to_thread(source.count) for source in sources]
+    counts = [await source.count() for source in sources]
     run = _Run(collection, max_chars, None if None in counts else sum(count or 0 for count in counts))
     for source in sources:
         await _submit_all(target, run, source, on_progress)
@@ -138,30 +140,24 @@ async def ingest(
 
 
 async def read_batches(source: Source) -> AsyncIterator[tuple[list[Document], list[Failure]]]:
-    """Read a source in a thread: some hundred documents at a time, or what comes within a second."""
-    items = source.read()
-    while True:
-        documents, failures, more = await asyncio.to_thread(_take, items)
-        if documents or failures:
-            yield documents, failures
-        if not more:
-            return
-
-
-def _take(items: Iterator[Document | Failure]) -> tuple[list[Document], list[Failure], bool]:
+    """Read a source some hundred documents at a time, or what comes within a second."""
     documents: list[Document] = []
     failures: list[Failure] = []
-    chars = 0
-    until = time.monotonic() + BATCH_SECONDS
-    for item in items:
-        if isinstance(item, Failure):
-            failures.append(item)
-        else:
-            documents.append(item)
-            chars += len(item.text)
-        if len(documents) + len(failures) >= BATCH_DOCUMENTS or chars >= BATCH_CHARS or time.monotonic() > until:
-            return documents, failures, True
-    return documents, failures, False
+    chars, until = 0, math.inf
+    async with aclosing(source.read()) as items:
+        async for item in items:
+            if isinstance(item, Failure):
+                failures.append(item)
+            else:
+                documents.append(item)
+                chars += len(item.text)
+            until = min(until, time.monotonic() + BATCH_SECONDS)
+            full = len(documents) + len(failures) >= BATCH_DOCUMENTS or chars >= BATCH_CHARS
+            if full or time.monotonic() > until:
+                yield documents, failures
+                documents, failures, chars, until = [], [], 0, math.inf
+    if documents or failures:
+        yield documents, failures
 
 
 async def _submit_all(target: Target, run: _Run, source: Source, on_progress: Callable[[Progress], None]) -> None:

@@ -1,8 +1,8 @@
-"""What a source is: something that yields documents, and failures for what cannot be read."""
+"""The port of a source: it yields documents, and a failure for each item that cannot be read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -16,11 +16,11 @@ class Failure:
     """One item that could not be read.
 
     Attributes:
-        source: where it is: a path, or ``path:line``.
-        code: stable name of what is wrong.
+        source: where it is: a path, ``path:line``, or an address.
+        code: stable name of the problem.
         message: what is wrong and what to do about it.
-        document_id: the id that the document would have had, empty where it is not known. A source with a failure
-            that names no document may still hold anything: nothing counts as gone from it.
+        document_id: the id that the document would have had, empty if unknown. A failure without an id may hide any
+            document of its source, so nothing of that source counts as missing.
     """
 
     source: str
@@ -29,37 +29,51 @@ class Failure:
     document_id: str = ""
 
 
+class ReadError(Exception):
+    """An item cannot be read, or not to its end.
+
+    Attributes:
+        code: stable name of the problem.
+        message: what is wrong and what to do about it.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
 class Source(Protocol):
     """Yields documents in a stable order; one bad item never stops the rest."""
 
     @property
     def label(self) -> str:
-        """Stable name of the source, kept with its documents to find those that are gone from it."""
+        """Stable name of the source, kept with its documents so that missing ones can be found."""
         ...
 
     @property
     def fields(self) -> Mapping[str, FieldType]:
-        """Metadata keys that are worth filtering on; a collection that is made for this source declares them."""
+        """Metadata keys worth filtering on; a collection created for this source declares them."""
         ...
 
-    def count(self) -> int | None:
-        """A cheap estimate of the number of items, ``None`` where nobody knows."""
+    async def count(self) -> int | None:
+        """A cheap estimate of the number of items, ``None`` if unknown."""
         ...
 
-    def read(self) -> Iterator[Document | Failure]:
-        """Read everything, from the start at each call. Blocking: run it in a thread."""
+    def read(self) -> AsyncGenerator[Document | Failure, None]:
+        """Read everything, from the start at each call. Close the generator to stop early."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """How sources are read; each kind of source takes what concerns it.
+    """How sources are read; each kind of source uses the options that apply to it.
 
     Attributes:
         base_url: where a folder is published; addresses of its documents start with it.
-        columns: for CSV and Parquet, which column is ``id``, ``text``, ``title`` or ``url``; others go by convention.
-        fields: declared fields; cells of CSV files under these names are read as their type.
-        state_dir: where to keep what spares work in the next run; ``None`` keeps nothing.
+        columns: for CSV and Parquet, the columns of ``id``, ``text``, ``title`` and ``url``; others go by convention.
+        fields: declared fields; CSV cells under these names are converted to their type.
+        state_dir: where to cache results for the next run; ``None`` caches nothing.
         site: how a site is crawled.
     """
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from indexer.sources.base import Source, SourceOptions
-from indexer.sources.files import FileSource, FolderSource
+from indexer.sources.files import LocalSource
 from indexer.sources.formats import SUFFIXES, is_known
 from indexer.sources.python import PythonSource
 from indexer.sources.remote import DRIVERS, RemoteSource
@@ -45,12 +45,10 @@ def open_source(spec: str, options: SourceOptions | None = None) -> Source:
     if not spec or not path.exists():
         raise InvalidSource(f"{_missing(spec, path)}; {_ACCEPTED}")
     path = path.resolve()
-    if path.is_dir():
-        return FolderSource(path, options)
-    if not path.is_file() or not is_known(path):
+    if not path.is_dir() and (not path.is_file() or not is_known(path)):
         kind = f"a file of the unknown type {path.suffix!r}" if path.is_file() else "neither a folder nor a file"
         raise InvalidSource(f"source {spec!r} is {kind}; {_ACCEPTED}")
-    return FileSource(path, options)
+    return LocalSource(path, options)
 
 
 def _missing(spec: str, path: Path) -> str:

@@ -1,4 +1,4 @@
-"""CSV and TSV: one row an item, as strings. Runs inside of the sandbox."""
+"""Parses CSV and TSV: each row is an item, with cells as strings. Runs inside the sandbox."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def parse(file: IO[bytes], *, delimiter: str = "") -> Iterator[dict[str, Any]]:
     the header.
 
     Raises:
-        Refused: there is no header that can be used, or the file is not UTF-8.
+        Refused: the header is unusable, or the file is not UTF-8.
     """
     header = file.readline(_HEADER_BYTES + 1)
     if len(header) > _HEADER_BYTES:
-        raise Refused("wrong_schema", f"the first line is longer than {_HEADER_BYTES:,} bytes: no header of a table")
+        raise Refused("wrong_schema", f"the first line is longer than {_HEADER_BYTES:,} bytes, too long for a header")
     if b"\x00" in header:
-        raise Refused("binary", "the file holds NUL bytes: it is no CSV, or CSV in UTF-16; convert it to UTF-8")
+        raise Refused("binary", "the file contains NUL bytes: it is not CSV, or CSV in UTF-16; convert it to UTF-8")
     file.seek(0)
     csv.field_size_limit(MAX_CELL_CHARS)  # global, which is why it is set here and not in the service
     text = io.TextIOWrapper(file, "utf-8-sig", newline="")
@@ -41,7 +41,9 @@ def parse(file: IO[bytes], *, delimiter: str = "") -> Iterator[dict[str, Any]]:
     except UnicodeDecodeError:
         raise Refused("not_utf8", f"after row {rows.line_num:,} the file is not UTF-8; convert it") from None
     except csv.Error as error:
-        raise Refused("invalid_csv", f"near line {rows.line_num:,}: {error}; a quote is left open or stray") from None
+        raise Refused(
+            "invalid_csv", f"near line {rows.line_num:,}: {error}; a quote is unclosed or misplaced"
+        ) from None
 
 
 def _delimiter(header: bytes) -> str:
@@ -52,12 +54,12 @@ def _delimiter(header: bytes) -> str:
 def _names(header: list[str]) -> list[str]:
     names = [name.strip() for name in header]
     if not any(names):
-        raise Refused("wrong_schema", "there is no header: the first line names the columns")
+        raise Refused("wrong_schema", "the header is missing: the first line must name the columns")
     if len(names) > MAX_COLUMNS:
         raise Refused("wrong_schema", f"the table has {len(names):,} columns; the limit is {MAX_COLUMNS:,}")
     twice = next((name for name in names if name and names.count(name) > 1), "")
     if twice:
-        raise Refused("wrong_schema", f"the column {twice[:80]!r} stands twice in the header; rename one")
+        raise Refused("wrong_schema", f"the column {twice[:80]!r} occurs twice in the header; rename one")
     return names
 
 
@@ -68,7 +70,9 @@ def _rows(rows: Iterator[list[str]], names: list[str]) -> Iterator[dict[str, Any
             continue
         number += 1
         if len(values) > len(names):
-            message = f"the row has {len(values):,} cells, the header {len(names):,}; quote cells that hold separators"
+            message = (
+                f"the row has {len(values):,} cells, the header {len(names):,}; quote cells that contain separators"
+            )
             yield {"row": number, "code": "wrong_row", "message": message}
             continue
         cells = zip(names, values, strict=False)

@@ -1,4 +1,4 @@
-"""DOCX: headings, lists and tables as HTML, images left out. Runs inside of the sandbox."""
+"""DOCX: headings, lists and tables as HTML, without images. Runs inside the sandbox."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import IO, Any, Final
 
 import mammoth
 
-from indexer.sources.html import describe_html
+from indexer.chunking.structure.html import scan_html
+from indexer.sources.html import title_of
 from indexer.sources.sandbox_child import Refused
 
 MAX_UNPACKED_BYTES: Final = 256 * 1024 * 1024
@@ -20,7 +21,7 @@ def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
     """Yield one item: ``text``, HTML without ``<html>``, and ``title``, its first heading.
 
     Raises:
-        Refused: the file is locked, is no DOCX, unpacks to too much, or has no text.
+        Refused: the file is locked, not DOCX, too large when unpacked, or has no text.
     """
     if file.read(4) == _OLE:
         raise Refused("encrypted", "the file is encrypted, or an old .doc; save it as DOCX without a password")
@@ -30,17 +31,17 @@ def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
     if len(result.value) > max_chars:
         raise Refused("too_large", f"the document has more than {max_chars:,} characters; split it")
     if not result.value.strip():
-        raise Refused("no_text", "the document holds no text")
-    yield {"text": result.value.replace("</p><", "</p>\n<"), "title": describe_html(result.value)}
+        raise Refused("no_text", "the document contains no text")
+    yield {"text": result.value.replace("</p><", "</p>\n<"), "title": title_of(scan_html(result.value))}
 
 
 def _check(file: IO[bytes]) -> None:
-    """Refuse what unpacks to too much: ``zipfile`` unpacks no more than the sizes that it declares."""
+    """Refuse archives that are too large when unpacked: ``zipfile`` unpacks no more than the declared sizes."""
     try:
         with zipfile.ZipFile(file) as archive:
             unpacked = sum(part.file_size for part in archive.infolist())
     except zipfile.BadZipFile as error:
-        raise Refused("damaged", f"not a DOCX that can be read ({error}); save it anew") from None
+        raise Refused("damaged", f"not a readable DOCX file ({error}); save it again") from None
     if unpacked > MAX_UNPACKED_BYTES:
         limit = MAX_UNPACKED_BYTES // 1024 // 1024
         raise Refused(

@@ -1,4 +1,4 @@
-"""Folders and files, told apart by their suffix.
+"""Sources made of files: the base of all of them, and folders and files on this machine.
 
 A document's id is its path relative to the folder, with ``/`` between the parts; rows of JSONL, CSV and Parquet files
 bring their own ids. Two folders that are indexed into one collection must not hold files of the same relative path.
@@ -6,99 +6,92 @@ bring their own ids. Two folders that are indexed into one collection must not h
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Final
+from types import MappingProxyType
+from typing import ClassVar, Final
 
 from indexer.sources.base import Failure, SourceOptions
 from indexer.sources.cache import FileCache
-from indexer.sources.formats import MAX_FILE_BYTES, File, FileReader, count_items, is_known, printable
+from indexer.sources.formats import File, FileReader, count_items, is_known, printable
+from indexer.sources.sandbox import Sandbox
+from indexer.sources.threads import read_on_thread
 from winnow.core.types import Document, FieldType
 
 _SKIPPED: Final = frozenset({"node_modules", "__pycache__"})
 
 
-@dataclass(frozen=True)
-class FolderSource:
-    """All files of a folder that have a known suffix, sorted by path; hidden files and folders are left out.
+class FileSource(ABC):
+    """All files of one place that have a known suffix; hidden files and folders are left out."""
 
-    Attributes:
-        root: the folder, absolute.
-        options: addresses, columns, where results are kept.
-        max_file_bytes: larger files of text fail; lines of JSONL files have a limit of their own.
-    """
+    fields: Mapping[str, FieldType] = MappingProxyType({})  # the user says what the metadata of files means
+    cache_folder: ClassVar[str]
 
-    root: Path
-    options: SourceOptions = field(default_factory=SourceOptions)
-    max_file_bytes: int = MAX_FILE_BYTES
+    def __init__(self, label: str, options: SourceOptions) -> None:
+        self.label = label
+        self._options = options
 
-    @property
-    def label(self) -> str:
-        """``dir:`` and the absolute path."""
-        return f"dir:{self.root}"
+    @abstractmethod
+    async def count(self) -> int | None:
+        """Number of files, with the rows of files that hold many documents; ``None`` if unknown."""
 
-    @property
-    def fields(self) -> Mapping[str, FieldType]:
-        """None: what the metadata of files means is for the user to say."""
-        return {}
+    @abstractmethod
+    def list_files(self, failures: list[Failure]) -> Iterator[File]:
+        """The files in a stable order. Blocking. Appends to ``failures`` what cannot be listed."""
 
-    def count(self) -> int | None:
-        """Files, and rows of files that hold many documents."""
-        return sum(count_items(path) for path in _walk(self.root))
-
-    def read(self) -> Iterator[Document | Failure]:
+    def read(self) -> AsyncGenerator[Document | Failure, None]:
         """Read file after file."""
-        errors: list[OSError] = []
-        cache = FileCache(self.options.state_dir and self.options.state_dir / "parsed", self.label)
-        with FileReader(self.options, cache, self.max_file_bytes) as reader:
-            for path in _walk(self.root, errors.append):
-                yield from reader.read(_file(path, self.root))
-        for error in errors:
-            yield Failure(printable(error.filename), "unreadable", f"cannot be read: {error.strerror or error}")
-        if not errors:
+        return read_on_thread(self._read())
+
+    def _read(self) -> Generator[Document | Failure, None, None]:
+        failures: list[Failure] = []
+        cache = FileCache(self._options.state_dir and self._options.state_dir / self.cache_folder, self.label)
+        with Sandbox() as sandbox:
+            reader = FileReader(self._options, cache, sandbox)
+            for file in self.list_files(failures):
+                yield from reader.read(file)
+        yield from failures
+        if not failures:
             cache.prune()
 
 
-@dataclass(frozen=True)
-class FileSource:
-    """A single file; its id is its name."""
+class LocalSource(FileSource):
+    """A folder, or a single file, whose id is its name. The label holds the absolute path."""
 
-    path: Path
-    options: SourceOptions = field(default_factory=SourceOptions)
-    max_file_bytes: int = MAX_FILE_BYTES
+    cache_folder = "parsed"
 
-    @property
-    def label(self) -> str:
-        """``file:`` and the absolute path."""
-        return f"file:{self.path}"
+    def __init__(self, path: Path, options: SourceOptions) -> None:
+        is_folder = path.is_dir()
+        super().__init__(f"{'dir' if is_folder else 'file'}:{path}", options)
+        self._path = path
+        self._root = path if is_folder else path.parent
 
-    @property
-    def fields(self) -> Mapping[str, FieldType]:
-        """None, as for a folder."""
-        return {}
+    async def count(self) -> int | None:
+        """Files, and rows of files that hold many documents."""
+        return await asyncio.to_thread(lambda: sum(map(count_items, self._paths())))
 
-    def count(self) -> int | None:
-        """1, or the rows of a file that holds many documents."""
-        return count_items(self.path)
+    def list_files(self, failures: list[Failure]) -> Iterator[File]:
+        """The files, sorted by path."""
 
-    def read(self) -> Iterator[Document | Failure]:
-        """Read the file."""
-        cache = FileCache(self.options.state_dir and self.options.state_dir / "parsed", self.label)
-        with FileReader(self.options, cache, self.max_file_bytes) as reader:
-            yield from reader.read(_file(self.path, self.path.parent))
+        def fail(error: OSError) -> None:
+            message = f"cannot be read: {error.strerror or error}"
+            failures.append(Failure(printable(error.filename), "unreadable", message))
 
+        for path in self._paths(fail):
+            yield File(printable(path), PurePosixPath(path.relative_to(self._root).as_posix()), partial(Path, path))
 
-def _file(path: Path, root: Path) -> File:
-    return File(printable(path), PurePosixPath(path.relative_to(root).as_posix()), lambda: path)
-
-
-def _walk(root: Path, on_error: Callable[[OSError], None] | None = None) -> Iterator[Path]:
-    """Files with a known suffix, sorted. Links to folders are not followed, so that there are no loops."""
-    for folder, names, files in os.walk(root, onerror=on_error):
-        names[:] = sorted(name for name in names if not name.startswith(".") and name not in _SKIPPED)
-        for name in sorted(files):
-            path = Path(folder, name)
-            if not name.startswith(".") and is_known(path) and path.is_file():
-                yield path
+    def _paths(self, on_error: Callable[[OSError], None] | None = None) -> Iterator[Path]:
+        """Files with a known suffix, sorted. Links to folders are not followed, so that there are no loops."""
+        if self._path != self._root:
+            yield self._path
+            return
+        for folder, names, files in os.walk(self._root, onerror=on_error):
+            names[:] = sorted(name for name in names if not name.startswith(".") and name not in _SKIPPED)
+            for name in sorted(files):
+                path = Path(folder, name)
+                if not name.startswith(".") and is_known(path) and path.is_file():
+                    yield path

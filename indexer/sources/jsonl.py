@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
 
-from indexer.sources.base import Failure
-from winnow.core.documents import parse_document
-from winnow.core.errors import InvalidDocument
+from indexer.sources.base import Failure, ReadError
+from indexer.sources.records import DocumentParser
 from winnow.core.types import Document
 
 MAX_LINE_BYTES: Final = 20 * 1024 * 1024
@@ -32,27 +31,30 @@ def count_lines(path: Path) -> int:
     return round((lines + (last != b"\n")) * size / read) if read else 0
 
 
-def read_jsonl(path: Path, name: str, *, max_chars: int, seen: set[str]) -> Iterator[Document | Failure]:
+def read_jsonl(path: Path, name: str, documents: DocumentParser) -> Iterator[Document | Failure]:
     """Read the documents of a file, a line at a time; memory is bounded by the longest line that is accepted.
 
     Args:
         path: the file.
         name: how failures name it.
-        max_chars: longest text of a document.
-        seen: ids that were taken before; those of this file are added.
+        documents: turns the objects into documents.
+
+    Raises:
+        OSError: the file cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(_lines(file), 1):
-                item = _read_line(line.removeprefix(_BOM) if number == 1 and line else line, max_chars)
-                if item is not None:
-                    yield _unseen(item, f"{name}:{number}", seen)
-    except OSError as error:
-        yield Failure(name, "unreadable", f"cannot be read: {error.strerror or error}")
+    with path.open("rb") as file:
+        for number, line in enumerate(_lines(file), 1):
+            if line is not None and not line.removeprefix(_BOM).strip():
+                continue
+            where = f"{name}:{number}"
+            try:
+                yield documents.parse(_load(line, "utf-8-sig" if number == 1 else "utf-8"), where)
+            except ReadError as error:
+                yield Failure(where, error.code, error.message)
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes | None]:
-    """Lines without loading those over the limit, which come as ``None``."""
+    """Lines; ``None`` for one over the limit, which is not loaded."""
     while line := file.readline(MAX_LINE_BYTES + 1):
         if len(line) <= MAX_LINE_BYTES or line.endswith(b"\n"):
             yield line
@@ -62,40 +64,18 @@ def _lines(file: IO[bytes]) -> Iterator[bytes | None]:
         yield None
 
 
-def _read_line(line: bytes | None, max_chars: int) -> Document | Failure | None:
-    """One document or what is wrong with it, ``source`` left empty; ``None`` for a blank line."""
+def _load(line: bytes | None, encoding: str) -> object:
     if line is None:
         limit = MAX_LINE_BYTES // 1024 // 1024
-        return Failure("", "line_too_long", f"the line is longer than {limit} MiB; split the document")
+        raise ReadError("line_too_long", f"the line is longer than {limit} MiB; split the document")
     try:
-        text = line.decode().strip()
+        raw = json.loads(line.decode(encoding))
     except UnicodeDecodeError as error:
-        return Failure("", "not_utf8", f"byte {error.start + 1} of the line is not UTF-8; convert the file")
-    if not text:
-        return None
-    try:
-        raw = json.loads(text)
+        message = f"byte {error.start + 1} of the line is not UTF-8; convert the file"
+        raise ReadError("not_utf8", message) from None
     except (ValueError, RecursionError) as error:
-        reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        return Failure("", "invalid_json", f"not JSON: {reason}; a line holds one whole object")
-    return _parse(raw, max_chars)
-
-
-def _parse(raw: object, max_chars: int) -> Document | Failure:
+        reason = "too deeply nested" if isinstance(error, RecursionError) else str(error)
+        raise ReadError("invalid_json", f"not JSON: {reason}; each line must be one complete object") from None
     if isinstance(raw, dict) and "_id" in raw:
-        raw = {"id": raw["_id"]} | {key: value for key, value in raw.items() if key != "_id"}
-    try:
-        return parse_document(raw, fields={}, max_chars=max_chars)
-    except InvalidDocument as error:
-        known = raw.get("id") if isinstance(raw, dict) else None
-        return Failure("", error.code, error.message, known if isinstance(known, str) else "")
-
-
-def _unseen(item: Document | Failure, where: str, seen: set[str]) -> Document | Failure:
-    """Fill in where a failure is, and turn a document whose id was taken into one."""
-    if isinstance(item, Failure):
-        return Failure(where, item.code, item.message, item.document_id)
-    if item.id in seen:
-        return Failure(where, "duplicate_id", f"id {item.id!r} stands in an earlier line; it was kept", item.id)
-    seen.add(item.id)
-    return item
+        return {"id": raw["_id"]} | {key: value for key, value in raw.items() if key != "_id"}
+    return raw

@@ -1,4 +1,4 @@
-"""Markdown and MDX files: front matter gives title and metadata, the text stays as it is."""
+"""Title and metadata of Markdown and MDX files."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from datetime import date
 from typing import Any
 
 from indexer.chunking.structure import outline_of
-from indexer.chunking.structure.front_matter import find_front_matter, read_front_matter
+from indexer.chunking.structure.front_matter import InvalidFrontMatter, find_front_matter, read_front_matter
+from indexer.sources.base import ReadError
 from winnow.core.types import JsonValue
 
 
 def describe_markdown(text: str) -> tuple[str, dict[str, JsonValue]]:
-    """Title and metadata of a file: from the front matter, else the first heading; an empty title where neither is.
+    """Title and metadata of a file: from the front matter, else the first heading; the title may be empty.
 
     Raises:
-        InvalidFrontMatter: the front matter is not a YAML mapping.
+        ReadError: the front matter is not a YAML mapping.
     """
     matter = find_front_matter(text)
-    values = read_front_matter(matter) if matter else {}
+    try:
+        values = read_front_matter(matter) if matter else {}
+    except InvalidFrontMatter as error:
+        raise ReadError("invalid_front_matter", f"front matter, {error}") from None
     title = values.get("title")
     if isinstance(title, str | int | float) and str(title).strip():
         heading = str(title).strip()
@@ -29,7 +33,7 @@ def describe_markdown(text: str) -> tuple[str, dict[str, JsonValue]]:
 
 
 def _metadata(values: Mapping[str, Any]) -> dict[str, JsonValue]:
-    """The scalars, and lists of scalars, that JSON can hold; the title is left out."""
+    """Scalars, and lists of scalars, that JSON can represent, without the title."""
     metadata: dict[str, JsonValue] = {}
     for key, value in values.items():
         items = [_scalar(item) for item in value] if isinstance(value, list) else _scalar(value)
@@ -39,7 +43,7 @@ def _metadata(values: Mapping[str, Any]) -> dict[str, JsonValue]:
 
 
 def _scalar(value: object) -> JsonValue:
-    """The value as JSON has it, ``None`` where it does not: dates become ISO 8601 strings."""
+    """The value as JSON, dates as ISO 8601 strings; ``None`` if JSON has no such type."""
     if isinstance(value, date):  # datetime is one
         return value.isoformat()
     if isinstance(value, float) and not math.isfinite(value):

@@ -1,6 +1,6 @@
-"""Parquet: one row an item. Runs inside of the sandbox.
+"""Parses Parquet: each row is an item. Runs inside the sandbox.
 
-Columns that are neither text, numbers, times nor lists of text are left out: pictures and vectors are no metadata.
+Columns other than text, numbers, times and lists of text are left out: images and vectors are not metadata.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def parse(file: IO[bytes], *, only_count: bool = False) -> Iterator[dict[str, An
         only_count: stop after the first item.
 
     Raises:
-        Refused: the file is no Parquet, or a table that cannot be documents.
+        Refused: the file is not Parquet, or has too many columns.
     """
     try:
         table = pq.ParquetFile(file)
@@ -40,7 +40,7 @@ def parse(file: IO[bytes], *, only_count: bool = False) -> Iterator[dict[str, An
     except pa.ArrowMemoryError as error:
         raise MemoryError from error
     except pa.ArrowException as error:
-        raise Refused("damaged", f"not a Parquet file that can be read ({error!s:.200}); write it anew") from None
+        raise Refused("damaged", f"not a readable Parquet file ({error!s:.200}); write it again") from None
 
 
 def _rows(table: pq.ParquetFile, names: list[str]) -> Iterator[dict[str, Any]]:

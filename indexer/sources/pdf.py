@@ -1,4 +1,4 @@
-"""PDF: the text of each page under a heading ``Page n``, bookmarks as headings above it. Runs inside of the sandbox.
+"""Parses PDF: each page's text under a heading ``Page n``, bookmarks as headings above it. Runs inside the sandbox.
 
 The text is written as HTML whose headings carry ``page=n`` as their id: the anchor of a chunk is then the fragment with
 which browsers open a PDF at a page (RFC 8118).
@@ -31,7 +31,7 @@ _DIGITS: Final = re.compile(r"\d+")
 
 
 def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
-    """Yield one item: ``text`` (HTML), ``title`` (empty where the document has none worth showing).
+    """Yield one item: ``text`` (HTML), ``title`` (empty if the document has no meaningful one).
 
     Raises:
         Refused: the document is locked, has no text, or more than ``max_chars`` of it.
@@ -42,7 +42,7 @@ def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
         pages = _lines(document, max_chars)
         if not any(pages):
             raise Refused(
-                "no_text", "the PDF holds no text, it is a scan; run text recognition over it, for example ocrmypdf"
+                "no_text", "the PDF contains no text, it is a scan; run text recognition on it, for example ocrmypdf"
             )
         text = _as_html(_without_running_lines(pages), _bookmarks(document))
         yield {"text": text, "title": _title(document)}
@@ -54,11 +54,11 @@ def _open(file: IO[bytes]) -> pypdfium2.PdfDocument:
     except pypdfium2.PdfiumError as error:
         if error.err_code in {_PASSWORD, _SECURITY}:
             raise Refused("encrypted", "the PDF is encrypted; save it without a password") from None
-        raise Refused("damaged", f"not a PDF that can be read ({error}); save it anew") from None
+        raise Refused("damaged", f"not a readable PDF file ({error}); save it again") from None
 
 
 def _lines(document: pypdfium2.PdfDocument, max_chars: int) -> list[list[str]]:
-    """Lines of every page that are not blank."""
+    """The lines of every page that are not blank."""
     pages: list[list[str]] = []
     chars = 0
     for page in document:
@@ -75,7 +75,7 @@ def _lines(document: pypdfium2.PdfDocument, max_chars: int) -> list[list[str]]:
 
 
 def _without_running_lines(pages: Sequence[list[str]]) -> list[list[str]]:
-    """Drop first and last lines that most pages share but for their numbers: running heads and page numbers."""
+    """Drop first and last lines that most pages share except for numbers: running heads and page numbers."""
     ends = Counter(key for lines in pages for key in {_key(line) for line in (*lines[:1], *lines[-1:])})
     filled = sum(1 for lines in pages if lines)
     if filled < _RUNNING_PAGES:

@@ -7,8 +7,9 @@ in C has no source; modules that are safe to import are asked for it.
 
 from __future__ import annotations
 
+import asyncio
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +18,7 @@ from indexer.sources.base import Failure
 from indexer.sources.stdlib_native import native_docstrings
 from indexer.sources.stdlib_pages import PAGES, url_of
 from indexer.sources.stdlib_source import Docstring, Library
+from indexer.sources.threads import read_on_thread
 from winnow.core.types import Document, FieldType
 
 
@@ -26,13 +28,16 @@ class PythonSource:
     label = "python"
     fields: Mapping[str, FieldType] = MappingProxyType({"module": "keyword", "kind": "keyword"})
 
-    def count(self) -> int | None:
+    async def count(self) -> int | None:
         """Exact: the docstrings are collected once."""
-        return len(self._docstrings)
+        return await asyncio.to_thread(lambda: len(self._docstrings))
 
-    def read(self) -> Iterator[Document | Failure]:
+    def read(self) -> AsyncGenerator[Document | Failure, None]:
         """Yield every docstring once, under its first public name."""
-        return map(_document, self._docstrings)
+        return read_on_thread(self._documents())
+
+    def _documents(self) -> Generator[Document | Failure, None, None]:
+        yield from map(_document, self._docstrings)
 
     @cached_property
     def _docstrings(self) -> list[Docstring]:

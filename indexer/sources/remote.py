@@ -1,7 +1,7 @@
-"""Files behind fsspec: object stores and other file systems that are named by an address, ``s3://bucket/docs``.
+"""Files behind fsspec: object stores and other file systems named by an address, ``s3://bucket/docs``.
 
 Credentials come from where the drivers look for them (environment, profiles, instance roles), never from the address.
-An object whose ETag, or time and size, are those of the last run is not fetched again, unless it holds rows.
+An object with the ETag, or time and size, of the last run is not fetched again, unless it holds rows.
 """
 
 from __future__ import annotations
@@ -14,13 +14,10 @@ from typing import Any, Final
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 
-from indexer.sources.base import Failure, SourceOptions
-from indexer.sources.cache import FileCache
-from indexer.sources.formats import MAX_FILE_BYTES, File, FileReader, holds_many, is_known
-from indexer.sources.parsed import MAX_PARSED_BYTES
-from indexer.sources.sandbox import ParseFailure
+from indexer.sources.base import Failure, ReadError, SourceOptions
+from indexer.sources.files import FileSource
+from indexer.sources.formats import MAX_FILE_BYTES, MAX_PARSED_BYTES, File, holds_many, is_known
 from winnow.core.errors import InvalidSource
-from winnow.core.types import Document, FieldType
 
 DRIVERS: Final[dict[str, str]] = {
     "s3": "winnow-search[s3]",
@@ -31,62 +28,51 @@ DRIVERS: Final[dict[str, str]] = {
     "file": "",
     "memory": "",
 }
-"""Schemes that are read, and the package that brings the driver."""
+"""Schemes that are read, and the package that contains the driver."""
 
 _MAX_OBJECT_BYTES: Final = max(MAX_FILE_BYTES, MAX_PARSED_BYTES)
 
 
-class RemoteSource:
-    """All files under an address that have a known suffix, or one file.
+class RemoteSource(FileSource):
+    """All files under an address that have a known suffix, or one file. The label is the address.
 
     Raises:
         InvalidSource: the driver is not installed, or the address carries credentials.
     """
 
+    cache_folder = "remote"
+
     def __init__(self, spec: str, options: SourceOptions) -> None:
         scheme, _, rest = spec.partition("://")
         if "@" in rest.split("/")[0]:
             raise InvalidSource(f"the address of a {scheme} source carries credentials; set them in the environment")
-        self._spec = spec.rstrip("/")
-        self._options = options
+        super().__init__(spec.rstrip("/"), options)
         try:
             self._files, self._root = url_to_fs(spec, use_listings_cache=False, skip_instance_cache=True)
         except ImportError as error:
             package = DRIVERS[scheme.lower()]
             raise InvalidSource(f"{scheme}:// needs a driver: pip install '{package}' ({error})") from None
 
-    @property
-    def label(self) -> str:
-        """The address."""
-        return self._spec
-
-    @property
-    def fields(self) -> Mapping[str, FieldType]:
-        """None, as for a folder."""
-        return {}
-
-    def count(self) -> int | None:
-        """Nobody knows before the listing is read."""
+    async def count(self) -> int | None:
+        """Unknown before the listing is read."""
         return None
 
-    def read(self) -> Iterator[Document | Failure]:
-        """Read file after file, folder by folder."""
-        errors: list[Exception] = []
-        cache = FileCache(self._options.state_dir and self._options.state_dir / "remote", self.label)
-        with tempfile.TemporaryDirectory(prefix="winnow-") as folder, FileReader(self._options, cache) as reader:
-            for path, info in self._listed(errors.append):
-                yield from reader.read(self._file(path, info, Path(folder)))
-        for error in errors:
-            yield Failure(self.label, "unreadable", f"cannot be listed: {_reason(error)}")
-        if not errors:
-            cache.prune()
+    def list_files(self, failures: list[Failure]) -> Iterator[File]:
+        """The files, folder by folder; one at a time is on this machine."""
+
+        def fail(error: Exception) -> None:
+            failures.append(Failure(self.label, "unreadable", f"cannot be listed: {_reason(error)}"))
+
+        with tempfile.TemporaryDirectory(prefix="winnow-") as folder:
+            for path, info in self._listed(fail):
+                yield self._file(path, info, Path(folder))
 
     def _listed(self, on_error: Callable[[Exception], None]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Path and description of every file with a known suffix, sorted within each folder."""
         try:
             single = self._files.isfile(self._root)
             if not single and not self._files.exists(self._root):
-                raise FileNotFoundError("there is nothing under this address")
+                raise FileNotFoundError("nothing exists under this address")
             if single:
                 yield self._root, self._files.info(self._root)
                 return
@@ -108,9 +94,8 @@ class RemoteSource:
         def fetch() -> Path:
             size = info.get("size") or 0
             if size > _MAX_OBJECT_BYTES and not holds_many(relative):
-                raise ParseFailure(
-                    "too_large", f"the file is larger than {_MAX_OBJECT_BYTES / 1024**2:g} MiB; split it"
-                )
+                limit = _MAX_OBJECT_BYTES / 1024**2
+                raise ReadError("too_large", f"the file is larger than {limit:g} MiB; split it")
             local = folder / f"object{relative.suffix}"
             _download(self._files, path, local)
             return local

@@ -1,11 +1,11 @@
-"""A process of its own for the parsers of untrusted files: it may die, run wild or swell, and the job goes on.
+"""A separate process for the parsers of untrusted files: whatever happens to it, the job goes on.
 
-The process is started once for a run and again after it died, and reads one file after the other. It has no secrets (an
-empty environment) and hard limits: memory, CPU time between two items, size of files that it writes (none), open
-files; the wall-clock limit is kept from outside. Items come back as JSON: nothing that the process says is executed.
+The process is started once for a run, and again after it died. It reads one file after the other. It has no secrets (an
+empty environment) and hard limits on memory, CPU time between two items, files that it writes (none) and open files;
+this side enforces the limit on wall-clock time. Items come back as JSON: none of the process's output is executed.
 
-The limits bound what a hostile file costs. They are no wall against a parser that has been taken over by one: what this
-user may read, that process may read. Whoever indexes files of strangers runs the whole indexer in a container.
+The limits bound the cost of a hostile file. They do not confine a parser that such a file has taken over: it can read
+every file that this user can read. To index files of strangers, run the whole indexer in a container.
 """
 
 from __future__ import annotations
@@ -24,29 +24,17 @@ from typing import IO, Any, Final, Self, cast
 
 import orjson
 
+from indexer.sources.base import ReadError
 from indexer.sources.sandbox_child import HEADER, MAX_FRAME
 from winnow.core.import_path import python_path
 
 _BLOCK: Final = 256 * 1024
-
-
-class ParseFailure(Exception):
-    """A file that cannot be parsed, or not to its end.
-
-    Attributes:
-        code: stable name of what is wrong.
-        message: what is wrong and what to do about it.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
+_INVALID_ANSWER: Final = "the parser returned an invalid answer; the file is damaged or hostile"
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxLimits:
-    """What the parsers may use.
+    """Resource limits of the parsers.
 
     Attributes:
         memory_mib: address space of the process.
@@ -60,7 +48,7 @@ class SandboxLimits:
 
 
 class Sandbox:
-    """Runs parsers in a child process. Use as a context manager: the process ends with it. Blocking, for one thread."""
+    """Runs parsers in a child process, which ends with this context manager. Blocking, for one thread at a time."""
 
     def __init__(self, limits: SandboxLimits | None = None) -> None:
         self._limits = limits or SandboxLimits()
@@ -76,26 +64,31 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """End the process, if there is one."""
+        """End the process, if one is running."""
+        self.kill()
         process, self._process = self._process, None
         if process is None:
             return
-        process.kill()
         process.wait()
         for pipe in (process.stdin, process.stdout):
             cast("IO[bytes]", pipe).close()
         self._buffer.clear()
 
+    def kill(self) -> None:
+        """Kill the process, so that a ``parse`` on another thread fails at once."""
+        if self._process is not None:
+            self._process.kill()
+
     def parse(self, parser: str, path: Path, options: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
-        """Yield what ``parser`` finds in the file.
+        """Yield the items that ``parser`` finds in the file.
 
         Args:
-            parser: a name out of ``indexer.sources.sandbox_child.PARSERS``.
+            parser: a key of ``indexer.sources.sandbox_child.PARSERS``.
             path: the file.
             options: keyword arguments of the parser, JSON values.
 
         Raises:
-            ParseFailure: the file is not what it should be, or took more than the limits allow.
+            ReadError: the file is damaged, of another format, or needs more than the limits allow.
         """
         request = {"parser": parser, "path": os.fspath(path), "options": dict(options or {}), **asdict(self._limits)}
         finished = False
@@ -111,7 +104,7 @@ class Sandbox:
             if not finished:
                 self.close()
         if kind == "failed":
-            raise ParseFailure(*content)
+            raise ReadError(*content)
 
     def _send(self, line: bytes) -> None:
         if self._process is None or self._process.poll() is not None:
@@ -122,20 +115,18 @@ class Sandbox:
         pipe.flush()
 
     def _receive(self) -> list[Any]:
-        """The next frame; whatever is wrong with the process comes out as a ``ParseFailure``."""
+        """The next frame; every problem of the process is raised as a ``ReadError``."""
         until = time.monotonic() + self._limits.wall_seconds
         (size,) = HEADER.unpack(self._take(HEADER.size, until))
         if size > MAX_FRAME:
-            raise ParseFailure("parser_failed", "the parser returned nonsense; the file is damaged or hostile")
+            raise ReadError("parser_failed", _INVALID_ANSWER)
         try:
             return cast("list[Any]", orjson.loads(self._take(size, until)))
         except orjson.JSONDecodeError:
-            raise ParseFailure(
-                "parser_failed", "the parser returned nonsense; the file is damaged or hostile"
-            ) from None
+            raise ReadError("parser_failed", _INVALID_ANSWER) from None
 
     def _take(self, size: int, until: float) -> bytes:
-        """The next ``size`` bytes of what the process writes."""
+        """The next ``size`` bytes of the process's output."""
         if len(self._buffer) < size:
             self._fill(size, until)
         taken = bytes(self._buffer[:size])
@@ -149,29 +140,29 @@ class Sandbox:
             selector.register(pipe, selectors.EVENT_READ)
             while len(self._buffer) < size:
                 if not selector.select(max(0.0, until - time.monotonic())):
-                    raise ParseFailure("too_slow", self._too_slow(self._limits.wall_seconds))
+                    raise ReadError("too_slow", self._too_slow(self._limits.wall_seconds))
                 block = os.read(pipe.fileno(), _BLOCK)
                 if not block:
                     raise self._died(process.wait())
                 self._buffer += block
 
-    def _died(self, status: int) -> ParseFailure:
+    def _died(self, status: int) -> ReadError:
         if status == -signal.SIGXCPU:
-            return ParseFailure("too_slow", self._too_slow(self._limits.cpu_seconds))
+            return ReadError("too_slow", self._too_slow(self._limits.cpu_seconds))
         how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-        return ParseFailure(
+        return ReadError(
             "parser_died",
-            f"the parser died of the file ({how}): it is damaged, hostile, or needs more than "
-            f"{self._limits.memory_mib} MiB; save it anew or split it",
+            f"the parser crashed on the file ({how}): the file is damaged, hostile, or needs more than "
+            f"{self._limits.memory_mib} MiB; save it again or split it",
         )
 
     @staticmethod
     def _too_slow(seconds: float) -> str:
-        return f"parsing took longer than {seconds:g} s: the file is too complex, or hostile; save it anew or split it"
+        return f"parsing took longer than {seconds:g} s: the file is too complex, or hostile; save it again or split it"
 
 
 def _start() -> subprocess.Popen[bytes]:
-    """A child with nothing of our environment but what Python and Arrow need to start small."""
+    """A child whose environment holds only the settings with which Python and Arrow start small."""
     environment = {
         "PYTHONPATH": python_path(),
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -1,4 +1,4 @@
-"""The process behind ``indexer.sources.sandbox``: takes requests as JSON lines, answers with frames of length and JSON.
+"""The process behind ``indexer.sources.sandbox``: reads requests as JSON lines, writes frames of length and JSON.
 
 A request names the parser, the file and the limits. Frames: ``["item", {…}]`` any number of times, then ``["end"]`` or
 ``["failed", code, message]``.
@@ -38,11 +38,11 @@ Parser = Callable[..., Iterator[dict[str, Any]]]
 
 
 class Refused(Exception):
-    """What a parser raises for a file that it does not take: code, then message."""
+    """Raised by a parser for a file that it rejects: code, then message."""
 
 
 class _Channel:
-    """Writes frames, many at a time where they come fast, and grants CPU time for the next item."""
+    """Writes frames, many at a time if they come fast."""
 
     def __init__(self, out: IO[bytes]) -> None:
         self._out = out
@@ -52,7 +52,7 @@ class _Channel:
     def send(self, *frame: Any) -> None:
         data = orjson.dumps(frame, default=_plain, option=orjson.OPT_NON_STR_KEYS)
         if len(data) > MAX_FRAME:
-            raise Refused("too_large", "the text is larger than what is taken in one piece; split the file")
+            raise Refused("too_large", f"one item is larger than {MAX_FRAME // 1024 // 1024} MiB; split the file")
         self._held += HEADER.pack(len(data)) + data
         if len(self._held) > _FLUSH_BYTES or time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self.flush()
@@ -65,7 +65,7 @@ class _Channel:
 
 
 def main() -> None:
-    """Serve requests until stdin ends. What libraries print goes nowhere."""
+    """Serve requests until stdin ends. The output of libraries is discarded."""
     channel = _Channel(os.fdopen(os.dup(1), "wb", buffering=0))
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
@@ -78,9 +78,9 @@ def main() -> None:
 
 
 def _serve(channel: _Channel, request: dict[str, Any]) -> bool:
-    """Answer one request; false where the process is not fit for another."""
+    """Answer one request; false if the process must not serve another."""
     try:
-        module = import_module(PARSERS[request["parser"]])  # before the limits: its size is ours, not the file's
+        module = import_module(PARSERS[request["parser"]])  # before the limits, which are for the file alone
     except ImportError as error:
         reason = f"reading this file needs {error.name}: pip install 'winnow-search[{request['parser']}]'"
         channel.send("failed", "not_installed", reason)
@@ -99,28 +99,29 @@ def _serve(channel: _Channel, request: dict[str, Any]) -> bool:
     except Refused as error:
         channel.send("failed", *error.args)
     except (MemoryError, RecursionError) as error:
-        what = (
-            f"more than {request['memory_mib']} MiB of memory" if isinstance(error, MemoryError) else "too deep nesting"
-        )
-        channel.send("failed", "too_complex", f"parsing needs {what}: the file is too complex, or hostile; split it")
+        needs = isinstance(error, MemoryError)
+        what = f"needs more than {request['memory_mib']} MiB of memory" if needs else "is too deeply nested"
+        channel.send("failed", "too_complex", f"the file {what}: it is too complex, or hostile; split it")
         fit = False
     except OSError as error:
         channel.send("failed", "unreadable", f"cannot be read: {error.strerror or error}")
-    except Exception as error:  # noqa: BLE001 - the parsers' libraries raise anything on damaged files
-        channel.send("failed", "damaged", f"the file is damaged ({type(error).__name__}: {error!s:.200}); save it anew")
+    except Exception as error:  # noqa: BLE001 - the the libraries raise anything on damaged files
+        channel.send(
+            "failed", "damaged", f"the file is damaged ({type(error).__name__}: {error!s:.200}); save it again"
+        )
     channel.flush()
     return fit
 
 
 def _allow_cpu(seconds: int) -> None:
-    """So many more seconds of CPU time from now on; SIGXCPU ends the process after that."""
+    """Allow ``seconds`` of CPU time from now on, after which SIGXCPU ends the process."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     soft = int(usage.ru_utime + usage.ru_stime) + seconds + 1
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has no type for, as the type that a filter can use; bytes are left out."""
+    """A value that JSON has no type for, as one that a filter can use; bytes are left out."""
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, date | datetime | clock | timedelta):

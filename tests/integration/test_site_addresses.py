@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
@@ -16,6 +15,7 @@ from indexer.sources.build import open_source
 from indexer.sources.site import addresses, fetch
 from indexer.sources.site.addresses import is_public
 from indexer.sources.site.options import SiteOptions
+from tests.sources import collect
 from winnow.core.types import Document
 
 NAMES = {"public.test": "127.0.0.1", "private.test": "127.0.0.2", "metadata.test": "169.254.169.254"}
@@ -84,7 +84,7 @@ async def servers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Servers]:
 
 async def read(url: str, **options: Any) -> list[Document | Failure]:
     source = open_source(f"site:{url}", SourceOptions(site=SiteOptions(delay=0.0, attempts=1, **options)))
-    return await asyncio.to_thread(lambda: list(source.read()))
+    return await collect(source)
 
 
 def refusals(items: list[Document | Failure]) -> list[str]:

@@ -19,6 +19,7 @@ from indexer.sources.site.options import SiteOptions
 from indexer.sources.site.sitemap import parse_sitemap
 from indexer.sources.site.source import SiteSource
 from tests.files import pdf
+from tests.sources import collect
 from winnow.core.types import Document
 
 Answer = str | bytes | web.Response | Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -47,7 +48,7 @@ class Site:
 
     async def read(self, path: str = "/", *, state_dir: Path | None = None, **limits: Any) -> list[Document | Failure]:
         source = self.source(path, state_dir=state_dir, **limits)
-        return await asyncio.to_thread(lambda: list(source.read()))
+        return await collect(source)
 
     def source(self, path: str = "/", *, state_dir: Path | None = None, **limits: Any) -> SiteSource:
         site = SiteOptions(**{"allow_private": True, "delay": 0.0} | limits)
@@ -133,8 +134,8 @@ async def test_a_sitemap_is_taken_at_its_word(site: Site) -> None:
         "/three": page(),
     }
     source = site.source()
-    assert await asyncio.to_thread(source.count) == 2
-    items = await asyncio.to_thread(lambda: list(source.read()))
+    assert await source.count() == 2
+    items = await collect(source)
     assert site.paths(items) == ["/one", "/two"]
     assert site.asked["/map/index.xml"] == 1
 
@@ -243,17 +244,14 @@ async def test_an_unchanged_page_is_not_sent_again(site: Site, tmp_path: Path) -
 async def test_a_crawl_that_was_cut_short_goes_on_where_it_was(site: Site, tmp_path: Path) -> None:
     site.pages = {"/": page(*(f"/{n:c}" for n in range(97, 117)))} | {f"/{n:c}": page() for n in range(97, 117)}
 
-    def start() -> None:
-        items = site.source(state_dir=tmp_path, concurrency=1).read()
-        for _ in range(10):
-            next(items)
-        items.close()  # type: ignore[attr-defined]
-
-    await asyncio.to_thread(start)
+    items = site.source(state_dir=tmp_path, concurrency=1).read()
+    for _ in range(10):
+        await anext(items)
+    await items.aclose()
     before = site.asked.copy()
     assert 10 <= sum(before.values()) < 20
-    items = await site.read(state_dir=tmp_path)
-    assert len(site.paths(items)) == 21
+    resumed = await site.read(state_dir=tmp_path)
+    assert len(site.paths(resumed)) == 21
     again = site.asked - before
     assert not [path for path in "abcdefgh" if again[f"/{path}"]]
 
@@ -383,3 +381,23 @@ async def test_a_page_that_is_gone_is_no_failure(site: Site) -> None:
     items = await site.read()
     assert site.paths(items) == ["/", "/a"]
     assert not failures(items)
+
+
+async def test_a_crawl_that_is_cancelled_closes_its_requests(site: Site) -> None:
+    asked, closed = asyncio.Event(), asyncio.Event()
+
+    async def hang(request: web.Request) -> web.StreamResponse:
+        asked.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            closed.set()  # the server cancels a handler whose client is gone
+        return web.Response()
+
+    site.pages = {"/": page("/slow"), "/slow": hang}
+    task = asyncio.create_task(site.read())
+    await asyncio.wait_for(asked.wait(), 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.wait_for(closed.wait(), 10)

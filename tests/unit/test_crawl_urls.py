@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.sources.site.fetch import Reply, _retry_after
-from indexer.sources.site.page import decode, read_page
+from indexer.sources.site.fetch import FetchedPage, _retry_after
+from indexer.sources.site.page import decode_page, read_page
 from indexer.sources.site.urls import Scope, is_media, normalise, shape_of
 from winnow.core.errors import InvalidSource
 
@@ -84,13 +84,13 @@ def test_media_is_told_by_its_ending() -> None:
     ],
 )
 def test_pages_are_decoded_as_they_say(body: bytes, charset: str, text: str) -> None:
-    assert decode(body, charset) == text
+    assert decode_page(body, charset) == text
 
 
 def test_a_base_element_changes_where_links_lead() -> None:
     body = b"""<html><head><base href='/other/'></head>
         <a href='x'>1</a><A HREF="y?a=1&amp;b=2">2</A><!-- <a href='no'> -->"""
-    links = read_page(Reply("https://x.org/docs/", "text/html", body)).links
+    links = read_page(FetchedPage("https://x.org/docs/", "text/html", body)).links
     assert links == ("https://x.org/other/x", "https://x.org/other/y?a=1&b=2")
 
 
@@ -100,7 +100,7 @@ def test_a_base_element_changes_where_links_lead() -> None:
 )
 def test_hostile_markup_is_read_to_its_end(unit: str) -> None:
     """Within the limit of time for a test: quadratic reading would take hours."""
-    page = read_page(Reply("https://x.org/", "text/html", unit.encode() * 200_000))
+    page = read_page(FetchedPage("https://x.org/", "text/html", b"<p>Text.</p>" + unit.encode() * 200_000))
     assert page.url == "https://x.org/"
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from indexer.sources import sandbox_child
-from indexer.sources.sandbox import ParseFailure, Sandbox, SandboxLimits
+from indexer.sources.base import ReadError
+from indexer.sources.sandbox import Sandbox, SandboxLimits
 from tests.files import pdf, write
 
 PDF = {"max_chars": 1_000_000}
@@ -66,7 +67,7 @@ def test_a_process_that_was_killed_is_started_again(sandbox: Sandbox, table: Pat
     rows = sandbox.parse("csv", long)
     next(rows)
     os.kill(pid_of(sandbox), signal.SIGKILL)
-    with pytest.raises(ParseFailure, match="SIGKILL") as caught:
+    with pytest.raises(ReadError, match="SIGKILL") as caught:
         list(rows)
     assert caught.value.code == "parser_died"
     assert len(list(sandbox.parse("csv", table))) == 1001
@@ -77,7 +78,7 @@ def test_a_file_that_swells_is_refused_and_the_next_is_read(tmp_path: Path, tabl
     bomb = write(tmp_path / "bomb.pdf", pdf(["x"], stream=b"BT (a) Tj ET" + b" " * 2**29))
     assert bomb.stat().st_size < 600_000
     with Sandbox(SandboxLimits(memory_mib=512)) as sandbox:
-        with pytest.raises(ParseFailure, match="512 MiB") as caught:
+        with pytest.raises(ReadError, match="512 MiB") as caught:
             list(sandbox.parse("pdf", bomb, PDF))
         assert caught.value.code in {"parser_died", "too_complex"}
         assert len(list(sandbox.parse("csv", table))) == 1001
@@ -86,7 +87,7 @@ def test_a_file_that_swells_is_refused_and_the_next_is_read(tmp_path: Path, tabl
 @linux
 def test_a_file_that_takes_too_much_cpu_time_is_refused(tmp_path: Path) -> None:
     slow = write(tmp_path / "slow.pdf", pdf(["x"], stream=b"BT /F1 12 Tf " + b"(a) Tj " * 4_000_000))
-    with Sandbox(SandboxLimits(cpu_seconds=0)) as sandbox, pytest.raises(ParseFailure) as caught:
+    with Sandbox(SandboxLimits(cpu_seconds=0)) as sandbox, pytest.raises(ReadError) as caught:
         list(sandbox.parse("pdf", slow, PDF))
     assert caught.value.code == "too_slow"
 
@@ -94,7 +95,7 @@ def test_a_file_that_takes_too_much_cpu_time_is_refused(tmp_path: Path) -> None:
 def test_a_parser_that_does_not_answer_is_ended(table: Path) -> None:
     with (
         Sandbox(SandboxLimits(wall_seconds=0.0)) as sandbox,
-        pytest.raises(ParseFailure, match="took longer") as caught,
+        pytest.raises(ReadError, match="took longer") as caught,
     ):
         list(sandbox.parse("csv", table))
     assert caught.value.code == "too_slow"
@@ -115,7 +116,7 @@ def test_the_process_has_no_secrets_and_may_write_no_file(
 
 
 def test_a_file_that_is_gone_is_named(sandbox: Sandbox, tmp_path: Path) -> None:
-    with pytest.raises(ParseFailure, match="No such file"):
+    with pytest.raises(ReadError, match="No such file"):
         list(sandbox.parse("pdf", tmp_path / "gone.pdf", PDF))
 
 

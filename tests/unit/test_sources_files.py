@@ -7,10 +7,11 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from indexer.sources import formats
 from indexer.sources.base import Failure, SourceOptions
 from indexer.sources.build import open_source
-from indexer.sources.files import FolderSource
-from indexer.sources.formats import url_of
+from indexer.sources.formats import file_url
+from tests.sources import count_items, read_all
 from winnow.core.errors import InvalidSource
 from winnow.core.types import Document
 
@@ -28,13 +29,13 @@ def put(root: Path, name: str, content: str | bytes) -> Path:
 
 
 def documents(root: Path) -> dict[str, Document]:
-    items = list(open_source(str(root)).read())
+    items = read_all(open_source(str(root)))
     assert not [item for item in items if isinstance(item, Failure)]
     return {item.id: item for item in items if isinstance(item, Document)}
 
 
 def failure(root: Path) -> Failure:
-    (item,) = open_source(str(root)).read()
+    (item,) = read_all(open_source(str(root)))
     assert isinstance(item, Failure)
     return item
 
@@ -44,9 +45,9 @@ def test_known_suffixes_are_read_in_a_stable_order_and_the_rest_is_ignored(tmp_p
     for name in names:
         put(tmp_path, name, f"Content of {name}")
     put(tmp_path, "h.ndjson", '{"id": "line", "text": "T"}')
-    ids = [item.id for item in open_source(str(tmp_path)).read() if isinstance(item, Document)]
+    ids = [item.id for item in read_all(open_source(str(tmp_path))) if isinstance(item, Document)]
     assert ids == ["a.TXT", "b.md", "c.mdx", "d.html", "e.htm", "f.rst", "g.markdown", "line", "sub/z.text"]
-    assert open_source(str(tmp_path)).count() == 9
+    assert count_items(open_source(str(tmp_path))) == 9
 
 
 def test_hidden_and_generated_folders_are_skipped(tmp_path: Path) -> None:
@@ -117,15 +118,14 @@ def test_a_bad_file_fails_and_is_named(tmp_path: Path, content: bytes, code: str
 
 def test_one_bad_file_does_not_stop_the_rest(tmp_path: Path) -> None:
     write(tmp_path, **{"a.md": "A", "b.md": b"\xff\xfe", "c.md": "C"})
-    items = list(open_source(str(tmp_path)).read())
+    items = read_all(open_source(str(tmp_path)))
     assert [type(item) for item in items] == [Document, Failure, Document]
 
 
-def test_a_file_over_the_limit_fails(tmp_path: Path) -> None:
+def test_a_file_over_the_limit_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "MAX_FILE_BYTES", 1024)
     put(tmp_path, "a.txt", "x" * 1025)
-    (item,) = FolderSource(tmp_path, max_file_bytes=1024).read()
-    assert isinstance(item, Failure)
-    assert item.code == "too_large"
+    assert failure(tmp_path).code == "too_large"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -138,7 +138,7 @@ def test_a_file_that_is_gone_when_it_is_read_fails(tmp_path: Path) -> None:
     path = put(tmp_path, "a.md", "A")
     source = open_source(str(path))
     path.unlink()
-    assert [item.code for item in source.read() if isinstance(item, Failure)] == ["unreadable"]
+    assert [item.code for item in read_all(source) if isinstance(item, Failure)] == ["unreadable"]
 
 
 def test_a_name_that_is_not_utf8_fails(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_yaml_bomb_is_harmless(tmp_path: Path) -> None:
 
 def test_an_id_that_stands_in_two_files_fails_the_second_time(tmp_path: Path) -> None:
     write(tmp_path, **{"a.jsonl": '{"id": "x", "text": "one"}', "b.jsonl": '{"id": "x", "text": "two"}'})
-    first, second = open_source(str(tmp_path)).read()
+    first, second = read_all(open_source(str(tmp_path)))
     assert isinstance(first, Document)
     assert isinstance(second, Failure)
     assert second.code == "duplicate_id"
@@ -173,20 +173,20 @@ def test_an_id_that_stands_in_two_files_fails_the_second_time(tmp_path: Path) ->
     ],
 )
 def test_addresses(base: str, path: str, url: str) -> None:
-    assert url_of(base, PurePosixPath(path)) == url
+    assert file_url(base, PurePosixPath(path)) == url
 
 
 def test_a_base_url_gives_every_file_its_address(tmp_path: Path) -> None:
     put(tmp_path, "a/b.md", "Text")
-    (item,) = open_source(str(tmp_path), SourceOptions(base_url="https://x.org")).read()
+    (item,) = read_all(open_source(str(tmp_path), SourceOptions(base_url="https://x.org")))
     assert isinstance(item, Document)
     assert item.url == "https://x.org/a/b"
 
 
 def test_a_single_file_has_its_name_as_id(tmp_path: Path) -> None:
     source = open_source(str(put(tmp_path, "deep/page.md", "# Page\n\nText")))
-    assert [item.id for item in source.read() if isinstance(item, Document)] == ["page.md"]
-    assert source.count() == 1
+    assert [item.id for item in read_all(source) if isinstance(item, Document)] == ["page.md"]
+    assert count_items(source) == 1
 
 
 def test_labels_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

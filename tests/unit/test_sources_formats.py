@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from indexer.chunking.chunker import chunk_document
-from indexer.sources import formats, parsed
+from indexer.sources import files, formats
 from indexer.sources.base import Failure, SourceOptions
 from indexer.sources.build import open_source
 from indexer.sources.sandbox import Sandbox, SandboxLimits
 from tests.files import docx, locked_pdf, pdf, write
+from tests.sources import count_items, read_all
 from winnow.core.errors import InvalidSource
 from winnow.core.types import Chunking, Document
 from winnow.testing.models import WordTokenizer
@@ -28,7 +29,7 @@ FILLER = "of some twenty words or so, which fill a page, or a section, so that i
 
 
 def read(path: Path, **options: Any) -> list[Document | Failure]:
-    return list(open_source(str(path), SourceOptions(**options)).read())
+    return read_all(open_source(str(path), SourceOptions(**options)))
 
 
 def document(path: Path, **options: Any) -> Document:
@@ -79,8 +80,8 @@ def test_running_heads_and_words_cut_at_line_ends_are_mended(tmp_path: Path) -> 
     ("content", "code", "words"),
     [
         (b"", "empty", "empty"),
-        (b"no PDF at all", "damaged", "save it anew"),
-        (pdf(["x"])[:200], "damaged", "save it anew"),
+        (b"no PDF at all", "damaged", "save it again"),
+        (pdf(["x"])[:200], "damaged", "save it again"),
         (pdf([]), "no_text", "ocrmypdf"),
         (locked_pdf(), "encrypted", "without a password"),
     ],
@@ -95,7 +96,7 @@ def test_an_unchanged_pdf_is_not_parsed_again(tmp_path: Path, monkeypatch: pytes
     path = write(tmp_path / "docs" / "a.pdf", pdf(["Some text."]))
     first = document(path.parent, state_dir=tmp_path / "state")
     with monkeypatch.context() as patch:
-        patch.setattr(parsed, "MAX_PARSED_BYTES", 0)  # parsing it would fail
+        patch.setattr(formats, "MAX_PARSED_BYTES", 0)  # parsing it would fail
         assert document(path.parent, state_dir=tmp_path / "state") == first
     write(path, pdf(["Other text."]))
     assert "Other" in document(path.parent, state_dir=tmp_path / "state").text
@@ -128,7 +129,7 @@ def test_a_docx_keeps_its_headings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "code", "words"),
     [
-        (b"no zip", "damaged", "save it anew"),
+        (b"no zip", "damaged", "save it again"),
         (b"\xd0\xcf\x11\xe0 old", "encrypted", "save it as DOCX"),
         (docx(), "no_text", "no text"),
         (docx(("Normal", "x"), padding=300 * 2**20), "too_large", "unpacks to 300 MiB"),
@@ -168,11 +169,11 @@ def test_cells_of_declared_fields_have_their_type(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "code", "words"),
     [
-        (b"", "wrong_schema", "no header"),
+        (b"", "wrong_schema", "header is missing"),
         (b",".join(b"c%d" % n for n in range(1_000_000)), "wrong_schema", "first line"),
         (b",".join(b"c%d" % n for n in range(2_000)), "wrong_schema", "2,000 columns"),
-        (b"id,price\n1,2\n", "wrong_schema", "--column text=NAME; there are: id, price"),
-        (b"text,text\na,b\n", "wrong_schema", "stands twice"),
+        (b"id,price\n1,2\n", "wrong_schema", "--column text=NAME; columns: id, price"),
+        (b"text,text\na,b\n", "wrong_schema", "occurs twice"),
         (b"i\x00d", "binary", "NUL"),
         (b"id,text\n1,\xff\n", "not_utf8", "not UTF-8"),
         (b'id,text\n1,"open', "invalid_csv", "quote"),
@@ -212,26 +213,26 @@ def test_rows_of_parquet_keep_their_types_but_not_vectors(tmp_path: Path) -> Non
         Document("1", "a", metadata={"year": 2024, "day": "2024-02-29", "tags": ["x", "y"]}),
         Document("2", "b", metadata={"tags": []}),
     ]
-    assert open_source(str(tmp_path / "a.parquet")).count() == 2
+    assert count_items(open_source(str(tmp_path / "a.parquet"))) == 2
 
 
 def test_parquet_of_the_wrong_schema_is_named(tmp_path: Path) -> None:
     pq.write_table(pa.table({"price": [1.5], "picture": [b""]}), tmp_path / "a.parquet")
     item = failure(tmp_path / "a.parquet")
     assert item.code == "wrong_schema"
-    assert "there are: price" in item.message
+    assert "columns: price" in item.message
 
 
 def test_a_damaged_parquet_file_is_named_and_counted_as_one(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", b"PAR1 nonsense PAR1")
     assert failure(path).code == "damaged"
-    assert open_source(str(path)).count() == 1
+    assert count_items(open_source(str(path))) == 1
 
 
 def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
     item = failure(write(tmp_path / "a.csv", b"id,text\n1,a\n"), columns={"title": "Titel"})
     assert item.code == "wrong_schema"
-    assert "'Titel' (for title); there are: id, text" in item.message
+    assert "'Titel' (for title); columns: id, text" in item.message
 
 
 def test_a_role_that_documents_do_not_have_is_refused() -> None:
@@ -244,7 +245,7 @@ def test_a_role_that_documents_do_not_have_is_refused() -> None:
 
 @linux
 def test_every_bad_file_is_named_and_the_rest_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formats, "Sandbox", partial(Sandbox, SandboxLimits(memory_mib=512)))
+    monkeypatch.setattr(files, "Sandbox", partial(Sandbox, SandboxLimits(memory_mib=512)))
     write(tmp_path / "a.pdf", b"no PDF")
     write(tmp_path / "b.docx", docx(("Normal", "x"), padding=300 * 2**20))
     write(tmp_path / "c.csv", b",".join(b"c%d" % n for n in range(1_000_000)))

@@ -12,13 +12,14 @@ import pytest
 from indexer.sources import jsonl
 from indexer.sources.base import Failure
 from indexer.sources.build import open_source
+from tests.sources import count_items, read_all
 from winnow.core.types import Document
 
 
 def read(path: Path, *lines: bytes | str | dict[str, Any]) -> list[Document | Failure]:
     encoded = [json.dumps(line) if isinstance(line, dict) else line for line in lines]
     path.write_bytes(b"\n".join(line.encode() if isinstance(line, str) else line for line in encoded))
-    return list(open_source(str(path)).read())
+    return read_all(open_source(str(path)))
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_a_line_over_the_limit_is_skipped_without_loading_it(path: Path, monkeyp
             file.write(b"x" * 1_000_000)
         file.write(b'"}\n{"id": "b", "text": "U"}\n')
     tracemalloc.start()
-    first, failure, last = open_source(str(path)).read()
+    first, failure, last = read_all(open_source(str(path)))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (first, last) == (Document("a", "T"), Document("b", "U"))
@@ -110,7 +111,7 @@ def test_a_line_of_just_the_limit_is_read(path: Path, monkeypatch: pytest.Monkey
 
 def test_the_count_is_the_number_of_lines(path: Path) -> None:
     read(path, *({"id": str(i), "text": "T"} for i in range(10)), "")
-    assert open_source(str(path)).count() == 10
+    assert count_items(open_source(str(path))) == 10
 
 
 def test_the_label_names_the_file_wherever_it_is_read_from(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

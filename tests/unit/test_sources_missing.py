@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -22,11 +22,12 @@ class Listed:
     label: str = "listed"
     fields: Mapping[str, FieldType] = field(default_factory=dict)
 
-    def count(self) -> int | None:
+    async def count(self) -> int | None:
         return None
 
-    def read(self) -> Iterator[Document | Failure]:
-        yield from self.items
+    async def read(self) -> AsyncGenerator[Document | Failure, None]:
+        for item in self.items:
+            yield item
 
 
 class Target:

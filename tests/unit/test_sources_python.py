@@ -11,6 +11,7 @@ import pytest
 from indexer.sources.build import open_source
 from indexer.sources.stdlib_pages import PAGES
 from indexer.sources.stdlib_source import Library
+from tests.sources import read_all
 from winnow.core.types import Document
 
 DOCS = "https://docs.python.org/3/library/"
@@ -18,7 +19,7 @@ DOCS = "https://docs.python.org/3/library/"
 
 @pytest.fixture(scope="module")
 def library() -> dict[str, Document]:
-    items = list(open_source("python").read())
+    items = read_all(open_source("python"))
     found = {item.id: item for item in items if isinstance(item, Document)}
     assert len(found) == len(items)
     return found
@@ -79,7 +80,8 @@ def test_methods_are_shown_without_self(library: dict[str, Document]) -> None:
 
 def test_reading_has_no_effects() -> None:
     code = (
-        "import sys; from indexer.sources.build import open_source; list(open_source('python').read());"
+        "import sys; from indexer.sources.build import open_source; from tests.sources import read_all;"
+        "read_all(open_source('python'));"
         "print([m for m in ('this', 'antigravity', 'idlelib', 'turtle', 'tkinter', 'test') if m in sys.modules])"
     )
     root = Path(__file__).resolve().parents[2]

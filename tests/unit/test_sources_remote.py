@@ -13,6 +13,7 @@ from indexer.sources import remote
 from indexer.sources.base import Failure, SourceOptions
 from indexer.sources.build import open_source
 from tests.files import pdf
+from tests.sources import read_all
 from winnow.core.errors import InvalidSource
 from winnow.core.types import Document
 
@@ -36,7 +37,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> MemoryFileSystem:
 
 
 def read(spec: str, state_dir: Path | None = None) -> list[Document | Failure]:
-    return list(open_source(spec, SourceOptions(state_dir=state_dir, base_url="https://x.org")).read())
+    return read_all(open_source(spec, SourceOptions(state_dir=state_dir, base_url="https://x.org")))
 
 
 def test_files_of_a_bucket_are_read_like_those_of_a_folder(bucket: MemoryFileSystem) -> None:
@@ -119,7 +120,7 @@ def test_a_listing_that_fails_leaves_open_what_is_there(
 def test_an_address_with_nothing_under_it_is_named(bucket: MemoryFileSystem) -> None:
     (failure,) = read("memory://nothing")
     assert isinstance(failure, Failure)
-    assert "nothing under this address" in failure.message
+    assert "nothing exists under this address" in failure.message
 
 
 def test_an_object_that_is_too_large_is_not_fetched(bucket: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -88,11 +88,12 @@ class _Memory:
     label: str = "eval"
     fields: Mapping[str, FieldType] = field(default_factory=dict)
 
-    def count(self) -> int:
+    async def count(self) -> int:
         return len(self.documents)
 
-    def read(self) -> Iterator[Document | Failure]:
-        yield from self.documents
+    async def read(self) -> AsyncGenerator[Document | Failure, None]:
+        for document in self.documents:
+            yield document
 
 
 @contextmanager

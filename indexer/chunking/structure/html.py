@@ -19,6 +19,8 @@ from indexer.chunking.structure.slugs import Slugger
 _OPENING: Final = re.compile(r"<(?=[/!?A-Za-z])")
 _SPACES: Final = re.compile(r"\s+")
 _HEADING: Final = re.compile(r"h[1-6]")
+_REFERENCE: Final = re.compile(r"<(?=(?:a|area|base|link|meta)[\s/])", re.IGNORECASE)
+_REFERENCES: Final = frozenset({"a", "area", "base", "link", "meta"})
 _PERMALINK: Final = re.compile(r"(?:\s+#|\s*[¶§🔗\u200b\uf0c1])+\s*$")
 _VOID: Final = frozenset("area base br col embed hr img input link meta param source track wbr".split())
 _UNSEEN: Final = DROPPED | {"head", "select", "textarea", "button", "datalist"}
@@ -28,8 +30,8 @@ _CELLS: Final = frozenset({"td", "th"})
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """A block as the scan finds it, with what is needed to tell content from boilerplate.
+class ScannedBlock:
+    """A block of a page, with the marks that tell content from boilerplate.
 
     Attributes:
         level: 1 to 6 for a heading, 0 for anything else.
@@ -45,22 +47,31 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """A scanned page: its title, its items, the text with markup blanked out, and how deep its tags nest."""
+class HtmlScan:
+    """The result of one scan of a page.
+
+    Attributes:
+        title: of the page, empty if it has none.
+        blocks: its blocks, boilerplate included.
+        source: the text with markup blanked out.
+        depth: how deep the tags nest.
+        references: name and raw attributes of every ``a``, ``area``, ``base``, ``link`` and ``meta`` tag.
+    """
 
     title: str
-    items: tuple[Item, ...]
+    blocks: tuple[ScannedBlock, ...]
     source: str
     depth: int
+    references: tuple[tuple[str, str], ...]
 
 
 def outline_of_html(text: str) -> Outline:
     """Parse HTML, a whole page or a fragment; anchors are the ids of headings or of the sections that they open."""
-    page = scan(text)
+    page = scan_html(text)
     outline = OutlineBuilder()
     slugger = Slugger()
-    chosen = is_main_content(text, page.depth, [(i.block.text, i.boilerplate, i.main) for i in page.items])
-    for item, keep in zip(page.items, chosen, strict=True):
+    chosen = is_main_content(text, page.depth, [(i.block.text, i.boilerplate, i.main) for i in page.blocks])
+    for item, keep in zip(page.blocks, chosen, strict=True):
         if keep and item.level:
             outline.open(item.level, item.block, item.anchor or slugger.slug(item.block.text))
         elif keep:
@@ -68,15 +79,16 @@ def outline_of_html(text: str) -> Outline:
     return Outline(outline.sections(), page.source)
 
 
-def scan(text: str) -> Page:
-    """Scan all of ``text``. Never fails: what is no tag is text."""
+def scan_html(text: str) -> HtmlScan:
+    """Scan all of ``text``. Never fails: everything but tags is text."""
     return _Scanner(text).run()
 
 
 class _Scanner:
     def __init__(self, text: str) -> None:
         self._text = text
-        self._items: list[Item] = []
+        self._blocks: list[ScannedBlock] = []
+        self._references: list[tuple[str, str]] = []
         self._seen: list[tuple[int, int]] = []  # spans of visible text
         self._open: dict[str, int] = {}  # how many elements of a name are open
         self._depth = self._deepest = 0
@@ -89,14 +101,14 @@ class _Scanner:
         self._marker = ""
         self._tight = False
 
-    def run(self) -> Page:
+    def run(self) -> HtmlScan:
         position = 0
         while opening := _OPENING.search(self._text, position):
             self._read(position, opening.start())
             position = self._markup(opening.start())
         self._read(position, len(self._text))
         self._flush()
-        return Page(self._title, tuple(self._items), self._blanked(), self._deepest)
+        return HtmlScan(self._title, tuple(self._blocks), self._blanked(), self._deepest, tuple(self._references))
 
     def _markup(self, start: int) -> int:
         """Handle the markup at ``start``; return where it ends."""
@@ -112,7 +124,10 @@ class _Scanner:
         if name == "title" and not tag["close"]:
             return self._read_title(tag.end())
         if name in _UNSEEN and not tag["close"] and name != "head":
-            return self._skip_past(f"</{name}", tag.end(), tag_end=True)
+            end = self._skip_past(f"</{name}", tag.end(), tag_end=True)
+            inside = (match_tag(self._text, found.start()) for found in _REFERENCE.finditer(self._text, tag.end(), end))
+            self._references += [(found["name"].lower(), found["attributes"]) for found in inside if found]
+            return end
         if tag["close"]:
             self._leave(name)
         else:
@@ -137,6 +152,8 @@ class _Scanner:
 
     def _enter(self, name: str, attributes: str) -> None:
         self._note_anchor(name, attributes)
+        if name in _REFERENCES:
+            self._references.append((name, attributes))
         if name in BLOCK:
             self._break(name)
         if name == "li":
@@ -207,7 +224,7 @@ class _Scanner:
         block = Block(self._marker + text, self._start, self._end, lines=preformatted, tight=in_list and self._tight)
         main = any(self._open.get(name) for name in _MAIN)
         boilerplate = any(self._open.get(name) for name in _BOILERPLATE if name != "header" or not main)
-        self._items.append(Item(block, self._level, self._anchor if self._level else "", boilerplate, main))
+        self._blocks.append(ScannedBlock(block, self._level, self._anchor if self._level else "", boilerplate, main))
         self._marker, self._tight = "", in_list
         if not self._level:
             self._anchor = ""

@@ -1,7 +1,8 @@
-"""What is to be fetched: where the site really is, its rules, and its sitemap if it has one."""
+"""Finds where a crawl starts: the site's real address, its rules, and its sitemap if it has one."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from yarl import URL
 
 from indexer.sources.base import Failure
-from indexer.sources.site.fetch import Fetcher, FetchFailure
+from indexer.sources.site.fetch import Fetcher, FetchError
 from indexer.sources.site.robots import Robots, load_robots
 from indexer.sources.site.sitemap import InvalidSitemap, parse_sitemap
 from indexer.sources.site.urls import Scope, is_media, normalise
@@ -25,11 +26,15 @@ class Discovery:
     """Where a crawl starts.
 
     Attributes:
+        start: the page or sitemap, as it was asked for.
+        scope: which addresses belong to the site.
+        robots: the rules of its host.
         pages: addresses out of the sitemap, or the start alone.
-        listed: the pages come from a sitemap: links are not followed.
+        listed: whether the pages come from a sitemap; then links are not followed.
         failures: sitemaps that cannot be read.
     """
 
+    start: str
     scope: Scope
     robots: Robots
     pages: tuple[str, ...]
@@ -38,16 +43,17 @@ class Discovery:
 
 
 async def discover(fetcher: Fetcher, start: str, *, max_pages: int) -> Discovery:
-    """Find out about the site of ``start``, a page or a sitemap.
+    """Discover the site of ``start``, a page or a sitemap.
 
     Raises:
-        FetchFailure: the site cannot be reached, or its ``robots.txt`` forbids the start.
+        FetchError: the site cannot be reached, or its ``robots.txt`` forbids the start.
     """
+    asked = start
     is_sitemap = URL(start).path.endswith(_SITEMAP_ENDINGS)
     scope = Scope.of(f"{URL(start).origin()}/" if is_sitemap else start)
     robots = await load_robots(fetcher, scope.origin)
     if not robots.allows(start):
-        raise FetchFailure("robots_denied", "robots.txt of the site forbids it; ask its owner to allow 'Winnow'")
+        raise FetchError("robots_denied", "robots.txt of the site forbids it; ask its owner to allow 'Winnow'")
     if not is_sitemap:
         moved = await _home(fetcher, start)
         if URL(moved).origin() != URL(start).origin():
@@ -57,17 +63,17 @@ async def discover(fetcher: Fetcher, start: str, *, max_pages: int) -> Discovery
     named = [start] if is_sitemap else [url for url in robots.sitemaps if URL(url).is_absolute()]
     await listing.read(named or [scope.origin + guess for guess in _GUESSES], named=bool(named))
     if listing.pages or is_sitemap:
-        return Discovery(scope, robots, tuple(listing.pages), listed=True, failures=listing.failures)
-    return Discovery(scope, robots, (normalise(start),), listed=False, failures=listing.failures)
+        return Discovery(asked, scope, robots, tuple(listing.pages), listed=True, failures=listing.failures)
+    return Discovery(asked, scope, robots, (normalise(start),), listed=False, failures=listing.failures)
 
 
 async def _home(fetcher: Fetcher, start: str) -> str:
-    """Where a start leads; hosts often redirect to their ``www`` or another name."""
+    """The address that a start page redirects to, often the host's ``www`` or another name."""
     try:
         return (await fetcher.fetch(start, kinds=())).url
-    except FetchFailure as error:
+    except FetchError as error:
         if error.gone or error.code == "refused":
-            return start  # there may be pages under it all the same
+            return start  # pages under it may exist all the same
         raise
 
 
@@ -80,7 +86,7 @@ class _Listing:
         self._max_pages = max_pages
 
     async def read(self, sitemaps: list[str], *, named: bool) -> None:
-        """Collect the pages of sitemaps and of those that they list. ``named``: missing ones are failures."""
+        """Collect the pages of sitemaps and of those that they list. ``named``: a missing one is a failure."""
         waiting = deque(dict.fromkeys(sitemaps))
         seen = set(waiting)
         while waiting and len(self.pages) <= self._max_pages:
@@ -94,8 +100,9 @@ class _Listing:
 
     async def _one(self, url: str, *, named: bool) -> list[str]:
         try:
-            found = parse_sitemap((await self._fetcher.fetch(url)).body)
-        except FetchFailure as error:
+            reply = await self._fetcher.fetch(url)
+            return await asyncio.to_thread(self._collect, reply.body)
+        except FetchError as error:
             if named or not error.gone:
                 self.failures.append(Failure(url, error.code, f"sitemap: {error.message}"))
             return []
@@ -103,6 +110,10 @@ class _Listing:
             if named:  # many sites answer anything with a page
                 self.failures.append(Failure(url, "invalid_sitemap", f"the sitemap {error}"))
             return []
+
+    def _collect(self, body: bytes) -> list[str]:
+        """Add the pages of a sitemap; return the sitemaps that it lists."""
+        found = parse_sitemap(body)
         for page in found.pages:
             ours = normalise(page)
             ours = ours and self._scope.claim(ours)

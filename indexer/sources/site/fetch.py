@@ -1,21 +1,22 @@
-"""One request after the other, politely: pace, back-off, redirects within bounds, limits of size and time."""
+"""Fetches pages politely: paced, with back-off, bounded redirects, and limits of size and time."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import PurePosixPath
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 from urllib.parse import urljoin
 
 import aiohttp
 from yarl import URL
 
+from indexer.sources.base import ReadError
 from indexer.sources.site.addresses import AddressRefused, connector, is_public
 from indexer.sources.site.options import USER_AGENT, SiteOptions
 from indexer.sources.site.urls import normalise
@@ -35,33 +36,29 @@ _BLOCK: Final = 64 * 1024
 _PAUSE: Final = 1.0  # before the second attempt; doubles
 
 
-class FetchFailure(Exception):
-    """An address that gave no page.
+class FetchError(ReadError):
+    """An address returned no page.
 
     Attributes:
-        code: stable name of what is wrong.
-        message: what is wrong and what to do about it.
-        gone: the site says that there is no such page.
-        passing: the site may be in trouble: another address may fail like this one.
+        gone: the site says that the page does not exist.
+        transient: the site may be in trouble, so that other addresses may fail in the same way.
     """
 
-    def __init__(self, code: str, message: str, *, gone: bool = False, passing: bool = False) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
+    def __init__(self, code: str, message: str, *, gone: bool = False, transient: bool = False) -> None:
+        super().__init__(code, message)
         self.gone = gone
-        self.passing = passing
+        self.transient = transient
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What a server sent.
+class FetchedPage:
+    """A server's response.
 
     Attributes:
         url: after redirects.
-        kind: media type, lower case; the body is empty where nobody asked for such a kind.
+        kind: media type, lower case; the body of a kind that was not asked for is empty.
         unchanged: the page is the one that ``etag`` and ``modified`` belonged to; there is no body.
-        robots_tag: what the ``X-Robots-Tag`` header says.
+        robots_tag: the ``X-Robots-Tag`` header.
     """
 
     url: str
@@ -74,36 +71,33 @@ class Reply:
     robots_tag: str = ""
 
 
+@asynccontextmanager
+async def open_fetcher(options: SiteOptions) -> AsyncIterator[Fetcher]:
+    """Open a fetcher; its connections are closed with the context."""
+    async with aiohttp.ClientSession(
+        connector=connector(allow_private=options.allow_private, limit=options.concurrency),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip, deflate"},
+        timeout=aiohttp.ClientTimeout(total=None),  # a page as a whole is timed below, redirects included
+    ) as session:
+        yield Fetcher(session, options)
+
+
 class Fetcher:
-    """Fetches pages of one site. An asynchronous context manager.
+    """Fetches pages of one site.
 
     Attributes:
         delay: seconds between the starts of two requests; may be raised when the site asks for it.
-        total_bytes: what came in so far.
+        total_bytes: size of all bodies received so far.
     """
 
-    def __init__(self, options: SiteOptions) -> None:
+    def __init__(self, session: aiohttp.ClientSession, options: SiteOptions) -> None:
         self.delay = options.delay
         self.total_bytes = 0
+        self._session = session
         self._options = options
         self._free = asyncio.Semaphore(options.concurrency)
         self._not_before = 0.0
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=connector(allow_private=self._options.allow_private, limit=self._options.concurrency),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip, deflate"},
-            timeout=aiohttp.ClientTimeout(total=None),  # a page as a whole is timed below, redirects included
-        )
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._session is not None:
-            await self._session.close()
 
     async def fetch(
         self,
@@ -113,18 +107,18 @@ class Fetcher:
         kinds: Collection[str] | None = None,
         etag: str = "",
         modified: str = "",
-    ) -> Reply:
-        """Get a page, again where the site is busy or the connection broke.
+    ) -> FetchedPage:
+        """Get a page, retrying while the site is busy or the connection breaks.
 
         Args:
             url: the address.
             follow: whether a redirect to an address may be followed.
-            kinds: media types whose body is wanted; all, where it is ``None``.
-            etag: of the copy that is known; an unchanged page is not sent again.
-            modified: likewise, its ``Last-Modified``.
+            kinds: media types whose body is downloaded; ``None`` for all.
+            etag: of the cached copy; an unchanged page is not sent again.
+            modified: its ``Last-Modified``.
 
         Raises:
-            FetchFailure: says what is wrong, and whether the page is gone.
+            FetchError: says what went wrong and whether the page is gone.
         """
         headers = {name: value for name, value in (("If-None-Match", etag), ("If-Modified-Since", modified)) if value}
         for attempt in range(1, self._options.attempts + 1):
@@ -139,7 +133,7 @@ class Fetcher:
 
     async def _once(
         self, url: str, follow: Callable[[str], bool], kinds: Collection[str] | None, headers: dict[str, str]
-    ) -> Reply:
+    ) -> FetchedPage:
         async with self._free:
             await self._wait()
             limit = self._options.page_seconds
@@ -148,15 +142,15 @@ class Fetcher:
                     return await self._follow(url, follow, kinds, headers)
             except TimeoutError:
                 message = f"took longer than {limit:g} s; the site is too slow"
-                raise FetchFailure("too_slow", message, passing=True) from None
+                raise FetchError("too_slow", message, transient=True) from None
             except aiohttp.ClientConnectorError as error:
                 if isinstance(error.os_error, AddressRefused):
                     raise _refused(str(error.os_error)) from None
-                raise _Again(FetchFailure("unreachable", f"no connection: {error}", passing=True)) from None
+                raise _Again(FetchError("unreachable", f"no connection: {error}", transient=True)) from None
             except (aiohttp.InvalidURL, ValueError) as error:
-                raise FetchFailure("invalid_address", f"no address that can be fetched: {error}") from None
+                raise FetchError("invalid_address", f"invalid address: {error}") from None
             except (aiohttp.ClientError, OSError) as error:
-                failure = FetchFailure("broken_reply", f"the connection broke: {error!r:.200}", passing=True)
+                failure = FetchError("broken_reply", f"the connection broke: {error!r:.200}", transient=True)
                 raise _Again(failure) from None
 
     async def _wait(self) -> None:
@@ -168,47 +162,46 @@ class Fetcher:
 
     async def _follow(
         self, url: str, follow: Callable[[str], bool], kinds: Collection[str] | None, headers: dict[str, str]
-    ) -> Reply:
-        assert self._session is not None
+    ) -> FetchedPage:
         for _ in range(MAX_REDIRECTS + 1):
             request = self._session.get(URL(url, encoded=True), allow_redirects=False, headers=headers)
             async with request as response:
                 if response.status not in _REDIRECTS:
                     return await self._read(url, response, kinds)
                 url = self._next(url, response.headers.get("Location", ""), follow)
-        raise FetchFailure("too_many_redirects", f"redirects more than {MAX_REDIRECTS} times")
+        raise FetchError("too_many_redirects", f"redirects more than {MAX_REDIRECTS} times")
 
     def _next(self, url: str, location: str, follow: Callable[[str], bool]) -> str:
-        """Where a redirect leads. What is no page or no public address is refused by name."""
+        """The target of a redirect. Targets that are not pages or not public are refused by name."""
         target = normalise(location, url)
         if not target:
             shown = urljoin(url, location)[:200]
-            raise FetchFailure("redirect_refused", f"redirects to {shown!r}, which is no page; it was not followed")
+            raise FetchError("redirect_refused", f"redirects to {shown!r}, which is not a page; it was not followed")
         host = URL(target).host or ""
         if not self._options.allow_private and _is_private_literal(host):
             raise _refused(host, via=f"redirects to {target}: ")
         if not follow(target):
-            raise FetchFailure("redirects_away", f"redirects to {target}, which is not part of the site", gone=True)
+            raise FetchError("redirects_away", f"redirects to {target}, which is not part of the site", gone=True)
         return target
 
-    async def _read(self, url: str, response: aiohttp.ClientResponse, kinds: Collection[str] | None) -> Reply:
+    async def _read(self, url: str, response: aiohttp.ClientResponse, kinds: Collection[str] | None) -> FetchedPage:
         status = response.status
         etag, modified = response.headers.get("ETag", ""), response.headers.get("Last-Modified", "")
         if status == 304:
-            return Reply(url, etag=etag, modified=modified, unchanged=True)
+            return FetchedPage(url, etag=etag, modified=modified, unchanged=True)
         if status in _GONE:
-            raise FetchFailure("not_found", f"there is no such page (HTTP {status})", gone=True)
+            raise FetchError("not_found", f"the page does not exist (HTTP {status})", gone=True)
         if status in _BUSY:
-            failure = FetchFailure("busy", f"the site is busy (HTTP {status}); try again later", passing=True)
+            failure = FetchError("busy", f"the site is busy (HTTP {status}); try again later", transient=True)
             raise _Again(failure, _retry_after(response.headers.get("Retry-After", "")))
         if status >= 500:
-            raise _Again(FetchFailure("server_error", f"the site failed (HTTP {status})", passing=True))
+            raise _Again(FetchError("server_error", f"the site failed (HTTP {status})", transient=True))
         if status != 200:
-            raise FetchFailure("refused", f"the site refused the page (HTTP {status})")
+            raise FetchError("refused", f"the site refused the page (HTTP {status})")
         kind = _kind(url, response.content_type.lower())
         body = await self._body(response) if kinds is None or kind in kinds else b""
         robots = response.headers.get("X-Robots-Tag", "")
-        return Reply(url, kind, body, response.charset or "", etag, modified, robots_tag=robots)
+        return FetchedPage(url, kind, body, response.charset or "", etag, modified, robots_tag=robots)
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         limit = self._options.max_page_bytes
@@ -217,27 +210,27 @@ class Fetcher:
             body += block
             self.total_bytes += len(block)
             if len(body) > limit:
-                raise FetchFailure("too_large", f"the page is larger than {limit / 1024 / 1024:g} MiB")
+                raise FetchError("too_large", f"the page is larger than {limit / 1024 / 1024:g} MiB")
         return bytes(body)
 
 
 class _Again(Exception):
     """A failure that another attempt may mend, after ``wait`` seconds if the site said so."""
 
-    def __init__(self, failure: FetchFailure, wait: float | None = None) -> None:
+    def __init__(self, failure: FetchError, wait: float | None = None) -> None:
         super().__init__(failure.message)
         self.failure = failure
         self.wait = wait
 
 
 def _kind(url: str, said: str) -> str:
-    """Media type; by the ending where the server does not know."""
+    """Media type; by the suffix if the server does not know it."""
     return _KINDS.get(PurePosixPath(URL(url).path).suffix.lower(), said) if said in _UNKNOWN else said
 
 
-def _refused(what: str, via: str = "") -> FetchFailure:
+def _refused(what: str, via: str = "") -> FetchError:
     message = f"{via}{what} is not a public address and was not contacted; --allow-private permits it"
-    return FetchFailure("address_refused", message)
+    return FetchError("address_refused", message)
 
 
 def _is_private_literal(host: str) -> bool:

@@ -1,15 +1,20 @@
-"""From what a server sent to what is indexed and followed."""
+"""Turns server responses into pages: what is indexed and which links are followed."""
 
 from __future__ import annotations
 
 import codecs
 import html
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from indexer.chunking.structure.markup import attributes_of, match_tag
-from indexer.sources.site.fetch import Reply
+from indexer.chunking.structure.html import scan_html
+from indexer.chunking.structure.markup import attributes_of
+from indexer.sources.base import ReadError
+from indexer.sources.html import title_of
+from indexer.sources.markdown import describe_markdown
+from indexer.sources.site.fetch import FetchedPage
 from indexer.sources.site.urls import normalise
 from winnow.core.types import TextFormat
 
@@ -23,22 +28,21 @@ KINDS: Final = frozenset({*HTML, *TEXTS, *FILES})
 MAX_LINKS: Final = 5_000
 
 _UNREAD: Final = re.compile(r"<!--|<(?P<name>script|style|svg|noscript|template)(?=[\s/>])", re.IGNORECASE)
-_TAGS: Final = re.compile(r"<(?=(?:a|area|base|link|meta)[\s/])", re.IGNORECASE)
 _CHARSET: Final = re.compile(rb"<meta[^>]{1,200}charset=[\"']?([\w-]{1,40})|encoding=[\"']([\w-]{1,40})", re.IGNORECASE)
 _DIRECTIVES: Final = re.compile(r"[\s,]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """A page, read.
+class SitePage:
+    """A page of a site, read and scanned.
 
     Attributes:
         url: where it was found, after redirects.
-        text: as it is indexed; empty for a file that has yet to be parsed.
-        title: empty where it is for the reader of the format to find.
-        canonical: the address that the page names as its own; empty where it names none, or this one.
-        links: addresses that it links to, in one spelling, in order, each once.
-        index: whether it may be indexed, by what it says itself.
+        text: as it is indexed.
+        title: empty if it has none.
+        canonical: the address that the page names as its own; empty if it names none, or this one.
+        links: the addresses that it links to, normalised, in order, each once.
+        index: whether robots directives of the page or its server allow indexing.
     """
 
     url: str
@@ -50,8 +54,8 @@ class Page:
     index: bool = True
 
 
-def decode(body: bytes, charset: str) -> str:
-    """Text of a page: by its mark, what the server says, what the page says, or UTF-8; broken bytes are replaced."""
+def decode_page(body: bytes, charset: str) -> str:
+    """Text of a page, by its byte order mark, the server's charset, its own, or UTF-8; bad bytes are replaced."""
     if body.startswith(codecs.BOM_UTF8):
         return body.decode("utf-8-sig", errors="replace")
     named = _CHARSET.search(body[:2048])
@@ -64,18 +68,27 @@ def decode(body: bytes, charset: str) -> str:
     return body.decode(errors="replace")
 
 
-def read_page(reply: Reply) -> Page:
-    """Read a reply of one of ``KINDS``. Never fails: what is no markup is text."""
-    robots = {reply.robots_tag}
-    if reply.kind in TEXTS:
-        return Page(reply.url, TEXTS[reply.kind], decode(reply.body, reply.charset), index=_may_index(robots))
-    if reply.kind not in HTML:
-        return Page(reply.url, "html", "", index=_may_index(robots))
-    return _read_html(Page(reply.url, "html", _without_code(decode(reply.body, reply.charset))), robots)
+def read_page(reply: FetchedPage) -> SitePage:
+    """Read a text: HTML, Markdown or plain. HTML is scanned once for title, links and robots directives.
+
+    Raises:
+        ReadError: an HTML page that may be indexed has no text of its own, or front matter is invalid.
+    """
+    text = decode_page(reply.body, reply.charset)
+    if reply.kind in HTML:
+        return _read_html(reply, _without_code(text))
+    kind = TEXTS[reply.kind]
+    title = describe_markdown(text)[0] if kind == "markdown" else ""
+    return SitePage(reply.url, kind, text, title, index=may_index(reply.robots_tag))
+
+
+def may_index(*directives: str) -> bool:
+    """Whether robots directives, of a page or of its server, allow indexing."""
+    return not _forbids(directives, "noindex")
 
 
 def _without_code(text: str) -> str:
-    """Drop comments, scripts, styles and drawings: they change at every visit and nobody searches for them."""
+    """Drop comments, scripts, styles and drawings, which may differ at every visit and are not searched for."""
     kept: list[str] = []
     position = 0
     absent: set[str] = set()
@@ -99,38 +112,38 @@ def _find(text: str, closing: str, start: int) -> int:
     return found.start() if found else -1
 
 
-def _read_html(page: Page, robots: set[str]) -> Page:
-    base = page.url
-    canonical = ""
+def _read_html(reply: FetchedPage, text: str) -> SitePage:
+    scan = scan_html(text)
+    base, canonical = reply.url, ""
+    directives = [reply.robots_tag]
     links: dict[str, None] = {}
-    for opening in _TAGS.finditer(page.text):
-        tag = match_tag(page.text, opening.start())
-        if tag is None:
-            continue
-        name, values = tag["name"].lower(), attributes_of(tag["attributes"])
+    for name, raw in scan.references:
+        values = attributes_of(raw)
         href, rel = html.unescape(values.get("href", "")), values.get("rel", "").lower().split()
         if name == "meta" and values.get("name", "").lower() in {"robots", "winnow"}:
-            robots.add(values.get("content", ""))
+            directives.append(values.get("content", ""))
         elif name == "base" and href:
-            base = normalise(href, page.url) or base
+            base = normalise(href, reply.url) or base
         elif name == "link" and "canonical" in rel:
             canonical = canonical or normalise(href, base)
         elif name in {"a", "area"} and href and "nofollow" not in rel and len(links) < MAX_LINKS:
             links[normalise(href, base)] = None
     links.pop("", None)
-    follow = not _says(robots, "nofollow")
-    return replace(
-        page,
-        canonical="" if canonical == page.url else canonical,
-        links=tuple(links) if follow else (),
-        index=_may_index(robots),
+    index = may_index(*directives)
+    if index and text and not scan.blocks:
+        message = "the page has no text of its own; scripts may add it, but they are not run"
+        raise ReadError("no_text", message)
+    return SitePage(
+        reply.url,
+        "html",
+        text,
+        title_of(scan),
+        canonical="" if canonical == reply.url else canonical,
+        links=() if _forbids(directives, "nofollow") else tuple(links),
+        index=index,
     )
 
 
-def _may_index(robots: set[str]) -> bool:
-    return not _says(robots, "noindex")
-
-
-def _says(robots: set[str], word: str) -> bool:
-    said = {part for text in robots for part in _DIRECTIVES.split(text.lower())}
+def _forbids(directives: Sequence[str], word: str) -> bool:
+    said = {part for text in directives for part in _DIRECTIVES.split(text.lower())}
     return word in said or "none" in said

@@ -1,10 +1,12 @@
-"""robots.txt (RFC 9309): what may be fetched, how fast, and where the sitemaps are."""
+"""Reads robots.txt (RFC 9309): which pages may be fetched, how fast, and where the sitemaps are."""
 
 from __future__ import annotations
 
+import asyncio
+
 from protego import Protego
 
-from indexer.sources.site.fetch import Fetcher, FetchFailure
+from indexer.sources.site.fetch import Fetcher, FetchError
 from indexer.sources.site.options import USER_AGENT
 
 _MAX_CHARS = 512 * 1024  # RFC 9309, 2.5: at least 500 KiB are read
@@ -22,7 +24,7 @@ class Robots:
 
     @property
     def delay(self) -> float:
-        """``Crawl-delay`` for us, in seconds; 0 where there is none."""
+        """``Crawl-delay`` for us, in seconds; 0 if there is none."""
         return float(self._rules.crawl_delay(USER_AGENT) or 0.0)
 
     @property
@@ -32,16 +34,16 @@ class Robots:
 
 
 async def load_robots(fetcher: Fetcher, origin: str) -> Robots:
-    """Fetch the rules of a host; a host that has none allows everything.
+    """Fetch the rules of a host; a host without rules allows everything.
 
     Raises:
-        FetchFailure: the host failed or was not reached: it must be taken to forbid everything (RFC 9309, 2.3.1.4).
+        FetchError: the host failed or was not reached, which forbids everything (RFC 9309, 2.3.1.4).
     """
     try:
         reply = await fetcher.fetch(f"{origin}/robots.txt")
-    except FetchFailure as error:
-        if error.passing or error.code == "address_refused":
-            message = f"robots.txt: {error.message}" if error.passing else error.message
-            raise FetchFailure(error.code, message, passing=error.passing) from None
+    except FetchError as error:
+        if error.transient or error.code == "address_refused":
+            message = f"robots.txt: {error.message}" if error.transient else error.message
+            raise FetchError(error.code, message, transient=error.transient) from None
         return Robots("")
-    return Robots(reply.body.decode(errors="replace"))
+    return await asyncio.to_thread(Robots, reply.body.decode(errors="replace"))

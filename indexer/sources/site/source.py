@@ -1,145 +1,122 @@
-"""A web site: the pages of its sitemap, or those that its links lead to. The id of a document is its address."""
+"""A web site as a source: the pages of its sitemap, or those that its links lead to. A page's id is its address."""
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
 from yarl import URL
 
-from indexer.chunking.structure.front_matter import InvalidFrontMatter
-from indexer.chunking.structure.html import scan
 from indexer.sources.base import Failure, SourceOptions
 from indexer.sources.cache import FileCache
-from indexer.sources.formats import MAX_FILE_BYTES
-from indexer.sources.html import describe_html
-from indexer.sources.markdown import describe_markdown
-from indexer.sources.parsed import PARSED, parse_file
-from indexer.sources.sandbox import ParseFailure, Sandbox
-from indexer.sources.site.discovery import Discovery
-from indexer.sources.site.fetch import FetchFailure, Reply
-from indexer.sources.site.page import FILES, Page, read_page
+from indexer.sources.formats import MAX_FILE_BYTES, parse_file
+from indexer.sources.records import DocumentParser
+from indexer.sources.sandbox import Sandbox
+from indexer.sources.site.discovery import Discovery, discover
+from indexer.sources.site.fetch import FetchedPage, Fetcher, FetchError, open_fetcher
+from indexer.sources.site.page import FILES, SitePage, may_index, read_page
 from indexer.sources.site.urls import Scope, normalise
 from indexer.sources.site.walk import Walk
-from winnow.core.documents import MAX_TITLE_CHARS, parse_document
-from winnow.core.errors import InvalidDocument, InvalidSource
+from winnow.core.documents import MAX_TITLE_CHARS
+from winnow.core.errors import InvalidSource
 from winnow.core.types import Document, FieldType
 
 SCHEME: Final = "site:"
 
 
 class SiteSource:
-    """One site, from a start page or a sitemap on. Requests run in a loop and a thread of their own while it is read.
+    """One site, from a start page or a sitemap on. The label is ``site:`` and the normalised address of the start.
 
     Raises:
-        InvalidSource: ``spec`` names no web address.
+        InvalidSource: ``spec`` is not a web address.
     """
+
+    fields: Mapping[str, FieldType] = MappingProxyType({})
 
     def __init__(self, spec: str, options: SourceOptions) -> None:
         written = spec.removeprefix(SCHEME)
         address = written if "://" in written else f"https://{written.lstrip('/')}"
         self._start = normalise(address)
         if not self._start:
-            raise InvalidSource(f"{spec!r} names no web address; write site:https://example.org/docs/")
+            raise InvalidSource(f"{spec!r} is not a web address; write site:https://example.org/docs/")
         Scope.of(self._start)
+        self.label = f"{SCHEME}{self._start}"
         self._options = options
         self._found: Discovery | None = None
 
-    @property
-    def label(self) -> str:
-        """``site:`` and the start in its one spelling."""
-        return f"{SCHEME}{self._start}"
-
-    @property
-    def fields(self) -> Mapping[str, FieldType]:
-        """None: pages have no metadata."""
-        return {}
-
-    def count(self) -> int | None:
-        """Addresses in the sitemap; without one, how many pages the last crawl kept. Asks the site."""
-        with self._walk() as (portal, walk, cache):
+    async def count(self) -> int | None:
+        """Addresses in the sitemap; without one, the number of pages that the last crawl kept. Asks the site."""
+        async with open_fetcher(self._options.site) as fetcher:
             try:
-                self._found = portal.call(walk.discover)
-            except FetchFailure:
-                return None  # reading it says what is wrong
-            return len(self._found.pages) if self._found.listed else len(cache) or None
+                self._found = await self._discover(fetcher)
+            except FetchError:
+                return None  # reading the site reports the error
+        if self._found.listed:
+            return len(self._found.pages)
+        state_dir = self._options.state_dir
+        return await asyncio.to_thread(len, self._cache(state_dir)) or None if state_dir else None
 
-    def read(self) -> Iterator[Document | Failure]:
+    async def read(self) -> AsyncGenerator[Document | Failure, None]:
         """Read page after page."""
-        with self._walk() as (portal, walk, _):
+        documents = DocumentParser(MAX_FILE_BYTES)
+        async with open_fetcher(self._options.site) as fetcher, _open_reader() as reader:
             found, self._found = self._found, None
             try:
-                portal.call(walk.begin, found or portal.call(walk.discover))
-            except FetchFailure as error:
+                found = found or await self._discover(fetcher)
+            except FetchError as error:
                 yield Failure(self.label, error.code, error.message)
                 return
-            while (items := portal.call(walk.step)) is not None:
-                for item in items:
-                    yield item if isinstance(item, Failure) else _document(item)
+            cache = self._cache(self._options.state_dir or reader.folder)
+            walk = Walk(found, self._options.site, cache, fetcher, reader.read)
+            async with aclosing(walk.pages()) as pages:
+                async for page in pages:
+                    yield page if isinstance(page, Failure) else documents.parse(_as_record(page), page.url)
 
-    @contextmanager
-    def _walk(self) -> Iterator[tuple[BlockingPortal, Walk, FileCache]]:
-        with tempfile.TemporaryDirectory(prefix="winnow-") as folder, Sandbox() as sandbox:
-            cache = FileCache((self._options.state_dir or Path(folder)) / "sites", self.label)
-            reader = PageReader(Path(folder), sandbox)
-            with start_blocking_portal() as portal:
-                walk = Walk(self._start, self._options.site, cache, reader.read)
-                with portal.wrap_async_context_manager(walk):
-                    yield portal, walk, cache
+    async def _discover(self, fetcher: Fetcher) -> Discovery:
+        return await discover(fetcher, self._start, max_pages=self._options.site.max_pages)
+
+    def _cache(self, folder: Path) -> FileCache:
+        return FileCache(folder / "sites", self.label)
 
 
-class PageReader:
-    """Reads replies apart from the loop: markup in a thread, files that need a parser in the sandbox."""
+class _PageReader:
+    """Reads responses off the event loop: text on a thread, files that need a parser in the sandbox, one at a time."""
 
-    def __init__(self, folder: Path, sandbox: Sandbox) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, sandbox: Sandbox, parsing: ThreadPoolExecutor) -> None:
+        self.folder = folder
         self._sandbox = sandbox
-        self._one_file = asyncio.Lock()
+        self._parsing = parsing
 
-    async def read(self, reply: Reply) -> Page:
-        """The page, with text and title. Raises ``FetchFailure`` for what cannot be parsed."""
-        suffix = FILES.get(reply.kind)
-        if suffix is None:
-            return await asyncio.to_thread(_with_title, reply)
-        async with self._one_file:
-            return await asyncio.to_thread(self._parse, reply, suffix)
+    async def read(self, reply: FetchedPage) -> SitePage:
+        """The page. Raises ``ReadError`` if it cannot be parsed."""
+        if reply.kind in FILES:
+            return await asyncio.get_running_loop().run_in_executor(self._parsing, self._parse, reply)
+        return await asyncio.to_thread(read_page, reply)
 
-    def _parse(self, reply: Reply, suffix: str) -> Page:
-        path = self._folder / f"page{suffix}"
+    def _parse(self, reply: FetchedPage) -> SitePage:
+        path = self.folder / f"page{FILES[reply.kind]}"
         path.write_bytes(reply.body)
+        found = parse_file(path, sandbox=self._sandbox, max_chars=MAX_FILE_BYTES)
+        return SitePage(reply.url, "html", found["text"], found["title"], index=may_index(reply.robots_tag))
+
+
+@asynccontextmanager
+async def _open_reader() -> AsyncIterator[_PageReader]:
+    with tempfile.TemporaryDirectory(prefix="winnow-") as folder, Sandbox() as sandbox:
+        parsing = ThreadPoolExecutor(1, "parse-page")
         try:
-            text, title = parse_file(path, PARSED[suffix], sandbox=self._sandbox, max_chars=MAX_FILE_BYTES)
-        except ParseFailure as error:
-            raise FetchFailure(error.code, error.message) from None
-        page = read_page(reply)
-        return Page(page.url, "html", text, title or URL(page.url).name, index=page.index)
+            yield _PageReader(Path(folder), sandbox, parsing)
+        finally:
+            sandbox.kill()  # so that a parser that is still at work does not delay a cancelled crawl
+            await asyncio.to_thread(parsing.shutdown, cancel_futures=True)
 
 
-def _with_title(reply: Reply) -> Page:
-    page = read_page(reply)
-    title = ""
-    if page.format == "html" and page.text:
-        title = describe_html(page.text)
-        if page.index and not scan(page.text).items:
-            message = "the page has no text of its own; it may be made by scripts, which are not run"
-            raise FetchFailure("no_text", message)
-    elif page.format == "markdown":
-        try:
-            title, _ = describe_markdown(page.text)
-        except InvalidFrontMatter as error:
-            raise FetchFailure("invalid_front_matter", f"front matter, {error}") from None
-    return Page(page.url, page.format, page.text, title, page.canonical, page.links, page.index)
-
-
-def _document(page: Page) -> Document | Failure:
-    title = page.title or URL(page.url).name or page.url
-    raw = {"id": page.url, "url": page.url, "text": page.text, "format": page.format, "title": title[:MAX_TITLE_CHARS]}
-    try:
-        return parse_document(raw, fields={}, max_chars=MAX_FILE_BYTES)
-    except InvalidDocument as error:
-        return Failure(page.url, error.code, error.message, page.url)
+def _as_record(page: SitePage) -> dict[str, str]:
+    title = (page.title or URL(page.url).name or page.url)[:MAX_TITLE_CHARS]
+    return {"id": page.url, "url": page.url, "text": page.text, "format": page.format, "title": title}

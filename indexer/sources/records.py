@@ -1,0 +1,33 @@
+"""Checks records that sources have read and turns them into documents."""
+
+from __future__ import annotations
+
+from indexer.sources.base import Failure
+from winnow.core.documents import parse_document
+from winnow.core.errors import InvalidDocument
+from winnow.core.types import Document
+
+
+class DocumentParser:
+    """Parses the records of one source; of several with the same id the first becomes a document.
+
+    Args:
+        max_chars: longest text of a document.
+    """
+
+    def __init__(self, max_chars: int) -> None:
+        self._max_chars = max_chars
+        self._seen: set[str] = set()
+
+    def parse(self, raw: object, where: str) -> Document | Failure:
+        """The document in ``raw``, an object as in the HTTP API, or why it is not one; ``where`` locates failures."""
+        try:
+            document = parse_document(raw, fields={}, max_chars=self._max_chars)
+        except InvalidDocument as error:
+            known = raw.get("id") if isinstance(raw, dict) else None
+            return Failure(where, error.code, error.message, known if isinstance(known, str) else "")
+        if document.id in self._seen:
+            message = f"id {document.id!r} belongs to an earlier document of this source, which was kept"
+            return Failure(where, "duplicate_id", message, document.id)
+        self._seen.add(document.id)
+        return document
