@@ -1,7 +1,7 @@
-"""From a domain answer to the JSON of a search.
+"""Writes the answer to a search as JSON.
 
-Searches are the hot path: plain dictionaries go straight to the JSON writer. That they fit
-``service.schemas.answer.SearchView``, which documents them, is the tests' business.
+Searches are the hot path: plain dictionaries go straight to the JSON writer. A test holds them to
+``service.schemas.answer.SearchView``, which documents them.
 """
 
 from __future__ import annotations
@@ -66,12 +66,12 @@ def _arm(score: ArmScore | None) -> dict[str, Any] | None:
 
 
 def _url(candidate: Candidate) -> str:
-    """The document's address, down to the nearest heading where that is known."""
+    """The document's address, with the anchor of the nearest heading if that is known."""
     url, anchor = candidate.url, candidate.chunk.anchor
     return f"{url}#{quote(anchor, safe='-._~!$&()*+,;=:@/?%')}" if url and anchor and "#" not in url else url
 
 
 def _stage(report: StageReport, **defaults: Any) -> dict[str, Any]:
-    """A stage's report: the keys it always has, then what else it has to say."""
+    """A stage's report: the keys that it always has, then its other details."""
     details = {key: value for key, value in report.details.items() if key != "explain"}
     return {"status": report.status, "ms": round(report.ms, 3), "reason": report.reason, **defaults, **details}

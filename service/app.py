@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
@@ -10,10 +11,10 @@ from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
 from service.binding import served_hosts
+from service.door import Door
 from service.errors import install_error_handlers
 from service.lifespan import ServiceState, lifespan_of
-from service.limits import BodyLimit
-from service.middleware import HostGuard, Observe, RequestContext, UnhandledErrors
+from service.middleware import BodyLimit, HostGuard, Observe, RequestContext, UnhandledErrors
 from service.openapi import TAGS, install_openapi
 from service.routes import backup, collections, documents, jobs, operations, reembed, search, verify
 from service.routes.page import install_page
@@ -22,17 +23,18 @@ from winnow.operations.resources import OpenResources, Resources
 from winnow.search.instrument import Metrics
 
 
-def create_app(settings: Settings, resources: Resources | OpenResources) -> FastAPI:
+def create_app(settings: Settings, resources: Resources | OpenResources, *, doors: Iterable[Door] = ()) -> FastAPI:
     """Build the service.
 
     Args:
-        settings: what is in force.
-        resources: open resources, which their owner closes, or what opens them for as long as the service runs.
+        settings: the settings of the process.
+        resources: open resources, which their owner closes, or a function that opens them while the service runs.
+        doors: further routes, of other protocols.
     """
     state = ServiceState(settings, Metrics(CollectorRegistry()), resources)
     app = FastAPI(
         title="Winnow",
-        summary="Two-stage semantic search: retrieve, rerank, and say what each stage did.",
+        summary="Two-stage semantic search: retrieve, rerank, and report on each stage.",
         version=_version(),
         openapi_tags=TAGS,
         docs_url=None,
@@ -42,9 +44,11 @@ def create_app(settings: Settings, resources: Resources | OpenResources) -> Fast
         generate_unique_id_function=_operation_id,
     )
     app.state.service = state
-    for resource in (search, documents, collections, jobs, reembed, operations, verify, backup):
-        app.include_router(resource.router)
-    install_openapi(app)
+    modules = (search, documents, collections, jobs, reembed, operations, verify, backup)
+    routers = [*(module.router for module in modules), *doors]
+    for router in routers:
+        app.include_router(router)
+    install_openapi(app, routers)
     install_page(app)
     install_error_handlers(app)
     _surround(app, settings.server, state.metrics.observe_http)
@@ -52,7 +56,7 @@ def create_app(settings: Settings, resources: Resources | OpenResources) -> Fast
 
 
 def _surround(app: FastAPI, server: ServerSettings, observe: Observe) -> None:
-    """Put the middleware around the routes; what is added last is outermost."""
+    """Put the middleware around the routes; the last one added is outermost."""
     app.add_middleware(BodyLimit, max_bytes=server.max_body_mb * 2**20)
     app.add_middleware(UnhandledErrors)
     if server.cors_origins:

@@ -1,4 +1,4 @@
-"""Who may reach the service: the address it binds to and the hosts it answers for."""
+"""The address that the service binds to, and the hosts that it answers for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from winnow.core.settings import ServerSettings, Settings
 
 
 def check_bind(settings: Settings) -> None:
-    """Refuse to serve other machines without a key.
+    """Refuse to serve other machines without protection.
 
     Raises:
         InvalidSettings: the host is not loopback and ``server.insecure`` is not set.
@@ -19,8 +19,8 @@ def check_bind(settings: Settings) -> None:
     if is_loopback(server.host) or server.insecure:
         return
     raise InvalidSettings(
-        f"server.host is {server.host!r}, which other machines can reach, and no key protects the service; "
-        "bind to 127.0.0.1, or pass --insecure (WINNOW_SERVER__INSECURE=true) if your network keeps strangers out",
+        f"other machines can reach server.host {server.host!r}, and no key protects the service; "
+        "bind to 127.0.0.1, or pass --insecure (WINNOW_SERVER__INSECURE=true) if your network restricts access",
         location=("server", "host"),
     )
 
@@ -37,9 +37,9 @@ def is_loopback(host: str) -> bool:
 
 
 def served_hosts(server: ServerSettings) -> frozenset[str] | None:
-    """Hosts that a request may name besides loopback addresses, or ``None`` where any may.
+    """Hosts that a request may name besides loopback addresses; ``None`` allows any.
 
-    A service on loopback that answered any name could be read by a web page whose own name is made to resolve to
+    If a service on loopback answered for any name, a web page could read it by making its own name resolve to
     127.0.0.1 (DNS rebinding).
     """
     if server.insecure or not is_loopback(server.host):

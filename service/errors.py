@@ -1,30 +1,33 @@
-"""The only map from domain errors to HTTP, and the one shape of every error answer.
+"""The only map from domain errors to HTTP, and the shape of error answers.
 
-Every error is an RFC 9457 problem, ``application/problem+json``::
+Errors of the native API are RFC 9457 problems, ``application/problem+json``::
 
     {"type", "title", "status", "detail", "code", "request_id", "errors"?: [{"loc", "message"}]}
 
 ``code`` is stable and meant for programs; ``detail`` is meant for people. ``loc`` is the path to the culprit inside
-the body, or the name of the parameter.
+the body, or the name of the parameter. The routes of another protocol have an ``ErrorShape`` of their own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
+from service.schemas.common import ProblemBody
 from winnow.core import errors as domain
+from winnow.operations.submit import NothingAccepted
 
-PROBLEM_TYPE: Final = "application/problem+json"
-RETRY_SECONDS: Final = 5.0  # what Retry-After says where the error does not know better
+RETRY_SECONDS: Final = 5.0  # Retry-After of errors that do not know better
 
 STATUS: Final[Mapping[type[domain.WinnowError], int]] = {
     domain.WinnowError: 500,
@@ -63,17 +66,15 @@ class ProblemKind(NamedTuple):
     summary: str
 
 
-INVALID_JSON: Final = ProblemKind(400, "invalid_json", "The body is not JSON in UTF-8.")
-BODY_TOO_LARGE: Final = ProblemKind(413, "body_too_large", "The body is over the configured limit.")
-UNSUPPORTED_MEDIA_TYPE: Final = ProblemKind(415, "unsupported_media_type", "The body's content type is not read here.")
-UNKNOWN_HOST: Final = ProblemKind(421, "unknown_host", "The Host header names a host that is not served here.")
-NO_ROUTE: Final = ProblemKind(404, "not_found", "Nothing is served under this path.")
-METHOD_NOT_ALLOWED: Final = ProblemKind(405, "method_not_allowed", "The path does not take this method.")
-INTERNAL: Final = ProblemKind(500, "internal_error", "A bug or a broken disk; the log has it under the request id.")
+INVALID_JSON: Final = ProblemKind(400, "invalid_json", "The body is not valid JSON in UTF-8.")
+BODY_TOO_LARGE: Final = ProblemKind(413, "body_too_large", "The body exceeds the configured limit.")
+UNSUPPORTED_MEDIA_TYPE: Final = ProblemKind(415, "unsupported_media_type", "The body's content type is not supported.")
+UNKNOWN_HOST: Final = ProblemKind(421, "unknown_host", "The service does not answer for the host of the Host header.")
+NO_ROUTE: Final = ProblemKind(404, "not_found", "No resource has this path.")
+METHOD_NOT_ALLOWED: Final = ProblemKind(405, "method_not_allowed", "The resource does not support this method.")
+INTERNAL: Final = ProblemKind(500, "internal_error", "A bug or a broken disk; see the log under the request id.")
 
 _BY_STATUS: Final = {kind.status: kind for kind in (NO_ROUTE, METHOD_NOT_ALLOWED, BODY_TOO_LARGE, INTERNAL)}
-
-
 _PLAIN_MESSAGES: Final = {
     "extra_forbidden": "unknown field",
     "missing": "is missing",
@@ -84,7 +85,7 @@ _PLAIN_MESSAGES: Final = {
 
 
 class Problem(HTTPException):
-    """An error answer that only HTTP knows.
+    """An error answer, in terms that every error shape can be written from.
 
     Attributes:
         kind: its status and code.
@@ -107,15 +108,50 @@ class Problem(HTTPException):
         self.extra = extra
 
 
-def kind_of(error: type[domain.WinnowError]) -> ProblemKind:
+@dataclass(frozen=True, slots=True)
+class ErrorShape:
+    """How a protocol writes errors.
+
+    Attributes:
+        media_type: content type of an error answer.
+        model: documents the body in OpenAPI.
+        body: the body, from the problem and the request id.
+    """
+
+    media_type: str
+    model: type[BaseModel]
+    body: Callable[[Problem, str | None], dict[str, Any]]
+
+
+def _problem_body(problem: Problem, request_id: str | None) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(problem.kind.status).phrase,
+        "status": problem.kind.status,
+        "detail": problem.detail,
+        "code": problem.kind.code,
+        "request_id": request_id,
+        **problem.extra,
+    }
+    return body | {"errors": problem.errors} if problem.errors else body
+
+
+PROBLEM_DETAILS: Final = ErrorShape("application/problem+json", ProblemBody, _problem_body)
+
+
+def problem_kind(error: type[domain.WinnowError]) -> ProblemKind:
     """Status, code and summary of a class of domain errors."""
     summary = (error.__doc__ or "").partition("\n")[0]
     return ProblemKind(STATUS[error], error.code, summary)
 
 
 def problem_from(error: domain.WinnowError) -> Problem:
-    """The answer to a domain error, with ``Retry-After`` where coming back may help."""
-    kind = kind_of(type(error))
+    """The answer to a domain error, with ``Retry-After`` where trying again may help."""
+    kind = problem_kind(domain.by_code(error.code) or domain.WinnowError)
+    if isinstance(error, NothingAccepted):
+        rejected = [asdict(item) for item in error.rejected]
+        places = [{"loc": ["documents", item.index], "message": item.message} for item in error.rejected]
+        return Problem(kind, error.message, errors=places, rejected=rejected, accepted=0)
     headers = {}
     if kind.status in (429, 503) or error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or RETRY_SECONDS)))
@@ -134,47 +170,35 @@ def problem_from_validation(error: RequestValidationError, code: str) -> Problem
 
 
 def problem_response(scope: Scope, problem: Problem) -> Response:
-    """Write ``problem`` as ``application/problem+json``."""
-    body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": HTTPStatus(problem.kind.status).phrase,
-        "status": problem.kind.status,
-        "detail": problem.detail,
-        "code": problem.kind.code,
-        "request_id": scope.get("state", {}).get("request_id"),
-        **problem.extra,
-    }
-    if problem.errors:
-        body["errors"] = problem.errors
-    return Response(orjson.dumps(body), problem.kind.status, problem.headers, PROBLEM_TYPE)
+    """Write ``problem`` in the error shape of the route that was matched, else as ``application/problem+json``."""
+    shape: ErrorShape = getattr(scope.get("route"), "error_shape", PROBLEM_DETAILS)
+    body = shape.body(problem, scope.get("state", {}).get("request_id"))
+    return Response(orjson.dumps(body), problem.kind.status, problem.headers, shape.media_type)
 
 
 def install_error_handlers(app: FastAPI) -> None:
     """Answer every error that a route raises with a problem."""
 
-    async def on_domain_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, domain.WinnowError)
-        return problem_response(request.scope, problem_from(error))
+    async def answer(request: Request, error: Exception) -> Response:
+        return problem_response(request.scope, _problem_of(request, error))
 
-    async def on_http_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        problem = error if isinstance(error, Problem) else _problem_from_http(request, error)
-        return problem_response(request.scope, problem)
-
-    async def on_validation_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        return problem_response(request.scope, problem_from_validation(error, domain.InvalidInput.code))
-
-    app.add_exception_handler(domain.WinnowError, on_domain_error)
-    app.add_exception_handler(HTTPException, on_http_error)
-    app.add_exception_handler(RequestValidationError, on_validation_error)
+    for kind in (domain.WinnowError, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, answer)
 
 
-def _problem_from_http(request: Request, error: HTTPException) -> Problem:
-    """The framework's own errors: no such route, wrong method."""
-    kind = _BY_STATUS.get(error.status_code, ProblemKind(error.status_code, f"http_{error.status_code}", ""))
-    detail = f"{kind.summary or error.detail} ({request.method} {request.url.path[:200]})"
-    return Problem(kind, detail, headers=error.headers)
+def _problem_of(request: Request, error: Exception) -> Problem:
+    match error:
+        case Problem():
+            return error
+        case domain.WinnowError():
+            return problem_from(error)
+        case RequestValidationError():
+            return problem_from_validation(error, domain.InvalidInput.code)
+        case HTTPException(status_code=status):  # the framework's own: no such route, wrong method
+            kind = _BY_STATUS.get(status, ProblemKind(status, f"http_{status}", ""))
+            detail = f"{kind.summary or error.detail} ({request.method} {request.url.path[:200]})"
+            return Problem(kind, detail, headers=error.headers)
+    raise error
 
 
 def _place(item: Mapping[str, Any]) -> dict[str, Any]:

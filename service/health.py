@@ -1,7 +1,8 @@
-"""How the models are, looked at seldom enough that readiness can be asked every second.
+"""Readiness: checks of the store and the catalog, and the health of the models, which is checked rarely.
 
-Questions with known answers take the model's time, and money where it is a provider's. They are asked at the start,
-after an outage and every quarter of an hour; in between a ping that costs nothing tells whether the model is there.
+Questions with known answers take the model's time, and money if a provider runs it. They are asked at the start, after
+an outage and every quarter of an hour; in between, a ping that costs nothing tells whether the model answers. So
+readiness may be requested every second.
 """
 
 from __future__ import annotations
@@ -9,33 +10,36 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final
 
+from service.schemas.operations import CheckView, Readiness
 from winnow.core.errors import WinnowError
 from winnow.operations.probes import ProbeReport, ping_embedder, ping_reranker, probe_embedder, probe_reranker
 from winnow.operations.resources import Resources
 
 log = logging.getLogger(__name__)
 
-PING_EVERY: Final = 5.0  # seconds; also between two tries to reach a model that is gone
+PING_EVERY: Final = 5.0  # seconds; also between two attempts to reach a model that is down
 PROBE_EVERY: Final = 900.0
 PROBE_AGAIN: Final = 30.0  # after a wrong answer
 PING_LIMIT: Final = 10.0
 PROBE_LIMIT: Final = 60.0
+CHECK_LIMIT: Final = 5.0  # of the store and the catalog
+MODEL_WAIT: Final = 1.0  # the longest that readiness waits for a running check of a model
 
 
 class ModelHealth:
-    """What is known of one model, refreshed when it is asked for and old.
+    """The health of one model: the last result, and a new check if it is asked for and old.
 
-    Many who ask at once share one look. A model that was well counts as well while it is looked at again: a busy one
-    must not drop out because it answers late.
+    Simultaneous callers share one check. A healthy model stays healthy while it is checked again, so that a busy one
+    does not drop out because it answers late.
 
     Args:
         name: of the stage, as readiness reports it.
-        probe: asks the known answers.
-        ping: raises unless the model is there.
+        probe: asks the questions with known answers.
+        ping: raises unless the model answers.
         now: seconds on a clock that never goes back.
     """
 
@@ -51,75 +55,110 @@ class ModelHealth:
         self._probe = probe
         self._ping = ping
         self._now = now
-        self._reason: str | None = "the first check has not ended yet"
-        self._gone = False
-        self._looked_at: float | None = None
+        self._reason: str | None = "the first check has not finished yet"
+        self._down = False
+        self._checked_at: float | None = None
         self._due = self._probe_due = now()
-        self._flight: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[None] | None = None
 
     @property
     def age(self) -> float:
-        """Seconds since the last look; 0 before the first."""
-        return 0.0 if self._looked_at is None else self._now() - self._looked_at
+        """Seconds since the last check; 0 before the first."""
+        return 0.0 if self._checked_at is None else self._now() - self._checked_at
 
     def start(self) -> None:
-        """Begin a look if one is due."""
-        if self._flight is None and self._now() >= self._due:
-            self._flight = asyncio.create_task(self._look())
+        """Start a check if one is due."""
+        if self._running is None and self._now() >= self._due:
+            self._running = asyncio.create_task(self._check())
 
-    async def reason(self, *, patience: float) -> str | None:
-        """Why the model is not as it must be, or ``None``; a look under way is waited for ``patience`` seconds."""
+    async def reason(self, *, wait: float) -> str | None:
+        """Why the model is unhealthy, or ``None``; waits up to ``wait`` seconds for a running check."""
         self.start()
-        if self._flight is not None:
-            await asyncio.wait({self._flight}, timeout=patience)
+        if self._running is not None:
+            await asyncio.wait({self._running}, timeout=wait)
         return self._reason
 
     async def close(self) -> None:
-        """Give up a look that is under way."""
-        if self._flight is not None:
-            self._flight.cancel()
-            await asyncio.gather(self._flight, return_exceptions=True)
+        """Cancel a running check."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         try:
-            gone, reason = await self._ask()
+            down, reason = await self._ask()
         except TimeoutError:
-            gone, reason = True, "no answer in time"
+            down, reason = True, "no answer in time"
         except WinnowError as error:
-            gone, reason = True, error.message
-        except Exception as error:  # whatever a model fails with is the answer here
+            down, reason = True, error.message
+        except Exception as error:  # any failure of a model is the result here
             log.exception("check of stage %s failed", self._name)
-            gone, reason = True, f"{type(error).__name__}: {error}"
+            down, reason = True, f"{type(error).__name__}: {error}"
         finally:
-            self._flight = None
-        self._conclude(gone, reason)
+            self._running = None
+        self._conclude(down, reason)
 
     async def _ask(self) -> tuple[bool, str | None]:
-        """Whether the model is gone, and what is wrong. One that was gone must be heard of before it is questioned."""
-        well = self._reason is None
-        if well or self._gone:
+        """Whether the model is down, and what is wrong. A model that was down must answer a ping before questions."""
+        healthy = self._reason is None
+        if healthy or self._down:
             await asyncio.wait_for(self._ping(), PING_LIMIT)
-        if well and self._now() < self._probe_due:
+        if healthy and self._now() < self._probe_due:
             return False, None
         report = await asyncio.wait_for(self._probe(), PROBE_LIMIT)
         self._probe_due = self._now() + PROBE_EVERY
         return not report.reachable, report.reason
 
-    def _conclude(self, gone: bool, reason: str | None) -> None:
+    def _conclude(self, down: bool, reason: str | None) -> None:
         if reason is not None and reason != self._reason:
             log.warning("stage %s is not ready: %s", self._name, reason)
-        elif reason is None and self._looked_at is not None and self._reason is not None:
+        elif reason is None and self._checked_at is not None and self._reason is not None:
             log.info("stage %s is ready again", self._name)
         self._reason = reason
-        self._looked_at = self._now()
-        self._gone = gone
-        self._due = self._looked_at + (PING_EVERY if gone or reason is None else PROBE_AGAIN)
+        self._checked_at = self._now()
+        self._down = down
+        self._due = self._checked_at + (PING_EVERY if down or reason is None else PROBE_AGAIN)
 
 
 def health_of(resources: Resources) -> dict[str, ModelHealth]:
-    """What to ask each configured model, by stage."""
+    """The health of each configured model, by stage."""
     embedder, reranker = resources.uncached or resources.embedder, resources.reranker
     health = {"embed": ModelHealth("embed", partial(probe_embedder, embedder), partial(ping_embedder, embedder))}
     if reranker is not None:
         health["rerank"] = ModelHealth("rerank", partial(probe_reranker, reranker), partial(ping_reranker, reranker))
     return health
+
+
+async def check_readiness(resources: Resources, models: Mapping[str, ModelHealth]) -> Readiness:
+    """Check all dependencies at once; those that fail or take longer than ``CHECK_LIMIT`` are named."""
+    checks = {
+        "store": _checked(resources.store.check()),
+        "catalog": _checked(resources.catalog.check()),
+        **{name: _known(health) for name, health in models.items()},
+    }
+    results = dict(zip(checks, await asyncio.gather(*checks.values()), strict=True))
+    ready = all(check.status == "ok" for check in results.values())
+    return Readiness(status="ready" if ready else "unavailable", checks=results)
+
+
+async def _known(health: ModelHealth) -> CheckView:
+    began = time.perf_counter()
+    reason = await health.reason(wait=MODEL_WAIT)
+    return _result(began, reason, age_s=round(health.age, 1))
+
+
+async def _checked(work: Awaitable[object]) -> CheckView:
+    began = time.perf_counter()
+    reason: str | None = None
+    try:
+        await asyncio.wait_for(work, CHECK_LIMIT)
+    except TimeoutError:
+        reason = f"no answer within {CHECK_LIMIT:g} s"
+    except Exception as error:  # noqa: BLE001 - any failure of a dependency is the result here
+        reason = f"{type(error).__name__}: {error}"
+    return _result(began, reason)
+
+
+def _result(began: float, reason: str | None, *, age_s: float = 0.0) -> CheckView:
+    ms = round((time.perf_counter() - began) * 1000, 2)
+    return CheckView(status="failed" if reason else "ok", ms=ms, age_s=age_s, reason=reason)

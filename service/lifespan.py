@@ -1,4 +1,4 @@
-"""What the service holds while it runs, and how that is opened and closed."""
+"""The state of the running service, and how it is opened and closed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 
 from fastapi import FastAPI
 
-from service.admission import SearchGate
-from service.backlog import Backlog
 from service.health import ModelHealth, health_of
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.settings import Settings
+from winnow.operations.admission import Backlog, SearchGate
 from winnow.operations.resources import OpenResources, Resources
 from winnow.search.instrument import Metrics
 
@@ -20,11 +19,11 @@ class ServiceState:
     """The state of one service.
 
     Attributes:
-        settings: what is in force.
-        metrics: what ``/metrics`` reports.
-        backlog: sheds uploads while too much waits.
-        gate: lets searches in.
-        draining: set when the process is about to stop; from then on it is not ready and streams end.
+        settings: the settings of the process.
+        metrics: the metrics behind ``/metrics``.
+        backlog: refuses uploads while too many documents wait.
+        gate: limits how many searches run at once.
+        draining: set when the process is about to stop; from then on it is not ready, and streams end.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics, resources: Resources | OpenResources) -> None:
@@ -39,21 +38,21 @@ class ServiceState:
 
     @property
     def resources(self) -> Resources:
-        """The open resources; raises ``UpstreamUnavailable`` while they are not."""
+        """The open resources; raises ``UpstreamUnavailable`` while they are not open."""
         if self._resources is None:
             raise UpstreamUnavailable("the service is starting or stopping; try again in a moment")
         return self._resources
 
     @property
     def health(self) -> Mapping[str, ModelHealth]:
-        """What is known of each model, by stage; raises as ``resources`` does."""
+        """The health of each model, by stage; raises as ``resources`` does."""
         if self._health is None:
             self._health = health_of(self.resources)
         return self._health
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Open resources unless they were given, whose owner then closes them; look at the models from the start."""
+        """Open the resources unless the owner passed open ones; check the models from the start."""
         async with AsyncExitStack() as stack:
             if self._opening is not None:
                 self._resources = await stack.enter_async_context(self._opening(self.settings))
@@ -78,6 +77,6 @@ def lifespan_of(state: ServiceState) -> Callable[[FastAPI], AbstractAsyncContext
 
 
 def begin_drain(app: FastAPI) -> None:
-    """Stop being ready, so that load balancers look elsewhere; requests are still answered."""
+    """Fail readiness so that load balancers send no new traffic; requests are still answered."""
     state: ServiceState = app.state.service
     state.draining = True

@@ -1,4 +1,4 @@
-"""What surrounds every request, as plain ASGI: an id, headers, a log line, metrics, and an answer to every bug."""
+"""Plain ASGI around every request: an id, headers, a log line, metrics, limits, and an answer to every bug."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Callable, Collection
 from typing import Any, Final, TypeAlias
 
 import structlog
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.binding import host_name, is_loopback
-from service.errors import INTERNAL, UNKNOWN_HOST, Problem, problem_response
+from service.errors import BODY_TOO_LARGE, INTERNAL, UNKNOWN_HOST, Problem, problem_response
 from winnow.core.ids import new_id
 
 MAX_REQUEST_ID_CHARS: Final = 128
@@ -34,7 +35,7 @@ class RequestContext:
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        status = 499  # the caller went away before there was an answer
+        status = 499  # the client went away before there was an answer
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -77,17 +78,19 @@ class UnhandledErrors:
         try:
             await self.app(scope, receive, watching)
         except ClientDisconnect:
-            return  # it went away while it sent its body: nobody is left to answer
+            return  # the client went away while it sent the body
         except Exception:
             self.log.exception("unhandled", path=scope.get("path"))
             if started or scope["type"] != "http":
                 raise
-            problem = Problem(INTERNAL, "the service failed on this request; its log says why under the request id")
+            problem = Problem(
+                INTERNAL, "the service failed on this request; its log has the cause under the request id"
+            )
             await problem_response(scope, problem)(scope, receive, send)
 
 
 class HostGuard:
-    """Refuses requests that name a host which is not served here."""
+    """Refuses requests for hosts that the service does not answer for."""
 
     def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
         self.app = app
@@ -97,23 +100,54 @@ class HostGuard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        header = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
-        host = host_name(header)
+        host = host_name(Headers(scope=scope).get("host", ""))
         if host in self.hosts or is_loopback(host):
             await self.app(scope, receive, send)
             return
         detail = (
-            f"host {host[:80]!r} is not served here: the service answers this machine only; "
-            "to serve it, name its origin in server.cors_origins"
+            f"the service does not answer for host {host[:80]!r}, only for this machine; "
+            "to allow it, add its origin to server.cors_origins"
         )
         await problem_response(scope, Problem(UNKNOWN_HOST, detail))(scope, receive, send)
 
 
+class BodyLimit:
+    """Refuses a body over ``max_bytes`` when it is read: at once by its declared length, else while it streams in.
+
+    Starlette's own answers in plain text.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "")
+        size = 0
+
+        async def counted() -> Message:
+            nonlocal size
+            if declared.isdecimal() and int(declared) > self.max_bytes:
+                raise self._problem()
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self.max_bytes:
+                raise self._problem()
+            return message
+
+        await self.app(scope, counted, send)
+
+    def _problem(self) -> Problem:
+        limit = self.max_bytes / 2**20
+        detail = f"the body is larger than {limit:g} MiB; send fewer documents at once, or raise server.max_body_mb"
+        return Problem(BODY_TOO_LARGE, detail, headers={"Connection": "close"})
+
+
 def _request_id(scope: Scope) -> str:
-    """The caller's ``X-Request-Id`` if it is printable and short, else a fresh one."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            text: str = value.decode("latin-1")
-            if 0 < len(text) <= MAX_REQUEST_ID_CHARS and text.isascii() and text.isprintable():
-                return text
-    return new_id("req")
+    """The caller's ``X-Request-Id`` if it is printable and short, else a new one."""
+    given = Headers(scope=scope).get("x-request-id", "")
+    usable = 0 < len(given) <= MAX_REQUEST_ID_CHARS and given.isascii() and given.isprintable()
+    return given if usable else new_id("req")

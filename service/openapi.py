@@ -1,11 +1,10 @@
-"""The API's description of itself, and the page that shows it without reaching out to a CDN."""
+"""``/openapi.json``, and ``/docs``, which shows it without loading anything from a CDN."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
-from http import HTTPStatus
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,64 +12,44 @@ import fastapi_offline
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service.errors import (
-    BODY_TOO_LARGE,
-    INTERNAL,
-    INVALID_JSON,
-    PROBLEM_TYPE,
-    UNSUPPORTED_MEDIA_TYPE,
-    ProblemKind,
-    kind_of,
-)
-from service.schemas.common import ProblemBody
+from service.door import REFERENCE, Door
 from service.schemas.documents import DocumentBatch, DocumentBody
-from winnow.core.errors import WinnowError
 
-BODY_PROBLEMS: Final = (INVALID_JSON, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE)
-_REFERENCE: Final = "#/components/schemas/"
 _ASSETS: Final = "/docs/assets"
-_RETRY_AFTER: Final[Mapping[str, Any]] = {
-    "Retry-After": {"description": "seconds to wait before trying again", "schema": {"type": "integer"}}
-}
 TAGS: Final = [
-    {"name": "search", "description": "Retrieve, rerank, and say what each stage did."},
-    {"name": "documents", "description": "Hand documents in; they are searchable once their job is done."},
+    {"name": "search", "description": "Retrieve, rerank, and report on each stage."},
+    {"name": "documents", "description": "Submit documents; they are searchable once their job is done."},
     {"name": "collections", "description": "Documents that share one embedding identity, chunking and field schema."},
-    {"name": "jobs", "description": "Progress of what was handed in."},
-    {"name": "re-embedding", "description": "Another embedding model for a collection, while it is in use."},
+    {"name": "jobs", "description": "The progress of submissions."},
+    {"name": "re-embedding", "description": "Change the embedding model of a collection while it is in use."},
     {"name": "operations", "description": "Health and metrics."},
 ]
 
 
-def problems(*kinds: ProblemKind | type[WinnowError]) -> dict[int | str, dict[str, Any]]:
-    """The ``responses`` of a route that may answer with these errors (and with 500, as any may)."""
-    by_status: dict[int, list[ProblemKind]] = {}
-    for item in (*kinds, INTERNAL):
-        kind = item if isinstance(item, ProblemKind) else kind_of(item)
-        by_status.setdefault(kind.status, []).append(kind)
-    return {status: _problem_response(found) for status, found in sorted(by_status.items())}
-
-
 def document_body(model: type[DocumentBody | DocumentBatch], *, ndjson: bool = False) -> dict[str, Any]:
     """``openapi_extra`` of a route that reads documents itself, one by one."""
-    content: dict[str, Any] = {"application/json": {"schema": {"$ref": _REFERENCE + model.__name__}}}
+    content: dict[str, Any] = {"application/json": {"schema": {"$ref": REFERENCE + model.__name__}}}
     if ndjson:
         lines = {"type": "string", "description": "one document a line"}
         content["application/x-ndjson"] = {"schema": lines, "example": '{"id": "a", "text": "…"}\n'}
     return {"requestBody": {"required": True, "content": content}}
 
 
-def install_openapi(app: FastAPI) -> None:
+def install_openapi(app: FastAPI, doors: Iterable[Door]) -> None:
     """Serve ``/openapi.json`` with the models that routes only refer to, and ``/docs``."""
     describe = app.openapi
+    referred: dict[type[BaseModel], None] = dict.fromkeys(door.shape.model for door in doors)
+    referred |= {DocumentBody: None, DocumentBatch: None}
 
     def complete() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = describe()
-            models = [(model, "validation") for model in (ProblemBody, DocumentBody, DocumentBatch)]
-            _, definitions = models_json_schema(models, ref_template=_REFERENCE + "{model}")  # type: ignore[arg-type]
+            _, definitions = models_json_schema(
+                [(model, "validation") for model in referred], ref_template=REFERENCE + "{model}"
+            )
             schema["components"]["schemas"] |= definitions["$defs"]
             app.openapi_schema = schema
         return app.openapi_schema
@@ -101,21 +80,3 @@ def _docs_policy(page: bytes) -> str:
         f"default-src 'self'; script-src 'self' 'sha256-{digest}'; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
     )
-
-
-def _problem_response(kinds: list[ProblemKind]) -> dict[str, Any]:
-    first = kinds[0]
-    example = {"type": "about:blank", "status": first.status, "code": first.code, "request_id": "req_01JY4W6V0T8Q"}
-    lines = [f"`{kind.code}`: {kind.summary}" for kind in kinds]
-    response: dict[str, Any] = {
-        "description": "  \n".join(lines),
-        "content": {
-            PROBLEM_TYPE: {
-                "schema": {"$ref": _REFERENCE + ProblemBody.__name__},
-                "example": {**example, "title": HTTPStatus(first.status).phrase, "detail": first.summary},
-            }
-        },
-    }
-    if first.status in (429, 503):
-        response["headers"] = _RETRY_AFTER
-    return response

@@ -1,17 +1,16 @@
-"""JSON in and out: one strict reader, one fast writer, and the route class that uses them."""
+"""JSON in and out: one strict reader, one fast writer."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, ClassVar, Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 import orjson
-from fastapi import Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
+from fastapi import Request
 
-from service.errors import INVALID_JSON, UNSUPPORTED_MEDIA_TYPE, Problem, problem_from_validation
-from winnow.core.errors import InvalidCollection, InvalidDocument, InvalidInput, InvalidQuery
+from service.errors import INVALID_JSON, UNSUPPORTED_MEDIA_TYPE, Problem
+from winnow.core.errors import InvalidDocument
+from winnow.ports import Rejection
 
 JSON_TYPE: Final = "application/json"
 NDJSON_TYPES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
@@ -30,12 +29,32 @@ def loads(body: bytes) -> Any:
 
 
 def dumps(value: Any) -> bytes:
-    """Encode JSON; numpy scalars and any ``Mapping`` are fine."""
+    """Encode JSON, numpy scalars and any ``Mapping`` included."""
     return orjson.dumps(value, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
+def documents_in(body: bytes, *, ndjson: bool) -> Iterable[tuple[int, Any]]:
+    """Index and decoded value of each document of a body: ``{"documents": [...]}``, or NDJSON.
+
+    A line of NDJSON that is not JSON is a ``Rejection``. Blank lines are counted and skipped.
+
+    Raises:
+        Problem: the body as a whole is not JSON.
+        InvalidDocument: it is not ``{"documents": [...]}``.
+    """
+    if ndjson:
+        return _lines(body)
+    envelope = loads(body)
+    if not isinstance(envelope, dict) or not isinstance(envelope.get("documents"), list):
+        raise InvalidDocument('the body must be {"documents": [...]}', location=("documents",))
+    unknown = [key for key in envelope if key != "documents"]
+    if unknown:
+        raise InvalidDocument(f"unknown field {unknown[0][:80]!r}", location=(unknown[0],))
+    return enumerate(envelope["documents"])
+
+
 def content_type(request: Request) -> str:
-    """The media type of the body in lower case, without parameters; "" where none is given.
+    """The media type of the body in lower case, without parameters; "" if the request has none.
 
     Raises:
         Problem: 415 for another charset than UTF-8.
@@ -43,7 +62,7 @@ def content_type(request: Request) -> str:
     media_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
     charset = parameters.partition("charset=")[2].strip().strip('"')
     if charset not in ("", "utf-8", "utf8"):
-        raise Problem(UNSUPPORTED_MEDIA_TYPE, f"charset {charset[:40]!r} is not read here; send UTF-8")
+        raise Problem(UNSUPPORTED_MEDIA_TYPE, f"charset {charset[:40]!r} is not supported; send UTF-8")
     return media_type.strip()
 
 
@@ -51,7 +70,7 @@ async def json_body(request: Request) -> Any:
     """The decoded body.
 
     Raises:
-        Problem: 415 where the content type is not JSON, 400 where the body is not.
+        Problem: 415 if the content type is not JSON, 400 if the body is not.
     """
     require_json(request)
     return loads(await request.body())
@@ -68,52 +87,14 @@ def require_json(request: Request) -> None:
         raise Problem(UNSUPPORTED_MEDIA_TYPE, f"send Content-Type: {JSON_TYPE}, not {found[:80] or 'none'}")
 
 
-class StrictRequest(Request):
-    """A request whose ``json()`` is the strict reader."""
-
-    async def json(self) -> Any:
-        return loads(await self.body())
-
-
-class StrictRoute(APIRoute):
-    """A route that reads JSON strictly and answers a wrong shape with the code of its resource."""
-
-    invalid: ClassVar[type[InvalidInput]] = InvalidInput
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap FastAPI's handler."""
-        handle: Callable[[Request], Awaitable[Response]] = super().get_route_handler()
-        reads_body = self.body_field is not None
-        code = self.invalid.code
-
-        async def strict(request: Request) -> Response:
-            request = StrictRequest(request.scope, request.receive)
-            if reads_body and await request.body():
-                require_json(request)
-            try:
-                return await handle(request)
-            except RequestValidationError as error:
-                raise problem_from_validation(error, code) from error
-
-        return strict
-
-
-class CollectionRoute(StrictRoute):
-    """Wrong shapes are ``invalid_collection``."""
-
-    invalid = InvalidCollection
-
-
-class DocumentRoute(StrictRoute):
-    """Wrong shapes are ``invalid_document``."""
-
-    invalid = InvalidDocument
-
-
-class SearchRoute(StrictRoute):
-    """Wrong shapes are ``invalid_query``."""
-
-    invalid = InvalidQuery
+def _lines(body: bytes) -> Iterator[tuple[int, Any]]:
+    for index, line in enumerate(body.split(b"\n")):
+        if not line.strip():
+            continue
+        try:
+            yield index, orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            yield index, Rejection(index, None, INVALID_JSON.code, f"line {index} is not JSON: {error}")
 
 
 def _plain(value: Any) -> Any:

@@ -1,24 +1,23 @@
-"""``/v1/collections``: make, check, list and delete collections."""
+"""``/v1/collections``: create, check, list and delete collections."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from service.deps import CatalogDep, CollectionName, ResourcesDep
-from service.openapi import BODY_PROBLEMS, problems
+from service.door import BODY_PROBLEMS, Door
 from service.schemas.collections import CollectionBody, CollectionList, CollectionView
-from service.wire import CollectionRoute
 from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidCollection
 from winnow.operations.collections import delete_collection, ensure_collection
 
-router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=CollectionRoute)
+router = Door("/v1/collections", tag="collections", invalid=InvalidCollection)
 
 
 @router.put(
     "/{name}",
     responses={
-        201: {"model": CollectionView, "description": "The collection was made."},
-        **problems(*BODY_PROBLEMS, InvalidCollection, IdentityMismatch),
+        201: {"model": CollectionView, "description": "The collection was created."},
+        **router.problems(*BODY_PROBLEMS, InvalidCollection, IdentityMismatch),
     },
 )
 async def put_collection(
@@ -32,25 +31,25 @@ async def put_collection(
     known = {collection.name for collection in await resources.catalog.collections.list()}
     collection = await ensure_collection(resources, name, (body or CollectionBody()).to_spec())
     response.status_code = 200 if name in known else 201
-    return CollectionView.of(collection, await resources.catalog.documents.counts(name))
+    return CollectionView.counted(collection, await resources.catalog.documents.counts(name))
 
 
-@router.get("", responses=problems())
+@router.get("", responses=router.problems())
 async def list_collections(catalog: CatalogDep) -> CollectionList:
-    """Every collection, by name, with what it holds."""
+    """Every collection, by name, with its counts."""
     found = await catalog.collections.list()
     return CollectionList(
-        collections=[CollectionView.of(item, await catalog.documents.counts(item.name)) for item in found]
+        collections=[CollectionView.counted(item, await catalog.documents.counts(item.name)) for item in found]
     )
 
 
-@router.get("/{name}", responses=problems(CollectionNotFound, InvalidCollection))
+@router.get("/{name}", responses=router.problems(CollectionNotFound, InvalidCollection))
 async def get_collection(name: CollectionName, catalog: CatalogDep) -> CollectionView:
-    """One collection: its identity, its settings, and what it holds."""
-    return CollectionView.of(await catalog.collections.get(name), await catalog.documents.counts(name))
+    """One collection: its identity, settings and counts."""
+    return CollectionView.counted(await catalog.collections.get(name), await catalog.documents.counts(name))
 
 
-@router.delete("/{name}", status_code=204, responses=problems(CollectionNotFound, InvalidCollection))
+@router.delete("/{name}", status_code=204, responses=router.problems(CollectionNotFound, InvalidCollection))
 async def remove_collection(name: CollectionName, resources: ResourcesDep) -> None:
     """Delete a collection, its documents and its vectors."""
     await delete_collection(resources, name)

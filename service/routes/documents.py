@@ -1,22 +1,30 @@
-"""``/v1/collections/{name}/documents``: hand documents in, look at them, take them out."""
+"""``/v1/collections/{name}/documents``: submit, list, read and delete documents."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+import asyncio
+from typing import Annotated, Any, Final
 
-from service import submission
-from service.deps import CatalogDep, CollectionName, DocumentTarget, PageDep, StateDep, Wait, WriteOptionsDep
-from service.openapi import BODY_PROBLEMS, document_body, problems
+from fastapi import Query, Request, Response
+
+from service.deps import CatalogDep, CollectionName, DocumentId, StateDep, Wait
+from service.door import BODY_PROBLEMS, Door
+from service.lifespan import ServiceState
+from service.openapi import document_body
 from service.schemas.documents import (
     DeletionBody,
     DeletionView,
     DocumentBatch,
     DocumentBody,
     DocumentList,
+    DocumentQuery,
     DocumentView,
     SubmissionView,
+    WriteOptions,
 )
-from service.wire import DocumentRoute
+from service.schemas.jobs import JobView
+from service.wire import NDJSON_TYPES, content_type, documents_in, json_body, require_json
+from winnow.core.documents import parse_document
 from winnow.core.errors import (
     CollectionNotFound,
     DocumentNotFound,
@@ -27,11 +35,24 @@ from winnow.core.errors import (
     StorageFull,
     VersionConflict,
 )
-
-router = APIRouter(prefix="/v1/collections/{name}", tags=["documents"], route_class=DocumentRoute)
-_WRITE_PROBLEMS = problems(
-    *BODY_PROBLEMS, CollectionNotFound, InvalidDocument, DocumentTooLarge, VersionConflict, Overloaded, StorageFull
+from winnow.core.types import Collection
+from winnow.operations.submit import (
+    NothingAccepted,
+    ParsedBatch,
+    admit_upload,
+    delete_by_id,
+    matching_ids,
+    parse_batch,
+    submit,
+    wait_for_job,
 )
+from winnow.ports import Submission
+
+router = Door(
+    "/v1/collections/{name}", tag="documents", invalid=InvalidDocument, problems=(CollectionNotFound, InvalidDocument)
+)
+_WRITE_PROBLEMS: Final = router.problems(*BODY_PROBLEMS, DocumentTooLarge, VersionConflict, Overloaded, StorageFull)
+_THREAD_BYTES: Final = 64 * 1024  # larger bodies are parsed off the event loop
 
 
 @router.post(
@@ -44,16 +65,27 @@ _WRITE_PROBLEMS = problems(
     openapi_extra=document_body(DocumentBatch, ndjson=True),
 )
 async def post_documents(
-    name: CollectionName, request: Request, response: Response, state: StateDep, options: WriteOptionsDep
+    name: CollectionName,
+    request: Request,
+    response: Response,
+    state: StateDep,
+    options: Annotated[WriteOptions, Query()],
 ) -> SubmissionView:
-    """Hand in documents as ``{"documents": [...]}`` or as NDJSON; each is accepted or rejected on its own.
+    """Submit documents as ``{"documents": [...]}`` or as NDJSON; each is accepted or rejected on its own.
 
-    What is accepted is stored when the answer is sent, and searchable once the job is done. If nothing could be
-    accepted the answer is an error that names each document under ``rejected``.
+    Accepted documents are stored when the answer is sent, and searchable once the job is done. If no document is
+    accepted, the answer is an error that names each document under ``rejected``.
     """
-    view = await submission.submit_batch(state, name, request, options)
-    response.status_code = submission.status_of(view.job)
-    return view
+    ndjson = content_type(request) in NDJSON_TYPES
+    if not ndjson:
+        require_json(request)
+    collection = await admit_upload(state.resources, state.backlog, name, priority=options.priority)
+    body = await request.body()
+    if len(body) > _THREAD_BYTES:
+        batch = await asyncio.to_thread(_parse, state, collection, body, ndjson=ndjson)
+    else:
+        batch = _parse(state, collection, body, ndjson=ndjson)
+    return await _submit(state, name, batch, options, response)
 
 
 @router.put(
@@ -63,28 +95,39 @@ async def post_documents(
     openapi_extra=document_body(DocumentBody),
 )
 async def put_document(
-    target: DocumentTarget, request: Request, response: Response, state: StateDep, options: WriteOptionsDep
+    name: CollectionName,
+    id: DocumentId,
+    request: Request,
+    response: Response,
+    *,
+    state: StateDep,
+    options: Annotated[WriteOptions, Query()],
 ) -> SubmissionView:
-    """Hand in one document under the id of the path; the body's ``id`` may be left out."""
-    view = await submission.submit_one(state, target, request, options)
-    response.status_code = submission.status_of(view.job)
-    return view
+    """Submit one document under the id of the path; the body's ``id`` may be left out."""
+    raw = await json_body(request)
+    collection = await admit_upload(state.resources, state.backlog, name, priority=options.priority)
+    document = parse_document(
+        _with_id(raw, id), fields=collection.fields, max_chars=state.settings.indexing.max_document_chars
+    )
+    return await _submit(state, name, ParsedBatch([document], [0]), options, response)
 
 
-@router.get("/documents", responses=problems(CollectionNotFound, InvalidDocument))
-async def list_documents(name: CollectionName, catalog: CatalogDep, page: PageDep) -> DocumentList:
+@router.get("/documents", responses=router.problems())
+async def list_documents(
+    name: CollectionName, catalog: CatalogDep, query: Annotated[DocumentQuery, Query()]
+) -> DocumentList:
     """Ids and states, a page at a time, by id."""
     await catalog.collections.get(name)
     keys = await catalog.documents.list(
-        name, after=page.after, limit=page.limit + 1, state=page.state, source=page.source
+        name, after=query.after, limit=query.limit + 1, state=query.state, source=query.source
     )
-    return DocumentList.page(keys, page.limit)
+    return DocumentList.page(keys, query.limit)
 
 
-@router.get("/documents/{id:path}", responses=problems(CollectionNotFound, DocumentNotFound, InvalidDocument))
-async def get_document(target: DocumentTarget, catalog: CatalogDep) -> DocumentView:
-    """The document with its state: pending, indexed or failed, and then why."""
-    return DocumentView.of(await catalog.documents.get(target.collection, target.id))
+@router.get("/documents/{id:path}", responses=router.problems(DocumentNotFound))
+async def get_document(name: CollectionName, id: DocumentId, catalog: CatalogDep) -> DocumentView:
+    """The document with its state: pending, indexed, or failed with the reason."""
+    return DocumentView.stored(await catalog.documents.get(name, id))
 
 
 @router.delete(
@@ -92,17 +135,15 @@ async def get_document(target: DocumentTarget, catalog: CatalogDep) -> DocumentV
     status_code=202,
     responses={
         200: {"model": DeletionView, "description": "With wait=true: it is gone."},
-        **problems(CollectionNotFound, DocumentNotFound, InvalidDocument, StorageFull),
+        **router.problems(DocumentNotFound, StorageFull),
     },
 )
 async def delete_document(
-    target: DocumentTarget, response: Response, state: StateDep, wait: Wait = False
+    name: CollectionName, id: DocumentId, response: Response, state: StateDep, wait: Wait = False
 ) -> DeletionView:
-    """Delete one document. It is gone from listings at once, and from searches once the job is done."""
-    await state.resources.catalog.documents.get(target.collection, target.id)
-    view = await submission.delete(state, target.collection, [target.id], wait=wait)
-    response.status_code = submission.status_of(view.job)
-    return view
+    """Delete one document. It leaves listings at once, and searches once the job is done."""
+    await state.resources.catalog.documents.get(name, id)
+    return await _deletion(state, await delete_by_id(state.resources, name, [id]), response, wait=wait)
 
 
 @router.post(
@@ -110,14 +151,58 @@ async def delete_document(
     status_code=202,
     responses={
         200: {"model": DeletionView, "description": "With wait=true: they are gone."},
-        **problems(*BODY_PROBLEMS, CollectionNotFound, InvalidDocument, InvalidFilter, StorageFull),
+        **router.problems(*BODY_PROBLEMS, InvalidFilter, StorageFull),
     },
 )
 async def delete_documents(
     name: CollectionName, body: DeletionBody, response: Response, state: StateDep, wait: Wait = False
 ) -> DeletionView:
-    """Delete documents by id or by filter. Ids that are not there are passed over."""
-    ids = body.ids if body.ids is not None else await submission.matching(state, name, body.filter)
-    view = await submission.delete(state, name, ids, wait=wait)
-    response.status_code = submission.status_of(view.job)
+    """Delete documents by id or by filter. Unknown ids are ignored."""
+    ids = body.ids if body.ids is not None else await matching_ids(state.resources, name, body.filter)
+    return await _deletion(state, await delete_by_id(state.resources, name, ids), response, wait=wait)
+
+
+def _parse(state: ServiceState, collection: Collection, body: bytes, *, ndjson: bool) -> ParsedBatch:
+    limit = state.settings.indexing.max_document_chars
+    return parse_batch(documents_in(body, ndjson=ndjson), fields=collection.fields, max_chars=limit)
+
+
+def _with_id(raw: Any, id: str) -> Any:
+    if isinstance(raw, dict) and (given := raw.setdefault("id", id)) != id:
+        theirs = repr(given)[:80]
+        raise InvalidDocument(f"the body's id {theirs} differs from the path's {repr(id)[:80]}", location=("id",))
+    return raw
+
+
+async def _submit(
+    state: ServiceState, name: str, batch: ParsedBatch, options: WriteOptions, response: Response
+) -> SubmissionView:
+    observe = state.metrics.observe_documents
+    try:
+        submission = await submit(state.resources, name, batch, source=options.source, priority=options.priority)
+    except NothingAccepted as error:
+        observe("rejected", len(error.rejected))
+        raise
+    observe("accepted", submission.accepted)
+    observe("rejected", len(submission.rejected))
+    view = SubmissionView.of(submission)
+    view.job = await _awaited(state, submission.job_id, response, wait=options.wait)
     return view
+
+
+async def _deletion(state: ServiceState, submission: Submission, response: Response, *, wait: bool) -> DeletionView:
+    return DeletionView(
+        job_id=submission.job_id,
+        deleted=submission.accepted - submission.unchanged,
+        job=await _awaited(state, submission.job_id, response, wait=wait),
+    )
+
+
+async def _awaited(state: ServiceState, job_id: str, response: Response, *, wait: bool) -> JobView | None:
+    """The job if the caller waits for it; the status is 200 once it is done."""
+    if not wait:
+        return None
+    job = await wait_for_job(state.resources.catalog.jobs, job_id, stopping=lambda: state.draining)
+    if job.status == "done":
+        response.status_code = 200
+    return JobView.of(job)

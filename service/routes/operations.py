@@ -4,31 +4,32 @@ from __future__ import annotations
 
 from typing import Final
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from service.deps import StateDep
-from service.openapi import problems
-from service.readiness import probe
+from service.door import Door
+from service.health import check_readiness
 from service.schemas.operations import Health, Readiness
-from service.wire import StrictRoute
 
-router = APIRouter(tags=["operations"], route_class=StrictRoute)
+router = Door(tag="operations")
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-@router.get("/healthz", responses=problems())
+@router.get("/healthz", responses=router.problems())
 async def healthz() -> Health:
-    """Whether the process is alive; says nothing of its dependencies."""
+    """Whether the process is alive; does not check its dependencies."""
     return Health()
 
 
 @router.get(
     "/readyz",
-    responses={503: {"model": Readiness, "description": "The failing dependency is named."}, **problems()},
+    responses={503: {"model": Readiness, "description": "The failing dependency is named."}, **router.problems()},
 )
 async def readyz(state: StateDep, response: Response) -> Readiness:
-    """Whether searches can be answered: probes every dependency."""
-    readiness = await probe(state)
+    """Whether searches can be answered: checks every dependency."""
+    readiness = Readiness(status="draining", checks={})
+    if not state.draining:
+        readiness = await check_readiness(state.resources, state.health)
     if readiness.status != "ready":
         response.status_code = 503
         response.headers["Retry-After"] = "5"
@@ -38,7 +39,7 @@ async def readyz(state: StateDep, response: Response) -> Readiness:
 @router.get(
     "/metrics",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {"example": "winnow_searches_total 42.0\n"}}}, **problems()},
+    responses={200: {"content": {"text/plain": {"example": "winnow_searches_total 42.0\n"}}}, **router.problems()},
 )
 async def metrics(state: StateDep) -> Response:
     """Metrics in Prometheus' text format."""

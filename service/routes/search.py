@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from service.answer import render_answer
 from service.deps import CollectionName, StateDep
+from service.door import BODY_PROBLEMS, Door
 from service.lifespan import ServiceState
-from service.openapi import BODY_PROBLEMS, problems
 from service.schemas.answer import SearchView
 from service.schemas.search import SearchBody, SearchParameters
-from service.wire import JSON_TYPE, SearchRoute, dumps
+from service.wire import JSON_TYPE, dumps
 from winnow.core.errors import (
     CollectionNotFound,
     DeadlineExceeded,
@@ -24,27 +24,31 @@ from winnow.core.errors import (
     UpstreamUnavailable,
 )
 
-router = APIRouter(prefix="/v1/collections/{name}/search", tags=["search"], route_class=SearchRoute)
-_PROBLEMS = problems(
-    *BODY_PROBLEMS,
-    CollectionNotFound,
-    IdentityMismatch,
-    InvalidQuery,
-    InvalidFilter,
-    Overloaded,
-    UpstreamRejected,
-    UpstreamUnavailable,
-    DeadlineExceeded,
+router = Door(
+    "/v1/collections/{name}/search",
+    tag="search",
+    invalid=InvalidQuery,
+    problems=(
+        *BODY_PROBLEMS,
+        CollectionNotFound,
+        IdentityMismatch,
+        InvalidQuery,
+        InvalidFilter,
+        Overloaded,
+        UpstreamRejected,
+        UpstreamUnavailable,
+        DeadlineExceeded,
+    ),
 )
 
 
-@router.post("", response_model=SearchView, responses=_PROBLEMS)
+@router.post("", response_model=SearchView, responses=router.problems())
 async def search(name: CollectionName, body: SearchBody, state: StateDep) -> Response:
     """Retrieve candidates, rerank them, and answer with both stages' scores."""
     return await _answer(name, body, state)
 
 
-@router.get("", response_model=SearchView, responses=_PROBLEMS)
+@router.get("", response_model=SearchView, responses=router.problems())
 async def search_by_query_string(
     name: CollectionName, parameters: Annotated[SearchParameters, Query()], state: StateDep
 ) -> Response:

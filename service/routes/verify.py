@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
-from fastapi import APIRouter
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from service.deps import CollectionName, ResourcesDep
+from service.door import BODY_PROBLEMS, Door
 from service.errors import problem_from
-from service.openapi import BODY_PROBLEMS, problems
 from service.schemas.verify import DamageView, ProgressView, ReportView, VerifyBody
-from service.wire import CollectionRoute, dumps
+from service.wire import dumps
 from winnow.core.errors import CollectionNotFound, InvalidCollection, WinnowError
 from winnow.operations.verify import Damage, Inspection, Progress, Report
 
-router = APIRouter(prefix="/v1/collections", tags=["operations"], route_class=CollectionRoute)
+router = Door("/v1/collections", tag="operations", invalid=InvalidCollection)
 
 
 @router.post(
@@ -24,17 +23,17 @@ router = APIRouter(prefix="/v1/collections", tags=["operations"], route_class=Co
     response_class=EventSourceResponse,
     responses={
         200: {"content": {"text/event-stream": {"example": 'event: done\ndata: {"sound": true, …}\n\n'}}},
-        **problems(*BODY_PROBLEMS, CollectionNotFound, InvalidCollection),
+        **router.problems(*BODY_PROBLEMS, CollectionNotFound, InvalidCollection),
     },
 )
 async def verify_collection(
     name: CollectionName, resources: ResourcesDep, body: VerifyBody | None = None
 ) -> EventSourceResponse:
-    """Compare the catalog with the points, while writes go on.
+    """Compare the catalog with the points while writes go on.
 
     Server-sent events: ``progress``, ``damage`` for each finding, and at the end ``done`` with the report, or
-    ``problem`` if it broke off. With ``repair`` damaged documents are indexed again and points that belong to none are
-    removed, by the worker, in the jobs that the report names.
+    ``problem`` if the check failed. With ``repair``, the worker indexes damaged documents again and removes orphaned
+    points, in the jobs that the report names.
     """
     await resources.catalog.collections.get(name)
     repair = body is not None and body.repair

@@ -1,14 +1,24 @@
-"""Searches on the wire: what is answered. These models document; ``service.answer`` writes."""
+"""Searches on the wire: the answers. These models document; ``service.answer`` writes."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
+from service.schemas.common import with_examples
 from winnow.core.types import ScoreKind, StageStatus
 
-ANSWER_EXAMPLE: dict[str, Any] = {
+_RERANK: Final[JsonDict] = {
+    "status": "ok",
+    "ms": 4.0,
+    "model": "all-MiniLM-L6-v2",
+    "provider": "bundled",
+    "scored": 50,
+    "tokens": 0,
+}
+_EXAMPLE: Final[JsonDict] = {
     "id": "srch_01JY4W6V0T8Q3N5R7XKZB2C4DF",
     "collection": "python",
     "query": "copy a file and keep its timestamps",
@@ -37,14 +47,7 @@ ANSWER_EXAMPLE: dict[str, Any] = {
     "stages": {
         "embed": {"status": "ok", "ms": 6.1, "model": "all-MiniLM-L6-v2", "cached": False},
         "retrieve": {"status": "ok", "ms": 1.2, "engine": "qdrant-edge", "candidates": 100},
-        "rerank": {
-            "status": "ok",
-            "ms": 4.0,
-            "model": "all-MiniLM-L6-v2",
-            "provider": "bundled",
-            "scored": 50,
-            "tokens": 0,
-        },
+        "rerank": _RERANK,
     },
     "took_ms": 12.4,
 }
@@ -58,7 +61,7 @@ class ArmScoreView(BaseModel):
 
 
 class ChunkView(BaseModel):
-    """Where in the document the text stands: character offsets, ``end`` exclusive."""
+    """The position of the text in the document: character offsets, ``end`` exclusive."""
 
     index: int
     start: int
@@ -74,7 +77,7 @@ class SpanView(BaseModel):
 
 
 class ResultStages(BaseModel):
-    """What each arm and stage made of the result; null where it did not find or score it."""
+    """Rank and score of the result in each arm and stage; null where it was not found or scored."""
 
     dense: ArmScoreView | None
     sparse: ArmScoreView | None
@@ -93,51 +96,46 @@ class ResultView(BaseModel):
     text: str | None = Field(description="null with return_documents=false")
     highlights: list[SpanView]
     metadata: dict[str, Any]
-    relevance_score: float | None = Field(description="second stage, 0 to 1; null where it did not score the result")
+    relevance_score: float | None = Field(description="second stage, 0 to 1; null if it did not score the result")
     retrieval_score: float = Field(description="first stage, on the scale of the fusion")
     stages: ResultStages
 
 
-class EmbedStage(BaseModel):
-    """What the embedder did."""
+class StageView(BaseModel):
+    """The report of one stage, which may have further members."""
 
     model_config = ConfigDict(extra="allow")
 
     status: StageStatus
+    ms: float
+    reason: str | None = None
+
+
+class EmbedStage(StageView):
+    """The embedder's report."""
+
     model: str | None
-    ms: float
     cached: bool
-    reason: str | None = None
 
 
-class RetrieveStage(BaseModel):
-    """What the first stage did."""
+class RetrieveStage(StageView):
+    """The first stage's report."""
 
-    model_config = ConfigDict(extra="allow")
-
-    status: StageStatus
     engine: str
-    ms: float
     candidates: int
-    reason: str | None = None
 
 
-class RerankStage(BaseModel):
-    """What the second stage did."""
+class RerankStage(StageView):
+    """The second stage's report."""
 
-    model_config = ConfigDict(extra="allow")
-
-    status: StageStatus
     model: str | None
     provider: str | None
-    ms: float
     scored: int
-    reason: str | None = None
     tokens: int
 
 
 class Stages(BaseModel):
-    """What each stage did."""
+    """The reports of all stages."""
 
     embed: EmbedStage
     retrieve: RetrieveStage
@@ -147,14 +145,14 @@ class Stages(BaseModel):
 class SearchView(BaseModel):
     """The answer to a search; results are sorted by the score that ``score_kind`` names."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [ANSWER_EXAMPLE]})
+    model_config = with_examples(_EXAMPLE)
 
     id: str
     collection: str
     query: str
     results: list[ResultView]
     score_kind: ScoreKind
-    degraded: bool = Field(description="a stage failed or ran out of time, and the answer is the lesser for it")
+    degraded: bool = Field(description="a stage failed or ran out of time, so the answer is of lower quality")
     stages: Stages
     took_ms: float
     explain: dict[str, Any] | None = Field(None, description="only with explain=true")

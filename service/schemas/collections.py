@@ -3,13 +3,43 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+from pydantic.config import JsonDict
 
-from service.schemas.common import Body
+from service.schemas.common import Body, View, members, with_examples
 from winnow.core.types import Collection, Counts, FieldType
 from winnow.operations.collections import CollectionSpec
+
+_BODY: Final[JsonDict] = {
+    "chunking": {"max_tokens": 256, "overlap": 32},
+    "fields": {"lang": "keyword", "year": "integer", "published": "datetime"},
+    "rerank": {"instruct": "Given a question, find the passage that answers it"},
+    "metadata": {"owner": "docs"},
+}
+_EXAMPLE: Final[JsonDict] = {
+    "name": "python",
+    "status": "ready",
+    "counts": {"documents": 3120, "chunks": 5204, "pending": 0, "indexed": 3120, "failed": 0, "deleting": 0},
+    "identity": {
+        "provider": "bundled",
+        "model": "all-MiniLM-L6-v2",
+        "revision": "0.1.0",
+        "dimensions": 384,
+        "instruct": "",
+        "keyword_tokenizer": "word-bm25",
+        "chunker": "structure-1",
+        "token_dimensions": 384,
+        "tokenizer": "wordpiece",
+    },
+    "chunking": {"max_tokens": 256, "overlap": 32},
+    "fields": {"lang": "keyword"},
+    "rerank": {"instruct": "Given a question, find the passage that answers it"},
+    "metadata": {},
+    "generation": 1,
+    "created_at": "2026-01-31T12:00:00Z",
+}
 
 
 class EmbeddingOptions(Body):
@@ -20,9 +50,9 @@ class EmbeddingOptions(Body):
 
 
 class ChunkingOptions(Body):
-    """How documents are cut; fixed once the collection exists."""
+    """How documents are split into chunks; fixed once the collection exists."""
 
-    max_tokens: int | None = Field(None, ge=1, description="never more than the embedder reads")
+    max_tokens: int | None = Field(None, ge=1, description="at most the embedder's own limit")
     overlap: int | None = Field(None, ge=0, description="tokens that neighbouring chunks share")
 
 
@@ -33,20 +63,9 @@ class RerankDefaults(Body):
 
 
 class CollectionBody(Body):
-    """What a collection is to be; every key is optional, and what is left out stays as it is."""
+    """The settings of a collection. Every key is optional; keys that are left out keep their value."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "chunking": {"max_tokens": 256, "overlap": 32},
-                    "fields": {"lang": "keyword", "year": "integer", "published": "datetime"},
-                    "rerank": {"instruct": "Given a question, find the passage that answers it"},
-                    "metadata": {"owner": "docs"},
-                }
-            ]
-        }
-    )
+    model_config = with_examples(_BODY)
 
     embedding: EmbeddingOptions = Field(default_factory=EmbeddingOptions)
     chunking: ChunkingOptions = Field(default_factory=ChunkingOptions)
@@ -54,7 +73,7 @@ class CollectionBody(Body):
         None, description="metadata keys that filters may name, and their types"
     )
     rerank: RerankDefaults = Field(default_factory=RerankDefaults)
-    metadata: dict[str, Any] | None = Field(None, description="yours to use")
+    metadata: dict[str, Any] | None = Field(None, description="any JSON object, for your own use")
 
     def to_spec(self) -> CollectionSpec:
         """The domain's form."""
@@ -69,7 +88,7 @@ class CollectionBody(Body):
         )
 
 
-class IdentityView(BaseModel):
+class IdentityView(View):
     """What the collection was built with; a service configured otherwise refuses to search it."""
 
     provider: str
@@ -83,20 +102,20 @@ class IdentityView(BaseModel):
     tokenizer: str
 
 
-class ChunkingView(BaseModel):
-    """How its documents are cut."""
+class ChunkingView(View):
+    """How its documents are split into chunks."""
 
     max_tokens: int
     overlap: int
 
 
-class RerankView(BaseModel):
+class RerankView(View):
     """Its defaults for the second stage."""
 
     instruct: str | None
 
 
-class CountsView(BaseModel):
+class CountsView(View):
     """Documents by state, and chunks that can be found."""
 
     documents: int
@@ -107,44 +126,10 @@ class CountsView(BaseModel):
     deleting: int
 
 
-class CollectionView(BaseModel):
-    """A collection and what it holds."""
+class CollectionView(View):
+    """A collection with its settings and counts."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "name": "python",
-                    "status": "ready",
-                    "counts": {
-                        "documents": 3120,
-                        "chunks": 5204,
-                        "pending": 0,
-                        "indexed": 3120,
-                        "failed": 0,
-                        "deleting": 0,
-                    },
-                    "identity": {
-                        "provider": "bundled",
-                        "model": "all-MiniLM-L6-v2",
-                        "revision": "0.1.0",
-                        "dimensions": 384,
-                        "instruct": "",
-                        "keyword_tokenizer": "word-bm25",
-                        "chunker": "structure-1",
-                        "token_dimensions": 384,
-                        "tokenizer": "wordpiece",
-                    },
-                    "chunking": {"max_tokens": 256, "overlap": 32},
-                    "fields": {"lang": "keyword"},
-                    "rerank": {"instruct": "Given a question, find the passage that answers it"},
-                    "metadata": {},
-                    "generation": 1,
-                    "created_at": "2026-01-31T12:00:00Z",
-                }
-            ]
-        }
-    )
+    model_config = with_examples(_EXAMPLE)
 
     name: str
     status: str
@@ -158,23 +143,14 @@ class CollectionView(BaseModel):
     created_at: datetime | None
 
     @classmethod
-    def of(cls, collection: Collection, counts: Counts) -> Self:
-        """The wire form."""
-        return cls(
-            name=collection.name,
-            status=collection.status,
-            counts=CountsView.model_validate(counts, from_attributes=True),
-            identity=IdentityView.model_validate(collection.identity, from_attributes=True),
-            chunking=ChunkingView.model_validate(collection.chunking, from_attributes=True),
-            fields=dict(collection.fields),
-            rerank=RerankView(instruct=collection.rerank_instruct),
-            metadata=dict(collection.metadata),
-            generation=collection.generation,
-            created_at=collection.created_at,
+    def counted(cls, collection: Collection, counts: Counts) -> Self:
+        """The wire form of a collection and its counts."""
+        return cls.of(
+            members(collection) | {"counts": counts, "rerank": RerankView(instruct=collection.rerank_instruct)}
         )
 
 
-class CollectionList(BaseModel):
+class CollectionList(View):
     """Every collection, by name."""
 
     collections: list[CollectionView]

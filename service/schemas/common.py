@@ -1,16 +1,38 @@
-"""What all wire models share."""
+"""The bases of all wire models, and the shape of errors."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+    from pydantic.config import JsonDict
+
 
 class Body(BaseModel):
-    """Base of request bodies: no unknown fields, and no type is bent into another."""
+    """Base of request bodies: unknown fields are errors, and no type is converted into another."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Parameters(BaseModel):
+    """Base of query strings: unknown parameters are errors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class View(BaseModel):
+    """Base of answers, which are built from the attributes of domain values."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    @classmethod
+    def of(cls, value: object) -> Self:
+        """The wire form of a domain value with the same attributes."""
+        return cls.model_validate(value)
 
 
 class ErrorPlace(BaseModel):
@@ -32,6 +54,11 @@ class ProblemBody(BaseModel):
     errors: list[ErrorPlace] | None = None
 
 
-def mapping(value: Any) -> dict[str, Any]:
-    """A plain dictionary of any mapping, for pydantic."""
-    return dict(value)
+def with_examples(*examples: JsonDict) -> ConfigDict:
+    """The configuration of a model with examples in OpenAPI."""
+    return ConfigDict(json_schema_extra={"examples": list(examples)})
+
+
+def members(value: DataclassInstance) -> dict[str, Any]:
+    """The fields of a dataclass by name, not copied."""
+    return {each.name: getattr(value, each.name) for each in fields(value)}

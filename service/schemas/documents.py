@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
+from pydantic.config import JsonDict
 
-from service.schemas.common import Body
+from service.schemas.common import Body, View, members, with_examples
 from service.schemas.jobs import JobView
 from winnow.core.types import DocumentState, TextFormat
-from winnow.ports import DocumentKey, Rejection, StoredDocument
+from winnow.operations.submit import INTERACTIVE
+from winnow.ports import DocumentKey, StoredDocument
 
-DOCUMENT_EXAMPLE: dict[str, Any] = {
+WAIT_DESCRIPTION: Final = "answer once the work is done, for up to 60 seconds"
+_JOB_ID: Final = "job_01JY4W6V0T8Q3N5R7XKZB2C4DF"
+_REJECTION: Final[JsonDict] = {"index": 2, "id": "", "code": "invalid_document", "message": "id is missing"}
+_KEY: Final[JsonDict] = {"id": "a", "state": "indexed", "revision": 1, "content_hash": "9f86d0", "source": "docs"}
+_EXAMPLE: Final[JsonDict] = {
     "id": "shutil.copy2",
     "text": "Copy the file src to the file or directory dst, with its timestamps.",
     "format": "text",
@@ -22,14 +28,22 @@ DOCUMENT_EXAMPLE: dict[str, Any] = {
     "metadata": {"lang": "en", "year": 2024},
     "version": 7,
 }
+_STORED: Final[JsonDict] = _EXAMPLE | {
+    "state": "indexed",
+    "chunks": 1,
+    "revision": 1,
+    "content_hash": "9f86d081884c7d65",
+    "source": "",
+    "updated_at": "2026-01-31T12:00:00Z",
+}
 
 
-class DocumentBody(BaseModel):
-    """A document as it is handed in."""
+class DocumentBody(Body):
+    """A document as it is submitted."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [DOCUMENT_EXAMPLE]})
+    model_config = with_examples(_EXAMPLE)
 
-    id: str = Field(min_length=1, max_length=512, description="yours; unique in the collection")
+    id: str = Field(min_length=1, max_length=512, description="chosen by the caller; unique in the collection")
     text: str
     format: TextFormat = "text"
     title: str = ""
@@ -38,18 +52,31 @@ class DocumentBody(BaseModel):
     version: int | None = Field(None, ge=0, description="must not go backwards")
 
 
-class DocumentBatch(BaseModel):
-    """Documents handed in together; each is accepted or rejected on its own."""
-
-    model_config = ConfigDict(extra="forbid")
+class DocumentBatch(Body):
+    """Documents submitted together; each is accepted or rejected on its own."""
 
     documents: list[DocumentBody] = Field(min_length=1)
 
 
-class RejectionView(BaseModel):
-    """One document that was not accepted."""
+class WriteOptions(BaseModel):
+    """How a submission is handled."""
 
-    model_config = ConfigDict(from_attributes=True)
+    wait: bool = Field(False, description=WAIT_DESCRIPTION)
+    source: str = Field("", max_length=512, description="label of where the documents come from")
+    priority: int = Field(INTERACTIVE, ge=-100, le=100, description="higher is served first; bulk loads use 0")
+
+
+class DocumentQuery(BaseModel):
+    """Which documents to list."""
+
+    after: str = Field("", description="id of the last document of the previous page")
+    limit: int = Field(100, ge=1, le=1000)
+    state: DocumentState | None = Field(None, description="only documents in this state")
+    source: str | None = Field(None, description="only documents of this source")
+
+
+class RejectionView(View):
+    """One document that was not accepted."""
 
     index: int = Field(description="position in the batch, or line of the NDJSON body, from 0")
     id: str | None
@@ -57,41 +84,21 @@ class RejectionView(BaseModel):
     message: str
 
 
-class SubmissionView(BaseModel):
-    """What became of a batch."""
+class SubmissionView(View):
+    """Which documents of a batch were accepted."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "job_id": "job_01JY4W6V0T8Q3N5R7XKZB2C4DF",
-                    "accepted": 2,
-                    "rejected": [{"index": 2, "id": "", "code": "invalid_document", "message": "id is missing"}],
-                }
-            ]
-        }
-    )
+    model_config = with_examples({"job_id": _JOB_ID, "accepted": 2, "rejected": [_REJECTION]})
 
     job_id: str
     accepted: int
     rejected: list[RejectionView]
-    job: JobView | None = Field(None, description="with wait=true: how the job stands")
-
-    @classmethod
-    def of(cls, job_id: str, accepted: int, rejected: Sequence[Rejection], job: JobView | None) -> Self:
-        """The wire form."""
-        views = [RejectionView.model_validate(item) for item in rejected]
-        return cls(job_id=job_id, accepted=accepted, rejected=views, job=job)
+    job: JobView | None = Field(None, description="with wait=true: the job's progress")
 
 
 class DeletionBody(Body):
     """Which documents to delete: by id, or by filter."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"ids": ["a", "b/c"]}, {"filter": {"type": "eq", "key": "lang", "value": "en"}}]
-        }
-    )
+    model_config = with_examples({"ids": ["a", "b/c"]}, {"filter": {"type": "eq", "key": "lang", "value": "en"}})
 
     ids: list[str] | None = Field(None, min_length=1)
     filter: dict[str, Any] | None = None
@@ -103,43 +110,27 @@ class DeletionBody(Body):
         return self
 
 
-class DeletionView(BaseModel):
-    """What is being deleted."""
+class DeletionView(View):
+    """How many documents are being deleted."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"job_id": "job_01JY4W6V0T8Q3N5R7XKZB2C4DF", "deleted": 2}]}
-    )
+    model_config = with_examples({"job_id": _JOB_ID, "deleted": 2})
 
     job_id: str
-    deleted: int = Field(description="documents that were there and are now gone from every listing")
-    job: JobView | None = Field(None, description="with wait=true: how the job stands")
+    deleted: int = Field(description="documents that existed and have now left every listing")
+    job: JobView | None = Field(None, description="with wait=true: the job's progress")
 
 
-class DocumentError(BaseModel):
+class DocumentError(View):
     """Why indexing failed."""
 
     code: str
     message: str
 
 
-class DocumentView(BaseModel):
-    """A document with its place in the ledger."""
+class DocumentView(View):
+    """A document with the state of its indexing."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **DOCUMENT_EXAMPLE,
-                    "state": "indexed",
-                    "chunks": 1,
-                    "revision": 1,
-                    "content_hash": "9f86d081884c7d65",
-                    "source": "",
-                    "updated_at": "2026-01-31T12:00:00Z",
-                }
-            ]
-        }
-    )
+    model_config = with_examples(_STORED)
 
     id: str
     text: str
@@ -157,32 +148,14 @@ class DocumentView(BaseModel):
     updated_at: datetime | None
 
     @classmethod
-    def of(cls, stored: StoredDocument) -> Self:
-        """The wire form."""
-        document = stored.document
-        error = None if stored.error is None else DocumentError(code=stored.error_code or "", message=stored.error)
-        return cls(
-            id=document.id,
-            text=document.text,
-            format=document.format,
-            title=document.title,
-            url=document.url,
-            metadata=dict(document.metadata),
-            version=document.version,
-            state=stored.state,
-            error=error,
-            chunks=stored.chunks,
-            revision=stored.revision,
-            content_hash=stored.content_hash,
-            source=stored.source,
-            updated_at=stored.updated_at,
-        )
+    def stored(cls, found: StoredDocument) -> Self:
+        """The wire form of a document in the catalog."""
+        error = None if found.error is None else DocumentError(code=found.error_code or "", message=found.error)
+        return cls.of(members(found.document) | members(found) | {"error": error})
 
 
-class DocumentKeyView(BaseModel):
-    """A row of a listing: no text."""
-
-    model_config = ConfigDict(from_attributes=True)
+class DocumentKeyView(View):
+    """A row of a listing, without the text."""
 
     id: str
     state: DocumentState
@@ -191,21 +164,10 @@ class DocumentKeyView(BaseModel):
     source: str
 
 
-class DocumentList(BaseModel):
+class DocumentList(View):
     """One page of a listing, by id."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "documents": [
-                        {"id": "a", "state": "indexed", "revision": 1, "content_hash": "9f86d0", "source": "docs"}
-                    ],
-                    "next": "a",
-                }
-            ]
-        }
-    )
+    model_config = with_examples({"documents": [_KEY], "next": "a"})
 
     documents: list[DocumentKeyView]
     next: str | None = Field(description="pass as after= for the next page; null on the last")
@@ -213,5 +175,5 @@ class DocumentList(BaseModel):
     @classmethod
     def page(cls, keys: Sequence[DocumentKey], limit: int) -> Self:
         """A page out of up to ``limit + 1`` keys: the one beyond the limit says that there is more."""
-        rows = [DocumentKeyView.model_validate(key) for key in keys[:limit]]
+        rows = [DocumentKeyView.of(key) for key in keys[:limit]]
         return cls(documents=rows, next=rows[-1].id if len(keys) > limit else None)

@@ -4,15 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Self
+from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+from pydantic.config import JsonDict
 
+from service.schemas.common import Parameters, View, with_examples
 from winnow.core.types import JobStatus
 from winnow.ports import Job
 
+_EXAMPLE: Final[JsonDict] = {
+    "id": "job_01JY4W6V0T8Q3N5R7XKZB2C4DF",
+    "collection": "python",
+    "status": "done",
+    "total": 3,
+    "pending": 0,
+    "indexed": 3,
+    "deleted": 0,
+    "unchanged": 0,
+    "failed": 0,
+    "superseded": 0,
+    "cancelled": 0,
+    "chunks_embedded": 5,
+    "failures": [],
+    "created_at": "2026-01-31T12:00:00Z",
+    "finished_at": "2026-01-31T12:00:02Z",
+}
 
-class JobFailureView(BaseModel):
+
+class JobFailureView(View):
     """One document of a job that failed."""
 
     document_id: str
@@ -20,33 +40,10 @@ class JobFailureView(BaseModel):
     message: str
 
 
-class JobView(BaseModel):
+class JobView(View):
     """Progress of one submission: ``total`` is the sum of all the states and ``pending``."""
 
-    model_config = ConfigDict(
-        from_attributes=True,
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": "job_01JY4W6V0T8Q3N5R7XKZB2C4DF",
-                    "collection": "python",
-                    "status": "done",
-                    "total": 3,
-                    "pending": 0,
-                    "indexed": 3,
-                    "deleted": 0,
-                    "unchanged": 0,
-                    "failed": 0,
-                    "superseded": 0,
-                    "cancelled": 0,
-                    "chunks_embedded": 5,
-                    "failures": [],
-                    "created_at": "2026-01-31T12:00:00Z",
-                    "finished_at": "2026-01-31T12:00:02Z",
-                }
-            ]
-        },
-    )
+    model_config = with_examples(_EXAMPLE)
 
     id: str
     collection: str
@@ -64,25 +61,18 @@ class JobView(BaseModel):
     created_at: datetime | None
     finished_at: datetime | None
 
-    @classmethod
-    def of(cls, job: Job) -> Self:
-        """The wire form."""
-        return cls.model_validate(job, from_attributes=True)
 
-
-class JobQuery(BaseModel):
+class JobQuery(Parameters):
     """Which jobs to list."""
-
-    model_config = ConfigDict(extra="forbid")
 
     collection: str | None = Field(None, description="only jobs of this collection")
     status: JobStatus | None = Field(None, description="only jobs that are pending, running or done")
-    failed: bool = Field(False, description="only jobs with documents that failed")
-    after: str = Field("", description="the id that the page begins behind, of a newer job")
+    failed: bool = Field(False, description="only jobs with failed documents")
+    after: str = Field("", description="id of the last job of the previous page")
     limit: int = Field(50, ge=1, le=1000)
 
 
-class JobList(BaseModel):
+class JobList(View):
     """Jobs, newest first. ``next`` is the ``after`` of the next page, null on the last one."""
 
     jobs: list[JobView]
@@ -95,12 +85,10 @@ class JobList(BaseModel):
         return cls(jobs=shown, next=shown[-1].id if len(jobs) > limit else None)
 
 
-class RetryView(BaseModel):
-    """What was queued again. ``job_id`` is null where nothing of the job has failed, or was handed in again since."""
+class RetryView(View):
+    """The new job for the failed documents. ``job_id`` is null if no document of the job is failed any more."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"job_id": "job_01JY4W6V0T8Q3N5R7XKZB2C4DF", "documents": 2}]}
-    )
+    model_config = with_examples({"job_id": "job_01JY4W6V0T8Q3N5R7XKZB2C4DF", "documents": 2})
 
     job_id: str | None
     documents: int

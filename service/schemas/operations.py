@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from service.schemas.common import View, with_examples
 
 
-class Health(BaseModel):
+class Health(View):
     """The process is alive."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]})
+    model_config = with_examples({"status": "ok"})
 
     status: Literal["ok"] = "ok"
 
 
-class Check(BaseModel):
-    """How one dependency answered its probe."""
+class CheckView(View):
+    """The state of one dependency."""
 
     status: Literal["ok", "failed"]
-    ms: float = Field(description="time that this answer took")
-    age_s: float = Field(0.0, description="seconds since it was looked at: models are asked seldom")
-    reason: str | None = Field(None, description="what is wrong, and what to do about it")
+    ms: float = Field(description="time that this check took")
+    age_s: float = Field(0.0, description="age of the result in seconds: models are checked rarely")
+    reason: str | None = Field(None, description="what is wrong, and how to fix it")
 
 
-class Readiness(BaseModel):
+class Readiness(View):
     """Whether searches can be answered, dependency by dependency."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"status": "ready", "checks": {"store": {"status": "ok", "ms": 0.2}}}]}
-    )
+    model_config = with_examples({"status": "ready", "checks": {"store": {"status": "ok", "ms": 0.2}}})
 
     status: Literal["ready", "unavailable", "draining"]
-    checks: dict[str, Check] = Field(description="by dependency: store, catalog, embed, rerank")
+    checks: dict[str, CheckView] = Field(description="by dependency: store, catalog, embed, rerank")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from pydantic.config import JsonDict
 
 from service.schemas.collections import IdentityView
-from service.schemas.common import Body
+from service.schemas.common import Body, View, members, with_examples
 from service.schemas.jobs import JobFailureView
 from winnow.operations.reembed import Estimate, State, Status
 
@@ -35,88 +35,76 @@ _QWEN3: Final[JsonDict] = _MINILM | {
 }
 
 
+_EXAMPLE: Final[JsonDict] = {
+    "collection": "docs",
+    "state": "building",
+    "serving": _MINILM,
+    "other": _QWEN3,
+    "next": _QWEN3,
+    "documents": 5280,
+    "done": 3120,
+    "lacking": 2160,
+    "failed": 0,
+    "failures": [],
+    "started_at": "2026-11-21T10:00:00Z",
+    "estimate": None,
+}
+
+
 class ReembedBody(Body):
-    """Whether to begin, or only to judge what it takes."""
+    """Whether to start, or only to estimate the effort."""
 
     dry_run: bool = Field(False, description="estimate tokens and time; change nothing")
 
 
 class SwitchBody(Body):
-    """Whether documents that are not in the new index may be lost from searches."""
+    """Whether to switch although searches would lose documents."""
 
-    force: bool = Field(False, description="switch although documents are missing in the new index, or look unsound")
+    force: bool = Field(False, description="switch although documents are missing or damaged in the new index")
 
 
-class EstimateView(BaseModel):
-    """What embedding all chunks takes, judged by some of them."""
+class EstimateView(View):
+    """The effort of embedding all chunks, estimated from a sample."""
 
     chunks: int
-    tokens: int = Field(description="of the next model's tokenizer")
+    tokens: int = Field(description="counted by the next model's tokenizer")
     seconds: float = Field(description="with the model as this process reaches it, one call at a time")
 
-    @classmethod
-    def of(cls, estimate: Estimate) -> Self:
-        """The wire form."""
-        return cls.model_validate(estimate, from_attributes=True)
 
+class ReembedView(View):
+    """The progress of the change of the embedding model."""
 
-class ReembedView(BaseModel):
-    """Where the change of the model stands."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "collection": "docs",
-                    "state": "building",
-                    "serving": _MINILM,
-                    "other": _QWEN3,
-                    "next": _QWEN3,
-                    "documents": 5280,
-                    "done": 3120,
-                    "lacking": 2160,
-                    "failed": 0,
-                    "failures": [],
-                    "started_at": "2026-11-21T10:00:00Z",
-                    "estimate": None,
-                }
-            ]
-        }
-    )
+    model_config = with_examples(_EXAMPLE)
 
     collection: str
     state: State = Field(
         description="none: one index; building: the second one lacks documents; ready: switch when you like; "
         "kept: switched, and the old index is kept up to date for a rollback"
     )
-    serving: IdentityView = Field(description="what searches use now")
-    other: IdentityView | None = Field(description="the index beside it")
-    next: IdentityView | None = Field(description="what the configured next model would build")
+    serving: IdentityView = Field(description="of the index that searches use now")
+    other: IdentityView | None = Field(description="of the index beside it")
+    next: IdentityView | None = Field(description="of an index built with the configured next model")
     documents: int = Field(description="documents that searches can find now")
     done: int = Field(description="those of them that are in both indexes")
     lacking: int = Field(description="those that a switch would lose")
     failed: int = Field(description="those of the lacking that are not tried again")
-    failures: list[JobFailureView] = Field(description="documents that cannot be brought over, up to 100")
+    failures: list[JobFailureView] = Field(description="documents that cannot be re-embedded, up to 100")
     started_at: datetime | None
     estimate: EstimateView | None = None
 
     @classmethod
-    def of(cls, status: Status, estimate: Estimate | None = None) -> Self:
-        """The wire form."""
-        collection, progress = status.collection, status.progress
-        other = collection.other
-        identity = IdentityView.model_validate
-        return cls(
-            collection=collection.name,
-            state=status.state,
-            serving=identity(collection.identity, from_attributes=True),
-            other=None if other is None else identity(other.identity, from_attributes=True),
-            next=None if status.next is None else identity(status.next, from_attributes=True),
-            documents=progress.documents,
-            done=progress.done,
-            lacking=progress.lacking,
-            failed=progress.failed,
-            failures=[JobFailureView.model_validate(each, from_attributes=True) for each in progress.failures],
-            started_at=None if other is None else other.started_at,
-            estimate=None if estimate is None else EstimateView.of(estimate),
+    def progress(cls, status: Status, estimate: Estimate | None = None) -> Self:
+        """The wire form of the progress."""
+        collection, other = status.collection, status.collection.other
+        return cls.of(
+            members(status.progress)
+            | {
+                "collection": collection.name,
+                "state": status.state,
+                "serving": collection.identity,
+                "other": other and other.identity,
+                "next": status.next,
+                "started_at": other and other.started_at,
+                "estimate": estimate,
+            }
         )

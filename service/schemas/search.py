@@ -1,30 +1,34 @@
-"""Searches on the wire: what is asked."""
+"""Searches on the wire: the requests."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, Field
+from pydantic.config import JsonDict
 
-from service.schemas.common import Body
+from service.schemas.common import Body, Parameters, with_examples
 from winnow.core.errors import InvalidFilter
 from winnow.core.filters import parse_filter
-from winnow.core.types import (
-    FieldType,
-    GroupBy,
-    RerankOptions,
-    SearchMode,
-    SearchRequest,
-    WhichIndex,
-)
+from winnow.core.types import FieldType, GroupBy, RerankOptions, SearchMode, SearchRequest, WhichIndex
 
-DEFAULT_TOP_N = 10
+DEFAULT_TOP_N: Final = 10
+_SHORT: Final[JsonDict] = {"query": "how do I copy a file and keep its timestamps"}
+_LONG: Final[JsonDict] = _SHORT | {
+    "top_k": 100,
+    "top_n": 10,
+    "mode": "hybrid",
+    "filter": {"type": "eq", "key": "lang", "value": "en"},
+    "rerank": {"enabled": True, "top_k": 50, "on_failure": "degrade"},
+    "min_relevance": 0.2,
+    "budget_ms": 800,
+}
 
 
 class RerankBody(Body):
-    """How the second stage is to run."""
+    """How the second stage runs."""
 
     enabled: bool = True
     top_k: int | None = Field(None, ge=1, le=1000, description="candidates that are scored; configured by default")
@@ -35,7 +39,7 @@ class RerankBody(Body):
 
 
 def _switch(value: Any) -> Any:
-    """``true`` and ``false`` stand for the stage switched on and off; null for the default."""
+    """Read ``true`` and ``false`` as the stage switched on and off, and null as the default."""
     if value is None:
         return {}
     return {"enabled": value} if isinstance(value, bool) else value
@@ -45,7 +49,10 @@ RerankChoice = Annotated[RerankBody, BeforeValidator(_switch, json_schema_input_
 
 
 class SearchOptions(BaseModel):
-    """What both ways to ask have in common."""
+    """The scalar parameters of a search, in the body and in the query string.
+
+    Each is a field of ``SearchRequest`` by the same name.
+    """
 
     top_k: int = Field(100, ge=1, le=1000, description="candidates from the first stage")
     top_n: int | None = Field(None, ge=1, le=100, description="results, at most top_k; 10 by default")
@@ -55,7 +62,7 @@ class SearchOptions(BaseModel):
     group_by: GroupBy = Field("document", description="document: the best chunk of each; chunk: every chunk")
     return_documents: bool = Field(True, description="whether results carry the chunk's text")
     highlight: bool = True
-    budget_ms: float | None = Field(None, gt=0, le=600_000, description="time for the whole search")
+    budget_ms: float | None = Field(None, gt=0, le=600_000, description="time limit of the whole search")
     explain: bool = False
     index: WhichIndex = Field(
         "serving", description="other: the second index of a collection whose model is being changed, to compare"
@@ -65,23 +72,7 @@ class SearchOptions(BaseModel):
 class SearchBody(SearchOptions, Body):
     """A search as JSON."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"query": "how do I copy a file and keep its timestamps"},
-                {
-                    "query": "how do I copy a file and keep its timestamps",
-                    "top_k": 100,
-                    "top_n": 10,
-                    "mode": "hybrid",
-                    "filter": {"type": "eq", "key": "lang", "value": "en"},
-                    "rerank": {"enabled": True, "top_k": 50, "on_failure": "degrade"},
-                    "min_relevance": 0.2,
-                    "budget_ms": 800,
-                },
-            ]
-        }
-    )
+    model_config = with_examples(_SHORT, _LONG)
 
     query: str
     filter: dict[str, Any] | None = Field(
@@ -93,32 +84,17 @@ class SearchBody(SearchOptions, Body):
         """The domain's form.
 
         Raises:
-            InvalidFilter: the filter is not one, or names an undeclared field.
+            InvalidFilter: the filter is malformed, or names an undeclared field.
         """
-        rerank = self.rerank
-        return SearchRequest(
-            collection=collection,
-            query=self.query,
-            top_k=self.top_k,
-            top_n=min(DEFAULT_TOP_N, self.top_k) if self.top_n is None else self.top_n,
-            mode=self.mode,
-            filter=None if self.filter is None else parse_filter(self.filter, fields),
-            rerank=RerankOptions(rerank.enabled, rerank.top_k, rerank.instruct, rerank.on_failure),
-            instruct=self.instruct,
-            min_relevance=self.min_relevance,
-            group_by=self.group_by,
-            return_documents=self.return_documents,
-            highlight=self.highlight,
-            budget_ms=self.budget_ms,
-            explain=self.explain,
-            index=self.index,
-        )
+        options = {name: getattr(self, name) for name in SearchOptions.model_fields}
+        options["top_n"] = min(DEFAULT_TOP_N, self.top_k) if self.top_n is None else self.top_n
+        tree = None if self.filter is None else parse_filter(self.filter, fields)
+        rerank = RerankOptions(**{name: getattr(self.rerank, name) for name in RerankBody.model_fields})
+        return SearchRequest(collection, self.query, filter=tree, rerank=rerank, **options)
 
 
-class SearchParameters(SearchOptions):
+class SearchParameters(SearchOptions, Parameters):
     """A search as a query string, for browsers and curl."""
-
-    model_config = ConfigDict(extra="forbid")
 
     q: str = Field(description="the query", examples=["copy a file"])
     filter: str | None = Field(

@@ -2,81 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+from pydantic.config import JsonDict
 
-from service.schemas.common import Body
-from winnow.operations.verify import Damage, DamageKind, Progress, Report
+from service.schemas.common import Body, View, with_examples
+from winnow.operations.verify import DamageKind
+
+_EXAMPLE: Final[JsonDict] = {
+    "collection": "docs",
+    "generations": [1],
+    "sound": False,
+    "documents": 3120,
+    "points": 5203,
+    "waiting": 0,
+    "damaged": 1,
+    "found": {"missing": 1},
+    "mended": 1,
+    "jobs": ["job_01JY4W6V0T8Q3N5R7XKZB2C4DF"],
+}
 
 
 class VerifyBody(Body):
-    """What is to be done about damage."""
+    """How damage is handled."""
 
-    repair: bool = Field(False, description="have damaged documents indexed again and strange points removed")
+    repair: bool = Field(False, description="index damaged documents again and remove orphaned points")
 
 
-class ProgressView(BaseModel):
+class ProgressView(View):
     """``event: progress``: points listed, then documents compared."""
 
     doing: Literal["listing", "comparing"]
     done: int
     total: int
 
-    @classmethod
-    def of(cls, progress: Progress) -> Self:
-        """The wire form."""
-        return cls.model_validate(progress, from_attributes=True)
 
-
-class DamageView(BaseModel):
-    """``event: damage``: what is wrong with one document."""
+class DamageView(View):
+    """``event: damage``: the damage to one document."""
 
     kind: DamageKind
     document_id: str
-    points: int = Field(description="how many points it is about")
-    generation: int = Field(description="number of the index that it is about")
-
-    @classmethod
-    def of(cls, damage: Damage) -> Self:
-        """The wire form."""
-        return cls.model_validate(damage, from_attributes=True)
+    points: int = Field(description="number of points concerned")
+    generation: int = Field(description="number of the index concerned")
 
 
-class ReportView(BaseModel):
-    """``event: done``: what was found in the collection."""
+class ReportView(View):
+    """``event: done``: the result for the collection."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "collection": "docs",
-                    "generations": [1],
-                    "sound": False,
-                    "documents": 3120,
-                    "points": 5203,
-                    "waiting": 0,
-                    "damaged": 1,
-                    "found": {"missing": 1},
-                    "mended": 1,
-                    "jobs": ["job_01JY4W6V0T8Q3N5R7XKZB2C4DF"],
-                }
-            ]
-        }
-    )
+    model_config = with_examples(_EXAMPLE)
 
     collection: str
-    generations: list[int] = Field(description="numbers of its indexes; two while it is embedded anew")
+    generations: list[int] = Field(description="numbers of its indexes; two during a re-embedding")
     sound: bool
     documents: int
     points: int
-    waiting: int = Field(description="documents with work before them: no damage, and looked at another time")
-    damaged: int = Field(description="documents that something is wrong with, for each index")
+    waiting: int = Field(description="documents that wait to be indexed or deleted; these were not compared")
+    damaged: int = Field(description="damaged documents, counted once for each index")
     found: dict[DamageKind, int] = Field(description="damaged documents by kind of damage")
-    mended: int = Field(description="documents that were queued for it")
-    jobs: list[str] = Field(description="jobs that mend them")
-
-    @classmethod
-    def of(cls, report: Report) -> Self:
-        """The wire form."""
-        return cls.model_validate(report, from_attributes=True)
+    mended: int = Field(description="documents that were queued for repair")
+    jobs: list[str] = Field(description="jobs that repair them")

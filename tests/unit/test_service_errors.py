@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from service.errors import STATUS, kind_of, problem_from
-from winnow.core.errors import DataDirectoryLocked, DeadlineExceeded, Overloaded, UpstreamUnavailable, WinnowError
+from service.errors import STATUS, problem_from, problem_kind
+from winnow.core.errors import (
+    DataDirectoryLocked,
+    DeadlineExceeded,
+    Overloaded,
+    UpstreamUnavailable,
+    WinnowError,
+    by_code,
+)
 
 
 def tree(root):
@@ -19,14 +26,25 @@ def test_every_domain_error_has_a_status():
     assert {each for each in tree(WinnowError) if each.__module__ == WinnowError.__module__} == set(STATUS)
 
 
-def test_codes_are_unique():
-    codes = [error.code for error in STATUS]
-    assert len(set(codes)) == len(codes)
+@pytest.mark.parametrize("error", STATUS)
+def test_code_leads_back_to_the_class(error):
+    assert by_code(error.code) is error
+
+
+def test_unknown_code_leads_to_no_class():
+    assert by_code("nonsense") is None
+
+
+def test_error_of_a_single_package_is_answered_as_its_base():
+    class Private(UpstreamUnavailable):
+        """Not in the tree."""
+
+    assert problem_from(Private("x")).kind == problem_from(UpstreamUnavailable("x")).kind
 
 
 @pytest.mark.parametrize("error", STATUS)
 def test_status_is_an_error_and_the_summary_is_not_empty(error):
-    kind = kind_of(error)
+    kind = problem_kind(error)
     assert 400 <= kind.status <= 599
     assert kind.summary
 

@@ -1,4 +1,4 @@
-"""Readiness of models: looked at seldom, shared by all who ask, never held up by a slow one."""
+"""Health of models: checked rarely, shared by all callers, never held up by a slow one."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Model:
         if not self.alive:
             raise UpstreamUnavailable("nobody listens")
 
-    async def reason(self, *, after: float = 0.0, patience: float = 5.0) -> str | None:
+    async def reason(self, *, after: float = 0.0, wait: float = 5.0) -> str | None:
         self.seconds += after
-        return await self.health.reason(patience=patience)
+        return await self.health.reason(wait=wait)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ async def test_polls_every_second_cost_one_probe_a_quarter_of_an_hour(model: Mod
     assert model.probes == 2
 
 
-async def test_many_who_ask_at_once_share_one_look(model: Model) -> None:
+async def test_many_who_ask_at_once_share_one_check(model: Model) -> None:
     model.open.clear()
     asked = [asyncio.create_task(model.reason()) for _ in range(50)]
     await asyncio.sleep(0)
@@ -107,9 +107,9 @@ async def test_a_model_that_is_gone_is_not_questioned_before_a_ping_gets_through
     assert (model.probes, model.pings) == (2, 10)
 
 
-async def test_nothing_is_known_before_the_first_look_ends(model: Model) -> None:
+async def test_nothing_is_known_before_the_first_check_ends(model: Model) -> None:
     model.open.clear()
-    assert "first check" in str(await model.reason(patience=0))
+    assert "first check" in str(await model.reason(wait=0))
     assert model.health.age == 0
     model.open.set()
     assert await model.reason() is None
@@ -118,7 +118,7 @@ async def test_nothing_is_known_before_the_first_look_ends(model: Model) -> None
 async def test_a_model_that_was_well_stays_ready_while_it_is_slow(model: Model) -> None:
     assert await model.reason() is None
     model.open.clear()
-    assert await model.reason(after=PING_EVERY, patience=0) is None
+    assert await model.reason(after=PING_EVERY, wait=0) is None
     assert model.health.age == PING_EVERY
     assert model.pings <= 1
     await model.health.close()
@@ -145,7 +145,7 @@ async def test_the_log_says_when_it_changes_and_only_then(model: Model, caplog: 
     ]
 
 
-async def test_closing_gives_up_a_look_under_way(model: Model) -> None:
+async def test_closing_cancels_a_running_check(model: Model) -> None:
     model.open.clear()
     model.health.start()
     await asyncio.sleep(0)

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
-from service import batch_reader as ingest
-from service import progress, submission
+from service.routes import documents as routes
 from winnow.core.errors import InvalidDocument
+from winnow.operations import submit
 
 DOCS = "/v1/collections/docs/documents"
 NDJSON = {"content-type": "application/x-ndjson"}
@@ -137,9 +137,9 @@ async def test_large_batch_is_read_off_the_event_loop(docs, monkeypatch):
 
     def spy(*args, **kwargs):
         threads.append(threading.current_thread())
-        return ingest.read_batch(*args, **kwargs)
+        return submit.parse_batch(*args, **kwargs)
 
-    monkeypatch.setattr(submission, "read_batch", spy)
+    monkeypatch.setattr(routes, "parse_batch", spy)
     large = [document(str(number), "word " * 40) for number in range(500)]
     assert (await docs.post(DOCS, json={"documents": large})).json()["accepted"] == 500
     assert threads
@@ -192,12 +192,10 @@ async def test_wait_answers_200_once_searchable(service, docs):
 
 
 async def test_wait_that_takes_too_long_answers_202_with_the_job(docs, monkeypatch):
-    original = progress.wait_for_job
+    async def impatient(catalog, job_id, *, stopping):
+        return await submit.wait_for_job(catalog, job_id, stopping=stopping, limit=0.0)
 
-    async def impatient(state, job_id):
-        return await original(state, job_id, limit=0.0)
-
-    monkeypatch.setattr(submission, "wait_for_job", impatient)
+    monkeypatch.setattr(routes, "wait_for_job", impatient)
     response = await docs.post(f"{DOCS}?wait=true", json={"documents": [document("a")]})
     assert response.status_code == 202
     assert response.json()["job"]["pending"] == 1

@@ -10,8 +10,8 @@ import httpx2
 import pytest
 
 from service.app import create_app
+from service.health import check_readiness
 from service.lifespan import begin_drain
-from service.readiness import probe
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.settings import load_settings
 from winnow.runtime import open_resources
@@ -106,20 +106,21 @@ async def test_models_that_are_down_at_the_start_leave_keyword_search(service):
     assert answer["stages"]["embed"]["status"] == answer["stages"]["rerank"]["status"] == "failed"
 
 
-async def test_models_are_looked_at_from_the_start(settings, caplog):
+async def test_models_are_checked_from_the_start(settings, caplog):
     app = create_app(settings, open_resources)
     async with app.router.lifespan_context(app):
         health = app.state.service.health["embed"]
-        assert await health.reason(patience=5) is None
+        assert await health.reason(wait=5) is None
     assert "is not ready" not in caplog.text
 
 
-async def test_probe_that_hangs_is_named(service, monkeypatch):
+async def test_check_that_hangs_is_named(service, monkeypatch):
     async def hang():
         await asyncio.Event().wait()
 
     monkeypatch.setattr(service.resources.store, "check", hang)
-    readiness = await probe(service.app.state.service, seconds=0.01)
+    monkeypatch.setattr("service.health.CHECK_LIMIT", 0.01)
+    readiness = await check_readiness(service.resources, {})
     assert readiness.checks["store"].status == "failed"
     assert readiness.checks["catalog"].status == "ok"
 

@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from service.admission import SearchGate
 from service.schemas.answer import SearchView
 from winnow.core.errors import DeadlineExceeded, Overloaded, UpstreamRejected, UpstreamUnavailable
+from winnow.operations.admission import SearchGate
 
 DOCUMENTS = [
     {

@@ -3,47 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import asdict
-from typing import Any, Final, cast
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, fields
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import aiohttp
 import orjson
 
-from winnow.core.errors import (
-    CollectionNotFound,
-    Conflict,
-    InvalidInput,
-    Overloaded,
-    UpstreamRejected,
-    UpstreamUnavailable,
-    WinnowError,
-)
+from winnow.core.errors import InvalidInput, Overloaded, UpstreamRejected, UpstreamUnavailable, WinnowError, by_code
 from winnow.core.types import Document
+from winnow.operations.submit import NothingAccepted
 from winnow.ports import DocumentKey, Job, JobFailure, Rejection, Submission
 
 TIMEOUT_SECONDS: Final = 120.0
-PAGE: Final = 1000
-BULK_PRIORITY: Final = 0  # what comes in interactively goes first
-_BY_STATUS: Final[dict[int, type[WinnowError]]] = {
-    400: InvalidInput,
-    404: CollectionNotFound,
-    409: Conflict,
-    413: InvalidInput,
-    422: InvalidInput,
-    429: Overloaded,
-    503: UpstreamUnavailable,
-}
-
-
-class NothingAccepted(InvalidInput):
-    """Every document of a batch was rejected."""
-
-    def __init__(self, message: str, rejected: tuple[Rejection, ...]) -> None:
-        super().__init__(message)
-        self.rejected = rejected
+PAGE_ROWS: Final = 1000
+BULK_PRIORITY: Final = 0  # interactive uploads go first
+_PROBLEM_TYPE: Final = "application/problem+json"
+_Row = TypeVar("_Row", Job, JobFailure, DocumentKey, Rejection)
 
 
 class Client:
@@ -54,20 +32,20 @@ class Client:
         self._url = url.rstrip("/")
 
     async def call(self, method: str, path: str, body: object = None, **params: str | int) -> Any:
-        """Send JSON, return JSON. A problem of the service comes back as an error of ours with its detail.
+        """Send JSON, return JSON.
 
-        Every call of the native API may be repeated, so one that met a closed connection is sent once more.
+        Every call of the native API may be repeated, so a call that met a closed connection is sent once more.
+
+        Raises:
+            WinnowError: the error that the service reported.
+            UpstreamUnavailable: nothing answered.
+            UpstreamRejected: another server than Winnow answered.
         """
-        data = None if body is None else orjson.dumps(body)
-        try:
+        with self._translated():
             try:
-                return await self._send(method, path, data, params)
+                return await self._send(method, path, body, params)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                return await self._send(method, path, data, params)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise UpstreamUnavailable(f"no answer from {self._url}: {error or type(error).__name__}") from error
-        except orjson.JSONDecodeError as error:
-            raise UpstreamRejected(f"{self._url}{path} answered something that is not JSON") from error
+                return await self._send(method, path, body, params)
 
     async def events(self, method: str, path: str, body: object) -> AsyncIterator[tuple[str, Any]]:
         """Send JSON, yield server-sent events with their data, the last of which is ``done``.
@@ -84,7 +62,7 @@ class Client:
                 elif name == "data":
                     data = orjson.loads(value)
                     if event == "problem":
-                        raise _BY_STATUS.get(data["status"], UpstreamRejected)(data["detail"])
+                        raise error_of(data)
                     yield event, data
                     if event == "done":
                         return
@@ -94,28 +72,45 @@ class Client:
     async def stream(
         self, method: str, path: str, body: object, *, silence: float = TIMEOUT_SECONDS
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send JSON and yield the answer to be read bit by bit; only ``silence`` seconds without any are too long."""
+        """Send JSON and yield the answer to be read bit by bit; ``silence`` seconds without any data are an error."""
         timeout = aiohttp.ClientTimeout(total=None, sock_read=silence)
-        headers = {"Content-Type": "application/json"}
-        try:
-            async with self._session.request(
-                method, self._url + path, data=orjson.dumps(body), headers=headers, timeout=timeout
-            ) as response:
-                if response.status >= 400:
-                    raise _problem(response, await response.read())
+        with self._translated():
+            async with self._request(method, path, body, timeout=timeout) as response:
                 yield response
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise UpstreamUnavailable(f"{self._url} broke off: {error or type(error).__name__}") from error
 
-    async def _send(self, method: str, path: str, data: bytes | None, params: Mapping[str, str | int]) -> Any:
-        headers = {"Content-Type": "application/json"} if data is not None else {}
-        async with self._session.request(
-            method, self._url + path, data=data, headers=headers, params=params
-        ) as response:
+    async def _send(self, method: str, path: str, body: object, params: Mapping[str, str | int]) -> Any:
+        async with self._request(method, path, body, params=params) as response:
             payload = await response.read()
+            try:
+                return orjson.loads(payload) if payload else None
+            except orjson.JSONDecodeError as error:
+                raise self._not_winnow(response) from error
+
+    @asynccontextmanager
+    async def _request(
+        self, method: str, path: str, body: object, **options: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        data = None if body is None else orjson.dumps(body)
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        async with self._session.request(method, self._url + path, data=data, headers=headers, **options) as response:
             if response.status >= 400:
-                raise _problem(response, payload)
-            return orjson.loads(payload) if payload else None
+                raise _reported(response, await response.read()) or self._not_winnow(response)
+            yield response
+
+    def _not_winnow(self, response: aiohttp.ClientResponse) -> WinnowError:
+        """The error for an answer that is not Winnow's: of another server, or of a proxy in front of a dead service."""
+        kinds = {429: Overloaded, 502: UpstreamUnavailable, 503: UpstreamUnavailable, 504: UpstreamUnavailable}
+        found = f"{response.method} {response.url.path} answered {response.status} with {response.content_type}"
+        error = kinds.get(response.status, UpstreamRejected)(f"no Winnow service at {self._url}: {found}")
+        error.retry_after = _retry_after(response)
+        return error
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise UpstreamUnavailable(f"no answer from {self._url}: {error or type(error).__name__}") from error
 
 
 @asynccontextmanager
@@ -135,38 +130,35 @@ class HttpTarget:
     async def submit(self, collection: str, documents: Sequence[Document], *, source: str) -> Submission:
         """POST documents."""
         body = {"documents": [_wire(document) for document in documents]}
+        path = f"{collection_path(collection)}/documents"
         try:
-            answer = await self._client.call(
-                "POST", f"{collection_path(collection)}/documents", body, source=source, priority=BULK_PRIORITY
-            )
+            answer = await self._client.call("POST", path, body, source=source, priority=BULK_PRIORITY)
         except NothingAccepted as error:
             return Submission("", 0, 0, error.rejected)
         return Submission(answer["job_id"], answer["accepted"], 0, _rejections(answer))
 
     async def delete(self, collection: str, document_ids: Sequence[str]) -> Submission:
         """POST documents:delete."""
-        answer = await self._client.call(
-            "POST", f"{collection_path(collection)}/documents:delete", {"ids": list(document_ids)}
-        )
+        path = f"{collection_path(collection)}/documents:delete"
+        answer = await self._client.call("POST", path, {"ids": list(document_ids)})
         return Submission(answer["job_id"], len(document_ids), 0)
 
     async def job(self, job_id: str) -> Job:
         """GET the job."""
         answer = await self._client.call("GET", f"/v1/jobs/{quote(job_id, safe='')}")
-        names = Job.__dataclass_fields__.keys() - {"failures", "created_at", "finished_at"}
-        failures = tuple(JobFailure(f["document_id"], f["code"], f["message"]) for f in answer["failures"])
-        return Job(**{name: answer[name] for name in names}, failures=failures)
+        failures = tuple(_read(JobFailure, item) for item in answer["failures"])
+        return _read(Job, answer | {"failures": failures, "created_at": None, "finished_at": None})
 
     async def keys(self, collection: str, *, source: str | None = None) -> AsyncIterator[DocumentKey]:
         """Page through GET documents."""
         after: str | None = ""
         while after is not None:
-            params: dict[str, str | int] = {"after": after, "limit": PAGE}
+            params: dict[str, str | int] = {"after": after, "limit": PAGE_ROWS}
             if source is not None:
                 params["source"] = source
             answer = await self._client.call("GET", f"{collection_path(collection)}/documents", **params)
             for row in answer["documents"]:
-                yield DocumentKey(row["id"], row["state"], row["content_hash"], row["revision"], row["source"])
+                yield _read(DocumentKey, row)
             after = answer["next"]
             await asyncio.sleep(0)
 
@@ -176,24 +168,48 @@ def collection_path(collection: str) -> str:
     return f"/v1/collections/{quote(collection, safe='')}"
 
 
+def error_of(problem: Mapping[str, Any]) -> WinnowError:
+    """The error that a problem of the native API stands for, by its ``code``.
+
+    A code that this version does not know is ``InvalidInput`` below status 500, else ``UpstreamRejected``.
+    """
+    if problem.get("rejected"):
+        return NothingAccepted(_rejections(problem))
+    places = problem.get("errors") or []
+    others = "".join(f"; {'.'.join(map(str, place['loc']))}: {place['message']}" for place in places[1:])
+    kind = by_code(problem["code"]) or (InvalidInput if problem["status"] < 500 else UpstreamRejected)
+    error = kind(problem["detail"] + others)
+    error.location = tuple(places[0]["loc"]) if places else ()
+    return error
+
+
+def _reported(response: aiohttp.ClientResponse, payload: bytes) -> WinnowError | None:
+    """The error that the service reports, or ``None`` if the answer is not a problem of Winnow's."""
+    if response.content_type != _PROBLEM_TYPE:
+        return None
+    try:
+        problem = orjson.loads(payload)
+        error = error_of(problem) if "request_id" in problem else None
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    if error is not None:
+        error.retry_after = _retry_after(response)
+    return error
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float | None:
+    value = response.headers.get("Retry-After", "")
+    return float(value) if value.isdigit() else None
+
+
 def _wire(document: Document) -> dict[str, Any]:
     return {key: value for key, value in asdict(document).items() if value is not None}
 
 
 def _rejections(answer: Mapping[str, Any]) -> tuple[Rejection, ...]:
-    return tuple(Rejection(r["index"], r["id"], r["code"], r["message"]) for r in answer["rejected"])
+    return tuple(_read(Rejection, item) for item in answer["rejected"])
 
 
-def _problem(response: aiohttp.ClientResponse, payload: bytes) -> WinnowError:
-    try:
-        problem = cast("dict[str, Any]", orjson.loads(payload))
-        message = str(problem["detail"])
-        if problem.get("rejected"):
-            return NothingAccepted(message, _rejections(problem))
-        for item in problem.get("errors") or []:
-            message += f"; {'.'.join(map(str, item.get('loc', ())))}: {item.get('message')}"
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        message = f"HTTP {response.status} {response.reason}"
-    kind = _BY_STATUS.get(response.status, UpstreamRejected)
-    retry_after = response.headers.get("Retry-After", "")
-    return kind(message, retry_after=float(retry_after) if retry_after.isdigit() else None)
+def _read(kind: type[_Row], row: Mapping[str, Any]) -> _Row:
+    """A dataclass of the members of ``row`` that it knows: a newer service may send more."""
+    return kind(**{each.name: row[each.name] for each in fields(kind)})

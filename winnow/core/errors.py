@@ -1,4 +1,4 @@
-"""One error tree for the whole house.
+"""The tree of errors that Winnow raises on purpose.
 
 ::
 
@@ -23,17 +23,19 @@
     ├── DeadlineExceeded             the budget ran out                    (retryable)
     ├── Upstream                     a model or engine behind a port failed
     │   ├── UpstreamUnavailable      down, slow, 5xx                       (retryable)
-    │   └── UpstreamRejected         it refused our request or answered nonsense
-    │       └── UpstreamTooLong      what it was given is over one of its limits: send less at once
+    │   └── UpstreamRejected         it refused the request, or its answer makes no sense
+    │       └── UpstreamTooLong      the input is over one of its limits: send less at once
     └── StorageFailure               disk or database failed
         └── StorageFull              no space left; frees itself when space is made (retryable)
 
-Every error has a stable ``code``; the map to HTTP statuses lives in ``service/errors.py`` alone.
+Every error has a stable ``code``, and ``by_code`` leads back from the code to the class. The map to HTTP statuses lives
+in ``service/errors.py`` alone.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import ClassVar, Final
 
 
 class WinnowError(Exception):
@@ -46,7 +48,7 @@ class WinnowError(Exception):
         location: path to the culprit inside the input, for example ``("filter", "filters", 0, "key")``.
     """
 
-    code: ClassVar[str] = "internal_error"
+    code: str = "internal_error"
     retryable: ClassVar[bool] = False
 
     def __init__(
@@ -63,7 +65,7 @@ class WinnowError(Exception):
 
 
 class InvalidInput(WinnowError):
-    """The request cannot be carried out as it stands; the message says what to change."""
+    """The request cannot be carried out; the message says what to change."""
 
     code = "invalid_input"
 
@@ -75,7 +77,7 @@ class InvalidQuery(InvalidInput):
 
 
 class InvalidFilter(InvalidInput):
-    """The filter names an undeclared field, a value of the wrong type, or is too deep."""
+    """The filter names an undeclared field, has a value of the wrong type, or nests too deep."""
 
     code = "invalid_filter"
 
@@ -111,31 +113,31 @@ class InvalidSource(InvalidInput):
 
 
 class NotFound(WinnowError):
-    """What was asked for is not there."""
+    """The requested object does not exist."""
 
     code = "not_found"
 
 
 class CollectionNotFound(NotFound):
-    """No collection of this name exists."""
+    """No collection with this name exists."""
 
     code = "collection_not_found"
 
 
 class DocumentNotFound(NotFound):
-    """The collection holds no document of this id."""
+    """The collection holds no document with this id."""
 
     code = "document_not_found"
 
 
 class JobNotFound(NotFound):
-    """No job of this id is known."""
+    """No job with this id exists."""
 
     code = "job_not_found"
 
 
 class Conflict(WinnowError):
-    """The request is at odds with what is stored."""
+    """The request conflicts with the stored state."""
 
     code = "conflict"
 
@@ -147,7 +149,7 @@ class IdentityMismatch(Conflict):
 
 
 class VersionConflict(Conflict):
-    """A document's version is lower than the one that is stored."""
+    """A document's version is lower than the stored one."""
 
     code = "version_conflict"
 
@@ -156,8 +158,8 @@ class DataDirectoryLocked(Conflict):
     """Another process has the data directory open.
 
     Attributes:
-        pid: process id of the owner, if it is known.
-        url: where the owner serves HTTP, if it does.
+        pid: process id of the owner, if known.
+        url: address at which the owner serves HTTP, if it does.
     """
 
     code = "data_directory_locked"
@@ -169,14 +171,14 @@ class DataDirectoryLocked(Conflict):
 
 
 class Overloaded(WinnowError):
-    """Too much work is waiting; the caller should come back later."""
+    """Too much work is waiting; try again later."""
 
     code = "overloaded"
     retryable = True
 
 
 class DeadlineExceeded(WinnowError):
-    """The budget of the request ran out before an answer was ready."""
+    """The time limit of the request passed before an answer was ready."""
 
     code = "deadline_exceeded"
     retryable = True
@@ -189,20 +191,20 @@ class Upstream(WinnowError):
 
 
 class UpstreamUnavailable(Upstream):
-    """It is down, too slow, or said that it cannot answer now."""
+    """A model or an engine is down, too slow, or temporarily unable to answer."""
 
     code = "upstream_unavailable"
     retryable = True
 
 
 class UpstreamRejected(Upstream):
-    """It refused the request for good, or its answer cannot be trusted."""
+    """A model or an engine refused the request for good, or its answer cannot be trusted."""
 
     code = "upstream_rejected"
 
 
 class UpstreamTooLong(UpstreamRejected):
-    """The input is over one of its limits (tokens of a text, texts or tokens of a call): fewer or shorter ones pass."""
+    """The input exceeds a limit of the model (tokens of a text or of a call, or texts): send fewer or shorter texts."""
 
     code = "upstream_too_long"
 
@@ -214,7 +216,21 @@ class StorageFailure(WinnowError):
 
 
 class StorageFull(StorageFailure):
-    """No space is left on the device; what was acknowledged is still in place."""
+    """No space is left on the device; acknowledged documents are safe."""
 
     code = "storage_full"
     retryable = True
+
+
+def _classes(root: type[WinnowError]) -> Iterator[type[WinnowError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from _classes(child)
+
+
+_BY_CODE: Final = {each.code: each for each in _classes(WinnowError)}  # those of this module: nothing else exists yet
+
+
+def by_code(code: str) -> type[WinnowError] | None:
+    """The error class with this ``code``; ``None`` if the tree above has no such code."""
+    return _BY_CODE.get(code)

@@ -1,12 +1,12 @@
-"""Shedding uploads: who is refused, and when he is told to come back."""
+"""Refusing uploads while too many documents wait, and when to try again."""
 
 from __future__ import annotations
 
 import pytest
 
-from service.backlog import LONGEST_SECONDS, Backlog
 from tests.ticks import Ticks
 from winnow.core.errors import Overloaded
+from winnow.operations.admission import LONGEST_SECONDS, Backlog
 
 
 class Queue:

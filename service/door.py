@@ -1,0 +1,126 @@
+"""Routers: routes of one resource or protocol, with the body reader and the error answers that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, ClassVar, Final, TypeAlias
+
+from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+
+from service.errors import (
+    BODY_TOO_LARGE,
+    INTERNAL,
+    INVALID_JSON,
+    PROBLEM_DETAILS,
+    UNSUPPORTED_MEDIA_TYPE,
+    ErrorShape,
+    Problem,
+    ProblemKind,
+    problem_from_validation,
+    problem_kind,
+)
+from service.wire import json_body
+from winnow.core.errors import InvalidInput, WinnowError
+
+BODY_PROBLEMS: Final = (INVALID_JSON, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE)
+REFERENCE: Final = "#/components/schemas/"
+_RETRY_AFTER: Final = {
+    "Retry-After": {"description": "seconds to wait before trying again", "schema": {"type": "integer"}}
+}
+ReadBody: TypeAlias = Callable[[Request], Awaitable[Any]]
+Kind: TypeAlias = ProblemKind | type[WinnowError]
+
+
+class Door(APIRouter):
+    """A router whose routes read bodies and answer errors in one way.
+
+    Args:
+        prefix: of all paths.
+        tag: of all routes.
+        invalid: the error of a request whose body or parameters have the wrong shape.
+        problems: errors that every route of the router may answer with.
+        shape: how errors are written.
+        read_body: decodes a body; raises ``Problem`` or a domain error.
+    """
+
+    def __init__(
+        self,
+        prefix: str = "",
+        *,
+        tag: str,
+        invalid: type[InvalidInput] = InvalidInput,
+        problems: tuple[Kind, ...] = (),
+        shape: ErrorShape = PROBLEM_DETAILS,
+        read_body: ReadBody = json_body,
+    ) -> None:
+        class Route(DoorRoute):
+            door = self
+
+        super().__init__(prefix=prefix, tags=[tag], route_class=Route, strict_content_type=False)
+        self.invalid = invalid
+        self.shape = shape
+        self.read_body = read_body
+        self._problems = problems
+
+    def problems(self, *kinds: Kind) -> dict[int | str, dict[str, Any]]:
+        """The ``responses`` of a route: the errors of the router, these, and 500, which any route may answer with."""
+        by_status: dict[int, list[ProblemKind]] = {}
+        for item in (*self._problems, *kinds, INTERNAL):
+            kind = item if isinstance(item, ProblemKind) else problem_kind(item)
+            by_status.setdefault(kind.status, []).append(kind)
+        return {status: _documented(self.shape, kinds) for status, kinds in sorted(by_status.items())}
+
+
+class DoorRoute(APIRoute):
+    """A route of a ``Door``."""
+
+    door: ClassVar[Door]
+
+    @property
+    def error_shape(self) -> ErrorShape:
+        """How the route's errors are written, also those raised around it."""
+        return self.door.shape
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap FastAPI's handler."""
+        handle: Callable[[Request], Awaitable[Response]] = super().get_route_handler()
+        door, reads_body = self.door, self.body_field is not None
+
+        async def strict(request: Request) -> Response:
+            if reads_body and (body := await request.body()):
+                request = _Decoded(request, body, await door.read_body(request))
+            try:
+                return await handle(request)
+            except RequestValidationError as error:
+                raise problem_from_validation(error, door.invalid.code) from error
+
+        return strict
+
+
+class _Decoded(Request):
+    """A request whose body its door has read."""
+
+    def __init__(self, request: Request, body: bytes, value: Any) -> None:
+        super().__init__(request.scope, request.receive)
+        self._read, self._value = body, value
+
+    async def body(self) -> bytes:
+        return self._read
+
+    async def json(self) -> Any:
+        return self._value
+
+
+def _documented(shape: ErrorShape, kinds: list[ProblemKind]) -> dict[str, Any]:
+    first = kinds[0]
+    content = {
+        "schema": {"$ref": REFERENCE + shape.model.__name__},
+        "example": shape.body(Problem(first, first.summary), "req_01JY4W6V0T8Q"),
+    }
+    lines = [f"`{kind.code}`: {kind.summary}" for kind in kinds]
+    response: dict[str, Any] = {"description": "  \n".join(lines), "content": {shape.media_type: content}}
+    if first.status in (429, 503):
+        response["headers"] = _RETRY_AFTER
+    return response

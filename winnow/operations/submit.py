@@ -1,0 +1,171 @@
+"""Submitting and deleting documents, and following the jobs that do the work."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from winnow.core.documents import parse_document
+from winnow.core.errors import InvalidDocument, InvalidInput, by_code
+from winnow.core.filters import matches, parse_filter
+from winnow.core.types import Collection, Document, FieldType
+from winnow.operations.admission import Backlog
+from winnow.operations.resources import Resources
+from winnow.ports import Job, JobCatalog, Rejection, Submission
+
+INTERACTIVE: Final = 10  # priority of uploads that somebody waits for; bulk loads use 0
+WAIT_SECONDS: Final = 60.0  # the longest that a caller is held until a job is done
+_FIRST_PAUSE: Final = 0.01
+_LONGEST_PAUSE: Final = 0.25
+
+
+class NothingAccepted(InvalidInput):
+    """Every document of a batch was rejected.
+
+    Attributes:
+        code: that of the reason which all rejections share, else ``invalid_document``.
+        rejected: the rejections, in the order of the batch; at least one.
+    """
+
+    def __init__(self, rejected: Sequence[Rejection]) -> None:
+        first, more = rejected[0], len(rejected) - 1
+        super().__init__(
+            f"no document was accepted; document {first.index}: {first.message}{f' (and {more} more)' if more else ''}"
+        )
+        reasons = {item.code for item in rejected}
+        self.code = ((by_code(reasons.pop()) if len(reasons) == 1 else None) or InvalidDocument).code
+        self.rejected = tuple(rejected)
+
+
+@dataclass(slots=True)
+class ParsedBatch:
+    """The valid documents of a batch, and the rejected ones.
+
+    Attributes:
+        positions: for each of ``documents`` its index in the batch.
+    """
+
+    documents: list[Document] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    rejected: list[Rejection] = field(default_factory=list)
+
+    def all_rejections(self, by_catalog: Sequence[Rejection]) -> tuple[Rejection, ...]:
+        """These rejections and the catalog's, whose indexes count ``documents``, in the order of the batch."""
+        theirs = [replace(item, index=self.positions[item.index]) for item in by_catalog]
+        return tuple(sorted((*self.rejected, *theirs), key=lambda item: item.index))
+
+
+def parse_batch(items: Iterable[tuple[int, object]], *, fields: Mapping[str, FieldType], max_chars: int) -> ParsedBatch:
+    """Check each document on its own, so that an invalid one rejects only itself.
+
+    Args:
+        items: indexes and decoded documents, or a ``Rejection`` in place of one that could not be decoded.
+        fields: declared fields of the collection.
+        max_chars: longest text, in characters.
+
+    Raises:
+        InvalidDocument: there are no documents.
+    """
+    batch = ParsedBatch()
+    for index, raw in items:
+        if isinstance(raw, Rejection):
+            batch.rejected.append(raw)
+            continue
+        try:
+            document = parse_document(raw, fields=fields, max_chars=max_chars)
+        except InvalidDocument as error:
+            batch.rejected.append(Rejection(index, _id_of(raw), error.code, error.message))
+        else:
+            batch.documents.append(document)
+            batch.positions.append(index)
+    if not batch.documents and not batch.rejected:
+        raise InvalidDocument("the batch holds no documents", location=("documents",))
+    return batch
+
+
+async def admit_upload(resources: Resources, backlog: Backlog, name: str, *, priority: int) -> Collection:
+    """Return the collection that is uploaded to.
+
+    Raises:
+        CollectionNotFound: it does not exist.
+        Overloaded: too many documents wait already.
+    """
+    collection = await resources.catalog.collections.get(name)
+    await backlog.require_room(resources.catalog.queue, bulk=priority < INTERACTIVE)
+    return collection
+
+
+async def submit(resources: Resources, name: str, batch: ParsedBatch, *, source: str, priority: int) -> Submission:
+    """Store the valid documents of a batch in one transaction, and wake the worker.
+
+    Returns:
+        What was accepted, with all rejections by their index in the batch.
+
+    Raises:
+        NothingAccepted: every document was rejected.
+    """
+    submission = Submission("", 0, 0)
+    if batch.documents:
+        submission = await resources.catalog.documents.submit(name, batch.documents, source=source, priority=priority)
+    submission = replace(submission, rejected=batch.all_rejections(submission.rejected))
+    if submission.accepted == 0:
+        raise NothingAccepted(submission.rejected)
+    resources.wake()
+    return submission
+
+
+async def delete_by_id(resources: Resources, name: str, ids: Sequence[str]) -> Submission:
+    """Mark documents for deletion, and wake the worker. Unknown ids count as ``unchanged``.
+
+    A full backlog does not refuse deletions: they are owed to the caller, and cheap.
+    """
+    submission = await resources.catalog.documents.tombstone(name, ids, priority=INTERACTIVE)
+    resources.wake()
+    return submission
+
+
+async def matching_ids(resources: Resources, name: str, raw_filter: object) -> list[str]:
+    """Return the ids of the documents that pass the filter; raises ``InvalidFilter`` for an invalid one."""
+    collection = await resources.catalog.collections.get(name)
+    tree = parse_filter(raw_filter, collection.fields)
+    return [
+        item.document.id
+        async for item in resources.catalog.documents.scan(name)
+        if matches(tree, item.document.metadata)
+    ]
+
+
+async def wait_for_job(
+    jobs: JobCatalog, job_id: str, *, stopping: Callable[[], bool], limit: float = WAIT_SECONDS
+) -> Job:
+    """Return the job once it is done, or as it is after ``limit`` seconds or when ``stopping()`` turns true."""
+    end, pause = time.monotonic() + limit, _FIRST_PAUSE
+    while True:
+        job = await jobs.get(job_id)
+        if job.status == "done" or stopping() or time.monotonic() >= end:
+            return job
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+async def changes_of(jobs: JobCatalog, job: Job, *, stopping: Callable[[], bool]) -> AsyncIterator[Job]:
+    """Yield the job as it is now and after every change, until it is done or ``stopping()`` turns true."""
+    yield job
+    pause = _FIRST_PAUSE
+    while job.status != "done" and not stopping():
+        await asyncio.sleep(pause)
+        latest = await jobs.get(job.id)
+        if latest != job:
+            job, pause = latest, _FIRST_PAUSE
+            yield job
+        else:
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def _id_of(raw: Any) -> str | None:
+    """The id of a rejected document, shortened, if it has one."""
+    value = raw.get("id") if isinstance(raw, dict) else None
+    return value[:512] if isinstance(value, str) else None
