@@ -14,7 +14,7 @@ DATA_DIR ?= ./data
 SOURCE ?= python
 COLLECTION ?= $(if $(filter python,$(SOURCE)),python,docs)
 
-.PHONY: help run install install-dev test test-vllm soak check format bench bench-scale eval clean
+.PHONY: help run install install-dev test test-fast test-vllm soak check format bench bench-scale eval clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,8 +46,11 @@ $(VLLM_VENV)/.installed: tests/real_vllm/requirements.txt
 	$(VLLM_VENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --requirement $<
 	@touch $@
 
-test: install-dev  ## Run the test suite (no network services, GPU or downloads)
-	$(BIN)/python -m pytest -n auto --dist loadscope -m "not vllm"
+test: install-dev  ## Run the test suite and measure its coverage (no network services, GPU or downloads)
+	$(BIN)/python -m pytest -n auto --dist loadscope -m "not vllm" --cov
+
+test-fast: install-dev  ## Run units, contracts and the HTTP API's tests: no PyTorch, Ray or browser, two minutes at most
+	$(BIN)/python -m pytest -n auto --dist loadscope -m "not torch" tests/unit tests/contracts tests/wire
 
 test-vllm: install-dev $(VLLM_VENV)/.installed  ## Test against real vLLM servers on the CPU (3 GB in VLLM_VENV, some minutes)
 	VLLM_VENV="$(VLLM_VENV)" $(BIN)/python -m pytest tests/real_vllm

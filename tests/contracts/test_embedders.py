@@ -25,8 +25,9 @@ class TestBundled(EmbedderContract):
     settings = BundledEmbedding(threads=1)
 
     @pytest.fixture(scope="class")
-    def embedder(self) -> Iterator[Embedder]:
-        embedder = BundledEmbedder(self.settings)
+    @classmethod
+    def embedder(cls) -> Iterator[Embedder]:
+        embedder = BundledEmbedder(cls.settings)
         yield embedder
         asyncio.run(embedder.close())
 

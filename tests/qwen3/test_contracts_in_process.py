@@ -24,11 +24,13 @@ from winnow.ports import Embedder, Reranker
 
 class TestTorchEmbedder(EmbedderContract):
     @pytest.fixture(scope="class")
-    def settings(self, embedder_folder: Path) -> TorchEmbedding:
+    @classmethod
+    def settings(cls, embedder_folder: Path) -> TorchEmbedding:
         return TorchEmbedding(model=str(embedder_folder), device="cpu", max_tokens=512, batch_tokens=1024)
 
     @pytest.fixture(scope="class")
-    def embedder(self, settings: TorchEmbedding) -> Iterator[Embedder]:
+    @classmethod
+    def embedder(cls, settings: TorchEmbedding) -> Iterator[Embedder]:
         embedder = TorchEmbedder(settings)
         yield embedder
         asyncio.run(embedder.close())
@@ -46,7 +48,8 @@ class TestTorchEmbedder(EmbedderContract):
 
 class TestTorchReranker(RerankerContract):
     @pytest.fixture(scope="class")
-    def reranker(self, reranker_folder: Path) -> Iterator[Reranker]:
+    @classmethod
+    def reranker(cls, reranker_folder: Path) -> Iterator[Reranker]:
         reranker = TorchReranker(TorchRerank(model=str(reranker_folder), device="cpu", max_tokens=512))
         yield reranker
         asyncio.run(reranker.close())

