@@ -15,8 +15,9 @@ from indexer.bulk.loop import LoopThread
 from indexer.bulk.options import IN_HAND
 from indexer.bulk.work import Work, packed, unpacked
 from indexer.worker.batches import filled
-from indexer.worker.patience import patiently
+from indexer.worker.stages import OUTAGE
 from winnow.core.errors import WinnowError
+from winnow.core.retry import retry
 from winnow.core.settings import Settings
 from winnow.operations.resources import Adapters
 from winnow.ports import Embedder
@@ -91,8 +92,8 @@ class Embedding:
     async def _carefully(self, work: Work) -> list[Work]:
         try:
             slices = [
-                await patiently(
-                    partial(filled, part, self._embedders[part.side.model], min_coverage=self._min_coverage)
+                await retry(
+                    partial(filled, part, self._embedders[part.side.model], min_coverage=self._min_coverage), OUTAGE
                 )
                 for part in work.slices
             ]

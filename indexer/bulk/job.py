@@ -18,8 +18,9 @@ from indexer.bulk.options import PATIENCE_SECONDS, RayOptions, connected, for_mo
 from indexer.bulk.plan import plan
 from indexer.bulk.work import unpacked
 from indexer.worker.loop import Worker
-from indexer.worker.patience import patiently
+from indexer.worker.stages import OUTAGE
 from winnow.core.errors import InvalidSettings, UpstreamUnavailable, WinnowError
+from winnow.core.retry import retry
 from winnow.core.settings import Settings
 from winnow.operations.resources import Adapters
 from winnow.ports import Catalog, Embedder, Outcome
@@ -96,7 +97,7 @@ class BulkJob:
             if not done:
                 raise UpstreamUnavailable(f"Ray could not run the plan: {reason}") from error
             log.warning("Ray has given up the plan, which is run again: %s", reason)
-            await patiently(partial(catalog.queue.release, self.owner))
+            await retry(partial(catalog.queue.release, self.owner), OUTAGE)
             await self._desk.clear.remote()
             self._round = self._started()
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NamedTuple
 
-from indexer.worker.patience import patiently
 from indexer.worker.pipeline import Pipeline
+from indexer.worker.stages import OUTAGE
+from winnow.core.retry import retry
 from winnow.core.settings import IndexingSettings, Settings
 from winnow.operations.resources import Adapters
 from winnow.ports import Catalog
@@ -28,7 +29,7 @@ async def opened(desk: Any, adapters: Adapters) -> Opened | None:
         WinnowError: the catalog cannot be opened.
     """
     settings: Settings = await desk.stores.remote()
-    catalog = await patiently(partial(adapters.open_catalog, settings))
+    catalog = await retry(partial(adapters.open_catalog, settings), OUTAGE)
     store = adapters.open_store(settings)
     if not await desk.ready.remote():
         return None

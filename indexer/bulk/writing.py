@@ -13,9 +13,10 @@ from indexer.bulk.stores import opened
 from indexer.bulk.work import Work, packed, reported, unpacked
 from indexer.worker.isolation import SUSPICIOUS, WORKER_LOST
 from indexer.worker.lease import Lease
-from indexer.worker.patience import patiently
 from indexer.worker.renewal import renewing
+from indexer.worker.stages import OUTAGE
 from winnow.core.errors import WinnowError
+from winnow.core.retry import retry
 from winnow.operations.resources import Adapters
 from winnow.ports import Claim, Outcome
 
@@ -62,7 +63,9 @@ class Writing:
     async def _held(self, claims: Sequence[Claim]) -> list[tuple[Sequence[Claim], Lease]]:
         """The claims whose leases hold: all together, or where some do not, those one by one."""
         lease = Lease(self._seconds)
-        count = await patiently(partial(self._catalog.queue.renew, self._owner, claims, lease_seconds=self._seconds))
+        count = await retry(
+            partial(self._catalog.queue.renew, self._owner, claims, lease_seconds=self._seconds), OUTAGE
+        )
         if count == len(claims):
             return [(claims, lease)]
         if count == 0 or len(claims) == 1:
@@ -73,7 +76,7 @@ class Writing:
         if work.lost:
             return [_lost(claim, self._max_attempts) for claim in claims]
         part = work.only({claim.document.id for claim in claims})
-        return await patiently(partial(self._put, part, lease))
+        return await retry(partial(self._put, part, lease), OUTAGE)
 
     async def _put(self, work: Work, lease: Lease | None) -> list[Outcome]:
         embedded: Counter[str] = Counter()

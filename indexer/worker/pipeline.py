@@ -21,10 +21,10 @@ from typing import Final
 
 from indexer.worker.batches import Batch, Row, Side, Slice, filled
 from indexer.worker.lease import Lease, LeaseLost
-from indexer.worker.patience import patiently
 from indexer.worker.reembed import queue_more
-from indexer.worker.stages import Vectors, chunk_keys, cut, failed, point_id_of, point_of
+from indexer.worker.stages import OUTAGE, Vectors, chunk_keys, cut, failed, point_id_of, point_of
 from winnow.core.errors import CollectionNotFound, IdentityMismatch, UpstreamUnavailable, WinnowError
+from winnow.core.retry import retry
 from winnow.core.settings import Settings
 from winnow.core.types import Collection
 from winnow.ports import (
@@ -187,17 +187,17 @@ class Pipeline:
     async def _record(self, outcomes: Sequence[Outcome], lease: Lease | None) -> None:
         # while the lease holds nobody else has written, and whoever comes next removes what is older
         alone = lease is not None and lease.holds()
-        recorded = await patiently(partial(self._catalog.queue.commit, outcomes))
+        recorded = await retry(partial(self._catalog.queue.commit, outcomes), OUTAGE)
         overtaken = [each.claim for each, kept in zip(outcomes, recorded, strict=True) if not kept]
         if overtaken and not alone:
             await self._take_back(overtaken)
 
     async def _take_back(self, claims: Sequence[Claim]) -> None:
         """Remove what was written for revisions that others have left behind meanwhile."""
-        outdated = await patiently(partial(self._catalog.queue.outdated, claims))
+        outdated = await retry(partial(self._catalog.queue.outdated, claims), OUTAGE)
         removals = [Removal(each.collection, each.document.id, each.revision) for each in outdated]
         if removals:
-            await patiently(partial(self.remove, removals))
+            await retry(partial(self.remove, removals), OUTAGE)
 
     def _embedder(self, side: Side) -> Embedder:
         return tuple(self._embedders)[side.model]

@@ -13,9 +13,11 @@ from typing import Final
 from indexer.chunking.chunker import chunk_document, passages_of
 from winnow.core.errors import InvalidDocument, InvalidInput, WinnowError
 from winnow.core.ids import point_id
+from winnow.core.retry import RetryPolicy
 from winnow.core.types import Chunk, Collection, FloatArray, HalfArray
 from winnow.ports import ChunkKey, Claim, Embedder, Outcome, Point, Tokenizer
 
+OUTAGE: Final = RetryPolicy(seconds=120.0, first_wait=0.2)  # longer than a restart takes; then leases run out
 MAX_BACKOFF_SECONDS: Final = 60.0
 WAIT_SECONDS: Final = 1.0  # for what is down, where it does not say how long; the worker pauses besides
 

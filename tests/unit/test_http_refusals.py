@@ -8,8 +8,7 @@ import orjson
 import pytest
 
 from winnow.core.errors import Upstream, UpstreamRejected, UpstreamTooLong, UpstreamUnavailable
-from winnow.core.patience import QuotaSpent
-from winnow.models.http.refusals import Callee, refusal
+from winnow.models.http.refusals import Callee, QuotaSpent, refusal
 
 CALLEE = Callee("acme", "https://acme.example/v1/rerank", "WINNOW_RERANK", "sk-secret")
 

@@ -12,7 +12,6 @@ import pytest
 from indexer.worker.isolation import FATAL, WORKER_LOST, isolate
 from indexer.worker.lease import Lease, LeaseLost
 from indexer.worker.loop import Worker
-from indexer.worker.patience import patiently
 from indexer.worker.pipeline import Pipeline
 from indexer.worker.upkeep import Upkeep
 from tests.contracts.catalog_data import LEASE, FakeClock
@@ -236,26 +235,6 @@ async def test_what_is_done_waits_for_a_catalog_that_restarts(house: House, afte
     await house.work()
     job = await house.catalog.jobs.get(job_id)
     assert (job.status, job.indexed, house.store.upserts) == ("done", 1, 1)
-
-
-async def test_patience_ends_where_time_cannot_heal_or_does_not() -> None:
-    calls: list[float] = []
-
-    async def down() -> None:
-        calls.append(0)
-        raise UpstreamUnavailable("down")
-
-    async def broken() -> None:
-        raise StorageFailure("broken")
-
-    async def pause(_: float) -> None:
-        """Take no time."""
-
-    with pytest.raises(StorageFailure):
-        await patiently(broken, pause=pause)
-    with pytest.raises(UpstreamUnavailable):
-        await patiently(down, patience=0.0, pause=pause)
-    assert len(calls) == 1
 
 
 async def test_however_long_storage_is_down_no_document_fails_for_it(house: House) -> None:

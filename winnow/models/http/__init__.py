@@ -1,6 +1,6 @@
 """The hop to models behind HTTP: one client with its timeouts, its pool and the only retries in the house.
 
-``client`` calls, ``patience`` decides whether and when to call again, ``refusals`` reads what a provider says
+``client`` calls, ``refusals`` reads what a provider says
 when it does not answer. Nothing but ``winnow.core.errors`` leaves here.
 """
 

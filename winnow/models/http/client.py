@@ -9,26 +9,17 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import orjson
-import stamina
 from yarl import URL
 
 from winnow.core.errors import InvalidInput, Upstream, UpstreamRejected, UpstreamUnavailable
-from winnow.core.patience import (
-    ATTEMPTS,
-    WAIT_INITIAL,
-    WAIT_JITTER,
-    WAIT_MAX,
-    Patience,
-    QuotaSpent,
-    RetryBudget,
-    report_retries,
-)
+from winnow.core.retry import REMOTE_CALL, Deadline, RetryBudget, retry
 from winnow.core.settings.base import Endpoint
-from winnow.models.http.refusals import Callee, problem_of, refusal
+from winnow.models.http.refusals import Callee, QuotaSpent, problem_of, refusal
 
 _CONNECT_SECONDS: Final = 5.0
 _ERROR_BYTES: Final = 64 << 10  # of an error's body; more does not explain more
 _PROBE_SECONDS: Final = 5.0
+_QUOTA_ATTEMPTS: Final = 2  # a used up quota may refill within a moment, or else not for days
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -53,7 +44,6 @@ class ModelClient:
         self._budget = RetryBudget()
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
-        report_retries()
 
     async def post(self, path: str, body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None) -> Any:
         """Send ``body`` as JSON and return the parsed answer.
@@ -66,30 +56,18 @@ class ModelClient:
         """
         callee = self._callee(path)
         data = _encode(body)
-        patience = Patience(self._budget, self._endpoint.timeout_seconds)
-        self._budget.record_call()
+        deadline = Deadline(self._endpoint.timeout_seconds)
 
-        def again(error: Exception) -> bool | float:
-            return not self._closed and patience(error)
+        async def attempt() -> Any:
+            status, answered, raw = await self._exchange("POST", callee, deadline.left(), data, headers)
+            if not 200 <= status < 300:
+                raise refusal(callee, status, answered, raw)
+            return _decode(callee, answered, raw)
 
-        retries = stamina.retry_context(
-            on=again,
-            attempts=ATTEMPTS,
-            timeout=None,
-            wait_initial=WAIT_INITIAL,
-            wait_max=WAIT_MAX,
-            wait_jitter=WAIT_JITTER,
-        )
         try:
-            async for attempt in retries:
-                with attempt:
-                    status, answered, raw = await self._exchange("POST", callee, patience.begin(), data, headers)
-                    if not 200 <= status < 300:
-                        raise refusal(callee, status, answered, raw)
-                    return _decode(callee, answered, raw)
+            return await retry(attempt, REMOTE_CALL, again=self._may_pass, deadline=deadline, budget=self._budget)
         except QuotaSpent as error:
             raise UpstreamRejected(f"{error.message}; raise it with the provider, or wait") from error
-        raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def get(self, path: str) -> tuple[int, Any]:
         """Status and body of one try, whatever the status: parsed JSON, or the text where it is none.
@@ -116,6 +94,11 @@ class ModelClient:
         self._closed = True
         if self._session is not None:
             await self._session.close()
+
+    def _may_pass(self, error: Exception, tries: int) -> bool:
+        if isinstance(error, QuotaSpent) and tries >= _QUOTA_ATTEMPTS:
+            return False
+        return isinstance(error, UpstreamUnavailable) and not self._closed
 
     async def _exchange(
         self,

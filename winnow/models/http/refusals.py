@@ -25,7 +25,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from winnow.core.errors import Upstream, UpstreamRejected, UpstreamTooLong, UpstreamUnavailable
-from winnow.core.patience import QuotaSpent, parse_retry_after
+from winnow.core.retry import parse_retry_after
 
 _MESSAGE_LENGTH: Final = 400  # characters of a provider's message that are passed on
 _PASSING: Final = frozenset({408, 424, 425, 429})  # 424: TEI's "inference failed"
@@ -92,26 +92,26 @@ class Problem(NamedTuple):
     parameter: str = ""
 
 
+class QuotaSpent(UpstreamUnavailable):
+    """The account's quota is used up: worth one more try, no more. Does not leave ``winnow.models.http``."""
+
+
 def refusal(callee: Callee, status: int, headers: Mapping[str, str], body: bytes) -> Upstream:
     """The error that an answer with ``status`` (not 2xx) stands for."""
     problem = read_problem(body)
     said = callee.clean(problem.message) or _reason(status)
     code = problem.code.casefold()
+    retry_after = parse_retry_after(headers.get("Retry-After"))
     if code in _UNPAID or status == HTTPStatus.PAYMENT_REQUIRED:
         return UpstreamRejected(f"{callee}: the account is not paid up or out of credit ({said})")
     if code in _CENSORED:
         return UpstreamRejected(f"{callee}: the provider's content filter refused the text ({said})")
     if code in _QUOTA:
-        return QuotaSpent(
-            f"{callee}: the account's quota is used up ({said})",
-            retry_after=parse_retry_after(headers.get("Retry-After")),
-        )
+        return QuotaSpent(f"{callee}: the account's quota is used up ({said})", retry_after=retry_after)
     if status in _LENGTH_STATUSES and (status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or _is_too_long(problem)):
         return UpstreamTooLong(f"{callee}: the input is over a limit ({said})")
     if status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return UpstreamUnavailable(
-            f"{callee} answered {status} ({said})", retry_after=parse_retry_after(headers.get("Retry-After"))
-        )
+        return UpstreamUnavailable(f"{callee} answered {status} ({said})", retry_after=retry_after)
     remedy = _remedy(callee, HTTPStatus.NOT_FOUND if code in _ABSENT else status, headers)
     return UpstreamRejected(f"{callee} answered {status} ({said}){remedy}")
 

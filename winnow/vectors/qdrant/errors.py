@@ -29,7 +29,7 @@ from qdrant_client.common.client_exceptions import QdrantException, ResourceExha
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
 from winnow.core.errors import CollectionNotFound, StorageFull, UpstreamRejected, UpstreamUnavailable, WinnowError
-from winnow.core.patience import parse_retry_after
+from winnow.core.retry import parse_retry_after
 from winnow.ports import IndexRef
 
 URL: Final = "WINNOW_VECTORS__URL"

@@ -14,11 +14,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, ParamSpec, TypeVar
 
 import httpx
-import stamina
 from qdrant_client import AsyncQdrantClient
 
-from winnow.core.errors import InvalidSettings, StorageFailure, UpstreamRejected
-from winnow.core.patience import ATTEMPTS, WAIT_INITIAL, WAIT_JITTER, WAIT_MAX, Patience, RetryBudget, report_retries
+from winnow.core.errors import InvalidSettings, StorageFailure, UpstreamRejected, UpstreamUnavailable
+from winnow.core.retry import REMOTE_CALL, Deadline, RetryBudget, retry
 from winnow.core.settings.vectors import QdrantVectors
 from winnow.ports import IndexRef
 from winnow.vectors.qdrant.errors import URL, Errand, qdrant_errors
@@ -86,7 +85,6 @@ class Server:
         self._seconds = settings.timeout_seconds
         self._budget = RetryBudget()
         self._closed = False
-        report_retries()
 
     async def call(
         self,
@@ -105,24 +103,14 @@ class Server:
             StorageFull: it has no space left.
         """
         errand = Errand(self._url, doing, index)
-        patience = Patience(self._budget, self._seconds)
-        self._budget.record_call()
-
-        def again(error: Exception) -> bool | float:
-            return not self._closed and patience(error)
-
-        retries = stamina.retry_context(
-            on=again,
-            attempts=ATTEMPTS,
-            timeout=None,
-            wait_initial=WAIT_INITIAL,
-            wait_max=WAIT_MAX,
-            wait_jitter=WAIT_JITTER,
+        deadline = Deadline(self._seconds)
+        return await retry(
+            lambda: self._try(errand, deadline.left(), lambda: method(*args, **kwargs)),
+            REMOTE_CALL,
+            again=lambda error, _: isinstance(error, UpstreamUnavailable) and not self._closed,
+            deadline=deadline,
+            budget=self._budget,
         )
-        async for attempt in retries:
-            with attempt:
-                return await self._try(errand, patience.begin(), lambda: method(*args, **kwargs))
-        raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def check(self) -> None:
         """Raise unless the server answers soon, is new enough and takes our key. One try."""
