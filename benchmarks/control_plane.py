@@ -29,7 +29,7 @@ from indexer.worker.pipeline import Pipeline
 from winnow.catalog.build import open_catalog
 from winnow.core.ids import point_id
 from winnow.core.settings import IndexingSettings, Settings, load_settings
-from winnow.core.types import Chunking, Collection, Document, IndexIdentity
+from winnow.core.types import Chunking, Collection, Document, Index, IndexIdentity
 from winnow.ports import Catalog, ChunkKey, Claim, Outcome
 
 TEXT = "A document of some length, as they are. " * 25
@@ -62,7 +62,7 @@ async def fill(settings: Settings, documents: int) -> None:
     """Hand in documents."""
     catalog = await open_catalog(settings)
     identity = IndexIdentity("fake", "words", "1", 64, "", "word-1", "structure-1", 16)
-    await catalog.collections.create(Collection("bench", "u", identity, Chunking(200, 20), {}))
+    await catalog.collections.create(Collection(Index("bench", "u", 1, identity), Chunking(200, 20), {}))
     for begin in range(0, documents, BATCH):
         some = range(begin, min(begin + BATCH, documents))
         await catalog.documents.submit("bench", [Document(f"document-{number:08}", TEXT) for number in some])

@@ -54,7 +54,7 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         embedder, store, catalog = build_embedder(settings), build_store(settings), FakeCatalog()
-        embedders = Embedders(embedder)
+        embedders = Embedders(embedder, keyword_tokenizer=store.keyword_tokenizer)
         reranker = build_reranker(settings, embedders, store)
         collections = CollectionLookup(catalog.collections)
         search = TwoStageSearch(embedders, store, collections, reranker, settings.search)

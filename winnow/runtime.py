@@ -176,7 +176,7 @@ async def open_resources(
         model = await loading
         embedder = _cached(stack, model, settings)
         next_embedder = None if loading_next is None else _cached(stack, await loading_next, settings)
-        embedders = Embedders(embedder, next_embedder)
+        embedders = Embedders(embedder, next_embedder, keyword_tokenizer=store.keyword_tokenizer)
         reranker = build_reranker(settings, embedders, store)
         if reranker is not None:
             stack.push_async_callback(reranker.close)

@@ -19,8 +19,10 @@ from indexer.worker.stages import OUTAGE
 from winnow.core.errors import WinnowError
 from winnow.core.retry import retry
 from winnow.core.settings import Settings
+from winnow.core.types import Index
 from winnow.operations.resources import Adapters
 from winnow.ports import Embedder
+from winnow.search.embedders import Embedders
 
 log = logging.getLogger(__name__)
 
@@ -89,12 +91,14 @@ class Embedding:
             for _ in range(places):
                 self._places.release()
 
+    def _embedder(self, index: Index) -> Embedder:
+        # the stage that made the slice has compared the keyword tokenizer with the store's
+        return Embedders(*self._embedders, keyword_tokenizer=index.identity.keyword_tokenizer).of(index)
+
     async def _carefully(self, work: Work) -> list[Work]:
         try:
             slices = [
-                await retry(
-                    partial(filled, part, self._embedders[part.side.model], min_coverage=self._min_coverage), OUTAGE
-                )
+                await retry(partial(filled, part, self._embedder(part.index), min_coverage=self._min_coverage), OUTAGE)
                 for part in work.slices
             ]
         except Exception as error:  # a defect that one document sets off must not take its batch with it

@@ -33,5 +33,6 @@ async def opened(desk: Any, adapters: Adapters) -> Opened | None:
     store = adapters.open_store(settings)
     if not await desk.ready.remote():
         return None
-    pipeline = Pipeline.configured(settings, Embedders(*await desk.embedders.remote()), store, catalog)
+    embedders = Embedders(*await desk.embedders.remote(), keyword_tokenizer=store.keyword_tokenizer)
+    pipeline = Pipeline.configured(settings, embedders, store, catalog)
     return Opened(settings.indexing, catalog, pipeline)

@@ -12,19 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from indexer.worker.stages import Cut, Piece, Vectors, embed, point_id_of
-from winnow.core.types import Collection
-from winnow.ports import Claim, Embedder, IndexRef
+from winnow.core.types import Collection, Index
+from winnow.ports import Claim, Embedder
 
 SLICE_CHUNKS: Final = 256  # bounds the memory of vectors in flight: token vectors take some 100 KB a chunk
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One index of a collection; ``model`` counts the configured embedders and says which makes its vectors."""
-
-    index: IndexRef
-    model: int
-    serving: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +35,7 @@ class Row:
 class Slice:
     """Pieces for one index, few enough that their vectors fit into memory."""
 
-    side: Side
+    index: Index
     rows: tuple[Row, ...]
 
     @property
@@ -62,13 +53,11 @@ class Batch:
     """Claims of one collection.
 
     Attributes:
-        sides: the indexes to write to: the serving one first.
         removals: documents to be deleted.
         cut: documents to be written, as pieces, and those that nothing can be made of.
     """
 
     collection: Collection
-    sides: tuple[Side, ...]
     removals: tuple[Claim, ...]
     cut: Cut
 
@@ -78,10 +67,10 @@ class Batch:
 
     def slices(self) -> Iterator[Slice]:
         """What is to be written, index by index."""
-        for side in self.sides:
-            todo = self._not_in_place() if side.serving else self.cut.pieces
+        for index in self.collection.indexes:
+            todo = self._not_in_place() if index.state == "serving" else self.cut.pieces
             for begin in range(0, len(todo), SLICE_CHUNKS):
-                yield Slice(side, tuple(Row(piece) for piece in todo[begin : begin + SLICE_CHUNKS]))
+                yield Slice(index, tuple(Row(piece) for piece in todo[begin : begin + SLICE_CHUNKS]))
 
     def only(self, document_ids: Container[str]) -> Batch:
         """The same for these documents alone."""

@@ -19,25 +19,22 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from indexer.worker.batches import Batch, Row, Side, Slice, filled
+from indexer.worker.batches import Batch, Row, Slice, filled
 from indexer.worker.lease import Lease, LeaseLost
-from indexer.worker.reembed import queue_more
 from indexer.worker.stages import OUTAGE, Vectors, chunk_keys, cut, failed, point_id_of, point_of
 from winnow.core.errors import CollectionNotFound, IdentityMismatch, UpstreamUnavailable, WinnowError
 from winnow.core.retry import retry
 from winnow.core.settings import Settings
-from winnow.core.types import Collection
+from winnow.core.types import Collection, Index
+from winnow.operations.reembed import queue_more
 from winnow.ports import (
     Catalog,
     Claim,
     Embedder,
-    IndexRef,
     Outcome,
     Point,
     Removal,
     VectorStore,
-    index_of,
-    other_index_of,
 )
 from winnow.search.embedders import Embedders
 
@@ -105,12 +102,13 @@ class Pipeline:
     async def prepare(self, claims: Sequence[Claim]) -> Batch:
         """Cut the documents of claims of one collection, for the indexes that it has now."""
         collection = await self._catalog.collections.get(claims[0].collection)
-        sides = self._sides(collection)
         additions = [claim for claim in claims if claim.kind != "delete"]
-        reader = min((self._embedder(side) for side in sides), key=lambda embedder: embedder.info.max_tokens)
+        reader = min(
+            (self._embedder(index) for index in collection.indexes), key=lambda embedder: embedder.info.max_tokens
+        )
         limit = reader.info.max_tokens
         parts = await asyncio.to_thread(cut, collection, additions, reader.tokenizer, max_tokens=limit)
-        return Batch(collection, sides, tuple(claim for claim in claims if claim.kind == "delete"), parts)
+        return Batch(collection, tuple(claim for claim in claims if claim.kind == "delete"), parts)
 
     async def look_up(self, collection: Collection, part: Slice) -> Slice:
         """Fill in vectors that the index holds already: of unchanged chunks, and of what an earlier try has written."""
@@ -123,7 +121,7 @@ class Pipeline:
                 wanted[i] = known
         if not wanted:
             return part
-        found = await self._store.fetch(part.side.index, sorted(set(wanted.values())))
+        found = await self._store.fetch(part.index.ref, sorted(set(wanted.values())))
         rows = list(part.rows)
         for i, id_ in wanted.items():
             if id_ in found and _same_text(found[id_], rows[i]):
@@ -135,7 +133,7 @@ class Pipeline:
         if lease is not None:
             lease.require()
         points = [point_of(collection, row.piece, row.vectors) for row in part.rows if row.vectors is not None]
-        await self._store.upsert(part.side.index, points)
+        await self._store.upsert(part.index.ref, points)
 
     async def finish(self, batch: Batch, embedded: Mapping[str, int], lease: Lease | None) -> list[Outcome]:
         """Remove stale points of a batch that is written; returns its outcomes. Raises ``LeaseLost``.
@@ -145,7 +143,7 @@ class Pipeline:
         below = {claim.document.id: claim.revision + 1 for claim in batch.removals}
         # a first revision has nothing older than itself
         below |= {claim.document.id: claim.revision for claim in batch.cut.claims if claim.revision > 1}
-        await self._remove_below(batch.sides, below, lease)
+        await self._remove_below(batch.collection.indexes, below, lease)
         failures = [self._failed(claim, error) for claim, error in batch.cut.failures]
         done = [
             Outcome(
@@ -163,23 +161,23 @@ class Pipeline:
         below = {each.document_id: each.revision + 1 for each in removals}
         try:
             collection = await self._catalog.collections.get(removals[0].collection)
-            for index in (index_of(collection), other_index_of(collection)):
-                if index is not None:
-                    await self._store.delete_documents(index, below)
-                    await self._store.flush(index)
+            for index in collection.indexes:
+                await self._store.delete_documents(index.ref, below)
+                await self._store.flush(index.ref)
         except CollectionNotFound:
             return  # and all of its points with it
 
     async def queue_more(self) -> int:
-        """Queue some of what a collection's second index lacks; returns how many documents."""
-        return await queue_more(self._catalog, self._store)
+        """Queue some documents that the second index of a collection lacks; returns their number."""
+        collections = await self._catalog.list_collections()
+        return sum([await queue_more(self._catalog, self._store, collection) for collection in collections])
 
     async def _carry_out(self, claims: Sequence[Claim], lease: Lease | None) -> list[Outcome]:
         batch = await self.prepare(claims)
         embedded: Counter[str] = Counter()
         for part in batch.slices():
             known = await self.look_up(batch.collection, part)
-            whole = await filled(known, self._embedder(part.side), min_coverage=self._min_coverage)
+            whole = await filled(known, self._embedder(part.index), min_coverage=self._min_coverage)
             await self.write(batch.collection, whole, lease)
             embedded += whole.embedded
         return await self.finish(batch, embedded, lease)
@@ -199,32 +197,22 @@ class Pipeline:
         if removals:
             await retry(partial(self.remove, removals), OUTAGE)
 
-    def _embedder(self, side: Side) -> Embedder:
-        return tuple(self._embedders)[side.model]
-
-    def _side(self, index: IndexRef, embedder: Embedder, *, serving: bool) -> Side:
-        return Side(index, tuple(self._embedders).index(embedder), serving)
-
-    def _sides(self, collection: Collection) -> tuple[Side, ...]:
-        tokenizer = self._store.keyword_tokenizer
-        serving = self._side(index_of(collection), self._embedders.of(collection, tokenizer), serving=True)
-        beside = other_index_of(collection)
-        if beside is None:
-            return (serving,)
+    def _embedder(self, index: Index) -> Embedder:
         try:
-            other = self._embedders.other_of(collection, tokenizer)
-        except IdentityMismatch as error:  # not the documents' fault: the work waits until it is configured
+            return self._embedders.of(index)
+        except IdentityMismatch as error:
+            if index.state == "serving":
+                raise
+            # not the documents' fault: the work waits until the second embedder is configured
             raise UpstreamUnavailable(error.message, retry_after=UNCONFIGURED_SECONDS) from error
-        assert other is not None
-        return (serving, self._side(beside, other, serving=False))
 
-    async def _remove_below(self, sides: Sequence[Side], below: dict[str, int], lease: Lease | None) -> None:
-        for side in sides:
+    async def _remove_below(self, indexes: Sequence[Index], below: dict[str, int], lease: Lease | None) -> None:
+        for index in indexes:
             if below:
                 if lease is not None:
                     lease.require()
-                await self._store.delete_documents(side.index, below)
-            await self._store.flush(side.index)
+                await self._store.delete_documents(index.ref, below)
+            await self._store.flush(index.ref)
 
     async def _after_a_drop(self, claims: Sequence[Claim]) -> list[Outcome]:
         """Run claims again whose collection lost its second index meanwhile; where it is gone itself, they are too."""

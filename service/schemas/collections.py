@@ -146,7 +146,14 @@ class CollectionView(View):
     def counted(cls, collection: Collection, counts: Counts) -> Self:
         """The wire form of a collection and its counts."""
         return cls.of(
-            members(collection) | {"counts": counts, "rerank": RerankView(instruct=collection.rerank_instruct)}
+            members(collection)
+            | {
+                "name": collection.name,
+                "counts": counts,
+                "identity": collection.serving.identity,
+                "rerank": RerankView(instruct=collection.rerank_instruct),
+                "generation": collection.serving.generation,
+            }
         )
 
 

@@ -95,16 +95,16 @@ class ReembedView(View):
     @classmethod
     def progress(cls, status: Status, estimate: Estimate | None = None) -> Self:
         """The wire form of the progress."""
-        collection, other = status.collection, status.collection.other
+        collection, beside = status.collection, status.collection.beside
         return cls.of(
             members(status.progress)
             | {
                 "collection": collection.name,
                 "state": status.state,
-                "serving": collection.identity,
-                "other": other and other.identity,
+                "serving": collection.serving.identity,
+                "other": beside and beside.identity,
                 "next": status.next,
-                "started_at": other and other.started_at,
+                "started_at": beside and beside.started_at,
                 "estimate": estimate,
             }
         )

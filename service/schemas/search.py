@@ -12,7 +12,7 @@ from pydantic.config import JsonDict
 from service.schemas.common import Body, Parameters, with_examples
 from winnow.core.errors import InvalidFilter
 from winnow.core.filters import parse_filter
-from winnow.core.types import FieldType, GroupBy, RerankOptions, SearchMode, SearchRequest, WhichIndex
+from winnow.core.types import FieldType, GroupBy, RerankOptions, SearchMode, SearchRequest
 
 DEFAULT_TOP_N: Final = 10
 _SHORT: Final[JsonDict] = {"query": "how do I copy a file and keep its timestamps"}
@@ -64,7 +64,7 @@ class SearchOptions(BaseModel):
     highlight: bool = True
     budget_ms: float | None = Field(None, gt=0, le=600_000, description="time limit of the whole search")
     explain: bool = False
-    index: WhichIndex = Field(
+    index: Literal["serving", "other"] = Field(
         "serving", description="other: the second index of a collection whose model is being changed, to compare"
     )
 
@@ -88,6 +88,7 @@ class SearchBody(SearchOptions, Body):
         """
         options = {name: getattr(self, name) for name in SearchOptions.model_fields}
         options["top_n"] = min(DEFAULT_TOP_N, self.top_k) if self.top_n is None else self.top_n
+        options["index"] = "serving" if self.index == "serving" else "beside"
         tree = None if self.filter is None else parse_filter(self.filter, fields)
         rerank = RerankOptions(**{name: getattr(self.rerank, name) for name in RerankBody.model_fields})
         return SearchRequest(collection, self.query, filter=tree, rerank=rerank, **options)

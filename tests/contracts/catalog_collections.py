@@ -22,7 +22,7 @@ class CollectionContract:
 
     async def test_an_existing_name_keeps_what_is_stored(self, catalog: Catalog) -> None:
         first = await catalog.collections.create(make_collection())
-        again = await catalog.collections.create(replace(make_collection(), uid="other", fields={}))
+        again = await catalog.collections.create(replace(make_collection(uid="other"), fields={}))
         assert again == first
 
     async def test_an_unknown_collection_is_not_found(self, catalog: Catalog) -> None:
@@ -48,9 +48,11 @@ class CollectionContract:
 
     async def test_an_update_replaces_what_may_change_and_nothing_else(self, catalog: Catalog) -> None:
         made = await catalog.collections.create(make_collection())
-        wanted = replace(made, uid="ignored", fields={"lang": "keyword"}, rerank_instruct="order it", metadata={})
-        changed = await catalog.collections.update(replace(wanted, generation=2))
-        assert changed == replace(wanted, uid=made.uid)
+        wanted = replace(made, fields={"lang": "keyword"}, rerank_instruct="order it", metadata={})
+        changed = await catalog.collections.update(
+            replace(wanted, serving=replace(made.serving, uid="ignored", generation=2))
+        )
+        assert changed == wanted
         assert await catalog.collections.get("docs") == changed
 
     async def test_a_collection_being_deleted_is_not_found_but_listed_as_unfinished(self, catalog: Catalog) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from winnow.core.types import Chunking, Collection, Document, IndexIdentity
+from winnow.core.types import Chunking, Collection, Document, Index, IndexIdentity
 from winnow.ports import Catalog, ChunkKey, Claim, Outcome
 
 LEASE = 60.0
@@ -27,13 +27,11 @@ class FakeClock:
 
 def make_collection(name: str = "docs", uid: str | None = None) -> Collection:
     """A collection with something in every field."""
+    identity = IndexIdentity("fake", "words", "1", 64, "", "word-1", "structure-1", 16)
     return Collection(
-        name=name,
-        uid=uid or f"uid-{name}",
-        identity=IndexIdentity("fake", "words", "1", 64, "", "word-1", "structure-1", 16),
+        Index(name, uid or f"uid-{name}", 1, identity, "find it"),
         chunking=Chunking(200, 20),
         fields={"lang": "keyword", "year": "integer"},
-        embed_instruct="find it",
         metadata={"owner": "Zoë", "nested": {"a": [1, 2.5, None]}},
     )
 

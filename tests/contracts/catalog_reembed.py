@@ -47,10 +47,10 @@ class ReembedContract:
         before = await docs.collections.get("docs")
         begun = await docs.collections.begin_reembed("docs", WIDE)
         assert begun == await docs.collections.get("docs")
-        assert begun.other is not None
-        other = begun.other
+        assert begun.beside is not None
+        other = begun.beside
         assert (other.generation, other.identity, other.state, other.started_at) == (2, WIDE, "building", clock.now)
-        assert (begun.generation, begun.identity, begun.newer_generation) == (1, before.identity, 2)
+        assert (begun.serving, begun.newer_generation) == (before.serving, 2)
 
     async def test_one_has_two_indexes_at_most(self, docs: Catalog) -> None:
         await docs.collections.begin_reembed("docs", WIDE)
@@ -205,7 +205,7 @@ class ReembedContract:
         assert [each.document_id for each in found.failures] == ["a"]
         await docs.queue.enqueue_reembed("docs")
         await finish(docs, built=2)
-        assert (await docs.collections.switch_index("docs")).generation == 2
+        assert (await docs.collections.switch_index("docs")).serving.generation == 2
 
     async def test_a_switch_is_refused_with_the_number_of_what_it_would_lose(self, docs: Catalog) -> None:
         await fill(docs, "a", "b")
@@ -214,7 +214,7 @@ class ReembedContract:
         with pytest.raises(Conflict, match=r"^2 documents of collection 'docs'.*--force"):
             await docs.collections.switch_index("docs")
         assert await docs.collections.get("docs") == before
-        assert (await docs.collections.switch_index("docs", force=True)).generation == 2
+        assert (await docs.collections.switch_index("docs", force=True)).serving.generation == 2
 
     async def test_a_switch_exchanges_index_and_identity_and_so_does_the_way_back(self, docs: Catalog) -> None:
         await fill(docs, "a")
@@ -223,16 +223,17 @@ class ReembedContract:
         await finish(docs, built=2)
         after = await docs.collections.switch_index("docs")
         assert after == await docs.collections.get("docs")
-        assert (after.generation, after.identity, after.newer_generation) == (2, WIDE, 2)
-        assert after.other is not None
-        assert (after.other.generation, after.other.identity, after.other.state) == (1, before.identity, "kept")
+        assert (after.serving.generation, after.serving.identity, after.newer_generation) == (2, WIDE, 2)
+        assert after.beside is not None
+        assert (after.beside.generation, after.beside.state) == (1, "kept")
+        assert after.beside.identity == before.serving.identity
         assert await progress(docs) == (1, 1, 0)
         await docs.documents.submit("docs", [doc("b")])
         await finish(docs, built=2)
         back = await docs.collections.switch_index("docs")
-        assert (back.generation, back.identity) == (1, before.identity)
-        assert back.other is not None
-        assert (back.other.generation, back.other.state, back.newer_generation) == (2, "kept", 2)
+        assert (back.serving.generation, back.serving.identity) == (1, before.serving.identity)
+        assert back.beside is not None
+        assert (back.beside.generation, back.beside.state, back.newer_generation) == (2, "kept", 2)
         assert await progress(docs) == (2, 2, 0)
 
     async def test_to_go_back_is_refused_too_where_it_loses_something(self, docs: Catalog) -> None:
@@ -250,7 +251,7 @@ class ReembedContract:
         await take(docs, limit=1)
         await docs.documents.submit("docs", [doc("new")])
         cleared = await docs.collections.clear_beside("docs")
-        assert (cleared.other, cleared.generation, cleared.newer_generation) == (None, 1, None)
+        assert (cleared.beside, cleared.serving.generation, cleared.newer_generation) == (None, 1, None)
         assert cleared == await docs.collections.get("docs")
         assert [(claim.document.id, claim.kind) for claim in await work(docs)] == [("new", "index")]
         assert await docs.queue.backlog() == 0
@@ -258,7 +259,7 @@ class ReembedContract:
     async def test_a_number_is_never_used_twice(self, docs: Catalog) -> None:
         numbers = []
         for _ in range(3):
-            other = (await docs.collections.begin_reembed("docs", WIDE)).other
+            other = (await docs.collections.begin_reembed("docs", WIDE)).beside
             numbers.append(0 if other is None else other.generation)
             await docs.collections.clear_beside("docs")
         assert numbers == [2, 3, 4]
@@ -266,7 +267,7 @@ class ReembedContract:
         await docs.collections.switch_index("docs")
         await docs.collections.clear_beside("docs")
         begun = await docs.collections.begin_reembed("docs", make_collection().identity)
-        assert (begun.generation, begun.newer_generation, begun.last_generation) == (5, 6, 6)
+        assert (begun.serving.generation, begun.newer_generation, begun.last_generation) == (5, 6, 6)
 
     async def test_an_update_leaves_the_pair_as_it_is(self, docs: Catalog) -> None:
         stale = await docs.collections.get("docs")
@@ -282,5 +283,5 @@ class ReembedContract:
         await docs.collections.begin_reembed("docs", WIDE)
         assert await docs.queue.enqueue_reembed("docs") == 1
         assert ids(await finish(docs, built=2)) == ["a"]
-        assert (await docs.collections.get("others")).other is None
+        assert (await docs.collections.get("others")).beside is None
         assert (await docs.documents.get("others", "x")).state == "indexed"

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from winnow.core.ids import point_id
-from winnow.core.types import ArmScore, Candidate, Chunk, Chunking, Collection, IndexIdentity
+from winnow.core.types import ArmScore, Candidate, Chunk, Chunking, Collection, Index, IndexIdentity
 from winnow.ports import Reranker
 
 Place: TypeAlias = Callable[[Sequence[str]], Awaitable[list[Candidate]]]
@@ -56,7 +56,7 @@ class RerankerContract:
     @pytest.fixture
     def collection(self) -> Collection:
         identity = IndexIdentity("fake", "fake-words", "1", 64, "", "words", "structure-1", 64)
-        return Collection("books", "u" * 32, identity, Chunking(), {})
+        return Collection(Index("books", "u" * 32, 1, identity), Chunking(), {})
 
     @pytest.fixture
     def place(self, collection: Collection) -> Place:

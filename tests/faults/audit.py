@@ -11,7 +11,7 @@ from typing import Literal
 from tests.faults.editors import COLLECTION, Client, search, text_of
 from tests.faults.tampering import MARK
 from winnow.core.settings import Settings
-from winnow.ports import IndexRef, Point, StoredDocument, VectorStore, index_of
+from winnow.ports import IndexRef, Point, StoredDocument, VectorStore
 from winnow.runtime import open_resources
 
 Crime = Literal["lost", "doubled", "resurrected", "mixed", "half", "unfinished", "refused"]
@@ -50,7 +50,7 @@ async def examine(settings: Settings, possible: Possible) -> tuple[list[Violatio
     async with open_resources(settings) as resources:
         collection = await resources.catalog.collections.get(COLLECTION)
         stored = {each.document.id: each async for each in resources.catalog.documents.scan(COLLECTION)}
-        points = await _points(resources.store, index_of(collection))
+        points = await _points(resources.store, collection.serving.ref)
     found = [each for document in possible for each in _of_catalog(document, possible[document], stored.get(document))]
     for document in sorted(stored.keys() | points.keys()):
         found += _of_points(document, stored.get(document), points.get(document, []))

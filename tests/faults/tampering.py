@@ -97,9 +97,9 @@ def without_removal() -> None:
     """Remove no points of older revisions before a document counts as indexed or deleted."""
     from indexer.worker.pipeline import Pipeline
 
-    async def remove_below(self: Pipeline, sides: Sequence[Any], below: Any, lease: Any) -> None:
-        for side in sides:
-            await self._store.flush(side.index)
+    async def remove_below(self: Pipeline, indexes: Sequence[Any], below: Any, lease: Any) -> None:
+        for index in indexes:
+            await self._store.flush(index.ref)
 
     Pipeline._remove_below = remove_below  # type: ignore[method-assign]
 

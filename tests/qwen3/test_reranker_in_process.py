@@ -16,12 +16,12 @@ from tests.qwen3.tiny import END_OF_TEXT, TASK
 from tests.real_vllm.reference import rerank_prompt, rerank_scores, token_ids
 from tests.real_vllm.texts import CHINESE, ENGLISH, QUESTIONS, Question
 from winnow.core.settings.rerank import TorchRerank
-from winnow.core.types import Chunking, Collection, FloatArray, IndexIdentity
+from winnow.core.types import Chunking, Collection, FloatArray, Index, IndexIdentity
 from winnow.models.local.torch_reranker import TorchReranker
 from winnow.models.prompts import rerank_head
 
 IDENTITY = IndexIdentity("fake", "fake-words", "1", 64, "", "words", "structure-1", 64)
-BOOKS = Collection("books", "u" * 32, IDENTITY, Chunking(), {})
+BOOKS = Collection(Index("books", "u" * 32, 1, IDENTITY), Chunking(), {})
 
 
 @pytest.fixture(scope="module")

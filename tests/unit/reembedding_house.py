@@ -69,13 +69,25 @@ class House:
 
     def process(self, embedder: Model, following: Model | None) -> Resources:
         lookup = CollectionLookup(self.catalog.collections)
-        search = TwoStageSearch(Embedders(embedder, following), self.store, lookup, None, self.settings.search)
+        search = TwoStageSearch(
+            Embedders(embedder, following, keyword_tokenizer=self.store.keyword_tokenizer),
+            self.store,
+            lookup,
+            None,
+            self.settings.search,
+        )
         return Resources(
             self.settings, embedder, None, self.store, self.catalog, lookup, search, next_embedder=following
         )
 
     def pipeline(self, *models: Model) -> Pipeline:
-        return Pipeline(Embedders(*models), self.store, self.catalog, max_attempts=1, min_coverage=0.5)
+        return Pipeline(
+            Embedders(*models, keyword_tokenizer=self.store.keyword_tokenizer),
+            self.store,
+            self.catalog,
+            max_attempts=1,
+            min_coverage=0.5,
+        )
 
     def worker_of(self, *models: Model) -> Worker:
         return Worker(self.pipeline(*models), self.catalog, IndexingSettings(poll_seconds=0.01))

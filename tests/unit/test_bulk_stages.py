@@ -21,10 +21,9 @@ from tests.contracts.catalog_data import FakeClock
 from winnow.catalog.fake import FakeCatalog
 from winnow.core.errors import UpstreamRejected
 from winnow.core.settings import Settings, load_settings
-from winnow.core.types import Chunking, Collection, Document
-from winnow.operations.collections import schema_of
+from winnow.core.types import Chunking, Collection, Document, Index
 from winnow.operations.resources import Adapters
-from winnow.ports import Embeddings, IndexRef, IndexSchema, Outcome, index_of, other_index_of
+from winnow.ports import Embeddings, IndexRef, IndexSchema, Outcome
 from winnow.search.embedders import identity_of
 from winnow.testing.models import FakeEmbedder
 from winnow.testing.vectors import FakeVectorStore
@@ -74,7 +73,7 @@ class House:
         self.clock = FakeClock()
         self.catalog = FakeCatalog(self.clock)
         identity = identity_of(self.embedder, self.store.keyword_tokenizer)
-        self.collection = Collection("c", "u" * 32, identity, Chunking(max_tokens=32, overlap=0), {})
+        self.collection = Collection(Index("c", "u" * 32, 1, identity), Chunking(max_tokens=32, overlap=0), {})
         self.desk = Desk(8)
         self.settings = load_settings(
             embedding={"provider": "fake"},
@@ -87,7 +86,7 @@ class House:
     def open(self) -> None:
         run(self.catalog.collections.create(self.collection))
         info = self.embedder.info
-        run(self.store.create(index_of(self.collection), IndexSchema(info.dimensions, info.token_dimensions)))
+        run(self.store.create(self.collection.serving.ref, IndexSchema(info.dimensions, info.token_dimensions)))
         run(self.desk.equip(for_stores(self.settings), for_models(self.settings)))
         handle = Handle(self.desk)
         adapters = Adapters(self.opened, lambda _: self.store, self.build_embedder)
@@ -102,9 +101,9 @@ class House:
         """Begin to embed the collection anew."""
         identity = identity_of(self.next, self.store.keyword_tokenizer)
         self.collection = run(self.catalog.collections.begin_reembed("c", identity))
-        index = other_index_of(self.collection)
+        index = self.collection.beside
         assert index is not None
-        run(self.store.create(index, schema_of(self.collection, identity)))
+        run(self.store.create(index.ref, index.schema({})))
 
     async def opened(self, _: Any) -> FakeCatalog:
         return self.catalog
@@ -133,7 +132,7 @@ class House:
         async def read(index: IndexRef) -> set[tuple[str, int, int]]:
             return {(key.document_id, key.revision, key.chunk_index) async for key in self.store.keys(index)}
 
-        return run(read(index or index_of(self.collection)))
+        return run(read(index or self.collection.serving.ref))
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -202,7 +201,7 @@ def test_while_a_collection_has_two_indexes_both_are_written(house: House) -> No
     house.submit(Document("b", "beta"))
     house.through(house.claimed())
     both = {("a", 1, 0), ("b", 1, 0)}
-    assert house.keys() == house.keys(other_index_of(house.collection)) == both
+    assert house.keys() == house.keys(house.collection.beside.ref) == both
     assert len(house.embedder.embedded) == len(house.next.embedded) == 2
     assert run(house.catalog.audit.reembed_progress("c")).lacking == 0
 

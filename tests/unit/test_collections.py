@@ -11,7 +11,7 @@ from tests.conftest import FAKES, Service
 from winnow.core.settings import load_settings
 from winnow.core.settings.vectors import EdgeVectors
 from winnow.operations.collections import finish_deletions
-from winnow.ports import IndexRef, IndexSchema, index_of
+from winnow.ports import IndexRef, IndexSchema
 
 ORPHAN = IndexRef("orphan.0123abcd")
 
@@ -27,12 +27,12 @@ async def test_only_who_owns_catalog_and_vectors_drops_indexes_that_no_collectio
     await finish_deletions(replace(service.resources, settings=settings))
     left = await store.indexes()
     assert (ORPHAN in left) is kept
-    assert index_of(await service.resources.catalog.collections.get("c")) in left
+    assert (await service.resources.catalog.collections.get("c")).serving.ref in left
 
 
 async def test_a_deletion_that_a_crash_cut_short_is_completed(service: Service) -> None:
     await service.fill("c", [{"id": "a", "text": "amber"}])
     doomed = await service.resources.catalog.collections.mark_deleting("c")
     await finish_deletions(service.resources)
-    assert index_of(doomed) not in await service.resources.store.indexes()
+    assert doomed.serving.ref not in await service.resources.store.indexes()
     assert not await service.resources.catalog.collections.list(deleting=True)

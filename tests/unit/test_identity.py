@@ -8,7 +8,7 @@ import pytest
 
 from winnow.core.errors import IdentityMismatch
 from winnow.core.identity import CHUNKER, require_same_identity, same_model
-from winnow.core.types import Chunking, Collection, IndexIdentity
+from winnow.core.types import Index, IndexIdentity
 from winnow.search.embedders import identity_of
 from winnow.testing.models import FakeEmbedder
 
@@ -16,8 +16,8 @@ QWEN = "Qwen/Qwen3-Embedding-0.6B"
 BUILT = IndexIdentity("vllm-offline", QWEN, "c54f2e6e", 1024, "Find", "word-bm25", CHUNKER, 0, "qwen")
 
 
-def collection_of(identity: IndexIdentity) -> Collection:
-    return Collection("docs", "u" * 32, identity, Chunking(), {})
+def index_of(identity: IndexIdentity) -> Index:
+    return Index("docs", "u" * 32, 1, identity)
 
 
 def test_an_embedder_gives_all_of_its_identity() -> None:
@@ -43,8 +43,8 @@ def test_an_embedder_gives_all_of_its_identity() -> None:
     ],
 )
 def test_what_gives_the_same_vectors_is_accepted_from_either_side(current: IndexIdentity) -> None:
-    require_same_identity(collection_of(BUILT), current)
-    require_same_identity(collection_of(current), BUILT)
+    require_same_identity(index_of(BUILT), current)
+    require_same_identity(index_of(current), BUILT)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_what_gives_the_same_vectors_is_accepted_from_either_side(current: Index
 )
 def test_any_other_difference_is_refused_with_both_sides_and_the_way_out(key: str, value: object) -> None:
     with pytest.raises(IdentityMismatch) as caught:
-        require_same_identity(collection_of(BUILT), replace(BUILT, provider="vllm", **{key: value}))
+        require_same_identity(index_of(BUILT), replace(BUILT, provider="vllm", **{key: value}))
     message = caught.value.message
     assert f"{key}: built with {getattr(BUILT, key)!r}, configured {value!r}" in message
     assert "provider" not in message

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from tests.contracts.reranker import Place, RerankerContract, make_candidate
 from winnow.core.errors import InvalidSettings
-from winnow.core.types import Candidate, Chunking, Collection, IndexIdentity
+from winnow.core.types import Candidate, Chunking, Collection, Index, IndexIdentity
 from winnow.models.bundled.reranker import Evidence, LateInteractionReranker, relevance
-from winnow.ports import EmbedderInfo, Embeddings, IndexSchema, Point, PointScores, Reranker, index_of
+from winnow.ports import EmbedderInfo, Embeddings, IndexSchema, Point, PointScores, Reranker
 from winnow.search.embedders import Embedders
 from winnow.testing.models import FakeEmbedder
 from winnow.testing.vectors import FakeVectorStore
 
 IDENTITY = IndexIdentity("fake", "fake-words", "1", 64, "", "words", "structure-1", 64)
-COLLECTION = Collection("books", "u" * 32, IDENTITY, Chunking(), {})
+COLLECTION = Collection(Index("books", "u" * 32, 1, IDENTITY), Chunking(), {})
 
 
 class CountingEmbedder(FakeEmbedder):
@@ -61,7 +61,7 @@ def raw(*texts: str) -> list[Candidate]:
 async def scores_of(
     table: Mapping[str, PointScores], query: str = "four words of query", unknown: str = r"(?!)"
 ) -> list[float]:
-    reranker = LateInteractionReranker(Embedders(CountingEmbedder(unknown)), ScriptedStore(table))
+    reranker = LateInteractionReranker(Embedders(CountingEmbedder(unknown), keyword_tokenizer=""), ScriptedStore(table))
     return (await reranker.rerank(query, COLLECTION, [candidate(each) for each in table])).scores.tolist()
 
 
@@ -74,7 +74,7 @@ class TestStored(RerankerContract):
 
     @pytest.fixture
     def reranker(self, store: FakeVectorStore) -> Reranker:
-        return LateInteractionReranker(Embedders(FakeEmbedder()), store)
+        return LateInteractionReranker(Embedders(FakeEmbedder(), keyword_tokenizer=""), store)
 
     @pytest.fixture
     def place(self, store: FakeVectorStore, collection: Collection) -> Place:
@@ -82,9 +82,9 @@ class TestStored(RerankerContract):
             embedder = FakeEmbedder()
             embedded = await embedder.embed(texts, "document")
             candidates = [make_candidate(collection, number, text) for number, text in enumerate(texts)]
-            await store.create(index_of(collection), IndexSchema(embedder.info.dimensions, embedder.info.dimensions))
+            await store.create(collection.serving.ref, IndexSchema(embedder.info.dimensions, embedder.info.dimensions))
             points = [_point(item, embedded, i) for i, item in enumerate(candidates) if _is_utf8(item.chunk.text)]
-            await store.upsert(index_of(collection), points)
+            await store.upsert(collection.serving.ref, points)
             return candidates
 
         return make
@@ -95,7 +95,7 @@ class TestRaw(RerankerContract):
 
     @pytest.fixture
     def reranker(self) -> Reranker:
-        return LateInteractionReranker(Embedders(FakeEmbedder()), FakeVectorStore())
+        return LateInteractionReranker(Embedders(FakeEmbedder(), keyword_tokenizer=""), FakeVectorStore())
 
     @pytest.fixture
     def place(self, collection: Collection) -> Place:
@@ -189,7 +189,7 @@ async def test_where_the_embedder_is_blind_the_keyword_order_stands() -> None:
 
 async def test_a_blind_embedder_asks_the_store_for_words_alone() -> None:
     store = ScriptedStore({"a": PointScores(sparse=3.0)})
-    await LateInteractionReranker(Embedders(CountingEmbedder(r".")), store).rerank(
+    await LateInteractionReranker(Embedders(CountingEmbedder(r"."), keyword_tokenizer=""), store).rerank(
         "数据库", COLLECTION, [candidate("a")]
     )
     assert store.asked == [{"dense": None, "text": "数据库", "tokens": None}]
@@ -219,7 +219,7 @@ async def test_the_more_of_the_query_is_known_the_more_its_meaning_counts() -> N
 async def test_one_round_trip_serves_all_stored_candidates() -> None:
     store = ScriptedStore({name: PointScores(0.5, 1.0, 2.0) for name in "abc"})
     embedder = CountingEmbedder()
-    await LateInteractionReranker(Embedders(embedder), store).rerank(
+    await LateInteractionReranker(Embedders(embedder, keyword_tokenizer=""), store).rerank(
         "a query", COLLECTION, [candidate(name) for name in "abc"]
     )
     assert len(store.asked) == 1
@@ -230,7 +230,7 @@ async def test_one_round_trip_serves_all_stored_candidates() -> None:
 
 
 async def test_raw_texts_need_no_collection_in_the_store() -> None:
-    reranker = LateInteractionReranker(Embedders(FakeEmbedder()), FakeVectorStore())
+    reranker = LateInteractionReranker(Embedders(FakeEmbedder(), keyword_tokenizer=""), FakeVectorStore())
     answer = await reranker.rerank("copy a file", COLLECTION, raw("parse a date", "copy a file to a folder"))
     assert answer.scores[1] > answer.scores[0]
     assert answer.tokens == 3 + 3 + 6
@@ -238,7 +238,9 @@ async def test_raw_texts_need_no_collection_in_the_store() -> None:
 
 async def test_a_point_that_is_gone_is_embedded_again() -> None:
     embedder = CountingEmbedder()
-    reranker = LateInteractionReranker(Embedders(embedder), ScriptedStore({"here": PointScores(0.1, 0.5, 0.5)}))
+    reranker = LateInteractionReranker(
+        Embedders(embedder, keyword_tokenizer=""), ScriptedStore({"here": PointScores(0.1, 0.5, 0.5)})
+    )
     candidates = [candidate("here", "parse a date"), candidate("gone", "copy a file")]
     scores = (await reranker.rerank("copy a file", COLLECTION, candidates)).scores
     assert embedder.documents == ["copy a file"]
@@ -247,7 +249,7 @@ async def test_a_point_that_is_gone_is_embedded_again() -> None:
 
 async def test_a_long_text_is_scored_by_its_best_piece() -> None:
     embedder = CountingEmbedder()
-    reranker = LateInteractionReranker(Embedders(embedder), FakeVectorStore())
+    reranker = LateInteractionReranker(Embedders(embedder, keyword_tokenizer=""), FakeVectorStore())
     filler = "nothing of note happens here " * 200
     buried, lost = (await reranker.rerank("copy a file", COLLECTION, raw(f"{filler} copy a file", filler))).scores
     assert buried > lost
@@ -257,7 +259,7 @@ async def test_a_long_text_is_scored_by_its_best_piece() -> None:
 
 async def test_raw_texts_that_the_embedder_cannot_read_are_judged_by_shared_words() -> None:
     embedder = CountingEmbedder(unknown=r"[^\x00-\x7f]")
-    reranker = LateInteractionReranker(Embedders(embedder), FakeVectorStore())
+    reranker = LateInteractionReranker(Embedders(embedder, keyword_tokenizer=""), FakeVectorStore())
     texts = raw("今天天气很好", "数据库的连接方法如下", "如何连接数据库服务器")
     scores = (await reranker.rerank("如何连接数据库", COLLECTION, texts)).scores
     assert scores[0] < scores[1] < scores[2]
@@ -265,7 +267,9 @@ async def test_raw_texts_that_the_embedder_cannot_read_are_judged_by_shared_word
 
 
 async def test_a_passage_in_a_foreign_script_is_judged_by_shared_words() -> None:
-    reranker = LateInteractionReranker(Embedders(CountingEmbedder(unknown=r"[^\x00-\x7f]")), FakeVectorStore())
+    reranker = LateInteractionReranker(
+        Embedders(CountingEmbedder(unknown=r"[^\x00-\x7f]"), keyword_tokenizer=""), FakeVectorStore()
+    )
     texts = raw("安装 Docker 的方法 如下", "安装 方法 如下")
     with_name, without = (await reranker.rerank("open Docker", COLLECTION, texts)).scores
     assert with_name == pytest.approx(of(0.0, 0.0, keywords=2 * 6 / 10, trust=0.0))  # "Docker": six of ten letters
@@ -274,7 +278,7 @@ async def test_a_passage_in_a_foreign_script_is_judged_by_shared_words() -> None
 
 async def test_the_title_belongs_to_the_passage() -> None:
     titled = [item._replace(title="Copying files") for item in raw("It keeps timestamps")]
-    reranker = LateInteractionReranker(Embedders(FakeEmbedder()), FakeVectorStore())
+    reranker = LateInteractionReranker(Embedders(FakeEmbedder(), keyword_tokenizer=""), FakeVectorStore())
     plain = (await reranker.rerank("copying files", COLLECTION, raw("It keeps timestamps"))).scores
     assert (await reranker.rerank("copying files", COLLECTION, titled)).scores > plain
 
@@ -286,9 +290,9 @@ def test_an_embedder_without_token_vectors_is_refused() -> None:
             return replace(super().info, token_dimensions=0)
 
     with pytest.raises(InvalidSettings, match="WINNOW_RERANK__PROVIDER"):
-        LateInteractionReranker(Embedders(Plain()), FakeVectorStore())
+        LateInteractionReranker(Embedders(Plain(), keyword_tokenizer=""), FakeVectorStore())
 
 
 def test_it_names_itself_after_the_model() -> None:
-    info = LateInteractionReranker(Embedders(FakeEmbedder()), FakeVectorStore()).info
+    info = LateInteractionReranker(Embedders(FakeEmbedder(), keyword_tokenizer=""), FakeVectorStore()).info
     assert (info.provider, info.model) == ("bundled", "late-interaction/fake-words")

@@ -9,8 +9,8 @@ from indexer.worker.pipeline import Pipeline
 from tests.contracts.catalog_data import FakeClock
 from tests.ticks import Ticks
 from winnow.catalog.fake import FakeCatalog
-from winnow.core.types import Chunking, Collection, Document
-from winnow.ports import IndexSchema, index_of
+from winnow.core.types import Chunking, Collection, Document, Index
+from winnow.ports import IndexSchema
 from winnow.search.embedders import Embedders, identity_of
 from winnow.testing.models import FakeEmbedder
 from winnow.testing.vectors import FakeVectorStore
@@ -69,9 +69,9 @@ class House:
         self.embedder, self.store, self.ticks, self.clock = FakeEmbedder(), FakeVectorStore(), Ticks(), FakeClock()
         self.catalog = FakeCatalog(self.clock)
         identity = identity_of(self.embedder, self.store.keyword_tokenizer)
-        self.collection = Collection("c", "u" * 32, identity, Chunking(max_tokens=32, overlap=0), {})
-        self.index = index_of(self.collection)
-        embedders = Embedders(self.embedder)
+        self.collection = Collection(Index("c", "u" * 32, 1, identity), Chunking(max_tokens=32, overlap=0), {})
+        self.index = self.collection.serving.ref
+        embedders = Embedders(self.embedder, keyword_tokenizer=self.store.keyword_tokenizer)
         self.pipeline = Pipeline(embedders, self.store, self.catalog, max_attempts=2, min_coverage=0.5)
 
     def lease(self) -> Lease:

@@ -31,7 +31,7 @@ def test_the_fake_embedder_takes_its_dimensions() -> None:
 @pytest.mark.parametrize("provider", ["bundled", "fake", "none"])
 def test_the_configured_reranker_is_built(provider: str) -> None:
     settings = load_settings(embedding={"provider": "fake"}, rerank={"provider": provider})
-    reranker = build_reranker(settings, Embedders(build_embedder(settings)), FakeVectorStore())
+    reranker = build_reranker(settings, Embedders(build_embedder(settings), keyword_tokenizer=""), FakeVectorStore())
     assert (reranker.info.provider if reranker else "none") == provider
 
 

@@ -16,8 +16,8 @@ from tests.contracts.catalog_data import FakeClock
 from winnow.catalog.fake import FakeCatalog
 from winnow.core.errors import StorageFull, UpstreamRejected, UpstreamUnavailable
 from winnow.core.settings import IndexingSettings
-from winnow.core.types import Chunking, Collection, Document
-from winnow.ports import Embeddings, IndexSchema, Point, PointKey, index_of
+from winnow.core.types import Chunking, Collection, Document, Index
+from winnow.ports import Embeddings, IndexSchema, Point, PointKey
 from winnow.search.embedders import Embedders, identity_of
 from winnow.testing.models import FakeEmbedder
 from winnow.testing.vectors import FakeVectorStore
@@ -48,9 +48,15 @@ class House:
         self.clock = FakeClock()
         self.catalog = FakeCatalog(self.clock)
         identity = identity_of(self.embedder, self.store.keyword_tokenizer)
-        self.collection = Collection("c", "u" * 32, identity, Chunking(max_tokens=32, overlap=0), {})
-        self.index = index_of(self.collection)
-        pipeline = Pipeline(Embedders(self.embedder), self.store, self.catalog, max_attempts=2, min_coverage=0.5)
+        self.collection = Collection(Index("c", "u" * 32, 1, identity), Chunking(max_tokens=32, overlap=0), {})
+        self.index = self.collection.serving.ref
+        pipeline = Pipeline(
+            Embedders(self.embedder, keyword_tokenizer=self.store.keyword_tokenizer),
+            self.store,
+            self.catalog,
+            max_attempts=2,
+            min_coverage=0.5,
+        )
         self.worker = Worker(pipeline, self.catalog, IndexingSettings(poll_seconds=0.01))
 
     async def submit(self, *documents: Document) -> str:
@@ -176,7 +182,13 @@ async def test_a_collection_deleted_meanwhile_is_passed_over(house: House) -> No
     await house.submit(Document("a", "alpha"))
     claims = await house.catalog.queue.claim("w", limit=8, lease_seconds=60)
     await house.catalog.collections.mark_deleting("c")
-    pipeline = Pipeline(Embedders(house.embedder), house.store, house.catalog, max_attempts=2, min_coverage=0.5)
+    pipeline = Pipeline(
+        Embedders(house.embedder, keyword_tokenizer=house.store.keyword_tokenizer),
+        house.store,
+        house.catalog,
+        max_attempts=2,
+        min_coverage=0.5,
+    )
     assert list(await pipeline.run(claims)) == []
 
 
@@ -184,7 +196,13 @@ async def test_a_batch_that_was_overtaken_does_not_count(house: House) -> None:
     await house.submit(Document("a", "alpha"))
     claims = await house.catalog.queue.claim("slow", limit=8, lease_seconds=60)
     await house.submit(Document("a", "alpha two"))
-    pipeline = Pipeline(Embedders(house.embedder), house.store, house.catalog, max_attempts=2, min_coverage=0.5)
+    pipeline = Pipeline(
+        Embedders(house.embedder, keyword_tokenizer=house.store.keyword_tokenizer),
+        house.store,
+        house.catalog,
+        max_attempts=2,
+        min_coverage=0.5,
+    )
     await pipeline.run(claims)
     assert (await house.catalog.documents.get("c", "a")).state == "pending"
     await house.work()

@@ -112,7 +112,9 @@ async def test_the_bundled_models_are_well() -> None:
     embedder = BundledEmbedder(BundledEmbedding())
     try:
         assert (await probe_embedder(embedder)).failed == ()
-        assert (await probe_reranker(LateInteractionReranker(Embedders(embedder), FakeVectorStore()))).failed == ()
+        assert (
+            await probe_reranker(LateInteractionReranker(Embedders(embedder, keyword_tokenizer=""), FakeVectorStore()))
+        ).failed == ()
     finally:
         await embedder.close()
 

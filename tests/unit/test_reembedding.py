@@ -74,7 +74,7 @@ async def test_they_reach_both_as_long_as_the_old_index_is_kept_and_nothing_dele
     del kept["c"]
     await house.require_both(**kept)
     status = await reembedding.status(house.resources, "c")
-    assert (status.state, status.progress.lacking, status.collection.generation) == ("kept", 0, 1)
+    assert (status.state, status.progress.lacking, status.collection.serving.generation) == ("kept", 0, 1)
 
 
 async def test_a_batch_that_began_before_the_start_is_brought_over_afterwards(house: House) -> None:
@@ -106,7 +106,7 @@ async def test_a_document_that_fails_is_named_stays_searchable_and_stops_the_swi
         await reembedding.switch(house.resources, "c")
     answer = await house.resources.search.run(SearchRequest("c", "beta", top_n=1))
     assert answer.results[0].candidate.document_id == "b"
-    assert (await reembedding.switch(house.resources, "c", force=True)).collection.generation == 2
+    assert (await reembedding.switch(house.resources, "c", force=True)).collection.serving.generation == 2
 
 
 async def test_where_the_second_model_is_not_configured_the_work_waits_and_nothing_fails(house: House) -> None:

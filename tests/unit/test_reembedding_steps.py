@@ -65,8 +65,8 @@ async def test_an_index_is_dropped_after_a_switch_and_its_number_is_not_used_aga
         await reembedding.drop(house.resources, "c")
     back = house.process(house.new, house.old)
     status = await reembedding.start(back, "c")
-    assert status.collection.other is not None
-    assert status.collection.other.generation == 3
+    assert status.collection.beside is not None
+    assert status.collection.beside.generation == 3
 
 
 # --- switching -----------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ async def test_an_unsound_index_is_not_switched_to(house: House) -> None:
     await house.store.delete_documents(index, {"b": None})
     with pytest.raises(Conflict, match=r"'b' lacks points.*--repair"):
         await reembedding.switch(house.resources, "c")
-    assert (await house.catalog.collections.get("c")).generation == 1
+    assert (await house.catalog.collections.get("c")).serving.generation == 1
 
 
 # --- refusals ------------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ async def test_a_model_that_reads_less_is_refused(tmp_path: Path) -> None:
     await ensure_collection(house.resources, "c", CollectionSpec())
     with pytest.raises(IdentityMismatch, match=r"reads 128 tokens at most.*new collection"):
         await house.start()
-    assert (await house.catalog.collections.get("c")).other is None
+    assert (await house.catalog.collections.get("c")).beside is None
 
 
 async def test_the_model_in_use_is_refused_also_once_it_was_switched_to(house: House, no_pause: None) -> None:
@@ -177,10 +177,10 @@ async def test_a_step_that_is_asked_for_twice_is_not_taken_back(house: House) ->
     await house.start()
     await house.work()
     for step, generation in ((reembedding.switch, 2), (reembedding.rollback, 1), (reembedding.switch, 2)):
-        assert (await step(house.resources, "c")).collection.generation == generation
+        assert (await step(house.resources, "c")).collection.serving.generation == generation
         with pytest.raises(Conflict):
             await step(house.resources, "c")
-    assert (await house.resources.catalog.collections.get("c")).generation == 2
+    assert (await house.resources.catalog.collections.get("c")).serving.generation == 2
 
 
 async def test_a_start_is_repeatable(house: House) -> None:
@@ -193,4 +193,4 @@ async def test_a_start_is_repeatable(house: House) -> None:
 async def test_an_estimate_counts_with_the_next_model_and_changes_nothing(house: House) -> None:
     found = await reembedding.estimate(house.resources, "c")
     assert (found.chunks, found.tokens) == (3, 3)
-    assert (await house.catalog.collections.get("c")).other is None
+    assert (await house.catalog.collections.get("c")).beside is None

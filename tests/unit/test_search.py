@@ -20,8 +20,8 @@ from winnow.core.errors import (
 )
 from winnow.core.ids import point_id
 from winnow.core.settings import SearchSettings
-from winnow.core.types import Candidate, Chunk, Chunking, Collection, RerankOptions, SearchAnswer, SearchRequest
-from winnow.ports import Embeddings, IndexSchema, Point, RerankerInfo, Reranking, index_of
+from winnow.core.types import Candidate, Chunk, Chunking, Collection, Index, RerankOptions, SearchAnswer, SearchRequest
+from winnow.ports import Embeddings, IndexSchema, Point, RerankerInfo, Reranking
 from winnow.search.embedders import Embedders, identity_of
 from winnow.search.lookup import CollectionLookup
 from winnow.search.two_stage import TwoStageSearch
@@ -46,12 +46,12 @@ class House:
         self.reranker: Any = FakeReranker()
         self.settings = SearchSettings()
         identity = identity_of(self.embedder, self.store.keyword_tokenizer)
-        self.collection = Collection("c", "u" * 32, identity, Chunking(), {})
+        self.collection = Collection(Index("c", "u" * 32, 1, identity), Chunking(), {})
 
     async def fill(self, texts: dict[str, str], revision: int = 1) -> None:
         await self.catalog.collections.create(self.collection)
         info = self.embedder.info
-        await self.store.create(index_of(self.collection), IndexSchema(info.dimensions, info.token_dimensions, {}))
+        await self.store.create(self.collection.serving.ref, IndexSchema(info.dimensions, info.token_dimensions, {}))
         vectors = await self.embedder.embed(list(texts.values()), "document")
         points = [
             Point(
@@ -64,11 +64,11 @@ class House:
             )
             for i, (name, text) in enumerate(texts.items())
         ]
-        await self.store.upsert(index_of(self.collection), points)
+        await self.store.upsert(self.collection.serving.ref, points)
 
     async def search(self, query: str = "copy a file", **changes: Any) -> SearchAnswer:
         search = TwoStageSearch(
-            Embedders(self.embedder),
+            Embedders(self.embedder, keyword_tokenizer=self.store.keyword_tokenizer),
             self.store,
             CollectionLookup(self.catalog.collections),
             self.reranker,

@@ -13,21 +13,19 @@ import pytest
 from tests.conftest import Service
 from winnow.core.errors import CollectionNotFound
 from winnow.operations.external_sort import KeySpool
-from winnow.operations.verify import Damage, Inspection, Report, Side, judge
-from winnow.ports import IndexRef, LedgerEntry, Point, PointKey, index_of
+from winnow.operations.verify import Damage, Inspection, Report, judge
+from winnow.ports import IndexRef, LedgerEntry, Point, PointKey
 from winnow.testing.vectors import FakeVectorStore
 
 ENTRY = LedgerEntry("a", "indexed", 2, 2, ("p0", "p1"), 2, 100, waits=False)
-
-SERVING = Side(IndexRef("c", 1))
 
 
 def key(point_id: str, revision: int = 2, chunk: int = 0) -> PointKey:
     return PointKey(point_id, "a", revision, chunk)
 
 
-def kinds(entry: LedgerEntry | None, *points: PointKey, side: Side = SERVING) -> dict[str, int]:
-    return {damage.kind: damage.points for damage in judge("a", entry, points, side)}
+def kinds(entry: LedgerEntry | None, *points: PointKey, growing: bool = False) -> dict[str, int]:
+    return {damage.kind: damage.points for damage in judge("a", entry, points, 2 if growing else 1, growing=growing)}
 
 
 def test_a_document_whose_points_are_those_of_the_ledger_is_sound() -> None:
@@ -51,11 +49,10 @@ def test_work_that_waits_is_no_damage() -> None:
 
 
 def test_an_index_that_is_being_built_misses_only_what_was_brought_over() -> None:
-    growing = Side(IndexRef("c", 2), growing=True)
-    assert kinds(ENTRY, side=growing) == {}
-    assert kinds(ENTRY, key("p0"), side=growing) == {}
-    assert kinds(replace(ENTRY, built=2), key("p0"), side=growing) == {"missing": 1}
-    assert kinds(ENTRY, key("old", revision=1), side=growing) == {"stale": 1}
+    assert kinds(ENTRY, growing=True) == {}
+    assert kinds(ENTRY, key("p0"), growing=True) == {}
+    assert kinds(replace(ENTRY, built=2), key("p0"), growing=True) == {"missing": 1}
+    assert kinds(ENTRY, key("old", revision=1), growing=True) == {"stale": 1}
 
 
 def test_a_document_that_never_was_indexed_has_no_points_to_miss() -> None:
@@ -91,7 +88,7 @@ async def docs(service: Service) -> Service:
 
 
 async def ref(service: Service) -> IndexRef:
-    return index_of(await service.resources.catalog.collections.get("docs"))
+    return (await service.resources.catalog.collections.get("docs")).serving.ref
 
 
 async def points(service: Service, *document_ids: str) -> list[Point]:

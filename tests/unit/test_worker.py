@@ -19,8 +19,8 @@ from winnow.catalog.fake import FakeCatalog
 from winnow.catalog.rules.entries import SETTLING
 from winnow.core.errors import InvalidDocument, JobNotFound, StorageFailure, UpstreamUnavailable
 from winnow.core.settings import IndexingSettings
-from winnow.core.types import Chunking, Collection, Document
-from winnow.ports import Claim, IndexRef, IndexSchema, Outcome, Point, index_of
+from winnow.core.types import Chunking, Collection, Document, Index
+from winnow.ports import Claim, IndexRef, IndexSchema, Outcome, Point
 from winnow.search.embedders import Embedders, identity_of
 from winnow.testing.models import FakeEmbedder
 from winnow.testing.vectors import FakeVectorStore
@@ -79,9 +79,9 @@ class House:
     def __post_init__(self) -> None:
         self.catalog = Catalog(self.clock)
         identity = identity_of(self.embedder, self.store.keyword_tokenizer)
-        self.collection = Collection("c", "u" * 32, identity, Chunking(max_tokens=32, overlap=0), {})
-        self.index = index_of(self.collection)
-        embedders = Embedders(self.embedder)
+        self.collection = Collection(Index("c", "u" * 32, 1, identity), Chunking(max_tokens=32, overlap=0), {})
+        self.index = self.collection.serving.ref
+        embedders = Embedders(self.embedder, keyword_tokenizer=self.store.keyword_tokenizer)
         self.pipeline = Pipeline(embedders, self.store, self.catalog, max_attempts=3, min_coverage=0.5)
         self.settings = IndexingSettings(poll_seconds=0.01, max_attempts=3)
         self.worker = Worker(self.pipeline, self.catalog, self.settings)

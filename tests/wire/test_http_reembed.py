@@ -23,7 +23,7 @@ async def two(service, monkeypatch):
     """The service with a next model of other dimensions, and a collection of two documents."""
     old = service.resources
     following = FakeEmbedder(32)
-    embedders = Embedders(old.embedder, following)
+    embedders = Embedders(old.embedder, following, keyword_tokenizer=old.store.keyword_tokenizer)
     search = TwoStageSearch(embedders, old.store, old.collections, old.reranker, service.resources.settings.search)
     service.resources = replace(old, next_embedder=following, search=search)
     pipeline = Pipeline(embedders, old.store, old.catalog, max_attempts=1, min_coverage=0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from dataclasses import replace as altered
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from winnow.catalog.missing import collection_missing
 from winnow.catalog.tables import COLLECTIONS, DOCUMENTS, JOBS, REMOVALS
-from winnow.core.types import Chunking, Collection, IndexIdentity, OtherIndex
+from winnow.core.types import Chunking, Collection, Index, IndexIdentity
 
 PURGE_BATCH: Final = 2000
 
@@ -22,7 +23,7 @@ async def create(connection: AsyncConnection, collection: Collection, now: datet
     """Store the collection unless its name is taken; return what is stored under the name."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     values = {"uid": collection.uid, "name": collection.name, "status": "ready", "created_at": now}
-    values |= _replaceable(collection) | indexes(collection)
+    values |= _replaceable(collection) | indexes(collection) | {"embed_instruct": collection.serving.instruct}
     await connection.execute(dialect.insert(COLLECTIONS).on_conflict_do_nothing(), values)
     return await get(connection, collection.name)
 
@@ -108,34 +109,55 @@ def _replaceable(collection: Collection) -> dict[str, Any]:
     return {
         "chunking": asdict(collection.chunking),
         "fields": dict(collection.fields),
-        "embed_instruct": collection.embed_instruct,
         "rerank_instruct": collection.rerank_instruct,
         "metadata": dict(collection.metadata),
     }
 
 
 def indexes(collection: Collection) -> dict[str, Any]:
-    """The columns that say what indexes a collection has, which only a re-embedding changes."""
-    other = collection.other
+    """The columns that hold a collection's indexes, which only a re-embedding changes."""
+    serving, beside = collection.serving, collection.beside
     return {
-        "identity": asdict(collection.identity),
-        "generation": collection.generation,
+        "identity": asdict(serving.identity),
+        "generation": serving.generation,
         "last_generation": collection.last_generation,
-        "other": None if other is None else asdict(other) | {"started_at": other.started_at.isoformat()},
+        "other": None if beside is None else _stored(beside),
     }
 
 
-def _other(stored: Any) -> OtherIndex | None:
-    if stored is None:
-        return None
-    parts = {"identity": IndexIdentity(**stored["identity"])}
-    return OtherIndex(**{**stored, **parts, "started_at": datetime.fromisoformat(stored["started_at"])})
+def _stored(index: Index) -> dict[str, Any]:
+    assert index.started_at is not None
+    return {
+        "generation": index.generation,
+        "identity": asdict(index.identity),
+        "state": index.state,
+        "started_at": index.started_at.isoformat(),
+    }
 
 
 def _collection(row: RowMapping) -> Collection:
-    parts = {
-        "identity": IndexIdentity(**row["identity"]),
-        "chunking": Chunking(**row["chunking"]),
-        "other": _other(row["other"]),
-    }
-    return Collection(**{**row, **parts})
+    other = row["other"]
+    identity = IndexIdentity(**row["identity"])
+    serving = Index(row["name"], row["uid"], row["generation"], identity, row["embed_instruct"])
+    beside = (
+        None
+        if other is None
+        else altered(
+            serving,
+            generation=other["generation"],
+            identity=IndexIdentity(**other["identity"]),
+            state=other["state"],
+            started_at=datetime.fromisoformat(other["started_at"]),
+        )
+    )
+    return Collection(
+        serving=serving,
+        chunking=Chunking(**row["chunking"]),
+        fields=row["fields"],
+        rerank_instruct=row["rerank_instruct"],
+        metadata=row["metadata"],
+        status=row["status"],
+        created_at=row["created_at"],
+        last_generation=row["last_generation"],
+        beside=beside,
+    )

@@ -103,7 +103,6 @@ class FakeCatalog:
             kept,
             chunking=collection.chunking,
             fields=collection.fields,
-            embed_instruct=collection.embed_instruct,
             rerank_instruct=collection.rerank_instruct,
             metadata=collection.metadata,
         )
@@ -145,9 +144,9 @@ class FakeCatalog:
         shelf.collection = switched(shelf.collection, lacking=lacking)
         return shelf.collection
 
-    async def clear_other(self, name: str) -> Collection:
+    async def clear_beside(self, name: str) -> Collection:
         shelf = self._shelf(name)
-        shelf.collection = replace(shelf.collection, other=None)
+        shelf.collection = replace(shelf.collection, beside=None)
         for entry in list(shelf.entries.values()):
             if entry.state == "indexed":
                 shelf.entries[entry.id] = replace(entry, due_at=None, lease_owner=None)

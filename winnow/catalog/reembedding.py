@@ -78,7 +78,7 @@ async def clear(connection: AsyncConnection, name: str) -> Collection:
 
 
 async def newer_generation(connection: AsyncConnection, uid: str) -> int | None:
-    """The newer number of a collection's pair of indexes, if it has two."""
+    """As ``Collection.newer_generation``."""
     statement = select(COLLECTIONS.c.generation, COLLECTIONS.c.other).where(COLLECTIONS.c.uid == uid)
     row = (await connection.execute(statement)).one()
     return None if row.other is None else max(row.generation, int(row.other["generation"]))

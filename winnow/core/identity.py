@@ -7,29 +7,29 @@ from dataclasses import asdict
 from typing import Final
 
 from winnow.core.errors import IdentityMismatch
-from winnow.core.types import Collection, IndexIdentity
+from winnow.core.types import Index, IndexIdentity
 
 CHUNKER: Final = "structure-1"  # name and version: raise the version when chunk borders or passages change
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def require_same_identity(collection: Collection, current: IndexIdentity) -> None:
+def require_same_identity(index: Index, current: IndexIdentity) -> None:
     """Raise ``IdentityMismatch`` that names both sides of each difference.
 
     The provider may differ: documents embedded in bulk on a GPU are searched through a server of the same model. So may
     the tokenizer that counts for the chunker: chunks of other lengths are found as well. Revisions are compared where
     both sides know theirs.
     """
-    if collection.identity == current:
+    if index.identity == current:
         return
-    ours, theirs = asdict(current), asdict(collection.identity)
+    ours, theirs = asdict(current), asdict(index.identity)
     differing = [key for key in ours if not _same(key, ours[key], theirs[key])]
     if differing:
         sides = "; ".join(f"{key}: built with {theirs[key]!r}, configured {ours[key]!r}" for key in differing)
         raise IdentityMismatch(
-            f"collection {collection.name!r} does not fit the configured models ({sides}); configure what it was "
+            f"collection {index.collection!r} does not fit the configured models ({sides}); configure what it was "
             f"built with, index its documents into a new collection, or change its model with "
-            f"`winnow reembed -c {collection.name}`"
+            f"`winnow reembed -c {index.collection}`"
         )
 
 

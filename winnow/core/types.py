@@ -21,7 +21,7 @@ DocumentState: TypeAlias = Literal["pending", "indexed", "failed", "deleting"]
 SearchMode: TypeAlias = Literal["hybrid", "dense", "sparse"]
 GroupBy: TypeAlias = Literal["document", "chunk"]
 ScoreKind: TypeAlias = Literal["relevance", "retrieval"]
-WhichIndex: TypeAlias = Literal["serving", "other"]
+WhichIndex: TypeAlias = Literal["serving", "beside"]
 StageStatus: TypeAlias = Literal["ok", "cached", "skipped", "degraded", "timeout", "failed"]
 JobStatus: TypeAlias = Literal["pending", "running", "done"]
 
@@ -115,19 +115,52 @@ class IndexIdentity:
 
 
 @dataclass(frozen=True, slots=True)
-class OtherIndex:
-    """The second index of a collection whose model changes: the one being built, or after the switch the old one.
+class IndexRef:
+    """The name of an index in the vector store: a collection, and the number of one of its indexes."""
+
+    collection: str
+    generation: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSchema:
+    """The layout of an index. With ``token_dimensions`` 0 it stores no token vectors."""
+
+    dimensions: int
+    token_dimensions: int = 0
+    fields: Mapping[str, FieldType] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """One set of points of a collection, and the models it is built with.
 
     Attributes:
-        generation: number of the physical index.
-        identity: what it is built with.
-        started_at: when the re-embedding began.
+        collection: name of the collection.
+        uid: of the collection. It changes when a collection is deleted and made again, so that neither point ids nor
+            names of indexes ever collide.
+        generation: number of the index within the collection, from 1.
+        instruct: the collection's own instruct for queries; ``None`` leaves the embedder's.
+        state: ``serving`` searches; beside that one ``building``, or after a switch ``kept``.
+        started_at: when the re-embedding began, of an index beside the serving one.
     """
 
+    collection: str
+    uid: str
     generation: int
     identity: IndexIdentity
-    state: Literal["building", "kept"]
-    started_at: datetime
+    instruct: str | None = None
+    state: Literal["serving", "building", "kept"] = "serving"
+    started_at: datetime | None = None
+
+    @property
+    def ref(self) -> IndexRef:
+        """The name of the index in the vector store."""
+        return IndexRef(f"{self.collection}.{self.uid[:8]}", self.generation)
+
+    def schema(self, fields: Mapping[str, FieldType]) -> IndexSchema:
+        """The layout of the index in a collection that declares ``fields``."""
+        return IndexSchema(self.identity.dimensions, self.identity.token_dimensions, fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,31 +168,40 @@ class Collection:
     """Documents that share one embedding identity, chunking and field schema.
 
     Attributes:
-        generation: number of the physical index that searches read, from 1; the catalog row is the
-            atomic pointer to it.
+        serving: the index that searches read. The catalog row that names it is the atomic pointer to it.
         last_generation: the highest number that an index of this collection ever had; none is used twice.
-        other: the second index, while there is one; writes and deletions reach both.
-        uid: changes when a collection is deleted and made again, so that point ids never collide.
+        beside: the second index while the model is being changed; writes and deletions reach both.
     """
 
-    name: str
-    uid: str
-    identity: IndexIdentity
+    serving: Index
     chunking: Chunking
     fields: Mapping[str, FieldType]
-    embed_instruct: str | None = None
     rerank_instruct: str | None = None
     metadata: Metadata = field(default_factory=dict)
-    generation: int = 1
     status: Literal["ready", "deleting"] = "ready"
     created_at: datetime | None = None
     last_generation: int = 1
-    other: OtherIndex | None = None
+    beside: Index | None = None
+
+    @property
+    def name(self) -> str:
+        """The name that callers use."""
+        return self.serving.collection
+
+    @property
+    def uid(self) -> str:
+        """As ``Index.uid``."""
+        return self.serving.uid
+
+    @property
+    def indexes(self) -> tuple[Index, ...]:
+        """Every index of the collection, the serving one first."""
+        return (self.serving,) if self.beside is None else (self.serving, self.beside)
 
     @property
     def newer_generation(self) -> int | None:
-        """The newer number of the pair of indexes, the same before and after a switch; ``None`` without a pair."""
-        return None if self.other is None else max(self.generation, self.other.generation)
+        """The higher number of two indexes, the same before and after a switch; ``None`` where there is one index."""
+        return None if self.beside is None else max(self.serving.generation, self.beside.generation)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,8 @@ from typing import Final, get_args
 
 from winnow.core.documents import check_metadata
 from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidCollection, InvalidDocument
-from winnow.core.types import Chunking, Collection, FieldType, IndexIdentity, Metadata
+from winnow.core.types import Chunking, Collection, FieldType, Index, Metadata
 from winnow.operations.resources import Resources
-from winnow.ports import IndexRef, IndexSchema, index_of, other_index_of
 from winnow.search.embedders import identity_of
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -49,13 +48,12 @@ async def ensure_collection(resources: Resources, name: str, spec: CollectionSpe
         existing = await resources.catalog.collections.get(name)
     except CollectionNotFound:
         return await _create(resources, name, spec)
-    resources.embedders.of(existing, resources.store.keyword_tokenizer)
+    resources.embedders.of(existing.serving)
     wanted = _merge(existing, spec, resources)
     if wanted == existing:
         return existing
-    await resources.store.create(index_of(wanted), _schema(wanted))
-    if wanted.other is not None and (beside := other_index_of(wanted)) is not None:
-        await resources.store.create(beside, schema_of(wanted, wanted.other.identity))
+    for index in wanted.indexes:
+        await resources.store.create(index.ref, index.schema(wanted.fields))
     updated = await resources.catalog.collections.update(wanted)
     resources.collections.forget(name)
     return updated
@@ -83,15 +81,15 @@ async def finish_deletions(resources: Resources) -> None:
     if not resources.settings.is_embedded:
         return
     kept = await resources.catalog.collections.list()
-    wanted = {index for collection in kept for index in indexes_of(collection)}
-    for index in await resources.store.indexes():
-        if index not in wanted:
-            await resources.store.drop(index)
+    wanted = {index.ref for collection in kept for index in collection.indexes}
+    for ref in await resources.store.indexes():
+        if ref not in wanted:
+            await resources.store.drop(ref)
 
 
 async def _remove(resources: Resources, collection: Collection) -> None:
-    for index in indexes_of(collection):
-        await resources.store.drop(index)
+    for index in collection.indexes:
+        await resources.store.drop(index.ref)
     await resources.catalog.collections.purge(collection.uid)
 
 
@@ -102,24 +100,23 @@ async def _create(resources: Resources, name: str, spec: CollectionSpec) -> Coll
             f"the configured embedder {info.model} gives {info.dimensions} dimensions, not {spec.dimensions}",
             location=("embedding", "dimensions"),
         )
+    identity = identity_of(resources.embedder, resources.store.keyword_tokenizer, instruct=spec.instruct)
+    index = Index(name, uuid.uuid4().hex, 1, identity, spec.instruct)
     collection = Collection(
-        name=name,
-        uid=uuid.uuid4().hex,
-        identity=_identity(resources, spec.instruct),
+        serving=index,
         chunking=_chunking(spec, Chunking(), resources),
         fields=dict(spec.fields or {}),
-        embed_instruct=spec.instruct,
         rerank_instruct=spec.rerank_instruct,
         metadata=spec.metadata or {},
     )
-    await resources.store.create(index_of(collection), _schema(collection))
+    await resources.store.create(index.ref, index.schema(collection.fields))
     return await resources.catalog.collections.create(collection)
 
 
 def _merge(existing: Collection, spec: CollectionSpec, resources: Resources) -> Collection:
     changed = {
-        "embedding.dimensions": spec.dimensions not in (None, existing.identity.dimensions),
-        "embedding.instruct": spec.instruct not in (None, existing.embed_instruct),
+        "embedding.dimensions": spec.dimensions not in (None, existing.serving.identity.dimensions),
+        "embedding.instruct": spec.instruct not in (None, existing.serving.instruct),
         "chunking": _chunking(spec, existing.chunking, resources) != existing.chunking,
     }
     fields = {**existing.fields, **(spec.fields or {})}
@@ -181,21 +178,3 @@ def _check_spec(spec: CollectionSpec) -> None:
         check_metadata(spec.metadata, {})
     except InvalidDocument as error:
         raise InvalidCollection(error.message, location=error.location) from error
-
-
-def _identity(resources: Resources, instruct: str | None) -> IndexIdentity:
-    return identity_of(resources.embedder, resources.store.keyword_tokenizer, instruct=instruct)
-
-
-def indexes_of(collection: Collection) -> list[IndexRef]:
-    """Every physical index of a collection: the one that serves, and the other one while there is one."""
-    return [index for index in (index_of(collection), other_index_of(collection)) if index is not None]
-
-
-def schema_of(collection: Collection, identity: IndexIdentity) -> IndexSchema:
-    """What an index of the collection that is built with ``identity`` has to hold."""
-    return IndexSchema(identity.dimensions, identity.token_dimensions, collection.fields)
-
-
-def _schema(collection: Collection) -> IndexSchema:
-    return schema_of(collection, collection.identity)

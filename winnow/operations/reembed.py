@@ -22,9 +22,8 @@ import numpy as np
 from winnow.core.errors import Conflict, IdentityMismatch
 from winnow.core.identity import same_identity
 from winnow.core.types import Collection, IndexIdentity, passage_of
-from winnow.operations.collections import schema_of
 from winnow.operations.resources import Resources
-from winnow.ports import Embedder, IndexRef, Point, ReembedProgress, index_of, other_index_of
+from winnow.ports import Catalog, Embedder, IndexRef, Point, ReembedProgress, VectorStore
 from winnow.search.embedders import identity_of
 from winnow.search.lookup import SECONDS as LOOKUP_SECONDS
 
@@ -32,6 +31,7 @@ State: TypeAlias = Literal["none", "building", "ready", "kept"]
 
 SAMPLE: Final = 64  # chunks that an estimate is made from, and documents that are looked at before a switch
 UNIT_TOLERANCE: Final = 1e-2
+QUEUED_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ async def estimate(resources: Resources, name: str) -> Estimate:
     collection = await resources.catalog.collections.get(name)
     target = _required_target(resources, collection)
     counts = await resources.catalog.documents.counts(name)
-    passages = [passage_of(point.title, point.chunk) for point in await _some_points(resources, index_of(collection))]
+    passages = [passage_of(point.title, point.chunk) for point in await _some_points(resources, collection.serving.ref)]
     if not passages:
         return Estimate(counts.chunks, 0, 0.0)
     tokens = sum(len(target.tokenizer.spans(passage)) for passage in passages)
@@ -103,21 +103,30 @@ async def start(resources: Resources, name: str) -> Status:
     collection = await resources.catalog.collections.get(name)
     target = _required_target(resources, collection)
     identity = _identity(resources, target, collection)
-    other = collection.other
-    if other is None or other.state != "building" or not same_identity(other.identity, identity):
+    beside = collection.beside
+    if beside is None or beside.state != "building" or not same_identity(beside.identity, identity):
         collection = await resources.catalog.collections.begin_reembed(name, identity)
-    await prepare(resources, collection)
     resources.collections.forget(name)
-    await resources.catalog.queue.enqueue_reembed(name)
+    await queue_more(resources.catalog, resources.store, collection)
     resources.wake()
     return await status(resources, name)
 
 
-async def prepare(resources: Resources, collection: Collection) -> None:
-    """Make the second index if it is not there."""
-    index = other_index_of(collection)
-    if index is not None and collection.other is not None:
-        await resources.store.create(index, schema_of(collection, collection.other.identity))
+async def queue_more(catalog: Catalog, store: VectorStore, collection: Collection) -> int:
+    """Queue some documents that the second index lacks, and make that index if it is missing.
+
+    The number is bounded, so that they do not crowd the backlog by which uploads are measured. Called again and again
+    it finds every document, also those whose batch began before the second index existed, and after a crash at any
+    point.
+
+    Returns:
+        The number of documents queued; 0 where the collection has one index only.
+    """
+    index = collection.beside
+    if index is None:
+        return 0
+    await store.create(index.ref, index.schema(collection.fields))
+    return await catalog.enqueue_reembed(collection.name, limit=QUEUED_AT_ONCE)
 
 
 async def switch(resources: Resources, name: str, *, force: bool = False) -> Status:
@@ -132,7 +141,7 @@ async def switch(resources: Resources, name: str, *, force: bool = False) -> Sta
     if not _is_ahead(collection):
         raise Conflict(
             f"collection {name!r} has nothing to switch to"
-            + ("; to go back, use --rollback" if collection.other else f"; begin with `winnow reembed -c {name}`")
+            + ("; to go back, use --rollback" if collection.beside else f"; begin with `winnow reembed -c {name}`")
         )
     if not force:
         await _require_sound(resources, collection)
@@ -149,7 +158,7 @@ async def rollback(resources: Resources, name: str) -> Status:
         Conflict: nothing was switched, or the old index is gone.
     """
     collection = await resources.catalog.collections.get(name)
-    if collection.other is None or _is_ahead(collection):
+    if collection.beside is None or _is_ahead(collection):
         raise Conflict(f"collection {name!r} has no index from before a switch to go back to")
     await resources.catalog.collections.switch_index(name)
     resources.collections.forget(name)
@@ -164,29 +173,29 @@ async def drop(resources: Resources, name: str) -> Status:
         Conflict: the collection has one index only.
     """
     collection = await resources.catalog.collections.get(name)
-    index = other_index_of(collection)
+    index = collection.beside
     if index is None:
         raise Conflict(f"collection {name!r} has one index only: there is nothing to drop")
     await resources.catalog.collections.clear_beside(name)
     resources.collections.forget(name)
     # searches that began before the last switch may still be under way, here and in other processes
     await asyncio.sleep(LOOKUP_SECONDS + resources.settings.search.budget_ms / 1000)
-    await resources.store.drop(index)
+    await resources.store.drop(index.ref)
     return await status(resources, name)
 
 
 def _is_ahead(collection: Collection) -> bool:
-    """Whether the other index is the newer one, so that a switch goes forward.
+    """Whether the index beside the serving one is the newer one, so that a switch goes forward.
 
     A switch that is asked for twice, because an answer was lost, must not go back.
     """
-    return collection.other is not None and collection.other.generation > collection.generation
+    return collection.beside is not None and collection.beside.generation == collection.newer_generation
 
 
 def _state(collection: Collection, progress: ReembedProgress) -> State:
-    if collection.other is None:
+    if collection.beside is None:
         return "none"
-    if collection.other.state == "kept":
+    if collection.beside.state == "kept":
         return "kept"
     return "building" if progress.lacking else "ready"
 
@@ -198,8 +207,8 @@ def _required_target(resources: Resources, collection: Collection) -> Embedder:
             "no model to change to is configured: set WINNOW_NEXT_EMBEDDING__PROVIDER (and __MODEL, __URL …) in every "
             "process, or give --provider and --model where the command owns the data directory"
         )
-    serving = resources.embedders.of(collection, resources.store.keyword_tokenizer)
-    if same_identity(collection.identity, _identity(resources, target, collection)):
+    serving = resources.embedders.of(collection.serving)
+    if same_identity(collection.serving.identity, _identity(resources, target, collection)):
         raise Conflict(
             f"WINNOW_NEXT_EMBEDDING__MODEL: collection {collection.name!r} is built with {target.info.model} already"
         )
@@ -212,7 +221,7 @@ def _required_target(resources: Resources, collection: Collection) -> Embedder:
 
 
 def _identity(resources: Resources, embedder: Embedder, collection: Collection) -> IndexIdentity:
-    return identity_of(embedder, resources.store.keyword_tokenizer, instruct=collection.embed_instruct)
+    return identity_of(embedder, resources.store.keyword_tokenizer, instruct=collection.serving.instruct)
 
 
 async def _some_points(resources: Resources, index: IndexRef) -> list[Point]:
@@ -226,15 +235,14 @@ async def _some_points(resources: Resources, index: IndexRef) -> list[Point]:
 
 async def _require_sound(resources: Resources, collection: Collection) -> None:
     """Look at some documents at rest: all of their points are there, with vectors as they must be."""
-    index, other = other_index_of(collection), collection.other
+    index = collection.beside
     assert index is not None
-    assert other is not None
     entries = await resources.catalog.audit.entries(collection.name, limit=SAMPLE)
     wanted = {each: entry.id for entry in entries if entry.built and not entry.waits for each in entry.points}
-    found = await resources.store.fetch(index, sorted(wanted))
+    found = await resources.store.fetch(index.ref, sorted(wanted))
     for point_id, document_id in wanted.items():
         point = found.get(point_id)
-        if point is None or not _is_sound(point, other.identity):
+        if point is None or not _is_sound(point, index.identity):
             again = await resources.catalog.audit.entries(collection.name, limit=1, among=[document_id])
             if again and point_id in again[0].points and not again[0].waits:
                 raise Conflict(

@@ -42,8 +42,8 @@ class Resources:
 
     @property
     def embedders(self) -> Embedders:
-        """The embedders to choose from by collection."""
-        return Embedders(self.embedder, self.next_embedder)
+        """The embedders to choose from by index."""
+        return Embedders(self.embedder, self.next_embedder, keyword_tokenizer=self.store.keyword_tokenizer)
 
 
 OpenResources: TypeAlias = Callable[[Settings], AbstractAsyncContextManager[Resources]]

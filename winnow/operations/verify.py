@@ -14,12 +14,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
-from winnow.core.types import Collection
 from winnow.operations.external_sort import KeySpool
-from winnow.ports import Catalog, IndexRef, LedgerEntry, PointKey, VectorStore, index_of, other_index_of
+from winnow.ports import Catalog, IndexRef, LedgerEntry, PointKey, VectorStore
 
 DamageKind: TypeAlias = Literal["missing", "stale", "doubled", "orphaned", "miscounted"]
 
@@ -86,7 +85,7 @@ class Report:
         return not self.damaged
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Suspect:
     """A document whose points and entry seemed to disagree; ``points`` by id, as far as any were seen."""
 
@@ -95,28 +94,13 @@ class _Suspect:
     looks: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One index of a collection. ``growing``: the newer of two, which holds a document once its entry says so."""
+def judge(
+    document_id: str, entry: LedgerEntry | None, points: Sequence[PointKey], generation: int, *, growing: bool = False
+) -> list[Damage]:
+    """Compare a document's ledger entry with its points in the index of number ``generation``. Pure.
 
-    index: IndexRef
-    growing: bool = False
-
-    def must_hold(self, entry: LedgerEntry) -> bool:
-        """Whether the points of the document have to be here."""
-        return not self.growing or entry.built == self.index.generation
-
-
-def sides_of(collection: Collection) -> list[Side]:
-    """The indexes of a collection: the serving one, and the one beside it if there is one."""
-    indexes = [index_of(collection), other_index_of(collection)]
-    newer = collection.newer_generation
-    return [Side(index, index.generation == newer) for index in indexes if index is not None]
-
-
-def judge(document_id: str, entry: LedgerEntry | None, points: Sequence[PointKey], side: Side) -> list[Damage]:
-    """Compare what the ledger says of one document with its points in one index. Pure."""
-    generation = side.index.generation
+    A ``growing`` index is the newer one of two, which holds a document only once the document's entry says so.
+    """
     if entry is not None and entry.waits:
         return []
     if entry is None or entry.state == "deleting":  # or a deletion that has failed
@@ -126,7 +110,7 @@ def judge(document_id: str, entry: LedgerEntry | None, points: Sequence[PointKey
     others = [key for key in points if key.id not in in_place]
     doubled = sum(key.revision == entry.indexed_revision for key in others)
     sizes: dict[DamageKind, int] = {
-        "missing": len(expected - in_place) if side.must_hold(entry) else 0,
+        "missing": 0 if growing and entry.built != generation else len(expected - in_place),
         "stale": len(others) - doubled,
         "doubled": doubled,
         "miscounted": abs(entry.n_chunks - len(entry.points)),
@@ -138,7 +122,7 @@ class Inspection:
     """One pass over a collection.
 
     Args:
-        repair: have what is found mended.
+        repair: have the damage that is found repaired.
     """
 
     def __init__(self, catalog: Catalog, store: VectorStore, *, repair: bool) -> None:
@@ -154,96 +138,115 @@ class Inspection:
         """
         row = await self._catalog.collections.get(collection)
         report = Report(collection)
-        for side in sides_of(row):
-            report.generations.append(side.index.generation)
-            with KeySpool() as spool:
-                async for progress in self._list(side.index, spool, report):
-                    yield progress
-                async for news in self._compare(side, spool, report):
-                    yield news
+        for index in row.indexes:
+            report.generations.append(index.generation)
+            growing = index.generation == row.newer_generation
+            one = _IndexInspection(self._catalog, self._store, report, index.ref, growing=growing, repair=self._repair)
+            async for news in one.run():
+                yield news
         yield report
 
-    async def _list(self, index: IndexRef, spool: KeySpool, report: Report) -> AsyncIterator[Progress]:
-        total = await self._store.count(index)
+
+class _IndexInspection:
+    """The pass over one index of a collection; ``growing`` as in ``judge``."""
+
+    def __init__(
+        self, catalog: Catalog, store: VectorStore, report: Report, index: IndexRef, *, growing: bool, repair: bool
+    ) -> None:
+        self._catalog = catalog
+        self._store = store
+        self._report = report
+        self._index = index
+        self._growing = growing
+        self._repair = repair
+        self._suspects: list[_Suspect] = []
+        self._damaged: dict[str, int] = {}  # documents to be repaired, each with the highest revision of its points
+
+    async def run(self) -> AsyncIterator[Progress | Damage]:
+        with KeySpool() as spool:
+            async for progress in self._list(spool):
+                yield progress
+            async for news in self._compare(spool):
+                yield news
+
+    async def _list(self, spool: KeySpool) -> AsyncIterator[Progress]:
+        total = await self._store.count(self._index)
         yield Progress("listing", 0, total)
         listed = 0
-        async for key in self._store.keys(index):
+        async for key in self._store.keys(self._index):
             await spool.add(key)
             listed += 1
             if listed % REPORT_EVERY == 0:
                 yield Progress("listing", listed, max(total, listed))
-        report.points += listed
+        self._report.points += listed
 
-    async def _compare(self, side: Side, spool: KeySpool, report: Report) -> AsyncIterator[Progress | Damage]:
+    async def _compare(self, spool: KeySpool) -> AsyncIterator[Progress | Damage]:
+        report = self._report
         total = (await self._catalog.documents.counts(report.collection)).documents
-        suspects: list[_Suspect] = []
-        damaged: dict[str, int] = {}
         compared = 0
-        async for document_id, entry, points in _side_by_side(self._entries(report.collection), spool.groups()):
+        async for document_id, entry, points in _side_by_side(self._entries(), spool.groups()):
             compared += 1
             if len(report.generations) == 1:
                 report.documents += entry is not None
                 report.waiting += entry is not None and entry.waits
-            if judge(document_id, entry, points, side):
-                suspects.append(_Suspect(document_id, {key.id: key for key in points}))
-            if len(suspects) >= SUSPECTS:
-                suspects, found = await self._look_again(side, report, suspects, damaged)
-                for damage in found:
+            if self._judge(document_id, entry, points):
+                self._suspects.append(_Suspect(document_id, {key.id: key for key in points}))
+            if len(self._suspects) >= SUSPECTS:
+                for damage in await self._look_again():
                     yield damage
             if compared % REPORT_EVERY == 0:
                 yield Progress("comparing", compared, max(total, compared))
-        while suspects:
-            suspects, found = await self._look_again(side, report, suspects, damaged)
-            for damage in found:
+        while self._suspects:
+            for damage in await self._look_again():
                 yield damage
-        await self._mend(report, damaged)
+        await self._mend()
 
-    async def _entries(self, collection: str) -> AsyncIterator[LedgerEntry]:
-        after, page = "", await self._catalog.audit.entries(collection, limit=LEDGER_PAGE)
+    def _judge(self, document_id: str, entry: LedgerEntry | None, points: Sequence[PointKey]) -> list[Damage]:
+        return judge(document_id, entry, points, self._index.generation, growing=self._growing)
+
+    async def _entries(self) -> AsyncIterator[LedgerEntry]:
+        after, page = "", await self._catalog.audit.entries(self._report.collection, limit=LEDGER_PAGE)
         while page:
             for entry in page:
                 yield entry
             after = page[-1].id
-            page = await self._catalog.audit.entries(collection, after=after, limit=LEDGER_PAGE)
+            page = await self._catalog.audit.entries(self._report.collection, after=after, limit=LEDGER_PAGE)
 
-    async def _look_again(
-        self, side: Side, report: Report, suspects: Sequence[_Suspect], damaged: dict[str, int]
-    ) -> tuple[list[_Suspect], list[Damage]]:
-        """Settle what stood still while it was looked at; returns what did not, and what is certain."""
-        before = await self._entries_of(report.collection, suspects)
-        present = await self._points_of(side.index, suspects, before)
-        after = await self._entries_of(report.collection, suspects)
-        moved: list[_Suspect] = []
+    async def _look_again(self) -> list[Damage]:
+        """Settle the suspects that did not change while they were read; returns the damage that is certain."""
+        suspects, self._suspects = self._suspects, []
+        before = await self._entries_of(suspects)
+        present = await self._points_of(suspects, before)
+        after = await self._entries_of(suspects)
         certain: list[Damage] = []
         for suspect in suspects:
             each = suspect.document_id
-            if before.get(each) != after.get(each):
-                suspect.looks += 1
-                if suspect.looks < LOOKS:
-                    moved.append(suspect)
-                else:
-                    report.waiting += 1
-                continue
-            points = present.get(each, ())
-            found = judge(each, after.get(each), points, side)
-            if found:
-                certain += found
-                report.damaged += 1
-                report.found.update(damage.kind for damage in found)
-                damaged[each] = max((key.revision for key in points), default=0)
-        if self._repair and len(damaged) >= MEND_BATCH:
-            await self._mend(report, damaged)
-        elif not self._repair:
-            damaged.clear()
-        return moved, certain
+            if before.get(each) == after.get(each):
+                certain += self._settle(each, after.get(each), present.get(each, ()))
+            elif suspect.looks + 1 < LOOKS:
+                self._suspects.append(replace(suspect, looks=suspect.looks + 1))
+            else:
+                self._report.waiting += 1
+        if len(self._damaged) >= MEND_BATCH:
+            await self._mend()
+        return certain
 
-    async def _entries_of(self, collection: str, suspects: Sequence[_Suspect]) -> dict[str, LedgerEntry]:
+    def _settle(self, document_id: str, entry: LedgerEntry | None, points: Sequence[PointKey]) -> list[Damage]:
+        found = self._judge(document_id, entry, points)
+        if found:
+            self._report.damaged += 1
+            self._report.found.update(damage.kind for damage in found)
+            if self._repair:
+                self._damaged[document_id] = max((key.revision for key in points), default=0)
+        return found
+
+    async def _entries_of(self, suspects: Sequence[_Suspect]) -> dict[str, LedgerEntry]:
         among = [suspect.document_id for suspect in suspects]
-        found = await self._catalog.audit.entries(collection, limit=len(among), among=among)
+        found = await self._catalog.audit.entries(self._report.collection, limit=len(among), among=among)
         return {entry.id: entry for entry in found}
 
     async def _points_of(
-        self, index: IndexRef, suspects: Sequence[_Suspect], entries: Mapping[str, LedgerEntry]
+        self, suspects: Sequence[_Suspect], entries: Mapping[str, LedgerEntry]
     ) -> dict[str, list[PointKey]]:
         """The points of suspects as they are now: those that were seen, and those that the ledger names."""
         wanted = {each for suspect in suspects for each in suspect.points}
@@ -251,18 +254,18 @@ class Inspection:
         ids = sorted(wanted)
         present: dict[str, list[PointKey]] = {}
         for begin in range(0, len(ids), FETCH):
-            for point in (await self._store.fetch(index, ids[begin : begin + FETCH])).values():
+            for point in (await self._store.fetch(self._index, ids[begin : begin + FETCH])).values():
                 key = PointKey(point.id, point.document_id, point.revision, point.chunk.index)
                 present.setdefault(key.document_id, []).append(key)
         return present
 
-    async def _mend(self, report: Report, damaged: dict[str, int]) -> None:
-        if not (self._repair and damaged):
+    async def _mend(self) -> None:
+        if not self._damaged:
             return
-        submission = await self._catalog.audit.repair(report.collection, dict(damaged))
-        report.mended += submission.accepted - submission.unchanged
-        report.jobs.append(submission.job_id)
-        damaged.clear()
+        submission = await self._catalog.audit.repair(self._report.collection, dict(self._damaged))
+        self._report.mended += submission.accepted - submission.unchanged
+        self._report.jobs.append(submission.job_id)
+        self._damaged.clear()
 
 
 async def _side_by_side(

@@ -4,6 +4,7 @@ Async only, domain types only. Whoever implements a port passes its contract sui
 Errors are those of ``winnow.core.errors``; no vendor's exception leaves an adapter.
 """
 
+from winnow.core.types import IndexRef, IndexSchema
 from winnow.ports.catalog import (
     Catalog,
     ChunkKey,
@@ -39,14 +40,10 @@ from winnow.ports.vectors import (
     ArmHits,
     CopyableStore,
     Hit,
-    IndexRef,
-    IndexSchema,
     Point,
     PointKey,
     PointScores,
     VectorStore,
-    index_of,
-    other_index_of,
 )
 
 __all__ = [
@@ -88,6 +85,4 @@ __all__ = [
     "Tokenizer",
     "VectorStore",
     "WorkQueue",
-    "index_of",
-    "other_index_of",
 ]

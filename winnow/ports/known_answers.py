@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from winnow.core.types import ArmScore, Candidate, Chunk, Chunking, Collection, IndexIdentity
+from winnow.core.types import ArmScore, Candidate, Chunk, Chunking, Collection, Index, IndexIdentity
 
 
 class Question(NamedTuple):
@@ -40,7 +40,7 @@ QUESTIONS: Final = (
 )
 
 _IDENTITY: Final = IndexIdentity("", "", "", 0, "", "", "")
-NOWHERE: Final = Collection("check-up", "0" * 32, _IDENTITY, Chunking(), {})  # for texts that no index holds
+NOWHERE: Final = Collection(Index("check-up", "0" * 32, 1, _IDENTITY), Chunking(), {})  # for texts that no index holds
 
 
 def candidates_of(texts: Sequence[str]) -> list[Candidate]:

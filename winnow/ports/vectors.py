@@ -4,46 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from winnow.core.types import (
     Chunk,
-    Collection,
-    FieldType,
     Filter,
     FloatArray,
     HalfArray,
+    IndexRef,
+    IndexSchema,
     Metadata,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class IndexRef:
-    """Names one physical index: a collection and the generation of it."""
-
-    collection: str
-    generation: int = 1
-
-
-def index_of(collection: Collection) -> IndexRef:
-    """The physical index that serves a collection; a deleted and re-made collection never meets its old one."""
-    return IndexRef(f"{collection.name}.{collection.uid[:8]}", collection.generation)
-
-
-def other_index_of(collection: Collection) -> IndexRef | None:
-    """The physical index beside the serving one, while the collection has two."""
-    return None if collection.other is None else replace(index_of(collection), generation=collection.other.generation)
-
-
-@dataclass(frozen=True, slots=True)
-class IndexSchema:
-    """What an index is made for. ``token_dimensions`` 0 stores no token vectors."""
-
-    dimensions: int
-    token_dimensions: int = 0
-    fields: Mapping[str, FieldType] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,77 +1,66 @@
-"""The embedder of each collection: while a model is being changed, a process has the current one and the next."""
+"""The embedder of each index: while a model is being changed, a process has the current one and the next."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from winnow.core.errors import IdentityMismatch
 from winnow.core.identity import CHUNKER, require_same_identity, same_identity
-from winnow.core.types import Collection, IndexIdentity
+from winnow.core.types import Index, IndexIdentity
 from winnow.ports import Embedder
 
 
 @dataclass(frozen=True, slots=True)
 class Embedders:
-    """The configured embedders. Which one serves a collection follows from what its index was built with.
+    """The configured embedders. Which one serves an index follows from the models that the index is built with.
 
     Attributes:
         current: the embedder of ``WINNOW_EMBEDDING__*``.
         next: that of ``WINNOW_NEXT_EMBEDDING__*``, if there is one.
+        keyword_tokenizer: that of the vector store.
     """
 
     current: Embedder
     next: Embedder | None = None
+    keyword_tokenizer: str = field(kw_only=True)
 
     def __iter__(self) -> Iterator[Embedder]:
         yield self.current
         if self.next is not None:
             yield self.next
 
-    def of(self, collection: Collection, keyword_tokenizer: str) -> Embedder:
-        """The embedder of the index that serves. Raises ``IdentityMismatch`` where none is configured."""
-        current = identity_of(self.current, keyword_tokenizer, instruct=collection.embed_instruct)
-        if self.next is None or collection.identity == current:
-            require_same_identity(collection, current)
-            return self.current
-        found = self._find(collection.identity, collection, keyword_tokenizer)
-        if found is None:
-            require_same_identity(collection, current)
-        return found or self.current
-
-    def likeliest(self, collection: Collection, keyword_tokenizer: str) -> Embedder:
-        """As ``of``, but the current one where none fits: for who scores texts, and need not have an index."""
-        if self.next is None:
-            return self.current
-        return self._find(collection.identity, collection, keyword_tokenizer) or self.current
-
-    def other_of(self, collection: Collection, keyword_tokenizer: str) -> Embedder | None:
-        """The embedder of the other index, ``None`` where the collection has one index only.
+    def of(self, index: Index) -> Embedder:
+        """The embedder that builds and searches an index.
 
         Raises:
-            IdentityMismatch: none of the configured ones built it.
+            IdentityMismatch: none of the configured ones does.
         """
-        if collection.other is None:
-            return None
-        found = self._find(collection.other.identity, collection, keyword_tokenizer)
-        if found is None:
-            raise IdentityMismatch(
-                f"collection {collection.name!r} has a second index of {collection.other.identity.model}, which is not "
-                "configured; set WINNOW_NEXT_EMBEDDING__* to it in every process, or drop that index with "
-                f"`winnow reembed -c {collection.name} --drop`"
-            )
-        return found
-
-    def _find(self, identity: IndexIdentity, collection: Collection, keyword_tokenizer: str) -> Embedder | None:
+        current = identity_of(self.current, self.keyword_tokenizer, instruct=index.instruct)
+        if current == index.identity:
+            return self.current
         for embedder in self:
-            own = identity_of(embedder, keyword_tokenizer, instruct=collection.embed_instruct)
-            if same_identity(own, identity):
+            own = identity_of(embedder, self.keyword_tokenizer, instruct=index.instruct)
+            if same_identity(own, index.identity):
                 return embedder
-        return None
+        if index.state == "serving":
+            require_same_identity(index, current)
+        raise IdentityMismatch(
+            f"collection {index.collection!r} has a second index of {index.identity.model}, which is not "
+            "configured; set WINNOW_NEXT_EMBEDDING__* to it in every process, or drop that index with "
+            f"`winnow reembed -c {index.collection} --drop`"
+        )
+
+    def likeliest(self, index: Index) -> Embedder:
+        """As ``of``, but the current one where none fits: for who scores texts, and need not have an index."""
+        try:
+            return self.of(index)
+        except IdentityMismatch:
+            return self.current
 
 
 def identity_of(embedder: Embedder, keyword_tokenizer: str, *, instruct: str | None = None) -> IndexIdentity:
-    """The identity that a collection gets when it is made with these parts."""
+    """The identity of an index that is built with these parts."""
     info = embedder.info
     return IndexIdentity(
         provider=info.provider,

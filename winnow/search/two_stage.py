@@ -25,13 +25,14 @@ from winnow.core.types import (
     Candidate,
     Collection,
     FloatArray,
+    Index,
     Result,
     ScoreKind,
     SearchAnswer,
     SearchRequest,
     StageReport,
 )
-from winnow.ports import ArmHits, Embedder, EmbedderInfo, Embeddings, Reranker, VectorStore, index_of
+from winnow.ports import ArmHits, Embedder, EmbedderInfo, Embeddings, Reranker, VectorStore
 from winnow.search.embedders import Embedders
 from winnow.search.fusion import fuse
 from winnow.search.highlight import Highlighter
@@ -116,10 +117,9 @@ class TwoStageSearch:
         check_request(request, self._settings)
         deadline = Deadline(request.budget_ms or self._settings.budget_ms)
         collection = await self._collections.get(request.collection)
-        if request.index == "other":
-            collection = _other_side(collection)
         # index and embedder follow from one row: an answer never mixes two models, whatever is switched meanwhile
-        embedder = self._embedders.of(collection, self._store.keyword_tokenizer)
+        collection = replace(collection, serving=_searched(request, collection))
+        embedder = self._embedders.of(collection.serving)
         vector = await self._embed(request, collection, embedder, deadline)
         candidates, retrieved = await self._retrieve(request, collection, vector, deadline)
         scored = await self._rerank(request, collection, candidates, deadline)
@@ -142,7 +142,7 @@ class TwoStageSearch:
         if request.mode == "sparse":
             return QueryVector(None, 0.0, StageReport("skipped", reason="mode is sparse", model=info.model))
         began = time.perf_counter()
-        instruct = request.instruct or collection.embed_instruct
+        instruct = request.instruct or collection.serving.instruct
         try:
             embedded = await deadline.within(embedder.embed([request.query], "query", instruct=instruct), stage="embed")
         except WinnowError as error:
@@ -172,7 +172,7 @@ class TwoStageSearch:
         by_document = request.group_by == "document"
         hits: ArmHits = await deadline.within(
             self._store.query(
-                index_of(collection),
+                collection.serving.ref,
                 dense=vector.dense,
                 text=None if request.mode == "dense" else request.query,
                 # several chunks of one document collapse into one candidate: look a little deeper
@@ -214,12 +214,12 @@ class TwoStageSearch:
         return Scored(_in_second_order(candidates, reranking.scores), "relevance", report)
 
 
-def _other_side(collection: Collection) -> Collection:
-    """The collection as it would be after a switch of its indexes."""
-    other = collection.other
-    if other is None:
+def _searched(request: SearchRequest, collection: Collection) -> Index:
+    """The index that the request asks for."""
+    index = collection.serving if request.index == "serving" else collection.beside
+    if index is None:
         raise InvalidQuery(f"collection {collection.name!r} has one index only", location=("index",))
-    return replace(collection, generation=other.generation, identity=other.identity)
+    return index
 
 
 def check_request(request: SearchRequest, settings: SearchSettings) -> None:

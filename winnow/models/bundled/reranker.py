@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from winnow.core.errors import InvalidSettings
 from winnow.core.types import Candidate, Collection, HalfArray, passage_of
-from winnow.ports import Embedder, Embeddings, PointScores, Reranker, RerankerInfo, Reranking, VectorStore, index_of
+from winnow.ports import Embedder, Embeddings, PointScores, Reranker, RerankerInfo, Reranking, VectorStore
 from winnow.search.embedders import Embedders
 
 _Array = npt.NDArray[np.float64]
@@ -104,7 +104,7 @@ class LateInteractionReranker(Reranker):
     ) -> Reranking:
         if not candidates:
             return Reranking(np.zeros(0, np.float32))
-        embedder = self._embedders.likeliest(collection, self._store.keyword_tokenizer)
+        embedder = self._embedders.likeliest(collection.serving)
         asked = await embedder.embed([query], "query", instruct=instruct)
         tokens = 0 if asked.cached else asked.token_count
         known = await self._stored(query, asked, collection, [item.point_id for item in candidates if item.point_id])
@@ -131,7 +131,7 @@ class LateInteractionReranker(Reranker):
             return {}
         legible = _legible(asked)
         found = await self._store.score(
-            index_of(collection),
+            collection.serving.ref,
             point_ids,
             dense=asked.vectors[0] if legible else None,
             text=query.encode("utf-8", "replace").decode("utf-8"),  # the engine refuses a lone surrogate
