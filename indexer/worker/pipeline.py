@@ -169,7 +169,7 @@ class Pipeline:
 
     async def queue_more(self) -> int:
         """Queue some documents that the second index of a collection lacks; returns their number."""
-        collections = await self._catalog.list_collections()
+        collections = await self._catalog.collections.list()
         return sum([await queue_more(self._catalog, self._store, collection) for collection in collections])
 
     async def _carry_out(self, claims: Sequence[Claim], lease: Lease | None) -> list[Outcome]:

@@ -266,7 +266,7 @@ class ReembedContract:
         await docs.collections.begin_reembed("docs", WIDE)
         await docs.collections.switch_index("docs")
         await docs.collections.clear_beside("docs")
-        begun = await docs.collections.begin_reembed("docs", make_collection().identity)
+        begun = await docs.collections.begin_reembed("docs", make_collection().serving.identity)
         assert (begun.serving.generation, begun.newer_generation, begun.last_generation) == (5, 6, 6)
 
     async def test_an_update_leaves_the_pair_as_it_is(self, docs: Catalog) -> None:

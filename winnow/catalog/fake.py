@@ -53,7 +53,7 @@ class FakeCatalog:
             purge=self.purge_collection,
             begin_reembed=self.begin_reembed,
             switch_index=self.switch_index,
-            clear_beside=self.clear_other,
+            clear_beside=self.clear_beside,
         )
         self.documents: Any = SimpleNamespace(
             submit=self.submit,

@@ -126,7 +126,7 @@ async def queue_more(catalog: Catalog, store: VectorStore, collection: Collectio
     if index is None:
         return 0
     await store.create(index.ref, index.schema(collection.fields))
-    return await catalog.enqueue_reembed(collection.name, limit=QUEUED_AT_ONCE)
+    return await catalog.queue.enqueue_reembed(collection.name, limit=QUEUED_AT_ONCE)
 
 
 async def switch(resources: Resources, name: str, *, force: bool = False) -> Status:
