@@ -48,7 +48,7 @@ def chunk_document(document: Document, tokenizer: Tokenizer, chunking: Chunking,
     limit = min(chunking.max_tokens, max_tokens)
     title = fit_title(document.title, tokenizer, limit)
     if not outline.sections:
-        return [Chunk(0, 0, len(document.text), title)] if title and document.text.strip() else []
+        return [Chunk(0, 0, len(document.text), title)] if title.strip() and document.text.strip() else []
     cutter = _Cutter(outline, title, tokenizer, limit, min(chunking.overlap, limit // 2))
     return [replace(chunk, index=index) for index, chunk in enumerate(cutter.chunks())]
 

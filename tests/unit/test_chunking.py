@@ -160,6 +160,7 @@ def test_plain_text_is_covered_and_every_passage_fits(text: str, title: str, siz
 
 @given(text=texts, title=st.text(max_size=40), format=st.sampled_from(["markdown", "html"]), size=st.integers(4, 40))
 @example(text="# a\n\n- b\n\n  c\n# a\n", title="", format="markdown", size=4)
+@example(text="#", title=" ", format="markdown", size=4)
 @settings(max_examples=400, deadline=None)
 def test_marked_up_text_never_fails_and_spans_are_in_order(
     text: str, title: str, format: TextFormat, size: int
