@@ -1,18 +1,19 @@
-"""What a run would do, without doing it: compare sources with what a collection holds."""
+"""Compares sources with a collection: what a run would add, change and delete, without doing it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from indexer.ingest import Target, kept_missing, read_batches
+from indexer.ingest import Destination
+from indexer.reading import Inventory, read_batches
 from indexer.sources.base import Failure, Source
 from winnow.core.documents import hash_content
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Ids of what would be added, changed and deleted, and what cannot be read."""
+class DryRun:
+    """Ids of documents that would be added, changed and deleted, and items that cannot be read."""
 
     collection: str
     new: tuple[str, ...]
@@ -22,33 +23,28 @@ class Plan:
     failures: tuple[Failure, ...]
 
 
-async def plan(
-    target: Target | None, collection: str, sources: Sequence[Source], *, delete_missing: bool = False
-) -> Plan:
-    """Compare ``sources`` with the collection behind ``target``; ``None`` stands for one that does not exist yet."""
-    known = {key.id: key async for key in target.keys(collection)} if target is not None else {}
-    seen: dict[str, str] = {}
-    failures: list[Failure] = []
-    unclear: set[str] = set()
+async def compare_sources(
+    destination: Destination | None, collection: str, sources: Sequence[Source], *, delete_missing: bool = False
+) -> DryRun:
+    """Compare ``sources`` with the collection at ``destination``; ``None`` if it does not exist yet."""
+    known = {key.id: key async for key in destination.keys(collection)} if destination is not None else {}
+    found = Inventory()
+    hashes: dict[str, str] = {}
     for source in sources:
-        async for documents, failed in read_batches(source):
-            failures.extend(failed)
-            if not all(failure.document_id for failure in failed):
-                unclear.add(source.label)
-            seen |= {document.id: hash_content(document) for document in documents}
-    labels = {source.label for source in sources}
-    unreadable = {failure.document_id for failure in failures}
-    gone = [id_ for id_, key in known.items() if key.source in labels and id_ not in seen and id_ not in unreadable]
+        async for documents, failures in read_batches(source):
+            found.add_unreadable(source, failures)
+            found.origins |= dict.fromkeys((document.id for document in documents), source.label)
+            hashes |= {document.id: hash_content(document) for document in documents}
+    missing: list[str] = []
     for source in sources if delete_missing else ():
-        kept = {id_ for id_ in gone if known[id_].source == source.label and source.label in unclear}
-        gone = [id_ for id_ in gone if id_ not in kept]
-        failures += [kept_missing(source, len(kept))] if kept else []
-    fresh = {id_: digest for id_, digest in seen.items() if id_ not in known or known[id_].content_hash != digest}
-    return Plan(
+        lacking = [id_ for id_, key in known.items() if key.source == source.label and found.lacks(id_)]
+        missing += found.missing_from(source, lacking)
+    fresh = {id_ for id_, digest in hashes.items() if id_ not in known or known[id_].content_hash != digest}
+    return DryRun(
         collection=collection,
-        new=tuple(sorted(id_ for id_ in fresh if id_ not in known)),
-        changed=tuple(sorted(id_ for id_ in fresh if id_ in known)),
-        missing=tuple(sorted(gone)) if delete_missing else (),
-        unchanged=len(seen) - len(fresh),
-        failures=tuple(failures),
+        new=tuple(sorted(fresh - known.keys())),
+        changed=tuple(sorted(fresh & known.keys())),
+        missing=tuple(sorted(missing)),
+        unchanged=len(hashes) - len(fresh),
+        failures=tuple(found.failures),
     )

@@ -1,4 +1,4 @@
-"""Waiting for changes of files."""
+"""Waits for changes of files."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from winnow.core.errors import InvalidSource
 
 
 async def changes(specs: Sequence[str]) -> AsyncIterator[int]:
-    """Yield the number of changed files each time something settles under one of the paths.
+    """Yield the number of changed files each time that changes under one of the paths have settled.
 
     Raises:
-        InvalidSource: a source is no path, so that nothing can be watched.
+        InvalidSource: a source is not a path, so it cannot be watched.
     """
     require_paths(specs)
     async for changed in awatch(*specs):
@@ -22,7 +22,7 @@ async def changes(specs: Sequence[str]) -> AsyncIterator[int]:
 
 
 def require_paths(specs: Sequence[str]) -> None:
-    """Raise ``InvalidSource`` for a source that is no path."""
+    """Raise ``InvalidSource`` for a source that is not a path."""
     for spec in specs:
         if not Path(spec).exists():
-            raise InvalidSource(f"{spec!r} is no path: only files and folders can be watched")
+            raise InvalidSource(f"cannot watch {spec!r}: only files and folders can be watched")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.sources.site.fetch import FetchedPage, _retry_after
+from indexer.sources.site.fetch import FetchedPage
 from indexer.sources.site.page import decode_page, read_page
 from indexer.sources.site.urls import Scope, is_media, normalise, shape_of
 from winnow.core.errors import InvalidSource
@@ -102,11 +102,3 @@ def test_hostile_markup_is_read_to_its_end(unit: str) -> None:
     """Within the limit of time for a test: quadratic reading would take hours."""
     page = read_page(FetchedPage("https://x.org/", "text/html", b"<p>Text.</p>" + unit.encode() * 200_000))
     assert page.url == "https://x.org/"
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [("", None), ("120", 120.0), ("soon", None), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("²", None)],
-)
-def test_retry_after_is_read(value: str, seconds: float | None) -> None:
-    assert _retry_after(value) == seconds

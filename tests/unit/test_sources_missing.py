@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from indexer.dry_run import plan
+from indexer.dry_run import compare_sources
 from indexer.ingest import ingest
 from indexer.sources.base import Failure
 from winnow.core.types import Document, FieldType
@@ -30,7 +30,7 @@ class Listed:
             yield item
 
 
-class Target:
+class Destination:
     """Holds the documents a, b and c of the source, and notes what is deleted."""
 
     def __init__(self) -> None:
@@ -65,18 +65,18 @@ A = Document("a", "Text")
 async def test_only_what_is_surely_gone_is_deleted(
     failures: list[Failure], deleted: list[str], codes: list[str]
 ) -> None:
-    target = Target()
+    destination = Destination()
     source = Listed([A, *failures])
-    summary = await ingest(target, "docs", [source], delete_missing=True, max_chars=1000)
-    assert target.deleted == deleted
+    summary = await ingest(destination, "docs", [source], delete_missing=True, max_chars=1000)
+    assert destination.deleted == deleted
     assert [failure.code for failure in summary.failures] == codes
-    planned = await plan(target, "docs", [source], delete_missing=True)
+    planned = await compare_sources(destination, "docs", [source], delete_missing=True)
     assert list(planned.missing) == deleted
     assert [failure.code for failure in planned.failures] == codes
 
 
 async def test_a_source_that_failed_keeps_nothing_of_another() -> None:
-    target = Target()
+    destination = Destination()
     broken = Listed([Failure("x", "unreadable", "…")], label="other")
-    await ingest(target, "docs", [Listed([A]), broken], delete_missing=True, max_chars=1000)
-    assert target.deleted == ["b", "c"]
+    await ingest(destination, "docs", [Listed([A]), broken], delete_missing=True, max_chars=1000)
+    assert destination.deleted == ["b", "c"]

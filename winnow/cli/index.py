@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from indexer import ingest
 from indexer.bulk.options import RayOptions, require_ray
-from indexer.dry_run import Plan, plan
+from indexer.dry_run import DryRun, compare_sources
 from indexer.sources.base import Source, SourceOptions
 from indexer.sources.build import open_source
 from indexer.sources.site.options import SiteOptions
@@ -153,7 +153,7 @@ def _bar(collection: str) -> Iterator[Any]:
     with Progress(*columns, console=err(), transient=False) as progress:
         task = progress.add_task(f"indexing {collection}", total=None, rate="0", chunks=0)
 
-        def show(state: ingest.Progress) -> None:
+        def show(state: ingest.IngestProgress) -> None:
             seconds = progress.tasks[task].elapsed or 0.0
             progress.update(
                 task,
@@ -196,15 +196,17 @@ def _print(summary: ingest.IndexSummary) -> None:
 
 async def _dry_run(client: Client, options: IndexOptions, sources: Sequence[Source], as_json: bool) -> int:
     try:
-        found = await plan(HttpTarget(client), options.collection, sources, delete_missing=options.delete_missing)
+        found = await compare_sources(
+            HttpTarget(client), options.collection, sources, delete_missing=options.delete_missing
+        )
     except CollectionNotFound:
         note(f"collection {options.collection} does not exist yet; it would be created")
-        found = await plan(None, options.collection, sources, delete_missing=options.delete_missing)
+        found = await compare_sources(None, options.collection, sources, delete_missing=options.delete_missing)
     _show_plan(found, as_json)
     return 1 if found.failures else 0
 
 
-def _show_plan(found: Plan, as_json: bool) -> None:
+def _show_plan(found: DryRun, as_json: bool) -> None:
     if as_json:
         print_json(asdict(found))
         return

@@ -7,8 +7,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import urljoin
@@ -20,6 +18,7 @@ from indexer.sources.base import ReadError
 from indexer.sources.site.addresses import AddressRefused, connector, is_public
 from indexer.sources.site.options import USER_AGENT, SiteOptions
 from indexer.sources.site.urls import normalise
+from winnow.core.retry import RetryPolicy, parse_retry_after, retry
 
 MAX_REDIRECTS: Final = 5
 
@@ -33,7 +32,6 @@ _KINDS: Final = dict.fromkeys((".md", ".mdx", ".markdown"), "text/markdown") | {
     ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
 }
 _BLOCK: Final = 64 * 1024
-_PAUSE: Final = 1.0  # before the second attempt; doubles
 
 
 class FetchError(ReadError):
@@ -42,12 +40,25 @@ class FetchError(ReadError):
     Attributes:
         gone: the site says that the page does not exist.
         transient: the site may be in trouble, so that other addresses may fail in the same way.
+        retryable: another try may succeed.
+        retry_after: seconds after which the site asks for it, ``None`` if it does not say.
     """
 
-    def __init__(self, code: str, message: str, *, gone: bool = False, transient: bool = False) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        gone: bool = False,
+        transient: bool = False,
+        retryable: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(code, message)
         self.gone = gone
-        self.transient = transient
+        self.transient = transient or retryable
+        self.retryable = retryable
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +109,9 @@ class Fetcher:
         self._options = options
         self._free = asyncio.Semaphore(options.concurrency)
         self._not_before = 0.0
+        self._policy = RetryPolicy(
+            options.attempts, first_wait=1.0, longest_wait=options.max_wait, wait_limit=options.max_wait
+        )
 
     async def fetch(
         self,
@@ -121,15 +135,12 @@ class Fetcher:
             FetchError: says what went wrong and whether the page is gone.
         """
         headers = {name: value for name, value in (("If-None-Match", etag), ("If-Modified-Since", modified)) if value}
-        for attempt in range(1, self._options.attempts + 1):
-            try:
-                return await self._once(url, follow, kinds, headers)
-            except _Again as again:
-                wait = again.wait if again.wait is not None else _PAUSE * 2 ** (attempt - 1)
-                if attempt == self._options.attempts or wait > self._options.max_wait:
-                    raise again.failure from None
-                self._not_before = max(self._not_before, time.monotonic() + wait)
-        raise AssertionError("a page has at least one attempt")
+        return await retry(
+            lambda: self._once(url, follow, kinds, headers),
+            self._policy,
+            again=lambda error, _: isinstance(error, FetchError) and error.retryable,
+            on_wait=self._pause,
+        )
 
     async def _once(
         self, url: str, follow: Callable[[str], bool], kinds: Collection[str] | None, headers: dict[str, str]
@@ -146,12 +157,15 @@ class Fetcher:
             except aiohttp.ClientConnectorError as error:
                 if isinstance(error.os_error, AddressRefused):
                     raise _refused(str(error.os_error)) from None
-                raise _Again(FetchError("unreachable", f"no connection: {error}", transient=True)) from None
+                raise FetchError("unreachable", f"no connection: {error}", retryable=True) from None
             except (aiohttp.InvalidURL, ValueError) as error:
                 raise FetchError("invalid_address", f"invalid address: {error}") from None
             except (aiohttp.ClientError, OSError) as error:
-                failure = FetchError("broken_reply", f"the connection broke: {error!r:.200}", transient=True)
-                raise _Again(failure) from None
+                raise FetchError("broken_reply", f"the connection broke: {error!r:.200}", retryable=True) from None
+
+    def _pause(self, seconds: float) -> None:
+        """Delay the requests for other pages as well: the site is in trouble."""
+        self._not_before = max(self._not_before, time.monotonic() + seconds)
 
     async def _wait(self) -> None:
         """Take the next slot in the pace of requests."""
@@ -192,10 +206,11 @@ class Fetcher:
         if status in _GONE:
             raise FetchError("not_found", f"the page does not exist (HTTP {status})", gone=True)
         if status in _BUSY:
-            failure = FetchError("busy", f"the site is busy (HTTP {status}); try again later", transient=True)
-            raise _Again(failure, _retry_after(response.headers.get("Retry-After", "")))
+            after = parse_retry_after(response.headers.get("Retry-After"))
+            message = f"the site is busy (HTTP {status}); try again later"
+            raise FetchError("busy", message, retryable=True, retry_after=after)
         if status >= 500:
-            raise _Again(FetchError("server_error", f"the site failed (HTTP {status})", transient=True))
+            raise FetchError("server_error", f"the site failed (HTTP {status})", retryable=True)
         if status != 200:
             raise FetchError("refused", f"the site refused the page (HTTP {status})")
         kind = _kind(url, response.content_type.lower())
@@ -214,15 +229,6 @@ class Fetcher:
         return bytes(body)
 
 
-class _Again(Exception):
-    """A failure that another attempt may mend, after ``wait`` seconds if the site said so."""
-
-    def __init__(self, failure: FetchError, wait: float | None = None) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
-        self.wait = wait
-
-
 def _kind(url: str, said: str) -> str:
     """Media type; by the suffix if the server does not know it."""
     return _KINDS.get(PurePosixPath(URL(url).path).suffix.lower(), said) if said in _UNKNOWN else said
@@ -238,15 +244,3 @@ def _is_private_literal(host: str) -> bool:
         return not is_public(host)
     except ValueError:
         return False  # a name: the connector checks what it resolves to
-
-
-def _retry_after(value: str) -> float | None:
-    """Seconds to wait, from a number or a date (RFC 9110, 10.2.3)."""
-    if value.isascii() and value.isdigit():
-        return float(value)
-    try:
-        until = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    moment = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
