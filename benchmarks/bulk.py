@@ -98,8 +98,9 @@ def _servers(home: Path) -> Iterator[dict[str, str]]:
 def _documents_a_second(corpus: Path, variables: dict[str, str], engine: str, options: argparse.Namespace) -> float:
     clean = {key: value for key, value in os.environ.items() if not key.startswith("WINNOW_")}
     models = {
-        "WINNOW_EMBEDDING__PROVIDER": "fake",
-        "WINNOW_EMBEDDING__TOKEN_VECTORS": str(options.token_vectors),
+        "WINNOW_EMBEDDING__PROVIDER": "custom",
+        "WINNOW_EMBEDDING__FACTORY": "winnow.testing.models:FakeEmbedder",
+        "WINNOW_EMBEDDING__OPTIONS": json.dumps({"token_vectors": options.token_vectors}),
         "WINNOW_RERANK__PROVIDER": "none",
     }
     command = [

@@ -35,11 +35,14 @@ from winnow.testing.models import FakeEmbedder
 
 OLD, NEW = 32, 64  # dimensions of the two models
 ENVIRONMENT: Final = {
-    "WINNOW_EMBEDDING__PROVIDER": "fake",
+    "WINNOW_EMBEDDING__PROVIDER": "custom",
+    "WINNOW_EMBEDDING__FACTORY": "winnow.testing.models:FakeEmbedder",
     "WINNOW_EMBEDDING__DIMENSIONS": str(OLD),
-    "WINNOW_NEXT_EMBEDDING__PROVIDER": "fake",
+    "WINNOW_NEXT_EMBEDDING__PROVIDER": "custom",
+    "WINNOW_NEXT_EMBEDDING__FACTORY": "winnow.testing.models:FakeEmbedder",
     "WINNOW_NEXT_EMBEDDING__DIMENSIONS": str(NEW),
-    "WINNOW_RERANK__PROVIDER": "fake",
+    "WINNOW_RERANK__PROVIDER": "custom",
+    "WINNOW_RERANK__FACTORY": "winnow.testing.models:FakeReranker",
 }
 VOCABULARY: Final = ["".join(letters) for letters in product("bdfgklmnprst", "aiou", "bdfgklmnprst", "aiou")]
 WORDS, QUERY_WORDS = 12, 4  # of a document, and those of them that are asked for

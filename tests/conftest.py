@@ -14,6 +14,7 @@ import structlog
 from indexer.worker.loop import Worker
 from indexer.worker.pipeline import Pipeline
 from service.app import create_app
+from tests.fakes import FAKES
 from winnow.catalog.fake import FakeCatalog
 from winnow.core.settings import Settings, load_settings
 from winnow.models.build import build_embedder, build_reranker
@@ -22,12 +23,6 @@ from winnow.search.embedders import Embedders
 from winnow.search.lookup import CollectionLookup
 from winnow.search.two_stage import TwoStageSearch
 from winnow.vectors.build import build_store
-
-FAKES: dict[str, Any] = {
-    "embedding": {"provider": "fake"},
-    "rerank": {"provider": "fake"},
-    "vectors": {"provider": "fake"},
-}
 
 
 @pytest.fixture(autouse=True, scope="session")

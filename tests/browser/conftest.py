@@ -14,6 +14,8 @@ import pytest
 from browser_site import DOCUMENTS, FIELDS, HOSTILE, Site, Witness
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.fakes import MODELS, variables
+
 ROOT = Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_ARGUMENTS = [
@@ -34,8 +36,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("WINNOW_")},
-        "WINNOW_EMBEDDING__PROVIDER": "fake",
-        "WINNOW_RERANK__PROVIDER": "fake",
+        **variables(**MODELS),
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
     }

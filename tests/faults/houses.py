@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from tests.fakes import EMBEDDER
 from tests.faults.editors import Client
 from tests.faults.processes import Postgres, Program, Tampering, free_port, polls, stub_qdrant, winnow
 from tests.faults.tampering import CUE_VARIABLE, EMBEDDINGS_VARIABLE, FLUSHED_VARIABLE, flushed_copies
@@ -20,7 +21,7 @@ ENGINE_DEATHS: Final = 2  # of one service; after a third within a minute it wai
 
 _SETTINGS: Final[dict[str, Any]] = {
     "log_level": "warning",
-    "embedding": {"provider": "fake"},
+    "embedding": EMBEDDER,
     "rerank": {"provider": "none"},
     "indexing": {"batch_documents": 12, "lease_seconds": LEASE_SECONDS, "poll_seconds": 0.1, "max_attempts": 1000},
 }

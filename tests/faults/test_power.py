@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes import EMBEDDER, variables
 from tests.faults.editors import COLLECTION, Client, marks, text_of
 from tests.faults.houses import Unplugged
 from tests.faults.processes import Tampering, free_port, polls
@@ -85,7 +86,7 @@ def traced_uploads(folder: Path, tampering: Tampering, documents: list[str]) -> 
     calls = "pwrite64,fsync,fdatasync,write,writev,sendto,sendmsg"
     strace = ["strace", "-f", "-y", "-s", "70000", "-e", f"trace={calls}", "-e", "signal=none", "-o", str(trace)]
     serve = ["serve", "--port", str(port), "--data-dir", str(folder / "data")]
-    settings = {"WINNOW_EMBEDDING__PROVIDER": "fake", "WINNOW_RERANK__PROVIDER": "none"}
+    settings = variables(embedding=EMBEDDER, rerank={"provider": "none"})
     with (folder / "service.log").open("wb") as log:
         process = subprocess.Popen(
             [*strace, sys.executable, "-c", LAUNCH, " ".join(tampering), *serve],

@@ -15,6 +15,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from tests.fakes import MODELS, STORE, variables
 from winnow.cli.access import hosting
 from winnow.cli.backup import fetch, finish, place
 from winnow.cli.remote import Client
@@ -24,7 +25,6 @@ from winnow.core.settings import Settings, load_settings
 from winnow.operations.archive import MANIFEST
 from winnow.runtime import Local, open_local, running
 
-MODELS = {"embedding": {"provider": "fake"}, "rerank": {"provider": "fake"}}
 DOCUMENTS = 30
 BACKUPS = 3
 
@@ -213,7 +213,7 @@ async def test_one_backup_at_a_time_and_none_without_room(tmp_path: Path, monkey
 
 
 async def test_an_installation_on_servers_has_its_own_procedure(tmp_path: Path) -> None:
-    settings = load_settings(data_dir=tmp_path, vectors={"provider": "fake"}, **MODELS)
+    settings = load_settings(data_dir=tmp_path, vectors=STORE, **MODELS)
     async with open_local(settings) as local, hosting(local) as client:
         with pytest.raises(Exception, match=r"docs/operations/backup\.md") as caught:
             await fetch(client, tmp_path / "part")
@@ -222,7 +222,7 @@ async def test_an_installation_on_servers_has_its_own_procedure(tmp_path: Path) 
 
 
 def test_the_commands_back_up_restore_and_verify(tmp_path: Path) -> None:
-    env = os.environ | {"WINNOW_EMBEDDING__PROVIDER": "fake", "WINNOW_RERANK__PROVIDER": "fake"}
+    env = os.environ | variables(**MODELS)
 
     def winnow(*arguments: str, status: int = 0) -> dict[str, object]:
         command = [sys.executable, "-m", "winnow.cli.main", *arguments]

@@ -18,6 +18,7 @@ import pytest
 
 from indexer.bulk.options import RayOptions
 from indexer.bulk.pool import RayEmbedder
+from tests.fakes import EMBEDDER, MODELS, variables
 from winnow.core.settings import load_settings
 from winnow.core.types import Document
 from winnow.operations.collections import CollectionSpec, ensure_collection
@@ -34,8 +35,7 @@ def environment(data: Path) -> dict[str, str]:
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("WINNOW_", "RAY_"))}
     return clean | {
         "WINNOW_DATA_DIR": str(data),
-        "WINNOW_EMBEDDING__PROVIDER": "fake",
-        "WINNOW_RERANK__PROVIDER": "fake",
+        **variables(**MODELS),
     }
 
 
@@ -89,7 +89,7 @@ async def test_an_embedding_process_that_dies_is_replaced(pool: RayEmbedder) -> 
 
 
 async def test_the_ledger_ends_complete_although_an_actor_dies_under_it(tmp_path: Path) -> None:
-    settings = load_settings(data_dir=tmp_path / "d", embedding={"provider": "fake"}, rerank={"provider": "none"})
+    settings = load_settings(data_dir=tmp_path / "d", embedding=EMBEDDER, rerank={"provider": "none"})
     async with open_local(settings, bulk=RayOptions(actors=2)) as local:
         job = await submit(local, DOCUMENTS)
         work = asyncio.create_task(local.worker.run())
@@ -106,7 +106,7 @@ async def test_the_ledger_ends_complete_although_an_actor_dies_under_it(tmp_path
 
 @pytest.fixture
 async def pool(tmp_path: Path) -> AsyncIterator[RayEmbedder]:
-    settings = load_settings(data_dir=tmp_path, embedding={"provider": "fake"}, rerank={"provider": "none"})
+    settings = load_settings(data_dir=tmp_path, embedding=EMBEDDER, rerank={"provider": "none"})
     made = await asyncio.to_thread(RayEmbedder, settings, RayOptions(actors=1))
     yield made
     await made.close()

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.fakes import MODELS, variables
 from tests.files import docx, pdf, write
 
 PAGES = {
@@ -32,8 +33,7 @@ class Cli:
         self.home = home
         self.env = {key: value for key, value in os.environ.items() if not key.startswith("WINNOW_")} | {
             "WINNOW_DATA_DIR": str(home / "data"),
-            "WINNOW_EMBEDDING__PROVIDER": "fake",
-            "WINNOW_RERANK__PROVIDER": "fake",
+            **variables(**MODELS),
             "COLUMNS": "200",
         }
 

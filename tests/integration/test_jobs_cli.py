@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes import FAKES, variables
 from winnow.cli.main import main
 
 DOCUMENTS = '{"id": "good", "text": "some words"}\n{"id": "empty", "text": "<!-- -->", "format": "markdown"}\n'
@@ -32,8 +33,8 @@ class Winnow:
 
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
-        for stage in ("EMBEDDING", "RERANK", "VECTORS"):
-            monkeypatch.setenv(f"WINNOW_{stage}__PROVIDER", "fake")
+        for name, value in variables(**FAKES).items():
+            monkeypatch.setenv(name, value)
         monkeypatch.setenv("WINNOW_DATA_DIR", str(home / "data"))
         monkeypatch.setenv("COLUMNS", "200")
         for command in ("jobs", "index"):  # logging is the whole process's: it stays as the tests have set it up

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from tests.fakes import EMBEDDER, variables
 from tests.integration.test_cli import Cli
 
-NEXT = {"WINNOW_NEXT_EMBEDDING__PROVIDER": "fake", "WINNOW_NEXT_EMBEDDING__DIMENSIONS": "32"}
+NEXT = variables(next_embedding=EMBEDDER | {"dimensions": 32})
 DOCUMENTS = 40
 
 
@@ -24,6 +25,7 @@ DOCUMENTS = 40
 def cli(tmp_path: Path) -> Cli:
     """Commands with a next model, and no reranker that would hide what the first stage finds."""
     made = Cli(tmp_path)
+    del made.env["WINNOW_RERANK__FACTORY"]
     made.env |= NEXT | {"WINNOW_RERANK__PROVIDER": "none"}
     return made
 
@@ -155,9 +157,9 @@ def server(docs: Cli) -> Iterator[subprocess.Popen[str]]:
 def test_a_running_server_does_it_with_the_model_it_is_configured_with(
     docs: Cli, server: subprocess.Popen[str]
 ) -> None:
-    other = docs("reembed", "-c", "docs", "--provider", "fake", "--dimensions", "48")
+    other = docs("reembed", "-c", "docs", "--dimensions", "48")
     assert other.returncode == 2
     assert "WINNOW_NEXT_EMBEDDING__DIMENSIONS=48" in other.stderr
-    assert dimensions(docs.json("reembed", "-c", "docs", "--provider", "fake", "--dimensions", "32")) == (32, 64)
+    assert dimensions(docs.json("reembed", "-c", "docs", "--dimensions", "32")) == (32, 64)
     assert found(docs, "pear7") == "d7"
     assert server.poll() is None

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.fakes import MODELS, variables
+
 
 class Handler(BaseHTTPRequestHandler):
     """Serves ``server.pages``."""
@@ -47,8 +49,7 @@ def server() -> Iterator[Any]:
 def winnow(home: Path, *arguments: str) -> tuple[int, Any]:
     env = {key: value for key, value in os.environ.items() if not key.startswith("WINNOW_")} | {
         "WINNOW_DATA_DIR": str(home),
-        "WINNOW_EMBEDDING__PROVIDER": "fake",
-        "WINNOW_RERANK__PROVIDER": "fake",
+        **variables(**MODELS),
     }
     command = [sys.executable, "-m", "winnow.cli.main", *arguments, "--json"]
     result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)

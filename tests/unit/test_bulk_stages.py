@@ -18,6 +18,7 @@ from indexer.bulk.options import for_models, for_stores
 from indexer.bulk.work import Work, packed, unpacked
 from indexer.bulk.writing import Writing
 from tests.contracts.catalog_data import FakeClock
+from tests.fakes import EMBEDDER, STORE
 from winnow.catalog.fake import FakeCatalog
 from winnow.core.errors import UpstreamRejected
 from winnow.core.settings import Settings, load_settings
@@ -76,10 +77,10 @@ class House:
         self.collection = Collection(Index("c", "u" * 32, 1, identity), Chunking(max_tokens=32, overlap=0), {})
         self.desk = Desk(8)
         self.settings = load_settings(
-            embedding={"provider": "fake"},
-            next_embedding={"provider": "fake", "dimensions": NEXT_DIMENSIONS},
+            embedding=EMBEDDER,
+            next_embedding={**EMBEDDER, "dimensions": NEXT_DIMENSIONS},
             rerank={"provider": "none"},
-            vectors={"provider": "fake"},
+            vectors=STORE,
             indexing={"poll_seconds": 0.01, "lease_seconds": LEASE, "max_attempts": 3},
         )
 

@@ -12,17 +12,14 @@ from pydantic_core import PydanticUndefined
 
 from winnow.core.settings import Settings
 from winnow.core.settings.base import Endpoint, Group
-from winnow.core.settings.embedding import Embedding, FakeEmbedding
-from winnow.core.settings.rerank import FakeRerank, Rerank
-from winnow.core.settings.vectors import FakeVectors, Vectors
+from winnow.core.settings.embedding import Embedding
+from winnow.core.settings.rerank import Rerank
+from winnow.core.settings.vectors import Vectors
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")
 SHARED = ("api_key", "auth_scheme", "timeout_seconds", "connections")
 PROVIDERS: list[type[Group]] = [
-    group
-    for union in (Embedding, Rerank, Vectors)
-    for group in get_args(get_args(union)[0])
-    if group not in (FakeEmbedding, FakeRerank, FakeVectors)
+    group for union in (Embedding, Rerank, Vectors) for group in get_args(get_args(union)[0])
 ]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes import FAKES, variables
 from winnow.cli import doctor
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.lock import DirectoryLock
@@ -46,8 +47,8 @@ class Gone(FakeReranker):
 def _fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    for group in ("EMBEDDING", "RERANK", "VECTORS"):
-        monkeypatch.setenv(f"WINNOW_{group}__PROVIDER", "fake")
+    for name, value in variables(**FAKES).items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
@@ -115,6 +116,7 @@ def test_no_second_stage_is_no_failure(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("WINNOW_RERANK__PROVIDER", "none")
+    monkeypatch.delenv("WINNOW_RERANK__FACTORY")
     status, checks = checks_of(capsys, tmp_path)
     assert (status, checks["reranker"]["status"]) == (0, "skipped")
 
@@ -124,6 +126,7 @@ def test_secrets_are_masked(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, as_json: bool
 ) -> None:
     monkeypatch.setenv("WINNOW_RERANK__PROVIDER", "cohere")
+    monkeypatch.delenv("WINNOW_RERANK__FACTORY")
     monkeypatch.setenv("WINNOW_RERANK__API_KEY", KEY)
     monkeypatch.setenv("WINNOW_CATALOG__URL", f"sqlite:///{tmp_path}/{KEY}.db")
     monkeypatch.setattr("winnow.runtime.build_reranker", lambda *_: FakeReranker())

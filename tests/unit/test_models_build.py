@@ -3,43 +3,68 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 
+from tests.fakes import EMBEDDER, RERANKER, variables
+from winnow.core.errors import InvalidSettings
 from winnow.core.settings import load_settings
 from winnow.models.build import build_embedder, build_reranker
 from winnow.search.embedders import Embedders
 from winnow.testing.vectors import FakeVectorStore
 
 
-@pytest.mark.parametrize("settings", [{}, {"embedding": {"provider": "bundled"}}, {"embedding": {"provider": "fake"}}])
-def test_the_configured_embedder_is_built(settings: dict[str, Any]) -> None:
-    embedder = build_embedder(load_settings(**settings))
-    expected = settings.get("embedding", {"provider": "bundled"})["provider"]
-    assert embedder.info.provider == expected
+@pytest.mark.parametrize(("embedding", "provider"), [({}, "bundled"), (EMBEDDER, "fake")])
+def test_the_configured_embedder_is_built(embedding: dict[str, Any], provider: str) -> None:
+    embedder = build_embedder(load_settings(embedding=embedding))
+    assert embedder.info.provider == provider
     asyncio.run(embedder.close())
 
 
-def test_the_fake_embedder_takes_its_dimensions() -> None:
-    embedder = build_embedder(load_settings(embedding={"provider": "fake", "dimensions": 12}))
-    assert embedder.info.dimensions == 12
+@pytest.mark.parametrize("size", [{"dimensions": 12}, {"options": {"dimensions": 12}}])
+def test_a_factory_gets_its_options(size: dict[str, Any]) -> None:
+    assert build_embedder(load_settings(embedding=EMBEDDER | size)).info.dimensions == 12
 
 
-@pytest.mark.parametrize("provider", ["bundled", "fake", "none"])
-def test_the_configured_reranker_is_built(provider: str) -> None:
-    settings = load_settings(embedding={"provider": "fake"}, rerank={"provider": provider})
+@pytest.mark.parametrize(
+    ("rerank", "provider"), [({"provider": "bundled"}, "bundled"), (RERANKER, "fake"), ({"provider": "none"}, None)]
+)
+def test_the_configured_reranker_is_built(rerank: dict[str, Any], provider: str | None) -> None:
+    settings = load_settings(embedding=EMBEDDER, rerank=rerank)
     reranker = build_reranker(settings, Embedders(build_embedder(settings), keyword_tokenizer=""), FakeVectorStore())
-    assert (reranker.info.provider if reranker else "none") == provider
+    assert (reranker.info.provider if reranker else None) == provider
+
+
+@pytest.mark.parametrize(
+    ("custom", "message"),
+    [
+        ({"factory": "nowhere.at_all:make"}, r"nowhere\.at_all:make cannot be imported \(No module named 'nowhere'\)"),
+        ({"factory": "winnow.testing.models:Missing"}, r"models:Missing cannot be imported .*no attribute 'Missing'"),
+        ({"factory": "no colon"}, r"WINNOW_EMBEDDING__FACTORY"),
+        ({"options": {"size": 3}}, r"FakeEmbedder failed with the options \['size'\]: .* argument 'size'"),
+        (
+            {"factory": RERANKER["factory"]},
+            r"returned FakeReranker, which lacks .* winnow\.ports\.Embedder",
+        ),
+    ],
+)
+def test_a_factory_that_cannot_work_is_named(custom: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidSettings, match=message):
+        build_embedder(load_settings(embedding=EMBEDDER | custom))
 
 
 def test_no_model_library_is_loaded_for_fakes() -> None:
     program = (
         "import sys; from winnow.models.build import build_embedder; from winnow.core.settings import load_settings\n"
-        "build_embedder(load_settings(embedding={'provider': 'fake'}))\n"
+        "build_embedder(load_settings())\n"
         "print({'torch', 'tokenizers', 'transformers'} & set(sys.modules))"
     )
-    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert loaded.strip() == "set()"
+    environment = os.environ | variables(embedding=EMBEDDER)
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.strip() == "set()"

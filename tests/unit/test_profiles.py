@@ -53,7 +53,7 @@ def keys_asked_for() -> set[str]:
 def providers_of(union: object) -> set[str]:
     """The providers that one can configure, but those for tests."""
     groups = get_args(get_args(union)[0])
-    return {each.model_fields["provider"].default for each in groups} - {"fake"}
+    return {each.model_fields["provider"].default for each in groups} - {"custom"}
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.stem)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes import EMBEDDER
 from winnow.core.errors import InvalidSettings
 from winnow.core.settings import load_settings
 
@@ -54,7 +55,7 @@ def test_what_cannot_work_is_named_at_the_start(settings: dict[str, Any], says: 
         {"embedding": {"provider": "openai", "url": "http://127.0.0.1:9000"}, "rerank": {"provider": "none"}},
         {"rerank": {"provider": "jina", "url": "http://127.0.0.1:30000", "instruct_field": "instruct"}},
         {"rerank": {"provider": "jina", "url": "https://notopenai.com"}},
-        {"embedding": {"provider": "fake"}, "rerank": {"provider": "bundled"}},
+        {"embedding": EMBEDDER, "rerank": {"provider": "bundled"}},
     ],
 )
 def test_what_can_work_is_taken(settings: dict[str, Any]) -> None:

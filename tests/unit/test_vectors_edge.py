@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import qdrant_edge
 
+from tests.fakes import STORE
 from winnow.core.errors import CollectionNotFound, StorageFailure, StorageFull, UpstreamUnavailable, WinnowError
 from winnow.core.settings import load_settings
 from winnow.core.settings.vectors import EdgeVectors
@@ -463,4 +464,4 @@ async def test_settings_choose_the_store(tmp_path: Path) -> None:
     assert isinstance(edge, EdgeVectorStore)
     assert (tmp_path / "vectors").is_dir()
     await edge.close()
-    assert isinstance(build_store(load_settings(data_dir=tmp_path, vectors={"provider": "fake"})), FakeVectorStore)
+    assert isinstance(build_store(load_settings(data_dir=tmp_path, vectors=STORE)), FakeVectorStore)

@@ -23,6 +23,7 @@ from qdrant_client.common import client_exceptions
 from qdrant_client.http import exceptions as http_exceptions
 
 from tests.conftest import Service
+from tests.fakes import MODELS
 from tests.stubs import qdrant_server
 from tests.stubs import server as http_stub
 from tests.stubs.qdrant_server import MemoryServer
@@ -524,8 +525,7 @@ async def test_documents_are_indexed_and_found_over_the_wire(
     monkeypatch.setenv("WINNOW_VECTORS__PROVIDER", "qdrant")
     monkeypatch.setenv("WINNOW_VECTORS__URL", server.url)
     monkeypatch.setenv("WINNOW_VECTORS__GRPC_PORT", str(server.grpc_port))
-    fakes = {"embedding": {"provider": "fake"}, "rerank": {"provider": "fake"}}
-    service = Service(load_settings(data_dir=tmp_path, **fakes))
+    service = Service(load_settings(data_dir=tmp_path, **MODELS))
     try:
         texts = {"a": "the amber heron", "b": "a birch lagoon"}
         await service.fill("docs", [{"id": key, "text": text} for key, text in texts.items()])

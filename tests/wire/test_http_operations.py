@@ -12,6 +12,7 @@ import pytest
 from service.app import create_app
 from service.health import check_readiness
 from service.lifespan import begin_drain
+from tests.fakes import FAKES
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.settings import load_settings
 from winnow.runtime import open_resources
@@ -189,9 +190,7 @@ async def test_docs_need_no_other_host(client):
 async def test_cross_origin_calls_only_from_configured_origins(tmp_path):
     settings = load_settings(
         data_dir=tmp_path,
-        embedding={"provider": "fake"},
-        rerank={"provider": "fake"},
-        vectors={"provider": "fake"},
+        **FAKES,
         server={"cors_origins": ["https://site.example"]},
     )
     transport = httpx2.ASGITransport(create_app(settings, open_resources))

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from winnow.core.custom import make_custom
 from winnow.core.settings import Settings
 from winnow.core.settings.embedding import (
     BundledEmbedding,
+    CustomEmbedding,
     DashScopeEmbedding,
-    FakeEmbedding,
     OpenAIEmbedding,
     TorchEmbedding,
     VllmEmbedding,
     VllmOfflineEmbedding,
 )
-from winnow.core.settings.rerank import BundledRerank, FakeRerank, HttpRerank, NoRerank, TorchRerank
+from winnow.core.settings.rerank import BundledRerank, CustomRerank, HttpRerank, NoRerank, TorchRerank
 from winnow.models.extras import needs_extra
 from winnow.ports import Embedder, Reranker, VectorStore
 from winnow.search.embedders import Embedders
@@ -45,10 +46,9 @@ def build_embedder(settings: Settings) -> Embedder:
                 from winnow.models.local.vllm_offline import VllmOfflineEmbedder
 
             return VllmOfflineEmbedder(settings.embedding)
-        case FakeEmbedding():
-            from winnow.testing.models import FakeEmbedder
-
-            return FakeEmbedder(settings.embedding.dimensions, token_vectors=settings.embedding.token_vectors)
+        case CustomEmbedding(factory=factory, options=options, dimensions=dimensions):
+            sized = options if dimensions is None else {**options, "dimensions": dimensions}
+            return make_custom(factory, sized, Embedder)
         case unknown:
             assert_never(unknown)
 
@@ -69,10 +69,8 @@ def build_reranker(settings: Settings, embedders: Embedders, store: VectorStore)
                 from winnow.models.local.torch_reranker import TorchReranker
 
             return TorchReranker(settings.rerank)
-        case FakeRerank():
-            from winnow.testing.models import FakeReranker
-
-            return FakeReranker()
+        case CustomRerank(factory=factory, options=options):
+            return make_custom(factory, options, Reranker)
         case NoRerank():
             return None
         case unknown:

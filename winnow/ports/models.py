@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from winnow.core.types import (
     Candidate,
@@ -63,6 +63,7 @@ class Embeddings:
     cached: bool = False
 
 
+@runtime_checkable
 class Embedder(Protocol):
     """Text in, vectors out."""
 
@@ -98,6 +99,7 @@ class Reranking:
     tokens: int = 0
 
 
+@runtime_checkable
 class Reranker(Protocol):
     """Query and candidates in, relevance out."""
 

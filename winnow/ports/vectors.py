@@ -74,6 +74,7 @@ class PointKey:
     chunk_index: int
 
 
+@runtime_checkable
 class VectorStore(Protocol):
     """Keeps points and finds them. One ``IndexRef`` is one physical index."""
 

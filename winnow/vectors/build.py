@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
+from winnow.core.custom import make_custom
 from winnow.core.settings import Settings
-from winnow.core.settings.vectors import EdgeVectors, QdrantVectors
+from winnow.core.settings.vectors import CustomVectors, EdgeVectors, QdrantVectors
 from winnow.ports import VectorStore
 
 
@@ -12,17 +15,19 @@ def build_store(settings: Settings) -> VectorStore:
 
     Raises:
         DataDirectoryLocked: another process has the vectors open.
-        InvalidSettings: the certificates of a server cannot be used.
+        InvalidSettings: the certificates of a server cannot be used, or a custom factory fails.
     """
-    if isinstance(settings.vectors, EdgeVectors):
-        from winnow.vectors.edge.store import EdgeVectorStore  # noqa: PLC0415
+    match settings.vectors:
+        case EdgeVectors():
+            from winnow.vectors.edge.store import EdgeVectorStore
 
-        return EdgeVectorStore(settings.data_dir / "vectors", settings.vectors)
-    if isinstance(settings.vectors, QdrantVectors):
-        from winnow.vectors.qdrant.server import connect  # noqa: PLC0415
-        from winnow.vectors.qdrant.store import QdrantVectorStore  # noqa: PLC0415
+            return EdgeVectorStore(settings.data_dir / "vectors", settings.vectors)
+        case QdrantVectors():
+            from winnow.vectors.qdrant.server import connect
+            from winnow.vectors.qdrant.store import QdrantVectorStore
 
-        return QdrantVectorStore(connect(settings.vectors), settings.vectors)
-    from winnow.testing.vectors import FakeVectorStore  # noqa: PLC0415
-
-    return FakeVectorStore()
+            return QdrantVectorStore(connect(settings.vectors), settings.vectors)
+        case CustomVectors(factory=factory, options=options):
+            return make_custom(factory, options, VectorStore)
+        case unknown:
+            assert_never(unknown)

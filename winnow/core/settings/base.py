@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
@@ -31,6 +31,14 @@ def sendable_key(value: SecretStr) -> SecretStr:
     if not (key.isascii() and key.isprintable()):
         raise ValueError("holds characters that no HTTP header can hold")
     return SecretStr(key)
+
+
+class Custom(Group):
+    """An adapter of your own. Its factory is called with the options when a process starts."""
+
+    provider: Literal["custom"] = "custom"
+    factory: str = Field(pattern=r"^[\w.]+:[\w.]+$", description="package.module:callable")
+    options: dict[str, Any] = Field({}, description="keyword arguments of the factory, as a JSON object")
 
 
 class Endpoint(Group):

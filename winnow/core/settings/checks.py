@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from winnow.core.settings.base import Endpoint
-from winnow.core.settings.embedding import BundledEmbedding, Embedding, FakeEmbedding
+from winnow.core.settings.embedding import BundledEmbedding, CustomEmbedding, Embedding
 from winnow.core.settings.rerank import BundledRerank, Rerank
 
 _PUBLIC: Final = (
@@ -27,7 +27,7 @@ def contradictions(embedding: Embedding, next_embedding: Embedding | None, reran
     blind = [
         each.provider
         for each in (embedding, next_embedding)
-        if each is not None and not isinstance(each, BundledEmbedding | FakeEmbedding)
+        if each is not None and not isinstance(each, BundledEmbedding | CustomEmbedding)
     ]
     if isinstance(rerank, BundledRerank) and blind:
         found.append(

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
-from winnow.core.settings.base import Endpoint, Group
+from winnow.core.settings.base import Custom, Endpoint, Group
 
 QWEN3_INSTRUCT: Final = "Given a web search query, retrieve relevant passages that answer the query"
 TORCH_BATCH: Final = "tokens in one forward pass, padding included; unset: 32,768 on a GPU, 1,024 on the CPU"
@@ -108,12 +108,10 @@ class VllmOfflineEmbedding(Group):
     enforce_eager: bool = Field(False, description="start faster, run slower: no compiled graphs")
 
 
-class FakeEmbedding(Group):
-    """Hash-seeded unit vectors of words: deterministic, for tests."""
+class CustomEmbedding(Custom):
+    """An embedder of your own: any object that has the members of ``winnow.ports.Embedder``."""
 
-    provider: Literal["fake"] = "fake"
-    dimensions: int = Field(64, ge=2)
-    token_vectors: bool = Field(True, description="whether it has the token vectors that the bundled reranker reads")
+    dimensions: int | None = Field(None, ge=1, description="passed to the factory where it is set")
 
 
 Embedding = Annotated[
@@ -123,6 +121,6 @@ Embedding = Annotated[
     | DashScopeEmbedding
     | TorchEmbedding
     | VllmOfflineEmbedding
-    | FakeEmbedding,
+    | CustomEmbedding,
     Field(discriminator="provider"),
 ]

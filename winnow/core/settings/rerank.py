@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from winnow.core.settings.base import Endpoint, Group
+from winnow.core.settings.base import Custom, Endpoint, Group
 from winnow.core.settings.embedding import QWEN3_INSTRUCT, TORCH_BATCH
 
 _ITEM: Final = "tokens of one query and document together; longer documents are cut at their end"
@@ -170,10 +170,8 @@ class TorchRerank(Group):
     batch_tokens: int | None = Field(None, ge=256, description=TORCH_BATCH)
 
 
-class FakeRerank(Group):
-    """Word overlap: deterministic, for tests."""
-
-    provider: Literal["fake"] = "fake"
+class CustomRerank(Custom):
+    """A reranker of your own: any object that has the members of ``winnow.ports.Reranker``."""
 
 
 class NoRerank(Group):
@@ -192,7 +190,7 @@ Rerank = Annotated[
     | CohereRerank
     | TeiRerank
     | TorchRerank
-    | FakeRerank
+    | CustomRerank
     | NoRerank,
     Field(discriminator="provider"),
 ]

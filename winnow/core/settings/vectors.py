@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from winnow.core.settings.base import Group, plain_url, sendable_key
+from winnow.core.settings.base import Custom, Group, plain_url, sendable_key
 
 
 class EdgeVectors(Group):
@@ -55,10 +55,8 @@ class QdrantVectors(Group):
         return self
 
 
-class FakeVectors(Group):
-    """Brute force in memory, for tests of what stands above the port."""
-
-    provider: Literal["fake"] = "fake"
+class CustomVectors(Custom):
+    """A vector store of your own: any object that has the members of ``winnow.ports.VectorStore``."""
 
 
-Vectors = Annotated[EdgeVectors | QdrantVectors | FakeVectors, Field(discriminator="provider")]
+Vectors = Annotated[EdgeVectors | QdrantVectors | CustomVectors, Field(discriminator="provider")]
