@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contracts.embedder import EmbedderContract
 from winnow.core.settings.embedding import BundledEmbedding
 from winnow.models.bundled.embedder import BundledEmbedder
 from winnow.ports import Embedder
 from winnow.search.instrument import CachedEmbedder
+from winnow.testing.contracts.embedder import EmbedderContract
 from winnow.testing.models import FakeEmbedder
 
 

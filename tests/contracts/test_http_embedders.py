@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.contracts.embedder import EmbedderContract
 from tests.stubs.embeddings import DIMENSIONS, LIMIT, DashScopeNativeStub, DashScopeStub, OpenAIStub, VllmStub
 from tests.stubs.server import Handler, serve
 from winnow.core.settings.embedding import DashScopeEmbedding, OpenAIEmbedding, VllmEmbedding
 from winnow.models.http.embed import HttpEmbedder
 from winnow.models.http.embed_dialects import HttpEmbedding
 from winnow.ports import Embedder
+from winnow.testing.contracts.embedder import EmbedderContract
 from winnow.testing.models import WordTokenizer
 
 

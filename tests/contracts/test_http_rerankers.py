@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.contracts.reranker import RerankerContract
 from tests.stubs.rerank_servers import KEY, PROVIDERS, DashScopeStub, Provider
 from tests.stubs.server import serve
 from winnow.core.settings.rerank import DashScopeRerank
 from winnow.models.http.rerank import HttpReranker
 from winnow.ports import Remote, Reranker
+from winnow.testing.contracts.reranker import RerankerContract
 
 TIGHT = Provider(
     DashScopeStub(max_documents=2, max_request=300),

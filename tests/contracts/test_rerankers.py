@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contracts.reranker import RerankerContract
 from winnow.ports import Reranker
+from winnow.testing.contracts.reranker import RerankerContract
 from winnow.testing.models import FakeReranker
 
 

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from vector_store import VectorStoreContract
 
 from tests.stubs import qdrant_server
 from winnow.core.settings.vectors import EdgeVectors, QdrantVectors
 from winnow.ports import VectorStore
+from winnow.testing.contracts.vector_store import VectorStoreContract
 from winnow.testing.vectors import FakeVectorStore
 from winnow.vectors.edge.store import EdgeVectorStore
 from winnow.vectors.qdrant.server import connect

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.contracts.embedder import EmbedderContract
-from tests.contracts.reranker import QUERY, TEXTS, Place, RerankerContract
 from winnow.core.settings.embedding import TorchEmbedding
 from winnow.core.settings.rerank import TorchRerank
 from winnow.core.types import Collection
 from winnow.models.local.torch_embedder import TorchEmbedder
 from winnow.models.local.torch_reranker import TorchReranker
 from winnow.ports import Embedder, Reranker
+from winnow.testing.contracts.embedder import EmbedderContract
+from winnow.testing.contracts.reranker import QUERY, TEXTS, Place, RerankerContract
 
 
 class TestTorchEmbedder(EmbedderContract):

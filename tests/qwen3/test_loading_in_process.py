@@ -16,7 +16,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Qwen3Config, Qwen3Model
 
-from tests.contracts.reranker import QUERY, TEXTS, make_candidate
 from winnow.core.errors import InvalidSettings, UpstreamUnavailable
 from winnow.core.settings import load_settings
 from winnow.core.settings.embedding import TorchEmbedding
@@ -28,6 +27,7 @@ from winnow.models.local.torch_embedder import TorchEmbedder
 from winnow.models.local.torch_reranker import TorchReranker
 from winnow.models.local.torch_setup import choose_device, choose_dtype, fuse_norms, is_causal
 from winnow.search.embedders import Embedders
+from winnow.testing.contracts.reranker import QUERY, TEXTS, make_candidate
 from winnow.testing.models import FakeEmbedder
 from winnow.testing.vectors import FakeVectorStore
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from tests.contracts.reranker import make_candidate
 from tests.qwen3.tiny import END_OF_TEXT, TASK
 from tests.real_vllm.reference import rerank_prompt, rerank_scores, token_ids
 from tests.real_vllm.texts import CHINESE, ENGLISH, QUESTIONS, Question
@@ -19,6 +18,7 @@ from winnow.core.settings.rerank import TorchRerank
 from winnow.core.types import Chunking, Collection, FloatArray, Index, IndexIdentity
 from winnow.models.local.torch_reranker import TorchReranker
 from winnow.models.prompts import rerank_head
+from winnow.testing.contracts.reranker import make_candidate
 
 IDENTITY = IndexIdentity("fake", "fake-words", "1", 64, "", "words", "structure-1", 64)
 BOOKS = Collection(Index("books", "u" * 32, 1, IDENTITY), Chunking(), {})

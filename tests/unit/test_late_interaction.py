@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.contracts.reranker import Place, RerankerContract, make_candidate
 from winnow.core.errors import InvalidSettings
 from winnow.core.types import Candidate, Chunking, Collection, Index, IndexIdentity
 from winnow.models.bundled.reranker import Evidence, LateInteractionReranker, relevance
 from winnow.ports import EmbedderInfo, Embeddings, IndexSchema, Point, PointScores, Reranker
 from winnow.search.embedders import Embedders
+from winnow.testing.contracts.reranker import Place, RerankerContract, make_candidate
 from winnow.testing.models import FakeEmbedder
 from winnow.testing.vectors import FakeVectorStore
 

@@ -51,6 +51,7 @@ class RerankerContract:
 
     @pytest.fixture
     def reranker(self) -> Reranker:
+        """The reranker under test."""
         raise NotImplementedError
 
     @pytest.fixture

@@ -44,6 +44,7 @@ def random_metadata(rng: random.Random) -> Metadata:
 
 
 def random_value(rng: random.Random, key: str, *, text: bool = False) -> Any:
+    """A value of the field's type; ``text``: as JSON holds it."""
     moment = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(hours=rng.randrange(6))
     choices: dict[FieldType, Any] = {
         "keyword": rng.choice(["en", "de", "x", "y z", "true", ""]),

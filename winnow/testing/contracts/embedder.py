@@ -37,7 +37,9 @@ ALIKE = 0.999
 
 
 def cosines(left: FloatArray, right: FloatArray) -> FloatArray:
-    return np.einsum("ij,ij->i", left, right)
+    """Cosines of rows of length 1, pair by pair."""
+    products: FloatArray = np.einsum("ij,ij->i", left, right)
+    return products
 
 
 class EmbedderContract:
@@ -45,6 +47,7 @@ class EmbedderContract:
 
     @pytest.fixture
     def embedder(self) -> Embedder:
+        """The embedder under test; it may be shared between tests."""
         raise NotImplementedError
 
     @pytest.fixture

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from random_filters import FIELDS, random_filter, random_metadata
 
 from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidFilter
 from winnow.core.filters import matches
 from winnow.core.types import And, Chunk, Comparison, Exists, FloatArray, HalfArray, Not, Or
 from winnow.ports import Hit, IndexRef, IndexSchema, Point, PointKey, VectorStore
+from winnow.testing.contracts.random_filters import FIELDS, random_filter, random_metadata
 from winnow.testing.vectors import FakeVectorStore
 
 DIMENSIONS = 8
@@ -26,10 +26,12 @@ WORDS = "amber birch cedar delta ember fjord grove heron island juniper kelp lag
 def unit(seed: int, *shape: int) -> FloatArray:
     """Random vectors of length 1, the same for the same seed."""
     values = np.random.default_rng(seed).standard_normal(shape or (DIMENSIONS,))
-    return (values / np.linalg.norm(values, axis=-1, keepdims=True)).astype(np.float32)
+    vectors: FloatArray = (values / np.linalg.norm(values, axis=-1, keepdims=True)).astype(np.float32)
+    return vectors
 
 
 def halves(seed: int, count: int = 3) -> HalfArray:
+    """Token vectors of length 1, shape (count, DIMENSIONS)."""
     return unit(seed, count, DIMENSIONS).astype(np.float16)
 
 
@@ -48,14 +50,16 @@ def make_point(number: int, text: str = "amber birch", *, document: str | None =
 
 
 def numbers(hits: tuple[Hit, ...]) -> list[int]:
+    """The numbers that the points of ``hits`` were made with."""
     return [uuid.UUID(hit.point.id).int for hit in hits]
 
 
 class VectorStoreContract:
-    """The suite. Tests use one index, made by ``ready``."""
+    """The suite: a backend supplies the fixture ``store``, an empty one. Tests use one index, made by ``ready``."""
 
     @pytest.fixture
     async def ready(self, store: VectorStore) -> VectorStore:
+        """The store with an empty index."""
         await store.create(INDEX, SCHEMA)
         return store
 
@@ -75,7 +79,7 @@ class VectorStoreContract:
         assert (await ready.count(INDEX), await ready.count(second)) == (0, 1)
         assert list(await ready.indexes()) == [INDEX, second]
 
-    async def test_a_dropped_index_is_gone_and_can_be_made_anew(self, ready: VectorStore) -> None:
+    async def test_a_dropped_index_is_gone_and_can_be_made_again(self, ready: VectorStore) -> None:
         await ready.upsert(INDEX, [make_point(1)])
         await ready.drop(INDEX)
         assert list(await ready.indexes()) == []
@@ -128,7 +132,7 @@ class VectorStoreContract:
         assert stored.tokens is not None
         assert stored.dense.dtype == np.float32
         assert stored.tokens.dtype == np.float16
-        np.testing.assert_allclose(stored.dense, point.dense, atol=1e-6)
+        assert stored.dense == pytest.approx(point.dense, abs=1e-6)
         np.testing.assert_array_equal(stored.tokens, point.tokens)
 
     async def test_vectors_may_be_missing(self, ready: VectorStore) -> None:

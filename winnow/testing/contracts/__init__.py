@@ -1,0 +1,8 @@
+"""The tests that every adapter of a port must pass: inherit a suite, supply its fixture. Needs the extra ``testing``.
+
+With ``pytest-asyncio`` in the mode ``auto``.
+"""
+
+import pytest
+
+pytest.register_assert_rewrite(*(f"{__name__}.{suite}" for suite in ("embedder", "reranker", "vector_store")))
