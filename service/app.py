@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from service.binding import served_hosts
 from service.door import Door
 from service.errors import install_error_handlers
-from service.lifespan import ServiceState, lifespan_of
+from service.lifespan import ServiceState
 from service.middleware import BodyLimit, HostGuard, Observe, RequestContext, UnhandledErrors
 from service.openapi import TAGS, install_openapi
 from service.routes import backup, collections, documents, jobs, operations, reembed, search, verify
@@ -40,7 +40,7 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=lifespan_of(state),
+        lifespan=lambda _: state.running(),
         generate_unique_id_function=_operation_id,
     )
     app.state.service = state

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
@@ -65,15 +65,6 @@ class ServiceState:
                 self.draining = True
                 if self._opening is not None:
                     self._resources = self._health = None
-
-
-def lifespan_of(state: ServiceState) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """The lifespan that FastAPI runs around the service."""
-
-    def lifespan(_: FastAPI) -> AbstractAsyncContextManager[None]:
-        return state.running()
-
-    return lifespan
 
 
 def begin_drain(app: FastAPI) -> None:

@@ -24,34 +24,21 @@ from service.schemas.documents import (
 )
 from service.schemas.jobs import JobView
 from service.wire import NDJSON_TYPES, content_type, documents_in, json_body, require_json
+from winnow.core import errors
 from winnow.core.documents import parse_document
-from winnow.core.errors import (
-    CollectionNotFound,
-    DocumentNotFound,
-    DocumentTooLarge,
-    InvalidDocument,
-    InvalidFilter,
-    Overloaded,
-    StorageFull,
-    VersionConflict,
-)
 from winnow.core.types import Collection
-from winnow.operations.submit import (
-    NothingAccepted,
-    ParsedBatch,
-    admit_upload,
-    delete_by_id,
-    matching_ids,
-    parse_batch,
-    submit,
-    wait_for_job,
-)
+from winnow.operations import submit as submitting
 from winnow.ports import Submission
 
 router = Door(
-    "/v1/collections/{name}", tag="documents", invalid=InvalidDocument, problems=(CollectionNotFound, InvalidDocument)
+    "/v1/collections/{name}",
+    tag="documents",
+    invalid=errors.InvalidDocument,
+    problems=(errors.CollectionNotFound, errors.InvalidDocument),
 )
-_WRITE_PROBLEMS: Final = router.problems(*BODY_PROBLEMS, DocumentTooLarge, VersionConflict, Overloaded, StorageFull)
+_WRITE_PROBLEMS: Final = router.problems(
+    *BODY_PROBLEMS, errors.DocumentTooLarge, errors.VersionConflict, errors.Overloaded, errors.StorageFull
+)
 _THREAD_BYTES: Final = 64 * 1024  # larger bodies are parsed off the event loop
 
 
@@ -79,7 +66,7 @@ async def post_documents(
     ndjson = content_type(request) in NDJSON_TYPES
     if not ndjson:
         require_json(request)
-    collection = await admit_upload(state.resources, state.backlog, name, priority=options.priority)
+    collection = await submitting.admit_upload(state.resources, state.backlog, name, priority=options.priority)
     body = await request.body()
     if len(body) > _THREAD_BYTES:
         batch = await asyncio.to_thread(_parse, state, collection, body, ndjson=ndjson)
@@ -105,11 +92,11 @@ async def put_document(
 ) -> SubmissionView:
     """Submit one document under the id of the path; the body's ``id`` may be left out."""
     raw = await json_body(request)
-    collection = await admit_upload(state.resources, state.backlog, name, priority=options.priority)
+    collection = await submitting.admit_upload(state.resources, state.backlog, name, priority=options.priority)
     document = parse_document(
         _with_id(raw, id), fields=collection.fields, max_chars=state.settings.indexing.max_document_chars
     )
-    return await _submit(state, name, ParsedBatch([document], [0]), options, response)
+    return await _submit(state, name, submitting.ParsedBatch([document], [0]), options, response)
 
 
 @router.get("/documents", responses=router.problems())
@@ -124,7 +111,7 @@ async def list_documents(
     return DocumentList.page(keys, query.limit)
 
 
-@router.get("/documents/{id:path}", responses=router.problems(DocumentNotFound))
+@router.get("/documents/{id:path}", responses=router.problems(errors.DocumentNotFound))
 async def get_document(name: CollectionName, id: DocumentId, catalog: CatalogDep) -> DocumentView:
     """The document with its state: pending, indexed, or failed with the reason."""
     return DocumentView.stored(await catalog.documents.get(name, id))
@@ -135,7 +122,7 @@ async def get_document(name: CollectionName, id: DocumentId, catalog: CatalogDep
     status_code=202,
     responses={
         200: {"model": DeletionView, "description": "With wait=true: it is gone."},
-        **router.problems(DocumentNotFound, StorageFull),
+        **router.problems(errors.DocumentNotFound, errors.StorageFull),
     },
 )
 async def delete_document(
@@ -143,7 +130,7 @@ async def delete_document(
 ) -> DeletionView:
     """Delete one document. It leaves listings at once, and searches once the job is done."""
     await state.resources.catalog.documents.get(name, id)
-    return await _deletion(state, await delete_by_id(state.resources, name, [id]), response, wait=wait)
+    return await _deletion(state, await submitting.delete_by_id(state.resources, name, [id]), response, wait=wait)
 
 
 @router.post(
@@ -151,36 +138,40 @@ async def delete_document(
     status_code=202,
     responses={
         200: {"model": DeletionView, "description": "With wait=true: they are gone."},
-        **router.problems(*BODY_PROBLEMS, InvalidFilter, StorageFull),
+        **router.problems(*BODY_PROBLEMS, errors.InvalidFilter, errors.StorageFull),
     },
 )
 async def delete_documents(
     name: CollectionName, body: DeletionBody, response: Response, state: StateDep, wait: Wait = False
 ) -> DeletionView:
     """Delete documents by id or by filter. Unknown ids are ignored."""
-    ids = body.ids if body.ids is not None else await matching_ids(state.resources, name, body.filter)
-    return await _deletion(state, await delete_by_id(state.resources, name, ids), response, wait=wait)
+    ids = body.ids if body.ids is not None else await submitting.matching_ids(state.resources, name, body.filter)
+    return await _deletion(state, await submitting.delete_by_id(state.resources, name, ids), response, wait=wait)
 
 
-def _parse(state: ServiceState, collection: Collection, body: bytes, *, ndjson: bool) -> ParsedBatch:
+def _parse(state: ServiceState, collection: Collection, body: bytes, *, ndjson: bool) -> submitting.ParsedBatch:
     limit = state.settings.indexing.max_document_chars
-    return parse_batch(documents_in(body, ndjson=ndjson), fields=collection.fields, max_chars=limit)
+    return submitting.parse_batch(documents_in(body, ndjson=ndjson), fields=collection.fields, max_chars=limit)
 
 
 def _with_id(raw: Any, id: str) -> Any:
     if isinstance(raw, dict) and (given := raw.setdefault("id", id)) != id:
         theirs = repr(given)[:80]
-        raise InvalidDocument(f"the body's id {theirs} differs from the path's {repr(id)[:80]}", location=("id",))
+        raise errors.InvalidDocument(
+            f"the body's id {theirs} differs from the path's {repr(id)[:80]}", location=("id",)
+        )
     return raw
 
 
 async def _submit(
-    state: ServiceState, name: str, batch: ParsedBatch, options: WriteOptions, response: Response
+    state: ServiceState, name: str, batch: submitting.ParsedBatch, options: WriteOptions, response: Response
 ) -> SubmissionView:
     observe = state.metrics.observe_documents
     try:
-        submission = await submit(state.resources, name, batch, source=options.source, priority=options.priority)
-    except NothingAccepted as error:
+        submission = await submitting.submit(
+            state.resources, name, batch, source=options.source, priority=options.priority
+        )
+    except submitting.NothingAccepted as error:
         observe("rejected", len(error.rejected))
         raise
     observe("accepted", submission.accepted)
@@ -202,7 +193,7 @@ async def _awaited(state: ServiceState, job_id: str, response: Response, *, wait
     """The job if the caller waits for it; the status is 200 once it is done."""
     if not wait:
         return None
-    job = await wait_for_job(state.resources.catalog.jobs, job_id, stopping=lambda: state.draining)
+    job = await submitting.wait_for_job(state.resources.catalog.jobs, job_id, stopping=lambda: state.draining)
     if job.status == "done":
         response.status_code = 200
     return JobView.of(job)

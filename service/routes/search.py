@@ -13,31 +13,22 @@ from service.lifespan import ServiceState
 from service.schemas.answer import SearchView
 from service.schemas.search import SearchBody, SearchParameters
 from service.wire import JSON_TYPE, dumps
-from winnow.core.errors import (
-    CollectionNotFound,
-    DeadlineExceeded,
-    IdentityMismatch,
-    InvalidFilter,
-    InvalidQuery,
-    Overloaded,
-    UpstreamRejected,
-    UpstreamUnavailable,
-)
+from winnow.core import errors
 
 router = Door(
     "/v1/collections/{name}/search",
     tag="search",
-    invalid=InvalidQuery,
+    invalid=errors.InvalidQuery,
     problems=(
         *BODY_PROBLEMS,
-        CollectionNotFound,
-        IdentityMismatch,
-        InvalidQuery,
-        InvalidFilter,
-        Overloaded,
-        UpstreamRejected,
-        UpstreamUnavailable,
-        DeadlineExceeded,
+        errors.CollectionNotFound,
+        errors.IdentityMismatch,
+        errors.InvalidQuery,
+        errors.InvalidFilter,
+        errors.Overloaded,
+        errors.UpstreamRejected,
+        errors.UpstreamUnavailable,
+        errors.DeadlineExceeded,
     ),
 )
 

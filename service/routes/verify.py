@@ -10,7 +10,8 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from service.deps import CollectionName, ResourcesDep
 from service.door import BODY_PROBLEMS, Door
 from service.errors import problem_from
-from service.schemas.verify import DamageView, ProgressView, ReportView, VerifyBody
+from service.schemas.common import members
+from service.schemas.operations import VerifyBody
 from service.wire import dumps
 from winnow.core.errors import CollectionNotFound, InvalidCollection, WinnowError
 from winnow.operations.verify import Damage, Inspection, Progress, Report
@@ -58,8 +59,9 @@ async def _events(
 def _event(item: Progress | Damage | Report) -> ServerSentEvent:
     match item:
         case Progress():
-            return ServerSentEvent(ProgressView.of(item).model_dump_json(), event="progress")
+            return ServerSentEvent(dumps(members(item)).decode(), event="progress")
         case Damage():
-            return ServerSentEvent(DamageView.of(item).model_dump_json(), event="damage")
-        case Report():
-            return ServerSentEvent(ReportView.of(item).model_dump_json(), event="done")
+            return ServerSentEvent(dumps(members(item)).decode(), event="damage")
+        case Report(collection=name, generations=generations, sound=sound):
+            head = {"collection": name, "generations": generations, "sound": sound}
+            return ServerSentEvent(dumps(head | members(item)).decode(), event="done")

@@ -2,65 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.config import JsonDict
+from pydantic import ConfigDict, Field
 
-from service.schemas.common import with_examples
+from service.schemas.common import View
 from winnow.core.types import ScoreKind, StageStatus
 
-_RERANK: Final[JsonDict] = {
-    "status": "ok",
-    "ms": 4.0,
-    "model": "all-MiniLM-L6-v2",
-    "provider": "bundled",
-    "scored": 50,
-    "tokens": 0,
-}
-_EXAMPLE: Final[JsonDict] = {
-    "id": "srch_01JY4W6V0T8Q3N5R7XKZB2C4DF",
-    "collection": "python",
-    "query": "copy a file and keep its timestamps",
-    "results": [
-        {
-            "rank": 1,
-            "document_id": "shutil.copy2",
-            "title": "shutil.copy2",
-            "url": "https://docs.python.org/3/library/shutil.html#shutil.copy2",
-            "chunk": {"index": 0, "start": 0, "end": 68, "headings": ["shutil"]},
-            "text": "Copy the file src to the file or directory dst, with its timestamps.",
-            "highlights": [{"start": 0, "end": 4}],
-            "metadata": {"lang": "en"},
-            "relevance_score": 0.94,
-            "retrieval_score": 0.031,
-            "stages": {
-                "dense": {"rank": 3, "score": 0.71},
-                "sparse": {"rank": 9, "score": 7.2},
-                "fused": {"rank": 4, "score": 0.031},
-                "rerank": {"rank": 1, "score": 0.94},
-            },
-        }
-    ],
-    "score_kind": "relevance",
-    "degraded": False,
-    "stages": {
-        "embed": {"status": "ok", "ms": 6.1, "model": "all-MiniLM-L6-v2", "cached": False},
-        "retrieve": {"status": "ok", "ms": 1.2, "engine": "qdrant-edge", "candidates": 100},
-        "rerank": _RERANK,
-    },
-    "took_ms": 12.4,
-}
 
-
-class ArmScoreView(BaseModel):
+class ArmScoreView(View):
     """Rank from 1 and score on the arm's own scale."""
 
     rank: int
     score: float
 
 
-class ChunkView(BaseModel):
+class ChunkView(View):
     """The position of the text in the document: character offsets, ``end`` exclusive."""
 
     index: int
@@ -69,14 +26,14 @@ class ChunkView(BaseModel):
     headings: list[str]
 
 
-class SpanView(BaseModel):
+class SpanView(View):
     """Characters of ``text`` that match the query, ``end`` exclusive."""
 
     start: int
     end: int
 
 
-class ResultStages(BaseModel):
+class ResultStages(View):
     """Rank and score of the result in each arm and stage; null where it was not found or scored."""
 
     dense: ArmScoreView | None
@@ -85,7 +42,7 @@ class ResultStages(BaseModel):
     rerank: ArmScoreView | None
 
 
-class ResultView(BaseModel):
+class ResultView(View):
     """One result."""
 
     rank: int
@@ -101,7 +58,7 @@ class ResultView(BaseModel):
     stages: ResultStages
 
 
-class StageView(BaseModel):
+class StageView(View):
     """The report of one stage, which may have further members."""
 
     model_config = ConfigDict(extra="allow")
@@ -134,7 +91,7 @@ class RerankStage(StageView):
     tokens: int
 
 
-class Stages(BaseModel):
+class Stages(View):
     """The reports of all stages."""
 
     embed: EmbedStage
@@ -142,10 +99,8 @@ class Stages(BaseModel):
     rerank: RerankStage
 
 
-class SearchView(BaseModel):
+class SearchView(View):
     """The answer to a search; results are sorted by the score that ``score_kind`` names."""
-
-    model_config = with_examples(_EXAMPLE)
 
     id: str
     collection: str

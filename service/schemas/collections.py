@@ -3,43 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from pydantic import Field
-from pydantic.config import JsonDict
 
-from service.schemas.common import Body, View, members, with_examples
+from service.schemas.common import Body, View, members
 from winnow.core.types import Collection, Counts, FieldType
 from winnow.operations.collections import CollectionSpec
-
-_BODY: Final[JsonDict] = {
-    "chunking": {"max_tokens": 256, "overlap": 32},
-    "fields": {"lang": "keyword", "year": "integer", "published": "datetime"},
-    "rerank": {"instruct": "Given a question, find the passage that answers it"},
-    "metadata": {"owner": "docs"},
-}
-_EXAMPLE: Final[JsonDict] = {
-    "name": "python",
-    "status": "ready",
-    "counts": {"documents": 3120, "chunks": 5204, "pending": 0, "indexed": 3120, "failed": 0, "deleting": 0},
-    "identity": {
-        "provider": "bundled",
-        "model": "all-MiniLM-L6-v2",
-        "revision": "0.1.0",
-        "dimensions": 384,
-        "instruct": "",
-        "keyword_tokenizer": "word-bm25",
-        "chunker": "structure-1",
-        "token_dimensions": 384,
-        "tokenizer": "wordpiece",
-    },
-    "chunking": {"max_tokens": 256, "overlap": 32},
-    "fields": {"lang": "keyword"},
-    "rerank": {"instruct": "Given a question, find the passage that answers it"},
-    "metadata": {},
-    "generation": 1,
-    "created_at": "2026-01-31T12:00:00Z",
-}
 
 
 class EmbeddingOptions(Body):
@@ -64,8 +34,6 @@ class RerankDefaults(Body):
 
 class CollectionBody(Body):
     """The settings of a collection. Every key is optional; keys that are left out keep their value."""
-
-    model_config = with_examples(_BODY)
 
     embedding: EmbeddingOptions = Field(default_factory=EmbeddingOptions)
     chunking: ChunkingOptions = Field(default_factory=ChunkingOptions)
@@ -128,8 +96,6 @@ class CountsView(View):
 
 class CollectionView(View):
     """A collection with its settings and counts."""
-
-    model_config = with_examples(_EXAMPLE)
 
     name: str
     status: str

@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
-    from pydantic.config import JsonDict
+
+_EXAMPLES: Final[dict[str, Any]] = orjson.loads(Path(__file__).with_name("examples.json").read_bytes())
 
 
-class Body(BaseModel):
+def _add_examples(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    if model.__name__ in _EXAMPLES:
+        schema["examples"] = _EXAMPLES[model.__name__]
+
+
+class Wire(BaseModel):
+    """Base of all wire models; their examples in OpenAPI are those under their names in ``examples.json``."""
+
+    model_config = ConfigDict(json_schema_extra=_add_examples)
+
+
+class Body(Wire):
     """Base of request bodies: unknown fields are errors, and no type is converted into another."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class Parameters(BaseModel):
+class Parameters(Wire):
     """Base of query strings: unknown parameters are errors."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class View(BaseModel):
+class View(Wire):
     """Base of answers, which are built from the attributes of domain values."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -52,11 +66,6 @@ class ProblemBody(BaseModel):
     code: str = Field(description="for programs; stable", examples=["collection_not_found"])
     request_id: str | None = Field(examples=["req_01JY4W6V0T8Q3N5R7XKZB2C4DF"])
     errors: list[ErrorPlace] | None = None
-
-
-def with_examples(*examples: JsonDict) -> ConfigDict:
-    """The configuration of a model with examples in OpenAPI."""
-    return ConfigDict(json_schema_extra={"examples": list(examples)})
 
 
 def members(value: DataclassInstance) -> dict[str, Any]:

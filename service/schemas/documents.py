@@ -7,41 +7,18 @@ from datetime import datetime
 from typing import Any, Final, Self
 
 from pydantic import BaseModel, Field, model_validator
-from pydantic.config import JsonDict
 
-from service.schemas.common import Body, View, members, with_examples
+from service.schemas.common import Body, View, members
 from service.schemas.jobs import JobView
 from winnow.core.types import DocumentState, TextFormat
 from winnow.operations.submit import INTERACTIVE
 from winnow.ports import DocumentKey, StoredDocument
 
 WAIT_DESCRIPTION: Final = "answer once the work is done, for up to 60 seconds"
-_JOB_ID: Final = "job_01JY4W6V0T8Q3N5R7XKZB2C4DF"
-_REJECTION: Final[JsonDict] = {"index": 2, "id": "", "code": "invalid_document", "message": "id is missing"}
-_KEY: Final[JsonDict] = {"id": "a", "state": "indexed", "revision": 1, "content_hash": "9f86d0", "source": "docs"}
-_EXAMPLE: Final[JsonDict] = {
-    "id": "shutil.copy2",
-    "text": "Copy the file src to the file or directory dst, with its timestamps.",
-    "format": "text",
-    "title": "shutil.copy2",
-    "url": "https://docs.python.org/3/library/shutil.html",
-    "metadata": {"lang": "en", "year": 2024},
-    "version": 7,
-}
-_STORED: Final[JsonDict] = _EXAMPLE | {
-    "state": "indexed",
-    "chunks": 1,
-    "revision": 1,
-    "content_hash": "9f86d081884c7d65",
-    "source": "",
-    "updated_at": "2026-01-31T12:00:00Z",
-}
 
 
 class DocumentBody(Body):
     """A document as it is submitted."""
-
-    model_config = with_examples(_EXAMPLE)
 
     id: str = Field(min_length=1, max_length=512, description="chosen by the caller; unique in the collection")
     text: str
@@ -87,8 +64,6 @@ class RejectionView(View):
 class SubmissionView(View):
     """Which documents of a batch were accepted."""
 
-    model_config = with_examples({"job_id": _JOB_ID, "accepted": 2, "rejected": [_REJECTION]})
-
     job_id: str
     accepted: int
     rejected: list[RejectionView]
@@ -97,8 +72,6 @@ class SubmissionView(View):
 
 class DeletionBody(Body):
     """Which documents to delete: by id, or by filter."""
-
-    model_config = with_examples({"ids": ["a", "b/c"]}, {"filter": {"type": "eq", "key": "lang", "value": "en"}})
 
     ids: list[str] | None = Field(None, min_length=1)
     filter: dict[str, Any] | None = None
@@ -112,8 +85,6 @@ class DeletionBody(Body):
 
 class DeletionView(View):
     """How many documents are being deleted."""
-
-    model_config = with_examples({"job_id": _JOB_ID, "deleted": 2})
 
     job_id: str
     deleted: int = Field(description="documents that existed and have now left every listing")
@@ -129,8 +100,6 @@ class DocumentError(View):
 
 class DocumentView(View):
     """A document with the state of its indexing."""
-
-    model_config = with_examples(_STORED)
 
     id: str
     text: str
@@ -166,8 +135,6 @@ class DocumentKeyView(View):
 
 class DocumentList(View):
     """One page of a listing, by id."""
-
-    model_config = with_examples({"documents": [_KEY], "next": "a"})
 
     documents: list[DocumentKeyView]
     next: str | None = Field(description="pass as after= for the next page; null on the last")

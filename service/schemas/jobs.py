@@ -4,32 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, Self
+from typing import Self
 
 from pydantic import Field
-from pydantic.config import JsonDict
 
-from service.schemas.common import Parameters, View, with_examples
+from service.schemas.common import Parameters, View
 from winnow.core.types import JobStatus
 from winnow.ports import Job
-
-_EXAMPLE: Final[JsonDict] = {
-    "id": "job_01JY4W6V0T8Q3N5R7XKZB2C4DF",
-    "collection": "python",
-    "status": "done",
-    "total": 3,
-    "pending": 0,
-    "indexed": 3,
-    "deleted": 0,
-    "unchanged": 0,
-    "failed": 0,
-    "superseded": 0,
-    "cancelled": 0,
-    "chunks_embedded": 5,
-    "failures": [],
-    "created_at": "2026-01-31T12:00:00Z",
-    "finished_at": "2026-01-31T12:00:02Z",
-}
 
 
 class JobFailureView(View):
@@ -42,8 +23,6 @@ class JobFailureView(View):
 
 class JobView(View):
     """Progress of one submission: ``total`` is the sum of all the states and ``pending``."""
-
-    model_config = with_examples(_EXAMPLE)
 
     id: str
     collection: str
@@ -87,8 +66,6 @@ class JobList(View):
 
 class RetryView(View):
     """The new job for the failed documents. ``job_id`` is null if no document of the job is failed any more."""
-
-    model_config = with_examples({"job_id": "job_01JY4W6V0T8Q3N5R7XKZB2C4DF", "documents": 2})
 
     job_id: str | None
     documents: int

@@ -1,4 +1,4 @@
-"""Health on the wire."""
+"""Health and integrity checks on the wire."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.schemas.common import View, with_examples
+from service.schemas.common import Body, View
 
 
 class Health(View):
     """The process is alive."""
-
-    model_config = with_examples({"status": "ok"})
 
     status: Literal["ok"] = "ok"
 
@@ -29,7 +27,11 @@ class CheckView(View):
 class Readiness(View):
     """Whether searches can be answered, dependency by dependency."""
 
-    model_config = with_examples({"status": "ready", "checks": {"store": {"status": "ok", "ms": 0.2}}})
-
     status: Literal["ready", "unavailable", "draining"]
     checks: dict[str, CheckView] = Field(description="by dependency: store, catalog, embed, rerank")
+
+
+class VerifyBody(Body):
+    """How damage is handled."""
+
+    repair: bool = Field(False, description="index damaged documents again and remove orphaned points")

@@ -3,52 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final, Self
+from typing import Self
 
 from pydantic import Field
-from pydantic.config import JsonDict
 
 from service.schemas.collections import IdentityView
-from service.schemas.common import Body, View, members, with_examples
+from service.schemas.common import Body, View, members
 from service.schemas.jobs import JobFailureView
 from winnow.operations.reembed import Estimate, State, Status
-
-_MINILM: Final[JsonDict] = {
-    "provider": "bundled",
-    "model": "sentence-transformers/all-MiniLM-L6-v2",
-    "revision": "53aa51172d14",
-    "dimensions": 384,
-    "instruct": "",
-    "keyword_tokenizer": "bm25:multilingual+numbers:english:k1.2:b0.75:avg128",
-    "chunker": "structure-1",
-    "token_dimensions": 384,
-    "tokenizer": "bert-uncased",
-}
-_QWEN3: Final[JsonDict] = _MINILM | {
-    "provider": "vllm",
-    "model": "Qwen/Qwen3-Embedding-0.6B",
-    "revision": "",
-    "dimensions": 1024,
-    "instruct": "Given a web search query, retrieve relevant passages that answer the query",
-    "token_dimensions": 0,
-    "tokenizer": "qwen3",
-}
-
-
-_EXAMPLE: Final[JsonDict] = {
-    "collection": "docs",
-    "state": "building",
-    "serving": _MINILM,
-    "other": _QWEN3,
-    "next": _QWEN3,
-    "documents": 5280,
-    "done": 3120,
-    "lacking": 2160,
-    "failed": 0,
-    "failures": [],
-    "started_at": "2026-11-21T10:00:00Z",
-    "estimate": None,
-}
 
 
 class ReembedBody(Body):
@@ -73,8 +35,6 @@ class EstimateView(View):
 
 class ReembedView(View):
     """The progress of the change of the embedding model."""
-
-    model_config = with_examples(_EXAMPLE)
 
     collection: str
     state: State = Field(

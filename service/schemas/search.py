@@ -7,24 +7,13 @@ from typing import Annotated, Any, Final, Literal
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, Field
-from pydantic.config import JsonDict
 
-from service.schemas.common import Body, Parameters, with_examples
+from service.schemas.common import Body, Parameters
 from winnow.core.errors import InvalidFilter
 from winnow.core.filters import parse_filter
 from winnow.core.types import FieldType, GroupBy, RerankOptions, SearchMode, SearchRequest
 
 DEFAULT_TOP_N: Final = 10
-_SHORT: Final[JsonDict] = {"query": "how do I copy a file and keep its timestamps"}
-_LONG: Final[JsonDict] = _SHORT | {
-    "top_k": 100,
-    "top_n": 10,
-    "mode": "hybrid",
-    "filter": {"type": "eq", "key": "lang", "value": "en"},
-    "rerank": {"enabled": True, "top_k": 50, "on_failure": "degrade"},
-    "min_relevance": 0.2,
-    "budget_ms": 800,
-}
 
 
 class RerankBody(Body):
@@ -71,8 +60,6 @@ class SearchOptions(BaseModel):
 
 class SearchBody(SearchOptions, Body):
     """A search as JSON."""
-
-    model_config = with_examples(_SHORT, _LONG)
 
     query: str
     filter: dict[str, Any] | None = Field(

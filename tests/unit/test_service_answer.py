@@ -10,7 +10,7 @@ import pytest
 
 from service.answer import render_answer
 from service.schemas.answer import SearchView
-from service.schemas.search import SearchBody, SearchParameters
+from service.schemas.search import SearchBody, SearchOptions, SearchParameters
 from service.wire import dumps
 from winnow.core.types import (
     ArmScore,
@@ -93,3 +93,15 @@ def test_both_forms_of_a_search_mean_the_same():
 
 def test_defaults_of_the_wire_are_those_of_the_domain():
     assert SearchBody(query="words").to_request("docs", {}) == SearchRequest("docs", "words")
+
+
+def test_every_scalar_parameter_reaches_the_request_from_both_forms():
+    """A new one is written down in ``SearchOptions`` and ``SearchRequest``, and nowhere else in the service."""
+    given = {
+        "top_k": 20, "top_n": 5, "mode": "dense", "instruct": "find", "min_relevance": 0.5, "group_by": "chunk",
+        "return_documents": False, "highlight": False, "budget_ms": 9.0, "explain": True, "index": "other",
+    }  # fmt: skip
+    assert set(given) == set(SearchOptions.model_fields)
+    for body in (SearchBody(query="words", **given), SearchParameters(q="words", **given).to_body()):
+        request = body.to_request("docs", {})
+        assert {name: getattr(request, name) for name in given} == given | {"index": "beside"}

@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 import pytest
 
-from service.routes import documents as routes
 from winnow.core.errors import InvalidDocument
 from winnow.operations import submit
 
@@ -133,13 +132,13 @@ async def test_unchanged_documents_count_as_accepted_and_are_not_embedded_again(
 
 
 async def test_large_batch_is_read_off_the_event_loop(docs, monkeypatch):
-    threads = []
+    threads, parse = [], submit.parse_batch
 
     def spy(*args, **kwargs):
         threads.append(threading.current_thread())
-        return submit.parse_batch(*args, **kwargs)
+        return parse(*args, **kwargs)
 
-    monkeypatch.setattr(routes, "parse_batch", spy)
+    monkeypatch.setattr(submit, "parse_batch", spy)
     large = [document(str(number), "word " * 40) for number in range(500)]
     assert (await docs.post(DOCS, json={"documents": large})).json()["accepted"] == 500
     assert threads
@@ -192,10 +191,12 @@ async def test_wait_answers_200_once_searchable(service, docs):
 
 
 async def test_wait_that_takes_too_long_answers_202_with_the_job(docs, monkeypatch):
-    async def impatient(catalog, job_id, *, stopping):
-        return await submit.wait_for_job(catalog, job_id, stopping=stopping, limit=0.0)
+    wait_for_job = submit.wait_for_job
 
-    monkeypatch.setattr(routes, "wait_for_job", impatient)
+    async def impatient(catalog, job_id, *, stopping):
+        return await wait_for_job(catalog, job_id, stopping=stopping, limit=0.0)
+
+    monkeypatch.setattr(submit, "wait_for_job", impatient)
     response = await docs.post(f"{DOCS}?wait=true", json={"documents": [document("a")]})
     assert response.status_code == 202
     assert response.json()["job"]["pending"] == 1

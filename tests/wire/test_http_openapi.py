@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from service.schemas import common
 
 METHODS = {"get", "put", "post", "delete"}
 
@@ -103,3 +108,9 @@ async def test_main_bodies_have_examples(schema):
     models = schema["components"]["schemas"]
     for name in ("SearchBody", "SearchView", "CollectionBody", "CollectionView", "DocumentBody", "DocumentView"):
         assert models[name].get("examples"), name
+
+
+async def test_every_written_example_is_shown(schema):
+    written = json.loads(Path(common.__file__).with_name("examples.json").read_text())
+    shown = {name for name, model in schema["components"]["schemas"].items() if "examples" in model}
+    assert set(written) == shown
