@@ -1,1 +1,1 @@
-"""From a document to its chunks: pure functions."""
+"""Cuts documents into chunks: pure functions."""

@@ -1,15 +1,15 @@
-"""From a document to its chunks: by structure first, by tokens where structure leaves too much. Pure.
+"""Cuts a document into chunks: by structure first, then by tokens where sections are too long. Pure.
 
 - A document that fits is one chunk.
 - Otherwise a chunk never crosses a heading, except for tiny sections (under an eighth of the limit), which join their
   neighbour or their first subsection: ten words on their own match everything a little and answer nothing.
-- Inside of a section blocks are packed whole, into chunks of even size; a block that is too long is cut at sentences
-  (lines for code and tables), and only there chunks overlap.
-- A chunk's passage (title, heading path, text) never has more tokens than the limit. Title and headings take a quarter
-  of it at most and are shortened beyond that.
+- Inside a section whole blocks are packed into chunks of even size; a block that is too long is cut at sentences
+  (lines for code and tables), and chunks overlap only there.
+- A chunk's passage (title, heading path, text) never has more tokens than the limit. Title and headings take at most a
+  quarter of it and are shortened beyond that.
 
 Offsets: for plain text ``chunk.text == document.text[start:end]``. For Markdown they are exact to the lines of a block,
-for HTML to the character, and inside of a block that was cut to the word.
+for HTML to the character, and inside a block that was cut to the word.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Final
 
-from indexer.chunking.splitting import CountedBlock, Piece, Run, cut, pack, token_starts
+from indexer.chunking.splitting import BlockPiece, CountedBlock, Draft, cut_block, pack_pieces, token_starts
 from indexer.chunking.structure import Outline, outline_of
 from indexer.chunking.structure.alignment import Alignment
 from indexer.chunking.structure.blocks import Block, Section
 from winnow.core.types import Chunk, Chunking, Document, passage_of
 from winnow.ports import Tokenizer
 
-_CHARS_PER_TOKEN: Final = 32  # a chunk of mostly white space is cut off at so many characters a token
-_FITTING_CHARS: Final = 12  # no text has so many characters a token: it need not be counted
+_CHARS_PER_TOKEN: Final = 32  # a chunk of mostly white space is cut at this number of characters a token
+_FITTING_CHARS: Final = 12  # no text has more characters a token: longer ones need not be counted
 _TINY: Final = 8  # sections under an eighth of the limit are joined
 _JOINED: Final = 2  # up to half of the limit
 
@@ -36,13 +36,13 @@ def chunk_document(document: Document, tokenizer: Tokenizer, chunking: Chunking,
     """Cut ``document`` into chunks whose passages have at most ``min(chunking.max_tokens, max_tokens)`` tokens.
 
     Args:
-        document: what to cut; its ``format`` says how to read the text.
-        tokenizer: the embedder's own.
+        document: the document to cut; its ``format`` determines how its text is parsed.
+        tokenizer: the embedder's.
         chunking: size and overlap, in tokens.
-        max_tokens: what the embedder reads.
+        max_tokens: the embedder's limit.
 
     Returns:
-        The chunks in the order of the text; none where there is nothing to read.
+        The chunks in the order of the text; none if there is nothing to read.
     """
     outline = outline_of(document.text, document.format)
     limit = min(chunking.max_tokens, max_tokens)
@@ -56,13 +56,13 @@ def chunk_document(document: Document, tokenizer: Tokenizer, chunking: Chunking,
 def passages_of(
     document: Document, chunks: Sequence[Chunk], tokenizer: Tokenizer, chunking: Chunking, *, max_tokens: int
 ) -> list[str]:
-    """What the models read for each of ``chunks``: title, heading path and text, within the limit of tokens."""
+    """The passage that models read for each chunk: title, heading path and text, within the limit of tokens."""
     title = fit_title(document.title, tokenizer, min(chunking.max_tokens, max_tokens))
     return [passage_of(title, chunk) for chunk in chunks]
 
 
 def fit_title(title: str, tokenizer: Tokenizer, limit: int) -> str:
-    """Shorten a title to three sixteenths of ``limit`` tokens: a quarter less what is kept for headings."""
+    """Shorten a title to three sixteenths of ``limit`` tokens: a quarter, less the share of headings."""
     return _shortened(title, tokenizer, limit * 3 // 16)
 
 
@@ -75,7 +75,7 @@ def _shortened(text: str, tokenizer: Tokenizer, tokens: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Sections that share chunks: the heading path that all stand under, and their blocks."""
+    """Sections that share chunks: the heading path that they have in common, and their blocks."""
 
     headings: tuple[str, ...]
     anchor: str
@@ -83,7 +83,7 @@ class _Group:
 
 
 def _group(sections: Sequence[Section]) -> _Group:
-    """Join sections; headings that are not common to all of them become lines of the text."""
+    """Join sections; headings that they do not have in common become lines of the text."""
     common = _common_path([section.headings for section in sections])
     blocks: list[Block] = []
     for section in sections:
@@ -127,8 +127,8 @@ class _Cutter:
         size = last.end - first.start if self._outline.verbatim else sum(len(block.text) for block in group.blocks)
         if size > self._limit * _FITTING_CHARS:
             return None
-        run = Run(tuple(Piece(CountedBlock(block, ()), 0, 0) for block in group.blocks), 0)
-        chunk = self._chunk(group.anchor, self._fit_headings(group.headings), run)
+        draft = Draft(tuple(BlockPiece(CountedBlock(block, ()), 0, 0) for block in group.blocks), 0)
+        chunk = self._chunk(group.anchor, self._fit_headings(group.headings), draft)
         return chunk if self._passage_tokens(chunk) <= self._limit else None
 
     def _joined(self, sections: Sequence[Section]) -> Iterator[list[Section]]:
@@ -150,27 +150,27 @@ class _Cutter:
         room = max(1, self._limit - self._header_tokens(headings))
         grain = max(1, min(self._overlap or room, room // 8))
         verbatim = self._outline.verbatim
-        pieces: list[Piece] = []
+        pieces: list[BlockPiece] = []
         for block in group.blocks:
-            pieces += cut(self._counted(block), max(1, room - 1), max_chars=self._max_chars, grain=grain)
-        for run in pack(pieces, room, max_chars=self._max_chars, overlap=self._overlap, gaps=verbatim):
-            yield from self._checked(group.anchor, headings, run)
+            pieces += cut_block(self._counted(block), max(1, room - 1), max_chars=self._max_chars, grain=grain)
+        for draft in pack_pieces(pieces, room, max_chars=self._max_chars, overlap=self._overlap, gaps=verbatim):
+            yield from self._checked(group.anchor, headings, draft)
 
-    def _checked(self, anchor: str, headings: tuple[str, ...], run: Run) -> Iterator[Chunk]:
-        """The chunk of a run, in halves where its passage is too long after all.
+    def _checked(self, anchor: str, headings: tuple[str, ...], draft: Draft) -> Iterator[Chunk]:
+        """The chunk of a draft, in halves if its passage is too long after all.
 
-        Tokenizers are not additive: a text may have more tokens than its parts had inside of their blocks.
+        Tokenizers are not additive: a text may have more tokens than its parts had inside their blocks.
         """
-        chunk = self._chunk(anchor, headings, run)
-        halves = run.halves() if self._passage_tokens(chunk) > self._limit else ()
+        chunk = self._chunk(anchor, headings, draft)
+        halves = draft.halves() if self._passage_tokens(chunk) > self._limit else ()
         if halves:
             for half in halves:
                 yield from self._checked(anchor, headings, half)
         elif chunk.text:
             yield chunk
 
-    def _chunk(self, anchor: str, headings: tuple[str, ...], run: Run) -> Chunk:
-        slices = list(run.slices())
+    def _chunk(self, anchor: str, headings: tuple[str, ...], draft: Draft) -> Chunk:
+        slices = list(draft.slices())
         start = self._original(*slices[0][:2])
         end = self._original(slices[-1][0], slices[-1][2])
         if self._outline.verbatim:
@@ -225,7 +225,7 @@ class _Cutter:
 
 
 def _are_related(current: Sequence[Section], section: Section) -> bool:
-    """Whether ``section`` stands under the heading of ``current``, or beside it under the same parent."""
+    """Whether ``section`` is below the heading of ``current``, or beside it under the same parent."""
     path = _common_path([part.headings for part in current])
     siblings = len(path) == len(section.headings) and path[:-1] == section.headings[:-1]
     return siblings or section.headings[: len(path)] == path

@@ -1,6 +1,6 @@
-"""Cutting blocks into pieces of so many tokens, and packing pieces into runs that become chunks.
+"""Cuts blocks into pieces with a limited number of tokens and packs the pieces into chunks.
 
-Everything is counted on the tokens of a block in its own text; each block is tokenized once.
+Tokens are counted in the text of a block; each block is tokenized once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 from indexer.chunking.structure.blocks import Block
 from winnow.ports import Tokenizer
 
-_LONG_TOKEN: Final = 100  # a longer token stands for text that the model does not know: counted by the character
+_LONG_TOKEN: Final = 100  # a longer token is text that the model does not know: every character counts
 _SENTENCE_END: Final = re.compile(r"""[.!?…]["'”’)\]]*\s+|[。！？；…]["'”’」』）】]*\s*|\n\s*\n""")
 _LINE_END: Final = re.compile(r"\n\s*")
 _WORD_END: Final = re.compile(r"\s+")
@@ -40,7 +40,7 @@ class CountedBlock:
 
 
 def token_starts(text: str, tokenizer: Tokenizer) -> list[int]:
-    """Where the tokens of ``text`` start; long stretches that are one token or none count one for each character."""
+    """Where the tokens of ``text`` start; long stretches with one token or none count one for each character."""
     starts: list[int] = []
     behind = 0
     for start, end in tokenizer.spans(text):
@@ -57,8 +57,8 @@ def token_starts(text: str, tokenizer: Tokenizer) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """The tokens ``first`` to ``last`` (exclusive) of a block; it was cut off its block where ``first`` is not 0."""
+class BlockPiece:
+    """The tokens ``first`` to ``last`` (exclusive) of a block; the block was cut before it unless ``first`` is 0."""
 
     counted: CountedBlock
     first: int
@@ -74,18 +74,18 @@ class Piece:
 
     @property
     def end(self) -> int:
-        """Where the piece ends in its block's text, with the white space that follows it."""
+        """Where the piece ends in its block's text, including the white space that follows it."""
         return self.counted.end(self.last)
 
 
-def cut(counted: CountedBlock, limit: int, *, max_chars: int, grain: int) -> list[Piece]:
+def cut_block(counted: CountedBlock, limit: int, *, max_chars: int, grain: int) -> list[BlockPiece]:
     """Cut a block into pieces of at most ``limit`` tokens and ``max_chars`` characters.
 
-    A block that fits is one piece. Otherwise it falls apart into sentences (lines, where it is made of lines); what is
-    still too long is cut at line ends, then at white space, then between tokens, into pieces of about ``grain`` tokens.
+    A block that fits is one piece. Others are cut into sentences, or lines if the block consists of lines; pieces
+    that are too long still are cut at line ends, then at white space, then between tokens, at about ``grain`` tokens.
     """
     text = counted.block.text
-    whole = Piece(counted, 0, len(counted))
+    whole = BlockPiece(counted, 0, len(counted))
     if len(whole) <= limit and len(text) <= max_chars:
         return [whole]
     levels = [_LINE_END] if counted.block.lines else [_SENTENCE_END, _LINE_END]
@@ -97,11 +97,11 @@ def cut(counted: CountedBlock, limit: int, *, max_chars: int, grain: int) -> lis
     return [part for piece in pieces for part in _by_tokens(piece, words, limit, max_chars, grain)]
 
 
-def _fits(piece: Piece, limit: int, max_chars: int) -> bool:
+def _fits(piece: BlockPiece, limit: int, max_chars: int) -> bool:
     return len(piece) <= limit and (piece.end - piece.start <= max_chars or len(piece) <= 1)
 
 
-def _at(piece: Piece, ends: Sequence[int], limit: int, max_chars: int) -> Iterator[Piece]:
+def _at(piece: BlockPiece, ends: Sequence[int], limit: int, max_chars: int) -> Iterator[BlockPiece]:
     """Cut a piece that is too long at every one of ``ends`` (positions in the text, sorted) inside of it."""
     if _fits(piece, limit, max_chars):
         yield piece
@@ -110,13 +110,13 @@ def _at(piece: Piece, ends: Sequence[int], limit: int, max_chars: int) -> Iterat
     for end in ends[bisect_left(ends, piece.start + 1) : bisect_left(ends, piece.end)]:
         token = bisect_left(piece.counted.starts, end, first, piece.last)
         if first < token < piece.last:
-            yield Piece(piece.counted, first, token)
+            yield BlockPiece(piece.counted, first, token)
             first = token
-    yield Piece(piece.counted, first, piece.last)
+    yield BlockPiece(piece.counted, first, piece.last)
 
 
-def _by_tokens(piece: Piece, words: Sequence[int], limit: int, max_chars: int, grain: int) -> Iterator[Piece]:
-    """Cut a piece that is too long into equal parts of about ``grain`` tokens, at white space where there is some."""
+def _by_tokens(piece: BlockPiece, words: Sequence[int], limit: int, max_chars: int, grain: int) -> Iterator[BlockPiece]:
+    """Cut a piece that is too long into parts of about ``grain`` tokens, at white space if possible."""
     if _fits(piece, limit, max_chars):
         yield piece
         return
@@ -130,23 +130,23 @@ def _by_tokens(piece: Piece, words: Sequence[int], limit: int, max_chars: int, g
             word = bisect_left(words, starts[last] + 1) - 1
             if word >= 0 and words[word] > piece.counted.end(first + (last - first) // 2):
                 last = bisect_left(starts, words[word], first + 1, last)
-        yield Piece(piece.counted, first, last)
+        yield BlockPiece(piece.counted, first, last)
         first = last
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """Pieces in order that make up one chunk.
+class Draft:
+    """Consecutive pieces that make up one chunk.
 
-    ``lead``: token of the first piece's block where the run begins: before the piece itself, where it repeats the end
-    of the run before.
+    ``lead``: token of the first piece's block where the chunk begins: before the piece itself if the chunk repeats the
+    end of the one before.
     """
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[BlockPiece, ...]
     lead: int
 
     def slices(self) -> Iterator[tuple[CountedBlock, int, int]]:
-        """The run as slices of its blocks' texts: block, first position, last position."""
+        """The chunk as slices of its blocks' texts: block, first position, last position."""
         first = self.pieces[0]
         start = first.counted.begin(self.lead)
         for piece, following in zip(self.pieces, [*self.pieces[1:], None], strict=True):
@@ -154,34 +154,34 @@ class Run:
                 yield piece.counted, start, piece.end
                 start = following.start if following else 0
 
-    def halves(self) -> tuple[Run, ...]:
-        """The run in two shorter ones without overlap; empty where nothing is left to cut."""
+    def halves(self) -> tuple[Draft, ...]:
+        """The chunk in two shorter ones without overlap; empty if it cannot be cut."""
         if len(self.pieces) > 1:
             middle = len(self.pieces) // 2
-            return Run(self.pieces[:middle], self.lead), Run(self.pieces[middle:], self.pieces[middle].first)
+            return Draft(self.pieces[:middle], self.lead), Draft(self.pieces[middle:], self.pieces[middle].first)
         piece = self.pieces[0]
         if self.lead < piece.first:
-            return (Run(self.pieces, piece.first),)
+            return (Draft(self.pieces, piece.first),)
         if len(piece) < 2:
             return ()
         middle = (piece.first + piece.last) // 2
-        head, tail = Piece(piece.counted, piece.first, middle), Piece(piece.counted, middle, piece.last)
-        return Run((head,), head.first), Run((tail,), tail.first)
+        head, tail = BlockPiece(piece.counted, piece.first, middle), BlockPiece(piece.counted, middle, piece.last)
+        return Draft((head,), head.first), Draft((tail,), tail.first)
 
 
-def pack(pieces: Sequence[Piece], limit: int, *, max_chars: int, overlap: int, gaps: bool) -> list[Run]:
-    """Pack pieces into runs of at most ``limit`` tokens, of about equal size rather than full ones and a rest.
+def pack_pieces(pieces: Sequence[BlockPiece], limit: int, *, max_chars: int, overlap: int, gaps: bool) -> list[Draft]:
+    """Pack pieces into chunks of at most ``limit`` tokens, of about equal size rather than full ones and a remainder.
 
-    ``max_chars`` bounds the characters of a run; with ``gaps`` those that lie between its blocks count.
+    ``max_chars`` limits the characters of a chunk; with ``gaps`` those between its blocks count.
 
-    Where a border falls inside of a block, the run repeats up to ``overlap`` tokens from before the border, from the
-    start of a sentence or of a word. Between blocks nothing is repeated: a paragraph's end is a border of meaning, and
+    A chunk that begins inside a block repeats up to ``overlap`` tokens from before its border, from the start of a
+    sentence or of a word. Between blocks nothing is repeated: the end of a paragraph is a border of meaning, and
     repeated text costs vectors and crowds the results.
     """
     left = sum(map(_cost, pieces))
     target = _target(left, limit)
-    runs: list[Run] = []
-    current: list[Piece] = []
+    drafts: list[Draft] = []
+    current: list[BlockPiece] = []
     lead = size = chars = 0
     for previous, piece in zip([None, *pieces], pieces, strict=False):
         cost, width = _cost(piece), piece.end - piece.start
@@ -189,8 +189,8 @@ def pack(pieces: Sequence[Piece], limit: int, *, max_chars: int, overlap: int, g
             width += piece.counted.block.start - previous.counted.block.end
         over = size + cost - target
         if current and (size + cost > limit or chars + width > max_chars or over > target - size):
-            runs.append(Run(tuple(current), lead))
-            lead = _lead(runs[-1], piece, min(overlap, limit - cost), max_chars // 4)
+            drafts.append(Draft(tuple(current), lead))
+            lead = _lead(drafts[-1], piece, min(overlap, limit - cost), max_chars // 4)
             current, size, chars = [], piece.first - lead, 0
             target = _target(left + size, limit)
         elif not current:
@@ -200,22 +200,22 @@ def pack(pieces: Sequence[Piece], limit: int, *, max_chars: int, overlap: int, g
         chars += width
         left -= cost
     if current:
-        runs.append(Run(tuple(current), lead))
-    return runs
+        drafts.append(Draft(tuple(current), lead))
+    return drafts
 
 
-def _cost(piece: Piece) -> int:
+def _cost(piece: BlockPiece) -> int:
     """Tokens of a piece, and one for the line end before a block, which some tokenizers count."""
     return len(piece) + (piece.first == 0)
 
 
 def _target(tokens: int, limit: int) -> int:
-    """Size of the runs when ``tokens`` are spread evenly over as few of them as hold."""
+    """Size of chunks when ``tokens`` are spread evenly over the fewest that can hold them."""
     return -(-tokens // max(1, -(-tokens // limit)))
 
 
-def _lead(previous: Run, piece: Piece, overlap: int, max_chars: int) -> int:
-    """The token that a run begins with, if ``piece`` is the first that is new in it."""
+def _lead(previous: Draft, piece: BlockPiece, overlap: int, max_chars: int) -> int:
+    """The token that a chunk begins with if ``piece`` is the first that is new in it."""
     if piece.first == 0 or overlap <= 0:
         return piece.first
     same = [part for part in previous.pieces if part.counted is piece.counted]

@@ -1,4 +1,4 @@
-"""From a document's text to its outline: sections under headings, made of blocks with offsets."""
+"""Parses a document's text into its outline: sections under headings, made of blocks with offsets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PARSERS: Final[dict[TextFormat, Callable[[str], Outline]]] = {
 
 
 def outline_of(text: str, format: TextFormat) -> Outline:
-    """Parse ``text`` as ``format``. Never fails: what cannot be read as the format is read as plain text."""
+    """Parse ``text`` as ``format``. Never fails: invalid markup is read as text."""
     return _PARSERS[format](text)
 
 

@@ -1,4 +1,4 @@
-"""Finding the words of a block again in the text that it was made from."""
+"""Finds the words of a block in the text that it was made from."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _WINDOW: Final = 4000
 class Alignment:
     """Maps positions in a block's readable text to positions in the original text.
 
-    Words are looked up one after another, so the mapping never goes backwards and stays inside of the block. It is
-    exact at every word that stands in the original as it is read; beside entities and escapes it is off by a word.
+    Words are looked up one after another, so the mapping never goes backwards and stays inside the block. It is
+    exact at every word that the original spells in the same way; beside entities and escapes it is off by a word.
     """
 
     def __init__(self, block: Block, source: str) -> None:

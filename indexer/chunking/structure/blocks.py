@@ -1,4 +1,4 @@
-"""What every format is parsed into: an outline of sections, each a heading path and its blocks."""
+"""The outline that every format is parsed into: sections, each with a heading path and blocks."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Block:
     Attributes:
         text: readable text, markup removed, not blank.
         start, end: character offsets of the block in the original text, ``end`` exclusive.
-        lines: the text is made of lines (code, a table): where it must be cut, cut at line ends first.
-        tight: stands right under the block before it (list items), with no empty line between.
+        lines: the text is made of lines (code, a table); a cut falls at line ends first.
+        tight: follows the block before it without an empty line (list items).
     """
 
     text: str
@@ -30,7 +30,7 @@ class Section:
 
     Attributes:
         headings: heading path, outermost first, with the section's own heading last; empty before the first heading.
-        anchor: fragment of the section's own heading, without ``#``; empty where there is none.
+        anchor: fragment of the section's own heading, without ``#``; empty if there is none.
         heading: the heading itself as a block, ``None`` before the first heading.
     """
 
@@ -45,9 +45,9 @@ class Outline:
     """A parsed document.
 
     Attributes:
-        sections: in the order of the text; those that carry nothing are left out.
-        source: the original text with its markup blanked out, character for character: what words are looked up in
-            when a block has to be cut inside.
+        sections: in the order of the text, without empty ones.
+        source: the original text with its markup blanked out, character for character; to cut inside a block, its
+            words are looked up here.
         verbatim: the text is plain: readable text is ``source[start:end]``, across blocks too.
     """
 
@@ -79,7 +79,7 @@ class OutlineBuilder:
         self._heading, self._anchor = heading, anchor
 
     def sections(self) -> tuple[Section, ...]:
-        """Every section that carries text: blocks, or a heading that no later section has in its path."""
+        """Every section with text: blocks, or a heading that no later section has in its path."""
         self._close()
         kept = [
             section

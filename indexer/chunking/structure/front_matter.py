@@ -27,9 +27,9 @@ class InvalidFrontMatter(ValueError):
 
 
 def find_front_matter(text: str) -> FrontMatter | None:
-    """Find the front matter of ``text`` without reading it; ``None`` where there is none.
+    """Find the front matter of ``text`` without reading it; ``None`` if there is none.
 
-    A file that opens with a thematic break has no front matter: what stands between must look like ``key: value``.
+    A file that opens with a thematic break has no front matter: the lines between must look like ``key: value``.
     """
     if not text.startswith(("---", "\ufeff---")):
         return None

@@ -1,7 +1,7 @@
-"""HTML: blocks with exact offsets from one linear scan of the tags; boilerplate is left out.
+"""Parses HTML into blocks with exact offsets, without boilerplate, by one linear scan of the tags.
 
-The scan never builds a tree, so depth costs nothing. Offsets of blocks are exact: a block starts at its first and ends
-behind its last visible character in the original text.
+The scan builds no tree, so depth costs nothing. Offsets of blocks are exact: a block starts at its first and ends after
+its last visible character in the original text.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class ScannedBlock:
 
     Attributes:
         level: 1 to 6 for a heading, 0 for anything else.
-        boilerplate: inside of navigation, header, footer or aside.
-        main: inside of ``<main>`` or ``<article>``.
+        boilerplate: inside navigation, header, footer or aside.
+        main: inside ``<main>`` or ``<article>``.
     """
 
     block: Block
@@ -135,7 +135,7 @@ class _Scanner:
         return tag.end()
 
     def _skip_past(self, what: str, start: int, *, tag_end: bool = False) -> int:
-        """Position behind the next ``what``; where there is none, ``start``: the markup alone is dropped."""
+        """Position after the next ``what``; ``start`` if there is none, so that only the markup is dropped."""
         if what in self._absent:
             return start
         found = re.compile(re.escape(what) + ("[^>]*>" if tag_end else ""), re.IGNORECASE).search(self._text, start)
@@ -186,7 +186,7 @@ class _Scanner:
             self._anchor = found
 
     def _break(self, name: str) -> None:
-        """End the block, or only its line: inside of table cells, and at ``<br>``."""
+        """End the block; inside table cells, and at ``<br>``, only its line."""
         in_cell = any(self._open.get(cell) for cell in _CELLS) and not _HEADING.fullmatch(name) and name != "pre"
         if name in _CELLS and self._pieces:
             self._pieces.append(" | ")

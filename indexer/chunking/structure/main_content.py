@@ -1,4 +1,4 @@
-"""Which blocks of a page are its content, and which are navigation, banners and footers."""
+"""Tells the content of a page from navigation, banners and footers."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Mark = tuple[str, bool, bool]
 def is_main_content(text: str, depth: int, marks: Sequence[Mark]) -> list[bool]:
     """Tell for every block whether to keep it.
 
-    A fragment is kept whole. Of a page, what stands in navigation, header, footer and aside goes; then trafilatura
-    judges what is left. Its verdict is set aside where it would throw away most of what the page itself marks as
-    ``<main>`` or ``<article>``: documentation made of code and lists does not look like an article to it.
+    A fragment is kept whole. Of a page, blocks in navigation, header, footer and aside are dropped; then trafilatura
+    judges the others. Its verdict is ignored if it would drop most of the content that the page marks as ``<main>`` or
+    ``<article>``: to trafilatura, documentation made of code and lists does not look like an article.
 
     Args:
         text: the HTML.
@@ -47,7 +47,7 @@ def _size(marks: Sequence[Mark], kept: Sequence[bool]) -> int:
 
 
 def _judged(text: str, marks: Sequence[Mark], kept: Sequence[bool]) -> list[bool]:
-    """Keep the blocks whose words stand, in runs of three, in what trafilatura extracts."""
+    """Keep the blocks most of whose three-word sequences are in the text that trafilatura extracts."""
     import trafilatura  # noqa: PLC0415 - slow to import, and only HTML pages need it
 
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # it logs every page that it finds too short

@@ -1,6 +1,6 @@
-"""Markdown and MDX: CommonMark with tables, parsed by markdown-it; markup that it does not know is blanked first.
+"""Parses Markdown and MDX with markdown-it (CommonMark with tables), after other markup is blanked out.
 
-Offsets of blocks are exact to the line: a block starts at the first and ends behind the last visible character of the
+Offsets of blocks are exact to the line: a block starts at the first and ends after the last visible character of the
 lines that it was made of.
 """
 
@@ -24,7 +24,7 @@ from indexer.chunking.structure.front_matter import (
 from indexer.chunking.structure.mdx import FILL, mask
 from indexer.chunking.structure.slugs import Slugger, split_custom_id
 
-_MAX_INLINE_CHARS: Final = 20_000  # beyond these, inline markup is left in: the parser's time is not linear in brackets
+_MAX_INLINE_CHARS: Final = 20_000  # beyond these, inline markup stays: the parser's time is not linear in brackets
 _MAX_BRACKETS: Final = 1000
 _LINE_END: Final = re.compile(r"\r\n?|\n")
 _SPACES: Final = re.compile(r"[ \t]{2,}")
@@ -33,7 +33,7 @@ _MAX_NESTING: Final = 100
 
 
 def outline_of_markdown(text: str) -> Outline:
-    """Parse Markdown or MDX. Front matter is left out, except its description, which opens the first section."""
+    """Parse Markdown or MDX. Front matter is left out except its description, which opens the first section."""
     matter = find_front_matter(text)
     masked = mask(text, matter.end if matter else 0)
     parser = _parser(indented_code=not masked.markup)
@@ -45,13 +45,13 @@ def outline_of_markdown(text: str) -> Outline:
 
 def _parser(*, indented_code: bool) -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _MAX_NESTING}).enable("table").disable("inline")
-    if not indented_code:  # content of components is indented at will
+    if not indented_code:  # components indent their content freely
         parser.disable("code").block.ruler.at("paragraph", _paragraph)
     return parser
 
 
 def _paragraph(state: StateBlock, first: int, last: int, silent: bool) -> bool:  # noqa: ARG001 - a rule's shape
-    """CommonMark's paragraph, but a line indented by four or more may open another block, as MDX has it."""
+    """CommonMark's paragraph, but a line indented by four or more may open another block, as in MDX."""
     last = state.lineMax
     outer, state.parentType = state.parentType, "paragraph"
     rules = state.md.block.ruler.getRules("paragraph")
@@ -83,7 +83,7 @@ class _Reader:
         self._slugger = Slugger()
         self._lists: list[int | None] = []  # the next number of each open list, None for bullets
         self._marker = ""
-        self._in_list = False  # whether the last block stood in a list
+        self._in_list = False  # whether the last block was in a list
 
     def read(self) -> tuple[Section, ...]:
         """Parse and collect the sections."""
@@ -102,11 +102,11 @@ class _Reader:
         return self._outline.sections()
 
     def add_description(self, matter: FrontMatter) -> None:
-        """Add the front matter's description, where it stands as it is in the text."""
+        """Add the front matter's description if the text contains it literally."""
         try:
             description = read_front_matter(matter).get("description")
         except InvalidFrontMatter:
-            return  # whoever reads the file reports it; the body can be cut all the same
+            return  # the source reports it; the body can be parsed all the same
         if isinstance(description, str) and description.strip():
             start = self._original.find(description, 0, matter.end)
             if start >= 0:
@@ -190,5 +190,5 @@ def _texts(tokens: Sequence[Token]) -> Iterator[str]:
 
 
 def _strong(match: re.Match[str]) -> str:
-    """Drop ``**`` that CommonMark leaves standing: beside CJK punctuation it does not count as emphasis."""
+    """Drop ``**`` that CommonMark keeps: beside CJK punctuation it does not count as emphasis."""
     return match[0] if match[1].isascii() else match[1]

@@ -1,6 +1,6 @@
-"""The lexis of tags, shared by HTML and by Markdown with components: names, attributes, what is dropped.
+"""Tags and attributes, as HTML and Markdown with components share them.
 
-Every pattern is possessive, so that a hostile text costs linear time.
+Every pattern is possessive, so that hostile text takes linear time.
 """
 
 from __future__ import annotations
@@ -46,5 +46,5 @@ def attributes_of(raw: str) -> dict[str, str]:
 
 
 def match_tag(text: str, position: int) -> re.Match[str] | None:
-    """Match the tag that opens at ``position``, leniently where its quotes do not pair up."""
+    """Match the tag that opens at ``position``, leniently if its quotes do not match."""
     return TAG.match(text, position) or LOOSE_TAG.match(text, position)

@@ -1,8 +1,8 @@
-"""Blanks out the markup that Markdown does not know: HTML, JSX components, imports, expressions, comments.
+"""Blanks out markup that is not Markdown: HTML, JSX components, imports, expressions, comments.
 
-What is blanked is replaced character for character, so that every line and offset of the result is one of the original.
-The content of components stays, and so do the attributes that a reader sees (``title``, ``alt``, a parameter's name).
-Code, fenced or inline, is left as it is.
+Markup is replaced character for character, so that lines and offsets of the result are those of the original. The
+content of components stays, and so do attributes that a reader sees (``title``, ``alt``, a parameter's name). Code,
+fenced or inline, is unchanged.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 from indexer.chunking.structure.markup import ATTRIBUTE, DROPPED, INLINE, KNOWN, match_tag
 
-FILL: Final = "\ufdd0"  # stands for a removed inline tag: a noncharacter, neither space nor punctuation to Markdown
+FILL: Final = "\ufdd0"  # replaces an inline tag: a noncharacter, neither space nor punctuation to Markdown
 
 _VISIBLE: Final = frozenset(
     "title description label alt caption tip summary path body query header name heading".split()
@@ -45,7 +45,7 @@ _NEXT_CELL: Final = re.compile(r"[ \t]*<t[dh][\s>]")
 
 @dataclass(frozen=True, slots=True)
 class Masked:
-    """The text with markup blanked out, of the same length; ``markup``: there was some."""
+    """The text with markup blanked out, of the same length; ``markup``: whether it had any."""
 
     text: str
     markup: bool
@@ -61,7 +61,9 @@ class _Masker:
         self._text = text
         self._start = start
         self._edits: list[tuple[int, int, str, bool]] = []  # start, end, replacement, only in MDX
-        self._absent: dict[str, int] = {}  # what does not occur again before a position: keeps searches linear
+        self._absent: dict[
+            str, int
+        ] = {}  # by pattern, the position before which it does not occur again: keeps searches linear
         self._components = False
         self._handlers: dict[str | None, Callable[[re.Match[str]], int]] = {
             "fence": self._fence,
@@ -98,7 +100,7 @@ class _Masker:
         return end
 
     def _find(self, pattern: str, start: int, limit: int | None = None) -> re.Match[str] | None:
-        """Search ``pattern``, and remember where it does not occur."""
+        """Search ``pattern`` and remember where it does not occur."""
         if start < self._absent.get(pattern, 0):
             return None
         limit = len(self._text) if limit is None else min(limit, len(self._text))
@@ -170,7 +172,7 @@ class _Masker:
         return end
 
     def _replacement(self, tag: re.Match[str]) -> str:
-        """What stands in the place of a tag: the attributes that a reader sees, a heading's marks, or nothing."""
+        """The replacement of a tag: the attributes that a reader sees, a heading's marks, or nothing."""
         text, name = tag[0], tag["name"]
         if not tag["close"]:
             visible = _VISIBLE if name[0].isupper() else _VISIBLE_HTML
@@ -195,7 +197,7 @@ def _is_markup(name: str) -> bool:
 
 
 def _visible_attributes(tag: str, names: frozenset[str]) -> str:
-    """``tag`` with all blanked but the values of the attributes ``names``; empty where it has none of them."""
+    """``tag`` with everything blanked but the values of the attributes ``names``; empty if it has none of them."""
     kept = list(_blank(tag))
     found = False
     for match in ATTRIBUTE.finditer(tag):

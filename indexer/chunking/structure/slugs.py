@@ -1,4 +1,4 @@
-"""Anchors of Markdown headings, as GitHub and the common site generators make them."""
+"""Makes anchors of Markdown headings in the way of GitHub and the common site generators."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Slugger:
 
 
 def split_custom_id(heading: str) -> tuple[str, str]:
-    """Split ``Title {#custom-id}`` into the title and the id; the id is empty where there is none."""
+    """Split ``Title {#custom-id}`` into the title and the id; the id is empty if there is none."""
     match = _CUSTOM.search(heading[-200:])
     if match is None:
         return heading, ""

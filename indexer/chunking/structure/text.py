@@ -1,4 +1,4 @@
-"""Plain text: paragraphs, cut at empty lines."""
+"""Parses plain text: paragraphs, separated by empty lines."""
 
 from __future__ import annotations
 
