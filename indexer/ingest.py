@@ -48,10 +48,8 @@ class IngestProgress:
     """Progress of a run. ``expected`` is an estimate of the number of documents, ``None`` if unknown."""
 
     expected: int | None
-    seen: int = 0
     done: int = 0
     chunks: int = 0
-    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +85,8 @@ class _Run:
         jobs = self.jobs()
         return IngestProgress(
             expected=self.expected,
-            seen=len(self.inventory.origins),
             done=sum(job.total - job.pending for job in jobs),
             chunks=sum(job.chunks_embedded for job in jobs),
-            failed=len(self.inventory.failures) + sum(job.failed for job in jobs),
         )
 
 

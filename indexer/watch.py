@@ -11,12 +11,7 @@ from winnow.core.errors import InvalidSource
 
 
 async def changes(specs: Sequence[str]) -> AsyncIterator[int]:
-    """Yield the number of changed files each time that changes under one of the paths have settled.
-
-    Raises:
-        InvalidSource: a source is not a path, so it cannot be watched.
-    """
-    require_paths(specs)
+    """Yield the number of changed files each time that changes under one of the paths have settled."""
     async for changed in awatch(*specs):
         yield len(changed)
 

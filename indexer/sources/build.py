@@ -1,4 +1,4 @@
-"""From the name of a source, as a user writes it, to its reader."""
+"""Opens a source by the name that a user gives it."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from indexer.sources.tables import check_columns
 from winnow.core.errors import InvalidSource
 
 _ACCEPTED: Final = (
-    "accepted are 'python' (the standard library's docstrings), a folder, a file "
+    "sources can be 'python' (the standard library's docstrings), a folder, a file "
     f"({', '.join(sorted(SUFFIXES))}), site:https://…, and {', '.join(f'{scheme}://…' for scheme in DRIVERS)}"
 )
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]+):(?!\\)", re.IGNORECASE)
 
 
 def open_source(spec: str, options: SourceOptions | None = None) -> Source:
-    """Find the reader for ``spec``. Nothing is read yet.
+    """Open the source named ``spec``, without reading it.
 
     Args:
         spec: ``python``, a folder, a file, ``site:`` and a web address, or an address of a file store. A folder
             called ``python`` is written ``./python``.
-        options: how it is to be read.
+        options: how it is read.
 
     Raises:
-        InvalidSource: nothing of that name can be read; the message says what was looked for.
+        InvalidSource: no source has that name; the message says where it was looked for.
     """
     options = options or SourceOptions()
     check_columns(options.columns)
@@ -56,7 +56,7 @@ def _missing(spec: str, path: Path) -> str:
         return "the source is empty"
     scheme = _SCHEME.match(spec)
     if scheme and scheme[1].lower() in {"http", "https"}:
-        return f"a web address is a source with 'site:' in front of it: site:{spec}"
+        return f"to index a web site, write 'site:' before its address: site:{spec}"
     if scheme:
-        return f"sources of the kind {scheme[0]!r} are not supported (in {spec!r})"
+        return f"sources with the scheme {scheme[0]!r} are not supported (in {spec!r})"
     return f"source {spec!r} does not exist (looked for {Path(path).absolute()})"

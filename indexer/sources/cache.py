@@ -1,4 +1,4 @@
-"""Results that spare work in the next run: small files under a folder, one a key, written whole or not at all."""
+"""Caches results for the next run in small files, one for each key, written atomically."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import orjson
 class FileCache:
     """JSON objects by key, compressed, in a folder of their own. Losing one costs time, never a document.
 
-    Without a folder nothing is kept.
+    Without a folder nothing is cached.
     """
 
     def __init__(self, root: Path | None, name: str) -> None:
@@ -23,7 +23,7 @@ class FileCache:
         self._used: set[str] = set()
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """What was put under ``key``; ``None`` where there is nothing, or nothing that can be read."""
+        """The value of ``key``; ``None`` if it is missing or unreadable."""
         path = self._path(key)
         if path is None:
             return None
@@ -33,7 +33,7 @@ class FileCache:
             return None
 
     def put(self, key: str, value: Mapping[str, Any]) -> None:
-        """Keep ``value``; a process that dies meanwhile leaves what was there before."""
+        """Store ``value``; a process that dies meanwhile leaves the previous one."""
         path = self._path(key)
         if path is None:
             return
@@ -43,17 +43,17 @@ class FileCache:
         Path(file.name).replace(path)
 
     def remove(self, key: str) -> None:
-        """Forget ``key``."""
+        """Delete ``key``."""
         path = self._path(key)
         if path is not None:
             path.unlink(missing_ok=True)
 
     def __len__(self) -> int:
-        """How many keys there are."""
+        """Number of keys."""
         return sum(1 for _ in self._root.glob("??/*")) if self._root else 0
 
     def prune(self) -> None:
-        """Forget every key that this object was not asked for."""
+        """Delete every key that this object was not asked for."""
         for path in self._root.glob("??/*") if self._root else ():
             if path.name not in self._used:
                 path.unlink(missing_ok=True)

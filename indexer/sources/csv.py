@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 from typing import IO, Any, Final
 
-from indexer.sources.sandbox_child import Refused
+from indexer.sources.base import ReadError
 
 MAX_COLUMNS: Final = 1_000
 MAX_CELL_CHARS: Final = 20_000_000
@@ -23,13 +23,13 @@ def parse(file: IO[bytes], *, delimiter: str = "") -> Iterator[dict[str, Any]]:
     the header.
 
     Raises:
-        Refused: the header is unusable, or the file is not UTF-8.
+        ReadError: the header is unusable, or the file is not UTF-8.
     """
     header = file.readline(_HEADER_BYTES + 1)
     if len(header) > _HEADER_BYTES:
-        raise Refused("wrong_schema", f"the first line is longer than {_HEADER_BYTES:,} bytes, too long for a header")
+        raise ReadError("wrong_schema", f"the first line is longer than {_HEADER_BYTES:,} bytes, too long for a header")
     if b"\x00" in header:
-        raise Refused("binary", "the file contains NUL bytes: it is not CSV, or CSV in UTF-16; convert it to UTF-8")
+        raise ReadError("binary", "the file contains NUL bytes: it is not CSV, or CSV in UTF-16; convert it to UTF-8")
     file.seek(0)
     csv.field_size_limit(MAX_CELL_CHARS)  # global, which is why it is set here and not in the service
     text = io.TextIOWrapper(file, "utf-8-sig", newline="")
@@ -39,9 +39,9 @@ def parse(file: IO[bytes], *, delimiter: str = "") -> Iterator[dict[str, Any]]:
         yield {"columns": names}
         yield from _rows(rows, names)
     except UnicodeDecodeError:
-        raise Refused("not_utf8", f"after row {rows.line_num:,} the file is not UTF-8; convert it") from None
+        raise ReadError("not_utf8", f"after row {rows.line_num:,} the file is not UTF-8; convert it") from None
     except csv.Error as error:
-        raise Refused(
+        raise ReadError(
             "invalid_csv", f"near line {rows.line_num:,}: {error}; a quote is unclosed or misplaced"
         ) from None
 
@@ -54,12 +54,12 @@ def _delimiter(header: bytes) -> str:
 def _names(header: list[str]) -> list[str]:
     names = [name.strip() for name in header]
     if not any(names):
-        raise Refused("wrong_schema", "the header is missing: the first line must name the columns")
+        raise ReadError("wrong_schema", "the header is missing: the first line must name the columns")
     if len(names) > MAX_COLUMNS:
-        raise Refused("wrong_schema", f"the table has {len(names):,} columns; the limit is {MAX_COLUMNS:,}")
+        raise ReadError("wrong_schema", f"the table has {len(names):,} columns; the limit is {MAX_COLUMNS:,}")
     twice = next((name for name in names if name and names.count(name) > 1), "")
     if twice:
-        raise Refused("wrong_schema", f"the column {twice[:80]!r} occurs twice in the header; rename one")
+        raise ReadError("wrong_schema", f"the column {twice[:80]!r} occurs twice in the header; rename one")
     return names
 
 

@@ -9,8 +9,8 @@ from typing import IO, Any, Final
 import mammoth
 
 from indexer.chunking.structure.html import scan_html
-from indexer.sources.html import title_of
-from indexer.sources.sandbox_child import Refused
+from indexer.sources.base import ReadError
+from indexer.sources.titles import title_of
 
 MAX_UNPACKED_BYTES: Final = 256 * 1024 * 1024
 
@@ -21,17 +21,17 @@ def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
     """Yield one item: ``text``, HTML without ``<html>``, and ``title``, its first heading.
 
     Raises:
-        Refused: the file is locked, not DOCX, too large when unpacked, or has no text.
+        ReadError: the file is locked, not DOCX, too large when unpacked, or has no text.
     """
     if file.read(4) == _OLE:
-        raise Refused("encrypted", "the file is encrypted, or an old .doc; save it as DOCX without a password")
+        raise ReadError("encrypted", "the file is encrypted, or an old .doc; save it as DOCX without a password")
     _check(file)
     file.seek(0)
     result = mammoth.convert_to_html(file, include_embedded_style_map=False, convert_image=lambda _: [])
     if len(result.value) > max_chars:
-        raise Refused("too_large", f"the document has more than {max_chars:,} characters; split it")
+        raise ReadError("too_large", f"the document has more than {max_chars:,} characters; split it")
     if not result.value.strip():
-        raise Refused("no_text", "the document contains no text")
+        raise ReadError("no_text", "the document contains no text")
     yield {"text": result.value.replace("</p><", "</p>\n<"), "title": title_of(scan_html(result.value))}
 
 
@@ -41,9 +41,9 @@ def _check(file: IO[bytes]) -> None:
         with zipfile.ZipFile(file) as archive:
             unpacked = sum(part.file_size for part in archive.infolist())
     except zipfile.BadZipFile as error:
-        raise Refused("damaged", f"not a readable DOCX file ({error}); save it again") from None
+        raise ReadError("damaged", f"not a readable DOCX file ({error}); save it again") from None
     if unpacked > MAX_UNPACKED_BYTES:
         limit = MAX_UNPACKED_BYTES // 1024 // 1024
-        raise Refused(
+        raise ReadError(
             "too_large", f"the file unpacks to {unpacked / 1024 / 1024:,.0f} MiB, the limit is {limit}: split it"
         )

@@ -12,12 +12,11 @@ from urllib.parse import quote
 from indexer.chunking.structure.html import scan_html
 from indexer.sources.base import Failure, ReadError, SourceOptions
 from indexer.sources.cache import FileCache
-from indexer.sources.html import title_of
 from indexer.sources.jsonl import count_lines, read_jsonl
-from indexer.sources.markdown import describe_markdown
 from indexer.sources.records import DocumentParser
 from indexer.sources.sandbox import Sandbox
 from indexer.sources.tables import TABLES, count_rows, read_table
+from indexer.sources.titles import describe_markdown, title_of
 from winnow.core.documents import MAX_TITLE_CHARS
 from winnow.core.types import Document, JsonValue, TextFormat
 

@@ -11,7 +11,7 @@ from typing import IO, Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from indexer.sources.sandbox_child import Refused
+from indexer.sources.base import ReadError
 
 MAX_COLUMNS: Final = 1_000
 
@@ -26,21 +26,21 @@ def parse(file: IO[bytes], *, only_count: bool = False) -> Iterator[dict[str, An
         only_count: stop after the first item.
 
     Raises:
-        Refused: the file is not Parquet, or has too many columns.
+        ReadError: the file is not Parquet, or has too many columns.
     """
     try:
         table = pq.ParquetFile(file)
         names = [field.name for field in table.schema_arrow if _is_kept(field.type)]
         if len(table.schema_arrow.names) > MAX_COLUMNS:
             count = len(table.schema_arrow.names)
-            raise Refused("wrong_schema", f"the table has {count:,} columns; the limit is {MAX_COLUMNS:,}")
+            raise ReadError("wrong_schema", f"the table has {count:,} columns; the limit is {MAX_COLUMNS:,}")
         yield {"columns": names, "rows": table.metadata.num_rows}
         if not only_count:
             yield from _rows(table, names)
     except pa.ArrowMemoryError as error:
         raise MemoryError from error
     except pa.ArrowException as error:
-        raise Refused("damaged", f"not a readable Parquet file ({error!s:.200}); write it again") from None
+        raise ReadError("damaged", f"not a readable Parquet file ({error!s:.200}); write it again") from None
 
 
 def _rows(table: pq.ParquetFile, names: list[str]) -> Iterator[dict[str, Any]]:

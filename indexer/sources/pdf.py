@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 
 import pypdfium2
 
-from indexer.sources.sandbox_child import Refused
+from indexer.sources.base import ReadError
 
 MAX_PAGES: Final = 20_000
 
@@ -34,14 +34,14 @@ def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
     """Yield one item: ``text`` (HTML), ``title`` (empty if the document has no meaningful one).
 
     Raises:
-        Refused: the document is locked, has no text, or more than ``max_chars`` of it.
+        ReadError: the document is locked, has no text, or more than ``max_chars`` of it.
     """
     with _open(file) as document:
         if len(document) > MAX_PAGES:
-            raise Refused("too_large", f"the PDF has {len(document):,} pages; the limit is {MAX_PAGES:,}: split it")
+            raise ReadError("too_large", f"the PDF has {len(document):,} pages; the limit is {MAX_PAGES:,}: split it")
         pages = _lines(document, max_chars)
         if not any(pages):
-            raise Refused(
+            raise ReadError(
                 "no_text", "the PDF contains no text, it is a scan; run text recognition on it, for example ocrmypdf"
             )
         text = _as_html(_without_running_lines(pages), _bookmarks(document))
@@ -53,8 +53,8 @@ def _open(file: IO[bytes]) -> pypdfium2.PdfDocument:
         return pypdfium2.PdfDocument(file)
     except pypdfium2.PdfiumError as error:
         if error.err_code in {_PASSWORD, _SECURITY}:
-            raise Refused("encrypted", "the PDF is encrypted; save it without a password") from None
-        raise Refused("damaged", f"not a readable PDF file ({error}); save it again") from None
+            raise ReadError("encrypted", "the PDF is encrypted; save it without a password") from None
+        raise ReadError("damaged", f"not a readable PDF file ({error}); save it again") from None
 
 
 def _lines(document: pypdfium2.PdfDocument, max_chars: int) -> list[list[str]]:
@@ -68,7 +68,7 @@ def _lines(document: pypdfium2.PdfDocument, max_chars: int) -> list[list[str]]:
         page.close()
         chars += len(text)
         if chars > max_chars:
-            raise Refused("too_large", f"the PDF has more than {max_chars:,} characters of text; split it")
+            raise ReadError("too_large", f"the PDF has more than {max_chars:,} characters of text; split it")
         lines = (_UNPRINTABLE.sub("", line).strip() for line in _HYPHEN.sub("", text).splitlines())
         pages.append([line for line in lines if line])
     return pages

@@ -1,8 +1,8 @@
 """The interpreter's own standard library: one document for each docstring of a module, class, function or method.
 
-Modules written in Python are parsed, never imported: importing some of them has effects. Names are the public ones:
-what a package takes from its parts is its own (``json.JSONDecoder``), ``posixpath`` is ``os.path``. What is written
-in C has no source; modules that are safe to import are asked for it.
+Modules written in Python are parsed, never imported, as importing some of them has effects. Names are the public
+ones: a package owns the definitions that it imports from its parts (``json.JSONDecoder``), ``posixpath`` is
+``os.path``. Code written in C has no Python source; its docstrings come from modules that are safe to import.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from indexer.sources.base import Failure
 from indexer.sources.stdlib_native import native_docstrings
-from indexer.sources.stdlib_pages import PAGES, url_of
+from indexer.sources.stdlib_pages import PAGES, doc_url
 from indexer.sources.stdlib_source import Docstring, Library
 from indexer.sources.threads import read_on_thread
 from winnow.core.types import Document, FieldType
@@ -54,6 +54,6 @@ def _document(item: Docstring) -> Document:
         id=item.name,
         text=f"{item.signature}\n\n{item.text}" if item.signature else item.text,
         title=item.name,
-        url=url_of(item.module, item.name, item.defined_in),
+        url=doc_url(item.module, item.name, item.defined_in),
         metadata={"module": item.module, "kind": item.kind},
     )

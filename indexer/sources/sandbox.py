@@ -17,10 +17,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Final, Self, cast
+from typing import IO, Any, Final, cast
 
 import orjson
 
@@ -47,7 +47,7 @@ class SandboxLimits:
     wall_seconds: float = 120.0
 
 
-class Sandbox:
+class Sandbox(AbstractContextManager["Sandbox"]):
     """Runs parsers in a child process, which ends with this context manager. Blocking, for one thread at a time."""
 
     def __init__(self, limits: SandboxLimits | None = None) -> None:
@@ -55,12 +55,7 @@ class Sandbox:
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = bytearray()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

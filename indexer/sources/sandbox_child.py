@@ -21,6 +21,8 @@ from typing import IO, Any, Final
 
 import orjson
 
+from indexer.sources.base import ReadError
+
 PARSERS: Final = {
     "pdf": "indexer.sources.pdf",
     "docx": "indexer.sources.docx",
@@ -37,10 +39,6 @@ _FLUSH_SECONDS: Final = 0.5
 Parser = Callable[..., Iterator[dict[str, Any]]]
 
 
-class Refused(Exception):
-    """Raised by a parser for a file that it rejects: code, then message."""
-
-
 class _Channel:
     """Writes frames, many at a time if they come fast."""
 
@@ -52,7 +50,7 @@ class _Channel:
     def send(self, *frame: Any) -> None:
         data = orjson.dumps(frame, default=_plain, option=orjson.OPT_NON_STR_KEYS)
         if len(data) > MAX_FRAME:
-            raise Refused("too_large", f"one item is larger than {MAX_FRAME // 1024 // 1024} MiB; split the file")
+            raise ReadError("too_large", f"one item is larger than {MAX_FRAME // 1024 // 1024} MiB; split the file")
         self._held += HEADER.pack(len(data)) + data
         if len(self._held) > _FLUSH_BYTES or time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self.flush()
@@ -96,8 +94,8 @@ def _serve(channel: _Channel, request: dict[str, Any]) -> bool:
                 channel.send("item", item)
                 _allow_cpu(request["cpu_seconds"])
         channel.send("end")
-    except Refused as error:
-        channel.send("failed", *error.args)
+    except ReadError as error:
+        channel.send("failed", error.code, error.message)
     except (MemoryError, RecursionError) as error:
         needs = isinstance(error, MemoryError)
         what = f"needs more than {request['memory_mib']} MiB of memory" if needs else "is too deeply nested"

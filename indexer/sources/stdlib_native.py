@@ -1,4 +1,4 @@
-"""Docstrings of what the standard library has in C: asked of modules that are safe to import."""
+"""Docstrings of the standard library's C code, from modules that are safe to import."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ weakref xml.etree.ElementTree xml.parsers.expat zlib
 
 
 def native_docstrings() -> Iterator[Docstring]:
-    """Docstrings of functions, classes and their methods; modules that this build of Python lacks are left out."""
+    """Docstrings of functions, classes and their methods; modules missing from this build of Python are skipped."""
     for name in _SAFE:
         try:
             module = importlib.import_module(name)
@@ -68,7 +68,7 @@ def _doc(member: object) -> str:
 
 
 def _signature(name: str, member: object, *, bound: bool = False) -> str:
-    """The call, where Python knows it; many C functions tell it in the first line of the docstring instead."""
+    """The call if Python knows it; many C functions give it in the first line of the docstring instead."""
     try:
         signature = inspect.signature(member)  # type: ignore[arg-type]  # any routine or class
     except (ValueError, TypeError):

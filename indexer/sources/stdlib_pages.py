@@ -1,4 +1,4 @@
-"""Where the standard library is documented: public modules and their pages under docs.python.org/3/library.
+"""Public modules of the standard library and their pages under docs.python.org/3/library.
 
 ``tkinter`` is left out: hundreds of one-line docstrings that its pages do not list.
 """
@@ -30,42 +30,27 @@ urllib.robotparser uuid venv warnings wave weakref webbrowser wsgiref xml xml.do
 xml.sax xml.sax.handler xmlrpc xmlrpc.client xmlrpc.server zipapp zipfile zipimport zlib zoneinfo
 """.split()
 
-PAGES: Final[dict[str, str]] = {module: module for module in _OWN_PAGE} | {
-    "cProfile": "profile",
-    "concurrent.futures.process": "concurrent.futures",
-    "concurrent.futures.thread": "concurrent.futures",
-    "ctypes.util": "ctypes",
-    "curses.textpad": "curses",
-    "dbm.dumb": "dbm",
-    "email.mime.application": "email.mime",
-    "email.mime.audio": "email.mime",
-    "email.mime.base": "email.mime",
-    "email.mime.image": "email.mime",
-    "email.mime.message": "email.mime",
-    "email.mime.multipart": "email.mime",
-    "email.mime.nonmultipart": "email.mime",
-    "email.mime.text": "email.mime",
-    "importlib.abc": "importlib",
-    "importlib.machinery": "importlib",
-    "importlib.util": "importlib",
-    "json.decoder": "json",
-    "json.encoder": "json",
-    "multiprocessing.connection": "multiprocessing",
-    "multiprocessing.managers": "multiprocessing",
-    "multiprocessing.pool": "multiprocessing",
-    "multiprocessing.sharedctypes": "multiprocessing",
-    "pstats": "profile",
-    "urllib.response": "urllib.request",
-    "wsgiref.handlers": "wsgiref",
-    "wsgiref.headers": "wsgiref",
-    "wsgiref.simple_server": "wsgiref",
-    "wsgiref.util": "wsgiref",
-    "wsgiref.validate": "wsgiref",
-    "xml.etree.ElementTree": "xml.etree.elementtree",
-    "xml.parsers.expat": "pyexpat",
-    "xml.sax.saxutils": "xml.sax.utils",
-    "xml.sax.xmlreader": "xml.sax.reader",
-}
+_PARENT_PAGE: Final = """
+concurrent.futures.process concurrent.futures.thread ctypes.util curses.textpad dbm.dumb email.mime.application
+email.mime.audio email.mime.base email.mime.image email.mime.message email.mime.multipart email.mime.nonmultipart
+email.mime.text importlib.abc importlib.machinery importlib.util json.decoder json.encoder multiprocessing.connection
+multiprocessing.managers multiprocessing.pool multiprocessing.sharedctypes wsgiref.handlers wsgiref.headers
+wsgiref.simple_server wsgiref.util wsgiref.validate
+""".split()
+
+PAGES: Final[dict[str, str]] = (
+    {module: module for module in _OWN_PAGE}
+    | {module: module.rpartition(".")[0] for module in _PARENT_PAGE}
+    | {
+        "cProfile": "profile",
+        "pstats": "profile",
+        "urllib.response": "urllib.request",
+        "xml.etree.ElementTree": "xml.etree.elementtree",
+        "xml.parsers.expat": "pyexpat",
+        "xml.sax.saxutils": "xml.sax.utils",
+        "xml.sax.xmlreader": "xml.sax.reader",
+    }
+)
 
 _ASYNCIO: Final = {
     "base_events": "eventloop",
@@ -89,8 +74,8 @@ _STANDARD_TYPES: Final = frozenset(
 _IN_FUNCTIONS: Final = frozenset({"complex", "float", "int"})
 
 
-def url_of(module: str, name: str, defined_in: str) -> str:
-    """Address of the documentation of ``name``, the qualified public name; ``defined_in``: where its source stands."""
+def doc_url(module: str, name: str, defined_in: str) -> str:
+    """Address of the documentation of ``name``, the qualified public name; ``defined_in``: the module of its source."""
     if name == module:
         return f"{_LIBRARY}{PAGES[module]}.html#module-{module}"
     if module == "builtins":

@@ -1,13 +1,14 @@
-"""Docstrings out of the standard library's Python sources, parsed and never imported."""
+"""Docstrings of the standard library's Python sources, which are parsed and never imported."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from indexer.sources.stdlib_pages import PAGES
 
@@ -15,8 +16,8 @@ Kind = Literal["module", "class", "function", "method"]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = Function | ast.ClassDef
 
-_FILES: Final = {"os.path": "posixpath"}  # public names of modules that lie elsewhere
-_PROMOTED: Final = {  # what a package takes from its submodules only when it is asked for
+_FILES: Final = {"os.path": "posixpath"}  # public names of modules with another file
+_PROMOTED: Final = {  # submodules whose names a package loads only on access
     "concurrent.futures": ("concurrent.futures.process", "concurrent.futures.thread"),
 }
 
@@ -28,8 +29,8 @@ class Docstring:
     Attributes:
         name: qualified name, ``shutil.copy2``.
         module: the public module, ``shutil``.
-        signature: as it would be called, empty for modules.
-        defined_in: module whose source it was found in.
+        signature: the call, empty for modules.
+        defined_in: the module whose source contains it.
     """
 
     name: str
@@ -40,9 +41,8 @@ class Docstring:
     defined_in: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Export:
-    """A definition and the module whose source holds it."""
+class _Export(NamedTuple):
+    """A definition and the module whose source contains it."""
 
     defined_in: str
     node: Definition
@@ -82,7 +82,7 @@ class Library:
         return tree
 
     def _find_exports(self, module: str) -> dict[str, _Export]:
-        """Public definitions of a module, its own and those it takes from its private parts."""
+        """Public definitions of a module: its own and those that it imports from its private parts."""
         tree = self._trees(module)
         if tree is None or module in self._open:
             return {}
@@ -107,7 +107,7 @@ class Library:
         exports = self._exports(target)
         if node.names[0].name == "*":
             return {name: export for name, export in exports.items() if not name.startswith("_")}
-        foreign = target.partition(".")[0] != module.partition(".")[0]  # then only what the module declares its own
+        foreign = target.partition(".")[0] != module.partition(".")[0]  # then only names in the module's __all__
         declared = _declared_names(tree) if foreign else exports.keys()
         names = ((item.asname or item.name, item.name) for item in node.names)
         return {public: exports[name] for public, name in names if name in exports and public in declared}
@@ -122,7 +122,7 @@ class Library:
 
 
 def _prune(body: Sequence[ast.stmt]) -> None:
-    """Leave of functions what may be their docstring: the rest is most of the nodes, kept and collected for nothing."""
+    """Drop all of a function but a possible docstring: the rest is most of the nodes and is never used."""
     for node in _statements(body):
         if isinstance(node, Function):
             del node.body[1:]
@@ -131,7 +131,7 @@ def _prune(body: Sequence[ast.stmt]) -> None:
 
 
 def _is_part_of(module: str, target: str) -> bool:
-    """Whether what ``module`` imports from ``target`` is its own: a private module, or a submodule without a page."""
+    """Whether ``module`` owns what it imports from ``target``: a private module, or a submodule without a page."""
     if PAGES.get(target, PAGES.get(module)) != PAGES.get(module):
         return False
     private = any(part.startswith("_") for part in target.split(".")) or target == "genericpath"
@@ -139,7 +139,7 @@ def _is_part_of(module: str, target: str) -> bool:
 
 
 def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
-    """Statements of a module, those under ``if`` and ``try`` too."""
+    """Statements of a module, including those under ``if`` and ``try``."""
     for node in body:
         yield node
         if isinstance(node, ast.If):
@@ -150,7 +150,7 @@ def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def _declared_names(tree: ast.Module) -> set[str]:
-    """The names in ``__all__``; empty where it is missing or computed."""
+    """The names in ``__all__``; empty if it is missing or computed."""
     names: set[str] = set()
     for node in _statements(tree.body):
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
@@ -168,7 +168,7 @@ def _declared_names(tree: ast.Module) -> set[str]:
 def _describe(
     node: Definition, name: str, module: str, defined_in: str, *, method: bool = False
 ) -> Iterator[Docstring]:
-    """The docstring of a definition, and for a class those of what is in it."""
+    """The docstring of a definition, and for a class those of its members."""
     text = _text(node)
     is_class = isinstance(node, ast.ClassDef)
     if text:
@@ -181,7 +181,7 @@ def _describe(
 
 
 def _text(node: Definition) -> str:
-    """The docstring; a class without one has that of its ``__init__``."""
+    """The docstring; for a class without one, that of its ``__init__``."""
     text = ast.get_docstring(node)
     if text is None and isinstance(node, ast.ClassDef):
         makers = (item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__")
@@ -203,17 +203,10 @@ def _signature(node: Definition, name: str, *, method: bool) -> str:
 
 
 def _arguments(node: Function, *, bound: bool) -> str:
-    """The arguments as written; without the first, ``self``, where the function is ``bound``."""
-    arguments = node.args
-    if bound and (arguments.posonlyargs or arguments.args):
-        drop_positional_only = bool(arguments.posonlyargs)
-        arguments = ast.arguments(
-            posonlyargs=arguments.posonlyargs[1:],
-            args=arguments.args if drop_positional_only else arguments.args[1:],
-            vararg=arguments.vararg,
-            kwonlyargs=arguments.kwonlyargs,
-            kw_defaults=arguments.kw_defaults,
-            kwarg=arguments.kwarg,
-            defaults=arguments.defaults,
-        )
+    """The arguments as written; without the first, ``self``, if the function is ``bound``."""
+    arguments = copy(node.args)
+    if bound and arguments.posonlyargs:
+        arguments.posonlyargs = arguments.posonlyargs[1:]
+    elif bound:
+        arguments.args = arguments.args[1:]
     return ast.unparse(arguments)

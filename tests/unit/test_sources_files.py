@@ -207,7 +207,7 @@ def test_labels_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_what_is_no_source_is_refused_with_what_is_accepted(spec: str, words: str) -> None:
     with pytest.raises(InvalidSource, match=words) as caught:
         open_source(spec)
-    assert "accepted are 'python'" in caught.value.message
+    assert "sources can be 'python'" in caught.value.message
 
 
 def test_a_file_of_an_unknown_type_is_refused(tmp_path: Path) -> None:

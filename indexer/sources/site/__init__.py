@@ -1,1 +1,1 @@
-"""Reading one web site: its sitemap or its links, within its own rules and ours."""
+"""The crawler: reads one web site by its sitemap or its links, within its own rules and ours."""

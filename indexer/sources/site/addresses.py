@@ -1,7 +1,7 @@
-"""Connections to public addresses only: what a page names must not reach into the network that the crawler stands in.
+"""Connects to public addresses only, so that no page can direct requests into the crawler's own network.
 
-The check sits where a socket is made for the very address that it will connect to, so that no redirect, no second
-answer of a name server and no unusual way to write an address goes around it.
+The address is checked where its socket is created, so that no redirect, no second answer of a name server and no
+unusual spelling of an address bypasses the check.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class AddressRefused(OSError):
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is globally routable unicast, IPv4 inside of IPv6 included."""
+    """Whether an IP address is globally routable unicast, including IPv4 embedded in IPv6."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         inner = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
@@ -48,7 +48,7 @@ def _is_public(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 def connector(*, allow_private: bool, limit: int) -> aiohttp.TCPConnector:
     """A connector for ``limit`` connections that refuses private addresses unless they are allowed.
 
-    Refusals come out of a request as ``aiohttp.ClientConnectorError`` whose ``os_error`` is ``AddressRefused``.
+    A refused request raises ``aiohttp.ClientConnectorError`` with ``AddressRefused`` as its ``os_error``.
     """
     if allow_private:
         return aiohttp.TCPConnector(limit=limit)
@@ -56,7 +56,7 @@ def connector(*, allow_private: bool, limit: int) -> aiohttp.TCPConnector:
 
 
 class _PublicResolver(AbstractResolver):
-    """Refuses a name as soon as one of its addresses is private: such a name is at best misconfigured."""
+    """Refuses a name if one of its addresses is private: such a name is at best misconfigured."""
 
     def __init__(self) -> None:
         self._resolver = ThreadedResolver()

@@ -7,11 +7,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
+from protego import Protego
 from yarl import URL
 
 from indexer.sources.base import Failure
 from indexer.sources.site.fetch import Fetcher, FetchError
-from indexer.sources.site.robots import Robots, load_robots
+from indexer.sources.site.options import USER_AGENT
+from indexer.sources.site.robots import load_robots
 from indexer.sources.site.sitemap import InvalidSitemap, parse_sitemap
 from indexer.sources.site.urls import Scope, is_media, normalise
 
@@ -36,10 +38,19 @@ class Discovery:
 
     start: str
     scope: Scope
-    robots: Robots
+    robots: Protego
     pages: tuple[str, ...]
     listed: bool
     failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def delay(self) -> float:
+        """The ``Crawl-delay`` for us, in seconds; 0 if there is none."""
+        return float(self.robots.crawl_delay(USER_AGENT) or 0.0)
+
+    def allows(self, url: str) -> bool:
+        """Whether the rules of the host allow us to fetch a page."""
+        return _allows(self.robots, url)
 
 
 async def discover(fetcher: Fetcher, start: str, *, max_pages: int) -> Discovery:
@@ -52,7 +63,7 @@ async def discover(fetcher: Fetcher, start: str, *, max_pages: int) -> Discovery
     is_sitemap = URL(start).path.endswith(_SITEMAP_ENDINGS)
     scope = Scope.of(f"{URL(start).origin()}/" if is_sitemap else start)
     robots = await load_robots(fetcher, scope.origin)
-    if not robots.allows(start):
+    if not _allows(robots, start):
         raise FetchError("robots_denied", "robots.txt of the site forbids it; ask its owner to allow 'Winnow'")
     if not is_sitemap:
         moved = await _home(fetcher, start)
@@ -77,19 +88,25 @@ async def _home(fetcher: Fetcher, start: str) -> str:
         raise
 
 
+def _allows(robots: Protego, url: str) -> bool:
+    return bool(robots.can_fetch(url, USER_AGENT))
+
+
+@dataclass
 class _Listing:
-    def __init__(self, fetcher: Fetcher, scope: Scope, max_pages: int) -> None:
-        self.pages: dict[str, None] = {}
-        self.failures: list[Failure] = []
-        self._fetcher = fetcher
-        self._scope = scope
-        self._max_pages = max_pages
+    """The pages that sitemaps list."""
+
+    fetcher: Fetcher
+    scope: Scope
+    max_pages: int
+    pages: dict[str, None] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
 
     async def read(self, sitemaps: list[str], *, named: bool) -> None:
         """Collect the pages of sitemaps and of those that they list. ``named``: a missing one is a failure."""
         waiting = deque(dict.fromkeys(sitemaps))
         seen = set(waiting)
-        while waiting and len(self.pages) <= self._max_pages:
+        while waiting and len(self.pages) <= self.max_pages:
             url = waiting.popleft()
             for child in await self._one(url, named=named):
                 if child not in seen and len(seen) < MAX_SITEMAPS and self._is_ours(child):
@@ -100,7 +117,7 @@ class _Listing:
 
     async def _one(self, url: str, *, named: bool) -> list[str]:
         try:
-            reply = await self._fetcher.fetch(url)
+            reply = await self.fetcher.fetch(url)
             return await asyncio.to_thread(self._collect, reply.body)
         except FetchError as error:
             if named or not error.gone:
@@ -116,13 +133,13 @@ class _Listing:
         found = parse_sitemap(body)
         for page in found.pages:
             ours = normalise(page)
-            ours = ours and self._scope.claim(ours)
+            ours = ours and self.scope.claim(ours)
             if ours and not is_media(ours):
                 self.pages[ours] = None
         return found.sitemaps
 
     def _is_ours(self, url: str) -> bool:
         try:
-            return URL(url).host == URL(self._scope.origin).host
+            return URL(url).host == URL(self.scope.origin).host
         except ValueError:
             return False

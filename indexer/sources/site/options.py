@@ -1,4 +1,4 @@
-"""How a site is crawled: politeness and limits."""
+"""Options of a crawl: politeness and limits."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ class SiteOptions:
     """Politeness and limits of a crawl. Times are seconds.
 
     Attributes:
-        allow_private: also connect to addresses that are not public: loopback, intranet, link-local.
-        delay: least time between the starts of two requests; a longer ``Crawl-delay`` of the site counts, up to
+        allow_private: also connect to addresses that are not public (loopback, intranet, link-local).
+        delay: minimum time between the starts of two requests; a longer ``Crawl-delay`` of the site is obeyed, up to
             ``max_wait``.
-        concurrency: requests under way at a time.
-        max_pages: addresses that are fetched.
-        max_depth: links from the start to a page.
-        max_variants: addresses that are alike but for digits and query: calendars and filters have no end.
+        concurrency: number of simultaneous requests.
+        max_pages: number of addresses that are fetched.
+        max_depth: number of links from the start to a page.
+        max_variants: number of addresses that differ only in digits and query: calendars and filters are endless.
         max_page_bytes: size of a page, unpacked.
         max_total_bytes: of all pages together.
-        page_seconds: for a page from connect to its last byte, redirects included.
-        max_wait: longest ``Retry-After`` and ``Crawl-delay`` that is waited for.
+        page_seconds: time for a page, from the connection to its last byte, redirects included.
+        max_wait: longest ``Retry-After`` and ``Crawl-delay`` that is obeyed.
         attempts: requests for one page before it counts as failed.
     """
 

@@ -12,10 +12,9 @@ from typing import Final
 from indexer.chunking.structure.html import scan_html
 from indexer.chunking.structure.markup import attributes_of
 from indexer.sources.base import ReadError
-from indexer.sources.html import title_of
-from indexer.sources.markdown import describe_markdown
 from indexer.sources.site.fetch import FetchedPage
 from indexer.sources.site.urls import normalise
+from indexer.sources.titles import describe_markdown, title_of
 from winnow.core.types import TextFormat
 
 HTML: Final = frozenset({"text/html", "application/xhtml+xml"})

@@ -1,4 +1,4 @@
-"""Sitemaps (https://www.sitemaps.org/protocol.html): XML, gzip and plain text, and indexes of them."""
+"""Parses sitemaps (https://www.sitemaps.org/protocol.html) in XML, gzip and plain text, and indexes of them."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _GZIP: Final = b"\x1f\x8b"
 
 
 class Sitemap(NamedTuple):
-    """What one file lists: addresses of pages, or of other sitemaps."""
+    """The addresses that one file lists: of pages, or of other sitemaps."""
 
     pages: list[str]
     sitemaps: list[str]
 
 
 class InvalidSitemap(ValueError):
-    """The file is no sitemap, or larger than the protocol allows."""
+    """The file is not a sitemap, or larger than the protocol allows."""
 
 
 def parse_sitemap(data: bytes) -> Sitemap:
     """Read a sitemap or an index of sitemaps.
 
     Raises:
-        InvalidSitemap: says what is wrong.
+        InvalidSitemap: the file is not a sitemap, or too large.
     """
     data = _unpacked(data).lstrip()
     if not data.startswith((b"<", b"\xef\xbb\xbf")):

@@ -1,4 +1,4 @@
-"""Addresses of pages: one spelling for each page, and which of them belong to the site."""
+"""Normalises addresses of pages and tells which of them belong to the site."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _NO_PAGES: Final = frozenset(
 
 
 def normalise(href: str, base: str = "") -> str:
-    """The one spelling of an address; empty for what is none on the web: other schemes, nonsense, endless ones.
+    """The normalised address; empty for other schemes and for invalid or overlong addresses.
 
-    Fragments, tracking parameters and session ids go, the query is sorted, default ports and ``..`` are resolved.
-    ``courlan``, which does the same and more, drops parameters that carry meaning (``?keyword=``, ``?uid=``).
+    Fragments, tracking parameters, session ids and default ports are dropped, ``..`` is resolved, the query is sorted.
+    (``courlan`` also drops parameters that carry meaning, such as ``?keyword=`` and ``?uid=``.)
     """
     try:
         url = URL(href.strip())
@@ -45,12 +45,12 @@ def normalise(href: str, base: str = "") -> str:
 
 
 def is_media(url: str) -> bool:
-    """Whether an address is, by its ending, a picture, an archive or another file that is no page."""
+    """Whether an address is, by its suffix, an image, an archive or another file that is not a page."""
     return PurePosixPath(URL(url).path).suffix.lower().lstrip(".") in _NO_PAGES
 
 
 def shape_of(url: str) -> str:
-    """What addresses have in common that a program makes without end: digits made equal, the query's values gone."""
+    """A key that generated addresses share: the address with digits made equal and without the query's values."""
     parsed = URL(url)
     return f"{_DIGITS.sub('0', parsed.path)}?{'&'.join(sorted(set(parsed.query)))}"
 
@@ -69,25 +69,27 @@ class Scope:
 
     @classmethod
     def of(cls, start: str) -> Self:
-        """What stands under a start page: ``/docs/`` and ``/docs`` are folders, ``/docs/a.html`` stands for its own.
+        """The scope of a start page: ``/docs/`` and ``/docs`` are folders, ``/docs/a.html`` is in ``/docs/``.
 
         Raises:
-            InvalidSource: ``start`` is no address of a page.
+            InvalidSource: ``start`` is not the address of a page.
         """
         try:
             url = URL(start)
             origin = str(url.origin())
         except ValueError as error:
-            raise InvalidSource(f"{start!r} is no address ({error}); write site:https://example.org/docs/") from None
+            raise InvalidSource(
+                f"{start!r} is not a valid address ({error}); write site:https://example.org/docs/"
+            ) from None
         if url.scheme not in _SCHEMES:
-            raise InvalidSource(f"{start!r} is no address of a site; write site:https://example.org/docs/")
+            raise InvalidSource(f"{start!r} is not the address of a site; write site:https://example.org/docs/")
         path = url.path
         last = path.rpartition("/")[2]
         folder = path if path.endswith("/") else path[: -len(last)] if "." in last else path + "/"
         return cls(origin, folder or "/")
 
     def claim(self, url: str) -> str:
-        """``url`` in the scheme of the site if it belongs to the site, else empty."""
+        """``url``, with the site's scheme, if it belongs to the site; else empty."""
         parsed = URL(url)
         home = URL(self.origin)
         same_host = parsed.host == home.host and (parsed.explicit_port == home.explicit_port)

@@ -6,8 +6,8 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import asdict
+from typing import Any, Final, NamedTuple
 
 from indexer.sources.base import Failure, ReadError
 from indexer.sources.cache import FileCache
@@ -26,8 +26,7 @@ _RESUMED_SECONDS: Final = 24 * 3600.0
 ReadPage = Callable[[FetchedPage], Awaitable[SitePage]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Visit:
+class _Visit(NamedTuple):
     """A page that is being fetched."""
 
     url: str
@@ -66,7 +65,7 @@ class Walk:
 
         Work that grows with the site (its links, its cache) runs on a thread, one step at a time.
         """
-        self._fetcher.delay = max(self._options.delay, min(self._site.robots.delay, self._options.max_wait))
+        self._fetcher.delay = max(self._options.delay, min(self._site.delay, self._options.max_wait))
         await asyncio.to_thread(self._begin)
         try:
             self._fill()
@@ -188,7 +187,7 @@ class Walk:
         if not url or url in self._known or is_media(url) or depth > self._options.max_depth:
             return
         self._known.add(url)
-        if not self._site.robots.allows(url) or (not self._site.listed and self._is_endless(url)):
+        if not self._site.allows(url) or (not self._site.listed and self._is_endless(url)):
             return
         self._queue.append((url, depth))
 
@@ -205,7 +204,7 @@ class Walk:
 
     def _may_follow(self, url: str) -> bool:
         claimed = self._claim(url)
-        return bool(claimed and self._site.robots.allows(claimed))
+        return bool(claimed and self._site.allows(claimed))
 
 
 def _page_of(entry: Mapping[str, Any]) -> SitePage:

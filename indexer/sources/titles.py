@@ -1,4 +1,4 @@
-"""Title and metadata of Markdown and MDX files."""
+"""Titles and metadata of HTML and Markdown texts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,20 @@ from typing import Any
 
 from indexer.chunking.structure import outline_of
 from indexer.chunking.structure.front_matter import InvalidFrontMatter, find_front_matter, read_front_matter
+from indexer.chunking.structure.html import HtmlScan
 from indexer.sources.base import ReadError
 from winnow.core.types import JsonValue
+
+
+def title_of(page: HtmlScan) -> str:
+    """Title of a page: its only ``<h1>`` if ``<title>`` contains it, else ``<title>``, else the first heading.
+
+    A ``<title>`` usually contains the name of the site as well, which says nothing about the page.
+    """
+    main = [item.block.text for item in page.blocks if item.level == 1]
+    if len(main) == 1 and main[0] in page.title:
+        return main[0]
+    return page.title or next((item.block.text for item in page.blocks if item.level), "")
 
 
 def describe_markdown(text: str) -> tuple[str, dict[str, JsonValue]]:
