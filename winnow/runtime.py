@@ -8,16 +8,15 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
 import structlog
 
-from indexer.bulk.job import BulkJob, BulkWorker, open_bulk_job
-from indexer.bulk.options import RayOptions
-from indexer.bulk.pool import RayEmbedder
-from indexer.worker.loop import LANES, Worker
+from indexer.bulk.job import BulkWorker, open_bulk_job
+from indexer.bulk.options import RayOptions, require_servers
+from indexer.worker.loop import Worker
+from indexer.worker.maintenance import Maintenance
 from indexer.worker.pipeline import Pipeline
 from winnow.catalog.build import open_catalog
 from winnow.core.errors import WinnowError
@@ -96,42 +95,37 @@ async def open_local(
 ) -> AsyncIterator[Local]:
     """Take the data directory if anything is kept there, open everything and finish what a crash cut short.
 
-    With ``bulk`` Ray embeds: where data is kept in files a pool of its actors is the worker's embedder, and the worker
-    has as many batches in hand as keep them busy; where servers keep it all the work is a plan of Ray Data's.
+    With ``bulk`` a job on Ray takes the worker's place.
 
     Raises:
+        InvalidSettings: ``bulk`` with embedded storage, which one process alone may write.
         DataDirectoryLocked: another process owns it; the error says which, and where it serves.
     """
+    if bulk is not None:
+        require_servers(settings)
     async with AsyncExitStack() as stack:
         lock = None
         if settings.keeps_data:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
             lock = stack.enter_context(DirectoryLock(settings.data_dir / "winnow.lock"))
         job = None
-        if bulk is not None and not settings.keeps_data:
+        if bulk is not None:
             job = await stack.enter_async_context(open_bulk_job(settings, bulk, ADAPTERS))
-        resources = await stack.enter_async_context(open_resources(settings, _loader(bulk, job)))
+        resources = await stack.enter_async_context(
+            open_resources(settings, build_embedder if job is None else job.load)
+        )
         await finish_deletions(resources)
         if not settings.shares_catalog:
             await resources.catalog.queue.release(None)  # nobody else can hold a lease
-        lanes = LANES if bulk is None else 0 if job is not None else bulk.lanes
-        ordinary = _worker(resources, lanes)
-        worker = ordinary if job is None else BulkWorker(job, resources.catalog, caretaker=ordinary)
+        catalog, indexing = resources.catalog, settings.indexing
+        pipeline = Pipeline.configured(settings, resources.embedders, resources.store, catalog)
+        worker: Worker | BulkWorker
+        if job is None:
+            worker = Worker(pipeline, catalog, indexing)
+        else:
+            worker = BulkWorker(job, catalog, Maintenance.configured(indexing, pipeline, catalog))
         worker.on_outcomes = on_outcomes
         yield Local(replace(resources, wake=worker.wake), worker, lock)
-
-
-def _loader(bulk: RayOptions | None, job: BulkJob | None) -> Callable[[Settings], Embedder]:
-    """What opens an embedder: in this process, in a pool of Ray's, or not at all where a job on Ray has it."""
-    if bulk is None:
-        return build_embedder
-    return partial(RayEmbedder, options=bulk, load=build_embedder) if job is None else job.load
-
-
-def _worker(resources: Resources, lanes: int) -> Worker:
-    settings = resources.settings
-    pipeline = Pipeline.configured(settings, resources.embedders, resources.store, resources.catalog)
-    return Worker(pipeline, resources.catalog, settings.indexing, lanes=lanes)
 
 
 @asynccontextmanager

@@ -2,55 +2,57 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import groupby
-from typing import Any, Final
+from typing import Any
 
 from indexer.bulk.loop import LoopThread
 from indexer.bulk.options import BATCHES_A_CLAIM
 from indexer.bulk.stores import opened
 from indexer.bulk.work import Work, packed, slim, unpacked
 from indexer.worker.batches import SLICE_CHUNKS, Batch
-from indexer.worker.isolation import isolate
-from indexer.worker.lease import Lease
-from indexer.worker.renewal import renewing
-from winnow.core.errors import WinnowError
+from indexer.worker.claims import ClaimLoop
+from indexer.worker.lease import Lease, keep_renewing
 from winnow.core.ids import new_id
 from winnow.operations.resources import Adapters
 from winnow.ports import Claim, Outcome
 
-log = logging.getLogger(__name__)
-
-MAX_PAUSE_SECONDS: Final = 30.0
-
 
 class Claiming:
-    """A source of work: yields until the desk says that no more is to be claimed.
+    """A source of work: yields until the coordinator says that no more is to be claimed.
 
-    Nothing is claimed before an embedder has loaded its model. From the claim on the leases are renewed from here, for
-    as long as the desk knows the batch under way: nobody can tell how long a batch waits in Ray's queues. Where this
-    process dies the leases run out, and if the batch comes through in time it is written all the same.
+    Nothing is claimed before an embedder has loaded its model. This process then renews the leases for as long
+    as the coordinator knows a batch as under way, because the time in queues of Ray is unknown. If this process dies,
+    the leases run out; a batch that comes through in time is still written.
 
     Args:
-        desk: handle of the actor ``Desk``.
+        coordinator: handle of the actor ``Coordinator``.
         owner: in whose name the job claims.
-        adapters: open what the desk's settings name.
+        adapters: open what the coordinator's settings name.
     """
 
-    def __init__(self, desk: Any, owner: str, adapters: Adapters) -> None:
-        self._desk = desk
+    def __init__(self, coordinator: Any, owner: str, adapters: Adapters) -> None:
+        self._coordinator = coordinator
         self._owner = owner
         self._loop = LoopThread()
         self._held: dict[str, Sequence[Claim]] = {}
-        parts = self._loop.run(opened(desk, adapters))
+        self._found: list[Work] = []
+        self._source = 0
+        parts = self._loop.run(opened(coordinator, adapters))
         self._refused = parts is None
         if parts is not None:
             self._indexing, self._catalog, self._pipeline = parts
-            self._pause = self._indexing.poll_seconds
-            self._loop.start(self._keep())
+            self._claims = ClaimLoop(
+                self._catalog.queue,
+                owner,
+                self._indexing,
+                limit=BATCHES_A_CLAIM * self._indexing.batch_documents,
+                carry_out=self._carry_out,
+                refill=self._pipeline.queue_more,
+                pause=self._pause,
+            )
+            self._loop.start(keep_renewing(self._renew, self._indexing.lease_seconds))
 
     def __call__(self, table: Any) -> Iterator[Any]:
         """Yield tables with one batch of work each. ``table`` holds the number of this source.
@@ -62,54 +64,36 @@ class Claiming:
         for _ in range(self._loop.run(self._begun(source))):
             yield packed([None])
         while not self._refused and self._loop.run(self._admitted()):
-            for work in self._loop.run(self._find(source)):
+            for work in self._loop.run(self._next(source)):
                 yield packed([work])
 
     async def _begun(self, source: int) -> int:
-        before: int = await self._desk.open_source.remote(source)
+        before: int = await self._coordinator.open_source.remote(source)
         return before
 
     async def _admitted(self) -> bool:
-        admitted: bool = await self._desk.admit.remote()
+        admitted: bool = await self._coordinator.admit.remote()
         return admitted
 
-    async def _find(self, source: int) -> Sequence[Work]:
-        """What the next claim gives. Where there is nothing to claim, or storage is down, that takes a while."""
-        try:
-            found, down = await self._claim(source)
-        except WinnowError as error:
-            found, down = None, error.message
-        if down is not None:
-            log.warning("claiming pauses for %.0f s: %s", self._pause, down)
-            await self._desk.rest.remote(self._pause)
-            self._pause = min(self._pause * 2, MAX_PAUSE_SECONDS)
-            return found or ()
-        self._pause = self._indexing.poll_seconds
-        if found is None:
-            await self._desk.rest.remote(self._pause)
-        return found or ()
+    async def _next(self, source: int) -> Sequence[Work]:
+        """Work from the next claim. If there is nothing to claim, or storage is down, that takes a while."""
+        self._found.clear()
+        self._source = source
+        await self._claims.step()
+        return tuple(self._found)
 
-    async def _claim(self, source: int) -> tuple[Sequence[Work] | None, str | None]:
-        """Claim a batch and make work of it, ``None`` if there is none; with the reason where storage is down."""
-        indexing = self._indexing
-        lease = Lease(indexing.lease_seconds)
-        claims = await self._catalog.queue.claim(
-            self._owner, limit=BATCHES_A_CLAIM * indexing.batch_documents, lease_seconds=indexing.lease_seconds
-        )
-        if not claims:
-            return () if await self._pipeline.queue_more() > 0 else None, None
-        parts = isolate(claims, max_attempts=indexing.max_attempts)
+    async def _carry_out(self, claims: Sequence[Claim], lease: Lease) -> Sequence[Outcome]:
+        """Make work of claims and register it with the coordinator; only what fails has outcomes yet."""
         works: list[Work] = []
-        outcomes: list[Outcome] = []
-        async with renewing(self._catalog.queue, self._owner, claims, lease, indexing.lease_seconds):
-            if parts.settled:
-                await self._catalog.queue.commit(parts.settled)
-            for part in parts.runs:
-                outcomes += await self._pipeline.settle(part, partial(self._prepare, works), lease)
-            for work in works:
-                await self._desk.enter.remote(work.number, source)
-                self._held[work.number] = [slim(claim) for claim in work.batch.claims]
-        return works, next((outcome.error for outcome in outcomes if outcome.waited), None)
+        outcomes = await self._pipeline.settle(claims, partial(self._prepare, works), lease)
+        for work in works:
+            await self._coordinator.enter.remote(work.number, self._source)
+            self._held[work.number] = [slim(claim) for claim in work.batch.claims]
+            self._found.append(work)
+        return outcomes
+
+    async def _pause(self, seconds: float, *, down: bool) -> None:  # noqa: ARG002 - new work ends either pause
+        await self._coordinator.rest.remote(seconds)
 
     async def _prepare(self, works: list[Work], claims: Sequence[Claim], _: Lease | None) -> list[Outcome]:
         """Add the work that claims make; there is no outcome yet."""
@@ -122,17 +106,8 @@ class Claiming:
         works += found
         return []
 
-    async def _keep(self) -> None:
-        """Renew the leases of what is under way, for as long as this process lives."""
-        while True:
-            await asyncio.sleep(self._indexing.lease_seconds / 3)
-            try:
-                await self._renew()
-            except WinnowError as error:
-                log.warning("leases not renewed: %s", error.message)
-
     async def _renew(self) -> None:
-        known = await self._desk.under_way.remote()
+        known = await self._coordinator.under_way.remote()
         self._held = {number: claims for number, claims in self._held.items() if number in known}
         claims = [claim for some in self._held.values() for claim in some]
         if claims:

@@ -33,12 +33,12 @@ class Embedding:
     What was tried before is embedded with nothing beside it, so that no other batch is blamed if it kills the process.
 
     Args:
-        desk: handle of the actor ``Desk``.
-        adapters: load what the desk's settings name.
+        coordinator: handle of the actor ``Coordinator``.
+        adapters: load what the coordinator's settings name.
     """
 
-    def __init__(self, desk: Any, adapters: Adapters) -> None:
-        self._desk = desk
+    def __init__(self, coordinator: Any, adapters: Adapters) -> None:
+        self._coordinator = coordinator
         self._loop = LoopThread()
         self._door = asyncio.Lock()
         self._places = asyncio.Semaphore(IN_HAND)
@@ -59,23 +59,23 @@ class Embedding:
         return packed([done for work in works for done in self._loop.run(self._embed(work))])
 
     async def _settings(self) -> Settings:
-        settings: Settings = await self._desk.models.remote()
+        settings: Settings = await self._coordinator.models.remote()
         return settings
 
     async def _refuse(self, error: WinnowError) -> bool:
         """Tell the job, which ends for it without a word from Ray; false where other processes have embedders."""
-        heard: bool = await self._desk.refuse.remote(error)
+        heard: bool = await self._coordinator.refuse.remote(error)
         return heard
 
     async def _introduce(self) -> None:
-        await self._desk.introduce.remote([KnownEmbedder.of(embedder) for embedder in self._embedders])
+        await self._coordinator.introduce.remote([KnownEmbedder.of(embedder) for embedder in self._embedders])
 
     async def _embed(self, work: Work) -> list[Work]:
         if not work.lacks_vectors:
             return [work]
         tried = any(claim.attempts > 0 for claim in work.batch.claims)
         async with self._place(IN_HAND if tried else 1):
-            if not await self._desk.begin.remote(work.number):
+            if not await self._coordinator.begin.remote(work.number):
                 return [replace(work, lost=True)]  # Ray has sent it once more: the ledger counts how often it kills
             return await self._carefully(work)
 

@@ -12,14 +12,15 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
-from indexer.bulk.desk import Desk
+from indexer.bulk.coordinator import Coordinator
 from indexer.bulk.known import KnownEmbedder
-from indexer.bulk.options import PATIENCE_SECONDS, RayOptions, connected, for_models, for_stores
+from indexer.bulk.options import START_SECONDS, RayOptions, connected, for_models, for_stores
 from indexer.bulk.plan import plan
 from indexer.bulk.work import unpacked
-from indexer.worker.loop import Worker
+from indexer.worker.claims import release
+from indexer.worker.maintenance import Maintenance
 from indexer.worker.stages import OUTAGE
-from winnow.core.errors import InvalidSettings, UpstreamUnavailable, WinnowError
+from winnow.core.errors import InvalidSettings, UpstreamUnavailable
 from winnow.core.retry import retry
 from winnow.core.settings import Settings
 from winnow.operations.resources import Adapters
@@ -48,11 +49,11 @@ class BulkJob:
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
         )
-        self._desk = ray.remote(num_cpus=0, scheduling_strategy=here)(Desk).remote(options.under_way)
+        self._coordinator = ray.remote(num_cpus=0, scheduling_strategy=here)(Coordinator).remote(options.under_way)
 
     async def start(self) -> None:
         """Hand the settings over and start the plan."""
-        await self._desk.equip.remote(for_stores(self._settings), for_models(self._settings))
+        await self._coordinator.equip.remote(for_stores(self._settings), for_models(self._settings))
         self._round = self._started()
 
     def load(self, settings: Settings) -> Embedder:
@@ -61,8 +62,8 @@ class BulkJob:
         Raises:
             InvalidSettings: it cannot be loaded, or Ray has no place for it.
         """
-        answer = self._desk.embedders.remote()
-        while not self._ray.wait([answer], timeout=PATIENCE_SECONDS)[0]:
+        answer = self._coordinator.embedders.remote()
+        while not self._ray.wait([answer], timeout=START_SECONDS)[0]:
             log.warning("no embedder is ready yet; each asks the cluster for 1 CPU and %g GPUs", self._options.gpus)
         try:
             known: Sequence[KnownEmbedder] = self._ray.get(answer)
@@ -75,13 +76,13 @@ class BulkJob:
     def wake(self) -> None:
         """Say that work waits."""
         if not self._ended:  # afterwards nobody is there to hear it
-            self._desk.wake.remote()
+            self._coordinator.wake.remote()
 
     def end(self) -> None:
         """Claim no more; what is under way is finished."""
         if not self._ended:
             self._ended = True
-            self._desk.end.remote()
+            self._coordinator.end.remote()
 
     async def run(self, catalog: Catalog) -> None:
         """Work until ``end``. What a run of the plan that ends before leaves undone is given back.
@@ -98,7 +99,7 @@ class BulkJob:
                 raise UpstreamUnavailable(f"Ray could not run the plan: {reason}") from error
             log.warning("Ray has given up the plan, which is run again: %s", reason)
             await retry(partial(catalog.queue.release, self.owner), OUTAGE)
-            await self._desk.clear.remote()
+            await self._coordinator.clear.remote()
             self._round = self._started()
 
     async def close(self) -> None:
@@ -114,7 +115,7 @@ class BulkJob:
         def consume() -> None:
             done, failure = 0, None
             try:
-                rows = plan(self._desk, self.owner, self._options, self._adapters)
+                rows = plan(self._coordinator, self.owner, self._options, self._adapters)
                 for table in rows.iter_batches(batch_size=None, batch_format="pyarrow"):
                     for outcomes in unpacked(table):
                         done += 1
@@ -132,7 +133,7 @@ class BulkJob:
 
     def _heard(self, future: asyncio.Future[tuple[int, Exception | None]], done: int, error: Exception | None) -> None:
         if error is not None and not self._ended:
-            self._desk.refuse.remote(InvalidSettings(f"no embedder starts on Ray: {error}"))
+            self._coordinator.refuse.remote(InvalidSettings(f"no embedder starts on Ray: {error}"))
         if not future.done():
             future.set_result((done, error))
 
@@ -154,18 +155,19 @@ async def open_bulk_job(settings: Settings, options: RayOptions, adapters: Adapt
 
 
 class BulkWorker:
-    """What the command runs in the ordinary worker's place: the job, and beside it the ordinary upkeep.
+    """Takes the place of the ordinary worker in the command: runs the job, and beside it the maintenance.
 
     Args:
         job: started.
         catalog: of the command's own process.
-        caretaker: a worker without lanes.
+        maintenance: of that catalog.
     """
 
-    def __init__(self, job: BulkJob, catalog: Catalog, caretaker: Worker) -> None:
+    def __init__(self, job: BulkJob, catalog: Catalog, maintenance: Maintenance) -> None:
         self._job = job
         self._catalog = catalog
-        self._caretaker = caretaker
+        self._maintenance = maintenance
+        self._stopped = asyncio.Event()
         self.owner = job.owner
 
     @property
@@ -184,17 +186,14 @@ class BulkWorker:
     def stop(self) -> None:
         """Ask the job to end once the batches under way are done."""
         self._job.end()
-        self._caretaker.stop()
+        self._stopped.set()
 
     async def run(self) -> None:
         """Work until ``stop``; if it is cancelled, what is under way is given back."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._caretaker.run(), name="upkeep")
+                group.create_task(self._maintenance.run(self._stopped), name="maintenance")
                 await self._job.run(self._catalog)
         finally:
             await self._job.close()
-            try:
-                await self._catalog.queue.release(self.owner)
-            except WinnowError as error:
-                log.warning("leases are not given back, they run out by themselves: %s", error.message)
+            await release(self._catalog.queue, self.owner)

@@ -20,7 +20,7 @@ WRITES_IN_HAND: Final = 4  # batches a writer holds: while servers carry one out
 ACTORS_A_HELPER: Final = 4  # embedders that one process can cut for, and one can write for
 HELPER_CPUS: Final = 0.5
 OBJECT_STORE_BYTES: Final = 512 * 1024 * 1024  # of a local Ray: some batches of token vectors
-PATIENCE_SECONDS: Final = 30.0  # how long actors may take to start before it is worth a line
+START_SECONDS: Final = 30.0  # actors that take longer to start are worth a log line
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,6 @@ class RayOptions:
     gpus: float = 0.0
 
     @property
-    def lanes(self) -> int:
-        """Of the pool, batches to have under lease at once: what the actors hold, and one that is cut or written."""
-        return self.actors * IN_HAND + 1
-
-    @property
     def helpers(self) -> int:
         """Of the plan, processes that claim and cut, and as many that write."""
         return -(-self.actors // ACTORS_A_HELPER)
@@ -51,6 +46,15 @@ class RayOptions:
     def under_way(self) -> int:
         """Of the plan, batches under lease at once: in the hands of embedders and writers, and as many waiting."""
         return 2 * (IN_HAND * self.actors + WRITES_IN_HAND * self.helpers)
+
+
+def require_servers(settings: Settings) -> None:
+    """Raise ``InvalidSettings`` unless servers keep the data, which many processes can write at once."""
+    if settings.keeps_data:
+        raise InvalidSettings(
+            "--engine ray needs a Qdrant server (WINNOW_VECTORS__PROVIDER=qdrant) and PostgreSQL "
+            "(WINNOW_CATALOG__URL=postgresql://…), because embedded storage belongs to one process: leave --engine away"
+        )
 
 
 def require_ray() -> Any:

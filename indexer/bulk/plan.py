@@ -15,11 +15,11 @@ from winnow.operations.resources import Adapters
 UNBOUNDED: Final = -1
 
 
-def plan(desk: Any, owner: str, options: RayOptions, adapters: Adapters) -> Any:
+def plan(coordinator: Any, owner: str, options: RayOptions, adapters: Adapters) -> Any:
     """A lazy dataset whose rows are what became of each batch; see ``writing.Writing``.
 
     Args:
-        desk: handle of the actor ``Desk``; all that the stages are constructed with, besides the others.
+        coordinator: handle of the actor ``Coordinator``; all that the stages are constructed with, besides the others.
         owner: in whose name the job claims.
         options: how wide.
         adapters: what opens the parts that the settings name.
@@ -41,14 +41,14 @@ def plan(desk: Any, owner: str, options: RayOptions, adapters: Adapters) -> Any:
     return (
         sources.map_batches(
             Claiming,
-            fn_constructor_args=(desk, owner, adapters),
+            fn_constructor_args=(coordinator, owner, adapters),
             compute=pool(options.helpers, 1),
             num_cpus=HELPER_CPUS,
             **common,
         )
         .map_batches(
             Embedding,
-            fn_constructor_args=(desk, adapters),
+            fn_constructor_args=(coordinator, adapters),
             compute=pool(options.actors, IN_HAND),
             num_cpus=1,
             num_gpus=options.gpus or None,
@@ -56,7 +56,7 @@ def plan(desk: Any, owner: str, options: RayOptions, adapters: Adapters) -> Any:
         )
         .map_batches(
             Writing,
-            fn_constructor_args=(desk, owner, adapters),
+            fn_constructor_args=(coordinator, owner, adapters),
             compute=pool(options.helpers, WRITES_IN_HAND),
             num_cpus=HELPER_CPUS,
             **common,

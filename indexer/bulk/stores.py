@@ -22,17 +22,17 @@ class Opened(NamedTuple):
     pipeline: Pipeline
 
 
-async def opened(desk: Any, adapters: Adapters) -> Opened | None:
-    """Open what the desk's settings name and wait for an embedder; ``None`` where the job ends because there is none.
+async def opened(coordinator: Any, adapters: Adapters) -> Opened | None:
+    """Open the stores of the coordinator's settings and wait for an embedder; ``None`` if none loads: the job ends.
 
     Raises:
         WinnowError: the catalog cannot be opened.
     """
-    settings: Settings = await desk.stores.remote()
+    settings: Settings = await coordinator.stores.remote()
     catalog = await retry(partial(adapters.open_catalog, settings), OUTAGE)
     store = adapters.open_store(settings)
-    if not await desk.ready.remote():
+    if not await coordinator.ready.remote():
         return None
-    embedders = Embedders(*await desk.embedders.remote(), keyword_tokenizer=store.keyword_tokenizer)
+    embedders = Embedders(*await coordinator.embedders.remote(), keyword_tokenizer=store.keyword_tokenizer)
     pipeline = Pipeline.configured(settings, embedders, store, catalog)
     return Opened(settings.indexing, catalog, pipeline)

@@ -19,7 +19,7 @@ class Work:
     """A batch on its way from one stage to the next.
 
     Attributes:
-        number: names it at the desk.
+        number: names it at the coordinator.
         batch: its claims, cut.
         slices: what is to be written for them; the embedding stage fills in the vectors that are missing.
         lost: a process died with it in hand; nothing of it is to be written.

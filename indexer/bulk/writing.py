@@ -12,8 +12,7 @@ from indexer.bulk.loop import LoopThread
 from indexer.bulk.stores import opened
 from indexer.bulk.work import Work, packed, reported, unpacked
 from indexer.worker.isolation import SUSPICIOUS, WORKER_LOST
-from indexer.worker.lease import Lease
-from indexer.worker.renewal import renewing
+from indexer.worker.lease import Lease, renewing
 from indexer.worker.stages import OUTAGE
 from winnow.core.errors import WinnowError
 from winnow.core.retry import retry
@@ -30,16 +29,16 @@ class Writing:
     here, from when the catalog was asked to prolong it.
 
     Args:
-        desk: handle of the actor ``Desk``.
+        coordinator: handle of the actor ``Coordinator``.
         owner: in whose name the job claims.
-        adapters: open what the desk's settings name.
+        adapters: open what the coordinator's settings name.
     """
 
-    def __init__(self, desk: Any, owner: str, adapters: Adapters) -> None:
-        self._desk = desk
+    def __init__(self, coordinator: Any, owner: str, adapters: Adapters) -> None:
+        self._coordinator = coordinator
         self._owner = owner
         self._loop = LoopThread()
-        parts = self._loop.run(opened(desk, adapters))
+        parts = self._loop.run(opened(coordinator, adapters))
         if parts is not None:  # else nothing comes to be written
             indexing, self._catalog, self._pipeline = parts
             self._seconds, self._max_attempts = indexing.lease_seconds, indexing.max_attempts
@@ -57,7 +56,7 @@ class Writing:
         except WinnowError as error:
             log.warning("a batch of %d documents is left to its lease: %s", len(work.batch.claims), error.message)
         finally:
-            await self._desk.leave.remote(work.number)
+            await self._coordinator.leave.remote(work.number)
         return tuple(reported(outcome) for outcome in outcomes)
 
     async def _held(self, claims: Sequence[Claim]) -> list[tuple[Sequence[Claim], Lease]]:

@@ -1,9 +1,17 @@
-"""How long a batch is ours."""
+"""The time limit of a lease, and its renewal while the batch is being processed."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from winnow.core.errors import WinnowError
+from winnow.ports import Claim, WorkQueue
+
+log = logging.getLogger(__name__)
 
 
 def clock() -> float:
@@ -12,11 +20,11 @@ def clock() -> float:
 
 
 class LeaseLost(Exception):
-    """The lease has run out: another worker may have the batch by now."""
+    """The lease has run out: another worker may have claimed the batch."""
 
 
 class Lease:
-    """The time within which what was claimed may be written, by this machine's own clock.
+    """The time within which claimed documents may be written, by this machine's own clock.
 
     A process that was stopped for longer must not go on writing as if nothing had happened. Count from before the
     claim was sent: the catalog's lease then never ends earlier than ours.
@@ -28,11 +36,11 @@ class Lease:
         self._until = clock() + seconds
 
     def now(self) -> float:
-        """The time that ``renew`` wants to know."""
+        """The time to pass to ``renew``."""
         return self._clock()
 
     def renew(self, since: float) -> None:
-        """Prolong the lease, which the catalog was asked for at ``since``. One that has run out stays so."""
+        """Prolong the lease, which the catalog was asked for at ``since``. A lease that has run out is not revived."""
         if since < self._until:
             self._until = since + self._seconds
 
@@ -44,3 +52,33 @@ class Lease:
         """Raise ``LeaseLost`` if it has run out."""
         if not self.holds():
             raise LeaseLost
+
+
+@asynccontextmanager
+async def renewing(
+    queue: WorkQueue, owner: str, claims: Sequence[Claim], lease: Lease, seconds: float
+) -> AsyncIterator[None]:
+    """Renew the lease of ``owner`` on ``claims``, for ``seconds`` each time, until the body ends."""
+
+    async def renew() -> None:
+        since = lease.now()
+        if await queue.renew(owner, claims, lease_seconds=seconds):
+            lease.renew(since)
+
+    task = asyncio.create_task(keep_renewing(renew, seconds))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def keep_renewing(renew: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """Call ``renew`` three times per lease of ``seconds``, until cancelled; a call that fails is logged."""
+    while True:
+        await asyncio.sleep(seconds / 3)
+        try:
+            await renew()
+        except WinnowError as error:
+            log.warning("lease not renewed: %s", error.message)

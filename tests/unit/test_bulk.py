@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from indexer.bulk.options import RayOptions, for_models, for_stores, require_ray
 from winnow.cli.access import reach
+from winnow.cli.main import main
 from winnow.core.errors import InvalidSettings
 from winnow.core.settings import Settings, load_settings
+from winnow.runtime import open_local
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,8 +22,33 @@ def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -
         require_ray()
 
 
-def test_every_actor_holds_two_batches_and_one_more_is_cut_or_written() -> None:
-    assert RayOptions(actors=4).lanes == 9
+@pytest.mark.parametrize(
+    "servers",
+    [
+        {},
+        {"vectors": {"provider": "qdrant", "url": "http://127.0.0.1:1"}},
+        {"catalog": {"url": "postgresql://winnow@127.0.0.1/winnow"}},
+    ],
+    ids=["neither", "only Qdrant", "only PostgreSQL"],
+)
+async def test_embedded_storage_is_refused_before_anything_is_opened(tmp_path: Path, servers: dict[str, Any]) -> None:
+    settings = load_settings(data_dir=tmp_path / "data", **servers)
+    with pytest.raises(InvalidSettings, match=r"Qdrant server .* and PostgreSQL .* leave --engine away"):
+        async with open_local(settings, bulk=RayOptions()):
+            raise AssertionError("nothing may be opened")
+    assert not settings.data_dir.exists()
+
+
+def test_the_command_refuses_embedded_storage_without_ray_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    options = ["index", str(tmp_path), "-c", "c", "--engine", "ray", "--data-dir", str(tmp_path / "data")]
+    with pytest.raises(SystemExit) as caught:
+        main(options)
+    assert caught.value.code == 2
+    assert "--engine ray needs a Qdrant server" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
 
 
 async def test_a_service_that_indexes_by_itself_is_not_worked_through(tmp_path: Path) -> None:

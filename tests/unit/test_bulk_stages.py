@@ -12,7 +12,7 @@ import pytest
 
 from indexer.bulk import claiming
 from indexer.bulk.claiming import Claiming
-from indexer.bulk.desk import Desk
+from indexer.bulk.coordinator import Coordinator
 from indexer.bulk.embedding import Embedding
 from indexer.bulk.options import for_models, for_stores
 from indexer.bulk.work import Work, packed, unpacked
@@ -57,11 +57,11 @@ class Embedder(FakeEmbedder):
 class Handle:
     """Looks like the handle of an actor."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, coordinator: Coordinator) -> None:
+        self._coordinator = coordinator
 
     def __getattr__(self, name: str) -> Any:
-        return SimpleNamespace(remote=getattr(self._desk, name))
+        return SimpleNamespace(remote=getattr(self._coordinator, name))
 
 
 class House:
@@ -75,7 +75,7 @@ class House:
         self.catalog = FakeCatalog(self.clock)
         identity = identity_of(self.embedder, self.store.keyword_tokenizer)
         self.collection = Collection(Index("c", "u" * 32, 1, identity), Chunking(max_tokens=32, overlap=0), {})
-        self.desk = Desk(8)
+        self.coordinator = Coordinator(8)
         self.settings = load_settings(
             embedding=EMBEDDER,
             next_embedding={**EMBEDDER, "dimensions": NEXT_DIMENSIONS},
@@ -88,8 +88,8 @@ class House:
         run(self.catalog.collections.create(self.collection))
         info = self.embedder.info
         run(self.store.create(self.collection.serving.ref, IndexSchema(info.dimensions, info.token_dimensions)))
-        run(self.desk.equip(for_stores(self.settings), for_models(self.settings)))
-        handle = Handle(self.desk)
+        run(self.coordinator.equip(for_stores(self.settings), for_models(self.settings)))
+        handle = Handle(self.coordinator)
         adapters = Adapters(self.opened, lambda _: self.store, self.build_embedder)
         self.embed = Embedding(handle, adapters)
         self.claim = Claiming(handle, OWNER, adapters)
@@ -142,16 +142,16 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 def until_idle(house: House) -> Iterator[Any]:
     """The first stage ends when it rests for the first time."""
-    rest = house.desk.rest
+    rest = house.coordinator.rest
 
     async def rest_and_end(seconds: float) -> None:
-        await house.desk.end()
+        await house.coordinator.end()
         await rest(seconds)
 
-    house.desk.rest = rest_and_end  # type: ignore[method-assign]
+    house.coordinator.rest = rest_and_end  # type: ignore[method-assign]
     yield from house.claim(packed([0]))
-    house.desk.rest = rest  # type: ignore[method-assign]
-    house.desk._ended = False
+    house.coordinator.rest = rest  # type: ignore[method-assign]
+    house.coordinator._ended = False
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_documents_become_points_and_are_indexed(house: House) -> None:
     assert house.keys() == {("a", 1, 0), ("a", 1, 1), ("b", 1, 0)}
     job = run(house.catalog.jobs.get(job_id))
     assert (job.status, job.indexed, job.chunks_embedded) == ("done", 2, 3)
-    assert run(house.desk.under_way()) == frozenset()
+    assert run(house.coordinator.under_way()) == frozenset()
 
 
 def test_unchanged_chunks_are_used_again_and_stale_ones_removed(house: House) -> None:
@@ -232,7 +232,7 @@ def test_what_killed_an_embedder_is_put_back_and_counted_until_it_fails(house: H
         house.clock.advance(60)
         [table] = house.claimed()
         [work] = unpacked(table)
-        run(house.desk.begin(work.number))  # by a process that dies
+        run(house.coordinator.begin(work.number))  # by a process that dies
         house.through([table])
     stored = run(house.catalog.documents.get("c", "a"))
     assert (stored.state, stored.error_code) == ("failed", "worker_lost")
@@ -259,7 +259,7 @@ def test_work_whose_lease_is_lost_is_dropped(house: House) -> None:
     [theirs] = run(house.catalog.queue.claim("another", limit=8, lease_seconds=LEASE))
     assert house.through(tables) == []
     assert house.keys() == set()
-    assert run(house.desk.under_way()) == frozenset()
+    assert run(house.coordinator.under_way()) == frozenset()
     assert run(house.catalog.queue.commit([Outcome(theirs)])) == [True]
 
 
@@ -317,7 +317,7 @@ def test_leases_are_renewed_while_a_batch_is_under_way_and_no_longer(house: Hous
     assert len(house.through(tables)) == 2
     house.submit(Document("a", "alpha two"))
     [table] = house.claimed()
-    run(house.desk.leave(unpacked(table)[0].number))
+    run(house.coordinator.leave(unpacked(table)[0].number))
     for _ in range(2):
         house.clock.advance(LEASE * 0.9)
         house.renew()

@@ -12,8 +12,8 @@ import pytest
 from indexer.worker.isolation import FATAL, WORKER_LOST, isolate
 from indexer.worker.lease import Lease, LeaseLost
 from indexer.worker.loop import Worker
+from indexer.worker.maintenance import Maintenance
 from indexer.worker.pipeline import Pipeline
-from indexer.worker.upkeep import Upkeep
 from tests.contracts.catalog_data import LEASE, FakeClock
 from winnow.catalog.fake import FakeCatalog
 from winnow.catalog.rules.entries import SETTLING
@@ -182,11 +182,11 @@ async def test_a_write_that_nobody_knows_of_any_more_is_removed_with_the_second_
     await house.catalog.documents.tombstone("c", ["a"])
     await house.work()
     await house.store.upsert(house.index, [late])
-    upkeep = Upkeep(house.pipeline, house.catalog, keep_jobs_days=30, clock=house.clock)
-    await upkeep.run_once()
+    maintenance = Maintenance(house.pipeline, house.catalog, keep_jobs_days=30, clock=house.clock)
+    await maintenance.run_once()
     assert await house.revisions() == {"a": {1}}
     house.clock.advance(SETTLING.total_seconds())
-    await upkeep.run_once()
+    await maintenance.run_once()
     assert await house.revisions() == {}
 
 
@@ -198,7 +198,7 @@ async def test_the_second_removal_spares_a_document_that_came_back(house: House)
     await house.submit("a", "born again")
     await house.work()
     house.clock.advance(SETTLING.total_seconds())
-    await Upkeep(house.pipeline, house.catalog, keep_jobs_days=30, clock=house.clock).run_once()
+    await Maintenance(house.pipeline, house.catalog, keep_jobs_days=30, clock=house.clock).run_once()
     assert await house.revisions() == {"a": {3}}
 
 
@@ -326,7 +326,7 @@ async def test_a_document_that_kills_its_workers_fails_in_the_end(house: House) 
     assert await house.state("other") == "indexed"
 
 
-# --- upkeep
+# --- maintenance
 
 
 async def test_old_jobs_are_forgotten(house: House) -> None:
@@ -335,7 +335,7 @@ async def test_old_jobs_are_forgotten(house: House) -> None:
     house.clock.advance(timedelta(days=2).total_seconds())
     recent = await house.submit("b", "beta")
     await house.work()
-    await Upkeep(house.pipeline, house.catalog, keep_jobs_days=1, clock=house.clock).run_once()
+    await Maintenance(house.pipeline, house.catalog, keep_jobs_days=1, clock=house.clock).run_once()
     assert (await house.catalog.jobs.get(recent)).status == "done"
     with pytest.raises(JobNotFound):
         await house.catalog.jobs.get(old)

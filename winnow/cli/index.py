@@ -12,7 +12,7 @@ from typing import Any, cast
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from indexer import ingest
-from indexer.bulk.options import RayOptions, require_ray
+from indexer.bulk.options import RayOptions, require_ray, require_servers
 from indexer.dry_run import DryRun, compare_sources
 from indexer.sources.base import Source, SourceOptions
 from indexer.sources.build import open_source
@@ -52,6 +52,8 @@ def run(options: IndexOptions, *, url: str | None, data_dir: Path | None, as_jso
     """Index and return the exit status: 1 if any document failed."""
     settings = settings_for(data_dir)
     if options.bulk is not None:
+        if url is None:
+            require_servers(settings)
         require_ray()
         settings = settings.model_copy(update={"rerank": NoRerank()})  # nobody searches through this process
     configure_logging(settings, quiet=True)

@@ -1,4 +1,4 @@
-"""The desk of a bulk job: the one actor that its other processes ask and tell.
+"""The coordinator of a bulk job: the one actor that its other processes ask and tell.
 
 What they need to know, among it keys, reaches them by calls between processes alone: what an actor is constructed with
 is kept by the cluster's head node.
@@ -10,11 +10,11 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from indexer.bulk.known import KnownEmbedder
+from indexer.worker.claims import wait_for
 from winnow.core.settings import Settings
 
 FORGOTTEN_SECONDS: Final = 3600.0  # a batch that is under way for longer was lost by Ray with one of its machines
@@ -28,7 +28,7 @@ class _Batch:
     since: float
 
 
-class Desk:
+class Coordinator:
     """Knows the settings, the embedders, the batches under way, and whether more is to be claimed.
 
     Args:
@@ -91,8 +91,7 @@ class Desk:
         while not self._ended and len(self._under_way) >= self._limit:
             self._forget()
             self._room.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._room.wait(), FORGOTTEN_SECONDS / 60)
+            await wait_for(self._room, FORGOTTEN_SECONDS / 60)
         return not self._ended
 
     async def open_source(self, source: int) -> int:
@@ -136,8 +135,7 @@ class Desk:
     async def rest(self, seconds: float) -> None:
         """Wait until there is news, at most so long."""
         if not self._ended:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), seconds)
+            await wait_for(self._news, seconds)
             self._news.clear()
 
     async def wake(self) -> None:

@@ -1,0 +1,119 @@
+"""The loop that claims work from the queue: claim, isolate, renew the lease, carry out, pause.
+
+The worker and the bulk job share it; they differ in what they do with a claimed part, and in how they pause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Final, Protocol
+
+from indexer.worker.isolation import isolate
+from indexer.worker.lease import Lease, renewing
+from winnow.core.errors import WinnowError
+from winnow.core.retry import RetryPolicy
+from winnow.core.settings import IndexingSettings
+from winnow.ports import Claim, Outcome, WorkQueue
+
+log = logging.getLogger(__name__)
+
+MAX_PAUSE_SECONDS: Final = 30.0
+
+
+class Pause(Protocol):
+    """Waits at most ``seconds``; ``down`` says that storage or a model is down, so that new work does not end it."""
+
+    async def __call__(self, seconds: float, *, down: bool) -> None: ...
+
+
+class ClaimLoop:
+    """Claims batches and has them carried out.
+
+    Args:
+        queue: where work is claimed, for ``owner``.
+        settings: lease, attempts and pauses.
+        limit: documents to claim at once.
+        carry_out: does the work of one part of a batch, and records its outcomes.
+        refill: queues more work when there is none; returns the number of documents.
+        pause: waits when there is no work, or when something is down.
+        on_full: called when a claim reached ``limit``, so that there may be more.
+    """
+
+    def __init__(
+        self,
+        queue: WorkQueue,
+        owner: str,
+        settings: IndexingSettings,
+        *,
+        limit: int,
+        carry_out: Callable[[Sequence[Claim], Lease], Awaitable[Sequence[Outcome]]],
+        refill: Callable[[], Awaitable[int]],
+        pause: Pause,
+        on_full: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._queue = queue
+        self._owner = owner
+        self._settings = settings
+        self._limit = limit
+        self._carry_out = carry_out
+        self._refill = refill
+        self._pause = pause
+        self._on_full = on_full
+        self._policy = RetryPolicy(first_wait=settings.poll_seconds, longest_wait=MAX_PAUSE_SECONDS)
+        self._failures = 0
+
+    async def step(self) -> None:
+        """Carry out one batch; then pause if there was none, or, ever longer, while something is down."""
+        try:
+            outcomes = await self.claim()
+            down = next((each.error for each in outcomes or () if each.waited), None)
+        except WinnowError as error:
+            outcomes, down = None, error.message
+        if down is not None:
+            self._failures += 1
+            seconds = self._policy.wait(self._failures)
+            log.warning("no work is claimed for %.0f s: %s", seconds, down)
+            await self._pause(seconds, down=True)
+            return
+        self._failures = 0
+        if outcomes is None:
+            await self._pause(self._settings.poll_seconds, down=False)
+
+    async def claim(self) -> Sequence[Outcome] | None:
+        """Claim and carry out one batch; ``None`` if there was none and more could not be queued.
+
+        Raises:
+            WinnowError: the queue cannot be read or written.
+        """
+        seconds = self._settings.lease_seconds
+        lease = Lease(seconds)
+        claims = await self._queue.claim(self._owner, limit=self._limit, lease_seconds=seconds)
+        if not claims:
+            return () if await self._refill() > 0 else None
+        if len(claims) == self._limit:
+            self._on_full()
+        parts = isolate(claims, max_attempts=self._settings.max_attempts)
+        outcomes: list[Outcome] = []
+        async with renewing(self._queue, self._owner, claims, lease, seconds):
+            if parts.settled:
+                await self._queue.commit(parts.settled)
+            for part in parts.runs:
+                outcomes += await self._carry_out(part, lease)
+        return outcomes
+
+
+async def release(queue: WorkQueue, owner: str) -> None:
+    """Give back every lease of ``owner``; if the queue does not answer, they run out by themselves."""
+    try:
+        await queue.release(owner)
+    except WinnowError as error:
+        log.warning("leases were not released and will run out: %s", error.message)
+
+
+async def wait_for(event: asyncio.Event, seconds: float | None) -> None:
+    """Wait for the event, at most this long."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
