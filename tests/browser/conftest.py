@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser_site import DOCUMENTS, FIELDS, HOSTILE, Site, Witness
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.browser.browser_site import DOCUMENTS, FIELDS, HOSTILE, Site, Witness
 from tests.fakes import MODELS, variables
 
 ROOT = Path(__file__).parents[2]

@@ -8,8 +8,9 @@ import shlex
 from typing import Any
 
 import pytest
-from browser_site import Site, Witness
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
+
+from tests.browser.browser_site import Site, Witness
 
 pytestmark = pytest.mark.browser
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import grpc.aio
+import grpc.aio  # type: ignore[import-untyped]
 from aiohttp import web
 from pydantic_core import to_json
 from qdrant_client import AsyncQdrantClient, models
@@ -68,16 +68,17 @@ async def serve(certificate: Path | None = None) -> AsyncIterator[MemoryServer]:
     """Serve an empty store until the block ends; over TLS with a certificate whose file holds the key too."""
     server = MemoryServer()
     channel = grpc.aio.server(interceptors=[_Gate(server)])
-    wire.points_service_pb2_grpc.add_PointsServicer_to_server(_Points(server), channel)
-    wire.collections_service_pb2_grpc.add_CollectionsServicer_to_server(_Collections(server), channel)
-    wire.qdrant_pb2_grpc.add_QdrantServicer_to_server(_Root(server), channel)
+    wire.points_service_pb2_grpc.add_PointsServicer_to_server(_Points(server), channel)  # type: ignore[no-untyped-call]
+    wire.collections_service_pb2_grpc.add_CollectionsServicer_to_server(_Collections(server), channel)  # type: ignore[no-untyped-call]
+    wire.qdrant_pb2_grpc.add_QdrantServicer_to_server(_Root(server), channel)  # type: ignore[no-untyped-call]
     server.grpc_port = _listen(channel, certificate)
     await channel.start()
     runner = web.AppRunner(_http(server), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        tls = None if certificate is None else ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        if tls is not None:
+        tls = None
+        if certificate is not None:
+            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             tls.load_cert_chain(certificate)
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
         server.url = f"{'https' if tls else 'http'}://localhost:{runner.addresses[0][1]}"
@@ -96,15 +97,15 @@ def _exact(query: models.QueryRequest) -> models.QueryRequest:
 def _listen(channel: Any, certificate: Path | None) -> int:
     """Open the port for gRPC."""
     if certificate is None:
-        return channel.add_insecure_port("127.0.0.1:0")
+        return int(channel.add_insecure_port("127.0.0.1:0"))
     pem = certificate.read_bytes()
-    return channel.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(pem, pem)]))
+    return int(channel.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(pem, pem)])))
 
 
 # --- gRPC ----------------------------------------------------------------------------------------
 
 
-class _Gate(grpc.aio.ServerInterceptor):
+class _Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Counts calls, sabotages them, and turns refusals of the in-memory mode into codes."""
 
     def __init__(self, server: MemoryServer) -> None:
@@ -300,7 +301,7 @@ class _HttpCalls:
 
     async def retrieve(self, name: str, body: bytes) -> Any:
         asked = models.PointRequest.model_validate_json(body)
-        return await self._memory.retrieve(name, asked.ids, asked.with_payload, asked.with_vector)
+        return await self._memory.retrieve(name, asked.ids, asked.with_payload, asked.with_vector)  # type: ignore[arg-type]
 
     async def update_points(self, name: str, body: bytes) -> Any:
         changes = models.UpdateOperations.model_validate_json(body)
@@ -313,12 +314,15 @@ class _HttpCalls:
     async def scroll(self, name: str, body: bytes) -> Any:
         asked = models.ScrollRequest.model_validate_json(body)
         points, following = await self._memory.scroll(
-            name, limit=asked.limit or 10, offset=asked.offset, with_payload=asked.with_payload
+            name,
+            limit=asked.limit or 10,
+            offset=asked.offset,
+            with_payload=asked.with_payload,  # type: ignore[arg-type]
         )
         return models.ScrollResult(points=points, next_page_offset=following)
 
     async def count(self, name: str, body: bytes) -> Any:
-        return await self._memory.count(name, exact=models.CountRequest.model_validate_json(body).exact)
+        return await self._memory.count(name, exact=bool(models.CountRequest.model_validate_json(body).exact))
 
 
 def _handler(server: MemoryServer, call: str, work: Work) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from aiohttp import web
 
@@ -86,7 +86,7 @@ class WrappedStub(DashScopeStub):
         return body
 
     def top_n(self, body: Any) -> int | None:
-        return self.parameters(body).get("top_n")
+        return cast("int | None", self.parameters(body).get("top_n"))
 
     def echo(self, body: Any, document: Any) -> dict[str, Any]:
         wanted = self.parameters(body).get("return_documents", False)

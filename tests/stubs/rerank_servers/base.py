@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from aiohttp import web
 
@@ -111,7 +111,7 @@ class RerankStub:
 
     def top_n(self, body: Any) -> int | None:
         """How many results are asked for; all where nothing is said."""
-        return body.get("top_n")
+        return cast("int | None", body.get("top_n"))
 
     def ranked(self, body: Any, name: str = "relevance_score") -> list[dict[str, Any]]:
         """The results, best first."""
