@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.vector_store import VectorStoreContract
 from tests.stubs import qdrant_server
 from winnow.core.settings.vectors import EdgeVectors, QdrantVectors
 from winnow.ports import VectorStore

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.contracts.random_filters import FIELDS, random_filter, random_metadata
 from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidFilter
 from winnow.core.filters import matches
 from winnow.core.types import And, Chunk, Comparison, Exists, FloatArray, HalfArray, Not, Or
