@@ -57,6 +57,7 @@ class Door(APIRouter):
     ) -> None:
         class Route(DoorRoute):
             door = self
+            error_shape = shape
 
         super().__init__(prefix=prefix, tags=[tag], route_class=Route, strict_content_type=False)
         self.invalid = invalid
@@ -77,11 +78,7 @@ class DoorRoute(APIRoute):
     """A route of a ``Door``."""
 
     door: ClassVar[Door]
-
-    @property
-    def error_shape(self) -> ErrorShape:
-        """How the route's errors are written, also those raised around it."""
-        return self.door.shape
+    error_shape: ClassVar[ErrorShape]  # of the route's errors, also of those raised around it
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler."""

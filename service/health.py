@@ -99,7 +99,7 @@ class ModelHealth:
         self._conclude(down, reason)
 
     async def _ask(self) -> tuple[bool, str | None]:
-        """Whether the model is down, and what is wrong. A model that was down must answer a ping before questions."""
+        """Whether the model is down, and why it is not ready. One that was down is pinged before it is probed."""
         healthy = self._reason is None
         if healthy or self._down:
             await asyncio.wait_for(self._ping(), PING_LIMIT)
@@ -134,31 +134,25 @@ async def check_readiness(resources: Resources, models: Mapping[str, ModelHealth
     checks = {
         "store": _checked(resources.store.check()),
         "catalog": _checked(resources.catalog.check()),
-        **{name: _known(health) for name, health in models.items()},
+        **{name: _checked(health.reason(wait=MODEL_WAIT), health) for name, health in models.items()},
     }
     results = dict(zip(checks, await asyncio.gather(*checks.values()), strict=True))
     ready = all(check.status == "ok" for check in results.values())
     return Readiness(status="ready" if ready else "unavailable", checks=results)
 
 
-async def _known(health: ModelHealth) -> CheckView:
+async def _checked(work: Awaitable[str | None], health: ModelHealth | None = None) -> CheckView:
+    """The result of a check that returns or raises the reason of its failure; ``health`` knows how old it is."""
     began = time.perf_counter()
-    reason = await health.reason(wait=MODEL_WAIT)
-    return _result(began, reason, age_s=round(health.age, 1))
-
-
-async def _checked(work: Awaitable[object]) -> CheckView:
-    began = time.perf_counter()
-    reason: str | None = None
     try:
-        await asyncio.wait_for(work, CHECK_LIMIT)
+        reason = await asyncio.wait_for(work, CHECK_LIMIT)
     except TimeoutError:
         reason = f"no answer within {CHECK_LIMIT:g} s"
     except Exception as error:  # noqa: BLE001 - any failure of a dependency is the result here
         reason = f"{type(error).__name__}: {error}"
-    return _result(began, reason)
-
-
-def _result(began: float, reason: str | None, *, age_s: float = 0.0) -> CheckView:
-    ms = round((time.perf_counter() - began) * 1000, 2)
-    return CheckView(status="failed" if reason else "ok", ms=ms, age_s=age_s, reason=reason)
+    return CheckView(
+        status="failed" if reason else "ok",
+        ms=round((time.perf_counter() - began) * 1000, 2),
+        age_s=round(health.age, 1) if health else 0.0,
+        reason=reason,
+    )

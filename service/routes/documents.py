@@ -166,16 +166,14 @@ def _with_id(raw: Any, id: str) -> Any:
 async def _submit(
     state: ServiceState, name: str, batch: submitting.ParsedBatch, options: WriteOptions, response: Response
 ) -> SubmissionView:
-    observe = state.metrics.observe_documents
-    try:
-        submission = await submitting.submit(
-            state.resources, name, batch, source=options.source, priority=options.priority
-        )
-    except submitting.NothingAccepted as error:
-        observe("rejected", len(error.rejected))
-        raise
-    observe("accepted", submission.accepted)
-    observe("rejected", len(submission.rejected))
+    submission = await submitting.submit(
+        state.resources,
+        name,
+        batch,
+        source=options.source,
+        priority=options.priority,
+        count=state.metrics.observe_documents,
+    )
     view = SubmissionView.of(submission)
     view.job = await _awaited(state, submission.job_id, response, wait=options.wait)
     return view

@@ -57,11 +57,8 @@ async def _events(
 
 
 def _event(item: Progress | Damage | Report) -> ServerSentEvent:
-    match item:
-        case Progress():
-            return ServerSentEvent(dumps(members(item)).decode(), event="progress")
-        case Damage():
-            return ServerSentEvent(dumps(members(item)).decode(), event="damage")
-        case Report(collection=name, generations=generations, sound=sound):
-            head = {"collection": name, "generations": generations, "sound": sound}
-            return ServerSentEvent(dumps(head | members(item)).decode(), event="done")
+    names = {Progress: "progress", Damage: "damage", Report: "done"}
+    data = members(item)
+    if isinstance(item, Report):
+        data = {"collection": item.collection, "generations": item.generations, "sound": item.sound} | data
+    return ServerSentEvent(dumps(data).decode(), event=names[type(item)])

@@ -21,7 +21,7 @@ class CheckView(View):
     status: Literal["ok", "failed"]
     ms: float = Field(description="time that this check took")
     age_s: float = Field(0.0, description="age of the result in seconds: models are checked rarely")
-    reason: str | None = Field(None, description="what is wrong, and how to fix it")
+    reason: str | None = Field(None, description="cause of the failure, and how to fix it")
 
 
 class Readiness(View):

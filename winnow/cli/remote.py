@@ -13,6 +13,7 @@ import aiohttp
 import orjson
 
 from winnow.core.errors import InvalidInput, Overloaded, UpstreamRejected, UpstreamUnavailable, WinnowError, by_code
+from winnow.core.retry import parse_retry_after
 from winnow.core.types import Document
 from winnow.operations.submit import NothingAccepted
 from winnow.ports import DocumentKey, Job, JobFailure, Rejection, Submission
@@ -102,7 +103,7 @@ class Client:
         kinds = {429: Overloaded, 502: UpstreamUnavailable, 503: UpstreamUnavailable, 504: UpstreamUnavailable}
         found = f"{response.method} {response.url.path} answered {response.status} with {response.content_type}"
         error = kinds.get(response.status, UpstreamRejected)(f"no Winnow service at {self._url}: {found}")
-        error.retry_after = _retry_after(response)
+        error.retry_after = parse_retry_after(response.headers.get("Retry-After"))
         return error
 
     @contextmanager
@@ -193,13 +194,8 @@ def _reported(response: aiohttp.ClientResponse, payload: bytes) -> WinnowError |
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return None
     if error is not None:
-        error.retry_after = _retry_after(response)
+        error.retry_after = parse_retry_after(response.headers.get("Retry-After"))
     return error
-
-
-def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    value = response.headers.get("Retry-After", "")
-    return float(value) if value.isdigit() else None
 
 
 def _wire(document: Document) -> dict[str, Any]:

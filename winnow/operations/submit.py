@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from winnow.core.documents import parse_document
 from winnow.core.errors import InvalidDocument, InvalidInput, by_code
@@ -20,6 +20,7 @@ INTERACTIVE: Final = 10  # priority of uploads that somebody waits for; bulk loa
 WAIT_SECONDS: Final = 60.0  # the longest that a caller is held until a job is done
 _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 0.25
+CountDocuments: TypeAlias = Callable[[str, int], None]
 
 
 class NothingAccepted(InvalidInput):
@@ -67,7 +68,7 @@ def parse_batch(items: Iterable[tuple[int, object]], *, fields: Mapping[str, Fie
         max_chars: longest text, in characters.
 
     Raises:
-        InvalidDocument: there are no documents.
+        InvalidDocument: the batch is empty.
     """
     batch = ParsedBatch()
     for index, raw in items:
@@ -98,8 +99,12 @@ async def admit_upload(resources: Resources, backlog: Backlog, name: str, *, pri
     return collection
 
 
-async def submit(resources: Resources, name: str, batch: ParsedBatch, *, source: str, priority: int) -> Submission:
+async def submit(
+    resources: Resources, name: str, batch: ParsedBatch, *, source: str, priority: int, count: CountDocuments
+) -> Submission:
     """Store the valid documents of a batch in one transaction, and wake the worker.
+
+    ``count`` is told how many documents were ``accepted`` and how many ``rejected``.
 
     Returns:
         What was accepted, with all rejections by their index in the batch.
@@ -111,6 +116,8 @@ async def submit(resources: Resources, name: str, batch: ParsedBatch, *, source:
     if batch.documents:
         submission = await resources.catalog.documents.submit(name, batch.documents, source=source, priority=priority)
     submission = replace(submission, rejected=batch.all_rejections(submission.rejected))
+    count("accepted", submission.accepted)
+    count("rejected", len(submission.rejected))
     if submission.accepted == 0:
         raise NothingAccepted(submission.rejected)
     resources.wake()
@@ -142,13 +149,11 @@ async def wait_for_job(
     jobs: JobCatalog, job_id: str, *, stopping: Callable[[], bool], limit: float = WAIT_SECONDS
 ) -> Job:
     """Return the job once it is done, or as it is after ``limit`` seconds or when ``stopping()`` turns true."""
-    end, pause = time.monotonic() + limit, _FIRST_PAUSE
-    while True:
-        job = await jobs.get(job_id)
-        if job.status == "done" or stopping() or time.monotonic() >= end:
-            return job
-        await asyncio.sleep(pause)
-        pause = min(pause * 1.5, _LONGEST_PAUSE)
+    end = time.monotonic() + limit
+    job = await jobs.get(job_id)
+    async for latest in changes_of(jobs, job, stopping=lambda: stopping() or time.monotonic() >= end):
+        job = latest
+    return job
 
 
 async def changes_of(jobs: JobCatalog, job: Job, *, stopping: Callable[[], bool]) -> AsyncIterator[Job]:

@@ -4,7 +4,7 @@ import { recall, remember } from "./storage.js";
 
 const KEY = "winnow.key";
 
-/** What went wrong, in the words of the service (RFC 9457) or, without an answer from it, in ours. */
+/** An error: the service's problem (RFC 9457), or the page's own where no answer came. */
 export class Problem extends Error {
   /**
    * @param {object} facts
@@ -102,8 +102,8 @@ async function decode(response, signal) {
   } catch (error) {
     if (signal?.aborted) throw error;
     if (!(error instanceof SyntaxError)) throw unreachable(); // the connection broke in the middle
-    const detail = `What came back from ${response.url} is not JSON. Is something else in between?`;
-    throw new Problem({ status: response.status, title: "The answer cannot be read", detail });
+    const detail = `The response from ${response.url} is not JSON. Is there a proxy in between?`;
+    throw new Problem({ status: response.status, title: "Unreadable response", detail });
   }
 }
 

@@ -2,7 +2,7 @@
 import { byId } from "./dom.js";
 
 /**
- * Copy a text and say so on the button; where the browser forbids it, offer the text for copying by hand.
+ * Copy a text and confirm it on the button; if the browser forbids it, show the text for manual copying.
  *
  * @param {string} text
  * @param {HTMLButtonElement} button

@@ -39,7 +39,7 @@ function withFilter(filters, key, chosen) {
 }
 
 /**
- * Filter by a value that a result shows; a second time takes it back.
+ * Filter by a value that a result shows; a second time removes the filter.
  *
  * @param {Filters} filters
  * @param {string} key
@@ -59,7 +59,7 @@ export function toggleValue(filters, key, type, value) {
 }
 
 /**
- * One removable chip for each condition in force.
+ * One removable chip for each active condition.
  *
  * @param {Filters} filters
  * @param {OnChange} change

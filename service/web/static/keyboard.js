@@ -2,7 +2,7 @@
 import { byId } from "./dom.js";
 
 /**
- * Bind the page's keys. See the help dialog in index.html for what they do.
+ * Bind the page's keys. The help dialog in index.html lists them.
  *
  * @param {object} actions
  * @param {() => void} actions.clear

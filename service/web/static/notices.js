@@ -20,17 +20,17 @@ function notice(title, ...body) {
   return h("div", { class: "notice" }, h("h2", {}, title), ...body);
 }
 
-/** Nothing is indexed at all: how to begin. */
+/** How to start: nothing is indexed yet. */
 export function noCollections() {
   return notice(
     "Nothing to search yet",
-    h("p", {}, "Index a folder of Markdown, HTML, text or JSONL files. This page finds the collection by itself."),
+    h("p", {}, "Index a folder of Markdown, HTML, text or JSONL files. The new collection appears here without a reload."),
     h("pre", {}, h("code", {}, "winnow index ./docs -c docs")),
   );
 }
 
 /**
- * The address names a collection that does not exist: which ones do.
+ * The address names a collection that does not exist: list the existing ones.
  *
  * @param {string} name
  * @param {Collection[]} collections
@@ -55,7 +55,7 @@ export function welcome(collection, ask) {
   if (collection.counts.documents === 0) {
     return notice(
       `“${collection.name}” is empty`,
-      h("p", {}, "Put some documents in:"),
+      h("p", {}, "Add documents:"),
       h("pre", {}, h("code", {}, `winnow index ./docs -c ${collection.name}`)),
     );
   }
@@ -88,12 +88,12 @@ export function noResults(query, filtered, dropFilters) {
     h("p", {}, filtered ? `Nothing matches “${query}” under these filters.` : `Nothing matches “${query}”.`),
     filtered
       ? h("button", { type: "button", class: "primary", onclick: dropFilters }, "Remove the filters")
-      : h("p", { class: "quiet" }, "Fewer or other words may help. Hybrid mode finds the most."),
+      : h("p", { class: "quiet" }, "Try fewer or different words. Hybrid mode finds the most."),
   );
 }
 
 /**
- * What failed, in the service's words, and what to do.
+ * An error in the service's words, with the remedy.
  *
  * @param {unknown} error
  * @param {() => void} retry
@@ -101,8 +101,8 @@ export function noResults(query, filtered, dropFilters) {
 export function failure(error, retry) {
   if (!(error instanceof Problem)) throw error;
   if (error.status === 401 || error.status === 403) return keyForm(error, retry);
-  const wait = error.retryAfter ? `The service asks to wait ${Math.ceil(error.retryAfter)} s.` : "";
-  const detail = error.status === 0 ? "Is winnow still running, and the network up?" : error.detail;
+  const wait = error.retryAfter ? `Try again in ${Math.ceil(error.retryAfter)} s.` : "";
+  const detail = error.status === 0 ? "Check that winnow is running and that the network is up." : error.detail;
   const reference = [error.code, error.requestId && `request ${error.requestId}`].filter(Boolean).join(" · ");
   const block = notice(
     error.title,

@@ -11,7 +11,7 @@ import { showAnswer, showBusy, showControls, showFilters, showNotice } from "./v
 
 const LOOK_AGAIN = 3000;
 
-/** The page: one state, kept in the URL, and what follows when it changes. */
+/** The page: one state, kept in the URL, and the reactions to its changes. */
 export class Page {
   constructor() {
     /** @type {State} */
@@ -84,7 +84,7 @@ export class Page {
     return requestBody(this.state, this.chosen());
   }
 
-  /** Search now, or show the start where there is no query. */
+  /** Search now, or show the start page if there is no query. */
   run() {
     this.searcher.cancel();
     showBusy(false);
@@ -103,7 +103,7 @@ export class Page {
     else this.run();
   }
 
-  /** The query is meant as it stands: the next one becomes a new step of the history. */
+  /** The query is final: the next one becomes a new step of the history. */
   settle() {
     this.typing = false;
   }

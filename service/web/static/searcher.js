@@ -35,7 +35,7 @@ export class Searcher {
     this.timer = setTimeout(() => this.now(), this.pause);
   }
 
-  /** Forget what is planned and what is running. */
+  /** Cancel the planned and the running search. */
   cancel() {
     clearTimeout(this.timer);
     this.turn += 1;

@@ -10,7 +10,7 @@ const TITLES = { embed: "Embed", retrieve: "Retrieve", rerank: "Rerank" };
 const TROUBLES = { degraded: "was degraded", timeout: "ran out of time", failed: "failed" };
 
 /**
- * What each stage did and how long it took, with bars in proportion; trouble is spelled out beneath.
+ * The status and duration of each stage, with bars in proportion and the reasons of failures beneath.
  *
  * @param {Answer} answer
  */

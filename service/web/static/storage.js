@@ -1,7 +1,7 @@
 "use strict";
 
 /**
- * Read from the browser's storage; empty where there is nothing or storage is switched off.
+ * Read from the browser's storage; empty if nothing is stored or storage is switched off.
  *
  * @param {"localStorage" | "sessionStorage"} area
  * @param {string} name

@@ -3,7 +3,7 @@
 import { h, score } from "./dom.js";
 
 /**
- * Where a result stood after the first stage and where it stands now: a button that opens the trace.
+ * The result's rank after the first stage and now, as a button that opens the trace.
  *
  * @param {Result} result
  * @param {HTMLElement} details
@@ -55,7 +55,7 @@ function summary({ stages }) {
 }
 
 /**
- * The ranks and scores that each arm and stage gave, as a table that starts hidden.
+ * The ranks and scores from each arm and stage, as a table that is hidden at first.
  *
  * @param {Result} result
  * @param {Answer} answer

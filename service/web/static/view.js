@@ -24,7 +24,7 @@ export function showControls(state) {
 }
 
 /**
- * Draw the filter panel, its button, and the chips of what is in force. The focus stays where it was.
+ * Draw the filter panel, its button, and the chips of active filters. The focus stays in place.
  *
  * @param {Collection} collection
  * @param {State} state
@@ -61,7 +61,7 @@ export function showBusy(busy) {
  * @param {Answer} answer
  * @param {Collection} collection
  * @param {(key: string, value: string) => void} filterBy
- * @param {Node | null} notice what to say where there are no results
+ * @param {Node | null} notice the text to show if there are no results
  */
 export function showAnswer(answer, collection, filterBy, notice) {
   const list = byId("list", HTMLOListElement);
@@ -78,7 +78,7 @@ export function showAnswer(answer, collection, filterBy, notice) {
 }
 
 /**
- * Give the focus back to the result that had it, or to the results where it is gone.
+ * Return the focus to the result that had it, or to the list if that result is gone.
  *
  * @param {HTMLOListElement} list
  * @param {string} key
