@@ -14,10 +14,9 @@ import pytest
 
 from winnow.core.settings.embedding import TorchEmbedding
 from winnow.core.settings.rerank import TorchRerank
-from winnow.core.types import Collection
 from winnow.models.local.torch_embedder import TorchEmbedder
 from winnow.models.local.torch_reranker import TorchReranker
-from winnow.ports import Embedder, Reranker
+from winnow.ports import EmbeddedQuery, Embedder, Reranker
 from winnow.testing.contracts.embedder import EmbedderContract
 from winnow.testing.contracts.reranker import QUERY, TEXTS, Place, RerankerContract
 
@@ -54,24 +53,22 @@ class TestTorchReranker(RerankerContract):
         yield reranker
         asyncio.run(reranker.close())
 
-    async def test_scores_are_relevance(self, reranker: Reranker, collection: Collection, place: Place) -> None:
-        scores = (await reranker.rerank(QUERY, collection, await place(TEXTS))).scores
+    async def test_scores_are_relevance(self, reranker: Reranker, place: Place) -> None:
+        scores = (await reranker.rerank(EmbeddedQuery(QUERY), await place(TEXTS))).scores
         assert scores.dtype == np.float32
         assert np.all((scores > 0) & (scores < 1))
         assert len(set(scores.tolist())) == len(TEXTS)
 
-    async def test_an_instruct_is_taken(self, reranker: Reranker, collection: Collection, place: Place) -> None:
-        candidates = await place(TEXTS)
-        usual = (await reranker.rerank(QUERY, collection, candidates)).scores
-        asked = (await reranker.rerank(QUERY, collection, candidates, instruct="Find the function")).scores
+    async def test_an_instruct_is_taken(self, reranker: Reranker, place: Place) -> None:
+        passages = await place(TEXTS)
+        usual = (await reranker.rerank(EmbeddedQuery(QUERY), passages)).scores
+        asked = (await reranker.rerank(EmbeddedQuery(QUERY), passages, instruct="Find the function")).scores
         assert np.abs(usual - asked).min() > 1e-5
 
-    async def test_calls_at_the_same_time_do_not_mix(
-        self, reranker: Reranker, collection: Collection, place: Place
-    ) -> None:
-        candidates = await place(TEXTS)
-        together = await asyncio.gather(*(reranker.rerank(text, collection, candidates) for text in TEXTS * 5))
-        alone = [await reranker.rerank(text, collection, candidates) for text in TEXTS]
+    async def test_calls_at_the_same_time_do_not_mix(self, reranker: Reranker, place: Place) -> None:
+        passages = await place(TEXTS)
+        together = await asyncio.gather(*(reranker.rerank(EmbeddedQuery(text), passages) for text in TEXTS * 5))
+        alone = [await reranker.rerank(EmbeddedQuery(text), passages) for text in TEXTS]
         for number, answer in enumerate(together):
             np.testing.assert_allclose(answer.scores, alone[number % len(TEXTS)].scores, atol=1e-4)
 

@@ -20,23 +20,19 @@ from winnow.core.errors import InvalidSettings, UpstreamUnavailable
 from winnow.core.settings import load_settings
 from winnow.core.settings.embedding import TorchEmbedding
 from winnow.core.settings.rerank import TorchRerank
-from winnow.core.types import Candidate, Chunking, Collection, Index, IndexIdentity
 from winnow.models.build import build_embedder, build_reranker
 from winnow.models.local.torch_batches import BatchRunner, token_batches
 from winnow.models.local.torch_embedder import TorchEmbedder
 from winnow.models.local.torch_reranker import TorchReranker
 from winnow.models.local.torch_setup import choose_device, choose_dtype, fuse_norms, is_causal
-from winnow.search.embedders import Embedders
-from winnow.testing.contracts.reranker import QUERY, TEXTS, make_candidate
+from winnow.ports import EmbeddedQuery, Passage
+from winnow.testing.contracts.reranker import QUERY, TEXTS, make_passage
 from winnow.testing.models import FakeEmbedder
 from winnow.testing.vectors import FakeVectorStore
 
-IDENTITY = IndexIdentity("fake", "fake-words", "1", 64, "", "words", "structure-1", 64)
-BOOKS = Collection(Index("books", "u" * 32, 1, IDENTITY), Chunking(), {})
 
-
-def candidates() -> list[Candidate]:
-    return [make_candidate(BOOKS, number, text) for number, text in enumerate(TEXTS)]
+def passages() -> list[Passage]:
+    return [make_passage(number, text) for number, text in enumerate(TEXTS)]
 
 
 @pytest.fixture
@@ -54,7 +50,7 @@ def test_without_the_extra_the_error_says_how_to_get_it() -> None:
     with pytest.raises(InvalidSettings, match=r"pip install 'winnow-search\[torch\]'"):
         build_embedder(settings)
     with pytest.raises(InvalidSettings, match=r"pip install 'winnow-search\[torch\]'"):
-        build_reranker(settings, Embedders(FakeEmbedder(), keyword_tokenizer=""), FakeVectorStore())
+        build_reranker(settings, [FakeEmbedder()], FakeVectorStore())
 
 
 @pytest.mark.parametrize("model", ["/nowhere/at-all", "not an id"])
@@ -119,7 +115,7 @@ async def test_a_converted_checkpoint_scores_alike(reranker_folder: Path, tmp_pa
     scores = []
     for folder in (reranker_folder, converted(reranker_folder, tmp_path / "converted", labels)):
         reranker = TorchReranker(TorchRerank(model=str(folder), device="cpu"))
-        scores.append((await reranker.rerank(QUERY, BOOKS, candidates())).scores)
+        scores.append((await reranker.rerank(EmbeddedQuery(QUERY), passages())).scores)
         await reranker.close()
     np.testing.assert_allclose(scores[0], scores[1], atol=0.02)  # the row is rounded to bfloat16
 
@@ -200,4 +196,4 @@ async def test_a_closed_model_is_unavailable(reranker_folder: Path) -> None:
     reranker = TorchReranker(TorchRerank(model=str(reranker_folder), device="cpu"))
     await reranker.close()
     with pytest.raises(UpstreamUnavailable, match="closed"):
-        await reranker.rerank(QUERY, BOOKS, candidates())
+        await reranker.rerank(EmbeddedQuery(QUERY), passages())

@@ -15,13 +15,11 @@ from tests.qwen3.tiny import END_OF_TEXT, TASK
 from tests.real_vllm.reference import rerank_prompt, rerank_scores, token_ids
 from tests.real_vllm.texts import CHINESE, ENGLISH, QUESTIONS, Question
 from winnow.core.settings.rerank import TorchRerank
-from winnow.core.types import Chunking, Collection, FloatArray, Index, IndexIdentity
+from winnow.core.types import FloatArray
 from winnow.models.local.torch_reranker import TorchReranker
 from winnow.models.prompts import rerank_head
-from winnow.testing.contracts.reranker import make_candidate
-
-IDENTITY = IndexIdentity("fake", "fake-words", "1", 64, "", "words", "structure-1", 64)
-BOOKS = Collection(Index("books", "u" * 32, 1, IDENTITY), Chunking(), {})
+from winnow.ports import EmbeddedQuery
+from winnow.testing.contracts.reranker import make_passage
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +35,8 @@ def prompts(reranker: TorchReranker, query: str, documents: list[str]) -> list[l
 
 
 async def scores_of(reranker: TorchReranker, query: str, documents: Any, instruct: str | None = None) -> FloatArray:
-    candidates = [make_candidate(BOOKS, number, text) for number, text in enumerate(documents)]
-    return (await reranker.rerank(query, BOOKS, candidates, instruct=instruct)).scores
+    passages = [make_passage(number, text) for number, text in enumerate(documents)]
+    return (await reranker.rerank(EmbeddedQuery(query), passages, instruct=instruct)).scores
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: ascii(question.query))

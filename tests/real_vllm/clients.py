@@ -13,7 +13,8 @@ from winnow.core.settings.rerank import VllmRerank
 from winnow.core.types import FloatArray
 from winnow.models.http.embed import HttpEmbedder
 from winnow.models.http.rerank import HttpReranker
-from winnow.ports.known_answers import NOWHERE, candidates_of
+from winnow.ports import EmbeddedQuery
+from winnow.ports.known_answers import passages_of
 
 
 @asynccontextmanager
@@ -40,7 +41,7 @@ async def reranker(server: Server, **settings: Any) -> AsyncIterator[HttpReranke
 
 async def scores(adapter: HttpReranker, query: str, documents: list[str], instruct: str | None = None) -> FloatArray:
     """The scores of plain texts."""
-    return (await adapter.rerank(query, NOWHERE, candidates_of(documents), instruct=instruct)).scores
+    return (await adapter.rerank(EmbeddedQuery(query), passages_of(documents), instruct=instruct)).scores
 
 
 def environment(embedding: Server, rerank: Server, *, dimensions: int) -> dict[str, str]:

@@ -17,9 +17,8 @@ from tests.fakes import FAKES, variables
 from winnow.cli import doctor
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.lock import DirectoryLock
-from winnow.core.types import Candidate, Collection
 from winnow.operations.collections import CollectionSpec, ensure_collection
-from winnow.ports import Reranking
+from winnow.ports import EmbeddedQuery, Passage, Reranking
 from winnow.runtime import open_resources, settings_for
 from winnow.testing.models import FakeReranker
 
@@ -30,9 +29,9 @@ class UpsideDown(FakeReranker):
     """Likes best what has least to do with the query."""
 
     async def rerank(
-        self, query: str, collection: Collection, candidates: Sequence[Candidate], *, instruct: str | None = None
+        self, query: EmbeddedQuery, passages: Sequence[Passage], *, instruct: str | None = None
     ) -> Reranking:
-        found = await super().rerank(query, collection, candidates)
+        found = await super().rerank(query, passages)
         return replace(found, scores=1 - found.scores)
 
 

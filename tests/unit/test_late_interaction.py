@@ -12,16 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winnow.core.errors import InvalidSettings
-from winnow.core.types import Candidate, Chunking, Collection, Index, IndexIdentity
+from winnow.core.types import Chunk
 from winnow.models.bundled.reranker import Evidence, LateInteractionReranker, relevance
-from winnow.ports import EmbedderInfo, Embeddings, IndexSchema, Point, PointScores, Reranker
-from winnow.search.embedders import Embedders
-from winnow.testing.contracts.reranker import Place, RerankerContract, make_candidate
+from winnow.ports import EmbeddedQuery, EmbedderInfo, Embeddings, IndexSchema, Passage, Point, PointScores, Reranker
+from winnow.testing.contracts.reranker import INDEX, Place, RerankerContract, make_passage
 from winnow.testing.models import FakeEmbedder
 from winnow.testing.vectors import FakeVectorStore
-
-IDENTITY = IndexIdentity("fake", "fake-words", "1", 64, "", "words", "structure-1", 64)
-COLLECTION = Collection(Index("books", "u" * 32, 1, IDENTITY), Chunking(), {})
 
 
 class CountingEmbedder(FakeEmbedder):
@@ -30,10 +26,10 @@ class CountingEmbedder(FakeEmbedder):
     def __init__(self, unknown: str = r"(?!)") -> None:
         super().__init__(unknown=unknown)
         self.documents: list[str] = []
+        self.queries: list[str] = []
 
     async def embed(self, texts: Sequence[str], kind: str, *, instruct: str | None = None) -> Embeddings:
-        if kind == "document":
-            self.documents += texts
+        (self.documents if kind == "document" else self.queries).extend(texts)
         return await super().embed(texts, kind, instruct=instruct)  # type: ignore[arg-type]
 
 
@@ -50,19 +46,19 @@ class ScriptedStore(FakeVectorStore):
         return {each: self.table.get(each, PointScores()) for each in point_ids}
 
 
-def candidate(point_id: str, text: str = "some text") -> Candidate:
-    return make_candidate(COLLECTION, 0, text)._replace(point_id=point_id, document_id=point_id or text)
+def passage(point_id: str, text: str = "some text") -> Passage:
+    return Passage(Chunk(0, 0, len(text), text), point_id=point_id)
 
 
-def raw(*texts: str) -> list[Candidate]:
-    return [candidate("", text) for text in texts]
+def raw(*texts: str) -> list[Passage]:
+    return [passage("", text) for text in texts]
 
 
 async def scores_of(
     table: Mapping[str, PointScores], query: str = "four words of query", unknown: str = r"(?!)"
 ) -> list[float]:
-    reranker = LateInteractionReranker(Embedders(CountingEmbedder(unknown), keyword_tokenizer=""), ScriptedStore(table))
-    return (await reranker.rerank(query, COLLECTION, [candidate(each) for each in table])).scores.tolist()
+    reranker = LateInteractionReranker([CountingEmbedder(unknown)], ScriptedStore(table))
+    return (await reranker.rerank(EmbeddedQuery(query, index=INDEX), [passage(each) for each in table])).scores.tolist()
 
 
 class TestStored(RerankerContract):
@@ -74,18 +70,18 @@ class TestStored(RerankerContract):
 
     @pytest.fixture
     def reranker(self, store: FakeVectorStore) -> Reranker:
-        return LateInteractionReranker(Embedders(FakeEmbedder(), keyword_tokenizer=""), store)
+        return LateInteractionReranker([FakeEmbedder()], store)
 
     @pytest.fixture
-    def place(self, store: FakeVectorStore, collection: Collection) -> Place:
-        async def make(texts: Sequence[str]) -> list[Candidate]:
+    def place(self, store: FakeVectorStore) -> Place:
+        async def make(texts: Sequence[str]) -> list[Passage]:
             embedder = FakeEmbedder()
             embedded = await embedder.embed(texts, "document")
-            candidates = [make_candidate(collection, number, text) for number, text in enumerate(texts)]
-            await store.create(collection.serving.ref, IndexSchema(embedder.info.dimensions, embedder.info.dimensions))
-            points = [_point(item, embedded, i) for i, item in enumerate(candidates) if _is_utf8(item.chunk.text)]
-            await store.upsert(collection.serving.ref, points)
-            return candidates
+            passages = [make_passage(number, text) for number, text in enumerate(texts)]
+            await store.create(INDEX, IndexSchema(embedder.info.dimensions, embedder.info.dimensions))
+            points = [_point(item, embedded, i) for i, item in enumerate(passages) if _is_utf8(item.chunk.text)]
+            await store.upsert(INDEX, points)
+            return passages
 
         return make
 
@@ -95,27 +91,27 @@ class TestRaw(RerankerContract):
 
     @pytest.fixture
     def reranker(self) -> Reranker:
-        return LateInteractionReranker(Embedders(FakeEmbedder(), keyword_tokenizer=""), FakeVectorStore())
+        return LateInteractionReranker([FakeEmbedder()], FakeVectorStore())
 
     @pytest.fixture
-    def place(self, collection: Collection) -> Place:
-        async def make(texts: Sequence[str]) -> list[Candidate]:
+    def place(self) -> Place:
+        async def make(texts: Sequence[str]) -> list[Passage]:
             return raw(*texts)
 
         return make
 
 
 def _is_utf8(text: str) -> bool:
-    """Whether a store takes the text: a lone surrogate is refused there, so its candidate is one that is not stored."""
+    """Whether a store takes the text: a lone surrogate is refused there, so its passage is one that is not stored."""
     return text == text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _point(item: Candidate, embedded: Embeddings, row: int) -> Point:
+def _point(item: Passage, embedded: Embeddings, row: int) -> Point:
     assert embedded.tokens is not None
     known = bool(embedded.coverage[row])
     return Point(
         item.point_id,
-        item.document_id,
+        item.point_id,
         1,
         item.chunk,
         dense=embedded.vectors[row] if known else None,
@@ -189,8 +185,8 @@ async def test_where_the_embedder_is_blind_the_keyword_order_stands() -> None:
 
 async def test_a_blind_embedder_asks_the_store_for_words_alone() -> None:
     store = ScriptedStore({"a": PointScores(sparse=3.0)})
-    await LateInteractionReranker(Embedders(CountingEmbedder(r"."), keyword_tokenizer=""), store).rerank(
-        "数据库", COLLECTION, [candidate("a")]
+    await LateInteractionReranker([CountingEmbedder(r".")], store).rerank(
+        EmbeddedQuery("数据库", index=INDEX), [passage("a")]
     )
     assert store.asked == [{"dense": None, "text": "数据库", "tokens": None}]
 
@@ -216,42 +212,63 @@ async def test_the_more_of_the_query_is_known_the_more_its_meaning_counts() -> N
     assert shares[2] > 0.9
 
 
-async def test_one_round_trip_serves_all_stored_candidates() -> None:
+async def test_one_round_trip_serves_all_stored_passages() -> None:
     store = ScriptedStore({name: PointScores(0.5, 1.0, 2.0) for name in "abc"})
     embedder = CountingEmbedder()
-    await LateInteractionReranker(Embedders(embedder, keyword_tokenizer=""), store).rerank(
-        "a query", COLLECTION, [candidate(name) for name in "abc"]
+    await LateInteractionReranker([embedder], store).rerank(
+        EmbeddedQuery("a query", index=INDEX), [passage(name) for name in "abc"]
     )
     assert len(store.asked) == 1
     assert embedder.documents == []
 
 
+async def test_the_vectors_of_the_first_stage_are_used_unless_the_instruct_is_another() -> None:
+    embedder = CountingEmbedder()
+    embedded = await embedder.embed(["four words of query"], "query", instruct="Find")
+    query = EmbeddedQuery("four words of query", embedded, "Find", embedder, INDEX)
+    embedder.queries.clear()
+    reranker = LateInteractionReranker([FakeEmbedder()], ScriptedStore({"a": PointScores(0.5, 1.0, 2.0)}))
+    first = await reranker.rerank(query, [passage("a")], instruct="Find")
+    assert (first.tokens, embedder.queries) == (0, [])
+    again = await reranker.rerank(query, [passage("a")], instruct="Judge")
+    assert (again.tokens, embedder.queries) == (4, ["four words of query"])
+
+
+async def test_texts_that_are_gone_are_embedded_by_the_embedder_of_the_index() -> None:
+    ours, searched = CountingEmbedder(), CountingEmbedder()
+    query = EmbeddedQuery("copy a file", embedder=searched, index=INDEX)
+    await LateInteractionReranker([ours, searched], ScriptedStore({})).rerank(query, [passage("gone", "copy it")])
+    assert (ours.documents, searched.documents) == ([], ["copy it"])
+
+
 # --- texts that are not stored -------------------------------------------------------------------
 
 
-async def test_raw_texts_need_no_collection_in_the_store() -> None:
-    reranker = LateInteractionReranker(Embedders(FakeEmbedder(), keyword_tokenizer=""), FakeVectorStore())
-    answer = await reranker.rerank("copy a file", COLLECTION, raw("parse a date", "copy a file to a folder"))
+async def test_raw_texts_need_no_index_in_the_store() -> None:
+    reranker = LateInteractionReranker([FakeEmbedder()], FakeVectorStore())
+    answer = await reranker.rerank(
+        EmbeddedQuery("copy a file", index=INDEX), raw("parse a date", "copy a file to a folder")
+    )
     assert answer.scores[1] > answer.scores[0]
     assert answer.tokens == 3 + 3 + 6
 
 
 async def test_a_point_that_is_gone_is_embedded_again() -> None:
     embedder = CountingEmbedder()
-    reranker = LateInteractionReranker(
-        Embedders(embedder, keyword_tokenizer=""), ScriptedStore({"here": PointScores(0.1, 0.5, 0.5)})
-    )
-    candidates = [candidate("here", "parse a date"), candidate("gone", "copy a file")]
-    scores = (await reranker.rerank("copy a file", COLLECTION, candidates)).scores
+    reranker = LateInteractionReranker([embedder], ScriptedStore({"here": PointScores(0.1, 0.5, 0.5)}))
+    passages = [passage("here", "parse a date"), passage("gone", "copy a file")]
+    scores = (await reranker.rerank(EmbeddedQuery("copy a file", index=INDEX), passages)).scores
     assert embedder.documents == ["copy a file"]
     assert scores[1] > scores[0]
 
 
 async def test_a_long_text_is_scored_by_its_best_piece() -> None:
     embedder = CountingEmbedder()
-    reranker = LateInteractionReranker(Embedders(embedder, keyword_tokenizer=""), FakeVectorStore())
+    reranker = LateInteractionReranker([embedder], FakeVectorStore())
     filler = "nothing of note happens here " * 200
-    buried, lost = (await reranker.rerank("copy a file", COLLECTION, raw(f"{filler} copy a file", filler))).scores
+    buried, lost = (
+        await reranker.rerank(EmbeddedQuery("copy a file", index=INDEX), raw(f"{filler} copy a file", filler))
+    ).scores
     assert buried > lost
     assert all(len(embedder.tokenizer.spans(text)) <= embedder.info.max_tokens for text in embedder.documents)
     assert "".join(embedder.documents) == f"{filler} copy a file{filler}"
@@ -259,28 +276,26 @@ async def test_a_long_text_is_scored_by_its_best_piece() -> None:
 
 async def test_raw_texts_that_the_embedder_cannot_read_are_judged_by_shared_words() -> None:
     embedder = CountingEmbedder(unknown=r"[^\x00-\x7f]")
-    reranker = LateInteractionReranker(Embedders(embedder, keyword_tokenizer=""), FakeVectorStore())
+    reranker = LateInteractionReranker([embedder], FakeVectorStore())
     texts = raw("今天天气很好", "数据库的连接方法如下", "如何连接数据库服务器")
-    scores = (await reranker.rerank("如何连接数据库", COLLECTION, texts)).scores
+    scores = (await reranker.rerank(EmbeddedQuery("如何连接数据库", index=INDEX), texts)).scores
     assert scores[0] < scores[1] < scores[2]
     assert embedder.documents == []
 
 
 async def test_a_passage_in_a_foreign_script_is_judged_by_shared_words() -> None:
-    reranker = LateInteractionReranker(
-        Embedders(CountingEmbedder(unknown=r"[^\x00-\x7f]"), keyword_tokenizer=""), FakeVectorStore()
-    )
+    reranker = LateInteractionReranker([CountingEmbedder(unknown=r"[^\x00-\x7f]")], FakeVectorStore())
     texts = raw("安装 Docker 的方法 如下", "安装 方法 如下")
-    with_name, without = (await reranker.rerank("open Docker", COLLECTION, texts)).scores
+    with_name, without = (await reranker.rerank(EmbeddedQuery("open Docker", index=INDEX), texts)).scores
     assert with_name == pytest.approx(of(0.0, 0.0, keywords=2 * 6 / 10, trust=0.0))  # "Docker": six of ten letters
     assert without < 1e-6
 
 
 async def test_the_title_belongs_to_the_passage() -> None:
     titled = [item._replace(title="Copying files") for item in raw("It keeps timestamps")]
-    reranker = LateInteractionReranker(Embedders(FakeEmbedder(), keyword_tokenizer=""), FakeVectorStore())
-    plain = (await reranker.rerank("copying files", COLLECTION, raw("It keeps timestamps"))).scores
-    assert (await reranker.rerank("copying files", COLLECTION, titled)).scores > plain
+    reranker = LateInteractionReranker([FakeEmbedder()], FakeVectorStore())
+    plain = (await reranker.rerank(EmbeddedQuery("copying files", index=INDEX), raw("It keeps timestamps"))).scores
+    assert (await reranker.rerank(EmbeddedQuery("copying files", index=INDEX), titled)).scores > plain
 
 
 def test_an_embedder_without_token_vectors_is_refused() -> None:
@@ -290,9 +305,9 @@ def test_an_embedder_without_token_vectors_is_refused() -> None:
             return replace(super().info, token_dimensions=0)
 
     with pytest.raises(InvalidSettings, match="WINNOW_RERANK__PROVIDER"):
-        LateInteractionReranker(Embedders(Plain(), keyword_tokenizer=""), FakeVectorStore())
+        LateInteractionReranker([Plain()], FakeVectorStore())
 
 
 def test_it_names_itself_after_the_model() -> None:
-    info = LateInteractionReranker(Embedders(FakeEmbedder(), keyword_tokenizer=""), FakeVectorStore()).info
+    info = LateInteractionReranker([FakeEmbedder()], FakeVectorStore()).info
     assert (info.provider, info.model) == ("bundled", "late-interaction/fake-words")

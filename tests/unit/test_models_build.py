@@ -14,7 +14,6 @@ from tests.fakes import EMBEDDER, RERANKER, variables
 from winnow.core.errors import InvalidSettings
 from winnow.core.settings import load_settings
 from winnow.models.build import build_embedder, build_reranker
-from winnow.search.embedders import Embedders
 from winnow.testing.vectors import FakeVectorStore
 
 
@@ -35,7 +34,7 @@ def test_a_factory_gets_its_options(size: dict[str, Any]) -> None:
 )
 def test_the_configured_reranker_is_built(rerank: dict[str, Any], provider: str | None) -> None:
     settings = load_settings(embedding=EMBEDDER, rerank=rerank)
-    reranker = build_reranker(settings, Embedders(build_embedder(settings), keyword_tokenizer=""), FakeVectorStore())
+    reranker = build_reranker(settings, [build_embedder(settings)], FakeVectorStore())
     assert (reranker.info.provider if reranker else None) == provider
 
 

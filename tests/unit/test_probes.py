@@ -10,12 +10,11 @@ import pytest
 
 from winnow.core.errors import UpstreamRejected, UpstreamUnavailable
 from winnow.core.settings.embedding import BundledEmbedding
-from winnow.core.types import Candidate, Collection, FloatArray
+from winnow.core.types import FloatArray
 from winnow.models.bundled.embedder import BundledEmbedder
 from winnow.models.bundled.reranker import LateInteractionReranker
 from winnow.operations.probes import ProbeReport, ping_embedder, ping_reranker, probe_embedder, probe_reranker
-from winnow.ports import EmbedderInfo, Embeddings, EmbedKind, Finding, Reranking
-from winnow.search.embedders import Embedders
+from winnow.ports import EmbeddedQuery, EmbedderInfo, Embeddings, EmbedKind, Finding, Passage, Reranking
 from winnow.testing.models import FakeEmbedder, FakeReranker
 from winnow.testing.vectors import FakeVectorStore
 
@@ -44,9 +43,9 @@ class BentReranker(FakeReranker):
         self._bend = bend
 
     async def rerank(
-        self, query: str, collection: Collection, candidates: Sequence[Candidate], *, instruct: str | None = None
+        self, query: EmbeddedQuery, passages: Sequence[Passage], *, instruct: str | None = None
     ) -> Reranking:
-        found = await super().rerank(query, collection, candidates, instruct=instruct)
+        found = await super().rerank(query, passages, instruct=instruct)
         return replace(found, scores=self._bend(found.scores).astype(np.float32))
 
 
@@ -112,9 +111,7 @@ async def test_the_bundled_models_are_well() -> None:
     embedder = BundledEmbedder(BundledEmbedding())
     try:
         assert (await probe_embedder(embedder)).failed == ()
-        assert (
-            await probe_reranker(LateInteractionReranker(Embedders(embedder, keyword_tokenizer=""), FakeVectorStore()))
-        ).failed == ()
+        assert (await probe_reranker(LateInteractionReranker([embedder], FakeVectorStore()))).failed == ()
     finally:
         await embedder.close()
 

@@ -24,8 +24,8 @@ from winnow.core.settings.rerank import (
     VllmRerank,
 )
 from winnow.models.http.rerank import HttpReranker
-from winnow.ports import Remote
-from winnow.ports.known_answers import NOWHERE, candidates_of
+from winnow.ports import EmbeddedQuery, Remote
+from winnow.ports.known_answers import passages_of
 
 TEXTS = ["apples", "pears", "plums"]
 FINE = {0: "0.1", 1: "0.2", 2: "0.3"}
@@ -134,7 +134,7 @@ USAGES: dict[str, tuple[dict[str, Any], int]] = {
 @pytest.mark.parametrize(("usage", "tokens"), USAGES.values(), ids=USAGES)
 async def test_scores_do_not_depend_on_the_usage(usage: dict[str, Any], tokens: int) -> None:
     async with reranking(fixed(results(0.5, 0.25, 0.75) | usage), DashScopeRerank) as (reranker, _):
-        answer = await reranker.rerank("apples", NOWHERE, candidates_of(TEXTS))
+        answer = await reranker.rerank(EmbeddedQuery("apples"), passages_of(TEXTS))
     assert answer.scores.tolist() == [0.5, 0.25, 0.75]
     assert answer.tokens == tokens
 

@@ -31,7 +31,8 @@ from winnow.core.settings.rerank import (
 )
 from winnow.models.http.rerank_packing import Item, Limits, Question, fit, pack, shorten
 from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX
-from winnow.ports.known_answers import NOWHERE, candidates_of
+from winnow.ports import EmbeddedQuery
+from winnow.ports.known_answers import passages_of
 
 
 def numbered(count: int, words: int = 3) -> list[str]:
@@ -58,7 +59,7 @@ async def test_500_documents_of_4000_tokens_are_split_and_put_together() -> None
 async def test_parts_keep_to_the_number_of_documents() -> None:
     texts = numbered(75)
     async with reranking(DashScopeStub(), DashScopeRerank, max_documents=32) as (reranker, stub):
-        answer = await reranker.rerank("apples", NOWHERE, candidates_of(texts))
+        answer = await reranker.rerank(EmbeddedQuery("apples"), passages_of(texts))
     assert sorted(len(body["documents"]) for body in stub.bodies) == [11, 32, 32]
     np.testing.assert_array_equal(answer.scores, expected("apples", texts))
     assert answer.tokens == sum(map(TOKENS.count, ["apples"] * 75 + texts)), "of all parts"

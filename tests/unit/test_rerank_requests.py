@@ -16,14 +16,14 @@ from tests.stubs.rerank_servers import (
     SglangStub,
     VisualStub,
     VllmStub,
-    candidate,
+    passage,
     reranking,
     scores_of,
 )
 from winnow.core.settings.embedding import QWEN3_INSTRUCT
 from winnow.core.settings.rerank import DashScopeNativeRerank, DashScopeRerank, JinaRerank, VllmRerank
 from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX
-from winnow.ports.known_answers import NOWHERE
+from winnow.ports import EmbeddedQuery
 
 TEXTS = ["red apples", "green pears"]
 FLAT: dict[str, Any] = {"query": "apples", "documents": TEXTS}
@@ -85,14 +85,14 @@ async def test_unless_told_otherwise_nothing_is_sent_that_a_server_does_not_know
 async def test_images_and_videos_go_in_place_of_their_texts() -> None:
     settings = {"model": "qwen3-vl-rerank", "image_field": "photo", "video_field": "film", "fps": 0.5}
     found = [
-        candidate("text alone"),
-        candidate("an apple", metadata={"photo": "https://example.com/a.png"}),
-        candidate("a pear", metadata={"film": "https://example.com/a.mp4"}),
-        candidate("inline", metadata={"photo": "data:image/png;base64,AA=="}),
-        candidate("no address", metadata={"photo": 7, "film": "C:/a.mp4"}),
+        passage("text alone"),
+        passage("an apple", metadata={"photo": "https://example.com/a.png"}),
+        passage("a pear", metadata={"film": "https://example.com/a.mp4"}),
+        passage("inline", metadata={"photo": "data:image/png;base64,AA=="}),
+        passage("no address", metadata={"photo": 7, "film": "C:/a.mp4"}),
     ]
     async with reranking(VisualStub(), DashScopeNativeRerank, **settings) as (reranker, stub):
-        await reranker.rerank("apples", NOWHERE, found, instruct="task")
+        await reranker.rerank(EmbeddedQuery("apples"), found, instruct="task")
     assert stub.bodies[0]["input"]["documents"] == [
         {"text": "text alone"},
         {"image": "https://example.com/a.png"},
@@ -104,11 +104,11 @@ async def test_images_and_videos_go_in_place_of_their_texts() -> None:
 
 
 async def test_a_call_holds_no_more_images_and_videos_than_the_model_takes() -> None:
-    found = [candidate("x", metadata={"photo": f"https://example.com/{n}.png"}) for n in range(90)]
-    found += [candidate("x", metadata={"film": f"https://example.com/{n}.mp4"}) for n in range(9)]
+    found = [passage("x", metadata={"photo": f"https://example.com/{n}.png"}) for n in range(90)]
+    found += [passage("x", metadata={"film": f"https://example.com/{n}.mp4"}) for n in range(9)]
     settings = {"model": "qwen3-vl-rerank", "image_field": "photo", "video_field": "film"}
     async with reranking(VisualStub(), DashScopeNativeRerank, **settings) as (reranker, stub):
-        answer = await reranker.rerank("apples", NOWHERE, found)
+        answer = await reranker.rerank(EmbeddedQuery("apples"), found)
     for body in stub.bodies:
         kinds = [next(iter(each)) for each in body["input"]["documents"]]
         assert kinds.count("image") <= 40
@@ -136,7 +136,7 @@ async def test_qwen3_always_gets_an_instruct() -> None:
 
 async def test_the_document_is_title_and_text() -> None:
     async with reranking(JinaStub(), JinaRerank) as (reranker, stub):
-        await reranker.rerank("apples", NOWHERE, [candidate("red", title="Fruit")])
+        await reranker.rerank(EmbeddedQuery("apples"), [passage("red", title="Fruit")])
     assert stub.bodies[0]["documents"] == ["Fruit\nred"]
 
 

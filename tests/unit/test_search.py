@@ -20,8 +20,8 @@ from winnow.core.errors import (
 )
 from winnow.core.ids import point_id
 from winnow.core.settings import SearchSettings
-from winnow.core.types import Candidate, Chunk, Chunking, Collection, Index, RerankOptions, SearchAnswer, SearchRequest
-from winnow.ports import Embeddings, IndexSchema, Point, RerankerInfo, Reranking
+from winnow.core.types import Chunk, Chunking, Collection, Index, RerankOptions, SearchAnswer, SearchRequest
+from winnow.ports import EmbeddedQuery, Embeddings, IndexSchema, Passage, Point, RerankerInfo, Reranking
 from winnow.search.embedders import Embedders, identity_of
 from winnow.search.lookup import CollectionLookup
 from winnow.search.two_stage import TwoStageSearch
@@ -93,8 +93,8 @@ class Scripted:
         self.scores, self.error = scores, error
         self.seen: list[str] = []
 
-    async def rerank(self, query: str, collection: Collection, candidates: Sequence[Candidate], **_: Any) -> Reranking:
-        self.seen = [candidate.document_id for candidate in candidates]
+    async def rerank(self, query: EmbeddedQuery, passages: Sequence[Passage], **_: Any) -> Reranking:
+        self.seen = [passage.point_id for passage in passages]
         if self.error is not None:
             raise self.error
         if self.scores is None:
@@ -116,7 +116,7 @@ async def test_results_are_ordered_by_relevance_and_tell_both_stages(house: Hous
     assert [result.relevance_score for result in answer.results] == pytest.approx([0.9, 0.5, 0.2, 0.1])
     assert [result.candidate.fused.rank for result in answer.results] == [2, 3, 4, 1]
     assert [result.rerank.rank for result in answer.results if result.rerank] == [1, 2, 3, 4]
-    assert answer.results[0].candidate.document_id == house.reranker.seen[1]
+    assert answer.results[0].candidate.point_id == house.reranker.seen[1]
     assert answer.rerank.details["scored"] == 4
 
 

@@ -14,11 +14,10 @@ from aiohttp import web
 from tests.stubs.server import reply, serve
 from winnow.core.settings.embedding import QWEN3_INSTRUCT
 from winnow.core.settings.rerank import VllmRerank
-from winnow.core.types import Candidate, Collection
 from winnow.models.checks.vllm_reranker import TEMPLATE_TOKENS, TOLERANCE, check_vllm
 from winnow.models.http import ModelClient
 from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, rerank_document, rerank_head
-from winnow.ports import Finding, Reranker, RerankerInfo, Reranking
+from winnow.ports import EmbeddedQuery, Finding, Passage, Reranker, RerankerInfo, Reranking
 
 MODEL = "Qwen/Qwen3-Reranker-0.6B"
 
@@ -101,14 +100,14 @@ class Adapter(Reranker):
         return RerankerInfo("vllm", self._settings.model)
 
     async def rerank(
-        self, query: str, collection: Collection, candidates: Sequence[Candidate], *, instruct: str | None = None
+        self, query: EmbeddedQuery, passages: Sequence[Passage], *, instruct: str | None = None
     ) -> Reranking:
-        (candidate,) = candidates
-        body = {"query": query, "documents": [candidate.chunk.text], "instruction": instruct}
+        (passage,) = passages
+        body = {"query": query.text, "documents": [passage.chunk.text], "instruction": instruct}
         if self._settings.template == "client":
             body = {
-                "query": RERANK_PREFIX + rerank_head(instruct or "", query),
-                "documents": [rerank_document(candidate.chunk.text) + RERANK_SUFFIX],
+                "query": RERANK_PREFIX + rerank_head(instruct or "", query.text),
+                "documents": [rerank_document(passage.chunk.text) + RERANK_SUFFIX],
             }
         answer = await self._client.post(self._settings.path, body)
         return Reranking(np.array([answer["score"]], dtype=np.float32), answer["tokens"])

@@ -64,8 +64,8 @@ async def test_failing_second_stage_is_named(service):
 
 
 async def test_wrong_deployment_is_not_ready_and_told_what_to_fix(service, caplog):
-    async def upside_down(query, collection, candidates, **kwargs):
-        found = await reranker.rerank(query, collection, candidates)
+    async def upside_down(query, passages, **kwargs):
+        found = await reranker.rerank(query, passages)
         return replace(found, scores=1 - found.scores)
 
     reranker = FakeReranker()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import assert_never
 
 from winnow.core.custom import make_custom
@@ -18,7 +19,6 @@ from winnow.core.settings.embedding import (
 from winnow.core.settings.rerank import BundledRerank, CustomRerank, HttpRerank, NoRerank, TorchRerank
 from winnow.models.extras import needs_extra
 from winnow.ports import Embedder, Reranker, VectorStore
-from winnow.search.embedders import Embedders
 
 
 def build_embedder(settings: Settings) -> Embedder:
@@ -53,7 +53,7 @@ def build_embedder(settings: Settings) -> Embedder:
             assert_never(unknown)
 
 
-def build_reranker(settings: Settings, embedders: Embedders, store: VectorStore) -> Reranker | None:
+def build_reranker(settings: Settings, embedders: Iterable[Embedder], store: VectorStore) -> Reranker | None:
     """Build the configured reranker over ``embedders`` and ``store``; ``None`` without a second stage."""
     match settings.rerank:
         case BundledRerank():

@@ -15,8 +15,8 @@ import numpy as np
 
 from winnow.core.errors import UpstreamUnavailable, WinnowError
 from winnow.core.types import FloatArray
-from winnow.ports import Embedder, Embeddings, Finding, Remote, Reranker
-from winnow.ports.known_answers import NOWHERE, QUESTIONS, Question, candidates_of
+from winnow.ports import EmbeddedQuery, Embedder, Embeddings, Finding, Remote, Reranker
+from winnow.ports.known_answers import QUESTIONS, Question, passages_of
 
 UNIT: Final = 1e-2  # how far from 1 a vector's length may be: providers round
 SAME: Final = 0.9999  # cosine from which on two vectors are one
@@ -106,7 +106,7 @@ async def ping_reranker(reranker: Reranker) -> None:
     if isinstance(reranker, Remote):
         await reranker.ping()
     else:
-        await reranker.rerank("ready", NOWHERE, candidates_of(["ready"]))
+        await reranker.rerank(EmbeddedQuery("ready"), passages_of(["ready"]))
 
 
 async def _report(
@@ -207,8 +207,8 @@ def _nearest(asked: Embeddings, told: Embeddings) -> Finding:
 async def _right_and_wrong(reranker: Reranker, number: int) -> tuple[float, float]:
     """Scores of the two passages, sent in either order so that one which keeps the order is found out."""
     question, swapped = QUESTIONS[number], number % 2
-    passages = (question.wrong, question.right) if swapped else (question.right, question.wrong)
-    scores = (await reranker.rerank(question.query, NOWHERE, candidates_of(passages))).scores
+    texts = (question.wrong, question.right) if swapped else (question.right, question.wrong)
+    scores = (await reranker.rerank(EmbeddedQuery(question.query), passages_of(texts))).scores
     first, second = scores.tolist()
     return (second, first) if swapped else (first, second)
 

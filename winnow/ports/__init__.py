@@ -27,10 +27,12 @@ from winnow.ports.catalog import (
 )
 from winnow.ports.checks import Finding, FindingStatus, Remote
 from winnow.ports.models import (
+    EmbeddedQuery,
     Embedder,
     EmbedderInfo,
     Embeddings,
     EmbedKind,
+    Passage,
     Reranker,
     RerankerInfo,
     Reranking,
@@ -56,6 +58,7 @@ __all__ = [
     "DocumentCatalog",
     "DocumentKey",
     "EmbedKind",
+    "EmbeddedQuery",
     "Embedder",
     "EmbedderInfo",
     "Embeddings",
@@ -70,6 +73,7 @@ __all__ = [
     "LedgerAudit",
     "LedgerEntry",
     "Outcome",
+    "Passage",
     "Point",
     "PointKey",
     "PointScores",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from winnow.core.types import ArmScore, Candidate, Chunk, Chunking, Collection, Index, IndexIdentity
+from winnow.core.types import Chunk
+from winnow.ports.models import Passage
 
 
 class Question(NamedTuple):
@@ -39,14 +40,7 @@ QUESTIONS: Final = (
     ),
 )
 
-_IDENTITY: Final = IndexIdentity("", "", "", 0, "", "", "")
-NOWHERE: Final = Collection(Index("check-up", "0" * 32, 1, _IDENTITY), Chunking(), {})  # for texts that no index holds
 
-
-def candidates_of(texts: Sequence[str]) -> list[Candidate]:
-    """Texts as candidates of ``NOWHERE``, between which the first stage saw no difference."""
-    score = ArmScore(1, 0.5)
-    return [
-        Candidate("", str(number), 1, Chunk(0, 0, len(text), text), "", "", {}, None, None, score)
-        for number, text in enumerate(texts)
-    ]
+def passages_of(texts: Sequence[str]) -> list[Passage]:
+    """Plain texts as passages that no index holds."""
+    return [Passage(Chunk(0, 0, len(text), text)) for text in texts]

@@ -1,17 +1,15 @@
-"""The seams to models: ``Embedder`` and ``Reranker``, and the shapes that cross them."""
+"""The seams to models: ``Embedder`` and ``Reranker``, and the values that cross them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple, Protocol, runtime_checkable
 
-from winnow.core.types import (
-    Candidate,
-    Collection,
-    FloatArray,
-    HalfArray,
-)
+from winnow.core.types import Chunk, FloatArray, HalfArray, IndexRef, Metadata, passage_of
+
+_NO_METADATA: Final[Metadata] = MappingProxyType({})
 
 EmbedKind = Literal["query", "document"]
 
@@ -28,7 +26,7 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EmbedderInfo:
-    """What an embedder is.
+    """Names an embedder and its limits.
 
     ``max_tokens`` leaves out its special tokens; ``token_dimensions`` is 0 without token vectors.
     """
@@ -84,8 +82,43 @@ class Embedder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class EmbeddedQuery:
+    """A query on its way to the reranker, with what the first stage knows of it.
+
+    Attributes:
+        embeddings: of the one text; ``None`` where it was not embedded.
+        instruct: that it was embedded with; ``None`` for the embedder's own.
+        embedder: of the index that was searched; ``None`` outside a search.
+        index: that the passages were found in; ``None`` outside a search.
+    """
+
+    text: str
+    embeddings: Embeddings | None = None
+    instruct: str | None = None
+    embedder: Embedder | None = None
+    index: IndexRef | None = None
+
+
+class Passage(NamedTuple):
+    """A text to be scored. ``point_id`` names it in the index of the query; empty where no index holds it.
+
+    A tuple, because a search makes hundreds.
+    """
+
+    chunk: Chunk
+    title: str = ""
+    metadata: Metadata = _NO_METADATA
+    point_id: str = ""
+
+    @property
+    def text(self) -> str:
+        """Title, heading path and text of the chunk, as the model reads them."""
+        return passage_of(self.title, self.chunk)
+
+
+@dataclass(frozen=True, slots=True)
 class RerankerInfo:
-    """What a reranker is."""
+    """Names a reranker."""
 
     provider: str
     model: str
@@ -93,7 +126,7 @@ class RerankerInfo:
 
 @dataclass(frozen=True, slots=True)
 class Reranking:
-    """Scores for n candidates, in their order: shape (n,), float32 in [0, 1], higher is more relevant."""
+    """Scores of n passages, in their order: shape (n,), float32 in [0, 1], higher is more relevant."""
 
     scores: FloatArray
     tokens: int = 0
@@ -101,15 +134,15 @@ class Reranking:
 
 @runtime_checkable
 class Reranker(Protocol):
-    """Query and candidates in, relevance out."""
+    """Query and passages in, relevance out."""
 
     @property
     def info(self) -> RerankerInfo: ...
 
     async def rerank(
-        self, query: str, collection: Collection, candidates: Sequence[Candidate], *, instruct: str | None = None
+        self, query: EmbeddedQuery, passages: Sequence[Passage], *, instruct: str | None = None
     ) -> Reranking:
-        """Score every candidate against ``query``."""
+        """Score every passage against ``query``. ``instruct`` replaces the configured one."""
         ...
 
     async def close(self) -> None: ...

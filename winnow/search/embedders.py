@@ -51,13 +51,6 @@ class Embedders:
             f"`winnow reembed -c {index.collection} --drop`"
         )
 
-    def likeliest(self, index: Index) -> Embedder:
-        """As ``of``, but the current one where none fits: for who scores texts, and need not have an index."""
-        try:
-            return self.of(index)
-        except IdentityMismatch:
-            return self.current
-
 
 def identity_of(embedder: Embedder, keyword_tokenizer: str, *, instruct: str | None = None) -> IndexIdentity:
     """The identity of an index that is built with these parts."""

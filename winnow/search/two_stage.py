@@ -29,10 +29,11 @@ from winnow.core.types import (
     Result,
     ScoreKind,
     SearchAnswer,
+    SearchMode,
     SearchRequest,
     StageReport,
 )
-from winnow.ports import ArmHits, Embedder, EmbedderInfo, Embeddings, Reranker, VectorStore
+from winnow.ports import ArmHits, EmbeddedQuery, Embedder, EmbedderInfo, Embeddings, Passage, Reranker, VectorStore
 from winnow.search.embedders import Embedders
 from winnow.search.fusion import fuse
 from winnow.search.highlight import Highlighter
@@ -71,11 +72,15 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class QueryVector:
-    """What the embed stage hands on: the dense vector, unless the dense arm is left out, and that arm's weight."""
+    """The result of the embed stage: the query for the reranker, and the dense arm's vector and weight.
 
-    dense: FloatArray | None
-    weight: float
+    ``dense`` is ``None`` where the dense arm is left out.
+    """
+
+    query: EmbeddedQuery
     report: StageReport
+    dense: FloatArray | None = None
+    weight: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +123,10 @@ class TwoStageSearch:
         deadline = Deadline(request.budget_ms or self._settings.budget_ms)
         collection = await self._collections.get(request.collection)
         # index and embedder follow from one row: an answer never mixes two models, whatever is switched meanwhile
-        collection = replace(collection, serving=_searched(request, collection))
-        embedder = self._embedders.of(collection.serving)
-        vector = await self._embed(request, collection, embedder, deadline)
-        candidates, retrieved = await self._retrieve(request, collection, vector, deadline)
-        scored = await self._rerank(request, collection, candidates, deadline)
+        index = _searched(request, collection)
+        vector = await self._embed(request, index, self._embedders.of(index), deadline)
+        candidates, retrieved = await self._retrieve(request, index, vector, deadline)
+        scored = await self._rerank(request, collection, vector.query, candidates, deadline)
         return SearchAnswer(
             id=new_id("srch"),
             request=request,
@@ -135,44 +139,41 @@ class TwoStageSearch:
             took_ms=deadline.spent_ms(),
         )
 
-    async def _embed(
-        self, request: SearchRequest, collection: Collection, embedder: Embedder, deadline: Deadline
-    ) -> QueryVector:
-        info = embedder.info
+    async def _embed(self, request: SearchRequest, index: Index, embedder: Embedder, deadline: Deadline) -> QueryVector:
+        info, instruct = embedder.info, request.instruct or index.instruct
+        query = EmbeddedQuery(request.query, None, instruct, embedder, index.ref)
         if request.mode == "sparse":
-            return QueryVector(None, 0.0, StageReport("skipped", reason="mode is sparse", model=info.model))
+            return QueryVector(query, StageReport("skipped", reason="mode is sparse", model=info.model))
         began = time.perf_counter()
-        instruct = request.instruct or collection.serving.instruct
         try:
             embedded = await deadline.within(embedder.embed([request.query], "query", instruct=instruct), stage="embed")
         except WinnowError as error:
             if request.mode == "dense" or not isinstance(error, Upstream | DeadlineExceeded) or not deadline.left():
                 raise
-            return QueryVector(None, 0.0, _failed(error, began, info.model, info.provider))
-        return self._weigh(request, embedded, info, _ms(began))
+            return QueryVector(query, _failed(error, began, info.model, info.provider))
+        return self._weigh(request.mode, replace(query, embeddings=embedded), embedded, info, _ms(began))
 
-    def _weigh(self, request: SearchRequest, embedded: Embeddings, info: EmbedderInfo, ms: float) -> QueryVector:
+    def _weigh(
+        self, mode: SearchMode, query: EmbeddedQuery, embedded: Embeddings, info: EmbedderInfo, ms: float
+    ) -> QueryVector:
         """Leave the dense arm out, or weigh it down, where the model does not know the query's script or words."""
         coverage = float(embedded.coverage[0])
         details = {"cached": embedded.cached, "coverage": round(coverage, 3)}
-        blind = coverage < self._settings.min_coverage
         reason = f"the embedding model knows {coverage:.0%} of the query's text" if coverage < 1 else None
-        if blind and request.mode == "hybrid":
-            report = StageReport(
-                "skipped", ms, info.model, info.provider, f"{reason}; searching by keywords alone", details
-            )
-            return QueryVector(None, 0.0, report)
+        if coverage < self._settings.min_coverage and mode == "hybrid":
+            reason = f"{reason}; searching by keywords alone"
+            return QueryVector(query, StageReport("skipped", ms, info.model, info.provider, reason, details))
         report = StageReport("cached" if embedded.cached else "ok", ms, info.model, info.provider, reason, details)
-        return QueryVector(embedded.vectors[0], coverage, report)
+        return QueryVector(query, report, embedded.vectors[0], coverage)
 
     async def _retrieve(
-        self, request: SearchRequest, collection: Collection, vector: QueryVector, deadline: Deadline
+        self, request: SearchRequest, index: Index, vector: QueryVector, deadline: Deadline
     ) -> tuple[Sequence[Candidate], StageReport]:
         began = time.perf_counter()
         by_document = request.group_by == "document"
         hits: ArmHits = await deadline.within(
             self._store.query(
-                collection.serving.ref,
+                index.ref,
                 dense=vector.dense,
                 text=None if request.mode == "dense" else request.query,
                 # several chunks of one document collapse into one candidate: look a little deeper
@@ -189,7 +190,12 @@ class TwoStageSearch:
         return candidates, StageReport("ok", _ms(began), details=details)
 
     async def _rerank(
-        self, request: SearchRequest, collection: Collection, candidates: Sequence[Candidate], deadline: Deadline
+        self,
+        request: SearchRequest,
+        collection: Collection,
+        query: EmbeddedQuery,
+        candidates: Sequence[Candidate],
+        deadline: Deadline,
     ) -> Scored:
         reranker, options = self._reranker, request.rerank
         if reranker is None or not options.enabled or not candidates:
@@ -197,12 +203,11 @@ class TwoStageSearch:
             return Scored(_in_first_order(candidates), "retrieval", StageReport("skipped", reason=why))
         info = reranker.info
         head = candidates[: options.top_k or self._settings.rerank_top_k]
+        passages = [Passage(each.chunk, each.title, each.metadata, each.point_id) for each in head]
         instruct = options.instruct or request.instruct or collection.rerank_instruct
         began = time.perf_counter()
         try:
-            reranking = await deadline.within(
-                reranker.rerank(request.query, collection, head, instruct=instruct), stage="rerank"
-            )
+            reranking = await deadline.within(reranker.rerank(query, passages, instruct=instruct), stage="rerank")
             _require_sound(reranking.scores, len(head), info.provider)
         except (Upstream, DeadlineExceeded) as error:
             if options.on_failure == "fail":

@@ -10,12 +10,14 @@ from typing import Final
 
 import numpy as np
 
-from winnow.core.types import Candidate, Collection, FloatArray, HalfArray
+from winnow.core.types import FloatArray, HalfArray
 from winnow.ports import (
+    EmbeddedQuery,
     Embedder,
     EmbedderInfo,
     Embeddings,
     EmbedKind,
+    Passage,
     Reranker,
     RerankerInfo,
     Reranking,
@@ -90,17 +92,17 @@ class FakeEmbedder(Embedder):
 
 
 class FakeReranker(Reranker):
-    """Relevance is the share of the words of query and instruct that a candidate's title and text contain."""
+    """Relevance is the share of the words of query and instruct that a passage's title and text contain."""
 
     @property
     def info(self) -> RerankerInfo:
         return RerankerInfo("fake", "fake-overlap")
 
     async def rerank(
-        self, query: str, collection: Collection, candidates: Sequence[Candidate], *, instruct: str | None = None
+        self, query: EmbeddedQuery, passages: Sequence[Passage], *, instruct: str | None = None
     ) -> Reranking:
-        asked = set(_words(f"{instruct or collection.rerank_instruct or ''} {query}"))
-        texts = [set(_words(f"{candidate.title} {candidate.chunk.text}")) for candidate in candidates]
+        asked = set(_words(f"{instruct or ''} {query.text}"))
+        texts = [set(_words(f"{passage.title} {passage.chunk.text}")) for passage in passages]
         scores = [len(asked & found) / max(1, len(asked)) for found in texts]
         return Reranking(np.array(scores, dtype=np.float32), tokens=len(asked) + sum(map(len, texts)))
 

@@ -19,10 +19,11 @@ from aiohttp import web
 from tests.stubs.fields import Fields, complaint
 from tests.stubs.server import Handler, Stub, reply, serve
 from winnow.core.settings.rerank import HttpRerank
-from winnow.core.types import Candidate, FloatArray, Metadata
+from winnow.core.types import FloatArray, Metadata
 from winnow.models.http.rerank import HttpReranker
 from winnow.models.qwen_tokens import QwenTokens
-from winnow.ports.known_answers import NOWHERE, candidates_of
+from winnow.ports import EmbeddedQuery, Passage
+from winnow.ports.known_answers import passages_of
 
 TOKENS = QwenTokens()
 KEY = "sk-test"
@@ -125,8 +126,8 @@ class RerankStub:
         raise NotImplementedError
 
 
-def candidate(text: str, title: str = "", metadata: Metadata | None = None) -> Candidate:
-    (found,) = candidates_of([text])
+def passage(text: str, title: str = "", metadata: Metadata | None = None) -> Passage:
+    (found,) = passages_of([text])
     return found._replace(title=title, metadata=metadata or {})
 
 
@@ -147,7 +148,7 @@ async def scores_of(
     reranker: HttpReranker, query: str, texts: Sequence[str], instruct: str | None = None
 ) -> FloatArray:
     """The scores of plain texts."""
-    return (await reranker.rerank(query, NOWHERE, candidates_of(texts), instruct=instruct)).scores
+    return (await reranker.rerank(EmbeddedQuery(query), passages_of(texts), instruct=instruct)).scores
 
 
 def fixed(*answers: Any) -> Handler:

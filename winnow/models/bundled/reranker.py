@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -25,9 +25,18 @@ import numpy as np
 import numpy.typing as npt
 
 from winnow.core.errors import InvalidSettings
-from winnow.core.types import Candidate, Collection, HalfArray, passage_of
-from winnow.ports import Embedder, Embeddings, PointScores, Reranker, RerankerInfo, Reranking, VectorStore
-from winnow.search.embedders import Embedders
+from winnow.core.types import HalfArray
+from winnow.ports import (
+    EmbeddedQuery,
+    Embedder,
+    Embeddings,
+    Passage,
+    PointScores,
+    Reranker,
+    RerankerInfo,
+    Reranking,
+    VectorStore,
+)
 
 _Array = npt.NDArray[np.float64]
 
@@ -79,44 +88,47 @@ class LateInteractionReranker(Reranker):
     """Scores stored chunks by their stored vectors, in one round trip, and any other text by embedding it now.
 
     A text longer than the embedder reads is scored in pieces, and its best piece counts. Where the embedder does not
-    understand the query, words alone decide.
+    understand the query, words alone decide. The query's vectors are those of the first stage, unless that made none
+    or had another instruct.
+
+    Args:
+        embedders: those that indexes are searched with; the first one embeds outside a search.
+        store: that of the indexes.
 
     Raises:
         InvalidSettings: an embedder has no token vectors.
     """
 
-    def __init__(self, embedders: Embedders, store: VectorStore) -> None:
-        for embedder in embedders:
+    def __init__(self, embedders: Iterable[Embedder], store: VectorStore) -> None:
+        self._embedder, *others = embedders
+        for embedder in (self._embedder, *others):
             if not embedder.info.token_dimensions:
                 raise InvalidSettings(
                     f"the bundled reranker needs token vectors, which {embedder.info.model} does not have; "
                     "set WINNOW_RERANK__PROVIDER to another reranker or to none"
                 )
-        self._embedders = embedders
         self._store = store
 
     @property
     def info(self) -> RerankerInfo:
-        return RerankerInfo("bundled", f"late-interaction/{self._embedders.current.info.model}")
+        return RerankerInfo("bundled", f"late-interaction/{self._embedder.info.model}")
 
     async def rerank(
-        self, query: str, collection: Collection, candidates: Sequence[Candidate], *, instruct: str | None = None
+        self, query: EmbeddedQuery, passages: Sequence[Passage], *, instruct: str | None = None
     ) -> Reranking:
-        if not candidates:
+        if not passages:
             return Reranking(np.zeros(0, np.float32))
-        embedder = self._embedders.likeliest(collection.serving)
-        asked = await embedder.embed([query], "query", instruct=instruct)
-        tokens = 0 if asked.cached else asked.token_count
-        known = await self._stored(query, asked, collection, [item.point_id for item in candidates if item.point_id])
-        scores = np.zeros(len(candidates), np.float32)
-        stored = [i for i, item in enumerate(candidates) if item.point_id in known]
+        embedder = query.embedder or self._embedder
+        asked, tokens = await _asked(query, embedder, instruct)
+        known = await self._stored(query, asked, [passage.point_id for passage in passages if passage.point_id])
+        scores = np.zeros(len(passages), np.float32)
+        stored = [i for i, passage in enumerate(passages) if passage.point_id in known]
         if stored:
-            found = [known[candidates[i].point_id] for i in stored]
+            found = [known[passages[i].point_id] for i in stored]
             scores[stored] = relevance(_stored_evidence(asked, found))
-        raw = [i for i, item in enumerate(candidates) if item.point_id not in known]
+        raw = [i for i, passage in enumerate(passages) if passage.point_id not in known]
         if raw:
-            passages = [passage_of(candidates[i].title, candidates[i].chunk) for i in raw]
-            scores[raw], read = await self._score_texts(embedder, query, asked, passages)
+            scores[raw], read = await self._score_texts(embedder, query.text, asked, [passages[i].text for i in raw])
             tokens += read
         return Reranking(scores, tokens)
 
@@ -124,17 +136,17 @@ class LateInteractionReranker(Reranker):
         """Nothing of its own is open: embedder and store belong to whoever passed them in."""
 
     async def _stored(
-        self, query: str, asked: Embeddings, collection: Collection, point_ids: Sequence[str]
+        self, query: EmbeddedQuery, asked: Embeddings, point_ids: Sequence[str]
     ) -> dict[str, PointScores]:
         """The store's scores by point id, without points that are gone: those score nothing at all."""
-        if not point_ids:
+        if query.index is None or not point_ids:
             return {}
         legible = _legible(asked)
         found = await self._store.score(
-            collection.serving.ref,
+            query.index,
             point_ids,
             dense=asked.vectors[0] if legible else None,
-            text=query.encode("utf-8", "replace").decode("utf-8"),  # the engine refuses a lone surrogate
+            text=query.text.encode("utf-8", "replace").decode("utf-8"),  # the engine refuses a lone surrogate
             tokens=_query_tokens(asked) if legible else None,
         )
         return {each: scores for each, scores in found.items() if scores != PointScores()}
@@ -152,6 +164,14 @@ class LateInteractionReranker(Reranker):
         evidence = await asyncio.to_thread(_text_evidence, query, asked, texts, embedded)
         starts = np.cumsum([0, *map(len, windows[:-1])])
         return np.maximum.reduceat(relevance(evidence), starts), embedded.token_count
+
+
+async def _asked(query: EmbeddedQuery, embedder: Embedder, instruct: str | None) -> tuple[Embeddings, int]:
+    """The query's vectors, and the number of tokens that were read for them just now."""
+    if query.embeddings is not None and query.instruct == instruct:
+        return query.embeddings, 0
+    asked = await embedder.embed([query.text], "query", instruct=instruct)
+    return asked, 0 if asked.cached else asked.token_count
 
 
 def _windows(embedder: Embedder, text: str) -> list[str]:

@@ -21,8 +21,8 @@ from winnow.core.types import FloatArray
 from winnow.models.checks.vllm_cards import check_served
 from winnow.models.http import ModelClient
 from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, rerank_document, rerank_head
-from winnow.ports import Finding, Reranker
-from winnow.ports.known_answers import NOWHERE, QUESTIONS, candidates_of
+from winnow.ports import EmbeddedQuery, Finding, Reranker
+from winnow.ports.known_answers import QUESTIONS, passages_of
 
 INSTRUCT: Final = "Judge whether the passage answers the question"  # not the default one, to see that it is heard
 TEMPLATE_TOKENS: Final = 48  # around instruct, query and document: 39 before, 9 behind
@@ -100,7 +100,7 @@ async def _embeds(client: ModelClient) -> bool:
 
 async def _ask(reranker: Reranker) -> _Heard:
     answers = await asyncio.gather(
-        *(reranker.rerank(case.query, NOWHERE, candidates_of([case.passage]), instruct=INSTRUCT) for case in _CASES)
+        *(reranker.rerank(EmbeddedQuery(case.query), passages_of([case.passage]), instruct=INSTRUCT) for case in _CASES)
     )
     return _Heard(np.concatenate([each.scores for each in answers]), sum(each.tokens for each in answers))
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from winnow.core.errors import UpstreamRejected, UpstreamTooLong, UpstreamUnavailable
 from winnow.core.settings.rerank import DashScopeNativeRerank, HttpRerank, TeiRerank, VllmRerank
-from winnow.core.types import Candidate, Collection, FloatArray, passage_of
+from winnow.core.types import FloatArray
 from winnow.models.checks.vllm_reranker import check_vllm
 from winnow.models.http import ModelClient
 from winnow.models.http.rerank_answers import BadAnswer, Scores, read_scores
@@ -20,7 +20,7 @@ from winnow.models.http.rerank_dialects import dialect_of
 from winnow.models.http.rerank_packing import Item, Question, fit, pack, shorten
 from winnow.models.prompts import neutralise
 from winnow.models.qwen_tokens import QwenTokens
-from winnow.ports import Finding, Reranker, RerankerInfo, Reranking
+from winnow.ports import EmbeddedQuery, Finding, Passage, Reranker, RerankerInfo, Reranking
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class HttpReranker(Reranker):
 
     What is over the provider's limits is cut or split; the parts are sent at the same time. A part that is refused as
     too long is halved, down to single documents, and a single one is cut at its end until it is taken. A model that is
-    not pointwise gets all candidates in one call or none. Candidates without anything to read score 0 and are not sent.
+    not pointwise gets all passages in one call or none. Passages without anything to read score 0 and are not sent.
 
     Args:
         settings: the provider, and how to call it.
@@ -55,16 +55,11 @@ class HttpReranker(Reranker):
         return RerankerInfo(self._settings.provider, self._settings.model or self._settings.provider)
 
     async def rerank(
-        self,
-        query: str,
-        collection: Collection,  # noqa: ARG002 - candidates carry their text
-        candidates: Sequence[Candidate],
-        *,
-        instruct: str | None = None,
+        self, query: EmbeddedQuery, passages: Sequence[Passage], *, instruct: str | None = None
     ) -> Reranking:
         task = self._settings.instruct if instruct is None else instruct
-        scores = np.zeros(len(candidates), dtype=np.float32)
-        question, items = await asyncio.to_thread(self._prepare, query, task, candidates)
+        scores = np.zeros(len(passages), dtype=np.float32)
+        question, items = await asyncio.to_thread(self._prepare, query.text, task, passages)
         if not items:
             return Reranking(scores)
         parts = self._parts(question, items)
@@ -91,23 +86,23 @@ class HttpReranker(Reranker):
             return ()
         return await check_vllm(self._client, self._settings, self, self._tokens.count)
 
-    def _prepare(self, query: str, instruct: str, candidates: Sequence[Candidate]) -> tuple[Question, list[Item]]:
-        """What is sent for the candidates, within the limits of single texts."""
-        items = [self._item(number, candidate) for number, candidate in enumerate(candidates)]
+    def _prepare(self, query: str, instruct: str, passages: Sequence[Passage]) -> tuple[Question, list[Item]]:
+        """The question and the items to send for the passages, within the limits of single texts."""
+        items = [self._item(number, passage) for number, passage in enumerate(passages)]
         legible = [item for item in items if item.text.strip()] if query.strip() else []
         task = self._clean(instruct) or self._dialect.usual_instruct if self._dialect.takes_instruct else ""
         return fit(self._clean(query), task, legible, self._dialect.limits, self._tokens)
 
-    def _item(self, number: int, candidate: Candidate) -> Item:
-        """A candidate's image or video where it has one that the model takes, else its text."""
+    def _item(self, number: int, passage: Passage) -> Item:
+        """A passage's image or video where it has one that the model takes, else its text."""
         if isinstance(self._settings, DashScopeNativeRerank):
-            image = candidate.metadata.get(self._settings.image_field)
+            image = passage.metadata.get(self._settings.image_field)
             if isinstance(image, str) and _IMAGE.match(image):
                 return Item(number, image, "image")
-            video = candidate.metadata.get(self._settings.video_field)
+            video = passage.metadata.get(self._settings.video_field)
             if isinstance(video, str) and _ADDRESS.match(video):
                 return Item(number, video, "video")
-        return Item(number, self._clean(passage_of(candidate.title, candidate.chunk)))
+        return Item(number, self._clean(passage.text))
 
     def _clean(self, text: str) -> str:
         """The text as UTF-8 can hold it, without special tokens where the model would read them."""

@@ -46,7 +46,7 @@ class Question(NamedTuple):
 
 
 class Item(NamedTuple):
-    """Candidate ``number`` as it is sent: its text, or the address of its image or video.
+    """Passage ``number`` as it is sent: its text, or the address of its image or video.
 
     ``tokens`` is an upper bound of the tokens of a text, 0 before it is fitted.
     """

@@ -14,12 +14,11 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceC
 
 from winnow.core.errors import InvalidSettings
 from winnow.core.settings.rerank import TorchRerank
-from winnow.core.types import Candidate, Collection, passage_of
 from winnow.models.local.model_files import cannot_load
 from winnow.models.local.torch_batches import BatchRunner, Ids
 from winnow.models.local.torch_setup import choose_device, choose_dtype, fuse_norms, is_causal
 from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, harmless, rerank_document, rerank_head
-from winnow.ports import Reranker, RerankerInfo, Reranking
+from winnow.ports import EmbeddedQuery, Passage, Reranker, RerankerInfo, Reranking
 
 VARIABLE: Final = "WINNOW_RERANK"
 
@@ -30,7 +29,7 @@ class TorchReranker(Reranker):
     As the model card computes it: softmax over the two words' logits behind the prompt, which is the sigmoid of their
     difference. Only that difference is computed, from the last state and two rows of the model's head; converted
     checkpoints for classification hold it as their only row. The prompt's frame is never cut, only what it frames, at
-    its end. Batches are padded behind the prompts, where a causal model does not look. Candidates without anything to
+    its end. Batches are padded behind the prompts, where a causal model does not look. Passages without anything to
     read score 0.
 
     Raises:
@@ -55,19 +54,14 @@ class TorchReranker(Reranker):
         return RerankerInfo(self._settings.provider, self._settings.model)
 
     async def rerank(
-        self,
-        query: str,
-        collection: Collection,  # noqa: ARG002 - candidates carry their text
-        candidates: Sequence[Candidate],
-        *,
-        instruct: str | None = None,
+        self, query: EmbeddedQuery, passages: Sequence[Passage], *, instruct: str | None = None
     ) -> Reranking:
-        scores = np.zeros(len(candidates), dtype=np.float32)
-        passages = [passage_of(candidate.title, candidate.chunk) for candidate in candidates]
-        legible = [number for number, passage in enumerate(passages) if passage.strip() and query.strip()]
+        scores = np.zeros(len(passages), dtype=np.float32)
+        texts = [passage.text for passage in passages]
+        legible = [number for number, text in enumerate(texts) if text.strip() and query.text.strip()]
         task = self._settings.instruct if instruct is None else instruct
-        head = rerank_head(harmless(task), harmless(query))
-        prompts = await self._runner.read(partial(self._prompts, head, [passages[i] for i in legible]))
+        head = rerank_head(harmless(task), harmless(query.text))
+        prompts = await self._runner.read(partial(self._prompts, head, [texts[i] for i in legible]))
         scores[legible] = (await self._runner.run(prompts))[:, 0]
         return Reranking(scores, sum(map(len, prompts)))
 

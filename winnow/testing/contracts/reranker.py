@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from winnow.core.ids import point_id
-from winnow.core.types import ArmScore, Candidate, Chunk, Chunking, Collection, Index, IndexIdentity
-from winnow.ports import Reranker
+from winnow.core.types import Chunk, IndexRef
+from winnow.ports import EmbeddedQuery, Passage, Reranker
 
-Place: TypeAlias = Callable[[Sequence[str]], Awaitable[list[Candidate]]]
+Place: TypeAlias = Callable[[Sequence[str]], Awaitable[list[Passage]]]
+INDEX = IndexRef("books")
 
 QUERY = "copy a file and keep its timestamps"
 TEXTS = (
@@ -29,21 +30,9 @@ TEXTS = (
 ODDITIES = ("", " ", "\ud83d", "a\x00b", "数据库如何连接到服务器", "word " * 5000)
 
 
-def make_candidate(collection: Collection, number: int, text: str) -> Candidate:
-    """Candidate ``number`` of a first stage that saw no difference between them."""
-    score = ArmScore(rank=number + 1, score=0.5)
-    return Candidate(
-        point_id=point_id(collection.uid, f"doc-{number}", 1, 0),
-        document_id=f"doc-{number}",
-        revision=1,
-        chunk=Chunk(0, 0, len(text), text),
-        title="",
-        url="",
-        metadata={},
-        dense=score,
-        sparse=score,
-        fused=score,
-    )
+def make_passage(number: int, text: str) -> Passage:
+    """The only chunk of document ``number`` of ``INDEX``."""
+    return Passage(Chunk(0, 0, len(text), text), point_id=point_id("u" * 32, f"doc-{number}", 1, 0))
 
 
 class RerankerContract:
@@ -55,67 +44,58 @@ class RerankerContract:
         raise NotImplementedError
 
     @pytest.fixture
-    def collection(self) -> Collection:
-        identity = IndexIdentity("fake", "fake-words", "1", 64, "", "words", "structure-1", 64)
-        return Collection(Index("books", "u" * 32, 1, identity), Chunking(), {})
-
-    @pytest.fixture
-    def place(self, collection: Collection) -> Place:
-        async def make(texts: Sequence[str]) -> list[Candidate]:
-            return [make_candidate(collection, number, text) for number, text in enumerate(texts)]
+    def place(self) -> Place:
+        async def make(texts: Sequence[str]) -> list[Passage]:
+            return [make_passage(number, text) for number, text in enumerate(texts)]
 
         return make
 
-    async def test_scores_are_relevance(self, reranker: Reranker, collection: Collection, place: Place) -> None:
-        candidates = await place(TEXTS)
-        scores = (await reranker.rerank(QUERY, collection, candidates)).scores
+    async def test_scores_are_relevance(self, reranker: Reranker, place: Place) -> None:
+        passages = await place(TEXTS)
+        scores = (await reranker.rerank(EmbeddedQuery(QUERY, index=INDEX), passages)).scores
         assert scores.shape == (len(TEXTS),)
         assert scores.dtype == np.float32
         assert np.all((scores >= 0) & (scores <= 1))
         assert np.argmax(scores) == 1, "the text that answers the query"
 
-    async def test_scores_follow_their_candidates(
-        self, reranker: Reranker, collection: Collection, place: Place
-    ) -> None:
-        candidates = await place(TEXTS)
-        forwards = (await reranker.rerank(QUERY, collection, candidates)).scores
-        backwards = (await reranker.rerank(QUERY, collection, candidates[::-1])).scores
+    async def test_scores_follow_their_passages(self, reranker: Reranker, place: Place) -> None:
+        passages = await place(TEXTS)
+        forwards = (await reranker.rerank(EmbeddedQuery(QUERY, index=INDEX), passages)).scores
+        backwards = (await reranker.rerank(EmbeddedQuery(QUERY, index=INDEX), passages[::-1])).scores
         np.testing.assert_allclose(forwards, backwards[::-1], atol=1e-3)
 
-    async def test_the_same_call_gives_the_same_scores(
-        self, reranker: Reranker, collection: Collection, place: Place
-    ) -> None:
-        candidates = await place(TEXTS)
-        first, second = [(await reranker.rerank(QUERY, collection, candidates)).scores for _ in range(2)]
+    async def test_the_same_call_gives_the_same_scores(self, reranker: Reranker, place: Place) -> None:
+        passages = await place(TEXTS)
+        first, second = [(await reranker.rerank(EmbeddedQuery(QUERY, index=INDEX), passages)).scores for _ in range(2)]
         np.testing.assert_array_equal(first, second)
 
-    async def test_nothing_to_score_gives_no_scores(self, reranker: Reranker, collection: Collection) -> None:
-        assert (await reranker.rerank(QUERY, collection, [])).scores.shape == (0,)
+    async def test_nothing_to_score_gives_no_scores(self, reranker: Reranker) -> None:
+        assert (await reranker.rerank(EmbeddedQuery(QUERY, index=INDEX), [])).scores.shape == (0,)
 
-    async def test_a_single_candidate_is_scored(self, reranker: Reranker, collection: Collection, place: Place) -> None:
-        scores = (await reranker.rerank(QUERY, collection, await place(TEXTS[1:2]))).scores
+    async def test_a_single_passage_is_scored(self, reranker: Reranker, place: Place) -> None:
+        scores = (await reranker.rerank(EmbeddedQuery(QUERY, index=INDEX), await place(TEXTS[1:2]))).scores
         assert scores.shape == (1,)
         assert 0 < scores[0] <= 1
 
     @pytest.mark.parametrize("query", ["?", *ODDITIES], ids=ascii)
-    async def test_any_text_can_be_scored(
-        self, reranker: Reranker, collection: Collection, place: Place, query: str
-    ) -> None:
-        candidates = await place([*TEXTS, *ODDITIES])
-        scores = (await reranker.rerank(query, collection, candidates)).scores
-        assert scores.shape == (len(candidates),)
+    async def test_any_text_can_be_scored(self, reranker: Reranker, place: Place, query: str) -> None:
+        passages = await place([*TEXTS, *ODDITIES])
+        scores = (await reranker.rerank(EmbeddedQuery(query, index=INDEX), passages)).scores
+        assert scores.shape == (len(passages),)
         assert np.all((scores >= 0) & (scores <= 1))
 
-    async def test_an_instruct_is_taken(self, reranker: Reranker, collection: Collection, place: Place) -> None:
-        candidates = await place(TEXTS)
-        scores = (await reranker.rerank(QUERY, collection, candidates, instruct="Find the function")).scores
+    async def test_an_instruct_is_taken(self, reranker: Reranker, place: Place) -> None:
+        passages = await place(TEXTS)
+        scores = (
+            await reranker.rerank(EmbeddedQuery(QUERY, index=INDEX), passages, instruct="Find the function")
+        ).scores
         assert np.argmax(scores) == 1
 
-    async def test_calls_at_the_same_time_do_not_mix(
-        self, reranker: Reranker, collection: Collection, place: Place
-    ) -> None:
-        candidates = await place(TEXTS)
-        answers = await asyncio.gather(*(reranker.rerank(text, collection, candidates) for text in TEXTS * 5))
+    async def test_calls_at_the_same_time_do_not_mix(self, reranker: Reranker, place: Place) -> None:
+        passages = await place(TEXTS)
+        answers = await asyncio.gather(
+            *(reranker.rerank(EmbeddedQuery(text, index=INDEX), passages) for text in TEXTS * 5)
+        )
         assert [int(np.argmax(answer.scores)) for answer in answers] == [0, 1, 2, 3] * 5
 
     async def test_it_says_what_it_is(self, reranker: Reranker) -> None:
