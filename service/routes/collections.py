@@ -28,9 +28,8 @@ async def put_collection(
     Fields may be added and metadata replaced at any time; a change that would need the documents to be embedded
     again is refused.
     """
-    known = {collection.name for collection in await resources.catalog.collections.list()}
-    collection = await ensure_collection(resources, name, (body or CollectionBody()).to_spec())
-    response.status_code = 200 if name in known else 201
+    collection, created = await ensure_collection(resources, name, (body or CollectionBody()).to_spec())
+    response.status_code = 201 if created else 200
     return CollectionView.counted(collection, await resources.catalog.documents.counts(name))
 
 

@@ -58,6 +58,9 @@ class SearchOptions(BaseModel):
     )
 
 
+_SCALARS: Final = tuple(SearchOptions.model_fields)
+
+
 class SearchBody(SearchOptions, Body):
     """A search as JSON."""
 
@@ -73,12 +76,12 @@ class SearchBody(SearchOptions, Body):
         Raises:
             InvalidFilter: the filter is malformed, or names an undeclared field.
         """
-        options = {name: getattr(self, name) for name in SearchOptions.model_fields}
+        given, rerank = vars(self), vars(self.rerank)
+        options = {name: given[name] for name in _SCALARS}
         options["top_n"] = min(DEFAULT_TOP_N, self.top_k) if self.top_n is None else self.top_n
         options["index"] = "serving" if self.index == "serving" else "beside"
         tree = None if self.filter is None else parse_filter(self.filter, fields)
-        rerank = RerankOptions(**{name: getattr(self.rerank, name) for name in RerankBody.model_fields})
-        return SearchRequest(collection, self.query, filter=tree, rerank=rerank, **options)
+        return SearchRequest(collection, self.query, filter=tree, rerank=RerankOptions(**rerank), **options)
 
 
 class SearchParameters(SearchOptions, Parameters):
@@ -96,7 +99,7 @@ class SearchParameters(SearchOptions, Parameters):
         Raises:
             InvalidFilter: the filter is not JSON.
         """
-        options = self.model_dump(include=set(SearchOptions.model_fields))
+        options = self.model_dump(include=set(_SCALARS))
         try:
             filter_ = None if self.filter is None else orjson.loads(self.filter)
         except orjson.JSONDecodeError as error:

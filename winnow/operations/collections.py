@@ -33,10 +33,13 @@ class CollectionSpec:
     metadata: Metadata | None = None
 
 
-async def ensure_collection(resources: Resources, name: str, spec: CollectionSpec) -> Collection:
+async def ensure_collection(resources: Resources, name: str, spec: CollectionSpec) -> tuple[Collection, bool]:
     """Create the collection, or check the one that exists and apply what can change without re-embedding.
 
     Fields may be added, instructs of the reranker and metadata replaced at any time.
+
+    Returns:
+        The collection, and whether it was created.
 
     Raises:
         InvalidCollection: the name or a setting is not usable.
@@ -47,16 +50,16 @@ async def ensure_collection(resources: Resources, name: str, spec: CollectionSpe
     try:
         existing = await resources.catalog.collections.get(name)
     except CollectionNotFound:
-        return await _create(resources, name, spec)
+        return await _create(resources, name, spec), True
     resources.embedders.of(existing.serving)
     wanted = _merge(existing, spec, resources)
     if wanted == existing:
-        return existing
+        return existing, False
     for index in wanted.indexes:
         await resources.store.create(index.ref, index.schema(wanted.fields))
     updated = await resources.catalog.collections.update(wanted)
     resources.collections.forget(name)
-    return updated
+    return updated, False
 
 
 async def delete_collection(resources: Resources, name: str) -> None:
