@@ -72,7 +72,7 @@ async def fill(settings: Settings, documents: int) -> None:
 async def _work(settings: Settings, chunks: int, begin: Any, left: Any) -> None:
     catalog = await open_catalog(settings)
     await catalog.check()
-    worker = Worker(cast("Pipeline", Made(catalog, chunks)), catalog, IndexingSettings(poll_seconds=0.01))
+    worker = Worker(cast("Pipeline", Made(catalog, chunks)), catalog, IndexingSettings())
 
     def count(outcomes: Sequence[Outcome]) -> None:
         with left.get_lock():

@@ -34,6 +34,11 @@ def _structured_log_through_logging() -> None:
     )
 
 
+@pytest.fixture(autouse=True)
+def _worker_looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("indexer.worker.claims.POLL_SECONDS", 0.01)
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings that need no model, no engine and no database."""

@@ -43,7 +43,6 @@ class Embedding:
         self._door = asyncio.Lock()
         self._places = asyncio.Semaphore(IN_HAND)
         settings: Settings = self._loop.run(self._settings())
-        self._min_coverage = settings.search.min_coverage
         self._embedders: tuple[Embedder, ...] = ()
         try:
             self._embedders = tuple(adapters.load_embedder(each) for each in _models(settings))
@@ -97,10 +96,7 @@ class Embedding:
 
     async def _carefully(self, work: Work) -> list[Work]:
         try:
-            slices = [
-                await retry(partial(filled, part, self._embedder(part.index), min_coverage=self._min_coverage), OUTAGE)
-                for part in work.slices
-            ]
+            slices = [await retry(partial(filled, part, self._embedder(part.index)), OUTAGE) for part in work.slices]
         except Exception as error:  # a defect that one document sets off must not take its batch with it
             claims = work.batch.claims
             if len(claims) > 1 and not getattr(error, "retryable", False):

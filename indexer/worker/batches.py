@@ -97,9 +97,9 @@ class Batch:
         return [piece for piece in self.cut.pieces if piece.claim.document.id in moved]
 
 
-async def filled(part: Slice, embedder: Embedder, *, min_coverage: float) -> Slice:
+async def filled(part: Slice, embedder: Embedder) -> Slice:
     """The slice with vectors for every piece: those that it lacks are made."""
     lacking = [row for row in part.rows if row.vectors is None]
-    made = iter(await embed(embedder, [row.piece.passage for row in lacking], min_coverage=min_coverage))
+    made = iter(await embed(embedder, [row.piece.passage for row in lacking]))
     rows = (row if row.vectors is not None else Row(row.piece, next(made), fresh=True) for row in part.rows)
     return replace(part, rows=tuple(rows))

@@ -20,6 +20,7 @@ from winnow.ports import Claim, Outcome, WorkQueue
 
 log = logging.getLogger(__name__)
 
+POLL_SECONDS: Final = 1.0  # how often an idle worker looks for work that other processes accepted
 MAX_PAUSE_SECONDS: Final = 30.0
 
 
@@ -62,7 +63,7 @@ class ClaimLoop:
         self._refill = refill
         self._pause = pause
         self._on_full = on_full
-        self._policy = RetryPolicy(first_wait=settings.poll_seconds, longest_wait=MAX_PAUSE_SECONDS)
+        self._policy = RetryPolicy(first_wait=POLL_SECONDS, longest_wait=MAX_PAUSE_SECONDS)
         self._failures = 0
 
     async def step(self) -> None:
@@ -80,7 +81,7 @@ class ClaimLoop:
             return
         self._failures = 0
         if outcomes is None:
-            await self._pause(self._settings.poll_seconds, down=False)
+            await self._pause(POLL_SECONDS, down=False)
 
     async def claim(self) -> Sequence[Outcome] | None:
         """Claim and carry out one batch; ``None`` if there was none and more could not be queued.

@@ -52,20 +52,16 @@ class Pipeline:
     embed elsewhere in between, and ``settle`` is what surrounds them.
     """
 
-    def __init__(
-        self, embedders: Embedders, store: VectorStore, catalog: Catalog, *, max_attempts: int, min_coverage: float
-    ) -> None:
+    def __init__(self, embedders: Embedders, store: VectorStore, catalog: Catalog, *, max_attempts: int) -> None:
         self._embedders = embedders
         self._store = store
         self._catalog = catalog
         self._max_attempts = max_attempts
-        self._min_coverage = min_coverage
 
     @classmethod
     def configured(cls, settings: Settings, embedders: Embedders, store: VectorStore, catalog: Catalog) -> Pipeline:
         """A pipeline as ``settings`` have it."""
-        attempts, coverage = settings.indexing.max_attempts, settings.search.min_coverage
-        return cls(embedders, store, catalog, max_attempts=attempts, min_coverage=coverage)
+        return cls(embedders, store, catalog, max_attempts=settings.indexing.max_attempts)
 
     async def run(self, claims: Sequence[Claim], lease: Lease | None = None) -> Sequence[Outcome]:
         """Carry out claims of one collection and record how each ended.
@@ -177,7 +173,7 @@ class Pipeline:
         embedded: Counter[str] = Counter()
         for part in batch.slices():
             known = await self.look_up(batch.collection, part)
-            whole = await filled(known, self._embedder(part.index), min_coverage=self._min_coverage)
+            whole = await filled(known, self._embedder(part.index))
             await self.write(batch.collection, whole, lease)
             embedded += whole.embedded
         return await self.finish(batch, embedded, lease)

@@ -15,7 +15,7 @@ from winnow.core.errors import InvalidDocument, InvalidInput, WinnowError
 from winnow.core.ids import point_id
 from winnow.core.retry import RetryPolicy
 from winnow.core.types import Chunk, Collection, FloatArray, HalfArray
-from winnow.ports import ChunkKey, Claim, Embedder, Outcome, Point, Tokenizer
+from winnow.ports import MIN_COVERAGE, ChunkKey, Claim, Embedder, Outcome, Point, Tokenizer
 
 OUTAGE: Final = RetryPolicy(seconds=120.0, first_wait=0.2)  # longer than a restart takes; then leases run out
 MAX_BACKOFF_SECONDS: Final = 60.0
@@ -77,14 +77,14 @@ def _pieces(collection: Collection, claim: Claim, tokenizer: Tokenizer, max_toke
     return [Piece(claim, chunk, passage, digest, known.get(digest)) for chunk, passage, digest in rows]
 
 
-async def embed(embedder: Embedder, passages: Sequence[str], *, min_coverage: float) -> list[Vectors]:
-    """The vectors of each passage; none where the embedder knows less than ``min_coverage`` of the text."""
+async def embed(embedder: Embedder, passages: Sequence[str]) -> list[Vectors]:
+    """The vectors of each passage; none where the embedder knows less than ``MIN_COVERAGE`` of the text."""
     if not passages:
         return []
     embeddings = await embedder.embed(passages, "document")
     result: list[Vectors] = []
     for row, coverage in enumerate(embeddings.coverage):
-        known = coverage >= min_coverage
+        known = coverage >= MIN_COVERAGE
         tokens = embeddings.tokens[row] if embeddings.tokens is not None and known else None
         result.append(Vectors(embeddings.vectors[row] if known else None, tokens))
     return result

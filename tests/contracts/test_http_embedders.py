@@ -63,13 +63,11 @@ class TestOpenAI(HttpContract):
         return OpenAIEmbedding(url=url, api_key="k", dimensions=DIMENSIONS, max_tokens=LIMIT + 1)
 
 
-class TestOpenAIInFloats(HttpContract):
+class TestAServerOfOpenAIsShape(HttpContract):
     server = OpenAIStub(model="anything")
 
     def settings(self, url: str) -> HttpEmbedding:
-        return OpenAIEmbedding(
-            url=f"{url}/v1/", model="anything", dimensions=DIMENSIONS, max_tokens=LIMIT + 1, encoding="float"
-        )
+        return OpenAIEmbedding(url=f"{url}/v1/", model="anything", dimensions=DIMENSIONS, max_tokens=LIMIT + 1)
 
 
 class TestDashScope(HttpContract):

@@ -23,7 +23,7 @@ _SETTINGS: Final[dict[str, Any]] = {
     "log_level": "warning",
     "embedding": EMBEDDER,
     "rerank": {"provider": "none"},
-    "indexing": {"batch_documents": 12, "lease_seconds": LEASE_SECONDS, "poll_seconds": 0.1, "max_attempts": 1000},
+    "indexing": {"batch_documents": 12, "lease_seconds": LEASE_SECONDS, "max_attempts": 1000},
 }
 
 
@@ -64,7 +64,7 @@ class _Rooms:
     def __init__(self, folder: Path, settings: dict[str, Any], tampering: Tampering) -> None:
         self.folder = folder
         self.port = free_port()
-        self._tampering = tampering
+        self._tampering = ("be_quick", *tampering)
         self._overrides = _SETTINGS | settings | {"data_dir": folder / "data"}
         self.service = self.program("service", ["serve", "--port", str(self.port)])
 
@@ -94,10 +94,8 @@ class _Rooms:
 class Embedded(_Rooms):
     """One process with SQLite, and Qdrant Edge in its child."""
 
-    def __init__(
-        self, folder: Path, tampering: Tampering = ("log_embeddings",), *, flush_seconds: float = 0.3, **settings: Any
-    ) -> None:
-        stores = {"vectors": {"provider": "edge", "flush_seconds": flush_seconds}}
+    def __init__(self, folder: Path, tampering: Tampering = ("log_embeddings",), **settings: Any) -> None:
+        stores = {"vectors": {"provider": "edge"}}
         super().__init__(folder, stores | settings, tampering)
         self._engine_deaths = 0
 
@@ -134,7 +132,7 @@ class Unplugged(Embedded):
     def __init__(self, folder: Path, tampering: Tampering = ("log_embeddings",)) -> None:
         (folder / "flushed").mkdir()
         # in time nothing is flushed, so that only the write path's own flushes count
-        super().__init__(folder, (*tampering, "keep_flushed"), flush_seconds=3600.0)
+        super().__init__(folder, (*tampering, "never_flush_in_time", "keep_flushed"))
 
     def befall(self, chance: random.Random) -> str:
         self.kill()

@@ -23,6 +23,22 @@ CUE_VARIABLE: Final = "SOAK_CUE"  # the folder of files that a test sets to hold
 MARK: Final = re.compile(r"\bmark\w+")  # a word that only one chunk of one version of one document has
 
 
+def be_quick() -> None:
+    """Look for work and flush more often than is usual, so that more happens between two kills."""
+    from indexer.worker import claims
+    from winnow.vectors.edge import store
+
+    claims.POLL_SECONDS = 0.1  # type: ignore[misc]
+    store.FLUSH_SECONDS = 0.3  # type: ignore[misc]
+
+
+def never_flush_in_time() -> None:
+    """Leave flushing to the write path's own flushes."""
+    from winnow.vectors.edge import store
+
+    store.FLUSH_SECONDS = 3600.0  # type: ignore[misc]
+
+
 def log_embeddings() -> None:
     """Log which chunks are embedded, when, and by whom: one line a call, written before the call returns."""
     from winnow.testing.models import FakeEmbedder

@@ -61,10 +61,9 @@ class House:
             store,
             self.catalog,
             max_attempts=2,
-            min_coverage=0.5,
         )
         self.outcomes: list[Outcome] = []
-        settings = IndexingSettings(poll_seconds=0.01, max_attempts=2)
+        settings = IndexingSettings(max_attempts=2)
         self.worker = Worker(pipeline, self.catalog, settings, self.outcomes.extend)
 
     async def open(self) -> None:

@@ -23,6 +23,7 @@ from winnow.core.errors import DataDirectoryLocked, StorageFailure, StorageFull
 from winnow.core.settings.vectors import EdgeVectors
 from winnow.core.types import Chunk, Comparison
 from winnow.ports import IndexRef, IndexSchema, Point
+from winnow.vectors.edge import store as edge_store
 from winnow.vectors.edge.engine import Engine
 from winnow.vectors.edge.layout import Layout
 from winnow.vectors.edge.store import EdgeVectorStore
@@ -55,7 +56,8 @@ def points_of(document: str, revision: int) -> list[Point]:
 
 async def write_forever(root: Path, acknowledged: Path, flush_seconds: float) -> None:
     """Write ever new revisions and delete the old ones; note on stable storage what the store has acknowledged."""
-    store = EdgeVectorStore(root, EdgeVectors(flush_seconds=flush_seconds))
+    edge_store.FLUSH_SECONDS = flush_seconds
+    store = EdgeVectorStore(root, EdgeVectors())
     await store.create(INDEX, SCHEMA)
     revisions = Counter(line.split()[1] for line in acknowledged.read_text().splitlines() if line.startswith("wrote"))
     choice = random.Random(sum(revisions.values()))

@@ -97,7 +97,7 @@ def make(folder: Path, **settings: Any) -> Embedder:
 
 
 def test_the_engine_pools_and_may_shorten_vectors(vllm: FakeVllm, folder: Path) -> None:
-    make(folder, revision="v1", max_tokens=512, gpu_memory_utilization=0.5, enforce_eager=True)
+    make(folder, revision="v1", max_tokens=512, gpu_memory_utilization=0.5)
     assert vllm.engine == {
         "model": str(folder),
         "revision": "v1",
@@ -105,7 +105,6 @@ def test_the_engine_pools_and_may_shorten_vectors(vllm: FakeVllm, folder: Path) 
         "hf_overrides": {"is_matryoshka": True},
         "max_model_len": 512,
         "gpu_memory_utilization": 0.5,
-        "enforce_eager": True,
     }
 
 

@@ -86,11 +86,10 @@ class House:
             self.store,
             self.catalog,
             max_attempts=1,
-            min_coverage=0.5,
         )
 
     def worker_of(self, *models: Model) -> Worker:
-        return Worker(self.pipeline(*models), self.catalog, IndexingSettings(poll_seconds=0.01))
+        return Worker(self.pipeline(*models), self.catalog, IndexingSettings())
 
     async def submit(self, **texts: str) -> None:
         await self.catalog.documents.submit("c", [Document(name, text) for name, text in texts.items()])

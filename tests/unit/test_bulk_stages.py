@@ -81,7 +81,7 @@ class House:
             next_embedding={**EMBEDDER, "dimensions": NEXT_DIMENSIONS},
             rerank={"provider": "none"},
             vectors=STORE,
-            indexing={"poll_seconds": 0.01, "lease_seconds": LEASE, "max_attempts": 3},
+            indexing={"lease_seconds": LEASE, "max_attempts": 3},
         )
 
     def open(self) -> None:

@@ -42,14 +42,14 @@ class TestAsking:
             }
         ]
 
-    async def test_openai_is_asked_for_base64(self) -> None:
+    async def test_openai_is_asked_for_floats(self) -> None:
         async with embedding(OpenAIStub(), OpenAIEmbedding) as (embedder, stub):
             await embedder.embed(["one"], "query")
         assert stub.bodies == [
             {
                 "model": "text-embedding-3-small",
                 "input": ["one"],
-                "encoding_format": "base64",
+                "encoding_format": "float",
                 "dimensions": DIMENSIONS,
             }
         ]
@@ -247,5 +247,5 @@ class TestIdentity:
 
     def test_a_dialect_a_provider(self) -> None:
         assert dialect_of(VllmEmbedding(path="/api/v3/embeddings")).path == "/api/v3/embeddings"
-        assert dialect_of(DashScopeEmbedding(path="/other")).path == "/other"
-        assert dialect_of(DashScopeEmbedding(api="native", path="/other")).path == "/other"
+        assert dialect_of(DashScopeEmbedding()).path == "/compatible-mode/v1/embeddings"
+        assert dialect_of(DashScopeEmbedding(api="native")).path.endswith("/text-embedding/text-embedding")

@@ -72,7 +72,7 @@ class House:
         self.collection = Collection(Index("c", "u" * 32, 1, identity), Chunking(max_tokens=32, overlap=0), {})
         self.index = self.collection.serving.ref
         embedders = Embedders(self.embedder, keyword_tokenizer=self.store.keyword_tokenizer)
-        self.pipeline = Pipeline(embedders, self.store, self.catalog, max_attempts=2, min_coverage=0.5)
+        self.pipeline = Pipeline(embedders, self.store, self.catalog, max_attempts=2)
 
     def lease(self) -> Lease:
         return Lease(SECONDS, clock=self.ticks)

@@ -91,7 +91,8 @@ async def test_no_forward_pass_takes_more_than_its_budget(monkeypatch: pytest.Mo
         return encode(self, sequences)
 
     monkeypatch.setattr(MiniLM, "__call__", watch)
-    embedder = BundledEmbedder(BundledEmbedding(threads=1, batch_tokens=256))
+    monkeypatch.setattr("winnow.models.bundled.embedder.BATCH_TOKENS", 256)
+    embedder = BundledEmbedder(BundledEmbedding(threads=1))
     sizes.clear()
     await embedder.embed(TEXTS * 12, "document")
     await embedder.close()

@@ -55,9 +55,8 @@ class House:
             self.store,
             self.catalog,
             max_attempts=2,
-            min_coverage=0.5,
         )
-        self.worker = Worker(pipeline, self.catalog, IndexingSettings(poll_seconds=0.01))
+        self.worker = Worker(pipeline, self.catalog, IndexingSettings())
 
     async def submit(self, *documents: Document) -> str:
         return (await self.catalog.documents.submit("c", documents)).job_id
@@ -187,7 +186,6 @@ async def test_a_collection_deleted_meanwhile_is_passed_over(house: House) -> No
         house.store,
         house.catalog,
         max_attempts=2,
-        min_coverage=0.5,
     )
     assert list(await pipeline.run(claims)) == []
 
@@ -201,7 +199,6 @@ async def test_a_batch_that_was_overtaken_does_not_count(house: House) -> None:
         house.store,
         house.catalog,
         max_attempts=2,
-        min_coverage=0.5,
     )
     await pipeline.run(claims)
     assert (await house.catalog.documents.get("c", "a")).state == "pending"

@@ -27,11 +27,11 @@ def test_the_defaults_need_nothing() -> None:
 
 def test_the_environment_reaches_into_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WINNOW_RERANK__PROVIDER", "none")
-    monkeypatch.setenv("WINNOW_VECTORS__FLUSH_SECONDS", "0.5")
+    monkeypatch.setenv("WINNOW_VECTORS__OPTIMIZE_ON_START", "false")
     monkeypatch.setenv("WINNOW_SERVER__PORT", "9000")
     settings = load_settings()
     assert isinstance(settings.rerank, NoRerank)
-    assert settings.vectors == EdgeVectors(flush_seconds=0.5)
+    assert settings.vectors == EdgeVectors(optimize_on_start=False)
     assert settings.server.port == 9000
 
 
@@ -52,6 +52,7 @@ def test_arguments_beat_the_environment_and_the_environment_beats_the_file(
         ("WINNOW_SERVER__PROT", "1", "WINNOW_SERVER__PROT"),
         ("WINNOW_SERVER__PORT", "many", "WINNOW_SERVER__PORT"),
         ("WINNOW_RERANK__PROVIDER", "magic", "WINNOW_RERANK"),
+        ("WINNOW_INDEXING__POLL_SECONDS", "1", "WINNOW_INDEXING__POLL_SECONDS: Extra inputs are not permitted"),
         ("WINNOW_SEARCH__BUDGET_MS", "-1", "WINNOW_SEARCH__BUDGET_MS"),
     ],
 )

@@ -45,8 +45,9 @@ def make_points(count: int) -> list[Point]:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[EdgeVectorStore]:
-    store = EdgeVectorStore(tmp_path, EdgeVectors(flush_seconds=0.01))
+async def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EdgeVectorStore]:
+    monkeypatch.setattr("winnow.vectors.edge.store.FLUSH_SECONDS", 0.01)
+    store = EdgeVectorStore(tmp_path, EdgeVectors())
     await store.create(INDEX, IndexSchema(4))
     yield store
     await store.close()

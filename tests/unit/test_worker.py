@@ -82,8 +82,8 @@ class House:
         self.collection = Collection(Index("c", "u" * 32, 1, identity), Chunking(max_tokens=32, overlap=0), {})
         self.index = self.collection.serving.ref
         embedders = Embedders(self.embedder, keyword_tokenizer=self.store.keyword_tokenizer)
-        self.pipeline = Pipeline(embedders, self.store, self.catalog, max_attempts=3, min_coverage=0.5)
-        self.settings = IndexingSettings(poll_seconds=0.01, max_attempts=3)
+        self.pipeline = Pipeline(embedders, self.store, self.catalog, max_attempts=3)
+        self.settings = IndexingSettings(max_attempts=3)
         self.worker = Worker(self.pipeline, self.catalog, self.settings)
 
     async def open(self) -> None:

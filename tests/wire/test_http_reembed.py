@@ -26,7 +26,7 @@ async def two(service, monkeypatch):
     embedders = Embedders(old.embedder, following, keyword_tokenizer=old.store.keyword_tokenizer)
     search = TwoStageSearch(embedders, old.store, old.collections, old.reranker, service.resources.settings.search)
     service.resources = replace(old, next_embedder=following, search=search)
-    pipeline = Pipeline(embedders, old.store, old.catalog, max_attempts=1, min_coverage=0.5)
+    pipeline = Pipeline(embedders, old.store, old.catalog, max_attempts=1)
     service._worker = Worker(pipeline, old.catalog, old.settings.indexing)
     service.app = create_app(old.settings, service.resources)
     service.client._transport.app = service.app

@@ -1,6 +1,6 @@
 """The four seams: ``Embedder``, ``Reranker``, ``VectorStore``, ``Catalog``, and the shapes that cross them.
 
-Async only, domain types only. Whoever implements a port passes its contract suite in ``tests/contracts/``.
+Async only, domain types only. Whoever implements a port passes its contract suite in ``winnow.testing.contracts``.
 Errors are those of ``winnow.core.errors``; no vendor's exception leaves an adapter.
 """
 
@@ -27,6 +27,7 @@ from winnow.ports.catalog import (
 )
 from winnow.ports.checks import Finding, FindingStatus, Remote
 from winnow.ports.models import (
+    MIN_COVERAGE,
     EmbeddedQuery,
     Embedder,
     EmbedderInfo,
@@ -49,6 +50,7 @@ from winnow.ports.vectors import (
 )
 
 __all__ = [
+    "MIN_COVERAGE",
     "ArmHits",
     "Catalog",
     "ChunkKey",

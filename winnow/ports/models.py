@@ -13,6 +13,8 @@ _NO_METADATA: Final[Metadata] = MappingProxyType({})
 
 EmbedKind = Literal["query", "document"]
 
+MIN_COVERAGE: Final = 0.5  # a text of which the model knows a smaller share has no vector worth a comparison
+
 
 class Tokenizer(Protocol):
     """Cuts text into the tokens that an embedder counts. Pure and synchronous."""

@@ -33,7 +33,17 @@ from winnow.core.types import (
     SearchRequest,
     StageReport,
 )
-from winnow.ports import ArmHits, EmbeddedQuery, Embedder, EmbedderInfo, Embeddings, Passage, Reranker, VectorStore
+from winnow.ports import (
+    MIN_COVERAGE,
+    ArmHits,
+    EmbeddedQuery,
+    Embedder,
+    EmbedderInfo,
+    Embeddings,
+    Passage,
+    Reranker,
+    VectorStore,
+)
 from winnow.search.embedders import Embedders
 from winnow.search.fusion import fuse
 from winnow.search.highlight import Highlighter
@@ -42,6 +52,7 @@ from winnow.search.lookup import CollectionLookup
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+MAX_QUERY_CHARS: Final = 8192
 MAX_TOP_K: Final = 1000
 MAX_TOP_N: Final = 100
 
@@ -119,7 +130,7 @@ class TwoStageSearch:
             DeadlineExceeded: no candidates were found within the budget.
             WinnowError: retrieval failed, or reranking did and ``on_failure`` is ``fail``.
         """
-        check_request(request, self._settings)
+        check_request(request)
         deadline = Deadline(request.budget_ms or self._settings.budget_ms)
         collection = await self._collections.get(request.collection)
         # index and embedder follow from one row: an answer never mixes two models, whatever is switched meanwhile
@@ -160,7 +171,7 @@ class TwoStageSearch:
         coverage = float(embedded.coverage[0])
         details = {"cached": embedded.cached, "coverage": round(coverage, 3)}
         reason = f"the embedding model knows {coverage:.0%} of the query's text" if coverage < 1 else None
-        if coverage < self._settings.min_coverage and mode == "hybrid":
+        if coverage < MIN_COVERAGE and mode == "hybrid":
             reason = f"{reason}; searching by keywords alone"
             return QueryVector(query, StageReport("skipped", ms, info.model, info.provider, reason, details))
         report = StageReport("cached" if embedded.cached else "ok", ms, info.model, info.provider, reason, details)
@@ -227,13 +238,13 @@ def _searched(request: SearchRequest, collection: Collection) -> Index:
     return index
 
 
-def check_request(request: SearchRequest, settings: SearchSettings) -> None:
+def check_request(request: SearchRequest) -> None:
     """Raise ``InvalidQuery`` that names the parameter which is out of range."""
     if not request.query.strip():
         raise InvalidQuery("query is empty", location=("query",))
-    if len(request.query) > settings.max_query_chars:
+    if len(request.query) > MAX_QUERY_CHARS:
         raise InvalidQuery(
-            f"query has {len(request.query):,} characters; the limit is {settings.max_query_chars:,}",
+            f"query has {len(request.query):,} characters; the limit is {MAX_QUERY_CHARS:,}",
             location=("query",),
         )
     if not is_encodable(request.query):

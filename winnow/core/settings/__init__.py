@@ -52,10 +52,6 @@ class SearchSettings(Group):
 
     budget_ms: float = Field(3000.0, gt=0, description="time for a whole search unless the request says otherwise")
     rerank_top_k: int = Field(50, ge=1, le=1000, description="candidates that the second stage scores")
-    max_query_chars: int = Field(8192, ge=1)
-    min_coverage: float = Field(
-        0.5, ge=0, le=1, description="below this share of known text the dense arm is skipped for a query"
-    )
     max_concurrent: int = Field(200, ge=1, description="searches at once beyond which others are answered with 429")
     embed_cache: int = Field(4096, ge=0, description="queries whose vectors are kept; 0 turns the cache off")
 
@@ -69,11 +65,10 @@ class IndexingSettings(Group):
         96,
         ge=1,
         le=1024,
-        description="documents that a worker has in hand; a Ray plan has twice that in a batch",
+        description="documents that a worker processes at a time; a batch of Ray has twice as many",
     )
     lease_seconds: float = Field(60.0, gt=0)
     max_attempts: int = Field(5, ge=1)
-    poll_seconds: float = Field(1.0, gt=0, description="how often an idle worker looks for work that others submitted")
     keep_jobs_days: float = Field(30.0, gt=0, description="days after its end for which a job can be asked for")
 
 

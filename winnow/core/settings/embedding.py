@@ -32,8 +32,6 @@ class BundledEmbedding(Group):
         "auto", description="auto: bf16 with AMX, int8 documents with VNNI, float32 on other CPUs"
     )
     threads: int = Field(0, ge=0, description="CPU threads for indexing; 0 takes all cores")
-    batch_tokens: int = Field(1024, ge=256, description="tokens in one forward pass, padding included")
-    query_window_ms: float = Field(0.0, ge=0, description="how long a query waits for others to share its batch")
 
 
 class VllmEmbedding(Endpoint):
@@ -61,7 +59,6 @@ class OpenAIEmbedding(Endpoint):
     instruct: str = Field("", description="put before a query as Qwen3 expects it; empty: the query goes in raw")
     max_tokens: int = Field(8191, ge=16, description="longest text the model takes")
     batch_size: int = Field(64, ge=1, le=2048, description="texts in one call")
-    encoding: Literal["base64", "float"] = Field("base64", description="float: for servers that know no base64")
     tokenizer: str = Field("qwen", description="qwen, or the path of a tokenizer.json: counts tokens for chunks")
 
 
@@ -71,7 +68,6 @@ class DashScopeEmbedding(Endpoint):
     provider: Literal["dashscope"] = "dashscope"
     url: str = "https://dashscope.aliyuncs.com"
     api: Literal["compatible", "native"] = Field("compatible", description="native also tells queries from documents")
-    path: str = Field("", description="path of the call under the URL; empty: the one of the chosen API")
     model: str = "text-embedding-v4"
     dimensions: Annotated[Literal[2048, 1536, 1024, 768, 512, 256, 128, 64], BeforeValidator(_number)] = 1024
     instruct: str = Field(
@@ -105,7 +101,6 @@ class VllmOfflineEmbedding(Group):
     instruct: str | None = Field(None, description=_INSTRUCT)
     max_tokens: int = Field(8192, ge=16, description="longest text that is read")
     gpu_memory_utilization: float = Field(0.9, gt=0, le=1, description="share of the GPU's memory that vLLM takes")
-    enforce_eager: bool = Field(False, description="start faster, run slower: no compiled graphs")
 
 
 class CustomEmbedding(Custom):

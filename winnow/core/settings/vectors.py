@@ -14,7 +14,6 @@ class EdgeVectors(Group):
     """Qdrant Edge in this process, under ``data_dir``/vectors."""
 
     provider: Literal["edge"] = "edge"
-    flush_seconds: float = Field(2.0, gt=0, description="longest time that a write stays unflushed")
     optimize_on_start: bool = Field(True, description="rebuild a grown index before serving starts")
 
 

@@ -19,7 +19,7 @@ from winnow.core.errors import UpstreamUnavailable
 from winnow.core.settings.embedding import BundledEmbedding
 from winnow.core.types import FloatArray, HalfArray
 from winnow.models.bundled.minilm import DIMENSIONS, MiniLM, fastest_dtype, padded_length
-from winnow.models.bundled.query_line import JOINED, QueryLine
+from winnow.models.bundled.query_batcher import JOINED, QueryBatcher
 from winnow.models.bundled.weights import REVISION, load_weights
 from winnow.models.bundled.wordpieces import MAX_TOKENS, Reading, WordPieces
 from winnow.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind
@@ -27,6 +27,7 @@ from winnow.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind
 log = logging.getLogger(__name__)
 
 MODEL: Final = "sentence-transformers/all-MiniLM-L6-v2"
+BATCH_TOKENS: Final = 1024  # of one forward pass of documents, padding included
 _READ_AT_ONCE: Final = 64  # texts that are cut into tokens together
 _READ_ON_THE_SPOT: Final = 1000  # characters of a query that the event loop itself cuts into tokens, in 0.2 ms
 _PROBES: Final = 8  # queries that a process which only indexes asks too, to see whether its models are right
@@ -68,9 +69,7 @@ class BundledEmbedder(Embedder):
         self._queries = MiniLM(weights, dtype, merge=1, streams=1)
         self._documents = MiniLM(weights, dtype, merge=2, streams=streams)
         self._wordpieces = WordPieces()
-        self._batch_tokens = settings.batch_tokens
-        window = settings.query_window_ms / 1000
-        self._line = QueryLine(self._queries, passes=streams + 1, window_seconds=window)  # one is ready to begin
+        self._line = QueryBatcher(self._queries, passes=streams + 1)  # one is ready to begin
         self._bulk = ThreadPoolExecutor(streams, thread_name_prefix="bulk")
         self._preparing: threading.Thread | None = None
         self._asked = 0  # queries
@@ -117,12 +116,12 @@ class BundledEmbedder(Embedder):
         return [row for _, row in sorted(zip(order, rows, strict=True), key=lambda pair: pair[0])]
 
     def _batches(self, readings: Iterable[Reading]) -> Iterator[list[Reading]]:
-        """Cut ``readings`` into runs of at most the configured number of tokens, one reading at least."""
+        """Cut ``readings`` into runs of at most ``BATCH_TOKENS``, one reading at least."""
         batch: list[Reading] = []
         longest = 0
         for reading in readings:
             longest = max(longest, padded_length(len(reading.ids)))
-            if batch and (len(batch) + 1) * longest > self._batch_tokens:
+            if batch and (len(batch) + 1) * longest > BATCH_TOKENS:
                 yield batch
                 batch, longest = [], padded_length(len(reading.ids))
             batch.append(reading)

@@ -27,6 +27,7 @@ import numpy.typing as npt
 from winnow.core.errors import InvalidSettings
 from winnow.core.types import HalfArray
 from winnow.ports import (
+    MIN_COVERAGE,
     EmbeddedQuery,
     Embedder,
     Embeddings,
@@ -48,7 +49,6 @@ SHORT_QUERY: Final = 8  # tokens added to each query's count
 KEYWORDS_ONLY_STEEPNESS: Final = 4.0
 LEAST_KEYWORDS: Final = 1e-3  # below any real match; keeps the logarithm finite
 ALL_WORDS: Final = 2.0  # keyword evidence of a text without BM25 that contains every word of the query
-LEGIBLE: Final = 0.5  # share of known text from which on the embedder is listened to
 
 _UNSPACED: Final = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # Thai, kana, Han
 _WORD: Final = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+")
@@ -220,12 +220,12 @@ def _query_tokens(asked: Embeddings) -> HalfArray:
 
 def _legible(asked: Embeddings) -> bool:
     """Whether the query's vectors are worth a comparison."""
-    return bool(asked.coverage[0] >= LEGIBLE) and len(_query_tokens(asked)) > 0
+    return bool(asked.coverage[0] >= MIN_COVERAGE) and len(_query_tokens(asked)) > 0
 
 
 def _trust(embedded: Embeddings) -> _Array:
     """0 up to half of a text known, then rising to 1: one known word in a foreign sentence does not make it legible."""
-    return np.clip((embedded.coverage.astype(np.float64) - LEGIBLE) / (1 - LEGIBLE), 0, 1)
+    return np.clip((embedded.coverage.astype(np.float64) - MIN_COVERAGE) / (1 - MIN_COVERAGE), 0, 1)
 
 
 def _maxsim(ours: npt.NDArray[np.float32], theirs: npt.NDArray[np.float32]) -> float:

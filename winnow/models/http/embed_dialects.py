@@ -131,11 +131,11 @@ def dialect_of(settings: HttpEmbedding) -> Dialect:
             extras = {"encoding_format": "base64", "truncate_prompt_tokens": -1}
             return OpenAIShape(settings.path, settings.model, extras)
         case OpenAIEmbedding():
-            return OpenAIShape(settings.path, settings.model, {"encoding_format": settings.encoding})
+            return OpenAIShape(settings.path, settings.model, {"encoding_format": "float"})
         case DashScopeEmbedding(api="native"):
-            return DashScopeNative(settings.path or _NATIVE_PATH, settings.model)
+            return DashScopeNative(_NATIVE_PATH, settings.model)
         case DashScopeEmbedding():
-            return OpenAIShape(settings.path or _COMPATIBLE_PATH, settings.model, {"encoding_format": "float"})
+            return OpenAIShape(_COMPATIBLE_PATH, settings.model, {"encoding_format": "float"})
         case unknown:
             assert_never(unknown)
 

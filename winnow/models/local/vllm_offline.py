@@ -119,7 +119,6 @@ def _load(settings: VllmOfflineEmbedding) -> Any:
             hf_overrides={"is_matryoshka": True},
             max_model_len=settings.max_tokens,
             gpu_memory_utilization=settings.gpu_memory_utilization,
-            enforce_eager=settings.enforce_eager,
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise InvalidSettings(

@@ -31,6 +31,7 @@ from winnow.vectors.points import check_points
 
 POINT_BATCH: Final = 16  # points with vectors in one engine call: some 10 ms, for which a search may have to wait
 DELETE_BATCH: Final = 256  # documents of one engine call
+FLUSH_SECONDS: Final = 2.0  # longest time that a write stays unflushed, unless its writer asks for it
 LOCK_SECONDS: Final = 10.0  # how long a process that died may have left the root locked, unless its engine lives
 
 _T = TypeVar("_T")
@@ -55,7 +56,6 @@ class EdgeVectorStore:
             DataDirectoryLocked: another process owns ``root``.
         """
         self._root = root
-        self._settings = settings
         self._lock = DirectoryLock(Layout(root).lock_file, patience=LOCK_SECONDS)
         self._engine = EngineProcess(root, self._lock, optimize_on_start=settings.optimize_on_start)
         self._points: dict[IndexRef, KnownPoints] = {}
@@ -243,7 +243,7 @@ class EdgeVectorStore:
     async def _flush_in_time(self) -> None:
         """Flush what was written until nothing is left. A failure is logged, kept for ``check`` and tried again."""
         while self._unflushed:
-            await asyncio.sleep(self._settings.flush_seconds)
+            await asyncio.sleep(FLUSH_SECONDS)
             failure: WinnowError | None = None
             for index in sorted(self._unflushed, key=lambda each: (each.collection, each.generation)):
                 try:

@@ -29,19 +29,17 @@ class _Query:
         return padded_length(len(self.ids))
 
 
-class QueryLine:
+class QueryBatcher:
     """Lives on one event loop; the passes themselves are the encoder's, outside Python.
 
     Args:
         encoder: answers batches.
         passes: how many are under way at once.
-        window_seconds: how long a query waits for company although the encoder is idle; 0 adds no wait.
     """
 
-    def __init__(self, encoder: MiniLM, *, passes: int, window_seconds: float = 0.0) -> None:
+    def __init__(self, encoder: MiniLM, *, passes: int) -> None:
         self._encoder = encoder
         self._limit = passes
-        self._window = window_seconds
         self._waiting: deque[_Query] = deque()
         self._passes: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -57,10 +55,7 @@ class QueryLine:
         loop = asyncio.get_running_loop()
         query = _Query(ids, loop.create_future())
         self._waiting.append(query)
-        if self._window:
-            loop.call_later(self._window, self._start)
-        else:
-            self._start()
+        self._start()
         return await query.answer
 
     async def close(self) -> None:

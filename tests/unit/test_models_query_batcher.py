@@ -11,7 +11,7 @@ import pytest
 
 from winnow.core.errors import UpstreamUnavailable
 from winnow.models.bundled.minilm import Encoded, MiniLM
-from winnow.models.bundled.query_line import JOINED, QueryLine
+from winnow.models.bundled.query_batcher import JOINED, QueryBatcher
 
 
 class Encoder:
@@ -38,17 +38,17 @@ def encoder() -> Encoder:
     return Encoder()
 
 
-def line_of(encoder: Encoder, *, passes: int = 1, window_seconds: float = 0.0) -> QueryLine:
-    return QueryLine(cast("MiniLM", encoder), passes=passes, window_seconds=window_seconds)
+def line_of(encoder: Encoder, *, passes: int = 1) -> QueryBatcher:
+    return QueryBatcher(cast("MiniLM", encoder), passes=passes)
 
 
-async def first_of(line: QueryLine, ids: Sequence[int]) -> int:
+async def first_of(line: QueryBatcher, ids: Sequence[int]) -> int:
     vector, tokens = await line.ask(ids)
     assert tokens.shape == (len(ids), 3), "its own tokens, none of the padding"
     return int(vector[0])
 
 
-def asking(line: QueryLine, *firsts: int, length: int = 4) -> list[asyncio.Task[int]]:
+def asking(line: QueryBatcher, *firsts: int, length: int = 4) -> list[asyncio.Task[int]]:
     return [asyncio.create_task(first_of(line, [first] * length)) for first in firsts]
 
 
@@ -104,12 +104,6 @@ async def test_an_error_reaches_its_own_batch_and_no_other(encoder: Encoder) -> 
     with pytest.raises(ValueError, match="minus one"):
         await line.ask([-1])
     assert await first_of(line, [2]) == 2
-
-
-async def test_a_window_lets_queries_share_an_idle_encoder(encoder: Encoder) -> None:
-    line = line_of(encoder, window_seconds=0.02)
-    assert await asyncio.gather(*asking(line, 1, 2)) == [1, 2]
-    assert encoder.batches == [[1, 2]]
 
 
 async def test_closing_finishes_what_is_under_way_and_refuses_who_waits(encoder: Encoder) -> None:
