@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Final, cast
-
-import structlog
+from typing import Final, cast
 
 from indexer.bulk.job import BulkWorker, open_bulk_job
 from indexer.bulk.options import RayOptions, require_servers
@@ -20,12 +15,12 @@ from indexer.worker.maintenance import Maintenance
 from indexer.worker.pipeline import Pipeline
 from winnow.catalog.build import open_catalog
 from winnow.core.errors import WinnowError
-from winnow.core.lock import DirectoryLock
-from winnow.core.settings import Settings, load_settings
+from winnow.core.lock import LOCK_FILE, DirectoryLock
+from winnow.core.settings import Settings
 from winnow.models.build import build_embedder, build_reranker
 from winnow.operations.collections import finish_deletions
 from winnow.operations.resources import Adapters, Resources
-from winnow.ports import Embedder, Outcome
+from winnow.ports import Catalog, Embedder, Outcome
 from winnow.search.embedders import Embedders
 from winnow.search.instrument import CachedEmbedder
 from winnow.search.lookup import CollectionLookup
@@ -44,46 +39,28 @@ class Local:
     lock: DirectoryLock | None
 
 
-def settings_for(data_dir: Path | None = None, **overrides: Any) -> Settings:
-    """Settings in force, with the command line's own on top."""
-    chosen = {"data_dir": data_dir} if data_dir is not None else {}
-    return load_settings(**chosen, **overrides)
+def lock_data(settings: Settings) -> AbstractContextManager[DirectoryLock | None]:
+    """Take the data directory if anything is kept there.
 
-
-def configure_logging(settings: Settings, *, quiet: bool = False) -> None:
-    """Send log lines to stderr: one line each, key=value, with the level that the settings name.
-
-    A command that is no server is ``quiet``: what it has to say it prints, and only warnings are logged.
+    Raises:
+        DataDirectoryLocked: another process owns it; the error says which, and where it serves.
     """
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    if quiet and level == logging.INFO:
-        level = logging.WARNING
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    render = structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
-    structlog.configure(  # not through the standard library: a line a request is on the hot path
-        processors=[*shared, structlog.processors.format_exc_info, render],
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        cache_logger_on_first_use=True,
-    )
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                render,
-            ],
-        )
-    )
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("alembic", "aiosqlite", "httpx", "httpcore", "asyncio", "watchfiles"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    return DirectoryLock(settings.data_dir / LOCK_FILE) if settings.keeps_data else nullcontext()
+
+
+@asynccontextmanager
+async def open_catalog_alone(settings: Settings) -> AsyncIterator[Catalog]:
+    """Take the data directory and open the catalog: no models, no vector store, no worker.
+
+    Raises:
+        DataDirectoryLocked: another process owns the data directory.
+    """
+    with lock_data(settings):
+        catalog = await open_catalog(settings)
+        try:
+            yield catalog
+        finally:
+            await catalog.close()
 
 
 @asynccontextmanager
@@ -104,10 +81,7 @@ async def open_local(
     if bulk is not None:
         require_servers(settings)
     async with AsyncExitStack() as stack:
-        lock = None
-        if settings.keeps_data:
-            settings.data_dir.mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context(DirectoryLock(settings.data_dir / "winnow.lock"))
+        lock = stack.enter_context(lock_data(settings))
         job = None
         if bulk is not None:
             job = await stack.enter_async_context(open_bulk_job(settings, bulk, ADAPTERS))

@@ -6,6 +6,7 @@ from fastapi import Response
 
 from service.deps import CatalogDep, CollectionName, ResourcesDep
 from service.door import BODY_PROBLEMS, Door
+from service.reading import read_collection, read_collections
 from service.schemas.collections import CollectionBody, CollectionList, CollectionView
 from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidCollection
 from winnow.operations.collections import delete_collection, ensure_collection
@@ -36,16 +37,13 @@ async def put_collection(
 @router.get("", responses=router.problems())
 async def list_collections(catalog: CatalogDep) -> CollectionList:
     """Every collection, by name, with its counts."""
-    found = await catalog.collections.list()
-    return CollectionList(
-        collections=[CollectionView.counted(item, await catalog.documents.counts(item.name)) for item in found]
-    )
+    return await read_collections(catalog)
 
 
 @router.get("/{name}", responses=router.problems(CollectionNotFound, InvalidCollection))
 async def get_collection(name: CollectionName, catalog: CatalogDep) -> CollectionView:
     """One collection: its identity, settings and counts."""
-    return CollectionView.counted(await catalog.collections.get(name), await catalog.documents.counts(name))
+    return await read_collection(catalog, name)
 
 
 @router.delete("/{name}", status_code=204, responses=router.problems(CollectionNotFound, InvalidCollection))

@@ -10,6 +10,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from service.deps import CatalogDep, StateDep
 from service.door import Door
+from service.reading import read_job, read_jobs
 from service.schemas.jobs import JobList, JobQuery, JobView, RetryView
 from winnow.core.errors import CollectionNotFound, Conflict, InvalidInput, JobNotFound, StorageFull
 from winnow.operations.submit import INTERACTIVE, changes_of
@@ -22,10 +23,7 @@ JobId = Annotated[str, Path(examples=["job_01JY4W6V0T8Q3N5R7XKZB2C4DF"])]
 @router.get("", responses=router.problems(CollectionNotFound))
 async def list_jobs(catalog: CatalogDep, query: Annotated[JobQuery, Query()]) -> JobList:
     """Jobs, newest first, a page at a time, without their failures; ask for a single job to see those."""
-    jobs = await catalog.jobs.list(
-        collection=query.collection, status=query.status, failed=query.failed, after=query.after, limit=query.limit + 1
-    )
-    return JobList.page(jobs, query.limit)
+    return await read_jobs(catalog, query)
 
 
 @router.post("/{id}:retry", status_code=202, responses=router.problems(JobNotFound, StorageFull))
@@ -51,7 +49,7 @@ async def cancel_job(id: JobId, state: StateDep) -> JobView:
 @router.get("/{id}", responses=router.problems(JobNotFound))
 async def get_job(id: JobId, catalog: CatalogDep) -> JobView:
     """The job's progress, with the documents that failed."""
-    return JobView.of(await catalog.jobs.get(id))
+    return await read_job(catalog, id)
 
 
 @router.get(

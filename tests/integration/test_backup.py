@@ -19,7 +19,7 @@ from tests.fakes import MODELS, STORE, variables
 from winnow.cli.access import hosting
 from winnow.cli.backup import fetch, finish, place
 from winnow.cli.remote import Client
-from winnow.cli.verify import verify
+from winnow.cli.verify import verify_collections
 from winnow.core.errors import Conflict, InvalidSettings, InvalidSource, StorageFull
 from winnow.core.settings import Settings, load_settings
 from winnow.operations.archive import MANIFEST
@@ -109,11 +109,11 @@ async def test_every_backup_taken_while_documents_change_is_sound_and_heals(tmp_
         data_dir.mkdir()
         place(tmp_path / f"{number}.tar.zst", data_dir)
         async with open_local(settings_of(data_dir)) as local, hosting(local) as client:
-            (as_restored,) = await verify(client, None, repair=False)
+            (as_restored,) = await verify_collections(client, None, repair=False)
             assert as_restored["sound"], as_restored
         async with installation(data_dir) as (local, client):
             await drained(local)
-            (healed,) = await verify(client, None, repair=False)
+            (healed,) = await verify_collections(client, None, repair=False)
             assert healed["sound"], healed
             assert healed["waiting"] == 0
             stored = await texts(client)

@@ -37,8 +37,8 @@ class Winnow:
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("WINNOW_DATA_DIR", str(home / "data"))
         monkeypatch.setenv("COLUMNS", "200")
-        for command in ("jobs", "index"):  # logging is the whole process's: it stays as the tests have set it up
-            monkeypatch.setattr(f"winnow.cli.{command}.configure_logging", _leave_logging_alone)
+        # logging is the whole process's: it stays as the tests have set it up
+        monkeypatch.setattr("winnow.cli.logging.configure_logging", _leave_logging_alone)
 
     def __call__(self, *arguments: str) -> Answer:
         self._capsys.readouterr()

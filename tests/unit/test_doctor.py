@@ -17,9 +17,10 @@ from tests.fakes import FAKES, variables
 from winnow.cli import doctor
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.lock import DirectoryLock
+from winnow.core.settings import load_settings
 from winnow.operations.collections import CollectionSpec, ensure_collection
 from winnow.ports import EmbeddedQuery, Passage, Reranking
-from winnow.runtime import open_resources, settings_for
+from winnow.runtime import open_resources
 from winnow.testing.models import FakeReranker
 
 KEY = "sk-very-secret"
@@ -74,7 +75,7 @@ def owner(tmp_path: Path) -> Iterator[dict[str, Any]]:
 
 
 def checks_of(capsys: pytest.CaptureFixture[str], folder: Path) -> tuple[int, dict[str, dict[str, str]]]:
-    status = doctor.run(data_dir=folder, as_json=True)
+    status = doctor.examine(data_dir=folder, as_json=True)
     report = json.loads(capsys.readouterr().out)
     return status, {check["name"]: check for check in report["checks"]}
 
@@ -97,7 +98,7 @@ def test_a_wrong_deployment_fails_with_what_to_fix(
     assert checks["reranker"]["status"] == checks["reranker: known answers"]["status"] == "failed"
     assert "WINNOW_RERANK__MODEL" in checks["reranker: known answers"]["fix"]
     assert checks["embedder"]["status"] == "ok"
-    assert doctor.run(data_dir=tmp_path, as_json=False) == 1
+    assert doctor.examine(data_dir=tmp_path, as_json=False) == 1
     assert f"→ {checks['reranker: known answers']['fix']}" in capsys.readouterr().out
 
 
@@ -105,7 +106,7 @@ def test_a_model_that_is_down_fails_and_the_rest_is_looked_at(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("winnow.runtime.build_reranker", lambda *_: Gone())
-    assert doctor.run(data_dir=tmp_path, as_json=False) == 1
+    assert doctor.examine(data_dir=tmp_path, as_json=False) == 1
     shown = capsys.readouterr().out
     assert "nobody listens at http://127.0.0.1:1 [red]" in shown, "a message is no markup"
     assert "embedder: known answers" in shown
@@ -129,7 +130,7 @@ def test_secrets_are_masked(
     monkeypatch.setenv("WINNOW_RERANK__API_KEY", KEY)
     monkeypatch.setenv("WINNOW_CATALOG__URL", f"sqlite:///{tmp_path}/{KEY}.db")
     monkeypatch.setattr("winnow.runtime.build_reranker", lambda *_: FakeReranker())
-    doctor.run(data_dir=tmp_path, as_json=as_json)
+    doctor.examine(data_dir=tmp_path, as_json=as_json)
     captured = capsys.readouterr()
     assert KEY not in captured.out + captured.err
     assert "**********" in captured.out
@@ -139,7 +140,7 @@ def test_collections_of_another_model_are_all_named(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     async def make() -> None:
-        async with open_resources(settings_for(tmp_path)) as resources:
+        async with open_resources(load_settings(data_dir=tmp_path)) as resources:
             for name in ("docs", "code"):
                 await ensure_collection(resources, name, CollectionSpec())
 
@@ -159,7 +160,7 @@ def test_a_running_server_is_asked_how_it_is(
     well = {"status": "ok", "ms": 0.1, "age_s": 12.0, "reason": None}
     owner |= {"status": "ready", "checks": {"embed": well}}
     status, checks = checks_of(capsys, tmp_path)
-    assert (status, checks["server: embed"]["detail"]) == (0, "looked at 12 s ago")
+    assert (status, checks["server: embed"]["detail"]) == (0, "checked 12 s ago")
     owner |= {"status": "unavailable", "checks": {"embed": well | {"status": "failed", "reason": "mend it"}}}
     status, checks = checks_of(capsys, tmp_path)
     assert (status, checks["server: embed"]["detail"]) == (1, "mend it")

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from winnow.evaluation.bootstrap import estimate
+from winnow.evaluation.bootstrap import estimate_mean
 from winnow.evaluation.metrics import MRR, NDCG, RECALL, score_rankings
 
 
@@ -48,7 +48,7 @@ def test_a_query_without_an_answer_scores_zero():
 
 def test_the_interval_holds_the_mean_and_is_the_same_every_time():
     values = np.random.default_rng(3).random(300).astype(np.float32)
-    first, second = estimate(values), estimate(values)
+    first, second = estimate_mean(values), estimate_mean(values)
     assert first == second
     assert first.low < first.mean < first.high
     assert first.mean == pytest.approx(float(values.mean()))
@@ -57,11 +57,11 @@ def test_the_interval_holds_the_mean_and_is_the_same_every_time():
 def test_the_interval_of_many_values_is_that_of_the_normal_distribution():
     values = np.random.default_rng(5).normal(0.5, 0.1, 2000).astype(np.float32)
     half = 1.96 * float(values.std()) / math.sqrt(len(values))
-    found = estimate(values)
+    found = estimate_mean(values)
     assert found.low == pytest.approx(found.mean - half, abs=0.1 * half)
     assert found.high == pytest.approx(found.mean + half, abs=0.1 * half)
 
 
 def test_equal_values_have_an_interval_of_no_width():
-    found = estimate(np.full(20, 0.25, dtype=np.float32))
+    found = estimate_mean(np.full(20, 0.25, dtype=np.float32))
     assert (found.low, found.high) == pytest.approx((0.25, 0.25))

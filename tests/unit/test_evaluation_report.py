@@ -10,11 +10,10 @@ from winnow.core.errors import InvalidSource, UpstreamUnavailable
 from winnow.core.settings import Settings
 from winnow.core.types import ArmScore, Candidate, Chunk, Document, Result, SearchAnswer, StageReport
 from winnow.evaluation.dataset import Dataset
-from winnow.evaluation.evaluate import IndexSummary, evaluate
-from winnow.evaluation.html import render_html
+from winnow.evaluation.evaluate import evaluate
 from winnow.evaluation.report import to_json
 from winnow.evaluation.runs import MODES, QUERIES_KEPT, for_measurement, run_queries
-from winnow.evaluation.table import render_table
+from winnow.evaluation.views import render_html, render_table
 
 DATASET = Dataset(
     name="tiny",
@@ -60,7 +59,7 @@ def result(rank, document):
 
 async def index_all(documents):
     assert [item.id for item in documents] == ["a", "b", "c"]
-    return IndexSummary(failures={})
+    return {}
 
 
 async def evaluated(search=None):
@@ -125,7 +124,7 @@ async def test_the_two_stages_are_compared_with_the_first_query_by_query():
 
 async def test_documents_that_were_not_indexed_stop_the_evaluation():
     async def index_badly(documents):
-        return IndexSummary(failures={"b": "too large"})
+        return {"b": "too large"}
 
     with pytest.raises(InvalidSource, match=r"1 of 3 documents of tiny were not indexed, the first is 'b': too large"):
         await evaluate(DATASET, index=index_badly, searcher=ScriptedSearch(), collection="tiny")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from winnow.cli.serve import _warm_up
+from winnow.cli.server import _warm_up
 from winnow.core.errors import UpstreamUnavailable
 
 

@@ -1,4 +1,4 @@
-"""How a command reaches a service: one that runs elsewhere, or its own, hosted privately for as long as it takes.
+"""Clients of a service that runs elsewhere, or of our own, served privately while a command runs.
 
 Either way the command speaks the native HTTP API, so it behaves the same in both cases.
 """
@@ -14,9 +14,9 @@ from pathlib import Path
 import aiohttp
 
 from indexer.bulk.options import RayOptions
-from winnow.cli.console import note
+from winnow.cli.command import owner_of
 from winnow.cli.remote import TIMEOUT_SECONDS, Client, connect
-from winnow.core.errors import DataDirectoryLocked, InvalidSettings
+from winnow.core.errors import InvalidSettings
 from winnow.core.settings import Settings
 from winnow.runtime import Local, open_local, running
 
@@ -27,16 +27,16 @@ KEEP_ALIVE_SECONDS = 3600  # reading a source may take its time between two uplo
 async def reach(settings: Settings, url: str | None, *, bulk: RayOptions | None = None) -> AsyncIterator[Client]:
     """Yield a client of the service at ``url``, of the one that owns the data directory, or of our own.
 
-    ``bulk`` spreads the embedding of our own over Ray.
+    ``bulk`` has our own embed with Ray.
 
     Raises:
-        InvalidSettings: ``bulk`` was asked for, but another process does the indexing.
-        DataDirectoryLocked: a process that serves nothing owns the data directory.
+        InvalidSettings: ``bulk`` was given, but another process does the indexing.
+        DataDirectoryLocked: the process that owns the data directory does not serve.
     """
-    owner = url or await _owner(settings)
+    owner = url or owner_of(settings)
     if owner is not None:
         if bulk is not None:
-            raise InvalidSettings(f"--engine ray: {owner} indexes what it is sent; stop it, or leave --engine away")
+            raise InvalidSettings(f"--engine ray does not work through {owner}: stop that service, or omit the option")
         async with connect(owner) as client:
             yield client
     else:
@@ -75,20 +75,3 @@ async def _started(server: object, serving: asyncio.Task[None]) -> None:
         if serving.done():
             await serving
         await asyncio.sleep(0.005)
-
-
-async def _owner(settings: Settings) -> str | None:
-    """Where the data directory's owner serves, ``None`` if nobody owns it."""
-    from winnow.core.lock import DirectoryLock
-
-    if not settings.keeps_data:
-        return None
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        with DirectoryLock(settings.data_dir / "winnow.lock"):
-            return None
-    except DataDirectoryLocked as error:
-        if error.url is None:
-            raise
-        note(f"{settings.data_dir} is in use by process {error.pid}; working through {error.url}")
-        return error.url

@@ -5,60 +5,71 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import aiohttp
+import typer
 import zstandard
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from winnow.cli.access import hosting, reach
-from winnow.cli.console import err, note, print_json
-from winnow.cli.remote import Client
-from winnow.cli.verify import show, verify
+from winnow.cli.command import ask, configure
+from winnow.cli.console import note, print_json, progress_bar
+from winnow.cli.options import DataDir, Json, Url
+from winnow.cli.verify import show_report, verify_collections
 from winnow.core.errors import InvalidSource, StorageFailure
-from winnow.core.lock import DirectoryLock
-from winnow.core.settings import Settings
+from winnow.core.lock import LOCK_FILE, DirectoryLock
 from winnow.operations.archive import CATALOG, VECTORS, Manifest, read_folder, unpack, write_manifest
 from winnow.operations.sqlite_copy import check_database
-from winnow.runtime import configure_logging, open_local, settings_for
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from winnow.cli.remote import Client
+    from winnow.core.settings import Settings
 
 SUFFIX: Final = ".tar.zst"
 PART: Final = "~part"
 STAGING: Final = "~restoring"
-LOCK: Final = "winnow.lock"
-IGNORED: Final = {LOCK, STAGING, "lost+found"}
+IGNORED: Final = {LOCK_FILE, STAGING, "lost+found"}
 COPY_SECONDS: Final = 3600.0  # longest wait for the service's own copy, before the first byte
 
 
-def run_backup(target: Path, *, url: str | None, data_dir: Path | None, as_json: bool) -> None:
-    """Write a backup to ``target``; it has its name only once it is complete and was read back."""
+def backup(
+    target: Annotated[Path, typer.Argument(help="A new file (ending in .tar.zst) or folder.", metavar="FILE|DIR")],
+    url: Url = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Copy an embedded installation. A running service goes on with searches and uploads meanwhile.
+
+    The file gets its name only after it was read back completely.
+    """
     if target.exists():
-        raise InvalidSource(f"{target} exists; name a file or folder that does not")
-    settings = settings_for(data_dir)
-    configure_logging(settings, quiet=True)
+        raise InvalidSource(f"{target} exists already: name a new file or folder")
+    settings = configure(data_dir)
     part = target.with_name(target.name + PART)
     _remove(part)
     part.parent.mkdir(parents=True, exist_ok=True)
     try:
-        asyncio.run(_ask(settings, url, part))
+        ask(lambda client: fetch(client, part), url, settings)
         manifest = finish(part, target)
     except BaseException:
         _remove(part)
         raise
-    _report(manifest, target, as_json)
-
-
-async def _ask(settings: Settings, url: str | None, part: Path) -> None:
-    async with reach(settings, url) as client:
-        note("the service makes a copy; searches and uploads go on, indexing waits for it")
-        await fetch(client, part)
+    facts = _facts(manifest, target)
+    if json:
+        print_json(facts)
+    else:
+        stored = facts["stored_bytes"] / 2**20
+        note(
+            f"{target}: {facts['files']} files, {manifest.size / 2**20:,.1f} MiB, {stored:,.1f} MiB stored; "
+            "read back without errors"
+        )
 
 
 async def fetch(client: Client, part: Path) -> None:
-    """Have the service copy everything, and write the stream, compressed, to ``part``; it is not checked yet."""
+    """Have the service copy everything and write the compressed stream to ``part``; it is not checked yet."""
+    note("the service makes a copy; searches and uploads continue, indexing pauses")
     async with client.stream("POST", "/v1/backup", {}, silence=COPY_SECONDS) as response:
         await _write(response, part)
 
@@ -66,17 +77,19 @@ async def fetch(client: Client, part: Path) -> None:
 async def _write(response: aiohttp.ClientResponse, part: Path) -> None:
     total = int(response.headers["X-Winnow-Backup-Bytes"])
     compressor = zstandard.ZstdCompressor(level=3, threads=-1, write_checksum=True)
-    with _bar("writing", total) as advance, part.open("wb") as file:
+    written = 0
+    with progress_bar("writing", total=total, in_bytes=True) as show, part.open("wb") as file:
         with compressor.stream_writer(file, closefd=False) as packed:
             async for piece in response.content.iter_any():
                 await asyncio.to_thread(packed.write, piece)
-                advance(len(piece))
+                written += len(piece)
+                show(written)
         file.flush()
         await asyncio.to_thread(os.fsync, file.fileno())
 
 
 def finish(part: Path, target: Path) -> Manifest:
-    """Read the written file back, and give it, or the folder that it becomes, its name."""
+    """Read the written file back and give it, or the folder that it becomes, its name."""
     if target.name.endswith(SUFFIX):
         manifest = _read(part, None)
         part.rename(target)
@@ -100,35 +113,38 @@ def _read(source: Path, folder: Path | None) -> Manifest:
         with source.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as archive:
             return unpack(archive, folder)
     except zstandard.ZstdError as error:
-        raise InvalidSource(f"it is no whole backup: {error}") from error
+        raise InvalidSource(f"not a complete backup: {error}") from error
 
 
-def run_restore(source: Path, *, data_dir: Path, as_json: bool) -> int:
-    """Make a data directory out of a backup and verify it; returns 0 if it is sound, else 1."""
+def restore(
+    source: Annotated[Path, typer.Argument(help="A backup that winnow backup wrote.", metavar="FILE|DIR")],
+    data_dir: Annotated[Path, typer.Option("--data-dir", help="The data directory to create.")],
+    json: Json = False,
+) -> None:
+    """Create a data directory from a backup: check every byte first, then place it and verify it."""
     if not source.exists():
         raise InvalidSource(f"{source} does not exist")
-    settings = settings_for(data_dir)
-    configure_logging(settings, quiet=True)
-    with DirectoryLock(data_dir / LOCK):
+    settings = configure(data_dir)
+    with DirectoryLock(data_dir / LOCK_FILE):
         manifest = place(source, data_dir)
     reports = asyncio.run(_verify(settings))
-    if as_json:
+    if json:
         print_json({**_facts(manifest, data_dir), "collections": reports})
     else:
         note(f"restored {data_dir} as of {manifest.created_at}: {manifest.size / 2**20:,.1f} MiB")
         for report in reports:
-            show(report)
-    return 0 if all(report["sound"] for report in reports) else 1
+            show_report(report)
+    raise typer.Exit(0 if all(report["sound"] for report in reports) else 1)
 
 
 def place(source: Path, data_dir: Path) -> Manifest:
-    """Unpack beside, check everything, and only then move it into its place, the catalog last."""
+    """Unpack into a staging folder, check everything, and only then move it into place, the catalog last."""
     staging = data_dir / STAGING
     if staging.exists() and not (data_dir / CATALOG).exists():
         _remove(data_dir / VECTORS)  # of a restore that was cut short on its last step
     present = sorted(entry.name for entry in data_dir.iterdir() if entry.name not in IGNORED)
     if present:
-        raise InvalidSource(f"{data_dir} is not empty, it holds {present[0]!r}; name a directory that does not exist")
+        raise InvalidSource(f"{data_dir} is not empty (it holds {present[0]!r}): name a new directory")
     _remove(staging)
     staging.mkdir()
     try:
@@ -149,18 +165,12 @@ def place(source: Path, data_dir: Path) -> Manifest:
 
 
 async def _verify(settings: Settings) -> list[dict[str, Any]]:
-    """Verify without a worker: what waits in the backup is left to the service that is started next."""
+    """Verify without a worker: pending work of the backup is left to the next service."""
+    from winnow.cli.access import hosting
+    from winnow.runtime import open_local
+
     async with open_local(settings) as local, hosting(local) as client:
-        return await verify(client, None, repair=False)
-
-
-def _report(manifest: Manifest, target: Path, as_json: bool) -> None:
-    facts = _facts(manifest, target)
-    if as_json:
-        print_json(facts)
-    else:
-        stored = facts["stored_bytes"] / 2**20
-        note(f"{target}: {facts['files']} files, {manifest.size / 2**20:,.1f} MiB, {stored:,.1f} MiB stored; read back")
+        return await verify_collections(client, None, repair=False)
 
 
 def _facts(manifest: Manifest, path: Path) -> dict[str, Any]:
@@ -173,20 +183,6 @@ def _facts(manifest: Manifest, path: Path) -> dict[str, Any]:
         "bytes": manifest.size,
         "stored_bytes": stored,
     }
-
-
-@contextmanager
-def _bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=16),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=err(), transient=True) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda size: progress.advance(task, size)
 
 
 def _remove(path: Path) -> None:

@@ -1,28 +1,31 @@
-"""``winnow collections``: administration."""
+"""``winnow collections``: list, show and delete collections."""
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from winnow.cli.access import reach
-from winnow.cli.console import note, out, print_json
-from winnow.cli.remote import collection_path
-from winnow.runtime import configure_logging, settings_for
+from winnow.cli.command import call, read
+from winnow.cli.console import note, out, print_json, print_pairs
+from winnow.cli.options import CollectionArgument, DataDir, Json, Url
+from winnow.cli.paths import collection_path
+
+app = typer.Typer(help="List, show and delete collections.", no_args_is_help=True)
 
 
-def run_list(*, url: str | None, data_dir: Path | None, as_json: bool) -> None:
-    """Print every collection with its counts."""
-    answer = _call("GET", "/v1/collections", url, data_dir)
-    if as_json:
+@app.command("list")
+def list_collections(url: Url = None, data_dir: DataDir = None, json: Json = False) -> None:
+    """List the collections with their counts."""
+    from service.reading import read_collections
+
+    answer = read("/v1/collections", read_collections, url=url, data_dir=data_dir)
+    if json:
         print_json(answer)
         return
     if not answer["collections"]:
-        note("no collection yet; make one: winnow index ./docs -c docs")
+        note("no collections yet; create one: winnow index ./docs -c docs")
         return
     columns = ("documents", "chunks", "pending", "failed")
     table = Table("name", *columns, "model", box=None, header_style="dim")
@@ -32,42 +35,37 @@ def run_list(*, url: str | None, data_dir: Path | None, as_json: bool) -> None:
     out().print(table)
 
 
-def run_show(name: str, *, url: str | None, data_dir: Path | None, as_json: bool) -> None:
-    """Print one collection, nested settings one per line."""
-    answer = _call("GET", collection_path(name), url, data_dir)
-    if as_json:
+@app.command("show")
+def show_collection(name: CollectionArgument, url: Url = None, data_dir: DataDir = None, json: Json = False) -> None:
+    """Show one collection: counts, fields, chunking and the models that it was built with."""
+    from service.reading import read_collection
+
+    answer = read(collection_path(name), lambda catalog: read_collection(catalog, name), url=url, data_dir=data_dir)
+    if json:
         print_json(answer)
-        return
-    table = Table(box=None, show_header=False)
-    for key, value in _flat(answer):
-        table.add_row(key, value, style=None)
-    out().print(table)
+    else:
+        print_pairs(_flat(answer))
 
 
-def run_delete(name: str, *, yes: bool, url: str | None, data_dir: Path | None) -> None:
-    """Delete after asking."""
+@app.command("delete")
+def delete_collection(
+    name: CollectionArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    url: Url = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Delete a collection with all its documents."""
     if not yes:
         typer.confirm(f"Delete collection {name} with all its documents?", abort=True, err=True)
-    _call("DELETE", collection_path(name), url, data_dir)
+    call("DELETE", collection_path(name), url=url, data_dir=data_dir)
     note(f"deleted {name}")
 
 
-def _call(method: str, path: str, url: str | None, data_dir: Path | None) -> Any:
-    settings = settings_for(data_dir)
-    configure_logging(settings, quiet=True)
-
-    async def ask() -> Any:
-        async with reach(settings, url) as client:
-            return await client.call(method, path)
-
-    return asyncio.run(ask())
-
-
-def _flat(value: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    rows: list[tuple[str, str]] = []
+def _flat(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
     for key, item in value.items():
         if isinstance(item, dict) and item:
             rows += _flat(item, f"{prefix}{key}.")
         else:
-            rows.append((f"{prefix}{key}", "–" if item in (None, {}, "") else str(item)))
+            rows.append((f"{prefix}{key}", item))
     return rows

@@ -1,4 +1,4 @@
-"""``winnow doctor``: a check-up that probes every configured part and says what is wrong."""
+"""``winnow doctor``: probes of every configured part, with what is wrong and how to fix it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+import typer
 from rich.markup import escape
 from rich.table import Table
 
 from winnow.cli.console import out, print_json
+from winnow.cli.options import DataDir, Json
 from winnow.core.errors import DataDirectoryLocked, IdentityMismatch, WinnowError
-from winnow.core.lock import DirectoryLock
-from winnow.core.settings import Settings
-from winnow.operations.collections import CollectionSpec, ensure_collection
-from winnow.operations.probes import ProbeReport, probe_embedder, probe_reranker
-from winnow.operations.resources import Resources
-from winnow.runtime import open_resources, settings_for
+
+if TYPE_CHECKING:
+    from winnow.core.settings import Settings
+    from winnow.operations.probes import ProbeReport
+    from winnow.operations.resources import Resources
 
 PARTS: Final = ("winnow-search", "qdrant-edge-py", "torch", "sentence-transformers", "transformers", "vllm", "fastapi")
 MIN_FREE_GB: Final = 1.0
@@ -42,8 +43,8 @@ MARKS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One probe: ``ok``, ``skipped``, ``warning`` or ``failed``, with what was found and what to do about it."""
+class DoctorCheck:
+    """One probe: its status (``ok``, ``skipped``, ``warning`` or ``failed``), the finding and the remedy."""
 
     name: str
     status: str
@@ -51,11 +52,17 @@ class Check:
     fix: str = ""
 
 
-def run(*, data_dir: Path | None, as_json: bool) -> int:
+def doctor(data_dir: DataDir = None, json: Json = False) -> None:
+    """Probe every configured part, print the settings in force and name what is wrong."""
+    raise typer.Exit(examine(data_dir=data_dir, as_json=json))
+
+
+def examine(*, data_dir: Path | None, as_json: bool) -> int:
     """Probe and print; the exit status is 1 if anything failed."""
-    settings = settings_for(data_dir)
-    checks = [_versions(), _sqlite(settings), _disk(settings)]
-    checks += asyncio.run(_probe(settings))
+    from winnow.core.settings import load_settings
+
+    settings = load_settings(**({} if data_dir is None else {"data_dir": data_dir}))
+    checks = [_versions(), _sqlite(settings), _disk(settings), *asyncio.run(_probe(settings))]
     if as_json:
         print_json({"settings": settings.model_dump(mode="json"), "checks": [asdict(check) for check in checks]})
     else:
@@ -63,31 +70,27 @@ def run(*, data_dir: Path | None, as_json: bool) -> int:
     return 1 if any(check.status == "failed" for check in checks) else 0
 
 
-async def _probe(settings: Settings) -> list[Check]:
-    if not settings.keeps_data:
-        return await _probe_parts(settings)
+async def _probe(settings: Settings) -> list[DoctorCheck]:
+    from winnow.runtime import lock_data, open_resources
+
     try:
-        lock = DirectoryLock(settings.data_dir / "winnow.lock")
+        with lock_data(settings) as lock:
+            own = [] if lock is None else [DoctorCheck("data directory", "ok", str(settings.data_dir.resolve()))]
+            try:
+                async with open_resources(settings) as resources:
+                    return [*own, *await _probe_resources(resources)]
+            except WinnowError as error:
+                return [*own, DoctorCheck("start", "failed", error.message)]
     except DataDirectoryLocked as error:
         return await asyncio.to_thread(_ask_owner, error)
-    with lock:
-        return [Check("data directory", "ok", str(settings.data_dir.resolve())), *await _probe_parts(settings)]
 
 
-async def _probe_parts(settings: Settings) -> list[Check]:
-    try:
-        async with open_resources(settings) as resources:
-            return await _probe_resources(resources)
-    except WinnowError as error:
-        return [Check("start", "failed", error.message)]
-
-
-def _ask_owner(owner: DataDirectoryLocked) -> list[Check]:
-    """What the process that holds the data directory says of its own parts."""
-    in_use = Check("data directory", "ok" if owner.url else "warning", f"in use by process {owner.pid}")
+def _ask_owner(owner: DataDirectoryLocked) -> list[DoctorCheck]:
+    """Ask the process that owns the data directory for the health of its parts."""
+    in_use = DoctorCheck("data directory", "ok" if owner.url else "warning", f"in use by process {owner.pid}")
     if not owner.url:
-        return [replace(in_use, detail=f"{in_use.detail}, which serves nothing: stop it to have the models probed")]
-    checks = [replace(in_use, detail=f"{in_use.detail}, which serves {owner.url} and was asked how it is")]
+        return [replace(in_use, detail=f"{in_use.detail}, which does not serve HTTP: stop it to probe the models")]
+    checks = [replace(in_use, detail=f"{in_use.detail}, which serves {owner.url} and reports:")]
     request = f"{owner.url}/readyz"
     try:
         with urlopen(request, timeout=READY_SECONDS) as response:  # noqa: S310 - the address out of our own lock file
@@ -95,17 +98,19 @@ def _ask_owner(owner: DataDirectoryLocked) -> list[Check]:
     except HTTPError as error:
         readiness = json.load(error)
     except (OSError, ValueError) as error:
-        return [*checks, Check("server", "failed", f"{request} does not answer: {error}")]
+        return [*checks, DoctorCheck("server", "failed", f"{request} does not answer: {error}")]
     parts = readiness.get("checks") or {}
     if not parts:
-        return [*checks, Check("server", "warning", f"{readiness.get('status', 'it is starting')}")]
+        return [*checks, DoctorCheck("server", "warning", str(readiness.get("status", "starting")))]
     return checks + [
-        Check(f"server: {name}", part["status"], part["reason"] or f"looked at {part['age_s']:.0f} s ago")
+        DoctorCheck(f"server: {name}", part["status"], part["reason"] or f"checked {part['age_s']:.0f} s ago")
         for name, part in parts.items()
     ]
 
 
-async def _probe_resources(resources: Resources) -> list[Check]:
+async def _probe_resources(resources: Resources) -> list[DoctorCheck]:
+    from winnow.operations.probes import probe_embedder, probe_reranker
+
     probes: list[tuple[str, Callable[[Resources], Awaitable[str]]]] = [
         ("catalog", _catalog),
         ("vectors", _vectors),
@@ -114,29 +119,29 @@ async def _probe_resources(resources: Resources) -> list[Check]:
     checks = [await _check(name, probe, resources) for name, probe in probes]
     checks += _of_report(await probe_embedder(resources.uncached or resources.embedder))
     if resources.reranker is None:
-        return [*checks, Check("reranker", "skipped", "none is configured: answers carry retrieval scores")]
+        return [*checks, DoctorCheck("reranker", "skipped", "not configured: results have retrieval scores only")]
     return checks + _of_report(await probe_reranker(resources.reranker))
 
 
-async def _check(name: str, probe: Callable[[Resources], Awaitable[str]], resources: Resources) -> Check:
+async def _check(name: str, probe: Callable[[Resources], Awaitable[str]], resources: Resources) -> DoctorCheck:
     began = time.perf_counter()
     try:
         detail = await probe(resources)
     except WinnowError as error:
-        return Check(name, "failed", error.message)
-    return Check(name, "ok", f"{detail} ({(time.perf_counter() - began) * 1000:.0f} ms)")
+        return DoctorCheck(name, "failed", error.message)
+    return DoctorCheck(name, "ok", f"{detail} ({(time.perf_counter() - began) * 1000:.0f} ms)")
 
 
-def _of_report(report: ProbeReport) -> list[Check]:
+def _of_report(report: ProbeReport) -> list[DoctorCheck]:
     """The model on a line of its own, then each finding."""
     status = "failed" if report.failed else "ok"
-    found = [Check(f"{report.part}: {each.check}", each.status, each.seen, each.fix) for each in report.findings]
-    return [Check(report.part, status, f"{report.model} ({report.provider})"), *found]
+    found = [DoctorCheck(f"{report.part}: {each.check}", each.status, each.seen, each.fix) for each in report.findings]
+    return [DoctorCheck(report.part, status, f"{report.model} ({report.provider})"), *found]
 
 
 async def _catalog(resources: Resources) -> str:
     await resources.catalog.check()
-    return f"{await resources.catalog.queue.backlog():,} documents wait for the indexer"
+    return f"{await resources.catalog.queue.backlog():,} documents are pending"
 
 
 async def _vectors(resources: Resources) -> str:
@@ -145,7 +150,9 @@ async def _vectors(resources: Resources) -> str:
 
 
 async def _collections(resources: Resources) -> str:
-    """Every collection must fit the configured models; all that do not are named."""
+    """Name every collection that does not fit the configured models."""
+    from winnow.operations.collections import CollectionSpec, ensure_collection
+
     found = await resources.catalog.collections.list()
     mismatches = []
     for collection in found:
@@ -158,9 +165,11 @@ async def _collections(resources: Resources) -> str:
     return f"{len(found)} fit the configured models"
 
 
-def _versions() -> Check:
+def _versions() -> DoctorCheck:
     found = [f"{name} {installed}" for name in PARTS if (installed := _version(name))]
-    return Check("versions", "ok", f"Python {platform.python_version()}, {', '.join(found)}, {os.cpu_count()} cores")
+    return DoctorCheck(
+        "versions", "ok", f"Python {platform.python_version()}, {', '.join(found)}, {os.cpu_count()} cores"
+    )
 
 
 def _version(distribution: str) -> str | None:
@@ -170,29 +179,29 @@ def _version(distribution: str) -> str | None:
         return None  # an extra that is not installed
 
 
-def _sqlite(settings: Settings) -> Check:
+def _sqlite(settings: Settings) -> DoctorCheck:
     if not settings.catalog_url.startswith("sqlite"):
-        return Check("sqlite", "ok", "not used")
+        return DoctorCheck("sqlite", "ok", "not used")
     if sqlite3.sqlite_version_info < SQLITE_FIXED:
         wanted = ".".join(map(str, SQLITE_FIXED))
-        return Check(
+        return DoctorCheck(
             "sqlite",
             "ok",
-            f"{sqlite3.sqlite_version}; before {wanted} two processes that reset the write-ahead log at once could "
-            "corrupt it, which one process alone (as here, under a lock) does not do",
+            f"{sqlite3.sqlite_version}; versions before {wanted} can corrupt the write-ahead log if two processes "
+            "reset it at once, which the lock on the data directory prevents",
         )
-    return Check("sqlite", "ok", sqlite3.sqlite_version)
+    return DoctorCheck("sqlite", "ok", sqlite3.sqlite_version)
 
 
-def _disk(settings: Settings) -> Check:
+def _disk(settings: Settings) -> DoctorCheck:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(settings.data_dir).free / 1e9
     if free < MIN_FREE_GB:
-        return Check("disk", "failed", f"{free:.1f} GB free under {settings.data_dir}; make room")
-    return Check("disk", "ok", f"{free:.0f} GB free")
+        return DoctorCheck("disk", "failed", f"only {free:.1f} GB free under {settings.data_dir}; free some space")
+    return DoctorCheck("disk", "ok", f"{free:.0f} GB free")
 
 
-def _show(settings: Settings, checks: list[Check]) -> None:
+def _show(settings: Settings, checks: list[DoctorCheck]) -> None:
     console = out()
     values = Table(box=None, show_header=False, title="Settings in force", title_justify="left", title_style="bold")
     for group, value in settings.model_dump(mode="json").items():

@@ -1,90 +1,100 @@
-"""``winnow eval``: index a test collection, answer its queries in four ways, report how well each did."""
+"""``winnow eval``: index a test collection, run its queries in four ways and report the quality of each."""
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated
 
-from rich.progress import Progress
+import typer
 
-from indexer.ingest import ingest
-from indexer.sources.base import Failure
-from winnow.cli.access import hosting
-from winnow.cli.console import err, note, out, print_json
-from winnow.cli.remote import Client, HttpTarget, collection_path
-from winnow.core.settings import Settings
-from winnow.core.types import Document, FieldType
-from winnow.evaluation.dataset import Dataset, load_dataset
-from winnow.evaluation.evaluate import IndexSummary, evaluate
-from winnow.evaluation.html import render_html
-from winnow.evaluation.report import Evaluation, to_json
-from winnow.evaluation.runs import for_measurement
-from winnow.evaluation.table import render_table
-from winnow.runtime import configure_logging, open_local, running, settings_for
+from winnow.cli.command import configure
+from winnow.cli.console import note, out, print_json, progress_bar
+from winnow.cli.options import Json
+from winnow.cli.paths import collection_path
+
+if TYPE_CHECKING:
+    from indexer.sources.base import Failure
+    from winnow.core.settings import Settings
+    from winnow.core.types import Document, FieldType
+    from winnow.evaluation.dataset import Dataset
+    from winnow.evaluation.report import Evaluation
 
 COLLECTION = "eval"
 
 
-def run(data: Path, *, html: Path | None, keep: Path | None, max_queries: int | None, as_json: bool) -> None:
-    """Evaluate and print a table, or JSON; write the HTML report if asked for."""
+def evaluate(
+    data: Annotated[Path, typer.Option("--data", help="Folder with corpus.jsonl, queries.jsonl and qrels.tsv.")],
+    html: Annotated[Path | None, typer.Option("--html", help="Also write a report with a chart to this file.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", help="Keep the index in this directory for later runs.")
+    ] = None,
+    max_queries: Annotated[int | None, typer.Option("--max-queries", help="Run the first N queries only.")] = None,
+    json: Json = False,
+) -> None:
+    """Measure nDCG@10, Recall@100 and MRR@10 of keyword, dense, hybrid and two-stage search."""
+    from winnow.evaluation.dataset import load_dataset
+    from winnow.evaluation.report import to_json
+    from winnow.evaluation.runs import for_measurement
+    from winnow.evaluation.views import render_html, render_table
+
     dataset = load_dataset(data)
     if dataset.blank:
-        note(f"left out {len(dataset.blank)} queries without text, the first is {dataset.blank[0]!r}")
+        note(f"ignored {len(dataset.blank)} queries without text, the first is {dataset.blank[0]!r}")
     if max_queries is not None:
         dataset = replace(dataset, queries=dict(list(dataset.queries.items())[:max_queries]))
     with ExitStack() as stack:
         home = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="winnow-eval-")))
-        settings = for_measurement(settings_for(home / dataset.name))
-        configure_logging(settings, quiet=True)
-        report = asyncio.run(_evaluate(dataset, settings))
+        report = asyncio.run(_evaluate(dataset, for_measurement(configure(home / dataset.name))))
     if html is not None:
         html.write_text(render_html(report), encoding="utf-8")
         note(f"wrote {html}")
-    if as_json:
+    if json:
         print_json(to_json(report))
     else:
         out().print(render_table(report))
 
 
 async def _evaluate(dataset: Dataset, settings: Settings) -> Evaluation:
-    async with open_local(settings) as local, running(local.worker), hosting(local) as client:
-        with _bar() as (on_indexed, on_query):
+    from indexer.ingest import ingest
+    from winnow.cli.access import hosting
+    from winnow.cli.remote import HttpTarget
+    from winnow.evaluation.evaluate import evaluate
+    from winnow.runtime import open_local, running
 
-            async def index(documents: Iterable[Document]) -> IndexSummary:
-                return await _index(client, settings, list(documents), on_indexed)
+    async with open_local(settings) as local, running(local.worker), hosting(local) as client:
+        with progress_bar(f"evaluating {dataset.name}") as show:
+
+            async def index(documents: Sequence[Document]) -> Mapping[str, str]:
+                await client.call("PUT", collection_path(COLLECTION), {})
+                summary = await ingest(
+                    HttpTarget(client),
+                    COLLECTION,
+                    [_Memory(documents)],
+                    delete_missing=True,
+                    max_chars=settings.indexing.max_document_chars,
+                    on_progress=lambda state: show(state.done, len(documents), "indexing"),
+                )
+                return {failure.source: failure.message for failure in summary.failures}
 
             return await evaluate(
                 dataset,
                 index=index,
                 searcher=local.resources.search,
                 collection=COLLECTION,
-                progress=on_query,
+                progress=lambda run, done, total: show(done, total, run),
             )
-
-
-async def _index(client: Client, settings: Settings, documents: list[Document], on_indexed: Any) -> IndexSummary:
-    await client.call("PUT", collection_path(COLLECTION), {})
-    summary = await ingest(
-        HttpTarget(client),
-        COLLECTION,
-        [_Memory(documents)],
-        delete_missing=True,
-        max_chars=settings.indexing.max_document_chars,
-        on_progress=lambda state: on_indexed(state.done, len(documents)),
-    )
-    return IndexSummary({item.source: item.message for item in summary.failures})
 
 
 @dataclass(frozen=True)
 class _Memory:
-    """Documents that are read already, as a source."""
+    """A source of documents that are in memory."""
 
-    documents: list[Document]
+    documents: Sequence[Document]
     label: str = "eval"
     fields: Mapping[str, FieldType] = field(default_factory=dict)
 
@@ -94,16 +104,3 @@ class _Memory:
     async def read(self) -> AsyncGenerator[Document | Failure, None]:
         for document in self.documents:
             yield document
-
-
-@contextmanager
-def _bar() -> Iterator[Any]:
-    with Progress(console=err(), transient=True) as progress:
-        tasks: dict[str, Any] = {}
-
-        def show(name: str, done: int, total: int) -> None:
-            if name not in tasks:
-                tasks[name] = progress.add_task(name, total=total)
-            progress.update(tasks[name], completed=done)
-
-        yield lambda done, total: show("index", done, total), show

@@ -1,75 +1,118 @@
-"""``winnow jobs``: what was handed in and what became of it; trying failures again; cancelling."""
+"""``winnow jobs``: list and show jobs, retry their failures, cancel them."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Any, Final, TypeVar
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
+import typer
 from rich.table import Table
+from typer.core import TyperGroup
 
-from winnow.cli.access import reach
-from winnow.cli.console import note, out, print_json
-from winnow.cli.remote import Client
-from winnow.runtime import configure_logging, settings_for
+from winnow.cli.command import ask, call, configure, read
+from winnow.cli.console import note, out, print_json, print_pairs
+from winnow.cli.options import AnyCollection, DataDir, JobId, Json, Url
+from winnow.cli.paths import job_path
+from winnow.core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from winnow.cli.remote import Client
 
 PAGE: Final = 1000
-_COUNTERS: Final = ("pending", "indexed", "deleted", "unchanged", "failed", "superseded", "cancelled")
-
-_Answer = TypeVar("_Answer")
+COUNTERS: Final = ("pending", "indexed", "deleted", "unchanged", "failed", "superseded", "cancelled")
 
 
-def run_list(filters: dict[str, str | int], *, url: str | None, data_dir: Path | None, as_json: bool) -> None:
-    """Print jobs, newest first; ``filters`` are the parameters of ``GET /v1/jobs``."""
-    answer = _ask(lambda client: client.call("GET", "/v1/jobs", **filters), url, data_dir)
-    if as_json:
+class ListByDefault(TyperGroup):
+    """A group that runs ``list`` where no command is named."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put ``list`` before options that have no command before them."""
+        if not args or (args[0].startswith("-") and args[0] != "--help"):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=ListByDefault, help="List and show jobs, retry their failures, cancel them.")
+
+
+@app.command("list")
+def list_jobs(
+    collection: AnyCollection = None,
+    status: Annotated[Literal["pending", "running", "done"] | None, typer.Option(help="Only with this status.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only jobs with documents that failed.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=PAGE, help="Greatest number of jobs.")] = 50,
+    after: Annotated[str, typer.Option(help="Only jobs older than this one.", metavar="ID")] = "",
+    url: Url = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """List jobs, newest first."""
+    from service.reading import read_jobs
+    from service.schemas.jobs import JobQuery
+
+    filters: dict[str, Any] = {"limit": limit, "failed": str(failed).lower(), "after": after}
+    filters |= {key: value for key, value in (("collection", collection), ("status", status)) if value is not None}
+    query = JobQuery.model_validate(filters)
+    answer = read("/v1/jobs", lambda catalog: read_jobs(catalog, query), url=url, data_dir=data_dir, **filters)
+    if json:
         print_json(answer)
         return
     if not answer["jobs"]:
-        note("no such job")
+        note("no jobs match")
         return
     table = Table(box=None, header_style="dim")
     table.add_column("job", no_wrap=True)  # to be copied
     for name in ("collection", "status", "documents"):
         table.add_column(name)
     for job in answer["jobs"]:
-        documents = ", ".join(f"{job[name]:,} {name}" for name in _COUNTERS if job[name])
+        documents = ", ".join(f"{job[name]:,} {name}" for name in COUNTERS if job[name])
         table.add_row(job["id"], job["collection"], job["status"], documents or "none")
     out().print(table)
     if answer["next"]:
         note(f"older ones: --after {answer['next']}")
 
 
-def run_show(job_id: str, *, url: str | None, data_dir: Path | None, as_json: bool) -> None:
-    """Print one job with the documents that failed."""
-    _print(_ask(lambda client: client.call("GET", _path(job_id)), url, data_dir), as_json)
+@app.command("show")
+def show_job(job_id: JobId, url: Url = None, data_dir: DataDir = None, json: Json = False) -> None:
+    """Show one job and each of its documents that failed."""
+    from service.reading import read_job
+
+    _print(read(job_path(job_id), lambda catalog: read_job(catalog, job_id), url=url, data_dir=data_dir), json)
 
 
-def run_cancel(job_id: str, *, url: str | None, data_dir: Path | None, as_json: bool) -> None:
-    """Cancel what has not been carried out and print the job as it stands then."""
-    _print(_ask(lambda client: client.call("POST", f"{_path(job_id)}:cancel"), url, data_dir), as_json)
-
-
-def run_retry(
-    job_id: str | None, collection: str | None, *, url: str | None, data_dir: Path | None, as_json: bool
+@app.command("retry")
+def retry_jobs(
+    job_id: Annotated[str | None, typer.Argument(help="ID of the job.", metavar="ID")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Retry the failures of all jobs.")] = False,
+    collection: Annotated[
+        str | None, typer.Option("--collection", "-c", help="With --failed: of this collection.", metavar="NAME")
+    ] = None,
+    url: Url = None,
+    data_dir: DataDir = None,
+    json: Json = False,
 ) -> None:
-    """Try the failures of one job again, or with ``None`` those of every job (of one collection)."""
+    """Index documents again that failed."""
+    if (job_id is None) != failed:
+        raise InvalidInput("give the ID of one job, or --failed for all jobs")
 
     async def retry(client: Client) -> list[dict[str, Any]]:
         names = [job_id] if job_id is not None else await _failed(client, collection)
-        return [{"job": name, **await client.call("POST", f"{_path(name)}:retry")} for name in names]
+        return [{"job": name, **await client.call("POST", f"{job_path(name)}:retry")} for name in names]
 
-    retried = _ask(retry, url, data_dir)
-    if as_json:
+    retried = ask(retry, url, configure(data_dir))
+    if json:
         print_json({"retried": retried})
         return
     for each in retried:
         if each["documents"]:
-            note(f"{each['job']}: {each['documents']:,} documents are tried again as {each['job_id']}")
+            note(f"{each['job']}: {each['documents']:,} documents are retried as {each['job_id']}")
     if not any(int(each["documents"]) for each in retried):
-        note("nothing to try again: nothing has failed, or it was handed in again since")
+        note("nothing to retry: no document failed, or all that failed were submitted again since")
+
+
+@app.command("cancel")
+def cancel_job(job_id: JobId, url: Url = None, data_dir: DataDir = None, json: Json = False) -> None:
+    """Cancel the pending documents of a job. Changed documents stay searchable as they were."""
+    _print(call("POST", f"{job_path(job_id)}:cancel", url=url, data_dir=data_dir), json)
 
 
 async def _failed(client: Client, collection: str | None) -> list[str]:
@@ -85,32 +128,13 @@ async def _failed(client: Client, collection: str | None) -> list[str]:
     return found
 
 
-def _ask(question: Callable[[Client], Awaitable[_Answer]], url: str | None, data_dir: Path | None) -> _Answer:
-    settings = settings_for(data_dir)
-    configure_logging(settings, quiet=True)
-
-    async def ask() -> _Answer:
-        async with reach(settings, url) as client:
-            return await question(client)
-
-    return asyncio.run(ask())
-
-
 def _print(job: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(job)
         return
-    table = Table(box=None, show_header=False)
-    for key, value in job.items():
-        if key != "failures":
-            table.add_row(key, "–" if value is None else str(value))
-    out().print(table)
+    print_pairs((key, value) for key, value in job.items() if key != "failures")
     if job["failures"]:
         failures = Table("document", "code", "reason", box=None, header_style="dim")
         for failure in job["failures"]:
             failures.add_row(failure["document_id"], failure["code"], failure["message"])
         out().print(failures)
-
-
-def _path(job_id: str) -> str:
-    return f"/v1/jobs/{quote(job_id, safe='')}"

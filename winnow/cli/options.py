@@ -1,4 +1,4 @@
-"""Options that many commands have."""
+"""Options that several commands have."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import typer
 
 DataDir = Annotated[
     Path | None,
-    typer.Option(
-        "--data-dir", help="Where embedded storage lives [default: ./data]. WINNOW_DATA_DIR", show_default=False
-    ),
+    typer.Option("--data-dir", help="Directory of embedded storage [default: ./data]. WINNOW_DATA_DIR"),
 ]
 Url = Annotated[
     str | None,
-    typer.Option("--url", help="Work through a running service instead of opening the data directory.", metavar="URL"),
+    typer.Option("--url", help="Use the running service at this address, not the data directory.", metavar="URL"),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
+CollectionOption = Annotated[str, typer.Option("--collection", "-c", help="Name of the collection.", metavar="NAME")]
+AnyCollection = Annotated[
+    str | None, typer.Option("--collection", "-c", help="Name of the collection [default: all].", metavar="NAME")
+]
+CollectionArgument = Annotated[str, typer.Argument(help="Name of the collection.", metavar="NAME")]
+JobId = Annotated[str, typer.Argument(help="ID of the job.", metavar="ID")]

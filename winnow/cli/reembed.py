@@ -1,4 +1,4 @@
-"""``winnow reembed``: another embedding model for a collection, while it is in use."""
+"""``winnow reembed``: change the embedding model of a collection while it is in use."""
 
 from __future__ import annotations
 
@@ -6,64 +6,104 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+import typer
 
-from winnow.cli.access import reach
-from winnow.cli.console import err, note, out, print_json
-from winnow.cli.remote import Client, collection_path
+from winnow.cli.command import ask, configure
+from winnow.cli.console import note, print_json, print_line, progress_bar
+from winnow.cli.options import CollectionOption, DataDir, Json, Url
+from winnow.cli.paths import collection_path
 from winnow.core.errors import InvalidInput, InvalidSettings
-from winnow.core.identity import same_model
-from winnow.core.settings import Settings
-from winnow.evaluation.bootstrap import estimate
-from winnow.evaluation.dataset import Questions, load_questions
-from winnow.evaluation.metrics import NDCG, score_rankings
-from winnow.runtime import configure_logging, settings_for
+
+if TYPE_CHECKING:
+    from winnow.cli.remote import Client
+    from winnow.core.settings import Settings
+    from winnow.evaluation.dataset import Questions
 
 POLL_SECONDS: Final = 0.5
-SEARCHES: Final = 4  # queries of a comparison at once
-LOOKED_AT: Final = 100  # results of a query that are judged
+SEARCHES: Final = 4  # concurrent queries of a comparison
+JUDGED: Final = 100  # results of a query that are judged
 COMPARED: Final = ("provider", "model", "dimensions")  # options that an index's identity names too
+
+Provider = Annotated[
+    str,
+    typer.Option(help="Provider of the next model: bundled, vllm, torch, dashscope … WINNOW_NEXT_EMBEDDING__PROVIDER"),
+]
+Model = Annotated[str, typer.Option(help="The next model. WINNOW_NEXT_EMBEDDING__MODEL")]
+ModelUrl = Annotated[str, typer.Option("--model-url", help="Address of its server. WINNOW_NEXT_EMBEDDING__URL")]
+Dimensions = Annotated[int | None, typer.Option(help="Its vector size. WINNOW_NEXT_EMBEDDING__DIMENSIONS")]
+Judged = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder with queries.jsonl and qrels.tsv: switch only if quality does not drop."),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Estimate tokens and time and change nothing.")]
+SwitchAfter = Annotated[bool, typer.Option("--switch-after/--no-switch", help="Switch when the new index is complete.")]
+Status = Annotated[bool, typer.Option("--status", help="Show the progress.")]
+Switch = Annotated[bool, typer.Option("--switch", help="Make searches use the new index.")]
+Rollback = Annotated[bool, typer.Option("--rollback", help="Make searches use the old index again.")]
+Drop = Annotated[bool, typer.Option("--drop", help="Delete the index that searches do not use.")]
+Force = Annotated[bool, typer.Option("--force", help="Switch even if documents or quality would be lost.")]
 
 
 @dataclass(frozen=True, slots=True)
 class ReembedOptions:
-    """What the command line asked for.
+    """Options of the command line.
 
     Attributes:
-        action: ``run`` does all of it: begin, wait, compare, switch.
+        action: ``run`` does everything: begin, wait, compare, switch.
         model: overlay on ``WINNOW_NEXT_EMBEDDING__*``: provider, model, url, dimensions.
-        data: folder with queries and judgments of this collection's documents, for a comparison before the switch.
+        questions: queries and judgments of this collection's documents, for a comparison before the switch.
     """
 
     collection: str
     action: str
     model: dict[str, Any]
-    data: Path | None
+    questions: Questions | None
     force: bool
     switch: bool
 
 
-def run(options: ReembedOptions, *, url: str | None, data_dir: Path | None, as_json: bool) -> int:
-    """Carry out one action; returns the exit status, 1 where documents or quality would be lost by the switch."""
-    settings = settings_for(data_dir, **({"next_embedding": options.model} if options.model else {}))
-    configure_logging(settings, quiet=True)
-    questions = None if options.data is None else load_questions(options.data)
+def reembed(
+    collection: CollectionOption,
+    provider: Provider = "",
+    model: Model = "",
+    model_url: ModelUrl = "",
+    dimensions: Dimensions = None,
+    data: Judged = None,
+    dry_run: DryRunOption = False,
+    switch_after: SwitchAfter = True,
+    status: Status = False,
+    switch: Switch = False,
+    rollback: Rollback = False,
+    drop: Drop = False,
+    force: Force = False,
+    url: Url = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Change a collection's embedding model without downtime: build a second index, compare, switch, roll back.
 
-    async def act() -> dict[str, Any]:
-        async with reach(settings, url) as client:
-            return await _act(client, options, questions)
+    The exit status is 1 if the switch was refused because documents or quality would be lost.
+    """
+    from winnow.evaluation.dataset import load_questions
 
-    report = asyncio.run(act())
-    if as_json:
+    given = {"provider": provider, "model": model, "url": model_url, "dimensions": dimensions}
+    chosen = {key: value for key, value in given.items() if value}
+    action = _choose({"dry-run": dry_run, "status": status, "switch": switch, "rollback": rollback, "drop": drop})
+    overrides: dict[str, Any] = {"next_embedding": chosen} if chosen else {}
+    settings = configure(data_dir, **overrides)
+    questions = None if data is None else load_questions(data)
+    options = ReembedOptions(collection, action, chosen, questions, force, switch_after)
+    report = ask(lambda client: _act(client, options), url, settings)
+    if json:
         print_json(report)
     else:
-        show(report, settings)
-    return 0 if report.get("ok", True) else 1
+        _show(report, settings)
+    raise typer.Exit(0 if report.get("ok", True) else 1)
 
 
-async def _act(client: Client, options: ReembedOptions, questions: Questions | None) -> dict[str, Any]:
+async def _act(client: Client, options: ReembedOptions) -> dict[str, Any]:
     path = f"{collection_path(options.collection)}/reembed"
     calls: dict[str, Callable[[], Awaitable[Any]]] = {
         "status": lambda: client.call("GET", path),
@@ -80,8 +120,8 @@ async def _act(client: Client, options: ReembedOptions, questions: Questions | N
     status = await client.call("POST", path, {})
     status = await _build(client, path, status)
     comparison = None
-    if questions is not None:
-        comparison = await _compare(client, options.collection, questions)
+    if options.questions is not None:
+        comparison = await _compare(client, options.collection, options.questions)
     ok = status["state"] == "ready" or options.force
     worse = comparison is not None and comparison["difference"]["high"] < 0
     if ok and options.switch and (options.force or not worse):
@@ -90,43 +130,38 @@ async def _act(client: Client, options: ReembedOptions, questions: Questions | N
 
 
 def _require_same_model(status: dict[str, Any], given: dict[str, Any]) -> None:
-    """Options of the command line reach only a process of our own: a running service has its own settings."""
+    """Refuse options that a running service, which has its own settings, would ignore."""
+    from winnow.core.identity import same_model
+
     found = status["next"] or dict.fromkeys(COMPARED)
     differing = [key for key in COMPARED if key in given and not same_model(str(found[key]), str(given[key]))]
     if differing:
         wanted = " ".join(f"WINNOW_NEXT_EMBEDDING__{key.upper()}={given[key]}" for key in differing)
         raise InvalidSettings(
             f"the service that owns the data is configured with {_model(found) if status['next'] else 'no next model'}"
-            f"; set {wanted} where it runs, and start it again"
+            f"; set {wanted} in its environment and restart it"
         )
 
 
 async def _build(client: Client, path: str, status: dict[str, Any]) -> dict[str, Any]:
-    """Wait until every document is in both indexes, or cannot be."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=16),
-        MofNCompleteColumn(),
-        TextColumn("documents"),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=err()) as progress:
-        task = progress.add_task(f"re-embedding {status['collection']}", total=status["documents"])
+    """Wait until every document is in both indexes or has failed."""
+    with progress_bar(f"re-embedding {status['collection']}", total=status["documents"], keep=True) as show:
         while status["state"] == "building" and status["lacking"] > status["failed"]:
-            progress.update(task, completed=status["done"], total=status["documents"])
+            show(status["done"], status["documents"], "documents")
             await asyncio.sleep(POLL_SECONDS)
             status = await client.call("GET", path)
-        progress.update(task, completed=status["done"], total=status["documents"])
+        show(status["done"], status["documents"], "documents")
     return status
 
 
 async def _compare(client: Client, collection: str, questions: Questions) -> dict[str, Any]:
     """nDCG@10 of both indexes over the same queries, and the difference, each with a 95 % interval."""
+    from winnow.evaluation.bootstrap import estimate_mean
+    from winnow.evaluation.metrics import NDCG, score_rankings
+
     old = score_rankings(await _rankings(client, collection, questions, "serving"), questions.judgments)[NDCG]
     new = score_rankings(await _rankings(client, collection, questions, "other"), questions.judgments)[NDCG]
-    parts = {"serving": estimate(old), "other": estimate(new), "difference": estimate(new - old)}
+    parts = {"serving": estimate_mean(old), "other": estimate_mean(new), "difference": estimate_mean(new - old)}
     figures = {name: {"mean": each.mean, "low": each.low, "high": each.high} for name, each in parts.items()}
     return {"metric": NDCG, "queries": len(questions.queries), **figures}
 
@@ -135,7 +170,7 @@ async def _rankings(client: Client, collection: str, questions: Questions, index
     places = asyncio.Semaphore(SEARCHES)
 
     async def ask(text: str) -> list[str]:
-        body = {"query": text, "top_n": LOOKED_AT, "index": index, "return_documents": False, "highlight": False}
+        body = {"query": text, "top_n": JUDGED, "index": index, "return_documents": False, "highlight": False}
         async with places:
             answer = await client.call("POST", f"{collection_path(collection)}/search", body)
         return [result["document_id"] for result in answer["results"]]
@@ -144,40 +179,31 @@ async def _rankings(client: Client, collection: str, questions: Questions, index
     return dict(zip(questions.queries, found, strict=True))
 
 
-def show(report: dict[str, Any], settings: Settings) -> None:
-    """Print where the collection stands, and what to do next."""
-    console = out()
-    name, state = report["collection"], report["state"]
+def _show(report: dict[str, Any], settings: Settings) -> None:
+    """Print the state of the change and the next steps."""
     other = report["other"]
-    console.print(f"{name}: searches use {_model(report['serving'])}", markup=False, soft_wrap=True)
+    print_line(f"{report['collection']}: searches use {_model(report['serving'])}")
     if report.get("estimate"):
         found = report["estimate"]
-        console.print(
+        print_line(
             f"to embed with {_model(report['next'])}: {found['chunks']:,} chunks, about {found['tokens']:,} tokens, "
-            f"{_duration(found['seconds'])} in this process",
-            markup=False,
-            soft_wrap=True,
+            f"{_duration(found['seconds'])} in this process"
         )
         return
     if other is not None:
-        role = "kept from before the switch" if state == "kept" else "being built"
+        role = "kept from before the switch" if report["state"] == "kept" else "being built"
         counts = f"{report['done']:,} of {report['documents']:,} documents in both"
-        console.print(f"beside it: {_model(other)}, {role}; {counts}", markup=False, soft_wrap=True)
+        print_line(f"beside it: {_model(other)}, {role}; {counts}")
     for failure in report["failures"][:20]:
-        console.print(f"  failed {failure['document_id']}: {failure['message']}", markup=False, soft_wrap=True)
-    _show_comparison(report.get("comparison"))
+        print_line(f"  failed {failure['document_id']}: {failure['message']}")
+    if (comparison := report.get("comparison")) is not None:
+        parts = "  ".join(
+            f"{label} {comparison[key]['mean']:.3f} [{comparison[key]['low']:.3f}, {comparison[key]['high']:.3f}]"
+            for label, key in (("now", "serving"), ("beside it", "other"), ("difference", "difference"))
+        )
+        print_line(f"{comparison['metric']} over {comparison['queries']} queries: {parts}")
     for line in _next_steps(report, settings):
         note(line)
-
-
-def _show_comparison(comparison: dict[str, Any] | None) -> None:
-    if comparison is None:
-        return
-    sides = "  ".join(
-        f"{label} {comparison[key]['mean']:.3f} [{comparison[key]['low']:.3f}, {comparison[key]['high']:.3f}]"
-        for label, key in (("now", "serving"), ("beside it", "other"), ("difference", "difference"))
-    )
-    out().print(f"{comparison['metric']} over {comparison['queries']} queries: {sides}", markup=False, soft_wrap=True)
 
 
 def _next_steps(report: dict[str, Any], settings: Settings) -> list[str]:
@@ -186,10 +212,12 @@ def _next_steps(report: dict[str, Any], settings: Settings) -> list[str]:
         case "none":
             return []
         case "building":
-            lost = "; documents that failed are found no more after a switch with --force" if report["failures"] else ""
-            return [f"not switched: {report['lacking']:,} documents are not in the new index{lost}. {command} goes on"]
+            lost = "; searches lose the failed documents after a switch with --force" if report["failures"] else ""
+            return [
+                f"not switched: {report['lacking']:,} documents are not in the new index{lost}. {command} continues"
+            ]
         case "ready" if report.get("ok") is False:
-            return [f"not switched: the new index finds less. {command} --switch --force switches all the same"]
+            return [f"not switched: the new index finds less. {command} --switch --force switches anyway"]
         case "ready":
             return [f"ready: {command} --switch"]
         case _:
@@ -198,15 +226,15 @@ def _next_steps(report: dict[str, Any], settings: Settings) -> list[str]:
 
 def _after_switch(report: dict[str, Any], settings: Settings, command: str) -> list[str]:
     if report["next"] == report["other"]:  # rolled back
-        return [f"{command} --switch goes forward again, {command} --drop lets go of the other index"]
-    lines = [f"{command} --rollback goes back, {command} --drop lets go of the other index"]
+        return [f"{command} --switch goes forward again, {command} --drop deletes the other index"]
+    lines = [f"{command} --rollback goes back, {command} --drop deletes the other index"]
     if settings.next_embedding is not None and report["next"] == report["serving"]:
         variables = settings.next_embedding.model_dump(mode="json", exclude_defaults=True)
         variables["provider"] = settings.next_embedding.provider
         named = " ".join(
             f"WINNOW_EMBEDDING__{key.upper()}={value}" for key, value in variables.items() if key != "api_key"
         )
-        lines.append(f"once every collection is switched and its old index dropped, set for good: {named}")
+        lines.append(f"when every collection is switched and its old index dropped, set permanently: {named}")
     return lines
 
 
@@ -220,13 +248,9 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def choose_action(chosen: dict[str, bool]) -> str:
-    """The one action that was asked for; ``run`` where none was.
-
-    Raises:
-        InvalidInput: more than one.
-    """
+def _choose(chosen: dict[str, bool]) -> str:
+    """The one action that was asked for; ``run`` where none was. More than one is an ``InvalidInput``."""
     named = [name for name, asked in chosen.items() if asked]
     if len(named) > 1:
-        raise InvalidInput(f"--{' and --'.join(named)} do not go together; give one of them")
+        raise InvalidInput(f"--{' and --'.join(named)} cannot be combined: give one of them")
     return named[0] if named else "run"

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, fields
 from typing import Any, Final, TypeVar
-from urllib.parse import quote
 
 import aiohttp
 import orjson
 
+from winnow.cli.paths import collection_path, job_path
 from winnow.core.errors import InvalidInput, Overloaded, UpstreamRejected, UpstreamUnavailable, WinnowError, by_code
 from winnow.core.retry import parse_retry_after
 from winnow.core.types import Document
@@ -146,7 +146,7 @@ class HttpTarget:
 
     async def job(self, job_id: str) -> Job:
         """GET the job."""
-        answer = await self._client.call("GET", f"/v1/jobs/{quote(job_id, safe='')}")
+        answer = await self._client.call("GET", job_path(job_id))
         failures = tuple(_read(JobFailure, item) for item in answer["failures"])
         return _read(Job, answer | {"failures": failures, "created_at": None, "finished_at": None})
 
@@ -162,11 +162,6 @@ class HttpTarget:
                 yield _read(DocumentKey, row)
             after = answer["next"]
             await asyncio.sleep(0)
-
-
-def collection_path(collection: str) -> str:
-    """Path of a collection in the native API."""
-    return f"/v1/collections/{quote(collection, safe='')}"
 
 
 def error_of(problem: Mapping[str, Any]) -> WinnowError:

@@ -1,49 +1,51 @@
-"""``winnow search``: one search, shown with what each stage did."""
+"""``winnow search``: one search and what each stage did."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import orjson
+import typer
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from winnow.cli.access import reach
+from winnow.cli.command import ask, configure
 from winnow.cli.console import out, print_json
-from winnow.cli.remote import collection_path
+from winnow.cli.options import CollectionOption, DataDir, Json, Url
+from winnow.cli.paths import collection_path
 from winnow.core.errors import InvalidFilter
-from winnow.runtime import configure_logging, settings_for
 
 SNIPPET_CHARS = 240
 BAR_CELLS = 10
 
 
-def run(
-    collection: str,
-    body: dict[str, Any],
-    *,
-    filter_json: str | None,
-    url: str | None,
-    data_dir: Path | None,
-    as_json: bool,
+def search(
+    query: Annotated[str, typer.Argument(help="The question or keywords.")],
+    collection: CollectionOption,
+    top_k: Annotated[int, typer.Option(help="Candidates of the first stage, 1 to 1000.")] = 100,
+    top_n: Annotated[int, typer.Option(help="Results, 1 to 100.")] = 10,
+    mode: Annotated[
+        Literal["hybrid", "dense", "sparse"], typer.Option(help="How the first stage searches.")
+    ] = "hybrid",
+    filter: Annotated[
+        str | None, typer.Option("--filter", help='Filter as JSON: \'{"type": "eq", "key": "lang", "value": "en"}\'.')
+    ] = None,
+    rerank: Annotated[bool, typer.Option(help="Run the second stage.")] = True,
+    url: Url = None,
+    data_dir: DataDir = None,
+    json: Json = False,
 ) -> None:
-    """Search and print a table, or the service's answer unchanged."""
-    settings = settings_for(data_dir)
-    configure_logging(settings, quiet=True)
-    logging.getLogger().setLevel(logging.ERROR)  # the answer itself declares what was degraded
-    if filter_json is not None:
-        body["filter"] = _filter(filter_json)
-
-    async def ask() -> Any:
-        async with reach(settings, url) as client:
-            return await client.call("POST", f"{collection_path(collection)}/search", body)
-
-    answer = asyncio.run(ask())
-    if as_json:
+    """Search a collection and show how each stage ranked every result."""
+    body = {"query": query, "top_k": top_k, "top_n": min(top_n, top_k), "mode": mode, "rerank": rerank}
+    settings = configure(data_dir)
+    logging.getLogger().setLevel(logging.ERROR)  # the answer itself says which stage failed
+    if filter is not None:
+        body["filter"] = _filter(filter)
+    path = f"{collection_path(collection)}/search"
+    answer = ask(lambda client: client.call("POST", path, body), url, settings)
+    if json:
         print_json(answer)
     else:
         _show(answer)
@@ -54,14 +56,14 @@ def _filter(text: str) -> Any:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise InvalidFilter(
-            f'--filter is not JSON ({error}); for example: {{"type": "eq", "key": "lang", "value": "en"}}'
+            f'--filter is not valid JSON ({error}); example: {{"type": "eq", "key": "lang", "value": "en"}}'
         ) from error
 
 
 def _show(answer: dict[str, Any]) -> None:
     console = out()
     if not answer["results"]:
-        console.print(f"Nothing found in {answer['collection']} for: {answer['query']}", markup=False)
+        console.print(f"No results in {answer['collection']} for: {answer['query']}", markup=False)
     table = Table(show_edge=False, pad_edge=False, expand=True, box=None, header_style="dim")
     table.add_column("#", justify="right")
     table.add_column("relevance" if answer["score_kind"] == "relevance" else "retrieval", no_wrap=True)

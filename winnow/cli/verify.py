@@ -1,55 +1,61 @@
-"""``winnow verify``: compare catalog and points, say what is wrong, and mend it."""
+"""``winnow verify``: compare the catalog with the points, report differences and repair them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+import typer
 
-from winnow.cli.access import reach
-from winnow.cli.console import err, note, out, print_json
-from winnow.cli.remote import Client, HttpTarget, collection_path
-from winnow.runtime import configure_logging, settings_for
+from winnow.cli.command import ask, configure
+from winnow.cli.console import note, print_json, print_line, progress_bar
+from winnow.cli.options import AnyCollection, DataDir, Json, Url
+from winnow.cli.paths import collection_path, job_path
+
+if TYPE_CHECKING:
+    from winnow.cli.remote import Client
 
 SHOWN: Final = 20
 KEPT: Final = 10_000  # findings of one collection that are printed with --json
 POLL_SECONDS: Final = 0.5
 
 MEANINGS: Final = {
-    "missing": "points of its are missing",
+    "missing": "points are missing",
     "stale": "has points of another revision",
-    "doubled": "has points twice",
-    "orphaned": "is not in the catalog, but has points",
-    "miscounted": "its number of chunks is wrong",
+    "doubled": "has duplicate points",
+    "orphaned": "has points but is not in the catalog",
+    "miscounted": "its recorded number of chunks is wrong",
 }
 
 
-def run(collection: str | None, *, repair: bool, url: str | None, data_dir: Path | None, as_json: bool) -> int:
-    """Verify one collection or all; returns 0 if everything is sound (again), else 1."""
-    settings = settings_for(data_dir)
-    configure_logging(settings, quiet=True)
+def verify(
+    collection: AnyCollection = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Index damaged documents again and remove points without a document.")
+    ] = False,
+    url: Url = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Compare the catalog with the points and name missing, stale, duplicate and orphaned ones.
 
-    async def ask() -> list[dict[str, Any]]:
-        async with reach(settings, url) as client:
-            return await verify(client, collection, repair=repair)
-
-    reports = asyncio.run(ask())
-    if as_json:
-        print_json({"sound": all(map(_is_sound, reports)), "collections": reports})
+    Searches and indexing go on meanwhile. The exit status is 1 if damage remains.
+    """
+    reports = ask(lambda client: verify_collections(client, collection, repair=repair), url, configure(data_dir))
+    sound = all(map(_is_sound, reports))
+    if json:
+        print_json({"sound": sound, "collections": reports})
     else:
         for report in reports:
-            show(report)
-    return 0 if all(map(_is_sound, reports)) else 1
+            show_report(report)
+    raise typer.Exit(0 if sound else 1)
 
 
-async def verify(client: Client, collection: str | None, *, repair: bool) -> list[dict[str, Any]]:
+async def verify_collections(client: Client, collection: str | None, *, repair: bool) -> list[dict[str, Any]]:
     """Verify a collection, or all of them; returns the service's reports with their findings.
 
-    What was mended is waited for and looked at again; the report then has ``after``, the second look's report.
+    After a repair the collection is verified again; the report then has ``after``, the second report.
     """
     names = [collection] if collection is not None else await _names(client)
     reports: list[dict[str, Any]] = []
@@ -60,7 +66,7 @@ async def verify(client: Client, collection: str | None, *, repair: bool) -> lis
             report["after"] = await _look(client, name, repair=False)
         reports.append(report)
     if not names:
-        note("no collection yet: nothing to verify")
+        note("no collections yet: nothing to verify")
     return reports
 
 
@@ -71,10 +77,10 @@ async def _names(client: Client) -> list[str]:
 
 async def _look(client: Client, name: str, *, repair: bool) -> dict[str, Any]:
     findings: list[dict[str, Any]] = []
-    with _bar(f"verifying {name}") as show_progress:
+    with progress_bar(f"verifying {name}") as show:
         async for kind, data in client.events("POST", f"{collection_path(name)}:verify", {"repair": repair}):
             if kind == "progress":
-                show_progress(data)
+                show(data["done"], data["total"], data["doing"])
             elif kind == "damage" and len(findings) < KEPT:
                 findings.append(data)
             elif kind == "done":
@@ -83,31 +89,24 @@ async def _look(client: Client, name: str, *, repair: bool) -> dict[str, Any]:
 
 
 async def _wait(client: Client, jobs: Sequence[str]) -> None:
-    """Until the worker has mended what it was told to."""
-    target = HttpTarget(client)
-    with _bar("mending") as show_progress:
-        for done, job_id in enumerate(jobs):
-            while (job := await target.job(job_id)).status != "done":
-                show_progress({"doing": f"job {done + 1}", "done": job.total - job.pending, "total": job.total})
+    """Wait until the worker has finished the jobs of a repair."""
+    with progress_bar("repairing") as show:
+        for number, job_id in enumerate(jobs, start=1):
+            while (job := await client.call("GET", job_path(job_id)))["status"] != "done":
+                show(job["total"] - job["pending"], job["total"], f"job {number}")
                 await asyncio.sleep(POLL_SECONDS)
 
 
-def show(report: dict[str, Any]) -> None:
-    """Print what was found in one collection."""
-    console = out()
-    name = report["collection"]
+def show_report(report: dict[str, Any]) -> None:
+    """Print the findings of one collection."""
     for finding in report["findings"][:SHOWN]:
         number = f"{finding['points']:,} point{'s' if finding['points'] != 1 else ''}"
-        console.print(
-            f"  {finding['kind']:<10} {finding['document_id']}: {MEANINGS[finding['kind']]} ({number})",
-            markup=False,
-            soft_wrap=True,
-        )
+        print_line(f"  {finding['kind']:<10} {finding['document_id']}: {MEANINGS[finding['kind']]} ({number})")
     if len(report["findings"]) > SHOWN:
-        console.print(f"  … more; the first {KEPT:,} of them with --json", markup=False)
+        print_line(f"  … more; --json prints the first {KEPT:,}")
     size = f"{report['documents']:,} documents, {report['points']:,} points"
-    waiting = f", {report['waiting']:,} with work before them" if report["waiting"] else ""
-    console.print(f"{name}: {size}{waiting}: {_verdict(report)}", markup=False, soft_wrap=True)
+    waiting = f", {report['waiting']:,} with pending work" if report["waiting"] else ""
+    print_line(f"{report['collection']}: {size}{waiting}: {_verdict(report)}")
 
 
 def _verdict(report: dict[str, Any]) -> str:
@@ -115,29 +114,11 @@ def _verdict(report: dict[str, Any]) -> str:
         return "sound"
     found = f"{report['damaged']:,} documents damaged"
     if "after" not in report:
-        return f"{found}; winnow verify -c {report['collection']} --repair mends them"
+        return f"{found}; winnow verify -c {report['collection']} --repair repairs them"
     if _is_sound(report):
-        return f"{found}, all mended"
-    return f"{found}, {report['after']['damaged']:,} still are; winnow jobs and the log say why"
+        return f"{found}, all repaired"
+    return f"{found}, {report['after']['damaged']:,} could not be repaired; see winnow jobs and the log"
 
 
 def _is_sound(report: dict[str, Any]) -> bool:
     return bool(report.get("after", report)["sound"])
-
-
-@contextmanager
-def _bar(title: str) -> Iterator[Callable[[dict[str, Any]], None]]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=16),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[doing]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=err(), transient=True) as progress:
-        task: TaskID = progress.add_task(title, total=None, doing="")
-
-        def update(state: dict[str, Any]) -> None:
-            progress.update(task, completed=state["done"], total=state["total"], doing=state["doing"])
-
-        yield update

@@ -11,9 +11,12 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from winnow.core.errors import DataDirectoryLocked
+
+LOCK_FILE: Final = "winnow.lock"
+"""Name of a data directory's lock, in it."""
 
 _MAX_BYTES = 4096
 _POLL_SECONDS = 0.02

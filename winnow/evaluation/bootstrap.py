@@ -20,15 +20,15 @@ _BATCH = 250  # bounds the memory: a batch of weights is 8 × _BATCH × queries 
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean over queries with the borders of its 95 % interval."""
+class MeanEstimate:
+    """A mean over queries and the bounds of its 95 % interval."""
 
     mean: float
     low: float
     high: float
 
 
-def estimate(values: FloatArray, *, resamples: int = RESAMPLES, seed: int = SEED) -> Estimate:
+def estimate_mean(values: FloatArray, *, resamples: int = RESAMPLES, seed: int = SEED) -> MeanEstimate:
     """Mean of ``values``, shape (queries,), with its interval; the same values give the same interval.
 
     For a paired comparison pass the differences, query by query.
@@ -36,7 +36,7 @@ def estimate(values: FloatArray, *, resamples: int = RESAMPLES, seed: int = SEED
     exact = values.astype(np.float64)
     means = np.concatenate([weights @ exact for weights in _weights(len(values), resamples, seed)])
     low, high = np.percentile(means, (2.5, 97.5))
-    return Estimate(mean=float(exact.mean()), low=float(low), high=float(high))
+    return MeanEstimate(mean=float(exact.mean()), low=float(low), high=float(high))
 
 
 def _weights(queries: int, resamples: int, seed: int) -> Iterator[npt.NDArray[np.float64]]:

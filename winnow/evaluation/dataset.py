@@ -29,13 +29,13 @@ QRELS = ("qrels.tsv", "qrels/test.tsv")
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A test collection, checked: every judgment names a query and a document that are there.
+    """A checked test collection: every judgment names an existing query and document.
 
     Attributes:
-        documents: those with a text or a title; one without either can never be found.
+        documents: those with a text or a title; without either a document can never be found.
         queries: text by id, only queries that have at least one relevant document, in the order of the file.
         judgments: query id -> document id -> grade; 0 is judged and not relevant.
-        blank: ids of judged queries without any text, which nobody can ask: they are left out.
+        blank: ids of judged queries without text, which are left out.
     """
 
     name: str
@@ -49,72 +49,58 @@ def load_dataset(folder: Path) -> Dataset:
     """Read and check the test collection in ``folder``.
 
     Raises:
-        InvalidSource: a file is missing or a line cannot be used; the message names file and line and the remedy.
+        InvalidSource: a file is missing or a line is invalid; the message names file, line and remedy.
     """
-    corpus_path, queries_path, qrels_path = _locate(folder)
-    corpus = _read_corpus(corpus_path)
-    texts = _read_queries(queries_path)
-    judgments = _read_qrels(qrels_path, known_queries=texts.keys(), known_documents=corpus.keys())
-    judged = {key: text for key, text in texts.items() if any(grade > 0 for grade in judgments.get(key, {}).values())}
-    queries = {key: text for key, text in judged.items() if text.strip()}
-    if not queries:
-        raise InvalidSource(f"{qrels_path} marks no document as relevant: give at least one line with a score above 0")
-    return Dataset(
-        name=folder.resolve().name,
-        documents=tuple(document for document in corpus.values() if document.text),
-        queries=queries,
-        judgments={key: judgments[key] for key in queries},
-        blank=tuple(key for key in judged if key not in queries),
-    )
+    if not folder.is_dir():
+        raise InvalidSource(f"{folder} is not a folder: give one that holds {CORPUS}, {QUERIES} and {QRELS[0]}")
+    if not (folder / CORPUS).is_file():
+        raise InvalidSource(f"{folder / CORPUS} is missing: a test collection needs {CORPUS}, {QUERIES}, {QRELS[0]}")
+    corpus = _read_corpus(folder / CORPUS)
+    questions, blank = _read_questions(folder, corpus.keys())
+    documents = tuple(document for document in corpus.values() if document.text)
+    return Dataset(folder.resolve().name, documents, questions.queries, questions.judgments, blank)
 
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """Queries with their judgments, for documents that are indexed already; attributes as ``Dataset``'s."""
+    """Queries with their judgments, for documents that are indexed already; attributes as in ``Dataset``."""
 
     queries: Mapping[str, str]
     judgments: Judgments
 
 
 def load_questions(folder: Path) -> Questions:
-    """Read queries and judgments in ``folder``, which need hold no corpus.
+    """Read queries and judgments in ``folder``, which needs no corpus.
 
     Raises:
         InvalidSource: as ``load_dataset``.
     """
-    queries_path = folder / QUERIES
+    return _read_questions(folder, _Everything())[0]
+
+
+def _read_questions(folder: Path, known_documents: Container[str]) -> tuple[Questions, tuple[str, ...]]:
+    """The queries that have a relevant document, and the ids of those among them without text, which are left out."""
+    if not (folder / QUERIES).is_file():
+        raise InvalidSource(f"{folder / QUERIES} is missing: queries and judgments need {QUERIES} and {QRELS[0]}")
     qrels_path = next((path for name in QRELS if (path := folder / name).is_file()), None)
-    if qrels_path is None or not queries_path.is_file():
-        raise InvalidSource(f"{folder} needs {QUERIES} and {QRELS[0]}")
-    texts = _read_queries(queries_path)
-    judgments = _read_qrels(qrels_path, known_queries=texts.keys(), known_documents=_Everything())
-    queries = {
-        key: text
-        for key, text in texts.items()
-        if text.strip() and any(grade > 0 for grade in judgments.get(key, {}).values())
-    }
+    if qrels_path is None:
+        raise InvalidSource(f"{folder} has no judgments: add {' or '.join(QRELS)}")
+    texts = _read_queries(folder / QUERIES)
+    judgments = _read_qrels(qrels_path, known_queries=texts.keys(), known_documents=known_documents)
+    judged = {key: text for key, text in texts.items() if any(grade > 0 for grade in judgments.get(key, {}).values())}
+    queries = {key: text for key, text in judged.items() if text.strip()}
     if not queries:
         raise InvalidSource(f"{qrels_path} marks no document as relevant: give at least one line with a score above 0")
-    return Questions(queries, {key: judgments[key] for key in queries})
+    return Questions(queries, {key: judgments[key] for key in queries}), tuple(
+        key for key in judged if key not in queries
+    )
 
 
 class _Everything(Container[str]):
-    """What any document's id is in."""
+    """A container of every document id."""
 
     def __contains__(self, _: object) -> bool:
         return True
-
-
-def _locate(folder: Path) -> tuple[Path, Path, Path]:
-    if not folder.is_dir():
-        raise InvalidSource(f"{folder} is not a folder: give one that holds {CORPUS}, {QUERIES} and {QRELS[0]}")
-    for name in (CORPUS, QUERIES):
-        if not (folder / name).is_file():
-            raise InvalidSource(f"{folder / name} is missing: a test collection needs {CORPUS}, {QUERIES}, {QRELS[0]}")
-    for name in QRELS:
-        if (folder / name).is_file():
-            return folder / CORPUS, folder / QUERIES, folder / name
-    raise InvalidSource(f"{folder} holds no judgments: add {' or '.join(QRELS)}")
 
 
 def _read_corpus(path: Path) -> dict[str, Document]:
@@ -122,7 +108,7 @@ def _read_corpus(path: Path) -> dict[str, Document]:
     for place, record in _json_lines(path):
         key = _string(record, "_id", place, required=True)
         if key in documents:
-            raise InvalidSource(f"{place}: _id {key!r} stands there twice; give every document an id of its own")
+            raise InvalidSource(f"{place}: _id {key!r} is used twice: give every document its own _id")
         title = _string(record, "title", place).strip()
         text = _string(record, "text", place)
         if not text.strip():
@@ -136,7 +122,7 @@ def _read_queries(path: Path) -> dict[str, str]:
     for place, record in _json_lines(path):
         key = _string(record, "_id", place, required=True)
         if key in queries:
-            raise InvalidSource(f"{place}: _id {key!r} stands there twice; give every query an id of its own")
+            raise InvalidSource(f"{place}: _id {key!r} is used twice: give every query its own _id")
         queries[key] = _string(record, "text", place)
     return queries
 

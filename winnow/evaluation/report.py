@@ -1,4 +1,4 @@
-"""What an evaluation found, and its JSON form."""
+"""The results of an evaluation and their JSON form."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from winnow.core.types import FloatArray
-from winnow.evaluation.bootstrap import Estimate, estimate
+from winnow.evaluation.bootstrap import MeanEstimate, estimate_mean
 from winnow.evaluation.dataset import Dataset
 from winnow.evaluation.metrics import METRICS, NDCG, score_rankings
-from winnow.evaluation.runs import HYBRID, TWO_STAGE, Run
+from winnow.evaluation.runs import HYBRID, TWO_STAGE, ModeRun
 
 STAGES = ("embed", "retrieve", "rerank")
 
@@ -28,14 +28,14 @@ class RunReport:
 
     name: str
     scores: Mapping[str, FloatArray]
-    estimates: Mapping[str, Estimate]
+    estimates: Mapping[str, MeanEstimate]
     p50_ms: float
     degraded: float
 
 
 @dataclass(frozen=True, slots=True)
 class StageSummary:
-    """One stage over all queries of a run: median milliseconds, what ran it, and how often it ended how."""
+    """One stage over all queries of a run: median milliseconds, model or engine, and number of queries by status."""
 
     name: str
     ms: float
@@ -46,7 +46,7 @@ class StageSummary:
 
 @dataclass(frozen=True, slots=True)
 class QueryChange:
-    """What the second stage did to one query's nDCG@10."""
+    """The change of one query's nDCG@10 by the second stage."""
 
     query_id: str
     text: str
@@ -55,17 +55,17 @@ class QueryChange:
 
     @property
     def gain(self) -> float:
-        """After less before: above 0 the second stage helped."""
+        """After minus before: above 0 the second stage helped."""
         return self.after - self.before
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """``run`` less ``against`` in nDCG@10, paired by query; ``changes`` has the greatest gain first."""
+class RunComparison:
+    """``run`` minus ``against`` in nDCG@10, paired by query; ``changes`` has the greatest gain first."""
 
     run: str
     against: str
-    difference: Estimate
+    difference: MeanEstimate
     changes: tuple[QueryChange, ...]
 
     @property
@@ -77,6 +77,11 @@ class Comparison:
     def hurt(self) -> int:
         """Queries that ``run`` answers worse."""
         return sum(change.gain < 0 for change in self.changes)
+
+    @property
+    def unchanged(self) -> int:
+        """Queries that both answer equally well."""
+        return len(self.changes) - self.helped - self.hurt
 
     @property
     def significant(self) -> bool:
@@ -93,7 +98,7 @@ class Evaluation:
     queries: int
     runs: tuple[RunReport, ...]
     stages: tuple[StageSummary, ...]
-    comparisons: tuple[Comparison, ...] = field(default=())
+    comparisons: tuple[RunComparison, ...] = field(default=())
 
     @property
     def degraded(self) -> float:
@@ -101,11 +106,11 @@ class Evaluation:
         return next((run.degraded for run in self.runs if run.name == TWO_STAGE), 0.0)
 
 
-def build_report(dataset: Dataset, runs: Sequence[Run]) -> Evaluation:
+def build_report(dataset: Dataset, runs: Sequence[ModeRun]) -> Evaluation:
     """Score ``runs`` and compare the two stages with the first one alone."""
     reports = {run.name: _report_run(dataset, run) for run in runs}
     two_stage = next((run for run in runs if run.name == TWO_STAGE), None)
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[RunComparison, ...] = ()
     if two_stage is not None and HYBRID in reports:
         comparisons = (_compare(dataset, reports[TWO_STAGE], reports[HYBRID]),)
     return Evaluation(
@@ -133,20 +138,20 @@ def to_json(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _report_run(dataset: Dataset, run: Run) -> RunReport:
+def _report_run(dataset: Dataset, run: ModeRun) -> RunReport:
     answers = run.answers.values()
     judgments = {key: dataset.judgments[key] for key in dataset.queries}
     scores = score_rankings({key: answer.documents for key, answer in run.answers.items()}, judgments)
     return RunReport(
         name=run.name,
         scores=scores,
-        estimates={metric: estimate(scores[metric]) for metric in METRICS},
+        estimates={metric: estimate_mean(scores[metric]) for metric in METRICS},
         p50_ms=float(np.median([answer.ms for answer in answers])),
         degraded=float(np.mean([answer.degraded for answer in answers])),
     )
 
 
-def _summarise_stage(run: Run, name: str) -> StageSummary:
+def _summarise_stage(run: ModeRun, name: str) -> StageSummary:
     reports = [answer.stages[name] for answer in run.answers.values()]
     return StageSummary(
         name=name,
@@ -157,16 +162,16 @@ def _summarise_stage(run: Run, name: str) -> StageSummary:
     )
 
 
-def _compare(dataset: Dataset, run: RunReport, against: RunReport) -> Comparison:
+def _compare(dataset: Dataset, run: RunReport, against: RunReport) -> RunComparison:
     before, after = against.scores[NDCG], run.scores[NDCG]
     changes = [
         QueryChange(query_id, text, float(old), float(new))
         for (query_id, text), old, new in zip(dataset.queries.items(), before, after, strict=True)
     ]
-    return Comparison(
+    return RunComparison(
         run=run.name,
         against=against.name,
-        difference=estimate(after - before),
+        difference=estimate_mean(after - before),
         changes=tuple(sorted(changes, key=lambda change: -change.gain)),
     )
 
@@ -184,7 +189,7 @@ def _stage_to_json(stage: StageSummary) -> dict[str, Any]:
     return {**ran, "ms": round(stage.ms, 2), "statuses": dict(stage.statuses)}
 
 
-def _comparison_to_json(comparison: Comparison) -> dict[str, Any]:
+def _comparison_to_json(comparison: RunComparison) -> dict[str, Any]:
     return {
         NDCG: {
             "difference": round(comparison.difference.mean, 4),
@@ -193,9 +198,9 @@ def _comparison_to_json(comparison: Comparison) -> dict[str, Any]:
         },
         "helped": comparison.helped,
         "hurt": comparison.hurt,
-        "unchanged": len(comparison.changes) - comparison.helped - comparison.hurt,
+        "unchanged": comparison.unchanged,
     }
 
 
-def _interval(value: Estimate) -> list[float]:
+def _interval(value: MeanEstimate) -> list[float]:
     return [round(value.low, 4), round(value.high, 4)]

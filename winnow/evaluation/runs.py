@@ -22,8 +22,8 @@ _BUDGET_MS: Final = 60_000.0  # quality is measured, so no query may be cut shor
 _WARM_UP_QUERIES: Final = 5
 QUERIES_KEPT: Final = 8
 
-Progress = Callable[[str, int, int], None]
-"""Called with what is going on (a run's name), how many queries are done, and how many there are."""
+OnQuery = Callable[[str, int, int], None]
+"""Called with the name of the run, the number of answered queries and the number of all queries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,14 @@ MODES: Final = (
 
 
 class Searcher(Protocol):
-    """What answers a search: ``winnow.search.two_stage.TwoStageSearch``."""
+    """Answers searches: ``winnow.search.two_stage.TwoStageSearch``."""
 
     async def run(self, request: SearchRequest) -> SearchAnswer: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What is kept of one answer."""
+    """The measured parts of one answer."""
 
     documents: tuple[str, ...]
     ms: float
@@ -60,21 +60,21 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One way to search and what it answered: query id -> answer."""
+class ModeRun:
+    """One way to search and its answers by query id."""
 
     name: str
     answers: Mapping[str, Answered]
 
     def statuses(self, stage: str) -> Mapping[str, int]:
-        """How often the stage ended how."""
+        """Number of answers by the status of the stage."""
         return Counter(answer.stages[stage].status for answer in self.answers.values())
 
 
 def for_measurement(settings: Settings) -> Settings:
-    """``settings`` with so small a cache of query vectors that each run pays for its own queries.
+    """``settings`` with a cache of query vectors too small to carry over from one run to the next.
 
-    The second stage of one search still finds what the first one computed, as it does for users.
+    The second stage of one search still finds the vector that the first one computed, as it does for users.
     """
     return settings.model_copy(update={"search": settings.search.model_copy(update={"embed_cache": QUERIES_KEPT})})
 
@@ -86,20 +86,20 @@ async def run_queries(
     mode: Mode,
     *,
     concurrency: int = 1,
-    progress: Progress | None = None,
-) -> Run:
+    progress: OnQuery | None = None,
+) -> ModeRun:
     """Answer every query in one mode.
 
     Args:
-        searcher: what answers.
+        searcher: answers the queries.
         collection: name of the collection that holds the dataset's documents.
         queries: text by id.
         mode: how to search.
-        concurrency: searches under way at once; with more than 1 the latencies include waiting.
-        progress: told after every query.
+        concurrency: searches at a time; with more than 1 the latencies include waiting.
+        progress: called after every query.
 
     Raises:
-        WinnowError: a search failed; those under way are given up.
+        WinnowError: a search failed; the others are cancelled.
     """
     for text in list(queries.values())[:_WARM_UP_QUERIES]:
         await searcher.run(_request(collection, text, mode))
@@ -118,7 +118,7 @@ async def run_queries(
                 tasks.create_task(answer(key, text))
     except ExceptionGroup as group:  # the first error says it all, and callers handle errors, not groups of them
         raise group.exceptions[0] from None
-    return Run(mode.name, {key: answers[key] for key in queries})
+    return ModeRun(mode.name, {key: answers[key] for key in queries})
 
 
 def _request(collection: str, query: str, mode: Mode) -> SearchRequest:

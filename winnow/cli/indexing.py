@@ -1,0 +1,146 @@
+"""The work of ``winnow index``: send documents to a service and report the progress."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from indexer import ingest
+from indexer.bulk.options import RayOptions
+from indexer.dry_run import DryRun, compare_sources
+from indexer.sources.base import Failure, Source
+from indexer.watch import changes
+from winnow.cli.access import reach
+from winnow.cli.console import err, note, print_json, progress_bar
+from winnow.cli.paths import collection_path
+from winnow.cli.remote import Client, HttpTarget
+from winnow.core.errors import CollectionNotFound
+from winnow.core.settings import Settings
+from winnow.core.settings.rerank import NoRerank
+
+SHOWN = 20  # failures and ids; --json prints all of them
+
+
+@dataclass(frozen=True, slots=True)
+class Indexing:
+    """One run: where the documents come from, where they go, and how the result is printed.
+
+    Attributes:
+        fields: metadata keys that the command line declares, with their types.
+        max_chars: longest text of a document.
+    """
+
+    collection: str
+    sources: Sequence[Source]
+    fields: dict[str, str]
+    delete_missing: bool
+    max_chars: int
+    as_json: bool
+
+    async def run(
+        self, settings: Settings, url: str | None, bulk: RayOptions | None, *, dry_run: bool, watched: Sequence[str]
+    ) -> int:
+        """Index once, and again whenever ``watched`` paths change; returns the failures of the last time."""
+        if bulk is not None:
+            settings = settings.model_copy(update={"rerank": NoRerank()})  # this process serves no searches
+        async with reach(settings, url, bulk=None if dry_run else bulk) as client:
+            if dry_run:
+                return await self._dry_run(client)
+            await self._ensure_collection(client)
+            failed = await self._index(client)
+            if watched:
+                note(f"watching {', '.join(watched)}; Ctrl-C stops")
+                async for _ in changes(watched):
+                    failed = await self._index(client)
+            return failed
+
+    async def _ensure_collection(self, client: Client) -> None:
+        fields: dict[str, str] = {key: kind for source in self.sources for key, kind in source.fields.items()}
+        fields |= self.fields
+        await client.call("PUT", collection_path(self.collection), {"fields": fields} if fields else {})
+
+    async def _index(self, client: Client) -> int:
+        began = time.perf_counter()
+        with progress_bar(f"indexing {self.collection}", keep=True) as show:
+
+            def on_progress(state: ingest.Progress) -> None:
+                seconds = time.perf_counter() - began
+                rate = f"{state.done / seconds:,.0f}" if seconds > 0.5 else "–"
+                total = None if state.expected is None else max(state.expected, state.done)
+                show(state.done, total, f"{rate}/s, {state.chunks:,} chunks")
+
+            summary = await ingest.ingest(
+                HttpTarget(client),
+                self.collection,
+                self.sources,
+                delete_missing=self.delete_missing,
+                max_chars=self.max_chars,
+                on_progress=on_progress,
+            )
+        if self.as_json:
+            print_json(_as_json(summary))
+        else:
+            _print(summary)
+        return summary.failed
+
+    async def _dry_run(self, client: Client) -> int:
+        try:
+            found = await compare_sources(
+                HttpTarget(client), self.collection, self.sources, delete_missing=self.delete_missing
+            )
+        except CollectionNotFound:
+            note(f"collection {self.collection} does not exist yet; it would be created")
+            found = await compare_sources(None, self.collection, self.sources, delete_missing=self.delete_missing)
+        if self.as_json:
+            print_json(asdict(found))
+        else:
+            _print_plan(found)
+        return len(found.failures)
+
+
+def _as_json(summary: ingest.IndexSummary) -> dict[str, Any]:
+    counts = ("seen", "indexed", "unchanged", "deleted", "failed")
+    return {
+        "collection": summary.collection,
+        "documents": {name: getattr(summary, name) for name in counts},
+        "chunks_embedded": summary.chunks_embedded,
+        "seconds": round(summary.seconds, 3),
+        "failures": [{"source": item.source, "code": item.code, "message": item.message} for item in summary.failures],
+    }
+
+
+def _print(summary: ingest.IndexSummary) -> None:
+    console = err()
+    rate = summary.indexed / summary.seconds if summary.seconds else 0
+    console.print(
+        f"{summary.collection}: {summary.seen:,} seen, {summary.indexed:,} indexed, {summary.unchanged:,} unchanged, "
+        f"{summary.deleted:,} deleted, {summary.failed:,} failed; {summary.chunks_embedded:,} chunks embedded "
+        f"in {summary.seconds:.1f} s" + (f" ({rate:,.0f} documents/s)" if summary.indexed else ""),
+        markup=False,
+    )
+    _print_failures(summary.failures)
+
+
+def _print_plan(found: DryRun) -> None:
+    console = err()
+    console.print(
+        f"would index {len(found.new):,} new and {len(found.changed):,} changed documents, skip {found.unchanged:,} "
+        f"unchanged, delete {len(found.missing):,}; {len(found.failures):,} cannot be read",
+        markup=False,
+    )
+    for sign, ids in (("+", found.new), ("~", found.changed), ("-", found.missing)):
+        for name in ids[:SHOWN]:
+            console.print(f"  {sign} {name}", markup=False)
+        if len(ids) > SHOWN:
+            console.print(f"  {sign} … {len(ids) - SHOWN:,} more", markup=False)
+    _print_failures(found.failures)
+
+
+def _print_failures(failures: Sequence[Failure]) -> None:
+    console = err()
+    for failure in failures[:SHOWN]:
+        console.print(f"  {failure.source}: {failure.message} ({failure.code})", markup=False, style="red")
+    if len(failures) > SHOWN:
+        console.print(f"  … {len(failures) - SHOWN:,} more (--json prints all)", style="red")

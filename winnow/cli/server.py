@@ -1,0 +1,159 @@
+"""The HTTP server of ``winnow serve`` and, with embedded storage, the worker beside it."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType
+from typing import Any
+
+import uvicorn
+import uvloop
+
+from service.app import create_app
+from service.binding import check_bind
+from service.lifespan import begin_drain
+from winnow.cli.console import err, out
+from winnow.core.errors import InvalidSettings, WinnowError
+from winnow.core.gc_tuning import spare_the_collector
+from winnow.core.settings import Settings
+from winnow.core.types import RerankOptions, SearchMode, SearchRequest
+from winnow.operations.resources import Resources
+from winnow.ports import Outcome
+from winnow.runtime import open_local, running
+from winnow.search.instrument import Metrics
+
+log = logging.getLogger(__name__)
+
+SHUTDOWN_SECONDS = 10
+WARM_UP_MS = 60_000.0
+KEEP_ALIVE_SECONDS = 75  # longer than common proxies keep theirs, so that they close first
+
+
+def run_server(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM; then open requests and batches are finished and everything is closed."""
+    check_bind(settings)
+    listener = bind(settings)
+    uvloop.run(_serve(settings, listener))
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Bind the port before models load, so that a port in use is reported at once."""
+    host, port = settings.server.host, settings.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=512)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise InvalidSettings(
+                f"port {port} on {host} is in use by another process: choose one with --port (0 picks a free one)"
+            ) from error
+        raise InvalidSettings(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+
+
+class _Server(uvicorn.Server):
+    """Announces its address once it serves, and fails its readiness as soon as it is told to stop."""
+
+    def __init__(self, config: uvicorn.Config, *, announce: Callable[[], None], drain: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+        self._drain = drain
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._announce()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Swallow the signal that ends it: raised again it would end the process before everything is closed."""
+        with super().capture_signals():
+            try:
+                yield
+            finally:
+                self._captured_signals.clear()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._drain()
+        super().handle_exit(sig, frame)
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    async with open_local(settings) as local, running(local.worker):
+        names = await _warm_up(local.resources)
+        url = _url(listener)
+        if local.lock is not None:
+            local.lock.publish(url=url)
+        app = create_app(settings, local.resources)
+        local.worker.on_outcomes = partial(_count, app.state.service.metrics)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            http="httptools",
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            server_header=False,
+        )
+        spare_the_collector()
+        server = _Server(config, announce=lambda: _announce(settings, url, names), drain=lambda: begin_drain(app))
+        await server.serve(sockets=[listener])
+
+
+def _count(metrics: Metrics, outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        done = "deleted" if outcome.claim.kind == "delete" else "indexed"
+        failed = "failed" if outcome.retry_in is None else "retried"
+        metrics.observe_documents(done if outcome.error is None else failed)
+
+
+async def _warm_up(resources: Resources) -> list[str]:
+    """Open every index and run the models once, so that the first search does not wait; returns the collections.
+
+    The service starts without models that are down; its readiness and its answers name them.
+    """
+    mode: SearchMode = "hybrid"
+    try:
+        await resources.embedder.embed(["warm up"], "query")
+    except WinnowError as error:
+        log.warning("starting without the embedding model: %s", error.message)
+        mode = "sparse"
+    rerank = True
+    names = [collection.name for collection in await resources.catalog.collections.list()]
+    for name in names:
+        request = SearchRequest(name, "warm up", mode=mode, rerank=RerankOptions(rerank), budget_ms=WARM_UP_MS)
+        try:
+            answer = await resources.search.run(request)
+            rerank = rerank and answer.rerank.status not in ("failed", "timeout")
+        except WinnowError as error:
+            log.warning("collection %s cannot be searched: %s", name, error.message)
+    return names
+
+
+def _url(listener: socket.socket) -> str:
+    host, port, *_ = listener.getsockname()
+    reachable: Any = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{reachable}:{port}"
+
+
+def _announce(settings: Settings, url: str, collections: list[str]) -> None:
+    console = out()
+    console.print(f"\n[bold]Winnow serves[/bold] {url}    search page {url}/    API {url}/docs")
+    if not collections:
+        console.print("No collections yet. Create one:  winnow index ./docs -c docs\n", markup=False)
+    else:
+        name = "python" if "python" in collections else collections[0]
+        query = "how do I copy a file and keep its timestamps" if name == "python" else "your question"
+        curl = f'curl -s {url}/v1/collections/{name}/search --json \'{{"query": "{query}", "top_n": 3}}\''
+        console.print(f"Try:  {curl}\n", markup=False, soft_wrap=True)
+    if settings.server.insecure:
+        err().print("No key is configured: everyone who can reach this address can read and write.", style="bold red")
+    else:
+        console.print(
+            "No key is configured: only this machine can connect. Ctrl-C stops the service.\n",
+            style="dim",
+            markup=False,
+        )
