@@ -65,12 +65,13 @@ def read(
 
     Only the catalog is opened for it: no model is loaded, no index opened and no worker started.
     """
-    from winnow.cli.remote import connect
     from winnow.runtime import open_catalog_alone
 
     async def run() -> Any:
         owner = url or owner_of(settings)
         if owner is not None:
+            from winnow.cli.remote import connect
+
             async with connect(owner) as client:
                 return await client.call("GET", path, **params)
         async with open_catalog_alone(settings) as catalog:
