@@ -75,13 +75,12 @@ def pages(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(cli: Cli) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    process = cli.start("serve", "--port", "0")
-    assert process.stdout is not None
-    url = next(word for line in process.stdout if "Winnow serves" in line for word in line.split() if "http" in word)
-    yield process, url
-    process.send_signal(signal.SIGTERM)
-    process.wait(30)
-    process.stdout.close()
+    with cli.start("serve", "--port", "0") as process:
+        assert process.stdout is not None
+        lines = (line for line in process.stdout if "Winnow serves" in line)
+        yield process, next(word for line in lines for word in line.split() if "http" in word)
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
