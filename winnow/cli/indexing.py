@@ -65,7 +65,7 @@ class Indexing:
         began = time.perf_counter()
         with progress_bar(f"indexing {self.collection}", keep=True) as show:
 
-            def on_progress(state: ingest.Progress) -> None:
+            def on_progress(state: ingest.IngestProgress) -> None:
                 seconds = time.perf_counter() - began
                 rate = f"{state.done / seconds:,.0f}" if seconds > 0.5 else "–"
                 total = None if state.expected is None else max(state.expected, state.done)
