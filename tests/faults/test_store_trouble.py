@@ -22,7 +22,7 @@ from winnow.core.types import Chunking, Collection, Document, Index
 from winnow.ports import Embeddings, EmbedKind, IndexSchema, Outcome
 from winnow.search.embedders import Embedders, identity_of
 from winnow.testing.models import FakeEmbedder
-from winnow.vectors.qdrant.server import connect
+from winnow.vectors.qdrant.server import open_client
 from winnow.vectors.qdrant.store import QdrantVectorStore
 
 DOCUMENTS = 8
@@ -94,7 +94,7 @@ def text_of(number: int, version: int) -> str:
 async def opened(timeout_seconds: float = 30.0) -> AsyncIterator[House]:
     async with qdrant_server.serve() as server:
         settings = QdrantVectors(url=server.url, grpc_port=server.grpc_port, timeout_seconds=timeout_seconds)
-        store = QdrantVectorStore(connect(settings), settings)
+        store = QdrantVectorStore(open_client(settings), settings)
         house = House(server, store)
         await house.open()
         yield house

@@ -1,4 +1,4 @@
-"""Points in the engine's form and back.
+"""What is stored with a point, the same in both engines, and back.
 
 A payload has the few keys that are filtered or listed, and the rest as one JSON string (``source``): the engine hands a
 string over in a fraction of the time that a nested object takes.
@@ -12,12 +12,10 @@ from urllib.parse import quote
 
 import numpy as np
 import orjson
-import qdrant_edge as edge
 
 from winnow.core.filters import fits, parse_datetime, values_of
-from winnow.core.types import Chunk, FieldType, JsonValue, Metadata, passage_of
+from winnow.core.types import Chunk, FieldType, JsonValue, Metadata
 from winnow.ports import Point, PointKey
-from winnow.vectors.bm25 import KeywordEncoder
 
 DENSE: Final = "dense"
 TOKENS: Final = "tokens"
@@ -41,14 +39,14 @@ def field_path(key: str) -> str:
     return f'{FIELDS}."{field_name(key)}"'
 
 
-def encode(point: Point, fields: Mapping[str, FieldType], encoder: KeywordEncoder) -> edge.Point:
-    """The engine's form of a point that has been checked."""
-    vectors: dict[str, Any] = {SPARSE: encoder.document(passage_of(point.title, point.chunk))}
+def model_vectors(point: Point) -> dict[str, Any]:
+    """The vectors that a model made for a point, by name, as lists."""
+    vectors: dict[str, Any] = {}
     if point.dense is not None:
         vectors[DENSE] = point.dense.tolist()
     if point.tokens is not None and len(point.tokens):
         vectors[TOKENS] = point.tokens.tolist()
-    return edge.Point(point.id, vectors, encode_payload(point, fields))
+    return vectors
 
 
 def encode_payload(point: Point, fields: Mapping[str, FieldType]) -> dict[str, JsonValue]:
@@ -89,7 +87,7 @@ def encode_value(kind: FieldType, value: JsonValue) -> JsonValue:
             return value
 
 
-def decode(point_id: str, payload: Mapping[str, Any], vectors: Mapping[str, Any] | None = None) -> Point:
+def decode_point(point_id: str, payload: Mapping[str, Any], vectors: Mapping[str, Any] | None = None) -> Point:
     """The point of a stored record; without ``vectors`` its arrays stay ``None``."""
     start, end, text, headings, anchor, title, url, metadata = orjson.loads(payload[SOURCE])
     dense = vectors.get(DENSE) if vectors else None

@@ -1,4 +1,4 @@
-"""What may be stored: checks that every store makes before it touches anything."""
+"""Rules that every store shares: checks of points and schemas, and which points a deletion removes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from winnow.core.types import FloatArray
-from winnow.ports import IndexSchema, Point
+from winnow.core.errors import IdentityMismatch
+from winnow.core.types import FieldType, FloatArray
+from winnow.ports import IndexRef, IndexSchema, Point
 
 
 def check_points(points: Sequence[Point], schema: IndexSchema) -> None:
@@ -38,6 +39,35 @@ def check_tokens(tokens: npt.NDArray[np.floating], dimensions: int) -> None:
         raise ValueError(f"the token vectors have shape {tokens.shape}, the index stores (k, {dimensions})")
     if not np.isfinite(tokens).all():
         raise ValueError("the token vectors have values that are not finite")
+
+
+def new_fields(index: IndexRef, stored: IndexSchema, wanted: IndexSchema) -> dict[str, FieldType]:
+    """The fields that an index lacks.
+
+    Raises:
+        IdentityMismatch: sizes or a field's type differ from what is stored.
+    """
+    for name in ("dimensions", "token_dimensions"):
+        if getattr(stored, name) != getattr(wanted, name):
+            raise IdentityMismatch(
+                f"the index of {index.collection!r} has {name} {getattr(stored, name)}, not {getattr(wanted, name)}; "
+                "index its documents into a new one"
+            )
+    for key, kind in wanted.fields.items():
+        if stored.fields.get(key, kind) != kind:
+            raise IdentityMismatch(
+                f"field {key!r} of {index.collection!r} is indexed as {stored.fields[key]}, not {kind}; "
+                "declare it under another name"
+            )
+    return {key: kind for key, kind in wanted.fields.items() if key not in stored.fields}
+
+
+def ids_by_revision(keep: Mapping[str, int | None]) -> dict[int | None, list[str]]:
+    """The documents of ``VectorStore.delete_documents(keep)`` by the revision before which their points go."""
+    grouped: dict[int | None, list[str]] = {}
+    for document_id, revision in keep.items():
+        grouped.setdefault(revision, []).append(document_id)
+    return grouped
 
 
 def is_stale(keep: Mapping[str, int | None], document_id: str, revision: int) -> bool:

@@ -10,13 +10,14 @@ from typing import Any, Final
 
 import numpy.typing as npt
 
-from winnow.core.errors import CollectionNotFound, IdentityMismatch, StorageFailure
+from winnow.core.errors import CollectionNotFound, StorageFailure
 from winnow.core.types import FieldType, Filter, FloatArray
 from winnow.ports import IndexRef, IndexSchema, Point, PointKey
 from winnow.vectors.bm25 import KeywordEncoder
 from winnow.vectors.edge.errors import edge_errors
 from winnow.vectors.edge.layout import LOAD_RESERVE, WRITE_RESERVE, Layout, read_schema, shard_of
 from winnow.vectors.edge.shard import ArmRows, ScoreColumns, Shard, make_shard, optimize_shard
+from winnow.vectors.points import new_fields
 
 UNINDEXED_LIMIT: Final = 20_000  # vectors searched one by one (3 ms) beyond which an index is optimised at start
 
@@ -49,7 +50,7 @@ class Engine:
         home = self._layout.home(index)
         if home.exists():
             with edge_errors("reading a schema"):
-                return _new_fields(index, read_schema(home), schema)
+                return new_fields(index, read_schema(home), schema)
         self._layout.require_space(WRITE_RESERVE)
         with edge_errors("making an index"):
             new = self._layout.begin(index)
@@ -172,19 +173,3 @@ class Engine:
                 self.optimize(index)
                 shard = self._shards[index] = Shard(home, self._encoder)
         return shard
-
-
-def _new_fields(index: IndexRef, stored: IndexSchema, wanted: IndexSchema) -> Mapping[str, FieldType]:
-    for name in ("dimensions", "token_dimensions"):
-        if getattr(stored, name) != getattr(wanted, name):
-            raise IdentityMismatch(
-                f"the index of {index.collection!r} has {name} {getattr(stored, name)}, not {getattr(wanted, name)}; "
-                "index its documents into a new one"
-            )
-    for key, kind in wanted.fields.items():
-        if stored.fields.get(key, kind) != kind:
-            raise IdentityMismatch(
-                f"field {key!r} of {index.collection!r} is indexed as {stored.fields[key]}, not {kind}; "
-                "declare it under another name"
-            )
-    return {key: kind for key, kind in wanted.fields.items() if key not in stored.fields}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from winnow.ports import Point
-from winnow.vectors.payloads import decode
+from winnow.vectors.payloads import decode_point
 from winnow.vectors.points import is_stale
 
 KEPT: Final = 20_000  # points, some 2 KB each
@@ -29,7 +29,7 @@ class KnownPoints:
 
     def learn(self, payloads: Mapping[bytes, Mapping[str, Any]]) -> dict[bytes, Point]:
         """Decode points as the engine stores them, and keep them. When too much is kept, all else is forgotten."""
-        learnt = {key: decode(str(uuid.UUID(bytes=key)), payload) for key, payload in payloads.items()}
+        learnt = {key: decode_point(str(uuid.UUID(bytes=key)), payload) for key, payload in payloads.items()}
         if len(self._points) + len(learnt) > KEPT:
             self._points.clear()  # simpler than to track which were used last, and rare
         self._points |= learnt

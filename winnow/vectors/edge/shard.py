@@ -17,8 +17,8 @@ from winnow.core.errors import StorageFailure
 from winnow.core.types import FieldType, Filter, FloatArray
 from winnow.ports import IndexSchema, Point, PointKey
 from winnow.vectors.bm25 import KeywordEncoder
+from winnow.vectors.edge.codec import FILTERS, edge_point
 from winnow.vectors.edge.errors import edge_errors
-from winnow.vectors.edge.filters import translate
 from winnow.vectors.edge.layout import read_schema, shard_of, write_schema
 from winnow.vectors.payloads import (
     DENSE,
@@ -29,14 +29,13 @@ from winnow.vectors.payloads import (
     SOURCE,
     SPARSE,
     TOKENS,
-    decode,
     decode_key,
     decode_metadata,
-    encode,
+    decode_point,
     encode_fields,
     field_path,
 )
-from winnow.vectors.points import check_tokens, check_vector
+from winnow.vectors.points import check_tokens, check_vector, ids_by_revision
 
 INDEXING_THRESHOLD_KB: Final = 1000  # segments above this get a graph when the index is optimised
 _NO_GRAPH: Final = 0  # token vectors are only ever scored for given points
@@ -166,15 +165,12 @@ class Shard:
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Insert or replace points that have been checked; they are in the write-ahead log on return."""
-        encoded = [encode(point, self.schema.fields, self._encoder) for point in points]
+        encoded = [edge_point(point, self.schema.fields, self._encoder) for point in points]
         self._update(edge.UpdateOperation.upsert_points(encoded), "writing points")
 
     def delete_documents(self, keep: Mapping[str, int | None]) -> None:
         """Delete the points of these documents before the given revisions."""
-        by_revision: dict[int | None, list[str]] = {}
-        for document_id, revision in keep.items():
-            by_revision.setdefault(revision, []).append(document_id)
-        for revision, ids in by_revision.items():
+        for revision, ids in ids_by_revision(keep).items():
             conditions: list[Any] = [edge.FieldCondition(DOCUMENT_ID, match=edge.MatchAny(ids))]
             if revision is not None:
                 conditions.append(edge.FieldCondition(REVISION, range=edge.RangeFloat(lt=float(revision))))
@@ -212,7 +208,7 @@ class Shard:
         self, dense: FloatArray | None, text: str | None, limit: int, filter: Filter | None
     ) -> Mapping[str, ArmRows]:
         """The best ``limit`` points of each arm, in one call of the engine."""
-        condition = None if filter is None else translate(filter, self.schema.fields)
+        condition = None if filter is None else FILTERS.translate(filter, self.schema.fields)
         # ACORN keeps the graph connected when a filter leaves little of it
         params = None if filter is None else edge.SearchParams(acorn=edge.AcornSearchParams(enable=True))
         arms = self._arms(dense, text)
@@ -274,7 +270,7 @@ class Shard:
         """The points of these ids with their vectors."""
         with edge_errors("fetching points"):
             records = cast("list[Any]", self._shard.retrieve(list(point_ids), True, True))
-        return {str(record.id): decode(str(record.id), record.payload, record.vector) for record in records}
+        return {str(record.id): decode_point(str(record.id), record.payload, record.vector) for record in records}
 
     def keys(self, offset: uuid.UUID | None) -> tuple[list[PointKey], uuid.UUID | None]:
         """A page of keys from ``offset`` on, and where the next page starts."""

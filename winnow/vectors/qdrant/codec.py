@@ -1,4 +1,4 @@
-"""Points in the server's form and back. Payloads are those of ``edge_codec``."""
+"""Points and filters in the form of a Qdrant server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from qdrant_client import models
 from winnow.core.types import FieldType, passage_of
 from winnow.ports import Hit, Point
 from winnow.vectors.bm25 import KeywordEncoder
-from winnow.vectors.payloads import DENSE, SPARSE, TOKENS, decode, encode_payload
+from winnow.vectors.filters import FilterTranslator
+from winnow.vectors.payloads import SPARSE, decode_point, encode_payload, model_vectors
 
 BATCH_POINTS: Final = 256
 BATCH_BYTES: Final = 5_000_000  # the server refuses requests beyond 32 MB; smaller ones keep its queues moving
@@ -18,16 +19,22 @@ _GRPC_NUMBER: Final = 4  # bytes
 _JSON_NUMBER: Final = 21  # digits of a float32 that is written as a double, and a comma
 _KEYWORDS: Final = 2_000  # bytes: keyword vector, ids and keys of a chunk
 
+FILTERS: Final = FilterTranslator(
+    combine=models.Filter,
+    is_empty=lambda path: models.IsEmptyCondition(is_empty=models.PayloadField(key=path)),
+    matches_any=lambda path, values: models.FieldCondition(key=path, match=models.MatchAny(any=values)),
+    in_range=lambda path, bounds: models.FieldCondition(key=path, range=models.Range(**bounds)),
+    in_period=lambda path, bounds: models.FieldCondition(key=path, range=models.DatetimeRange(**bounds)),
+    matches_nothing=lambda: models.HasIdCondition(has_id=[]),
+)
 
-def encode(point: Point, fields: Mapping[str, FieldType], encoder: KeywordEncoder) -> models.PointStruct:
+
+def server_point(point: Point, fields: Mapping[str, FieldType], encoder: KeywordEncoder) -> models.PointStruct:
     """The server's form of a point that has been checked."""
     words = encoder.document(passage_of(point.title, point.chunk))
-    vector: dict[str, Any] = {SPARSE: models.SparseVector(indices=words.indices, values=words.values)}
-    if point.dense is not None:
-        vector[DENSE] = point.dense.tolist()
-    if point.tokens is not None and len(point.tokens):
-        vector[TOKENS] = point.tokens.tolist()
-    return models.PointStruct(id=point.id, vector=vector, payload=encode_payload(point, fields))
+    sparse = models.SparseVector(indices=words.indices, values=words.values)
+    vectors: dict[str, Any] = {SPARSE: sparse, **model_vectors(point)}
+    return models.PointStruct(id=point.id, vector=vectors, payload=encode_payload(point, fields))
 
 
 def batches(points: Sequence[Point], *, as_json: bool) -> Iterator[Sequence[Point]]:
@@ -45,12 +52,13 @@ def batches(points: Sequence[Point], *, as_json: bool) -> Iterator[Sequence[Poin
 
 def decode_record(record: models.Record) -> Point:
     """The point of a stored record, with the vectors that came along."""
-    return decode(str(record.id), record.payload or {}, record.vector if isinstance(record.vector, dict) else None)
+    vectors = record.vector if isinstance(record.vector, dict) else None
+    return decode_point(str(record.id), record.payload or {}, vectors)
 
 
 def decode_hits(rows: Sequence[models.ScoredPoint]) -> tuple[Hit, ...]:
     """What one arm found, best first, ties by id."""
-    hits = [Hit(decode(str(row.id), row.payload or {}), row.score) for row in rows]
+    hits = [Hit(decode_point(str(row.id), row.payload or {}), row.score) for row in rows]
     hits.sort(key=lambda hit: (-hit.score, hit.point.id))
     return tuple(hits)
 

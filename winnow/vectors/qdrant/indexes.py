@@ -12,13 +12,13 @@ from winnow.core.settings.vectors import QdrantVectors
 from winnow.core.types import FieldType
 from winnow.ports import IndexRef, IndexSchema
 from winnow.vectors.payloads import FIELDS, SOURCE, decode_metadata, encode_fields
+from winnow.vectors.points import new_fields
 from winnow.vectors.qdrant.errors import AlreadyThere
 from winnow.vectors.qdrant.schema import (
     StoredSchema,
     collection_for,
     indexes_in,
     name_of,
-    new_fields,
     note_of,
     payload_indexes,
     read_note,

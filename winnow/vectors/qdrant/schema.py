@@ -164,24 +164,3 @@ def read_note(index: IndexRef, metadata: Mapping[str, Any] | None) -> StoredSche
         IndexSchema(metadata["dimensions"], metadata["token_dimensions"], fields),
         {key: note["type"] for key, note in notes.items() if not note["complete"]},
     )
-
-
-def new_fields(index: IndexRef, stored: IndexSchema, wanted: IndexSchema) -> dict[str, FieldType]:
-    """The fields that an index lacks.
-
-    Raises:
-        IdentityMismatch: sizes or a field's type differ from what is stored.
-    """
-    for name in ("dimensions", "token_dimensions"):
-        if getattr(stored, name) != getattr(wanted, name):
-            raise IdentityMismatch(
-                f"the index of {index.collection!r} has {name} {getattr(stored, name)}, not {getattr(wanted, name)}; "
-                "index its documents into a new one"
-            )
-    for key, kind in wanted.fields.items():
-        if stored.fields.get(key, kind) != kind:
-            raise IdentityMismatch(
-                f"field {key!r} of {index.collection!r} is indexed as {stored.fields[key]}, not {kind}; "
-                "declare it under another name"
-            )
-    return {key: kind for key, kind in wanted.fields.items() if key not in stored.fields}

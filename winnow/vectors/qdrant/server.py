@@ -38,7 +38,7 @@ _T = TypeVar("_T")
 log = logging.getLogger(__name__)
 
 
-def connect(settings: QdrantVectors) -> AsyncQdrantClient:
+def open_client(settings: QdrantVectors) -> AsyncQdrantClient:
     """A client for the configured server. Nothing is sent before its first call.
 
     Raises:

@@ -18,9 +18,8 @@ from winnow.core.types import FieldType, Filter, FloatArray, HalfArray
 from winnow.ports import ArmHits, IndexRef, IndexSchema, Point, PointKey, PointScores
 from winnow.vectors.bm25 import IDENTITY, KeywordEncoder
 from winnow.vectors.payloads import DENSE, DOCUMENT_ID, KEY_FIELDS, REVISION, SOURCE, SPARSE, TOKENS, decode_key
-from winnow.vectors.points import check_points, check_tokens, check_vector
-from winnow.vectors.qdrant.codec import batches, decode_hits, decode_record, encode
-from winnow.vectors.qdrant.filters import translate
+from winnow.vectors.points import check_points, check_tokens, check_vector, ids_by_revision
+from winnow.vectors.qdrant.codec import FILTERS, batches, decode_hits, decode_record, server_point
 from winnow.vectors.qdrant.indexes import Indexes
 from winnow.vectors.qdrant.schema import search_params
 from winnow.vectors.qdrant.server import Server
@@ -68,7 +67,7 @@ class QdrantVectorStore:
                 return
 
     async def _upsert(self, index: IndexRef, batch: Sequence[Point], fields: Mapping[str, FieldType]) -> None:
-        encoded = await asyncio.to_thread(lambda: [encode(point, fields, self._encoder) for point in batch])
+        encoded = await asyncio.to_thread(lambda: [server_point(point, fields, self._encoder) for point in batch])
         name = self._indexes.name(index)
         await self._server.call("writing points", index, self._client.upsert, name, encoded, wait=True)
 
@@ -77,12 +76,9 @@ class QdrantVectorStore:
         await self._indexes.schema(index)
 
     async def delete_documents(self, index: IndexRef, keep: Mapping[str, int | None]) -> None:
-        by_revision: dict[int | None, list[str]] = {}
-        for document_id, revision in keep.items():
-            by_revision.setdefault(revision, []).append(document_id)
         stale = [
             _before(revision, ids[begin : begin + DELETE_BATCH])
-            for revision, ids in by_revision.items()
+            for revision, ids in ids_by_revision(keep).items()
             for begin in range(0, len(ids), DELETE_BATCH)
         ]
         deletes = [models.DeleteOperation(delete=models.FilterSelector(filter=each)) for each in stale]
@@ -169,9 +165,9 @@ class QdrantVectorStore:
 
     async def _condition(self, index: IndexRef, filter: Filter) -> models.Filter:
         try:
-            return translate(filter, (await self._indexes.schema(index)).fields)
+            return FILTERS.translate(filter, (await self._indexes.schema(index)).fields)
         except InvalidFilter:  # unless another process has declared the field
-            return translate(filter, (await self._indexes.read(index)).fields)
+            return FILTERS.translate(filter, (await self._indexes.read(index)).fields)
 
     # --- reading ---------------------------------------------------------------------------------
 
