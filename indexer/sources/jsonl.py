@@ -1,4 +1,4 @@
-"""JSONL (NDJSON): one document a line, the same object and the same rules as over HTTP. ``_id`` stands for ``id``."""
+"""Reads JSONL (NDJSON): each line is a document, as in the HTTP API; ``_id`` is read as ``id``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 
 def count_lines(path: Path) -> int:
-    """Number of lines of a file: counted, or for very large files extrapolated from their beginning."""
+    """Number of lines of a file: counted, or for very large files extrapolated from the beginning."""
     size = path.stat().st_size
     lines = read = 0
     last = b"\n"

@@ -11,7 +11,6 @@ every file that this user can read. To index files of strangers, run the whole i
 from __future__ import annotations
 
 import os
-import selectors
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
@@ -122,24 +122,18 @@ class Sandbox(AbstractContextManager["Sandbox"]):
 
     def _take(self, size: int, until: float) -> bytes:
         """The next ``size`` bytes of the process's output."""
-        if len(self._buffer) < size:
-            self._fill(size, until)
+        while len(self._buffer) < size:
+            process = cast("subprocess.Popen[bytes]", self._process)
+            pipe = cast("IO[bytes]", process.stdout).fileno()
+            if not wait([pipe], max(0.0, until - time.monotonic())):
+                raise ReadError("too_slow", self._too_slow(self._limits.wall_seconds))
+            block = os.read(pipe, _BLOCK)
+            if not block:
+                raise self._died(process.wait())
+            self._buffer += block
         taken = bytes(self._buffer[:size])
         del self._buffer[:size]
         return taken
-
-    def _fill(self, size: int, until: float) -> None:
-        process = cast("subprocess.Popen[bytes]", self._process)
-        pipe = cast("IO[bytes]", process.stdout)
-        with selectors.DefaultSelector() as selector:
-            selector.register(pipe, selectors.EVENT_READ)
-            while len(self._buffer) < size:
-                if not selector.select(max(0.0, until - time.monotonic())):
-                    raise ReadError("too_slow", self._too_slow(self._limits.wall_seconds))
-                block = os.read(pipe.fileno(), _BLOCK)
-                if not block:
-                    raise self._died(process.wait())
-                self._buffer += block
 
     def _died(self, status: int) -> ReadError:
         if status == -signal.SIGXCPU:

@@ -95,9 +95,11 @@ class Walk:
 
     def _fill(self) -> None:
         while self._queue and len(self._visits) < 2 * self._options.concurrency:
-            reason = self._exhausted()
-            if reason:
-                self._stop(*reason)
+            if reason := self._exhausted():
+                code, message = reason
+                self._found.append(Failure(self._site.start, code, f"the site {message}; the rest was not read"))
+                self._queue.clear()
+                self._complete = False
                 return
             url, depth = self._queue.popleft()
             self._fetched += 1
@@ -112,11 +114,6 @@ class Walk:
         if self._failed_in_a_row >= MAX_FAILED_IN_A_ROW:
             return "site_down", f"{MAX_FAILED_IN_A_ROW} pages in a row failed; try again later"
         return None
-
-    def _stop(self, code: str, message: str) -> None:
-        self._found.append(Failure(self._site.start, code, f"the site {message}; the rest was not read"))
-        self._queue.clear()
-        self._complete = False
 
     async def _page(self, url: str) -> SitePage:
         """A page from this walk's cache or from the site."""
