@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
@@ -21,20 +20,21 @@ async def read_batches(source: Source) -> AsyncIterator[tuple[list[Document], li
     """Read a source some hundred documents at a time, or what comes within a second."""
     documents: list[Document] = []
     failures: list[Failure] = []
-    chars, until = 0, math.inf
+    count, chars, until = 0, 0, 0.0
     async with aclosing(source.read()) as items:
         async for item in items:
+            if not count:
+                until = time.monotonic() + BATCH_SECONDS
+            count += 1
             if isinstance(item, Failure):
                 failures.append(item)
             else:
                 documents.append(item)
                 chars += len(item.text)
-            until = min(until, time.monotonic() + BATCH_SECONDS)
-            full = len(documents) + len(failures) >= BATCH_DOCUMENTS or chars >= BATCH_CHARS
-            if full or time.monotonic() > until:
+            if count >= BATCH_DOCUMENTS or chars >= BATCH_CHARS or time.monotonic() > until:
                 yield documents, failures
-                documents, failures, chars, until = [], [], 0, math.inf
-    if documents or failures:
+                documents, failures, count, chars = [], [], 0, 0
+    if count:
         yield documents, failures
 
 

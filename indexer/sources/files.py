@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -19,7 +19,7 @@ from indexer.sources.base import Failure, SourceOptions
 from indexer.sources.cache import FileCache
 from indexer.sources.formats import File, FileReader, count_items, is_known, printable
 from indexer.sources.sandbox import Sandbox
-from indexer.sources.threads import read_on_thread
+from indexer.sources.threads import Items, read_on_thread
 from winnow.core.types import Document, FieldType
 
 _SKIPPED: Final = frozenset({"node_modules", "__pycache__"})
@@ -47,7 +47,7 @@ class FileSource(ABC):
         """Read file after file."""
         return read_on_thread(self._read())
 
-    def _read(self) -> Generator[Document | Failure, None, None]:
+    def _read(self) -> Items:
         failures: list[Failure] = []
         cache = FileCache(self._options.state_dir and self._options.state_dir / self.cache_folder, self.label)
         with Sandbox() as sandbox:

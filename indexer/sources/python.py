@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sysconfig
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from indexer.sources.base import Failure
 from indexer.sources.stdlib_native import native_docstrings
 from indexer.sources.stdlib_pages import PAGES, doc_url
 from indexer.sources.stdlib_source import Docstring, Library
-from indexer.sources.threads import read_on_thread
+from indexer.sources.threads import Items, read_on_thread
 from winnow.core.types import Document, FieldType
 
 
@@ -36,7 +36,7 @@ class PythonSource:
         """Yield every docstring once, under its first public name."""
         return read_on_thread(self._documents())
 
-    def _documents(self) -> Generator[Document | Failure, None, None]:
+    def _documents(self) -> Items:
         yield from map(_document, self._docstrings)
 
     @cached_property

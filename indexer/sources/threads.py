@@ -1,4 +1,4 @@
-"""Blocking generators as async ones: read on a thread, a batch at a time and in order."""
+"""Blocking readers as asynchronous ones: they run on a thread, a batch at a time and in order."""
 
 from __future__ import annotations
 
@@ -6,19 +6,23 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncGenerator, Generator
-from typing import Final, Generic, TypeVar
+from typing import Final
 
-BATCH_ITEMS: Final = 64
+from indexer.sources.base import Failure
+from winnow.core.types import Document
+
+BATCH_ITEMS: Final = 256
+BATCH_CHARS: Final = 4_000_000
 BATCH_SECONDS: Final = 0.2
 
-T = TypeVar("T")
+Items = Generator[Document | Failure, None, None]
 
 
-async def read_on_thread(items: Generator[T, None, None]) -> AsyncGenerator[T, None]:
-    """Yield the items of a blocking generator, which runs on a thread for some dozen items at a time.
+async def read_on_thread(items: Items) -> AsyncGenerator[Document | Failure, None]:
+    """Yield the items of a blocking generator, which runs on a thread for one batch at a time.
 
-    The generator is closed, also on a thread, when it ends and when the caller stops earlier or is cancelled. It is
-    never ahead of the caller by more than one batch.
+    The generator is never ahead of the caller by more than a batch, whose items, text and time are limited. It is
+    closed, on a thread as well, when it ends and when the caller stops earlier or is cancelled.
     """
     reader = _BatchReader(items)
     try:
@@ -31,26 +35,29 @@ async def read_on_thread(items: Generator[T, None, None]) -> AsyncGenerator[T, N
         await asyncio.to_thread(reader.close)
 
 
-class _BatchReader(Generic[T]):
+class _BatchReader:
     """Advances a generator; ``close`` waits for a ``take`` that a cancelled caller left running."""
 
-    def __init__(self, items: Generator[T, None, None]) -> None:
+    def __init__(self, items: Items) -> None:
         self._items = items
         self._lock = threading.Lock()
         self._stopped = False
 
-    def take(self) -> tuple[list[T], bool]:
+    def take(self) -> tuple[list[Document | Failure], bool]:
         """The next items, and whether there may be more."""
-        batch: list[T] = []
-        until = time.monotonic() + BATCH_SECONDS
+        batch: list[Document | Failure] = []
+        chars, until = 0, time.monotonic() + BATCH_SECONDS
         with self._lock:
             for item in self._items:
                 batch.append(item)
-                if self._stopped or len(batch) >= BATCH_ITEMS or time.monotonic() > until:
+                chars += len(item.text) if isinstance(item, Document) else 0
+                full = len(batch) >= BATCH_ITEMS or chars >= BATCH_CHARS or time.monotonic() > until
+                if full or self._stopped:
                     return batch, True
         return batch, False
 
     def close(self) -> None:
+        """Close the generator."""
         self._stopped = True
         with self._lock:
             self._items.close()
