@@ -14,8 +14,8 @@ import structlog
 from indexer.worker.loop import Worker
 from indexer.worker.pipeline import Pipeline
 from service.app import create_app
+from tests.catalogs import new_catalog
 from tests.fakes import FAKES
-from winnow.catalog.fake import FakeCatalog
 from winnow.core.settings import Settings, load_settings
 from winnow.models.build import build_embedder, build_reranker
 from winnow.operations.resources import Resources
@@ -41,7 +41,7 @@ def _worker_looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings that need no model, no engine and no database."""
+    """Settings that need no model and no engine."""
     return load_settings(data_dir=tmp_path, **FAKES)
 
 
@@ -53,7 +53,7 @@ class Service:
     """
 
     def __init__(self, settings: Settings) -> None:
-        embedder, store, catalog = build_embedder(settings), build_store(settings), FakeCatalog()
+        embedder, store, catalog = build_embedder(settings), build_store(settings), new_catalog(settings.data_dir)
         embedders = Embedders(embedder, keyword_tokenizer=store.keyword_tokenizer)
         reranker = build_reranker(settings, embedders, store)
         collections = CollectionLookup(catalog.collections)
@@ -84,6 +84,7 @@ class Service:
         await self.client.aclose()
         await self.resources.store.close()
         await self.resources.embedder.close()
+        await self.resources.catalog.close()
 
     def _wake(self) -> None:
         if self.automatic:

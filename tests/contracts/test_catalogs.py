@@ -1,4 +1,4 @@
-"""Every catalog passes the contract: in memory, on SQLite, and on PostgreSQL where one can be started."""
+"""The catalog passes its contract on SQLite, and on PostgreSQL where one can be started."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from tests.catalogs import new_catalog
 from tests.contracts.catalog import CatalogContract
 from tests.contracts.catalog_data import FakeClock, doc
 from winnow.catalog.build import open_catalog
 from winnow.catalog.engine import database_url
-from winnow.catalog.fake import FakeCatalog
 from winnow.catalog.migrate import migrate
 from winnow.catalog.tables import Base
 from winnow.core.errors import UpstreamUnavailable
@@ -25,16 +25,10 @@ from winnow.core.settings import load_settings
 from winnow.ports import Catalog
 
 
-class TestFakeCatalog(CatalogContract):
-    @pytest.fixture
-    def catalog(self, clock: FakeClock) -> Catalog:
-        return FakeCatalog(clock)
-
-
 class TestSqliteCatalog(CatalogContract):
     @pytest.fixture
     async def catalog(self, tmp_path: Path, clock: FakeClock) -> AsyncIterator[Catalog]:
-        catalog = await open_catalog(load_settings(data_dir=tmp_path / "data"), clock=clock)
+        catalog = new_catalog(tmp_path, clock)
         yield catalog
         await catalog.close()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import grpc  # type: ignore[import-untyped]
 import pytest
@@ -12,10 +14,10 @@ import pytest
 from indexer.worker.batches import SLICE_CHUNKS
 from indexer.worker.loop import Worker
 from indexer.worker.pipeline import Pipeline
+from tests.catalogs import new_catalog
 from tests.contracts.catalog_data import FakeClock
 from tests.stubs import qdrant_server
 from tests.stubs.qdrant_server import MemoryServer
-from winnow.catalog.fake import FakeCatalog
 from winnow.core.settings import IndexingSettings
 from winnow.core.settings.vectors import QdrantVectors
 from winnow.core.types import Chunking, Collection, Document, Index
@@ -50,10 +52,10 @@ class Embedder(FakeEmbedder):
 class House:
     """A worker on a server that obeys the test."""
 
-    def __init__(self, server: MemoryServer, store: QdrantVectorStore) -> None:
+    def __init__(self, server: MemoryServer, store: QdrantVectorStore, folder: Path) -> None:
         self.server, self.store = server, store
         self.clock, self.embedder = FakeClock(), Embedder()
-        self.catalog = FakeCatalog(self.clock)
+        self.catalog = new_catalog(folder, self.clock)
         identity = identity_of(self.embedder, store.keyword_tokenizer)
         self.collection = Collection(Index("c", "u" * 32, 1, identity), Chunking(max_tokens=32, overlap=0), {})
         pipeline = Pipeline(
@@ -95,9 +97,11 @@ async def opened(timeout_seconds: float = 30.0) -> AsyncIterator[House]:
     async with qdrant_server.serve() as server:
         settings = QdrantVectors(url=server.url, grpc_port=server.grpc_port, timeout_seconds=timeout_seconds)
         store = QdrantVectorStore(open_client(settings), settings)
-        house = House(server, store)
-        await house.open()
-        yield house
+        with tempfile.TemporaryDirectory() as folder:
+            house = House(server, store, Path(folder))
+            await house.open()
+            yield house
+            await house.catalog.close()
         await store.close()
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from indexer.worker.loop import Worker
 from indexer.worker.pipeline import Pipeline
+from tests.catalogs import new_catalog
 from tests.conftest import FAKES
 from tests.contracts.catalog_data import FakeClock
-from winnow.catalog.fake import FakeCatalog
 from winnow.core.settings import IndexingSettings, load_settings
 from winnow.core.types import Document
 from winnow.operations import reembed as reembedding
@@ -62,7 +62,7 @@ class House:
     def __init__(self, folder: Path, *, new: Model | None = None) -> None:
         self.old, self.new = Model(32), new or Model(64)
         self.store, self.clock = FakeVectorStore(), FakeClock()
-        self.catalog = FakeCatalog(self.clock)
+        self.catalog = new_catalog(folder, self.clock)
         self.settings = load_settings(data_dir=folder, **FAKES, search={"budget_ms": 500})
         self.resources = self.process(self.old, self.new)
         self.worker = self.worker_of(self.old, self.new)
@@ -145,3 +145,4 @@ async def furnished(folder: Path) -> AsyncIterator[House]:
     await built.work()
     yield built
     await built.store.close()
+    await built.catalog.close()

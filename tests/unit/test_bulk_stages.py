@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,14 +18,14 @@ from indexer.bulk.embedding import Embedding
 from indexer.bulk.options import for_models, for_stores
 from indexer.bulk.work import Work, packed, unpacked
 from indexer.bulk.writing import Writing
+from tests.catalogs import new_catalog
 from tests.contracts.catalog_data import FakeClock
 from tests.fakes import EMBEDDER, STORE
-from winnow.catalog.fake import FakeCatalog
 from winnow.core.errors import UpstreamRejected
 from winnow.core.settings import Settings, load_settings
 from winnow.core.types import Chunking, Collection, Document, Index
 from winnow.operations.resources import Adapters
-from winnow.ports import Embeddings, IndexRef, IndexSchema, Outcome
+from winnow.ports import Catalog, Embeddings, IndexRef, IndexSchema, Outcome
 from winnow.search.embedders import identity_of
 from winnow.testing.models import FakeEmbedder
 from winnow.testing.vectors import FakeVectorStore
@@ -65,17 +66,18 @@ class Handle:
 
 
 class House:
-    """The stages on one catalog and one store in memory."""
+    """The stages on one catalog and one store."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self.embedder = Embedder()
         self.next = Embedder(NEXT_DIMENSIONS)
         self.store = FakeVectorStore()
         self.clock = FakeClock()
-        self.catalog = FakeCatalog(self.clock)
+        self.catalog = new_catalog(folder, self.clock)
         identity = identity_of(self.embedder, self.store.keyword_tokenizer)
         self.collection = Collection(Index("c", "u" * 32, 1, identity), Chunking(max_tokens=32, overlap=0), {})
         self.coordinator = Coordinator(8)
+        self.folder, self.others = folder, list[Catalog]()
         self.settings = load_settings(
             embedding=EMBEDDER,
             next_embedding={**EMBEDDER, "dimensions": NEXT_DIMENSIONS},
@@ -106,8 +108,13 @@ class House:
         assert index is not None
         run(self.store.create(index.ref, index.schema({})))
 
-    async def opened(self, _: Any) -> FakeCatalog:
-        return self.catalog
+    async def opened(self, _: Any) -> Catalog:
+        self.others.append(new_catalog(self.folder, self.clock))
+        return self.others[-1]
+
+    def close(self) -> None:
+        for catalog in (self.catalog, *self.others):
+            run(catalog.close())
 
     def submit(self, *documents: Document) -> str:
         return run(self.catalog.documents.submit("c", documents)).job_id
@@ -155,10 +162,11 @@ def until_idle(house: House) -> Iterator[Any]:
 
 
 @pytest.fixture
-def house() -> House:
-    built = House()
+def house(tmp_path: Path) -> Iterator[House]:
+    built = House(tmp_path)
     built.open()
-    return built
+    yield built
+    built.close()
 
 
 def paragraphs(*words: str) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
 
 from indexer.worker.lease import Lease, LeaseLost
 from indexer.worker.pipeline import Pipeline
+from tests.catalogs import new_catalog
 from tests.contracts.catalog_data import FakeClock
 from tests.ticks import Ticks
-from winnow.catalog.fake import FakeCatalog
 from winnow.core.types import Chunking, Collection, Document, Index
 from winnow.ports import IndexSchema
 from winnow.search.embedders import Embedders, identity_of
@@ -65,9 +68,9 @@ def test_an_answer_that_was_asked_for_in_time_counts_though_it_comes_late(lease:
 class House:
     """A collection, a pipeline, and the machine's clock beside the catalog's."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self.embedder, self.store, self.ticks, self.clock = FakeEmbedder(), FakeVectorStore(), Ticks(), FakeClock()
-        self.catalog = FakeCatalog(self.clock)
+        self.catalog = new_catalog(folder, self.clock)
         identity = identity_of(self.embedder, self.store.keyword_tokenizer)
         self.collection = Collection(Index("c", "u" * 32, 1, identity), Chunking(max_tokens=32, overlap=0), {})
         self.index = self.collection.serving.ref
@@ -86,12 +89,13 @@ class House:
 
 
 @pytest.fixture
-async def house() -> House:
-    built = House()
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    built = House(tmp_path)
     await built.catalog.collections.create(built.collection)
     await built.store.create(built.index, IndexSchema(64, 64))
     await built.catalog.documents.submit("c", [Document("a", "alpha")])
-    return built
+    yield built
+    await built.catalog.close()
 
 
 async def test_a_batch_whose_lease_ran_out_writes_nothing(house: House) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ import pytest
 
 from indexer.worker.loop import Worker
 from indexer.worker.pipeline import Pipeline
+from tests.catalogs import new_catalog
 from tests.contracts.catalog_data import FakeClock
-from winnow.catalog.fake import FakeCatalog
 from winnow.core.errors import StorageFull, UpstreamRejected, UpstreamUnavailable
 from winnow.core.settings import IndexingSettings
 from winnow.core.types import Chunking, Collection, Document, Index
@@ -42,11 +43,11 @@ class Embedder(FakeEmbedder):
 
 
 class House:
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self.embedder = Embedder()
         self.store = FakeVectorStore()
         self.clock = FakeClock()
-        self.catalog = FakeCatalog(self.clock)
+        self.catalog = new_catalog(folder, self.clock)
         identity = identity_of(self.embedder, self.store.keyword_tokenizer)
         self.collection = Collection(Index("c", "u" * 32, 1, identity), Chunking(max_tokens=32, overlap=0), {})
         self.index = self.collection.serving.ref
@@ -72,12 +73,13 @@ class House:
 
 
 @pytest.fixture
-async def house() -> AsyncIterator[House]:
-    built = House()
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    built = House(tmp_path)
     await built.catalog.collections.create(built.collection)
     info = built.embedder.info
     await built.store.create(built.index, IndexSchema(info.dimensions, info.token_dimensions))
-    return built
+    yield built
+    await built.catalog.close()
 
 
 def paragraphs(*words: str) -> str:

@@ -93,18 +93,23 @@ async def test_searches_during_switches_never_mix_two_models_and_none_fails(hous
 
     async def change() -> None:
         for _ in range(5):
-            await _late(5, lambda: reembedding.switch(house.resources, "c"))
-            await _late(5, lambda: reembedding.rollback(house.resources, "c"))
+            await reembedding.switch(house.resources, "c")
+            await search()
+            await reembedding.rollback(house.resources, "c")
+            await search()
 
-    answers, _ = await asyncio.gather(asyncio.gather(*(_late(i % 40, search) for i in range(200))), change())
+    async def keep_searching() -> list[tuple[str | None, int]]:
+        found = []
+        while not changing.done():
+            found.append(await search())
+            await asyncio.sleep(0.001)
+        return found
+
+    changing = asyncio.create_task(change())
+    answers = await asyncio.gather(*(keep_searching() for _ in range(4)))
+    await changing
     assert set(seen) == {(1, 32), (2, 64)}
-    assert {model for model, _ in answers} == {"fake-32", "fake-64"}
-
-
-async def _late(turns: int, call: Any) -> Any:
-    for _ in range(turns):
-        await asyncio.sleep(0)
-    return await call()
+    assert {model for some in answers for model, _ in some} == {"fake-32", "fake-64"}
 
 
 async def test_the_other_index_can_be_searched_before_the_switch(house: House) -> None:
@@ -132,6 +137,7 @@ async def test_a_model_that_reads_less_is_refused(tmp_path: Path) -> None:
     with pytest.raises(IdentityMismatch, match=r"reads 128 tokens at most.*new collection"):
         await house.start()
     assert (await house.catalog.collections.get("c")).beside is None
+    await house.catalog.close()
 
 
 async def test_the_model_in_use_is_refused_also_once_it_was_switched_to(house: House, no_pause: None) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from winnow.catalog.fake import FakeCatalog
+from tests.catalogs import new_catalog
 from winnow.core.errors import (
     DeadlineExceeded,
     IdentityMismatch,
@@ -39,10 +40,10 @@ TEXTS = {
 class House:
     """A search over fakes, with parts that a test may exchange."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self.embedder: Any = FakeEmbedder()
         self.store = FakeVectorStore()
-        self.catalog = FakeCatalog()
+        self.catalog = new_catalog(folder)
         self.reranker: Any = FakeReranker()
         self.settings = SearchSettings()
         identity = identity_of(self.embedder, self.store.keyword_tokenizer)
@@ -78,10 +79,11 @@ class House:
 
 
 @pytest.fixture
-async def house() -> AsyncIterator[House]:
-    built = House()
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    built = House(tmp_path)
     await built.fill(TEXTS)
-    return built
+    yield built
+    await built.catalog.close()
 
 
 class Scripted:

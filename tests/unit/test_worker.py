@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -14,13 +15,13 @@ from indexer.worker.lease import Lease, LeaseLost
 from indexer.worker.loop import Worker
 from indexer.worker.maintenance import Maintenance
 from indexer.worker.pipeline import Pipeline
+from tests.catalogs import new_catalog
 from tests.contracts.catalog_data import LEASE, FakeClock
-from winnow.catalog.fake import FakeCatalog
 from winnow.catalog.rules.entries import SETTLING
 from winnow.core.errors import InvalidDocument, JobNotFound, StorageFailure, UpstreamUnavailable
 from winnow.core.settings import IndexingSettings
 from winnow.core.types import Chunking, Collection, Document, Index
-from winnow.ports import Claim, IndexRef, IndexSchema, Outcome, Point
+from winnow.ports import Claim, IndexRef, IndexSchema, Outcome, Point, WorkQueue
 from winnow.search.embedders import Embedders, identity_of
 from winnow.testing.models import FakeEmbedder
 from winnow.testing.vectors import FakeVectorStore
@@ -43,20 +44,24 @@ class Store(FakeVectorStore):
         await super().upsert(index, points)
 
 
-class Catalog(FakeCatalog):
-    """A catalog whose commits fail as often as it is told to; with ``after`` they count all the same."""
+@dataclass
+class Commits:
+    """Commits of a queue, which fail as often as they are told to; with ``after`` they count all the same."""
 
-    def __init__(self, clock: FakeClock) -> None:
-        super().__init__(clock)
-        self.failing: list[Exception] = []
-        self.after = False
+    queue: WorkQueue
+    failing: list[Exception] = field(default_factory=list)
+    after: bool = False
+
+    def __post_init__(self) -> None:
+        self._commit = self.queue.commit
+        self.queue.commit = self.commit  # type: ignore[method-assign]
 
     async def commit(self, outcomes: Sequence[Outcome]) -> Sequence[bool]:
         if self.failing:
             if self.after:
-                await super().commit(outcomes)
+                await self._commit(outcomes)
             raise self.failing.pop()
-        return await super().commit(outcomes)
+        return await self._commit(outcomes)
 
 
 def seconds_of(clock: FakeClock) -> Callable[[], float]:
@@ -72,12 +77,14 @@ def seconds_of(clock: FakeClock) -> Callable[[], float]:
 class House:
     """A worker of ours with a lease that ends when the clock says so."""
 
+    folder: Path
     clock: FakeClock = field(default_factory=FakeClock)
     store: Store = field(default_factory=Store)
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
 
     def __post_init__(self) -> None:
-        self.catalog = Catalog(self.clock)
+        self.catalog = new_catalog(self.folder, self.clock)
+        self.commits = Commits(self.catalog.queue)
         identity = identity_of(self.embedder, self.store.keyword_tokenizer)
         self.collection = Collection(Index("c", "u" * 32, 1, identity), Chunking(max_tokens=32, overlap=0), {})
         self.index = self.collection.serving.ref
@@ -113,10 +120,11 @@ class House:
 
 
 @pytest.fixture
-async def house() -> House:
-    built = House()
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    built = House(tmp_path)
     await built.open()
-    return built
+    yield built
+    await built.catalog.close()
 
 
 # --- stalled
@@ -231,7 +239,7 @@ async def test_a_lease_is_renewed_only_while_it_holds() -> None:
 @pytest.mark.parametrize("after", [False, True])
 async def test_what_is_done_waits_for_a_catalog_that_restarts(house: House, after: bool) -> None:
     job_id = await house.submit("a", "alpha")
-    house.catalog.failing, house.catalog.after = [UpstreamUnavailable("restarting")], after
+    house.commits.failing, house.commits.after = [UpstreamUnavailable("restarting")], after
     await house.work()
     job = await house.catalog.jobs.get(job_id)
     assert (job.status, job.indexed, house.store.upserts) == ("done", 1, 1)

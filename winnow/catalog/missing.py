@@ -1,4 +1,4 @@
-"""The errors for what is not there, worded once for the database and the fake."""
+"""The errors for what is not there."""
 
 from __future__ import annotations
 

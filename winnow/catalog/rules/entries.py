@@ -1,4 +1,4 @@
-"""What happens to a document's entry in the ledger: pure functions that the database and the fake share.
+"""What happens to a document's entry in the ledger: pure functions.
 
 ::
 

@@ -1,4 +1,4 @@
-"""A collection's pair of indexes while its model changes: pure functions that the database and the fake share.
+"""A collection's pair of indexes while its model changes: pure functions.
 
 ::
 

@@ -1,4 +1,4 @@
-"""What jobs count: pure, shared by the database and the fake."""
+"""What jobs count: pure."""
 
 from __future__ import annotations
 

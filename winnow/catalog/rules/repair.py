@@ -1,4 +1,4 @@
-"""What mending does to the ledger: decided here, carried out by a database or the fake."""
+"""What mending does to the ledger: decided here without SQL."""
 
 from __future__ import annotations
 

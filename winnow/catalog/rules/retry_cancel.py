@@ -1,4 +1,4 @@
-"""What it does to the ledger to try a job's failures again, or to cancel a job: pure, shared by database and fake."""
+"""What it does to the ledger to try a job's failures again, or to cancel a job: pure."""
 
 from __future__ import annotations
 

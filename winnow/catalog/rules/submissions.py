@@ -1,4 +1,4 @@
-"""What a submission or a round of deletions does to the ledger: decided here, carried out by a database or the fake."""
+"""What a submission or a round of deletions does to the ledger: decided here without SQL."""
 
 from __future__ import annotations
 
