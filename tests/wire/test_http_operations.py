@@ -120,7 +120,7 @@ async def test_check_that_hangs_is_named(service, monkeypatch):
         await asyncio.Event().wait()
 
     monkeypatch.setattr(service.resources.store, "check", hang)
-    monkeypatch.setattr("service.health.CHECK_LIMIT", 0.01)
+    monkeypatch.setattr("service.health.CHECK_LIMIT", 0.5)
     readiness = await check_readiness(service.resources, {})
     assert readiness.checks["store"].status == "failed"
     assert readiness.checks["catalog"].status == "ok"
