@@ -39,7 +39,7 @@ from transformers import Qwen3Config, Qwen3Model
 from winnow.core.settings.embedding import TorchEmbedding, VllmEmbedding
 from winnow.core.types import FloatArray
 from winnow.models.http.embed import HttpEmbedder
-from winnow.models.http.embed_dialects import Batch, dialect_of
+from winnow.models.http.embed_dialects import EmbedBatch, embed_dialect
 from winnow.models.local.torch_batches import BatchRunner
 from winnow.models.local.torch_embedder import TorchEmbedder
 from winnow.models.local.torch_setup import choose_device, choose_dtype, fuse_norms
@@ -135,13 +135,13 @@ async def in_process(settings: TorchEmbedding, texts: list[str]) -> list[Row]:
 async def over_http(settings: VllmEmbedding, texts: list[str]) -> list[Row]:
     """``HttpEmbedder`` against the same calls, whose answers nothing checks, normalises or asks for again."""
     embedder = HttpEmbedder(settings)
-    dialect = dialect_of(settings)
+    dialect = embed_dialect(settings)
     connector = aiohttp.TCPConnector(limit=settings.connections - 1)  # Winnow keeps one free for a query
     headers = {"Content-Type": "application/json"}
     async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
 
         async def call(part: list[str]) -> list[FloatArray]:
-            body = orjson.dumps(dialect.body(Batch(part, "document", ""), settings.dimensions))
+            body = orjson.dumps(dialect.body(EmbedBatch(part, "document", ""), settings.dimensions))
             async with session.post(settings.url + dialect.path, data=body) as answer:
                 answer.raise_for_status()
                 found = orjson.loads(await answer.read())["data"]

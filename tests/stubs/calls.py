@@ -33,7 +33,7 @@ async def calling(handler: Handler, **settings: Any) -> AsyncIterator[tuple[Mode
 
 
 def client_of(url: str, **settings: Any) -> ModelClient:
-    return ModelClient(Endpoint(url=url, **settings), provider="acme", variable="WINNOW_EMBEDDING")
+    return ModelClient(Endpoint(provider="acme", url=url, **settings), variable="WINNOW_EMBEDDING")
 
 
 def answering(*answers: Callable[[], web.Response]) -> Handler:

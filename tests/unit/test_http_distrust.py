@@ -73,8 +73,8 @@ class TestDistrust:
             return response
 
         async with serve(handler) as stub:
-            endpoint = Endpoint(url=stub.url)
-            client = ModelClient(endpoint, provider="acme", variable="WINNOW_RERANK", max_answer_bytes=4 * MIB)
+            endpoint = Endpoint(provider="acme", url=stub.url)
+            client = ModelClient(endpoint, variable="WINNOW_RERANK", max_answer_bytes=4 * MIB)
             error = await error_of(client.post("/x", {}))
             assert isinstance(error, UpstreamRejected)
             assert sent < 64 * MIB

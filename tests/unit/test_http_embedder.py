@@ -24,7 +24,7 @@ from tests.stubs.embeddings import (
 )
 from winnow.core.errors import UpstreamRejected, UpstreamTooLong
 from winnow.core.settings.embedding import QWEN3_INSTRUCT, DashScopeEmbedding, OpenAIEmbedding, VllmEmbedding
-from winnow.models.http.embed_dialects import dialect_of
+from winnow.models.http.embed_dialects import embed_dialect
 
 
 class TestAsking:
@@ -246,6 +246,6 @@ class TestIdentity:
         assert info.max_tokens == 511, "the closing token takes one place"
 
     def test_a_dialect_a_provider(self) -> None:
-        assert dialect_of(VllmEmbedding(path="/api/v3/embeddings")).path == "/api/v3/embeddings"
-        assert dialect_of(DashScopeEmbedding()).path == "/compatible-mode/v1/embeddings"
-        assert dialect_of(DashScopeEmbedding(api="native")).path.endswith("/text-embedding/text-embedding")
+        assert embed_dialect(VllmEmbedding(path="/api/v3/embeddings")).path == "/api/v3/embeddings"
+        assert embed_dialect(DashScopeEmbedding()).path == "/compatible-mode/v1/embeddings"
+        assert embed_dialect(DashScopeEmbedding(api="native")).path.endswith("/text-embedding/text-embedding")

@@ -22,7 +22,8 @@ from tests.stubs.embeddings import (
 from tests.stubs.server import reply
 from winnow.core.errors import InvalidSettings, UpstreamRejected
 from winnow.core.settings.embedding import DashScopeEmbedding, OpenAIEmbedding, VllmEmbedding
-from winnow.models.http.embed_dialects import BadAnswer, HttpEmbedding, Reply, vectors_of
+from winnow.models.http.embed_dialects import EmbedAnswer, HttpEmbedding, vectors_of
+from winnow.models.http.model import BadAnswer
 
 
 class TestDimensions:
@@ -161,6 +162,6 @@ class TestDistrust:
         np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), 1, atol=1e-6)
 
     def test_no_vectors_for_no_texts(self) -> None:
-        assert vectors_of(Reply([], 0), 0, 4).shape == (0, 4)
+        assert vectors_of(EmbedAnswer([], 0), 0, 4).shape == (0, 4)
         with pytest.raises(BadAnswer):
-            vectors_of(Reply([(0, [1.0])], 0), 0, 1)
+            vectors_of(EmbedAnswer([(0, [1.0])], 0), 0, 1)

@@ -32,7 +32,7 @@ from winnow.core.settings.embedding import QWEN3_INSTRUCT
 from winnow.core.settings.rerank import HttpRerank
 from winnow.models.http.client import join_path
 from winnow.models.http.embed import HttpEmbedder
-from winnow.models.http.embed_dialects import HttpEmbedding, dialect_of
+from winnow.models.http.embed_dialects import HttpEmbedding, embed_dialect
 from winnow.models.http.rerank import HttpReranker
 from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX
 from winnow.testing.models import WordTokenizer
@@ -217,7 +217,7 @@ async def test_a_profile_asks_for_vectors_as_its_page_says(profile: Settings, ex
 
     settings = profile.embedding
     assert isinstance(settings, HttpEmbedding)
-    assert join_path(settings.url, dialect_of(settings).path) == expected.url
+    assert join_path(settings.url, embed_dialect(settings).path) == expected.url
     async with serve(refuse) as stub:
         embedder = HttpEmbedder(settings.model_copy(update={"url": stub.url}), WordTokenizer())
         with pytest.raises(UpstreamRejected, match="that was all"):

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from winnow.models.http.rerank_answers import BadAnswer, read_scores
+from winnow.models.http.model import BadAnswer
+from winnow.models.http.rerank_answers import read_scores
 
 ROWS = [{"index": 1, "relevance_score": 0.75}, {"index": 0, "relevance_score": 0.25}]
 

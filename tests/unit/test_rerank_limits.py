@@ -29,7 +29,7 @@ from winnow.core.settings.rerank import (
     VllmRerank,
     WrappedRerank,
 )
-from winnow.models.http.rerank_packing import Item, Limits, Question, fit, pack, shorten
+from winnow.models.http.rerank_packing import Limits, RerankItem, RerankQuestion, fit, shorten, split_calls
 from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX
 from winnow.ports import EmbeddedQuery
 from winnow.ports.known_answers import passages_of
@@ -162,16 +162,16 @@ async def test_no_more_parts_are_under_way_than_connections() -> None:
 
 def test_a_query_counts_once_for_each_document() -> None:
     limits = Limits(4000, 500, together=False, request_tokens=3 * (200 + 1 + 75))
-    question, fitted = fit("red " * 200, "", [Item(number, "red") for number in range(9)], limits, TOKENS)
+    question, fitted = fit("red " * 200, "", [RerankItem(number, "red") for number in range(9)], limits, TOKENS)
     query = TOKENS.count(question.query)
     assert query >= 200
-    for part in pack(question, fitted, limits):
+    for part in split_calls(question, fitted, limits):
         assert len(part) * (query + 1) <= 3 * (200 + 1 + 75)
         assert len(part) <= 3
 
 
 def test_a_query_that_is_longer_than_its_documents_is_shortened() -> None:
-    shorter = shorten(Question("red " * 100, "", 101), [Item(0, "red plums")], TOKENS)
+    shorter = shorten(RerankQuestion("red " * 100, "", 101), [RerankItem(0, "red plums")], TOKENS)
     assert shorter is not None
     question, items = shorter
     assert question.tokens == TOKENS.count(question.query) == int(TOKENS.count("red " * 100) * 0.75)
@@ -180,13 +180,13 @@ def test_a_query_that_is_longer_than_its_documents_is_shortened() -> None:
 
 def test_near_the_limit_tokens_are_counted_and_not_bytes() -> None:
     text = "red plums and green pears " * 20
-    items = [Item(number, text) for number in range(10)]
+    items = [RerankItem(number, text) for number in range(10)]
     limits = Limits(4000, 500, together=False, request_tokens=10 * (1 + TOKENS.count(text) + 75))
     question, fitted = fit("red", "", items, limits, TOKENS)
-    assert [len(part) for part in pack(question, fitted, limits)] == [10]
+    assert [len(part) for part in split_calls(question, fitted, limits)] == [10]
 
 
 def test_a_document_over_the_limit_of_a_call_goes_alone() -> None:
     limits = Limits(4000, 500, together=False, request_tokens=100)
-    question, fitted = fit("red", "", [Item(number, "apples " * 90) for number in range(2)], limits, TOKENS)
-    assert [len(part) for part in pack(question, fitted, limits)] == [1, 1]
+    question, fitted = fit("red", "", [RerankItem(number, "apples " * 90) for number in range(2)], limits, TOKENS)
+    assert [len(part) for part in split_calls(question, fitted, limits)] == [1, 1]

@@ -14,7 +14,7 @@ from aiohttp import web
 from tests.stubs.server import reply, serve
 from winnow.core.settings.embedding import QWEN3_INSTRUCT
 from winnow.core.settings.rerank import VllmRerank
-from winnow.models.checks.vllm_reranker import TEMPLATE_TOKENS, TOLERANCE, check_vllm
+from winnow.models.checks.vllm_reranker import TEMPLATE_TOKENS, TOLERANCE, check_vllm_reranker
 from winnow.models.http import ModelClient
 from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, rerank_document, rerank_head
 from winnow.ports import EmbeddedQuery, Finding, Passage, Reranker, RerankerInfo, Reranking
@@ -127,9 +127,9 @@ async def check(vllm: Vllm) -> AsyncIterator[Callable[..., Any]]:
 
     async def run(**settings: Any) -> dict[str, Finding]:
         chosen = VllmRerank(url=stub.url, **{"model": MODEL, **settings})
-        client = ModelClient(chosen, provider="vllm", variable="WINNOW_RERANK")
+        client = ModelClient(chosen, variable="WINNOW_RERANK")
         clients.append(client)
-        found = await check_vllm(client, chosen, Adapter(client, chosen), len)
+        found = await check_vllm_reranker(client, chosen, Adapter(client, chosen), len)
         return {finding.check: finding for finding in found}
 
     async with serve(vllm.answer) as stub:

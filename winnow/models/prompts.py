@@ -62,8 +62,11 @@ def neutralise(text: str) -> str:
     return _SPECIAL.sub(lambda match: match.group() + " ", text)
 
 
+def encodable(text: str) -> str:
+    """``text`` as UTF-8 can hold it: lone halves of surrogate pairs become U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def harmless(text: str) -> str:
-    """``text`` as a tokenizer can take it: no special tokens, and lone halves of surrogate pairs as U+FFFD."""
-    if not text.isascii():
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return neutralise(text)
+    """``text`` as a tokenizer can take it: encodable, and without special tokens."""
+    return neutralise(encodable(text))

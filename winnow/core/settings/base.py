@@ -44,6 +44,7 @@ class Custom(Group):
 class Endpoint(Group):
     """A model behind HTTP: whom to call, as whom, and how patiently."""
 
+    provider: str
     url: str = Field(description="where the server listens, without the path of the call")
     api_key: SecretStr = SecretStr("")
     auth_scheme: Literal["bearer", "raw"] = Field("bearer", description="raw: the bare key in the Authorization header")

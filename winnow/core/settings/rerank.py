@@ -37,7 +37,6 @@ class BundledRerank(Group):
 class HttpRerank(Endpoint):
     """What every reranker behind HTTP has."""
 
-    provider: str
     path: str = Field(description="path of the call, added to the address")
     model: str
     instruct: str = Field(QWEN3_INSTRUCT, description="the task that the reranker judges by; empty: none is sent")

@@ -15,7 +15,7 @@ from winnow.ports import Finding
 _END_OF_TEXT: Final = 151643  # <|endoftext|>: Qwen3-Embedding's vector is the state of this token, the last one
 
 
-async def check_vllm(client: ModelClient, settings: VllmEmbedding, instruct: str) -> list[Finding]:
+async def check_vllm_embedder(client: ModelClient, settings: VllmEmbedding, instruct: str) -> list[Finding]:
     """Whether the server serves the configured model, takes texts of the configured length, and closes them rightly.
 
     ``instruct`` is what queries are embedded with: of an alias it is told whether that is the model's own.

@@ -57,7 +57,7 @@ class _Heard(NamedTuple):
 _CASES: Final = tuple(_Case(each.query, text) for each in QUESTIONS for text in (each.right, each.wrong))
 
 
-async def check_vllm(
+async def check_vllm_reranker(
     client: ModelClient, settings: VllmRerank, reranker: Reranker, count: Callable[[str], int]
 ) -> list[Finding]:
     """Whether the server has the configured model, is a reranker, reads as much as configured, and prompts rightly.

@@ -14,7 +14,7 @@ from yarl import URL
 from winnow.core.errors import InvalidInput, Upstream, UpstreamRejected, UpstreamUnavailable
 from winnow.core.retry import REMOTE_CALL, Deadline, RetryBudget, retry
 from winnow.core.settings.base import Endpoint
-from winnow.models.http.refusals import Callee, QuotaSpent, problem_of, refusal
+from winnow.models.http.refusals import Callee, QuotaSpent, complaint_of, refusal
 
 _CONNECT_SECONDS: Final = 5.0
 _ERROR_BYTES: Final = 64 << 10  # of an error's body; more does not explain more
@@ -31,14 +31,12 @@ class ModelClient:
 
     Args:
         endpoint: whom to call, as whom, and how patiently.
-        provider: its name in messages.
         variable: prefix of its settings in messages, ``WINNOW_RERANK`` or ``WINNOW_EMBEDDING``.
         max_answer_bytes: longest answer, decompressed, that is read.
     """
 
-    def __init__(self, endpoint: Endpoint, *, provider: str, variable: str, max_answer_bytes: int = 64 << 20) -> None:
+    def __init__(self, endpoint: Endpoint, *, variable: str, max_answer_bytes: int = 64 << 20) -> None:
         self._endpoint = endpoint
-        self._provider = provider
         self._variable = variable
         self._max_answer_bytes = max_answer_bytes
         self._budget = RetryBudget()
@@ -86,7 +84,7 @@ class ModelClient:
 
     def complaint_in(self, answer: Any) -> str:
         """What an answer with status 200 says instead of a result, as ``": …"``; empty where it says nothing."""
-        said = self._callee("").clean(problem_of(answer).message)
+        said = self._callee("").clean(complaint_of(answer).message)
         return f": {said}" if said else ""
 
     async def close(self) -> None:
@@ -157,7 +155,7 @@ class ModelClient:
 
     def _callee(self, path: str) -> Callee:
         url = join_path(self._endpoint.url, path)
-        return Callee(self._provider, url, self._variable, self._endpoint.api_key.get_secret_value())
+        return Callee(self._endpoint.provider, url, self._variable, self._endpoint.api_key.get_secret_value())
 
 
 def join_path(base: str, path: str) -> str:

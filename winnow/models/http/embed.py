@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from winnow.core.errors import InvalidSettings, Upstream, UpstreamRejected, UpstreamTooLong, UpstreamUnavailable
+from winnow.core.errors import InvalidSettings, Upstream, UpstreamRejected, UpstreamTooLong
 from winnow.core.settings.embedding import DashScopeEmbedding, VllmEmbedding
 from winnow.core.types import FloatArray
-from winnow.models.checks.vllm_embedder import check_vllm, root_of_alias
+from winnow.models.checks.vllm_embedder import check_vllm_embedder, root_of_alias
 from winnow.models.http import ModelClient
-from winnow.models.http.embed_dialects import BadAnswer, Batch, HttpEmbedding, dialect_of, vectors_of
-from winnow.models.prompts import chosen_instruct, usual_instruct
+from winnow.models.http.embed_dialects import EmbedBatch, HttpEmbedding, embed_dialect, vectors_of
+from winnow.models.http.model import BadAnswer, HttpModel, all_of
+from winnow.models.prompts import chosen_instruct, encodable, usual_instruct
 from winnow.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind, Finding, Tokenizer
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class _Part(NamedTuple):
     tokens: int
 
 
-class HttpEmbedder(Embedder):
+class HttpEmbedder(HttpModel, Embedder):
     """Embeds through a provider's API, in batches that are sent at the same time.
 
     Documents leave one connection free, so that a query does not wait behind an indexing run. A batch that is
@@ -62,8 +63,9 @@ class HttpEmbedder(Embedder):
     """
 
     def __init__(self, settings: HttpEmbedding, tokenizer: Tokenizer | None = None, root: str = "") -> None:
+        super().__init__(settings, VARIABLE)
         self._settings = settings
-        self._dialect = dialect_of(settings)
+        self._dialect = embed_dialect(settings)
         self._info = EmbedderInfo(
             provider=settings.provider,
             model=settings.model,
@@ -73,7 +75,6 @@ class HttpEmbedder(Embedder):
             instruct=chosen_instruct(settings.instruct, root or settings.model),
         )
         self._asked_size: int | None = settings.dimensions
-        self._client = ModelClient(settings, provider=settings.provider, variable=VARIABLE)
         self._bulk = asyncio.Semaphore(max(1, settings.connections - 1))
         self._tokenizer = tokenizer or _load_tokenizer(settings)
 
@@ -88,10 +89,10 @@ class HttpEmbedder(Embedder):
     async def embed(self, texts: Sequence[str], kind: EmbedKind, *, instruct: str | None = None) -> Embeddings:
         task = "" if kind == "document" else self._info.instruct if instruct is None else instruct
         legible = [number for number, text in enumerate(texts) if text.strip()]
-        sent = [self._dialect.text(_encodable(texts[number]), kind, task) for number in legible]
+        sent = [self._dialect.text(encodable(texts[number]), kind, task) for number in legible]
         size = self._settings.batch_size
-        batches = [Batch(sent[start : start + size], kind, task) for start in range(0, len(sent), size)]
-        parts = await _all([self._embed_batch(batch) for batch in batches])
+        batches = [EmbedBatch(sent[start : start + size], kind, task) for start in range(0, len(sent), size)]
+        parts = await all_of([self._embed_batch(batch) for batch in batches])
         vectors = np.zeros((len(texts), self._info.dimensions), dtype=np.float32)
         coverage = np.zeros(len(texts), dtype=np.float32)
         if parts:
@@ -99,36 +100,25 @@ class HttpEmbedder(Embedder):
             coverage[legible] = 1.0  # these models read every script
         return Embeddings(vectors, coverage, token_count=sum(part.tokens for part in parts))
 
-    async def close(self) -> None:
-        await self._client.close()
-
-    async def ping(self) -> None:
-        """Ask a vLLM server whether it is alive; other providers charge for, or have no such question."""
-        if not isinstance(self._settings, VllmEmbedding):
-            return
-        status, _ = await self._client.get("/health")
-        if status >= 500:
-            raise UpstreamUnavailable(f"{self._where()} answered {status} when it was asked for its health")
-
     async def self_check(self) -> Sequence[Finding]:
         """Look at a vLLM server's models, limit and tokenizer; other providers show none of these."""
         if not isinstance(self._settings, VllmEmbedding):
             return ()
-        return await check_vllm(self._client, self._settings, self._info.instruct)
+        return await check_vllm_embedder(self._client, self._settings, self._info.instruct)
 
-    async def _embed_batch(self, batch: Batch) -> _Part:
+    async def _embed_batch(self, batch: EmbedBatch) -> _Part:
         try:
             return await self._call(batch)
         except UpstreamTooLong as refused:
             if len(batch.texts) == 1:
                 return await self._embed_shortened(batch, refused)
             middle = len(batch.texts) // 2
-            first, second = await _all(
+            first, second = await all_of(
                 [self._embed_batch(batch.part(0, middle)), self._embed_batch(batch.part(middle))]
             )
             return _Part(np.concatenate([first.vectors, second.vectors]), first.tokens + second.tokens)
 
-    async def _embed_shortened(self, batch: Batch, refused: UpstreamTooLong) -> _Part:
+    async def _embed_shortened(self, batch: EmbedBatch, refused: UpstreamTooLong) -> _Part:
         """Embed the beginning of a text that is too long: what the limit allows by our count, then less and less."""
         (text,) = batch.texts
         spans = await asyncio.to_thread(self._tokenizer.spans, text)
@@ -141,17 +131,17 @@ class HttpEmbedder(Embedder):
             except UpstreamTooLong as again:
                 refused, keep = again, keep * 3 // 4
             else:
-                log.warning("%s takes no text of %d tokens: embedded its first %d", self._where(), len(spans), keep)
+                log.warning("%s takes no text of %d tokens: embedded its first %d", self._where, len(spans), keep)
                 return part
         raise refused
 
-    async def _call(self, batch: Batch) -> _Part:
+    async def _call(self, batch: EmbedBatch) -> _Part:
         lane: AbstractAsyncContextManager[Any] = self._bulk if batch.kind == "document" else nullcontext()
         async with lane:
             answer = await self._ask(batch)
         return self._read(batch, answer)
 
-    async def _ask(self, batch: Batch) -> Any:
+    async def _ask(self, batch: EmbedBatch) -> Any:
         """The provider's answer. One that lets nobody choose a size is asked without: its own may be the wanted one."""
         size = self._asked_size
         try:
@@ -167,26 +157,22 @@ class HttpEmbedder(Embedder):
             self._asked_size = None
             return answer
 
-    def _read(self, batch: Batch, answer: Any) -> _Part:
+    def _read(self, batch: EmbedBatch, answer: Any) -> _Part:
         try:
             reply = self._dialect.read(answer)
             return _Part(vectors_of(reply, len(batch.texts), self._info.dimensions), reply.tokens)
         except BadAnswer as error:
             hint = f"; {VARIABLE}__DIMENSIONS and {VARIABLE}__MODEL must fit" if "dimensions" in str(error) else ""
-            why = f"{error}{self._client.complaint_in(answer)}{hint}"
-            raise UpstreamRejected(f"{self._where()} gave an answer that cannot be trusted: {why}") from error
+            raise self._distrust(error, answer, hint) from error
 
     def _telling(self, texts: Sequence[str], vectors: FloatArray) -> FloatArray:
         """The vectors, unless they are all one: a server that pools wrongly answers so, and would fill an index."""
         if len(set(texts)) >= _TELLING and (vectors == vectors[0]).all():
             raise UpstreamRejected(
-                f"{self._where()} gave {len(texts)} texts the same vector; see that it serves the model of "
+                f"{self._where} gave {len(texts)} texts the same vector; see that it serves the model of "
                 f"{VARIABLE}__MODEL as an embedder, with its own pooling: winnow doctor looks into it"
             )
         return vectors
-
-    def _where(self) -> str:
-        return f"{self._settings.provider} at {self._settings.url}"
 
     def _size_remedy(self) -> str:
         setting = f"{VARIABLE}__DIMENSIONS"
@@ -209,7 +195,7 @@ def open_http_embedder(settings: HttpEmbedding) -> HttpEmbedder:
 
 async def _served_root(settings: VllmEmbedding) -> str:
     """The model behind the configured name; empty where the server does not tell."""
-    client = ModelClient(settings, provider=settings.provider, variable=VARIABLE)
+    client = ModelClient(settings, variable=VARIABLE)
     try:
         return await root_of_alias(client, settings)
     except Upstream as error:
@@ -217,18 +203,6 @@ async def _served_root(settings: VllmEmbedding) -> str:
         return ""
     finally:
         await client.close()
-
-
-async def _all(work: Sequence[Coroutine[Any, Any, _Part]]) -> list[_Part]:
-    """The results of all, in order. The first failure ends the others and is raised."""
-    if len(work) == 1:
-        return [await work[0]]
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(part) for part in work]
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return [task.result() for task in tasks]
 
 
 def _dimensions(settings: HttpEmbedding) -> int:
@@ -244,11 +218,6 @@ def _load_tokenizer(settings: HttpEmbedding) -> Tokenizer:
     from winnow.models.qwen_tokens import load_tokenizer  # noqa: PLC0415 - its vocabulary is large
 
     return load_tokenizer("qwen" if isinstance(settings, DashScopeEmbedding) else settings.tokenizer)
-
-
-def _encodable(text: str) -> str:
-    """The text as UTF-8 can hold it: a lone half of a surrogate pair becomes U+FFFD."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _is_about_size(error: UpstreamRejected) -> bool:

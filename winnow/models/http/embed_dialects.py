@@ -16,6 +16,7 @@ import numpy as np
 
 from winnow.core.settings.embedding import DashScopeEmbedding, OpenAIEmbedding, VllmEmbedding
 from winnow.core.types import FloatArray
+from winnow.models.http.model import BadAnswer
 from winnow.models.prompts import embedding_query, neutralise
 from winnow.ports import EmbedKind
 
@@ -26,30 +27,26 @@ _NATIVE_PATH: Final = "/api/v1/services/embeddings/text-embedding/text-embedding
 _SHORTEST: Final = 1e-12  # a vector of this length has no direction that could be trusted
 
 
-class BadAnswer(ValueError):
-    """An answer that cannot be trusted; says what is wrong with it."""
-
-
-class Batch(NamedTuple):
+class EmbedBatch(NamedTuple):
     """Texts of one call. ``instruct`` is empty for documents."""
 
     texts: Sequence[str]
     kind: EmbedKind
     instruct: str
 
-    def part(self, start: int, end: int | None = None) -> Batch:
+    def part(self, start: int, end: int | None = None) -> EmbedBatch:
         """The same call for some of the texts."""
         return self._replace(texts=self.texts[start:end])
 
 
-class Reply(NamedTuple):
+class EmbedAnswer(NamedTuple):
     """An answer as it came: embeddings with the indices that the provider gave them, and tokens as it counts them."""
 
     embeddings: Sequence[tuple[Any, Any]]
     tokens: int
 
 
-class Dialect(Protocol):
+class EmbedDialect(Protocol):
     """One way to ask for embeddings."""
 
     @property
@@ -61,11 +58,11 @@ class Dialect(Protocol):
         """What is sent for a text."""
         ...
 
-    def body(self, batch: Batch, dimensions: int | None) -> Mapping[str, Any]:
+    def body(self, batch: EmbedBatch, dimensions: int | None) -> Mapping[str, Any]:
         """The request, with ``dimensions`` where the size of the vectors is to be asked for."""
         ...
 
-    def read(self, answer: Any) -> Reply:
+    def read(self, answer: Any) -> EmbedAnswer:
         """The answer to a request; raises ``BadAnswer`` for one of another shape."""
         ...
 
@@ -86,11 +83,11 @@ class OpenAIShape:
         """The query behind its instruct in Qwen3's own words."""
         return embedding_query(neutralise(instruct), neutralise(text)) if kind == "query" else neutralise(text)
 
-    def body(self, batch: Batch, dimensions: int | None) -> Mapping[str, Any]:
+    def body(self, batch: EmbedBatch, dimensions: int | None) -> Mapping[str, Any]:
         size = {} if dimensions is None else {"dimensions": dimensions}
         return {"model": self.model, "input": batch.texts, **self.extras, **size}
 
-    def read(self, answer: Any) -> Reply:
+    def read(self, answer: Any) -> EmbedAnswer:
         return _read(answer, rows=_member(answer, "data"), index="index")
 
 
@@ -108,7 +105,7 @@ class DashScopeNative:
         """The text alone."""
         return neutralise(text)
 
-    def body(self, batch: Batch, dimensions: int | None) -> Mapping[str, Any]:
+    def body(self, batch: EmbedBatch, dimensions: int | None) -> Mapping[str, Any]:
         parameters: dict[str, Any] = {"text_type": batch.kind, "output_type": "dense"}
         if dimensions is not None:
             parameters["dimension"] = dimensions
@@ -116,11 +113,11 @@ class DashScopeNative:
             parameters["instruct"] = neutralise(batch.instruct)
         return {"model": self.model, "input": {"texts": batch.texts}, "parameters": parameters}
 
-    def read(self, answer: Any) -> Reply:
+    def read(self, answer: Any) -> EmbedAnswer:
         return _read(answer, rows=_member(_member(answer, "output"), "embeddings"), index="text_index")
 
 
-def dialect_of(settings: HttpEmbedding) -> Dialect:
+def embed_dialect(settings: HttpEmbedding) -> EmbedDialect:
     """The dialect that a provider speaks.
 
     vLLM gets ``truncate_prompt_tokens`` alone: it then cuts a text in front of the closing token that the vector is
@@ -140,7 +137,7 @@ def dialect_of(settings: HttpEmbedding) -> Dialect:
             assert_never(unknown)
 
 
-def vectors_of(reply: Reply, count: int, dimensions: int) -> FloatArray:
+def vectors_of(reply: EmbedAnswer, count: int, dimensions: int) -> FloatArray:
     """The vectors of ``count`` texts in their order, shape (count, dimensions), each of length 1.
 
     Vectors of another length are normalised: some servers cut a vector to the wanted size and leave it at that.
@@ -166,13 +163,13 @@ def vectors_of(reply: Reply, count: int, dimensions: int) -> FloatArray:
     return _normalised(vectors)
 
 
-def _read(answer: Any, rows: Any, index: str) -> Reply:
+def _read(answer: Any, rows: Any, index: str) -> EmbedAnswer:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise BadAnswer("the answer has no list of embeddings")
     usage = answer.get("usage") or {}
     tokens = usage.get("prompt_tokens") or usage.get("total_tokens") if isinstance(usage, dict) else 0
     embeddings = [(row.get(index), row.get("embedding")) for row in rows]
-    return Reply(embeddings, tokens if isinstance(tokens, int) and tokens > 0 else 0)
+    return EmbedAnswer(embeddings, tokens if isinstance(tokens, int) and tokens > 0 else 0)
 
 
 def _member(answer: Any, name: str) -> Any:

@@ -84,7 +84,7 @@ class Callee:
         return f"{line[:_MESSAGE_LENGTH]} …" if len(line) > _MESSAGE_LENGTH else line
 
 
-class Problem(NamedTuple):
+class Complaint(NamedTuple):
     """What an error body says; empty where it says nothing."""
 
     code: str
@@ -98,9 +98,9 @@ class QuotaSpent(UpstreamUnavailable):
 
 def refusal(callee: Callee, status: int, headers: Mapping[str, str], body: bytes) -> Upstream:
     """The error that an answer with ``status`` (not 2xx) stands for."""
-    problem = read_problem(body)
-    said = callee.clean(problem.message) or _reason(status)
-    code = problem.code.casefold()
+    complaint = read_complaint(body)
+    said = callee.clean(complaint.message) or _reason(status)
+    code = complaint.code.casefold()
     retry_after = parse_retry_after(headers.get("Retry-After"))
     if code in _UNPAID or status == HTTPStatus.PAYMENT_REQUIRED:
         return UpstreamRejected(f"{callee}: the account is not paid up or out of credit ({said})")
@@ -108,7 +108,7 @@ def refusal(callee: Callee, status: int, headers: Mapping[str, str], body: bytes
         return UpstreamRejected(f"{callee}: the provider's content filter refused the text ({said})")
     if code in _QUOTA:
         return QuotaSpent(f"{callee}: the account's quota is used up ({said})", retry_after=retry_after)
-    if status in _LENGTH_STATUSES and (status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or _is_too_long(problem)):
+    if status in _LENGTH_STATUSES and (status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or _is_too_long(complaint)):
         return UpstreamTooLong(f"{callee}: the input is over a limit ({said})")
     if status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return UpstreamUnavailable(f"{callee} answered {status} ({said})", retry_after=retry_after)
@@ -116,30 +116,30 @@ def refusal(callee: Callee, status: int, headers: Mapping[str, str], body: bytes
     return UpstreamRejected(f"{callee} answered {status} ({said}){remedy}")
 
 
-def read_problem(body: bytes) -> Problem:
+def read_complaint(body: bytes) -> Complaint:
     """Code and message of an error body of any known shape."""
     try:
-        return problem_of(orjson.loads(body))
+        return complaint_of(orjson.loads(body))
     except orjson.JSONDecodeError:
-        return Problem("", "")
+        return Complaint("", "")
 
 
-def problem_of(answer: Any) -> Problem:
+def complaint_of(answer: Any) -> Complaint:
     """Code and message of a parsed answer; some servers give their errors with status 200."""
     if isinstance(answer, str):
-        return Problem("", answer)
+        return Complaint("", answer)
     if not isinstance(answer, dict):
-        return Problem("", "")
+        return Complaint("", "")
     error = answer.get("error")
     if isinstance(error, dict):
-        return Problem(_code(error), _text(error.get("message")), _text(error.get("param")))
+        return Complaint(_code(error), _text(error.get("message")), _text(error.get("param")))
     if error:
-        return Problem(_text(answer.get("error_type")), _text(error))
-    return Problem(_code(answer), _text(answer.get("message") or answer.get("detail")))
+        return Complaint(_text(answer.get("error_type")), _text(error))
+    return Complaint(_code(answer), _text(answer.get("message") or answer.get("detail")))
 
 
 def _code(error: Mapping[str, Any]) -> str:
-    """The provider's word for the problem. As ``code`` vLLM sends the status, a number; its ``type`` tells more."""
+    """The provider's word for the complaint. As ``code`` vLLM sends the status, a number; its ``type`` tells more."""
     code = error.get("code")
     return code if isinstance(code, str) and code else _text(error.get("type"))
 
@@ -154,11 +154,11 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _is_too_long(problem: Problem) -> bool:
+def _is_too_long(complaint: Complaint) -> bool:
     return (
-        problem.code.casefold() in _TOO_LONG_CODES
-        or problem.parameter in _TOO_LONG_PARAMETERS
-        or _TOO_LONG.search(problem.message) is not None
+        complaint.code.casefold() in _TOO_LONG_CODES
+        or complaint.parameter in _TOO_LONG_PARAMETERS
+        or _TOO_LONG.search(complaint.message) is not None
     )
 
 

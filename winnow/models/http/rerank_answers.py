@@ -20,14 +20,11 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 
 from winnow.core.types import FloatArray
+from winnow.models.http.model import BadAnswer
 
 Scale = Literal["probability", "cosine"]
 
 _ROUNDING: Final = 1e-6  # by which a score may leave its range
-
-
-class BadAnswer(ValueError):
-    """An answer that cannot be trusted; says what is wrong with it."""
 
 
 class Scores(NamedTuple):

@@ -26,7 +26,7 @@ from winnow.core.settings.rerank import (
     is_multimodal,
 )
 from winnow.models.http.rerank_answers import Scale
-from winnow.models.http.rerank_packing import Item, Limits, Question
+from winnow.models.http.rerank_packing import Limits, RerankItem, RerankQuestion
 from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, rerank_document, rerank_head
 
 _QUERY_TOKENS: Final = 4000  # of Alibaba's rerankers
@@ -35,7 +35,7 @@ _QWEN3_TEMPLATE: Final = 64  # 48 around instruct, query and document, 11 in fro
 _UNKNOWN_TEMPLATE: Final = 16  # a cross-encoder has four special tokens around query and document
 
 
-class Dialect(Protocol):
+class RerankDialect(Protocol):
     """One way to ask for scores, and what is known about those who answer.
 
     Attributes:
@@ -54,14 +54,14 @@ class Dialect(Protocol):
     pointwise: bool
     scale: Scale
 
-    def body(self, question: Question, items: Sequence[Item]) -> Mapping[str, Any]:
+    def body(self, question: RerankQuestion, items: Sequence[RerankItem]) -> Mapping[str, Any]:
         """The request."""
         ...
 
 
 @dataclass(kw_only=True)
 class _Known:
-    """The attributes of ``Dialect`` with their usual values."""
+    """The attributes of ``RerankDialect`` with their usual values."""
 
     limits: Limits
     takes_instruct: bool = True
@@ -84,7 +84,7 @@ class Flat(_Known):
     instruct_field: str = "instruct"
     extras: Mapping[str, Any] = field(default_factory=dict)
 
-    def body(self, question: Question, items: Sequence[Item]) -> Mapping[str, Any]:
+    def body(self, question: RerankQuestion, items: Sequence[RerankItem]) -> Mapping[str, Any]:
         said = {self.instruct_field: question.instruct} if question.instruct else {}
         documents = [item.text for item in items]
         return {"model": self.model, "query": question.query, "documents": documents, **said, **self.extras}
@@ -96,7 +96,7 @@ class ClientTemplate(_Known):
 
     model: str
 
-    def body(self, question: Question, items: Sequence[Item]) -> Mapping[str, Any]:
+    def body(self, question: RerankQuestion, items: Sequence[RerankItem]) -> Mapping[str, Any]:
         query = RERANK_PREFIX + rerank_head(question.instruct, question.query)
         documents = [rerank_document(item.text) + RERANK_SUFFIX for item in items]
         return {"model": self.model, "query": query, "documents": documents}
@@ -115,7 +115,7 @@ class Native(_Known):
     multimodal: bool
     fps: float | None = None
 
-    def body(self, question: Question, items: Sequence[Item]) -> Mapping[str, Any]:
+    def body(self, question: RerankQuestion, items: Sequence[RerankItem]) -> Mapping[str, Any]:
         parameters: dict[str, Any] = {"return_documents": False}
         if question.instruct:
             parameters["instruct"] = question.instruct
@@ -136,12 +136,12 @@ class Tei(_Known):
     What is too long by its own tokenizer it cuts itself, off the longer text of a pair; else it refuses the whole call.
     """
 
-    def body(self, question: Question, items: Sequence[Item]) -> Mapping[str, Any]:
+    def body(self, question: RerankQuestion, items: Sequence[RerankItem]) -> Mapping[str, Any]:
         texts = [item.text for item in items]
         return {"query": question.query, "texts": texts, "raw_scores": False, "truncate": True}
 
 
-def dialect_of(settings: HttpRerank) -> Dialect:
+def rerank_dialect(settings: HttpRerank) -> RerankDialect:
     """The dialect that a provider speaks."""
     match settings:
         case VllmRerank():
@@ -169,7 +169,7 @@ def dialect_of(settings: HttpRerank) -> Dialect:
             raise InvalidSettings(f"no dialect is known for the reranker {settings.provider}")
 
 
-def _vllm(settings: VllmRerank) -> Dialect:
+def _vllm(settings: VllmRerank) -> RerankDialect:
     """Both ways to prompt; vLLM hands special tokens in texts to the model as such."""
     limits = Limits(settings.max_tokens, settings.max_documents, template=_QWEN3_TEMPLATE)
     if settings.template == "client":
@@ -183,7 +183,7 @@ def _vllm(settings: VllmRerank) -> Dialect:
     )
 
 
-def _jina(settings: JinaRerank) -> Dialect:
+def _jina(settings: JinaRerank) -> RerankDialect:
     """Jina's shape, behind which may be any model, Qwen3's too. jina-reranker-v3 is listwise and answers cosines."""
     listwise = is_listwise(settings.model)
     qwen3 = "qwen3" in settings.model.casefold()

@@ -37,7 +37,7 @@ class Limits(NamedTuple):
     request_tokens: int | None = None
 
 
-class Question(NamedTuple):
+class RerankQuestion(NamedTuple):
     """What documents are judged by. ``tokens`` is an upper bound of the query's tokens, ``instruct`` may be empty."""
 
     query: str
@@ -45,7 +45,7 @@ class Question(NamedTuple):
     tokens: int
 
 
-class Item(NamedTuple):
+class RerankItem(NamedTuple):
     """Passage ``number`` as it is sent: its text, or the address of its image or video.
 
     ``tokens`` is an upper bound of the tokens of a text, 0 before it is fitted.
@@ -58,8 +58,8 @@ class Item(NamedTuple):
 
 
 def fit(
-    query: str, instruct: str, items: Sequence[Item], limits: Limits, tokens: QwenTokens
-) -> tuple[Question, list[Item]]:
+    query: str, instruct: str, items: Sequence[RerankItem], limits: Limits, tokens: QwenTokens
+) -> tuple[RerankQuestion, list[RerankItem]]:
     """Instruct, query and documents cut at their ends to what ``limits`` allow. Takes a moment over long texts.
 
     A text has no more tokens than bytes: only where bytes are too coarse are tokens counted.
@@ -77,12 +77,12 @@ def fit(
     needed = sum(item.tokens + size + _MARGIN for item in fitted)
     if limits.request_tokens and needed > limits.request_tokens:
         fitted = [item._replace(tokens=tokens.count(item.text)) if item.kind == "text" else item for item in fitted]
-    return Question(query, instruct, size), fitted
+    return RerankQuestion(query, instruct, size), fitted
 
 
-def pack(question: Question, items: Sequence[Item], limits: Limits) -> list[list[Item]]:
+def split_calls(question: RerankQuestion, items: Sequence[RerankItem], limits: Limits) -> list[list[RerankItem]]:
     """Calls that together hold all items in their order, each as full as ``limits`` allow."""
-    parts: list[list[Item]] = []
+    parts: list[list[RerankItem]] = []
     filled = 0
     for item in items:
         cost = question.tokens + item.tokens + _MARGIN
@@ -94,7 +94,9 @@ def pack(question: Question, items: Sequence[Item], limits: Limits) -> list[list
     return parts
 
 
-def shorten(question: Question, items: Sequence[Item], tokens: QwenTokens) -> tuple[Question, list[Item]] | None:
+def shorten(
+    question: RerankQuestion, items: Sequence[RerankItem], tokens: QwenTokens
+) -> tuple[RerankQuestion, list[RerankItem]] | None:
     """The same call with the longest of its texts cut by a quarter; ``None`` where nothing is left to cut.
 
     Documents go first; the query is cut once it is longer than they are.
@@ -109,17 +111,17 @@ def shorten(question: Question, items: Sequence[Item], tokens: QwenTokens) -> tu
     if query_tokens > longest:
         query, query_tokens = tokens.beginning(query, limit)
     shorter = [_fitted(item, limit, tokens) if item.kind == "text" else item for item in counted]
-    return Question(query, question.instruct, query_tokens), shorter
+    return RerankQuestion(query, question.instruct, query_tokens), shorter
 
 
-def _is_full(part: Sequence[Item], item: Item, tokens: int, limits: Limits) -> bool:
+def _is_full(part: Sequence[RerankItem], item: RerankItem, tokens: int, limits: Limits) -> bool:
     """Whether ``part``, which would then have ``tokens``, cannot take ``item`` too."""
     if len(part) >= limits.documents or (limits.request_tokens and tokens > limits.request_tokens):
         return True
     return item.kind in MEDIA and sum(other.kind == item.kind for other in part) >= MEDIA[item.kind]
 
 
-def _fitted(item: Item, limit: int, tokens: QwenTokens) -> Item:
+def _fitted(item: RerankItem, limit: int, tokens: QwenTokens) -> RerankItem:
     text, size = _cut(item.text, limit, tokens)
     return item._replace(text=text, tokens=size)
 

@@ -1,0 +1,65 @@
+"""The base of embedders and rerankers behind HTTP: the client, the health check, distrust of answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+from winnow.core.errors import UpstreamRejected, UpstreamUnavailable
+from winnow.core.settings.base import Endpoint
+from winnow.core.settings.embedding import VllmEmbedding
+from winnow.core.settings.rerank import TeiRerank, VllmRerank
+from winnow.models.http.client import ModelClient
+
+Result = TypeVar("Result")
+
+
+class BadAnswer(ValueError):
+    """An answer that cannot be trusted; says what is wrong with it."""
+
+
+class HttpModel:
+    """A model that a provider serves.
+
+    Args:
+        endpoint: the provider, and how to call it.
+        variable: prefix of its settings in messages, ``WINNOW_EMBEDDING`` or ``WINNOW_RERANK``.
+    """
+
+    def __init__(self, endpoint: Endpoint, variable: str) -> None:
+        self._endpoint = endpoint
+        self._client = ModelClient(endpoint, variable=variable)
+
+    async def close(self) -> None:
+        """Close the connections; calls in progress fail as ``UpstreamUnavailable``."""
+        await self._client.close()
+
+    async def ping(self) -> None:
+        """Ask a vLLM or TEI server for its health; other providers charge for calls or have no health check."""
+        if not isinstance(self._endpoint, VllmEmbedding | VllmRerank | TeiRerank):
+            return
+        status, _ = await self._client.get("/health")
+        if status >= 500:
+            raise UpstreamUnavailable(f"{self._where} answered {status} when it was asked for its health")
+
+    @property
+    def _where(self) -> str:
+        return f"{self._endpoint.provider} at {self._endpoint.url}"
+
+    def _distrust(self, error: BadAnswer, answer: Any, hint: str = "") -> UpstreamRejected:
+        """The error for ``answer``, with what the provider says in it."""
+        why = f"{error}{self._client.complaint_in(answer)}{hint}"
+        return UpstreamRejected(f"{self._where} gave an answer that cannot be trusted: {why}")
+
+
+async def all_of(work: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """The results of all, in order. The first failure ends the others and is raised."""
+    if len(work) == 1:
+        return [await work[0]]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(part) for part in work]
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
