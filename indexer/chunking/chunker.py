@@ -53,7 +53,7 @@ def chunk_document(document: Document, tokenizer: Tokenizer, chunking: Chunking,
     return [replace(chunk, index=index) for index, chunk in enumerate(cutter.chunks())]
 
 
-def passages_of(
+def chunk_passages(
     document: Document, chunks: Sequence[Chunk], tokenizer: Tokenizer, chunking: Chunking, *, max_tokens: int
 ) -> list[str]:
     """The passage that models read for each chunk: title, heading path and text, within the limit of tokens."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from indexer.chunking.chunker import chunk_document, passages_of
+from indexer.chunking.chunker import chunk_document, chunk_passages
 from winnow.core.errors import InvalidDocument, InvalidInput, WinnowError
 from winnow.core.ids import point_id
 from winnow.core.retry import RetryPolicy
@@ -71,7 +71,7 @@ def _pieces(collection: Collection, claim: Claim, tokenizer: Tokenizer, max_toke
     if not chunks:
         raise InvalidDocument("no readable text is left once markup is removed")
     known = {key.hash: key.point_id for key in claim.previous}
-    passages = passages_of(document, chunks, tokenizer, chunking, max_tokens=max_tokens)
+    passages = chunk_passages(document, chunks, tokenizer, chunking, max_tokens=max_tokens)
     hashes = [hashlib.sha256(passage.encode()).hexdigest()[:32] for passage in passages]
     rows = zip(chunks, passages, hashes, strict=True)
     return [Piece(claim, chunk, passage, digest, known.get(digest)) for chunk, passage, digest in rows]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from indexer.chunking.chunker import chunk_document, fit_title, passages_of
+from indexer.chunking.chunker import chunk_document, chunk_passages, fit_title
 from winnow.core.types import Chunk, Chunking, Document, TextFormat, passage_of
 from winnow.testing.models import WordTokenizer
 
@@ -108,7 +108,7 @@ def test_title_and_headings_are_shortened_to_a_quarter() -> None:
     heading = " ".join(f"heading{i}" for i in range(500))
     document = Document("d", f"# {heading}\n\n{PROSE}", "markdown", title)
     chunks = chunk_document(document, WordTokenizer(), Chunking(64, 8), max_tokens=256)
-    passages = passages_of(document, chunks, WordTokenizer(), Chunking(64, 8), max_tokens=256)
+    passages = chunk_passages(document, chunks, WordTokenizer(), Chunking(64, 8), max_tokens=256)
     assert max(tokens(passage) for passage in passages) <= 64
     assert all(tokens(chunk.text) >= 10 for chunk in chunks)
     assert chunks[0].headings[0].startswith("heading0")
@@ -121,7 +121,7 @@ def test_a_title_that_fits_is_left_alone() -> None:
 def test_a_title_that_repeats_the_heading_stands_once_in_the_passage() -> None:
     document = Document("d", "# Setup\n\nOne line.", "markdown", "Setup")
     chunks = cut(document.text, format="markdown", title="Setup")
-    assert passages_of(document, chunks, WordTokenizer(), Chunking(), max_tokens=256) == ["Setup\nOne line."]
+    assert chunk_passages(document, chunks, WordTokenizer(), Chunking(), max_tokens=256) == ["Setup\nOne line."]
 
 
 MARKS = [

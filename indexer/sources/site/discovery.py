@@ -31,7 +31,7 @@ class Discovery:
         start: the page or sitemap, as it was asked for.
         scope: which addresses belong to the site.
         robots: the rules of its host.
-        pages: addresses out of the sitemap, or the start alone.
+        pages: the addresses in the sitemap, or only the start.
         listed: whether the pages come from a sitemap; then links are not followed.
         failures: sitemaps that cannot be read.
     """
@@ -73,9 +73,9 @@ async def discover(fetcher: Fetcher, start: str, *, max_pages: int) -> Discovery
     listing = _Listing(fetcher, scope, max_pages)
     named = [start] if is_sitemap else [url for url in robots.sitemaps if URL(url).is_absolute()]
     await listing.read(named or [scope.origin + guess for guess in _GUESSES], named=bool(named))
-    if listing.pages or is_sitemap:
-        return Discovery(asked, scope, robots, tuple(listing.pages), listed=True, failures=listing.failures)
-    return Discovery(asked, scope, robots, (normalise(start),), listed=False, failures=listing.failures)
+    listed = bool(listing.pages) or is_sitemap
+    pages = tuple(listing.pages) if listed else (normalise(start),)
+    return Discovery(asked, scope, robots, pages, listed, listing.failures)
 
 
 async def _home(fetcher: Fetcher, start: str) -> str:
