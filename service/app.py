@@ -7,7 +7,6 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
 from service.binding import served_hosts
@@ -41,7 +40,7 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lambda _: state.running(),
-        generate_unique_id_function=_operation_id,
+        generate_unique_id_function=lambda route: route.name,  # generated clients name their methods by it
     )
     app.state.service = state
     modules = (search, documents, collections, jobs, reembed, operations, verify, backup)
@@ -71,11 +70,6 @@ def _surround(app: FastAPI, server: ServerSettings, observe: Observe) -> None:
     if hosts is not None:
         app.add_middleware(HostGuard, hosts=hosts)
     app.add_middleware(RequestContext, observe=observe)
-
-
-def _operation_id(route: APIRoute) -> str:
-    """The handler's name: what generated clients call the method."""
-    return route.name
 
 
 def _version() -> str:

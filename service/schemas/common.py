@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 _EXAMPLES: Final[dict[str, Any]] = orjson.loads(Path(__file__).with_name("examples.json").read_bytes())
 
@@ -68,6 +65,6 @@ class ProblemBody(BaseModel):
     errors: list[ErrorPlace] | None = None
 
 
-def members(value: DataclassInstance) -> dict[str, Any]:
+def members(value: Any) -> dict[str, Any]:
     """The fields of a dataclass by name, not copied."""
     return {each.name: getattr(value, each.name) for each in fields(value)}

@@ -70,9 +70,9 @@ def read(
     async def run() -> Any:
         owner = url or owner_of(settings)
         if owner is not None:
-            from winnow.cli.remote import connect
+            from winnow.cli.remote import open_client
 
-            async with connect(owner) as client:
+            async with open_client(owner) as client:
                 return await client.call("GET", path, **params)
         async with open_catalog_alone(settings) as catalog:
             return (await view(catalog)).model_dump(mode="json")

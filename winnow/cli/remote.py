@@ -115,7 +115,7 @@ class Client:
 
 
 @asynccontextmanager
-async def connect(url: str) -> AsyncIterator[Client]:
+async def open_client(url: str) -> AsyncIterator[Client]:
     """Open a session; nothing is sent yet."""
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout) as session:
@@ -185,11 +185,12 @@ def _reported(response: aiohttp.ClientResponse, payload: bytes) -> WinnowError |
         return None
     try:
         problem = orjson.loads(payload)
-        error = error_of(problem) if "request_id" in problem else None
+        if "request_id" not in problem:
+            return None
+        error = error_of(problem)
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return None
-    if error is not None:
-        error.retry_after = parse_retry_after(response.headers.get("Retry-After"))
+    error.retry_after = parse_retry_after(response.headers.get("Retry-After"))
     return error
 
 
