@@ -1,4 +1,4 @@
-"""First stage of the plan: claim from the ledger, cut, and look up vectors that are there already."""
+"""First stage of the plan: claim from the queue, chunk, and look up existing vectors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from indexer.bulk.loop import LoopThread
 from indexer.bulk.options import BATCHES_A_CLAIM
 from indexer.bulk.stores import opened
 from indexer.bulk.work import Work, packed, slim, unpacked
-from indexer.worker.batches import SLICE_CHUNKS, Batch
+from indexer.worker.batches import SLICE_CHUNKS, ClaimBatch
 from indexer.worker.claims import ClaimLoop
 from indexer.worker.lease import Lease, keep_renewing
 from winnow.core.ids import new_id
@@ -20,7 +20,7 @@ from winnow.ports import Claim, Outcome
 
 
 class Claiming:
-    """A source of work: yields until the coordinator says that no more is to be claimed.
+    """A source of work: yields until the coordinator admits no more.
 
     Nothing is claimed before an embedder has loaded its model. This process then renews the leases for as long
     as the coordinator knows a batch as under way, because the time in queues of Ray is unknown. If this process dies,
@@ -28,8 +28,8 @@ class Claiming:
 
     Args:
         coordinator: handle of the actor ``Coordinator``.
-        owner: in whose name the job claims.
-        adapters: open what the coordinator's settings name.
+        owner: the name under which the job claims.
+        adapters: open the stores of the coordinator's settings.
     """
 
     def __init__(self, coordinator: Any, owner: str, adapters: Adapters) -> None:
@@ -57,8 +57,8 @@ class Claiming:
     def __call__(self, table: Any) -> Iterator[Any]:
         """Yield tables with one batch of work each. ``table`` holds the number of this source.
 
-        Should its process die Ray runs it again, and of what it yields then passes over as many as it has taken before:
-        so it begins with as many that hold nothing.
+        If the process dies, Ray runs the generator again and skips the number of tables that it has taken before. So
+        the generator then begins with that number of empty tables.
         """
         [source] = unpacked(table)
         for _ in range(self._loop.run(self._begun(source))):
@@ -96,7 +96,7 @@ class Claiming:
         await self._coordinator.rest.remote(seconds)
 
     async def _prepare(self, works: list[Work], claims: Sequence[Claim], _: Lease | None) -> list[Outcome]:
-        """Add the work that claims make; there is no outcome yet."""
+        """Chunk claims and add the work; outcomes follow in later stages."""
         whole = await self._pipeline.prepare(claims)
         found = []
         for ids in _portions(whole):
@@ -114,12 +114,12 @@ class Claiming:
             await self._catalog.queue.renew(self._owner, claims, lease_seconds=self._indexing.lease_seconds)
 
 
-def _portions(batch: Batch) -> list[set[str]]:
-    """The documents of a batch, in portions of so many chunks that their vectors fit into a message."""
-    others = (*batch.removals, *(claim for claim, _ in batch.cut.failures))
+def _portions(batch: ClaimBatch) -> list[set[str]]:
+    """The documents of a batch, in portions whose vectors fit into a message."""
+    others = (*batch.removals, *(claim for claim, _ in batch.chunked.failures))
     portions = [{claim.document.id for claim in others}]
     chunks = 0
-    for document_id, pieces in groupby(batch.cut.pieces, lambda piece: piece.claim.document.id):
+    for document_id, pieces in groupby(batch.chunked.pieces, lambda piece: piece.claim.document.id):
         count = len(list(pieces))
         if chunks and chunks + count > SLICE_CHUNKS:
             portions.append(set())

@@ -1,7 +1,7 @@
-"""The coordinator of a bulk job: the one actor that its other processes ask and tell.
+"""The coordinator of a bulk job: the one actor that its other processes talk to.
 
-What they need to know, among it keys, reaches them by calls between processes alone: what an actor is constructed with
-is kept by the cluster's head node.
+Settings, which hold keys, are passed by calls between processes only, because the cluster's head node keeps the
+arguments with which an actor is constructed.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from indexer.bulk.known import KnownEmbedder
 from indexer.worker.claims import wait_for
 from winnow.core.settings import Settings
 
-FORGOTTEN_SECONDS: Final = 3600.0  # a batch that is under way for longer was lost by Ray with one of its machines
+FORGOTTEN_SECONDS: Final = 3600.0  # a batch that takes longer was lost by Ray with one of its machines
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """A batch under way: where it comes from, and since when."""
+    """A batch under way: its source, and the time at which it entered."""
 
     source: int
     since: float
 
 
 class Coordinator:
-    """Knows the settings, the embedders, the batches under way, and whether more is to be claimed.
+    """Knows the settings, the embedders, the batches under way, and whether to claim more.
 
     Args:
-        limit: batches to have under way at once; one claim may go beyond it.
-        clock: seconds that only grow.
+        limit: batches under way at once; one claim may exceed it.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(self, limit: int, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -52,7 +52,7 @@ class Coordinator:
         self._ended = False
 
     async def equip(self, stores: Settings, models: Settings) -> None:
-        """Hand over the settings: of those who read and write, and of those who embed."""
+        """Store the settings of the stages that read and write, and of the stage that embeds."""
         self._stores, self._models = stores, models
 
     async def stores(self) -> Settings:
@@ -64,30 +64,30 @@ class Coordinator:
         return self._models
 
     async def introduce(self, embedders: Sequence[KnownEmbedder]) -> None:
-        """Tell what embedders there are: the configured one, and the next one if there is one."""
+        """Register the embedders: the configured one, and the next one if there is one."""
         self._embedders = tuple(embedders)
         self._answered.set()
 
     async def refuse(self, error: Exception) -> bool:
-        """Tell why there are no embedders. False where there are some all the same."""
+        """Register why no embedder loads; false if another process has loaded one."""
         if not self._embedders:
             self._refusal = error
             self._answered.set()
         return not self._embedders
 
     async def ready(self) -> bool:
-        """Whether there are embedders, as soon as that is known."""
+        """Tell whether there are embedders, as soon as that is known."""
         await self._answered.wait()
         return bool(self._embedders)
 
     async def embedders(self) -> Sequence[KnownEmbedder]:
-        """The embedders, as soon as a process has loaded them. Raises why there are none."""
+        """The embedders, as soon as a process has loaded them. Raises the error if none loads."""
         if not await self.ready() and self._refusal is not None:
             raise self._refusal
         return self._embedders
 
     async def admit(self) -> bool:
-        """Wait until there is room for another batch; false where no more are to be claimed."""
+        """Wait until there is room for another batch; false if no more may be claimed."""
         while not self._ended and len(self._under_way) >= self._limit:
             self._forget()
             self._room.clear()
@@ -95,55 +95,55 @@ class Coordinator:
         return not self._ended
 
     async def open_source(self, source: int) -> int:
-        """A source begins; returns how many batches it has sent on before, in a process that died.
+        """Register the start of a source; returns the number of batches that it sent before, in a process that died.
 
-        Those are not under way any more, since nobody renews their leases; what comes through in time is written.
+        Those are no longer under way, because their leases are not renewed; one that comes through in time is written.
         """
         self._under_way = {number: batch for number, batch in self._under_way.items() if batch.source != source}
         self._room.set()
         return self._entered[source]
 
     async def enter(self, number: str, source: int) -> None:
-        """A batch of a source is under way."""
+        """Register a batch of a source as under way."""
         self._under_way[number] = _Batch(source, self._clock())
         self._entered[source] += 1
 
     async def begin(self, number: str) -> bool:
-        """An embedder takes a batch in hand; false where an earlier one did, and died with it."""
+        """Register that an embedder starts a batch; false if an earlier one did, and died."""
         first = number not in self._begun
         self._begun.add(number)
         return first
 
     async def leave(self, number: str) -> None:
-        """A batch is done, or left to its lease."""
+        """Remove a batch that is done, or whose lease will run out."""
         self._under_way.pop(number, None)
         self._begun.discard(number)
         self._room.set()
 
     async def clear(self) -> None:
-        """Forget everything about the plan, which has ended: what came to no end was given back."""
+        """Forget the batches of a plan that has ended; unfinished ones were released."""
         self._under_way.clear()
         self._entered.clear()
         self._begun.clear()
         self._room.set()
 
     async def under_way(self) -> frozenset[str]:
-        """The batches whose leases are to be renewed."""
+        """The batches whose leases must be renewed."""
         self._forget()
         return frozenset(self._under_way)
 
     async def rest(self, seconds: float) -> None:
-        """Wait until there is news, at most so long."""
+        """Wait until work arrives, at most this long."""
         if not self._ended:
             await wait_for(self._news, seconds)
             self._news.clear()
 
     async def wake(self) -> None:
-        """Work was handed in."""
+        """Say that work has arrived."""
         self._news.set()
 
     async def end(self) -> None:
-        """No more is to be claimed; what is under way is finished."""
+        """Claim no more; batches under way are finished."""
         self._ended = True
         self._news.set()
         self._room.set()

@@ -1,4 +1,4 @@
-"""Second stage of the plan: the vectors that are missing, on processes that hold a model each."""
+"""Second stage of the plan: make missing vectors, on processes that hold a model each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from indexer.bulk.known import KnownEmbedder
 from indexer.bulk.loop import LoopThread
-from indexer.bulk.options import IN_HAND
+from indexer.bulk.options import HELD_BATCHES
 from indexer.bulk.work import Work, packed, unpacked
 from indexer.worker.batches import filled
 from indexer.worker.stages import OUTAGE
@@ -28,20 +28,20 @@ log = logging.getLogger(__name__)
 
 
 class Embedding:
-    """Holds the configured embedder, and the next one if there is one. What is down is waited for.
+    """Holds the configured embedder, and the next one if there is one. Waits out an outage.
 
-    What was tried before is embedded with nothing beside it, so that no other batch is blamed if it kills the process.
+    A batch that was tried before is embedded alone, so that no other batch is blamed if it kills the process.
 
     Args:
         coordinator: handle of the actor ``Coordinator``.
-        adapters: load what the coordinator's settings name.
+        adapters: load the models of the coordinator's settings.
     """
 
     def __init__(self, coordinator: Any, adapters: Adapters) -> None:
         self._coordinator = coordinator
         self._loop = LoopThread()
         self._door = asyncio.Lock()
-        self._places = asyncio.Semaphore(IN_HAND)
+        self._places = asyncio.Semaphore(HELD_BATCHES)
         settings: Settings = self._loop.run(self._settings())
         self._embedders: tuple[Embedder, ...] = ()
         try:
@@ -53,7 +53,7 @@ class Embedding:
             self._loop.run(self._introduce())
 
     def __call__(self, table: Any) -> Any:
-        """Fill in what a table of work lacks. A batch that fails is taken apart: a row for each of its documents."""
+        """Fill in the missing vectors of a table of work. A batch that fails is split: one row per document."""
         works = [work for work in unpacked(table) if work is not None]
         return packed([done for work in works for done in self._loop.run(self._embed(work))])
 
@@ -62,7 +62,7 @@ class Embedding:
         return settings
 
     async def _refuse(self, error: WinnowError) -> bool:
-        """Tell the job, which ends for it without a word from Ray; false where other processes have embedders."""
+        """Tell the coordinator, so that the job ends with this error; false if other processes have embedders."""
         heard: bool = await self._coordinator.refuse.remote(error)
         return heard
 
@@ -73,15 +73,15 @@ class Embedding:
         if not work.lacks_vectors:
             return [work]
         tried = any(claim.attempts > 0 for claim in work.batch.claims)
-        async with self._place(IN_HAND if tried else 1):
+        async with self._place(HELD_BATCHES if tried else 1):
             if not await self._coordinator.begin.remote(work.number):
                 return [replace(work, lost=True)]  # Ray has sent it once more: the ledger counts how often it kills
             return await self._carefully(work)
 
     @asynccontextmanager
     async def _place(self, places: int) -> AsyncIterator[None]:
-        """Wait for so many of the places that this process has: with all of them a batch is alone."""
-        async with self._door:  # one after the other, so that no two wait for each other
+        """Wait for this number of the process's places: with all of them a batch is alone."""
+        async with self._door:  # one caller at a time, so that no two wait for each other
             for _ in range(places):
                 await self._places.acquire()
         try:
@@ -103,7 +103,7 @@ class Embedding:
                 return [done for claim in claims for done in await self._carefully(work.only({claim.document.id}))]
             if not isinstance(error, WinnowError):
                 log.exception("embedding %s failed", claims[0].document.id)
-                error = RuntimeError(str(error) or type(error).__name__)  # theirs need not survive the way
+                error = RuntimeError(str(error) or type(error).__name__)  # the original may not be picklable
             return [work.failing(error)]
         return [Work(work.number, work.batch, tuple(slices))]
 

@@ -1,4 +1,4 @@
-"""A bulk job, seen from the command that runs it: start the plan, hear what became of each batch, end it."""
+"""A bulk job, seen from the command that runs it: start the plan, receive outcomes, end it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from indexer.bulk.coordinator import Coordinator
 from indexer.bulk.known import KnownEmbedder
 from indexer.bulk.options import START_SECONDS, RayOptions, connected, for_models, for_stores
-from indexer.bulk.plan import plan
+from indexer.bulk.plan import bulk_plan
 from indexer.bulk.work import unpacked
 from indexer.worker.claims import release
 from indexer.worker.maintenance import Maintenance
@@ -30,12 +30,12 @@ log = logging.getLogger(__name__)
 
 
 class BulkJob:
-    """The plan, run again should it end before it is told to.
+    """Runs the plan, and runs it again if it ends before ``end``.
 
-    Its first run starts with the job, because only its processes can tell what the embedder is.
+    Its first run starts with the job, because only its processes know the embedder.
 
     Attributes:
-        on_outcomes: called with what became of each batch.
+        on_outcomes: called with the outcomes of each batch.
     """
 
     def __init__(self, ray: Any, settings: Settings, options: RayOptions, adapters: Adapters) -> None:
@@ -57,10 +57,10 @@ class BulkJob:
         self._round = self._started()
 
     def load(self, settings: Settings) -> Embedder:
-        """The embedder of ``settings``, as far as it can be known here. Blocks until Ray has loaded a model.
+        """The description of the embedder of ``settings``. Blocks until Ray has loaded a model.
 
         Raises:
-            InvalidSettings: it cannot be loaded, or Ray has no place for it.
+            InvalidSettings: it cannot be loaded, or Ray has no resources for it.
         """
         answer = self._coordinator.embedders.remote()
         while not self._ray.wait([answer], timeout=START_SECONDS)[0]:
@@ -75,17 +75,17 @@ class BulkJob:
 
     def wake(self) -> None:
         """Say that work waits."""
-        if not self._ended:  # afterwards nobody is there to hear it
+        if not self._ended:  # afterwards the coordinator is gone
             self._coordinator.wake.remote()
 
     def end(self) -> None:
-        """Claim no more; what is under way is finished."""
+        """Claim no more; batches under way are finished."""
         if not self._ended:
             self._ended = True
             self._coordinator.end.remote()
 
     async def run(self, catalog: Catalog) -> None:
-        """Work until ``end``. What a run of the plan that ends before leaves undone is given back.
+        """Work until ``end``. If a run of the plan ends before, its unfinished work is released.
 
         Raises:
             UpstreamUnavailable: Ray failed before anything was done.
@@ -97,32 +97,32 @@ class BulkJob:
             reason = error or "all of its sources died"
             if not done:
                 raise UpstreamUnavailable(f"Ray could not run the plan: {reason}") from error
-            log.warning("Ray has given up the plan, which is run again: %s", reason)
+            log.warning("Ray stopped the plan, which is run again: %s", reason)
             await retry(partial(catalog.queue.release, self.owner), OUTAGE)
             await self._coordinator.clear.remote()
             self._round = self._started()
 
     async def close(self) -> None:
-        """End Ray's processes, and Ray itself where it was started for them; twice does no harm."""
+        """End Ray's processes, and Ray itself if it was started for them. May be called twice."""
         self._ended = True
         await asyncio.to_thread(self._ray.shutdown)
 
     def _started(self) -> asyncio.Future[tuple[int, Exception | None]]:
-        """Run the plan on a thread; returns how many batches came through, and the error that ended it."""
+        """Run the plan on a thread; returns the number of finished batches, and the error that ended it."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[tuple[int, Exception | None]] = loop.create_future()
 
         def consume() -> None:
             done, failure = 0, None
             try:
-                rows = plan(self._coordinator, self.owner, self._options, self._adapters)
+                rows = bulk_plan(self._coordinator, self.owner, self._options, self._adapters)
                 for table in rows.iter_batches(batch_size=None, batch_format="pyarrow"):
                     for outcomes in unpacked(table):
                         done += 1
                         loop.call_soon_threadsafe(self._report, outcomes)
             except Exception as error:  # noqa: BLE001 - whatever Ray raises ends this run; ``run`` judges it
                 failure = error
-            with suppress(RuntimeError):  # nobody waits any more
+            with suppress(RuntimeError):  # the loop is closed: no caller waits
                 loop.call_soon_threadsafe(self._heard, future, done, failure)
 
         threading.Thread(target=consume, name="bulk", daemon=True).start()
@@ -172,7 +172,7 @@ class BulkWorker:
 
     @property
     def on_outcomes(self) -> Callable[[Sequence[Outcome]], None]:
-        """Called with what became of each batch; may be exchanged."""
+        """Called with the outcomes of each batch; may be exchanged."""
         return self._job.on_outcomes
 
     @on_outcomes.setter
@@ -189,7 +189,7 @@ class BulkWorker:
         self._stopped.set()
 
     async def run(self) -> None:
-        """Work until ``stop``; if it is cancelled, what is under way is given back."""
+        """Work until ``stop``; if it is cancelled, work under way is released."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._maintenance.run(self._stopped), name="maintenance")

@@ -1,4 +1,4 @@
-"""An embedder that runs in another process, as far as it can be known here."""
+"""The description of an embedder that runs in another process."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from winnow.ports import Embedder, EmbedderInfo, EmbedKind, Tokenizer
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KnownEmbedder:
-    """What is needed to cut documents and to make collections for an embedder; it embeds nothing itself."""
+    """Describes an embedder, for chunking documents and creating collections; it embeds nothing itself."""
 
     info: EmbedderInfo
     tokenizer: Tokenizer
 
     @classmethod
     def of(cls, embedder: Embedder) -> KnownEmbedder:
-        """What is known of an embedder, ready to be sent."""
+        """The description of an embedder, which can be sent to another process."""
         return cls(embedder.info, embedder.tokenizer)
 
     async def embed(self, texts: Sequence[str], kind: EmbedKind, *, instruct: str | None = None) -> NoReturn:

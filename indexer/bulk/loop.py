@@ -1,4 +1,4 @@
-"""An event loop of its own for a stage: Ray calls stages from its threads, and what they use is asynchronous."""
+"""An event loop for a stage: Ray calls stages from its threads, and their clients are asynchronous."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ class LoopThread:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Let it run on the loop for as long as the process lives."""
+        """Run on the loop for as long as the process lives."""
         self._kept = asyncio.run_coroutine_threadsafe(coroutine, self._loop)

@@ -1,4 +1,4 @@
-"""Where and how wide a bulk job runs, and the way to Ray."""
+"""Options of a bulk job, and the connection to Ray."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from winnow.core.settings.embedding import BundledEmbedding
 from winnow.core.settings.rerank import NoRerank
 from winnow.core.settings.vectors import EdgeVectors
 
-IN_HAND: Final = 2  # batches an actor holds: one is worked on, the next has arrived
+HELD_BATCHES: Final = 2  # batches that an actor holds: one is being embedded, the next has arrived
 BATCHES_A_CLAIM: Final = 2  # of the ledger's batches: what a message costs Ray does not depend on its size
-WRITES_IN_HAND: Final = 4  # batches a writer holds: while servers carry one out, others are made ready
-ACTORS_A_HELPER: Final = 4  # embedders that one process can cut for, and one can write for
+HELD_WRITES: Final = 4  # batches that a writer holds: while servers carry one out, others are prepared
+ACTORS_A_HELPER: Final = 4  # embedders that one process can chunk for, and one can write for
 HELPER_CPUS: Final = 0.5
 OBJECT_STORE_BYTES: Final = 512 * 1024 * 1024  # of a local Ray: some batches of token vectors
 START_SECONDS: Final = 30.0  # actors that take longer to start are worth a log line
@@ -25,7 +25,7 @@ START_SECONDS: Final = 30.0  # actors that take longer to start are worth a log 
 
 @dataclass(frozen=True, slots=True)
 class RayOptions:
-    """Where and how wide to embed.
+    """Where a bulk job runs, and on how many processes.
 
     Attributes:
         address: of a running cluster; empty takes the one that ``RAY_ADDRESS`` names, or starts Ray on this machine.
@@ -39,13 +39,13 @@ class RayOptions:
 
     @property
     def helpers(self) -> int:
-        """Of the plan, processes that claim and cut, and as many that write."""
+        """Processes that claim and chunk; the number of those that write is the same."""
         return -(-self.actors // ACTORS_A_HELPER)
 
     @property
     def under_way(self) -> int:
-        """Of the plan, batches under lease at once: in the hands of embedders and writers, and as many waiting."""
-        return 2 * (IN_HAND * self.actors + WRITES_IN_HAND * self.helpers)
+        """Batches under lease at once: those that embedders and writers hold, and the same number waiting."""
+        return 2 * (HELD_BATCHES * self.actors + HELD_WRITES * self.helpers)
 
 
 def require_servers(settings: Settings) -> None:
@@ -53,7 +53,7 @@ def require_servers(settings: Settings) -> None:
     if settings.keeps_data:
         raise InvalidSettings(
             "--engine ray needs a Qdrant server (WINNOW_VECTORS__PROVIDER=qdrant) and PostgreSQL "
-            "(WINNOW_CATALOG__URL=postgresql://…), because embedded storage belongs to one process: leave --engine away"
+            "(WINNOW_CATALOG__URL=postgresql://…), because one process owns embedded storage; omit --engine there"
         )
 
 

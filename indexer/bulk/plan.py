@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from indexer.bulk.claiming import Claiming
 from indexer.bulk.embedding import Embedding
-from indexer.bulk.options import HELPER_CPUS, IN_HAND, WRITES_IN_HAND, RayOptions
+from indexer.bulk.options import HELD_BATCHES, HELD_WRITES, HELPER_CPUS, RayOptions
 from indexer.bulk.work import packed
 from indexer.bulk.writing import Writing
 from winnow.operations.resources import Adapters
@@ -15,14 +15,14 @@ from winnow.operations.resources import Adapters
 UNBOUNDED: Final = -1
 
 
-def plan(coordinator: Any, owner: str, options: RayOptions, adapters: Adapters) -> Any:
-    """A lazy dataset whose rows are what became of each batch; see ``writing.Writing``.
+def bulk_plan(coordinator: Any, owner: str, options: RayOptions, adapters: Adapters) -> Any:
+    """A lazy dataset whose rows are the outcomes of each batch; see ``writing.Writing``.
 
     Args:
-        coordinator: handle of the actor ``Coordinator``; all that the stages are constructed with, besides the others.
-        owner: in whose name the job claims.
-        options: how wide.
-        adapters: what opens the parts that the settings name.
+        coordinator: handle of the actor ``Coordinator``.
+        owner: the name under which the job claims.
+        options: the number of processes.
+        adapters: open the models and stores that the settings name.
     """
     data = _ray_data()
     with data.DataContext.current(_context(data)):
@@ -49,7 +49,7 @@ def plan(coordinator: Any, owner: str, options: RayOptions, adapters: Adapters) 
         .map_batches(
             Embedding,
             fn_constructor_args=(coordinator, adapters),
-            compute=pool(options.actors, IN_HAND),
+            compute=pool(options.actors, HELD_BATCHES),
             num_cpus=1,
             num_gpus=options.gpus or None,
             **common,
@@ -57,7 +57,7 @@ def plan(coordinator: Any, owner: str, options: RayOptions, adapters: Adapters) 
         .map_batches(
             Writing,
             fn_constructor_args=(coordinator, owner, adapters),
-            compute=pool(options.helpers, WRITES_IN_HAND),
+            compute=pool(options.helpers, HELD_WRITES),
             num_cpus=HELPER_CPUS,
             **common,
         )
@@ -72,7 +72,7 @@ def _ray_data() -> Any:
 
 
 def _context(data: Any) -> Any:
-    """How the plan runs: every row goes on at once, and what is lost of it the ledger brings back."""
+    """How the plan runs: every row moves on at once, and the ledger brings back lost rows."""
     context = data.DataContext.get_current().copy()
     context.target_max_block_size = 1  # bytes: a block a row
     context.max_errored_blocks = UNBOUNDED

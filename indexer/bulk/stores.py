@@ -1,4 +1,4 @@
-"""What the stages that read and write open: catalog, store and pipeline."""
+"""Opening the catalog, store and pipeline of the stages that read and write."""
 
 from __future__ import annotations
 

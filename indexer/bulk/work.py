@@ -1,4 +1,4 @@
-"""What travels through the plan: a batch of work a row, and at the end what became of it."""
+"""The rows of the plan: a batch of work each, and at the end its outcomes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from indexer.worker.batches import Batch, Slice
+from indexer.worker.batches import ClaimBatch, Slice
 from winnow.core.types import Document
 from winnow.ports import Claim, Outcome
 
@@ -16,17 +16,17 @@ COLUMN: Final = "work"
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A batch on its way from one stage to the next.
+    """A batch between two stages.
 
     Attributes:
-        number: names it at the coordinator.
-        batch: its claims, cut.
-        slices: what is to be written for them; the embedding stage fills in the vectors that are missing.
-        lost: a process died with it in hand; nothing of it is to be written.
+        number: its name at the coordinator.
+        batch: its claims, chunked.
+        slices: points to write for them; the embedding stage fills in missing vectors.
+        lost: a process died while embedding it, so that none of it may be written.
     """
 
     number: str
-    batch: Batch
+    batch: ClaimBatch
     slices: tuple[Slice, ...]
     lost: bool = False
 
@@ -35,12 +35,12 @@ class Work:
         return any(row.vectors is None for part in self.slices for row in part.rows)
 
     def only(self, document_ids: Collection[str]) -> Work:
-        """The same for these documents alone."""
+        """The part of the work that concerns these documents."""
         slices = (part.only(document_ids) for part in self.slices)
         return replace(self, batch=self.batch.only(document_ids), slices=tuple(part for part in slices if part.rows))
 
     def failing(self, error: Exception) -> Work:
-        """The same with this error for every document that was to be written."""
+        """The work with this error for every document to be written."""
         return replace(self, batch=self.batch.failing(error), slices=())
 
 
@@ -58,10 +58,10 @@ def unpacked(table: Any) -> list[Any]:
 
 
 def slim(claim: Claim) -> Claim:
-    """A claim without its text: what leases and reports need."""
+    """A claim without its text, for leases and reports."""
     return replace(claim, document=Document(claim.document.id, ""), previous=())
 
 
 def reported(outcome: Outcome) -> Outcome:
-    """An outcome as the driver is told of it."""
+    """An outcome without texts and chunks, for the driver."""
     return replace(outcome, claim=slim(outcome.claim), chunks=())

@@ -1,4 +1,4 @@
-"""Last stage of the plan: write, remove what is stale, commit; as the pipeline does, and fenced as ever."""
+"""Last stage of the plan: write points, remove stale ones, commit; fenced as in the pipeline."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ log = logging.getLogger(__name__)
 
 
 class Writing:
-    """Writes batches whose lease still holds, and drops the others: somebody else has them.
+    """Writes batches whose lease still holds, and drops the others, which another worker has.
 
-    Clocks of machines that only grow cannot be compared, so the lease by which the pipeline stops itself starts anew
-    here, from when the catalog was asked to prolong it.
+    Monotonic clocks of two machines cannot be compared. So the lease by which the pipeline stops itself starts again
+    here, at the time when the catalog was asked to prolong it.
 
     Args:
         coordinator: handle of the actor ``Coordinator``.
-        owner: in whose name the job claims.
-        adapters: open what the coordinator's settings name.
+        owner: the name under which the job claims.
+        adapters: open the stores of the coordinator's settings.
     """
 
     def __init__(self, coordinator: Any, owner: str, adapters: Adapters) -> None:
@@ -39,7 +39,7 @@ class Writing:
         self._owner = owner
         self._loop = LoopThread()
         parts = self._loop.run(opened(coordinator, adapters))
-        if parts is not None:  # else nothing comes to be written
+        if parts is not None:  # otherwise no batch arrives
             indexing, self._catalog, self._pipeline = parts
             self._seconds, self._max_attempts = indexing.lease_seconds, indexing.max_attempts
 
@@ -54,13 +54,15 @@ class Writing:
                 async with renewing(self._catalog.queue, self._owner, claims, lease, self._seconds):
                     outcomes += await self._pipeline.settle(claims, partial(self._carry_out, work), lease)
         except WinnowError as error:
-            log.warning("a batch of %d documents is left to its lease: %s", len(work.batch.claims), error.message)
+            log.warning(
+                "%d documents are released when their lease runs out: %s", len(work.batch.claims), error.message
+            )
         finally:
             await self._coordinator.leave.remote(work.number)
         return tuple(reported(outcome) for outcome in outcomes)
 
     async def _held(self, claims: Sequence[Claim]) -> list[tuple[Sequence[Claim], Lease]]:
-        """The claims whose leases hold: all together, or where some do not, those one by one."""
+        """The claims whose leases hold: all together, or one by one if some do not."""
         lease = Lease(self._seconds)
         count = await retry(
             partial(self._catalog.queue.renew, self._owner, claims, lease_seconds=self._seconds), OUTAGE
@@ -86,7 +88,7 @@ class Writing:
 
 
 def _lost(claim: Claim, max_attempts: int) -> Outcome:
-    """Put a document back whose process died with it in hand; one that was alone and has killed enough has failed."""
+    """The outcome of a document whose process died: put back, or failed if it was alone and did so too often."""
     alone = claim.attempts >= SUSPICIOUS
     last = alone and claim.attempts + 1 >= max_attempts
     message = "the process that embedded this document died; Ray's logs may tell why"

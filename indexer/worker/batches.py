@@ -1,4 +1,4 @@
-"""A batch of claims on its way through the write path: cut, then given vectors, then written.
+"""A batch of claims in the write path: chunked, then given vectors, then written.
 
 Plain data that travels between processes; the steps are those of ``Pipeline``, and of a bulk job.
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from indexer.worker.stages import Cut, Piece, Vectors, embed, point_id_of
+from indexer.worker.stages import ChunkedClaims, Piece, Vectors, embed, point_id_of
 from winnow.core.types import Collection, Index
 from winnow.ports import Claim, Embedder
 
@@ -33,7 +33,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Pieces for one index, few enough that their vectors fit into memory."""
+    """Pieces for one index, in a number whose vectors fit into memory."""
 
     index: Index
     rows: tuple[Row, ...]
@@ -49,56 +49,56 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class ClaimBatch:
     """Claims of one collection.
 
     Attributes:
         removals: documents to be deleted.
-        cut: documents to be written, as pieces, and those that nothing can be made of.
+        chunked: documents to write, as pieces, and documents that failed.
     """
 
     collection: Collection
     removals: tuple[Claim, ...]
-    cut: Cut
+    chunked: ChunkedClaims
 
     @property
     def claims(self) -> Sequence[Claim]:
-        return (*self.removals, *self.cut.claims, *(claim for claim, _ in self.cut.failures))
+        return (*self.removals, *self.chunked.claims, *(claim for claim, _ in self.chunked.failures))
 
     def slices(self) -> Iterator[Slice]:
-        """What is to be written, index by index."""
+        """The slices to write, index by index."""
         for index in self.collection.indexes:
-            todo = self._not_in_place() if index.state == "serving" else self.cut.pieces
+            todo = self._not_in_place() if index.state == "serving" else self.chunked.pieces
             for begin in range(0, len(todo), SLICE_CHUNKS):
                 yield Slice(index, tuple(Row(piece) for piece in todo[begin : begin + SLICE_CHUNKS]))
 
-    def only(self, document_ids: Container[str]) -> Batch:
-        """The same for these documents alone."""
-        cut = Cut(
-            tuple(piece for piece in self.cut.pieces if piece.claim.document.id in document_ids),
-            tuple(claim for claim in self.cut.claims if claim.document.id in document_ids),
-            tuple(each for each in self.cut.failures if each[0].document.id in document_ids),
+    def only(self, document_ids: Container[str]) -> ClaimBatch:
+        """The part of the batch that concerns these documents."""
+        chunked = ChunkedClaims(
+            tuple(piece for piece in self.chunked.pieces if piece.claim.document.id in document_ids),
+            tuple(claim for claim in self.chunked.claims if claim.document.id in document_ids),
+            tuple(each for each in self.chunked.failures if each[0].document.id in document_ids),
         )
         removals = tuple(claim for claim in self.removals if claim.document.id in document_ids)
-        return replace(self, removals=removals, cut=cut)
+        return replace(self, removals=removals, chunked=chunked)
 
-    def failing(self, error: Exception) -> Batch:
-        """The same with this error for every document that was to be written."""
-        failures = tuple((claim, error) for claim in self.cut.claims)
-        return replace(self, cut=Cut((), (), (*self.cut.failures, *failures)))
+    def failing(self, error: Exception) -> ClaimBatch:
+        """The batch with this error for every document to be written."""
+        failures = tuple((claim, error) for claim in self.chunked.claims)
+        return replace(self, chunked=ChunkedClaims((), (), (*self.chunked.failures, *failures)))
 
     def _not_in_place(self) -> Sequence[Piece]:
-        """Pieces to be written to the serving index: not those of a document only copied to the other one."""
+        """Pieces for the serving index: none of a document that is only copied to the index beside it."""
         moved = {
             piece.claim.document.id
-            for piece in self.cut.pieces
+            for piece in self.chunked.pieces
             if piece.claim.kind != "reembed" or piece.reuse != point_id_of(self.collection, piece)
         }
-        return [piece for piece in self.cut.pieces if piece.claim.document.id in moved]
+        return [piece for piece in self.chunked.pieces if piece.claim.document.id in moved]
 
 
 async def filled(part: Slice, embedder: Embedder) -> Slice:
-    """The slice with vectors for every piece: those that it lacks are made."""
+    """The slice with vectors for every piece; missing ones are made."""
     lacking = [row for row in part.rows if row.vectors is None]
     made = iter(await embed(embedder, [row.piece.passage for row in lacking]))
     rows = (row if row.vectors is not None else Row(row.piece, next(made), fresh=True) for row in part.rows)

@@ -1,4 +1,4 @@
-"""Keeping a document that kills its workers from taking others with it."""
+"""Isolation of documents that may have killed a worker, so that others do not fail with them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Final
 
 from winnow.ports import Claim, Outcome
 
-SUSPICIOUS: Final = 2  # claimed so often without an end, a document is worked on alone
-FATAL: Final = 4  # times ``max_attempts``: whoever had it in hand was killed by it, or by coincidence never
+SUSPICIOUS: Final = 2  # a document claimed this often without an outcome is processed alone
+FATAL: Final = 4  # times ``max_attempts``: after that number of claims without an outcome, the document is at fault
 
 WORKER_LOST: Final = "worker_lost"
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What to do with one batch.
+    """The parts of one batch.
 
     Attributes:
         runs: parts to carry out one after the other.
@@ -28,7 +28,7 @@ class Parts:
 
 
 def isolate(claims: Sequence[Claim], *, max_attempts: int) -> Parts:
-    """Take apart a batch: first what is harmless, all together, then one document that was tried before, alone.
+    """Split a batch: first the harmless documents together, then one that was tried before, alone.
 
     The rest of those waits for a claim of its own, which counts as no attempt.
     """
@@ -41,5 +41,5 @@ def isolate(claims: Sequence[Claim], *, max_attempts: int) -> Parts:
 
 
 def _given_up(claim: Claim) -> Outcome:
-    message = f"{claim.attempts} workers were lost while they had it in hand; see their logs for why they ended"
+    message = f"{claim.attempts} workers were lost while they processed it; their logs may say why"
     return Outcome(claim, error=message, error_code=WORKER_LOST)

@@ -52,7 +52,7 @@ class Maintenance:
             await wait_for(stopped, MAINTENANCE_SECONDS)
 
     async def run_once(self) -> None:
-        """Do what is due, a bounded number at a time."""
+        """Carry out due deletions and remove old jobs, a bounded number at a time."""
         while len(removals := await self._catalog.queue.removals(limit=REMOVALS)) > 0:
             by_collection: dict[str, list[Removal]] = {}
             for removal in removals:

@@ -1,12 +1,12 @@
-"""The write path of one batch: chunk, re-use what is unchanged, embed, upsert, remove stale points, commit.
+"""The write path of one batch: chunk, re-use unchanged vectors, embed, upsert, remove stale points, commit.
 
 New points first, stale points after, the ledger last: a crash anywhere means that the lease runs out and the batch
 runs again to the same end, because point ids are deterministic. While a collection has two indexes all of it is done to
 both before the commit.
 
-Several workers may hold one document one after the other, and the slower one may wake up late. It stops at its own
-clock (``Lease``); what it wrote just before is older than what it is overtaken by, since revisions of an id only grow,
-and nobody removes points of a newer revision than his own.
+Several workers may claim one document in turn, and a stalled one may wake up late. It stops by its own clock
+(``Lease``). Whatever it wrote just before is older than the write that overtook it, because revisions of a document
+only grow, and no worker removes points of a revision newer than its own.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from indexer.worker.batches import Batch, Row, Slice, filled
+from indexer.worker.batches import ClaimBatch, Row, Slice, filled
 from indexer.worker.lease import Lease, LeaseLost
-from indexer.worker.stages import OUTAGE, Vectors, chunk_keys, cut, failed, point_id_of, point_of
+from indexer.worker.stages import OUTAGE, Vectors, chunk_claims, chunk_keys, failed, point_id_of, point_of
 from winnow.core.errors import CollectionNotFound, IdentityMismatch, UpstreamUnavailable, WinnowError
 from winnow.core.retry import retry
 from winnow.core.settings import Settings
@@ -48,8 +48,8 @@ CarryOut = Callable[[Sequence[Claim], Lease | None], Awaitable[list[Outcome]]]
 class Pipeline:
     """Turns claims into points. Holds no state between batches.
 
-    ``run`` takes a batch all the way. ``prepare``, ``look_up``, ``write`` and ``finish`` are its steps, for those who
-    embed elsewhere in between, and ``settle`` is what surrounds them.
+    ``run`` carries out a whole batch. ``prepare``, ``look_up``, ``write`` and ``finish`` are its steps, for callers
+    that embed elsewhere in between; ``settle`` surrounds them.
     """
 
     def __init__(self, embedders: Embedders, store: VectorStore, catalog: Catalog, *, max_attempts: int) -> None:
@@ -60,27 +60,27 @@ class Pipeline:
 
     @classmethod
     def configured(cls, settings: Settings, embedders: Embedders, store: VectorStore, catalog: Catalog) -> Pipeline:
-        """A pipeline as ``settings`` have it."""
+        """A pipeline according to ``settings``."""
         return cls(embedders, store, catalog, max_attempts=settings.indexing.max_attempts)
 
     async def run(self, claims: Sequence[Claim], lease: Lease | None = None) -> Sequence[Outcome]:
         """Carry out claims of one collection and record how each ended.
 
-        ``lease`` bounds the time for it; ``None`` where nobody else can have claimed the same.
+        ``lease`` bounds the time for it; ``None`` if no other worker can have claimed the same.
         """
         return await self.settle(claims, self._carry_out, lease)
 
     async def settle(
         self, claims: Sequence[Claim], carry_out: CarryOut, lease: Lease | None = None
     ) -> Sequence[Outcome]:
-        """Have claims of one collection carried out, or a part of it done, and record the outcomes.
+        """Carry out claims of one collection, or a step of that, and record the outcomes.
 
-        What fails for a reason that lies with one document is done again one by one, so that the others pass.
+        After a failure that may lie with one document, the claims are carried out one by one, so that the others pass.
         """
         try:
             outcomes = await carry_out(claims, lease)
         except LeaseLost:
-            log.warning("a batch of %d documents took longer than its lease and is left to others", len(claims))
+            log.warning("a batch of %d documents took longer than its lease; other workers take it over", len(claims))
             await self._take_back(claims)
             return ()
         except CollectionNotFound:
@@ -95,19 +95,19 @@ class Pipeline:
             await self._record(outcomes, lease)
         return outcomes
 
-    async def prepare(self, claims: Sequence[Claim]) -> Batch:
-        """Cut the documents of claims of one collection, for the indexes that it has now."""
+    async def prepare(self, claims: Sequence[Claim]) -> ClaimBatch:
+        """ChunkedClaims the documents of claims of one collection, for the indexes that it has now."""
         collection = await self._catalog.collections.get(claims[0].collection)
         additions = [claim for claim in claims if claim.kind != "delete"]
         reader = min(
             (self._embedder(index) for index in collection.indexes), key=lambda embedder: embedder.info.max_tokens
         )
         limit = reader.info.max_tokens
-        parts = await asyncio.to_thread(cut, collection, additions, reader.tokenizer, max_tokens=limit)
-        return Batch(collection, tuple(claim for claim in claims if claim.kind == "delete"), parts)
+        parts = await asyncio.to_thread(chunk_claims, collection, additions, reader.tokenizer, max_tokens=limit)
+        return ClaimBatch(collection, tuple(claim for claim in claims if claim.kind == "delete"), parts)
 
     async def look_up(self, collection: Collection, part: Slice) -> Slice:
-        """Fill in vectors that the index holds already: of unchanged chunks, and of what an earlier try has written."""
+        """Fill in vectors that the index already holds: of unchanged chunks, and those that an earlier try wrote."""
         wanted: dict[int, str] = {}
         for i, row in enumerate(part.rows):
             piece = row.piece
@@ -131,24 +131,24 @@ class Pipeline:
         points = [point_of(collection, row.piece, row.vectors) for row in part.rows if row.vectors is not None]
         await self._store.upsert(part.index.ref, points)
 
-    async def finish(self, batch: Batch, embedded: Mapping[str, int], lease: Lease | None) -> list[Outcome]:
+    async def finish(self, batch: ClaimBatch, embedded: Mapping[str, int], lease: Lease | None) -> list[Outcome]:
         """Remove stale points of a batch that is written; returns its outcomes. Raises ``LeaseLost``.
 
         ``embedded`` is the number of chunks that were embedded for a document id.
         """
         below = {claim.document.id: claim.revision + 1 for claim in batch.removals}
         # a first revision has nothing older than itself
-        below |= {claim.document.id: claim.revision for claim in batch.cut.claims if claim.revision > 1}
+        below |= {claim.document.id: claim.revision for claim in batch.chunked.claims if claim.revision > 1}
         await self._remove_below(batch.collection.indexes, below, lease)
-        failures = [self._failed(claim, error) for claim, error in batch.cut.failures]
+        failures = [self._failed(claim, error) for claim, error in batch.chunked.failures]
         done = [
             Outcome(
                 claim,
-                chunk_keys(batch.collection, claim, batch.cut.pieces),
+                chunk_keys(batch.collection, claim, batch.chunked.pieces),
                 embedded.get(claim.document.id, 0),
                 built=batch.collection.newer_generation,
             )
-            for claim in batch.cut.claims
+            for claim in batch.chunked.claims
         ]
         return [*failures, *done, *(Outcome(claim) for claim in batch.removals)]
 
@@ -179,7 +179,7 @@ class Pipeline:
         return await self.finish(batch, embedded, lease)
 
     async def _record(self, outcomes: Sequence[Outcome], lease: Lease | None) -> None:
-        # while the lease holds nobody else has written, and whoever comes next removes what is older
+        # while the lease holds no other worker has written, and the next one removes older points
         alone = lease is not None and lease.holds()
         recorded = await retry(partial(self._catalog.queue.commit, outcomes), OUTAGE)
         overtaken = [each.claim for each, kept in zip(outcomes, recorded, strict=True) if not kept]
@@ -187,7 +187,7 @@ class Pipeline:
             await self._take_back(overtaken)
 
     async def _take_back(self, claims: Sequence[Claim]) -> None:
-        """Remove what was written for revisions that others have left behind meanwhile."""
+        """Remove points of revisions that other workers have superseded meanwhile."""
         outdated = await retry(partial(self._catalog.queue.outdated, claims), OUTAGE)
         removals = [Removal(each.collection, each.document.id, each.revision) for each in outdated]
         if removals:
@@ -211,7 +211,7 @@ class Pipeline:
             await self._store.flush(index.ref)
 
     async def _after_a_drop(self, claims: Sequence[Claim]) -> list[Outcome]:
-        """Run claims again whose collection lost its second index meanwhile; where it is gone itself, they are too."""
+        """Run claims again if their collection only lost its second index; if the collection is gone, so are they."""
         try:
             await self._catalog.collections.get(claims[0].collection)
         except CollectionNotFound:
@@ -223,7 +223,7 @@ class Pipeline:
 
 
 def _same_text(point: Point, row: Row) -> bool:
-    """Whether a stored point was made of the very text: a hash may be of another index's chunk of the same id."""
+    """Tell whether a stored point has the same text: the hash may belong to another index's chunk of this id."""
     chunk, document = row.piece.chunk, row.piece.claim.document
     stored = point.chunk
     return (stored.text, stored.headings, point.title) == (chunk.text, chunk.headings, document.title)

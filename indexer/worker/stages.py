@@ -19,7 +19,7 @@ from winnow.ports import MIN_COVERAGE, ChunkKey, Claim, Embedder, Outcome, Point
 
 OUTAGE: Final = RetryPolicy(seconds=120.0, first_wait=0.2)  # longer than a restart takes; then leases run out
 MAX_BACKOFF_SECONDS: Final = 60.0
-WAIT_SECONDS: Final = 1.0  # for what is down, where it does not say how long; the worker pauses besides
+WAIT_SECONDS: Final = 1.0  # before a document is tried again after an outage; the worker pauses besides
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Vectors:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class ChunkedClaims:
     """Claims cut into pieces, in the claims' order, and those that nothing can be made of."""
 
     pieces: tuple[Piece, ...]
@@ -50,8 +50,10 @@ class Cut:
     failures: tuple[tuple[Claim, Exception], ...]
 
 
-def cut(collection: Collection, claims: Sequence[Claim], tokenizer: Tokenizer, *, max_tokens: int) -> Cut:
-    """Cut the documents of ``claims`` into chunks of at most ``max_tokens`` tokens of ``tokenizer``. Uses the CPU."""
+def chunk_claims(
+    collection: Collection, claims: Sequence[Claim], tokenizer: Tokenizer, *, max_tokens: int
+) -> ChunkedClaims:
+    """Chunk the documents of ``claims``: at most ``max_tokens`` tokens of ``tokenizer`` a chunk. Uses the CPU."""
     pieces: list[Piece] = []
     done: list[Claim] = []
     failures: list[tuple[Claim, WinnowError]] = []
@@ -62,7 +64,7 @@ def cut(collection: Collection, claims: Sequence[Claim], tokenizer: Tokenizer, *
             failures.append((claim, error))
         else:
             done.append(claim)
-    return Cut(tuple(pieces), tuple(done), tuple(failures))
+    return ChunkedClaims(tuple(pieces), tuple(done), tuple(failures))
 
 
 def _pieces(collection: Collection, claim: Claim, tokenizer: Tokenizer, max_tokens: int) -> list[Piece]:
@@ -112,12 +114,12 @@ def point_id_of(collection: Collection, piece: Piece) -> str:
 
 
 def chunk_keys(collection: Collection, claim: Claim, pieces: Sequence[Piece]) -> tuple[ChunkKey, ...]:
-    """What the ledger remembers of a claim's pieces."""
+    """The chunks of a claim as the ledger stores them."""
     return tuple(ChunkKey(piece.hash, point_id_of(collection, piece)) for piece in pieces if piece.claim is claim)
 
 
 def failed(claim: Claim, error: Exception, *, max_attempts: int) -> Outcome:
-    """Wait for what is down; try the rest again a few times, unless the document itself is at fault.
+    """The outcome of a failure: wait out an outage; retry other errors a few times, unless the document is at fault.
 
     Waiting counts as no attempt: however long storage or a model is down, no document fails for it.
     """

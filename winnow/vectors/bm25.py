@@ -25,7 +25,7 @@ MAX_QUERY_CHARS: Final = 16_384  # of a longer query only the start is searched 
 
 _INVISIBLE: Final = re.compile("[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _NUMBER: Final = re.compile(r"(?<![A-Za-z\d])\d+(?![A-Za-z\d])")
-_NUMBER_MARK: Final = "\u01bf"  # wynn: a Latin letter, so that it stays with the digits, and one that nobody writes
+_NUMBER_MARK: Final = "\u01bf"  # wynn: a Latin letter, so that it stays with the digits, and one that no text uses
 
 
 class KeywordEncoder:

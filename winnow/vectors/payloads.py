@@ -1,4 +1,4 @@
-"""What is stored with a point, the same in both engines, and back.
+"""Payloads of points, the same in both engines.
 
 A payload has the few keys that are filtered or listed, and the rest as one JSON string (``source``): the engine hands a
 string over in a fraction of the time that a nested object takes.

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import logging
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy.typing as npt
-
 from winnow.core.errors import CollectionNotFound, StorageFailure
-from winnow.core.types import FieldType, Filter, FloatArray
-from winnow.ports import IndexRef, IndexSchema, Point, PointKey
+from winnow.core.types import FieldType
+from winnow.ports import IndexRef, IndexSchema, Point
 from winnow.vectors.bm25 import KeywordEncoder
 from winnow.vectors.edge.errors import edge_errors
 from winnow.vectors.edge.layout import LOAD_RESERVE, WRITE_RESERVE, Layout, read_schema, shard_of
-from winnow.vectors.edge.shard import ArmRows, ScoreColumns, Shard, make_shard, optimize_shard
+from winnow.vectors.edge.shard import Shard, make_shard, optimize_shard
 from winnow.vectors.points import new_fields
 
 UNINDEXED_LIMIT: Final = 20_000  # vectors searched one by one (3 ms) beyond which an index is optimised at start
+
+_OF_SHARDS: Final = frozenset(
+    {
+        "backfill",
+        "count",
+        "declare",
+        "delete_documents",
+        "fetch",
+        "keep_schema",
+        "keys",
+        "payloads",
+        "query",
+        "score",
+    }
+)
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +39,7 @@ log = logging.getLogger(__name__)
 class Engine:
     """The indexes below one directory, which belongs to this process.
 
-    Its public methods are what ``EdgeVectorStore`` asks for by name. Errors are those of our tree, or ``ValueError``.
+    ``EdgeVectorStore`` calls its methods, and those of shards, by name. Errors are ``WinnowError`` or ``ValueError``.
     """
 
     def __init__(self, root: Path, *, optimize_on_start: bool) -> None:
@@ -59,23 +71,11 @@ class Engine:
         return {}
 
     def schema(self, index: IndexRef) -> IndexSchema:
-        """What the index was made for."""
+        """The schema of the index."""
         return self._open(index).schema
 
-    def declare(self, index: IndexRef, fields: Mapping[str, FieldType]) -> None:
-        """Index more fields from now on."""
-        self._open(index).declare(fields)
-
-    def backfill(self, index: IndexRef, fields: Mapping[str, FieldType], offset: uuid.UUID | None) -> uuid.UUID | None:
-        """Give a page of stored points the values of new fields; returns where the next page starts."""
-        return self._open(index).backfill(fields, offset)
-
-    def keep_schema(self, index: IndexRef) -> None:
-        """Make the declared fields last."""
-        self._open(index).keep_schema()
-
     def drop(self, index: IndexRef) -> None:
-        """Delete the index; one that is not there is no error."""
+        """Delete the index; a missing index is not an error."""
         shard = self._shards.pop(index, None)
         if shard is not None:
             shard.close()
@@ -109,42 +109,11 @@ class Engine:
         """Bring all writes to stable storage."""
         self._open(index).flush()
 
-    def delete_documents(self, index: IndexRef, keep: Mapping[str, int | None]) -> None:
-        """Delete the points of these documents before the given revisions."""
-        self._open(index).delete_documents(keep)
-
-    def query(
-        self, index: IndexRef, dense: FloatArray | None, text: str | None, limit: int, filter: Filter | None
-    ) -> Mapping[str, ArmRows]:
-        """Ids and scores of the best points of each arm."""
-        return self._open(index).query(dense, text, limit, filter)
-
-    def payloads(self, index: IndexRef, ids: Sequence[bytes]) -> Mapping[bytes, Mapping[str, Any]]:
-        """What is stored with the points of these ids, vectors left out."""
-        return self._open(index).payloads(ids)
-
-    def score(
-        self,
-        index: IndexRef,
-        point_ids: Sequence[str],
-        dense: FloatArray | None,
-        text: str | None,
-        tokens: npt.NDArray[Any] | None,
-    ) -> ScoreColumns:
-        """Exact scores of the given points on each arm."""
-        return self._open(index).score(point_ids, dense, text, tokens)
-
-    def fetch(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
-        """Points with their vectors."""
-        return self._open(index).fetch(point_ids)
-
-    def keys(self, index: IndexRef, offset: uuid.UUID | None) -> tuple[list[PointKey], uuid.UUID | None]:
-        """A page of keys, and where the next page starts."""
-        return self._open(index).keys(offset)
-
-    def count(self, index: IndexRef) -> int:
-        """How many points the index holds."""
-        return self._open(index).count()
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        """A method of an index's ``Shard``, with the index as an additional first argument."""
+        if method not in _OF_SHARDS:
+            raise AttributeError(method)
+        return lambda index, *arguments: getattr(self._open(index), method)(*arguments)
 
     # --- life ------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Qdrant Edge raises bare ``Exception``; here these become errors of our tree, and nowhere else."""
+"""Translation of the engine's errors, which are bare ``Exception``, into the error tree."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from winnow.core.errors import StorageFailure, StorageFull, WinnowError
 
 _FULL = ("no space left", "os error 28", "disk quota exceeded", "os error 122", "out of disk space")
-_PANIC = "PanicException"  # what a panic in the engine becomes; it is no Exception, and its class is not exported
+_PANIC = "PanicException"  # what a panic in the engine becomes; not an Exception, and its class is not exported
 
 
 @contextmanager

@@ -57,7 +57,7 @@ class Layout:
             ValueError: the collection's name would lead out of ``root`` or clash with names used here.
         """
         if not _COLLECTION.match(index.collection):
-            raise ValueError(f"{index.collection!r} is not a collection's name: letters, digits, '.', '_', '-'")
+            raise ValueError(f"invalid collection name {index.collection!r}: use letters, digits, '.', '_' and '-'")
         if index.generation < 1:
             raise ValueError(f"generation {index.generation} of {index.collection!r}: generations count from 1")
         return self.root / index.collection / f"g{index.generation:04d}"
@@ -67,7 +67,7 @@ class Layout:
         free = shutil.disk_usage(self.root).free
         if free < size:
             raise StorageFull(
-                f"{free / 2**20:.0f} MiB are free at {self.root}, {size / 2**20:.0f} are needed; free some"
+                f"{self.root} has {free / 2**20:.0f} MiB free, but {size / 2**20:.0f} MiB are needed; free some space"
             )
 
     def indexes(self) -> list[IndexRef]:
@@ -144,7 +144,7 @@ def shard_of(home: Path) -> Path:
 
 
 def read_schema(home: Path) -> IndexSchema:
-    """What the index was made for."""
+    """The schema of the index."""
     return IndexSchema(**orjson.loads((home / "schema.json").read_bytes()))
 
 

@@ -1,7 +1,7 @@
-"""Qdrant Edge in a process of its own: the program that runs there, and the line to it.
+"""Qdrant Edge in a process of its own: the program that runs there, and the connection to it.
 
 The engine holds the interpreter's lock for the whole of a call: some 2 ms for a search, up to 300 ms for a flush. In
-the serving process everything else would stand still meanwhile.
+the serving process everything else would stop meanwhile.
 
 Both ends of a socket pair carry frames: a length and a number (two unsigned 32-bit integers, big-endian), then a pickle
 (protocol 5; both ends are ours). A call is ``(method of Engine, arguments)``, its answer ``(True, value)`` or ``(False,
@@ -37,7 +37,7 @@ _HEADER: Final = struct.Struct("!II")
 _BUFFER: Final = 8 << 20
 _CLOSE: Final = "close"
 _CLOSE_SECONDS: Final = 30.0
-_DEATHS: Final = 3  # so many within a minute, and it is not started again before that is over
+_DEATHS: Final = 3  # within a minute; the process is then not started again until the minute is over
 _DEATHS_SECONDS: Final = 60.0
 _CAUSES: Final[dict[int, str]] = {
     signal.SIGBUS: "no space left on the disk",
@@ -74,7 +74,7 @@ class EngineProcess:
         self._reading: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
         self._deaths: deque[float] = deque(maxlen=_DEATHS)
-        self.starts = 0  # how often it was started; a start finishes on disk what a death has left
+        self.starts = 0  # number of starts; each finishes on disk what a crash left behind
         self._closed = False
 
     async def call(self, method: str, *arguments: Any) -> Any:
@@ -124,7 +124,7 @@ class EngineProcess:
                 return self._writer
             if self._closed:
                 raise StorageFailure("the vector store is closed")
-            self._require_patience()
+            self._require_survival()
             try:
                 self._process, ours = self._spawn()
             except OSError as error:
@@ -135,8 +135,8 @@ class EngineProcess:
             self._reading = asyncio.create_task(self._read(reader, self._process))
             return self._writer
 
-    def _require_patience(self) -> None:
-        """An engine that cannot live is not started again and again."""
+    def _require_survival(self) -> None:
+        """Raise if the engine keeps dying, so that it is not restarted endlessly."""
         if len(self._deaths) < _DEATHS:
             return
         wait = self._deaths[0] + _DEATHS_SECONDS - time.monotonic()
@@ -182,7 +182,7 @@ class EngineProcess:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         except Exception:
-            log.exception("an answer of the vector engine cannot be read, it is started anew")
+            log.exception("an answer of the vector engine cannot be read; the engine is restarted")
             process.kill()
         await self._lost(process)
 

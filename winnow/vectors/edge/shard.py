@@ -91,7 +91,7 @@ def _config(schema: IndexSchema) -> edge.EdgeConfig:
 
 
 def optimize_shard(path: Path) -> None:
-    """Build the search graphs of a shard that nobody has open; takes a minute for 50,000 points."""
+    """Build the search graphs of a shard that is not open elsewhere; takes a minute for 50,000 points."""
     shard = edge.EdgeShard.load(str(path))
     shard.optimize()
     shard.flush()
@@ -115,7 +115,7 @@ def _read_ahead(shard: Path) -> None:
 
 
 class ArmRows(NamedTuple):
-    """What one arm found, in the engine's order: ids as 16 bytes each, and scores."""
+    """The rows that one arm found, in the engine's order: ids as 16 bytes each, and scores."""
 
     ids: list[bytes]
     scores: list[float]
@@ -143,14 +143,14 @@ class Shard:
             return shard
 
     def close(self) -> None:
-        """Let go of the files. Unflushed writes stay in the write-ahead log."""
+        """Close the files. Unflushed writes stay in the write-ahead log."""
         with edge_errors("closing an index"):
             self._shard.close()
 
     def flush(self) -> None:
         """Bring all writes to stable storage.
 
-        After an error the engine fails every further flush of the loaded shard: it is loaded anew and tried once more.
+        After an error the engine fails every further flush of the loaded shard: it is loaded again and tried once more.
         """
         try:
             with edge_errors("flushing"):
@@ -219,7 +219,7 @@ class Shard:
         return {arm: ArmRows([_bytes(row) for row in rows], [row.score for row in rows]) for arm, rows in found}
 
     def payloads(self, ids: Sequence[bytes]) -> Mapping[bytes, Mapping[str, Any]]:
-        """What is stored with the points of these ids, as far as they are there; vectors left out."""
+        """The stored payloads of the points with these ids that exist, without vectors."""
         with edge_errors("reading points"):
             records = cast(
                 "list[Any]", self._shard.retrieve([uuid.UUID(bytes=each) for each in ids], _POINT_FIELDS, False)
@@ -283,12 +283,12 @@ class Shard:
             return cast("tuple[list[Any], uuid.UUID | None]", self._shard.scroll(request))
 
     def count(self) -> int:
-        """How many points there are."""
+        """The number of points."""
         with edge_errors("counting points"):
             return self._shard.count(edge.CountRequest(exact=True))
 
     def unindexed(self) -> int:
-        """How many dense vectors have no graph yet and are searched one by one.
+        """The number of dense vectors that have no graph yet and are searched one by one.
 
         The engine's number counts the vectors of all arms; of a segment either all are indexed or only the sparse ones.
         """

@@ -132,7 +132,7 @@ class EdgeVectorStore:
             await self._engine.call("flush", index)
         except CollectionNotFound:
             raise
-        except BaseException:  # also one that nobody waits for any longer: how it ends stays unknown
+        except BaseException:  # also after a cancellation: the result is unknown
             self._note_write(index)
             raise
 

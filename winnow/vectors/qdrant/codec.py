@@ -57,7 +57,7 @@ def decode_record(record: models.Record) -> Point:
 
 
 def decode_hits(rows: Sequence[models.ScoredPoint]) -> tuple[Hit, ...]:
-    """What one arm found, best first, ties by id."""
+    """The hits of one arm, best first, ties by id."""
     hits = [Hit(decode_point(str(row.id), row.payload or {}), row.score) for row in rows]
     hits.sort(key=lambda hit: (-hit.score, hit.point.id))
     return tuple(hits)

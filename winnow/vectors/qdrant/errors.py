@@ -1,4 +1,4 @@
-"""What the Qdrant client raises, as errors of ours, and nowhere else.
+"""Translation of the Qdrant client's errors into the error tree.
 
 ::
 
@@ -10,7 +10,7 @@
     └── ResourceExhaustedResponse        429 or RESOURCE_EXHAUSTED with a time to wait
     TimeoutError                         our own limit for the whole call
 
-What is not in this tree is a defect and passes as it is.
+Any other exception is a defect and is not translated.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ _STATUS: Final[dict[Any, HTTPStatus]] = {
 
 
 class AlreadyThere(UpstreamRejected):
-    """What was to be made exists. Does not leave ``winnow.vectors``."""
+    """The object to be created exists. Does not leave ``winnow.vectors``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """What was being done where, in the words of messages."""
+    """The operation and its target, as error messages name them."""
 
     url: str
     doing: str
@@ -95,7 +95,7 @@ def qdrant_errors(errand: Errand) -> Iterator[None]:
 @singledispatch
 def translate(error: Exception, errand: Errand) -> WinnowError:
     """The error of our tree for one of the client's."""
-    return UpstreamRejected(errand.failed("failed in a way that is not known", f"{type(error).__name__}: {error}"))
+    return UpstreamRejected(errand.failed("failed with an unknown error", f"{type(error).__name__}: {error}"))
 
 
 @translate.register
@@ -134,18 +134,18 @@ def _(error: TimeoutError, errand: Errand) -> WinnowError:
 
 
 def _refusal(status: int, said: str, errand: Errand, retry_after: float | None) -> WinnowError:
-    """The error that an HTTP status stands for."""
+    """The error for an HTTP status."""
     if any(sign in said.lower() for sign in _FULL):
         return StorageFull(errand.failed("has no space left", said), retry_after=retry_after)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        return UpstreamUnavailable(f"{errand.failed('is not there', said)}; check {URL}", retry_after=retry_after)
+        return UpstreamUnavailable(f"{errand.failed('is not available', said)}; check {URL}", retry_after=retry_after)
     if status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return UpstreamUnavailable(errand.failed(f"answered {status}", said), retry_after=retry_after)
     return _rejection(status, said, errand)
 
 
 def _rejection(status: int, said: str, errand: Errand) -> WinnowError:
-    """The error of a status that stays the same however often one asks."""
+    """The error for a status that a retry does not change."""
     text = said.lower()
     match status:
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
@@ -158,13 +158,13 @@ def _rejection(status: int, said: str, errand: Errand) -> WinnowError:
         case _ if status == HTTPStatus.CONFLICT or "already exists" in text:
             return AlreadyThere(errand.failed("has it already", said))
         case _ if 300 <= status < 400:
-            return UpstreamRejected(f"{errand.failed('sends callers elsewhere', said)}; set {URL} to where it is")
+            return UpstreamRejected(f"{errand.failed('redirects', said)}; set {URL} to the final address")
         case _:
             return UpstreamRejected(errand.failed(f"answered {status}", said))
 
 
 def _said(body: bytes) -> str:
-    """What an error body says: ``{"status": {"error": "…"}}``, else the body itself."""
+    """The message of an error body: ``{"status": {"error": "…"}}``, else the body itself."""
     try:
         return str(orjson.loads(body)["status"]["error"])
     except (orjson.JSONDecodeError, KeyError, TypeError):

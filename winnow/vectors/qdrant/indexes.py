@@ -30,7 +30,7 @@ UPDATES: Final = 256  # of one request
 
 
 class Indexes:
-    """What one process knows of the indexes of an installation."""
+    """The indexes of an installation, as one process knows them."""
 
     def __init__(self, server: Server, settings: QdrantVectors) -> None:
         self._server = server
@@ -68,7 +68,7 @@ class Indexes:
         await self._add_fields(index, {**stored.incomplete, **missing})
 
     async def drop(self, index: IndexRef) -> None:
-        """Remove an index; one that is not there is no error."""
+        """Remove an index; a missing index is not an error."""
         self._schemas.pop(index, None)
         await self._server.call("deleting an index", index, self._client.delete_collection, self.name(index))
 
@@ -111,7 +111,7 @@ class Indexes:
             await self._server.call("indexing a field", index, create, name, path, params, wait=wait)
 
     async def _add_fields(self, index: IndexRef, fields: Mapping[str, FieldType]) -> None:
-        """Declare fields, then give the stored points their values: whoever writes meanwhile learns of them."""
+        """Declare fields, then give the stored points their values; concurrent writers see the declaration."""
         if not fields:
             return
         await self._note(index, fields, complete=False)
@@ -128,7 +128,7 @@ class Indexes:
 
 
 def _values(records: Sequence[models.Record], fields: Mapping[str, FieldType]) -> list[models.UpdateOperation]:
-    """Changes that give points the values of new fields. By filter: one that is deleted meanwhile is no error then."""
+    """Changes that give points the values of new fields. By filter: missing points are not an error."""
     changes: list[models.UpdateOperation] = []
     for record in records:
         values: dict[str, Any] = encode_fields(decode_metadata(record.payload or {}), fields)

@@ -1,4 +1,4 @@
-"""What an index is made for, as the server keeps it: names, vectors, payload indexes, and a note of the schema.
+"""The schema of an index on the server: names, vectors, payload indexes, and the stored description.
 
 One index is one collection of the server, ``<prefix>__<collection>__<generation>``. Its metadata holds the schema,
 since the server does not tell a boolean field, which is indexed as words, from a keyword::
@@ -55,7 +55,7 @@ def name_of(index: IndexRef, prefix: str) -> str:
         ValueError: the collection's name has characters that names of the server cannot have.
     """
     if not _COLLECTION.match(index.collection):
-        raise ValueError(f"{index.collection!r} is not a collection's name: letters, digits, '.', '_', '-'")
+        raise ValueError(f"invalid collection name {index.collection!r}: use letters, digits, '.', '_' and '-'")
     if index.generation < 1:
         raise ValueError(f"generation {index.generation} of {index.collection!r}: generations count from 1")
     return f"{prefix}__{index.collection}__{index.generation}"
@@ -151,11 +151,11 @@ def read_note(index: IndexRef, metadata: Mapping[str, Any] | None) -> StoredSche
     """The schema that a collection's metadata tells.
 
     Raises:
-        IdentityMismatch: the collection was not made by this format of ours.
+        IdentityMismatch: the collection was not created in this format.
     """
     if not metadata or metadata.get("winnow") != _FORMAT:
         raise IdentityMismatch(
-            f"the index of {index.collection!r}, generation {index.generation}, was made by something else; "
+            f"the index of {index.collection!r}, generation {index.generation}, was not created by Winnow; "
             "give this installation a WINNOW_VECTORS__PREFIX of its own"
         )
     notes = {key.removeprefix(_FIELD): note for key, note in metadata.items() if key.startswith(_FIELD)}
