@@ -16,6 +16,7 @@ from indexer.worker.pipeline import Pipeline
 from service.app import create_app
 from tests.catalogs import new_catalog
 from tests.fakes import FAKES
+from tests.support.house import House
 from winnow.core.settings import Settings, load_settings
 from winnow.models.build import build_embedder, build_reranker
 from winnow.operations.resources import Resources
@@ -105,3 +106,11 @@ async def service(settings: Settings) -> AsyncIterator[Service]:
 def client(service: Service) -> httpx2.AsyncClient:
     """A client of ``service``."""
     return service.client
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    """A collection with everything that a worker and a search need, over fakes."""
+    opened = await House(tmp_path).open()
+    yield opened
+    await opened.close()

@@ -19,16 +19,15 @@ from indexer.bulk.options import for_models, for_stores
 from indexer.bulk.work import Work, packed, unpacked
 from indexer.bulk.writing import Writing
 from tests.catalogs import new_catalog
-from tests.contracts.catalog_data import FakeClock
 from tests.fakes import EMBEDDER, STORE
+from tests.support.house import House
 from winnow.core.errors import UpstreamRejected
 from winnow.core.settings import Settings, load_settings
-from winnow.core.types import Chunking, Collection, Document, Index
+from winnow.core.types import Document
 from winnow.operations.resources import Adapters
-from winnow.ports import Catalog, Embeddings, IndexRef, IndexSchema, Outcome
+from winnow.ports import Catalog, Embeddings, IndexRef, Outcome
 from winnow.search.embedders import identity_of
 from winnow.testing.models import FakeEmbedder
-from winnow.testing.vectors import FakeVectorStore
 
 LEASE = 60.0
 OWNER = "the-job"
@@ -65,17 +64,14 @@ class Handle:
         return SimpleNamespace(remote=getattr(self._coordinator, name))
 
 
-class House:
+class Stages:
     """The stages on one catalog and one store."""
 
     def __init__(self, folder: Path) -> None:
-        self.embedder = Embedder()
-        self.next = Embedder(NEXT_DIMENSIONS)
-        self.store = FakeVectorStore()
-        self.clock = FakeClock()
-        self.catalog = new_catalog(folder, self.clock)
-        identity = identity_of(self.embedder, self.store.keyword_tokenizer)
-        self.collection = Collection(Index("c", "u" * 32, 1, identity), Chunking(max_tokens=32, overlap=0), {})
+        self.house = House(folder, embedder=Embedder())
+        self.embedder, self.next = self.house.embedder, Embedder(NEXT_DIMENSIONS)
+        self.store, self.clock, self.catalog = self.house.store, self.house.clock, self.house.catalog
+        self.collection = self.house.collection
         self.coordinator = Coordinator(8)
         self.folder, self.others = folder, list[Catalog]()
         self.settings = load_settings(
@@ -87,9 +83,7 @@ class House:
         )
 
     def open(self) -> None:
-        run(self.catalog.collections.create(self.collection))
-        info = self.embedder.info
-        run(self.store.create(self.collection.serving.ref, IndexSchema(info.dimensions, info.token_dimensions)))
+        run(self.house.open())
         run(self.coordinator.equip(for_stores(self.settings), for_models(self.settings)))
         handle = Handle(self.coordinator)
         adapters = Adapters(self.opened, lambda _: self.store, self.build_embedder)
@@ -147,7 +141,7 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(coroutine)
 
 
-def until_idle(house: House) -> Iterator[Any]:
+def until_idle(house: Stages) -> Iterator[Any]:
     """The first stage ends when it rests for the first time."""
     rest = house.coordinator.rest
 
@@ -162,8 +156,8 @@ def until_idle(house: House) -> Iterator[Any]:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    built = House(tmp_path)
+def house(tmp_path: Path) -> Iterator[Stages]:
+    built = Stages(tmp_path)
     built.open()
     yield built
     built.close()
@@ -173,7 +167,7 @@ def paragraphs(*words: str) -> str:
     return "\n\n".join(" ".join([word] * 24) for word in words)
 
 
-def test_documents_become_points_and_are_indexed(house: House) -> None:
+def test_documents_become_points_and_are_indexed(house: Stages) -> None:
     job_id = house.submit(Document("a", paragraphs("one", "two")), Document("b", "beta"))
     outcomes = house.through(house.claimed())
     assert {outcome.claim.document.id: outcome.embedded for outcome in outcomes} == {"a": 2, "b": 1}
@@ -183,7 +177,7 @@ def test_documents_become_points_and_are_indexed(house: House) -> None:
     assert run(house.coordinator.under_way()) == frozenset()
 
 
-def test_unchanged_chunks_are_used_again_and_stale_ones_removed(house: House) -> None:
+def test_unchanged_chunks_are_used_again_and_stale_ones_removed(house: Stages) -> None:
     house.submit(Document("a", paragraphs("one", "two", "three")))
     house.through(house.claimed())
     house.embedder.embedded.clear()
@@ -193,7 +187,7 @@ def test_unchanged_chunks_are_used_again_and_stale_ones_removed(house: House) ->
     assert house.keys() == {("a", 2, 0), ("a", 2, 1)}
 
 
-def test_a_deletion_passes_through_without_an_embedder(house: House) -> None:
+def test_a_deletion_passes_through_without_an_embedder(house: Stages) -> None:
     house.submit(Document("a", "alpha"), Document("b", "beta"))
     house.through(house.claimed())
     house.embedder.embedded.clear()
@@ -203,7 +197,7 @@ def test_a_deletion_passes_through_without_an_embedder(house: House) -> None:
     assert house.embedder.embedded == []
 
 
-def test_while_a_collection_has_two_indexes_both_are_written(house: House) -> None:
+def test_while_a_collection_has_two_indexes_both_are_written(house: Stages) -> None:
     house.submit(Document("a", "alpha"))
     house.through(house.claimed())
     house.second_index()
@@ -215,7 +209,7 @@ def test_while_a_collection_has_two_indexes_both_are_written(house: House) -> No
     assert run(house.catalog.audit.reembed_progress("c")).lacking == 0
 
 
-def test_a_refused_document_does_not_take_its_batch_with_it(house: House) -> None:
+def test_a_refused_document_does_not_take_its_batch_with_it(house: Stages) -> None:
     house.submit(Document("a", "alpha"), Document("bad", "refused"), Document("b", "beta"))
     outcomes = house.through(house.claimed())
     assert {outcome.claim.document.id: outcome.error for outcome in outcomes} == {
@@ -226,7 +220,7 @@ def test_a_refused_document_does_not_take_its_batch_with_it(house: House) -> Non
     assert [house.state(name) for name in ("a", "b", "bad")] == ["indexed", "indexed", "pending"]
 
 
-def test_a_document_that_nothing_can_be_made_of_fails_by_name(house: House) -> None:
+def test_a_document_that_nothing_can_be_made_of_fails_by_name(house: Stages) -> None:
     house.submit(Document("a", "<!-- nothing -->", format="markdown"), Document("b", "beta"))
     house.through(house.claimed())
     stored = run(house.catalog.documents.get("c", "a"))
@@ -234,7 +228,7 @@ def test_a_document_that_nothing_can_be_made_of_fails_by_name(house: House) -> N
     assert house.state("b") == "indexed"
 
 
-def test_what_killed_an_embedder_is_put_back_and_counted_until_it_fails(house: House) -> None:
+def test_what_killed_an_embedder_is_put_back_and_counted_until_it_fails(house: Stages) -> None:
     house.submit(Document("a", "alpha"))
     for _ in range(3):
         house.clock.advance(60)
@@ -248,7 +242,7 @@ def test_what_killed_an_embedder_is_put_back_and_counted_until_it_fails(house: H
 
 
 def test_what_was_tried_before_is_embedded_with_nothing_beside_it(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: Stages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claiming, "SLICE_CHUNKS", 1)  # a message for each document
     house.submit(*(Document(name, "some text") for name in "abcd"))
@@ -260,7 +254,7 @@ def test_what_was_tried_before_is_embedded_with_nothing_beside_it(
     assert house.embedder.most_at_once == 1
 
 
-def test_work_whose_lease_is_lost_is_dropped(house: House) -> None:
+def test_work_whose_lease_is_lost_is_dropped(house: Stages) -> None:
     house.submit(Document("a", "alpha"))
     tables = house.claimed()
     house.clock.advance(LEASE + 1)
@@ -271,7 +265,7 @@ def test_work_whose_lease_is_lost_is_dropped(house: House) -> None:
     assert run(house.catalog.queue.commit([Outcome(theirs)])) == [True]
 
 
-def test_of_a_batch_that_is_lost_in_part_the_rest_is_written(house: House) -> None:
+def test_of_a_batch_that_is_lost_in_part_the_rest_is_written(house: Stages) -> None:
     house.submit(Document("a", "alpha"), Document("b", "beta"))
     tables = house.claimed()
     [work] = unpacked(tables[0])
@@ -282,7 +276,7 @@ def test_of_a_batch_that_is_lost_in_part_the_rest_is_written(house: House) -> No
     assert house.keys() == {("b", 1, 0)}
 
 
-def test_a_document_changed_on_its_way_is_handed_on(house: House) -> None:
+def test_a_document_changed_on_its_way_is_handed_on(house: Stages) -> None:
     house.submit(Document("a", "alpha"))
     tables = house.claimed()
     house.submit(Document("a", "alpha two"))
@@ -292,7 +286,7 @@ def test_a_document_changed_on_its_way_is_handed_on(house: House) -> None:
     assert house.keys() == {("a", 2, 0)}
 
 
-def test_a_source_that_runs_again_begins_with_as_many_empty_batches_as_it_has_sent(house: House) -> None:
+def test_a_source_that_runs_again_begins_with_as_many_empty_batches_as_it_has_sent(house: Stages) -> None:
     house.submit(Document("a", "alpha"))
     house.claimed()
     house.clock.advance(LEASE + 1)
@@ -301,7 +295,7 @@ def test_a_source_that_runs_again_begins_with_as_many_empty_batches_as_it_has_se
     assert [outcome.claim.document.id for outcome in house.through(tables)] == ["a"]
 
 
-def test_work_is_cut_into_messages_of_bounded_size(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_is_cut_into_messages_of_bounded_size(house: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claiming, "SLICE_CHUNKS", 3)
     house.submit(
         Document("a", paragraphs("one", "two")),
@@ -316,7 +310,7 @@ def test_work_is_cut_into_messages_of_bounded_size(house: House, monkeypatch: py
     assert {house.state(name) for name in "abcd"} == {"indexed"}
 
 
-def test_leases_are_renewed_while_a_batch_is_under_way_and_no_longer(house: House) -> None:
+def test_leases_are_renewed_while_a_batch_is_under_way_and_no_longer(house: Stages) -> None:
     house.submit(Document("a", "alpha"), Document("b", "beta"))
     tables = house.claimed()
     for _ in range(3):

@@ -8,15 +8,9 @@ from pathlib import Path
 import pytest
 
 from indexer.worker.lease import Lease, LeaseLost
-from indexer.worker.pipeline import Pipeline
-from tests.catalogs import new_catalog
-from tests.contracts.catalog_data import FakeClock
+from tests.support.house import House
 from tests.ticks import Ticks
-from winnow.core.types import Chunking, Collection, Document, Index
-from winnow.ports import IndexSchema
-from winnow.search.embedders import Embedders, identity_of
-from winnow.testing.models import FakeEmbedder
-from winnow.testing.vectors import FakeVectorStore
+from winnow.core.types import Document
 
 SECONDS = 60.0
 
@@ -65,17 +59,12 @@ def test_an_answer_that_was_asked_for_in_time_counts_though_it_comes_late(lease:
     assert lease.holds()
 
 
-class House:
-    """A collection, a pipeline, and the machine's clock beside the catalog's."""
+class Clocked(House):
+    """Has the machine's clock beside the catalog's."""
 
     def __init__(self, folder: Path) -> None:
-        self.embedder, self.store, self.ticks, self.clock = FakeEmbedder(), FakeVectorStore(), Ticks(), FakeClock()
-        self.catalog = new_catalog(folder, self.clock)
-        identity = identity_of(self.embedder, self.store.keyword_tokenizer)
-        self.collection = Collection(Index("c", "u" * 32, 1, identity), Chunking(max_tokens=32, overlap=0), {})
-        self.index = self.collection.serving.ref
-        embedders = Embedders(self.embedder, keyword_tokenizer=self.store.keyword_tokenizer)
-        self.pipeline = Pipeline(embedders, self.store, self.catalog, max_attempts=2)
+        super().__init__(folder)
+        self.ticks = Ticks()
 
     def lease(self) -> Lease:
         return Lease(SECONDS, clock=self.ticks)
@@ -84,37 +73,33 @@ class House:
         self.ticks.now += seconds
         self.clock.advance(seconds)
 
-    async def points(self) -> set[tuple[str, int]]:
-        return {(key.document_id, key.revision) async for key in self.store.keys(self.index)}
-
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    built = House(tmp_path)
-    await built.catalog.collections.create(built.collection)
-    await built.store.create(built.index, IndexSchema(64, 64))
-    await built.catalog.documents.submit("c", [Document("a", "alpha")])
+async def house(tmp_path: Path) -> AsyncIterator[Clocked]:
+    built = Clocked(tmp_path)
+    await built.open()
+    await built.submit(Document("a", "alpha"))
     yield built
-    await built.catalog.close()
+    await built.close()
 
 
-async def test_a_batch_whose_lease_ran_out_writes_nothing(house: House) -> None:
+async def test_a_batch_whose_lease_ran_out_writes_nothing(house: Clocked) -> None:
     claims, lease = await house.catalog.queue.claim("slow", limit=8, lease_seconds=SECONDS), house.lease()
     house.pass_time(SECONDS)
     assert list(await house.pipeline.run(claims, lease)) == []
-    assert await house.points() == set()
+    assert await house.revisions() == {}
     assert (await house.catalog.documents.get("c", "a")).state == "pending"
 
 
-async def test_within_its_lease_it_is_written_and_recorded(house: House) -> None:
+async def test_within_its_lease_it_is_written_and_recorded(house: Clocked) -> None:
     claims, lease = await house.catalog.queue.claim("w", limit=8, lease_seconds=SECONDS), house.lease()
     house.pass_time(SECONDS - 1)
     assert len(await house.pipeline.run(claims, lease)) == 1
-    assert await house.points() == {("a", 1)}
+    assert await house.revisions() == {"a": {1}}
 
 
 async def test_points_that_an_overtaken_batch_wrote_after_a_deletion_are_taken_back(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: Clocked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claims, lease = await house.catalog.queue.claim("slow", limit=8, lease_seconds=SECONDS), house.lease()
     upsert = house.store.upsert
@@ -129,14 +114,14 @@ async def test_points_that_an_overtaken_batch_wrote_after_a_deletion_are_taken_b
 
     monkeypatch.setattr(house.store, "upsert", stalled)
     await house.pipeline.run(claims, lease)
-    assert await house.points() == set()
+    assert await house.revisions() == {}
     assert (await house.catalog.documents.counts("c")).documents == 0
 
 
-async def test_what_is_overtaken_within_the_lease_is_left_to_whoever_comes_next(house: House) -> None:
+async def test_what_is_overtaken_within_the_lease_is_left_to_whoever_comes_next(house: Clocked) -> None:
     claims, lease = await house.catalog.queue.claim("w", limit=8, lease_seconds=SECONDS), house.lease()
     await house.catalog.documents.submit("c", [Document("a", "beta")])
     await house.pipeline.run(claims, lease)
     again = await house.catalog.queue.claim("w", limit=8, lease_seconds=SECONDS)
     await house.pipeline.run(again, house.lease())
-    assert await house.points() == {("a", 2)}
+    assert await house.revisions() == {"a": {2}}

@@ -3,83 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 
-from indexer.worker.loop import Worker
 from indexer.worker.pipeline import Pipeline
-from tests.catalogs import new_catalog
-from tests.contracts.catalog_data import FakeClock
+from tests.support.house import House
 from winnow.core.errors import StorageFull, UpstreamRejected, UpstreamUnavailable
-from winnow.core.settings import IndexingSettings
-from winnow.core.types import Chunking, Collection, Document, Index
-from winnow.ports import Embeddings, IndexSchema, Point, PointKey
-from winnow.search.embedders import Embedders, identity_of
-from winnow.testing.models import FakeEmbedder
-from winnow.testing.vectors import FakeVectorStore
-
-
-class Embedder(FakeEmbedder):
-    """Counts what it embeds, and fails on demand."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embedded: list[str] = []
-        self.fail_on: tuple[str, Exception] | None = None
-        self.coverage = 1.0
-
-    async def embed(self, texts: Sequence[str], kind: Any, *, instruct: str | None = None) -> Embeddings:
-        for text in texts:
-            if self.fail_on is not None and self.fail_on[0] in text:
-                raise self.fail_on[1]
-        self.embedded += texts
-        embeddings = await super().embed(texts, kind, instruct=instruct)
-        return replace(embeddings, coverage=np.full_like(embeddings.coverage, self.coverage))
-
-
-class House:
-    def __init__(self, folder: Path) -> None:
-        self.embedder = Embedder()
-        self.store = FakeVectorStore()
-        self.clock = FakeClock()
-        self.catalog = new_catalog(folder, self.clock)
-        identity = identity_of(self.embedder, self.store.keyword_tokenizer)
-        self.collection = Collection(Index("c", "u" * 32, 1, identity), Chunking(max_tokens=32, overlap=0), {})
-        self.index = self.collection.serving.ref
-        pipeline = Pipeline(
-            Embedders(self.embedder, keyword_tokenizer=self.store.keyword_tokenizer),
-            self.store,
-            self.catalog,
-            max_attempts=2,
-        )
-        self.worker = Worker(pipeline, self.catalog, IndexingSettings())
-
-    async def submit(self, *documents: Document) -> str:
-        return (await self.catalog.documents.submit("c", documents)).job_id
-
-    async def work(self) -> None:
-        while await self.worker.work_once():
-            pass
-
-    async def keys(self) -> set[tuple[str, int, int]]:
-        found: list[PointKey] = [key async for key in self.store.keys(self.index)]
-        assert len({key.id for key in found}) == len(found)
-        return {(key.document_id, key.revision, key.chunk_index) for key in found}
-
-
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    built = House(tmp_path)
-    await built.catalog.collections.create(built.collection)
-    info = built.embedder.info
-    await built.store.create(built.index, IndexSchema(info.dimensions, info.token_dimensions))
-    yield built
-    await built.catalog.close()
+from winnow.core.types import Document
+from winnow.ports import Point
+from winnow.search.embedders import Embedders
 
 
 def paragraphs(*words: str) -> str:

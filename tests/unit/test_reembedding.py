@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.reembedding_house import House, Killed, furnished, killed
+from tests.support.two_models import Killed, Reembed, furnished, killed
 from winnow.core.errors import Conflict, UpstreamRejected
 from winnow.core.types import SearchRequest
 from winnow.operations import reembed as reembedding
@@ -17,12 +17,12 @@ from winnow.ports import IndexRef, Point
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def house(tmp_path: Path) -> AsyncIterator[Reembed]:
     async with furnished(tmp_path) as built:
         yield built
 
 
-async def test_every_document_is_built_out_of_the_catalog_and_the_old_index_is_left_alone(house: House) -> None:
+async def test_every_document_is_built_out_of_the_catalog_and_the_old_index_is_left_alone(house: Reembed) -> None:
     house.old.embedded.clear()
     assert (await house.start()).state == "building"
     await house.work()
@@ -38,7 +38,7 @@ async def test_every_document_is_built_out_of_the_catalog_and_the_old_index_is_l
     assert sorted(house.new.embedded) == ["alpha", "beta", "gamma"]
 
 
-async def test_serving_points_are_not_written_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_serving_points_are_not_written_again(house: Reembed, monkeypatch: pytest.MonkeyPatch) -> None:
     upsert, written = house.store.upsert, set()
 
     async def watched(index: IndexRef, points: Sequence[Point]) -> None:
@@ -51,7 +51,7 @@ async def test_serving_points_are_not_written_again(house: House, monkeypatch: p
     assert written == {2}
 
 
-async def test_writes_and_deletions_meanwhile_reach_both(house: House) -> None:
+async def test_writes_and_deletions_meanwhile_reach_both(house: Reembed) -> None:
     await house.start()
     await house.submit(a="alpha two", d="delta")
     await house.delete("b")
@@ -60,7 +60,9 @@ async def test_writes_and_deletions_meanwhile_reach_both(house: House) -> None:
     assert (await reembedding.status(house.resources, "c")).state == "ready"
 
 
-async def test_they_reach_both_as_long_as_the_old_index_is_kept_and_nothing_deleted_comes_back(house: House) -> None:
+async def test_they_reach_both_as_long_as_the_old_index_is_kept_and_nothing_deleted_comes_back(
+    house: Reembed,
+) -> None:
     await house.build()
     await reembedding.switch(house.resources, "c")
     await house.submit(a="alpha two", d="delta")
@@ -77,7 +79,7 @@ async def test_they_reach_both_as_long_as_the_old_index_is_kept_and_nothing_dele
     assert (status.state, status.progress.lacking, status.collection.serving.generation) == ("kept", 0, 1)
 
 
-async def test_a_batch_that_began_before_the_start_is_brought_over_afterwards(house: House) -> None:
+async def test_a_batch_that_began_before_the_start_is_brought_over_afterwards(house: Reembed) -> None:
     await house.submit(d="delta")
     claims = await house.catalog.queue.claim("early", limit=8, lease_seconds=60)
     pipeline = house.pipeline(house.old)
@@ -96,7 +98,7 @@ async def test_a_batch_that_began_before_the_start_is_brought_over_afterwards(ho
     await house.require_both(a=(1, ["alpha"]), b=(1, ["beta"]), c=(1, ["gamma"]), d=(1, ["delta"]))
 
 
-async def test_a_document_that_fails_is_named_stays_searchable_and_stops_the_switch(house: House) -> None:
+async def test_a_document_that_fails_is_named_stays_searchable_and_stops_the_switch(house: Reembed) -> None:
     house.new.fail_on = ("beta", UpstreamRejected("model said no"))
     status = await house.build()
     assert (status.state, status.progress.lacking, status.progress.failed) == ("building", 1, 1)
@@ -109,7 +111,7 @@ async def test_a_document_that_fails_is_named_stays_searchable_and_stops_the_swi
     assert (await reembedding.switch(house.resources, "c", force=True)).collection.serving.generation == 2
 
 
-async def test_where_the_second_model_is_not_configured_the_work_waits_and_nothing_fails(house: House) -> None:
+async def test_where_the_second_model_is_not_configured_the_work_waits_and_nothing_fails(house: Reembed) -> None:
     await house.start()
     await house.submit(d="delta")
     await house.worker_of(house.old).work_once()
@@ -121,7 +123,7 @@ async def test_where_the_second_model_is_not_configured_the_work_waits_and_nothi
     assert (await reembedding.status(house.resources, "c")).progress.done == 4
 
 
-async def test_a_killed_batch_resumes_without_embedding_twice(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_killed_batch_resumes_without_embedding_twice(house: Reembed, monkeypatch: pytest.MonkeyPatch) -> None:
     await house.start()
     with monkeypatch.context() as patch:
         patch.setattr(house.catalog.queue, "commit", killed)
@@ -134,7 +136,7 @@ async def test_a_killed_batch_resumes_without_embedding_twice(house: House, monk
 
 
 async def test_a_new_document_whose_batch_was_killed_is_embedded_once_by_either_model(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: Reembed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await house.build()
     for model in (house.old, house.new):
@@ -150,7 +152,7 @@ async def test_a_new_document_whose_batch_was_killed_is_embedded_once_by_either_
     assert (house.old.embedded, house.new.embedded) == (["delta"], ["delta"])
 
 
-async def test_no_vector_of_another_text_is_taken_though_the_id_be_the_same(house: House) -> None:
+async def test_no_vector_of_another_text_is_taken_though_the_id_be_the_same(house: Reembed) -> None:
     await house.start()
     (index,) = [each for each in await house.store.indexes() if each.generation == 2]
     (point,) = (await house.points(1))["a"]

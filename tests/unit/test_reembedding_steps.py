@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.reembedding_house import House, Model, furnished
+from tests.support.two_models import Reembed, furnished, model_of
 from winnow.core.errors import CollectionNotFound, Conflict, IdentityMismatch
 from winnow.core.types import SearchRequest
 from winnow.operations import reembed as reembedding
@@ -18,7 +18,7 @@ from winnow.ports import IndexRef
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def house(tmp_path: Path) -> AsyncIterator[Reembed]:
     async with furnished(tmp_path) as built:
         yield built
 
@@ -32,7 +32,7 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- letting go ----------------------------------------------------------------------------------
 
 
-async def test_dropped_while_a_batch_runs_nothing_fails(house: House, no_pause: None) -> None:
+async def test_dropped_while_a_batch_runs_nothing_fails(house: Reembed, no_pause: None) -> None:
     await house.start()
     await house.submit(d="delta")
     claims = await house.catalog.queue.claim("w", limit=1, lease_seconds=60)
@@ -55,7 +55,7 @@ async def test_dropped_while_a_batch_runs_nothing_fails(house: House, no_pause: 
 
 
 async def test_an_index_is_dropped_after_a_switch_and_its_number_is_not_used_again(
-    house: House, no_pause: None
+    house: Reembed, no_pause: None
 ) -> None:
     await house.build()
     await reembedding.switch(house.resources, "c")
@@ -72,7 +72,7 @@ async def test_an_index_is_dropped_after_a_switch_and_its_number_is_not_used_aga
 # --- switching -----------------------------------------------------------------------------------
 
 
-async def test_searches_during_switches_never_mix_two_models_and_none_fails(house: House) -> None:
+async def test_searches_during_switches_never_mix_two_models_and_none_fails(house: Reembed) -> None:
     await house.build()
     query, seen = house.store.query, []
 
@@ -112,14 +112,14 @@ async def test_searches_during_switches_never_mix_two_models_and_none_fails(hous
     assert {model for some in answers for model, _ in some} == {"fake-32", "fake-64"}
 
 
-async def test_the_other_index_can_be_searched_before_the_switch(house: House) -> None:
+async def test_the_other_index_can_be_searched_before_the_switch(house: Reembed) -> None:
     await house.build()
     for index, model in (("serving", "fake-32"), ("other", "fake-64")):
         answer = await house.resources.search.run(SearchRequest("c", "alpha", index=index))  # type: ignore[arg-type]
         assert answer.embed.model == model
 
 
-async def test_an_unsound_index_is_not_switched_to(house: House) -> None:
+async def test_an_unsound_index_is_not_switched_to(house: Reembed) -> None:
     await house.build()
     (index,) = [each for each in await house.store.indexes() if each.generation == 2]
     await house.store.delete_documents(index, {"b": None})
@@ -132,7 +132,7 @@ async def test_an_unsound_index_is_not_switched_to(house: House) -> None:
 
 
 async def test_a_model_that_reads_less_is_refused(tmp_path: Path) -> None:
-    house = House(tmp_path, new=Model(64, max_tokens=128))
+    house = Reembed(tmp_path, new=model_of(64, max_tokens=128))
     await ensure_collection(house.resources, "c", CollectionSpec())
     with pytest.raises(IdentityMismatch, match=r"reads 128 tokens at most.*new collection"):
         await house.start()
@@ -140,8 +140,8 @@ async def test_a_model_that_reads_less_is_refused(tmp_path: Path) -> None:
     await house.catalog.close()
 
 
-async def test_the_model_in_use_is_refused_also_once_it_was_switched_to(house: House, no_pause: None) -> None:
-    same = house.process(house.old, Model(32))
+async def test_the_model_in_use_is_refused_also_once_it_was_switched_to(house: Reembed, no_pause: None) -> None:
+    same = house.process(house.old, model_of(32))
     with pytest.raises(Conflict, match="built with fake-32 already"):
         await reembedding.start(same, "c")
     await house.build()
@@ -153,18 +153,18 @@ async def test_the_model_in_use_is_refused_also_once_it_was_switched_to(house: H
         await house.start()
 
 
-async def test_without_a_next_model_there_is_nothing_to_start(house: House) -> None:
+async def test_without_a_next_model_there_is_nothing_to_start(house: Reembed) -> None:
     with pytest.raises(Conflict, match="WINNOW_NEXT_EMBEDDING__PROVIDER"):
         await reembedding.start(house.process(house.old, None), "c")
 
 
-async def test_a_third_model_has_to_wait_until_one_index_is_dropped(house: House) -> None:
+async def test_a_third_model_has_to_wait_until_one_index_is_dropped(house: Reembed) -> None:
     await house.start()
     with pytest.raises(Conflict, match="second index already"):
-        await reembedding.start(house.process(house.old, Model(48)), "c")
+        await reembedding.start(house.process(house.old, model_of(48)), "c")
 
 
-async def test_each_step_needs_the_one_before(house: House) -> None:
+async def test_each_step_needs_the_one_before(house: Reembed) -> None:
     for call, says in (
         (reembedding.switch, "begin with `winnow reembed -c c`"),
         (reembedding.rollback, "no index from before a switch"),
@@ -179,7 +179,7 @@ async def test_each_step_needs_the_one_before(house: House) -> None:
         await reembedding.rollback(house.resources, "c")
 
 
-async def test_a_step_that_is_asked_for_twice_is_not_taken_back(house: House) -> None:
+async def test_a_step_that_is_asked_for_twice_is_not_taken_back(house: Reembed) -> None:
     await house.start()
     await house.work()
     for step, generation in ((reembedding.switch, 2), (reembedding.rollback, 1), (reembedding.switch, 2)):
@@ -189,14 +189,14 @@ async def test_a_step_that_is_asked_for_twice_is_not_taken_back(house: House) ->
     assert (await house.resources.catalog.collections.get("c")).serving.generation == 2
 
 
-async def test_a_start_is_repeatable(house: House) -> None:
+async def test_a_start_is_repeatable(house: Reembed) -> None:
     first = await house.start()
     assert (await house.start()).collection == first.collection
     await house.work()
     assert sorted(house.new.embedded) == ["alpha", "beta", "gamma"]
 
 
-async def test_an_estimate_counts_with_the_next_model_and_changes_nothing(house: House) -> None:
+async def test_an_estimate_counts_with_the_next_model_and_changes_nothing(house: Reembed) -> None:
     found = await reembedding.estimate(house.resources, "c")
     assert (found.chunks, found.tokens) == (3, 3)
     assert (await house.catalog.collections.get("c")).beside is None

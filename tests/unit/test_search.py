@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.catalogs import new_catalog
+from tests.support.house import House
 from winnow.core.errors import (
     DeadlineExceeded,
     IdentityMismatch,
@@ -20,14 +19,9 @@ from winnow.core.errors import (
     UpstreamUnavailable,
 )
 from winnow.core.ids import point_id
-from winnow.core.settings import SearchSettings
-from winnow.core.types import Chunk, Chunking, Collection, Index, RerankOptions, SearchAnswer, SearchRequest
-from winnow.ports import EmbeddedQuery, Embeddings, IndexSchema, Passage, Point, RerankerInfo, Reranking
-from winnow.search.embedders import Embedders, identity_of
-from winnow.search.lookup import CollectionLookup
-from winnow.search.two_stage import TwoStageSearch
+from winnow.core.types import Chunk, Document, RerankOptions, SearchAnswer
+from winnow.ports import EmbeddedQuery, Embeddings, Passage, Point, RerankerInfo, Reranking
 from winnow.testing.models import FakeEmbedder, FakeReranker
-from winnow.testing.vectors import FakeVectorStore
 
 TEXTS = {
     "copy": "copy a file and keep its timestamps",
@@ -37,53 +31,11 @@ TEXTS = {
 }
 
 
-class House:
-    """A search over fakes, with parts that a test may exchange."""
-
-    def __init__(self, folder: Path) -> None:
-        self.embedder: Any = FakeEmbedder()
-        self.store = FakeVectorStore()
-        self.catalog = new_catalog(folder)
-        self.reranker: Any = FakeReranker()
-        self.settings = SearchSettings()
-        identity = identity_of(self.embedder, self.store.keyword_tokenizer)
-        self.collection = Collection(Index("c", "u" * 32, 1, identity), Chunking(), {})
-
-    async def fill(self, texts: dict[str, str], revision: int = 1) -> None:
-        await self.catalog.collections.create(self.collection)
-        info = self.embedder.info
-        await self.store.create(self.collection.serving.ref, IndexSchema(info.dimensions, info.token_dimensions, {}))
-        vectors = await self.embedder.embed(list(texts.values()), "document")
-        points = [
-            Point(
-                point_id(self.collection.uid, name, revision, 0),
-                name,
-                revision,
-                Chunk(0, 0, len(text), text),
-                dense=vectors.vectors[i],
-                tokens=None if vectors.tokens is None else vectors.tokens[i],
-            )
-            for i, (name, text) in enumerate(texts.items())
-        ]
-        await self.store.upsert(self.collection.serving.ref, points)
-
-    async def search(self, query: str = "copy a file", **changes: Any) -> SearchAnswer:
-        search = TwoStageSearch(
-            Embedders(self.embedder, keyword_tokenizer=self.store.keyword_tokenizer),
-            self.store,
-            CollectionLookup(self.catalog.collections),
-            self.reranker,
-            self.settings,
-        )
-        return await search.run(SearchRequest("c", query, **{"top_n": 4, **changes}))
-
-
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    built = House(tmp_path)
-    await built.fill(TEXTS)
-    yield built
-    await built.catalog.close()
+async def house(house: House) -> House:
+    await house.submit(*(Document(name, text) for name, text in TEXTS.items()))
+    await house.work()
+    return house
 
 
 class Scripted:
@@ -243,7 +195,10 @@ async def test_each_mode_uses_its_arms(house: House) -> None:
 
 
 async def test_one_answer_never_mixes_two_revisions(house: House) -> None:
-    await house.fill({"copy": "copy a file, second edition"}, revision=2)
+    text = "copy a file, second edition"
+    (vector,) = (await house.embedder.embed([text], "document")).vectors
+    point = Point(point_id(house.collection.uid, "copy", 2, 0), "copy", 2, Chunk(0, 0, len(text), text), dense=vector)
+    await house.store.upsert(house.index, [point])
     answer = await house.search(group_by="chunk", top_n=10)
     found = [result.candidate for result in answer.results if result.candidate.document_id == "copy"]
     assert [candidate.revision for candidate in found] == [2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -12,18 +12,13 @@ import pytest
 
 from indexer.worker.isolation import FATAL, WORKER_LOST, isolate
 from indexer.worker.lease import Lease, LeaseLost
-from indexer.worker.loop import Worker
 from indexer.worker.maintenance import Maintenance
-from indexer.worker.pipeline import Pipeline
-from tests.catalogs import new_catalog
 from tests.contracts.catalog_data import LEASE, FakeClock
+from tests.support.house import House
 from winnow.catalog.rules.entries import SETTLING
 from winnow.core.errors import InvalidDocument, JobNotFound, StorageFailure, UpstreamUnavailable
-from winnow.core.settings import IndexingSettings
-from winnow.core.types import Chunking, Collection, Document, Index
-from winnow.ports import Claim, IndexRef, IndexSchema, Outcome, Point, WorkQueue
-from winnow.search.embedders import Embedders, identity_of
-from winnow.testing.models import FakeEmbedder
+from winnow.core.types import Document
+from winnow.ports import Claim, IndexRef, Outcome, Point, WorkQueue
 from winnow.testing.vectors import FakeVectorStore
 
 Happening = Callable[[], Awaitable[None]]
@@ -73,65 +68,31 @@ def seconds_of(clock: FakeClock) -> Callable[[], float]:
     return seconds
 
 
-@dataclass
-class House:
-    """A worker of ours with a lease that ends when the clock says so."""
+class Stalling(House):
+    """Has a worker of ours with a lease that ends when the clock says so."""
 
-    folder: Path
-    clock: FakeClock = field(default_factory=FakeClock)
-    store: Store = field(default_factory=Store)
-    embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
-
-    def __post_init__(self) -> None:
-        self.catalog = new_catalog(self.folder, self.clock)
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, store=Store(), max_attempts=3)
         self.commits = Commits(self.catalog.queue)
-        identity = identity_of(self.embedder, self.store.keyword_tokenizer)
-        self.collection = Collection(Index("c", "u" * 32, 1, identity), Chunking(max_tokens=32, overlap=0), {})
-        self.index = self.collection.serving.ref
-        embedders = Embedders(self.embedder, keyword_tokenizer=self.store.keyword_tokenizer)
-        self.pipeline = Pipeline(embedders, self.store, self.catalog, max_attempts=3)
-        self.settings = IndexingSettings(max_attempts=3)
-        self.worker = Worker(self.pipeline, self.catalog, self.settings)
-
-    async def open(self) -> None:
-        info = self.embedder.info
-        await self.catalog.collections.create(self.collection)
-        await self.store.create(self.index, IndexSchema(info.dimensions, info.token_dimensions))
-
-    async def submit(self, name: str, text: str) -> str:
-        return (await self.catalog.documents.submit("c", [Document(name, text)])).job_id
 
     async def claim(self) -> tuple[Sequence[Claim], Lease]:
         lease = Lease(LEASE, clock=seconds_of(self.clock))
         return await self.catalog.queue.claim("slow", limit=8, lease_seconds=LEASE), lease
 
-    async def work(self) -> None:
-        while await self.worker.work_once():
-            pass
-
-    async def revisions(self) -> Mapping[str, set[int]]:
-        found: dict[str, set[int]] = {}
-        async for key in self.store.keys(self.index):
-            found.setdefault(key.document_id, set()).add(key.revision)
-        return found
-
-    async def state(self, name: str) -> str:
-        return (await self.catalog.documents.get("c", name)).state
-
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    built = House(tmp_path)
+async def house(tmp_path: Path) -> AsyncIterator[Stalling]:
+    built = Stalling(tmp_path)
     await built.open()
     yield built
-    await built.catalog.close()
+    await built.close()
 
 
 # --- stalled
 
 
-async def test_a_worker_that_slept_its_lease_out_writes_nothing(house: House) -> None:
-    await house.submit("a", "alpha")
+async def test_a_worker_that_slept_its_lease_out_writes_nothing(house: Stalling) -> None:
+    await house.submit(Document("a", "alpha"))
     claims, lease = await house.claim()
     house.clock.advance(LEASE)
     assert list(await house.pipeline.run(claims, lease)) == []
@@ -140,13 +101,13 @@ async def test_a_worker_that_slept_its_lease_out_writes_nothing(house: House) ->
     assert await house.revisions() == {"a": {1}}
 
 
-async def test_a_write_that_comes_after_a_newer_revision_is_taken_back(house: House) -> None:
-    await house.submit("a", "alpha")
+async def test_a_write_that_comes_after_a_newer_revision_is_taken_back(house: Stalling) -> None:
+    await house.submit(Document("a", "alpha"))
     claims, lease = await house.claim()
 
     async def overtaken() -> None:
         house.clock.advance(LEASE)
-        await house.submit("a", "changed")
+        await house.submit(Document("a", "changed"))
         await house.work()
         assert await house.revisions() == {"a": {2}}
 
@@ -156,8 +117,8 @@ async def test_a_write_that_comes_after_a_newer_revision_is_taken_back(house: Ho
     assert (await house.catalog.documents.get("c", "a")).document.text == "changed"
 
 
-async def test_a_write_that_comes_after_a_deletion_is_taken_back(house: House) -> None:
-    await house.submit("a", "alpha")
+async def test_a_write_that_comes_after_a_deletion_is_taken_back(house: Stalling) -> None:
+    await house.submit(Document("a", "alpha"))
     claims, lease = await house.claim()
 
     async def overtaken() -> None:
@@ -170,21 +131,21 @@ async def test_a_write_that_comes_after_a_deletion_is_taken_back(house: House) -
     assert await house.revisions() == {}
 
 
-async def test_a_deletion_that_comes_late_spares_who_came_back(house: House) -> None:
-    await house.submit("a", "alpha")
+async def test_a_deletion_that_comes_late_spares_who_came_back(house: Stalling) -> None:
+    await house.submit(Document("a", "alpha"))
     await house.work()
     await house.catalog.documents.tombstone("c", ["a"])
     stalled, _ = await house.claim()
     house.clock.advance(LEASE)
     await house.work()
-    await house.submit("a", "born again")
+    await house.submit(Document("a", "born again"))
     await house.work()
     await house.pipeline.run(stalled)
     assert await house.revisions() == {"a": {3}}
 
 
-async def test_a_write_that_nobody_knows_of_any_more_is_removed_with_the_second_removal(house: House) -> None:
-    await house.submit("a", "alpha")
+async def test_a_write_that_nobody_knows_of_any_more_is_removed_with_the_second_removal(house: Stalling) -> None:
+    await house.submit(Document("a", "alpha"))
     await house.work()
     (late,) = (await house.store.fetch(house.index, [key.id async for key in house.store.keys(house.index)])).values()
     await house.catalog.documents.tombstone("c", ["a"])
@@ -198,22 +159,22 @@ async def test_a_write_that_nobody_knows_of_any_more_is_removed_with_the_second_
     assert await house.revisions() == {}
 
 
-async def test_the_second_removal_spares_a_document_that_came_back(house: House) -> None:
-    await house.submit("a", "alpha")
+async def test_the_second_removal_spares_a_document_that_came_back(house: Stalling) -> None:
+    await house.submit(Document("a", "alpha"))
     await house.work()
     await house.catalog.documents.tombstone("c", ["a"])
     await house.work()
-    await house.submit("a", "born again")
+    await house.submit(Document("a", "born again"))
     await house.work()
     house.clock.advance(SETTLING.total_seconds())
     await Maintenance(house.pipeline, house.catalog, keep_jobs_days=30, clock=house.clock).run_once()
     assert await house.revisions() == {"a": {3}}
 
 
-async def test_a_document_that_changes_in_hand_stays_searchable_until_the_change_is(house: House) -> None:
-    await house.submit("a", "alpha")
+async def test_a_document_that_changes_in_hand_stays_searchable_until_the_change_is(house: Stalling) -> None:
+    await house.submit(Document("a", "alpha"))
     claims, lease = await house.claim()
-    await house.submit("a", "changed")
+    await house.submit(Document("a", "changed"))
     await house.pipeline.run(claims, lease)
     assert await house.revisions() == {"a": {1}}
     await house.work()
@@ -237,16 +198,16 @@ async def test_a_lease_is_renewed_only_while_it_holds() -> None:
 
 
 @pytest.mark.parametrize("after", [False, True])
-async def test_what_is_done_waits_for_a_catalog_that_restarts(house: House, after: bool) -> None:
-    job_id = await house.submit("a", "alpha")
+async def test_what_is_done_waits_for_a_catalog_that_restarts(house: Stalling, after: bool) -> None:
+    job_id = await house.submit(Document("a", "alpha"))
     house.commits.failing, house.commits.after = [UpstreamUnavailable("restarting")], after
     await house.work()
     job = await house.catalog.jobs.get(job_id)
     assert (job.status, job.indexed, house.store.upserts) == ("done", 1, 1)
 
 
-async def test_however_long_storage_is_down_no_document_fails_for_it(house: House) -> None:
-    await house.submit("a", "alpha")
+async def test_however_long_storage_is_down_no_document_fails_for_it(house: Stalling) -> None:
+    await house.submit(Document("a", "alpha"))
 
     async def down() -> None:
         raise UpstreamUnavailable("qdrant is down")
@@ -260,8 +221,8 @@ async def test_however_long_storage_is_down_no_document_fails_for_it(house: Hous
     assert await house.state("a") == "indexed"
 
 
-async def test_other_errors_fail_after_some_attempts_with_growing_pauses(house: House) -> None:
-    await house.submit("a", "alpha")
+async def test_other_errors_fail_after_some_attempts_with_growing_pauses(house: Stalling) -> None:
+    await house.submit(Document("a", "alpha"))
 
     async def broken() -> None:
         raise StorageFailure("the engine says no")
@@ -278,7 +239,7 @@ async def test_other_errors_fail_after_some_attempts_with_growing_pauses(house: 
     assert (stored.state, stored.error, pauses) == ("failed", "the engine says no", [0, 1, 2])
 
 
-async def test_a_rejection_of_one_document_spares_the_others(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_rejection_of_one_document_spares_the_others(house: Stalling, monkeypatch: pytest.MonkeyPatch) -> None:
     embed = house.embedder.embed
 
     async def refuse(texts: Sequence[str], *rest: object, **options: object) -> object:
@@ -292,12 +253,12 @@ async def test_a_rejection_of_one_document_spares_the_others(house: House, monke
     assert [await house.state(name) for name in "apb"] == ["indexed", "failed", "indexed"]
 
 
-async def test_the_worker_stops_at_once_while_it_waits_for_storage(house: House) -> None:
+async def test_the_worker_stops_at_once_while_it_waits_for_storage(house: Stalling) -> None:
     async def down() -> None:
         raise UpstreamUnavailable("down")
 
     house.store.before_upsert = [down] * 100
-    await house.submit("a", "alpha")
+    await house.submit(Document("a", "alpha"))
     task = asyncio.create_task(house.worker.run())
     async with asyncio.timeout(10):
         while not house.store.upserts:
@@ -322,12 +283,12 @@ def test_documents_that_were_tried_before_are_worked_on_alone() -> None:
     assert (later.claim.document.id, later.waited, later.retry_in) == ("thrice", True, 0.0)
 
 
-async def test_a_document_that_kills_its_workers_fails_in_the_end(house: House) -> None:
-    await house.submit("killer", "alpha")
+async def test_a_document_that_kills_its_workers_fails_in_the_end(house: Stalling) -> None:
+    await house.submit(Document("killer", "alpha"))
     for _ in range(3 * FATAL):
         await house.catalog.queue.claim("victim", limit=1, lease_seconds=LEASE)
         house.clock.advance(LEASE)
-    await house.submit("other", "beta")
+    await house.submit(Document("other", "beta"))
     await house.work()
     stored = await house.catalog.documents.get("c", "killer")
     assert (stored.state, stored.error_code) == ("failed", WORKER_LOST)
@@ -337,11 +298,11 @@ async def test_a_document_that_kills_its_workers_fails_in_the_end(house: House) 
 # --- maintenance
 
 
-async def test_old_jobs_are_forgotten(house: House) -> None:
-    old = await house.submit("a", "alpha")
+async def test_old_jobs_are_forgotten(house: Stalling) -> None:
+    old = await house.submit(Document("a", "alpha"))
     await house.work()
     house.clock.advance(timedelta(days=2).total_seconds())
-    recent = await house.submit("b", "beta")
+    recent = await house.submit(Document("b", "beta"))
     await house.work()
     await Maintenance(house.pipeline, house.catalog, keep_jobs_days=1, clock=house.clock).run_once()
     assert (await house.catalog.jobs.get(recent)).status == "done"

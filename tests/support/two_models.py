@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from indexer.worker.loop import Worker
 from indexer.worker.pipeline import Pipeline
 from tests.catalogs import new_catalog
-from tests.conftest import FAKES
 from tests.contracts.catalog_data import FakeClock
+from tests.fakes import FAKES
+from tests.support.house import Model
 from winnow.core.settings import IndexingSettings, load_settings
 from winnow.core.types import Document
 from winnow.operations import reembed as reembedding
 from winnow.operations.collections import CollectionSpec, ensure_collection
 from winnow.operations.resources import Resources
-from winnow.ports import EmbedderInfo, Embeddings, Point
+from winnow.ports import Point
 from winnow.search.embedders import Embedders
 from winnow.search.lookup import CollectionLookup
 from winnow.search.two_stage import TwoStageSearch
@@ -26,26 +25,9 @@ from winnow.testing.models import FakeEmbedder
 from winnow.testing.vectors import FakeVectorStore
 
 
-class Model(FakeEmbedder):
-    """Counts what it embeds, and fails on demand."""
-
-    def __init__(self, dimensions: int, *, max_tokens: int = 256) -> None:
-        super().__init__(dimensions)
-        self._max_tokens = max_tokens
-        self.embedded: list[str] = []
-        self.fail_on: tuple[str, Exception] | None = None
-
-    @property
-    def info(self) -> EmbedderInfo:
-        return replace(super().info, model=f"fake-{self._dimensions}", max_tokens=self._max_tokens)
-
-    async def embed(self, texts: Sequence[str], kind: Any, *, instruct: str | None = None) -> Embeddings:
-        for text in texts:
-            if self.fail_on is not None and self.fail_on[0] in text:
-                raise self.fail_on[1]
-        if kind == "document":
-            self.embedded += texts
-        return await super().embed(texts, kind, instruct=instruct)
+def model_of(dimensions: int, *, max_tokens: int = 256) -> Model:
+    """An embedder whose name tells its dimensions."""
+    return Model(dimensions, model=f"fake-{dimensions}", max_tokens=max_tokens)
 
 
 class Killed(BaseException):
@@ -56,11 +38,11 @@ async def killed(_: object) -> None:
     raise Killed
 
 
-class House:
+class Reembed:
     """The parts of a process over fakes, with an old model of 32 dimensions and a new one of 64."""
 
     def __init__(self, folder: Path, *, new: Model | None = None) -> None:
-        self.old, self.new = Model(32), new or Model(64)
+        self.old, self.new = model_of(32), new or model_of(64)
         self.store, self.clock = FakeVectorStore(), FakeClock()
         self.catalog = new_catalog(folder, self.clock)
         self.settings = load_settings(data_dir=folder, **FAKES, search={"budget_ms": 500})
@@ -137,9 +119,9 @@ class House:
 
 
 @asynccontextmanager
-async def furnished(folder: Path) -> AsyncIterator[House]:
-    """A house with three documents in its old index."""
-    built = House(folder)
+async def furnished(folder: Path) -> AsyncIterator[Reembed]:
+    """A set-up with three documents in its old index."""
+    built = Reembed(folder)
     await ensure_collection(built.resources, "c", CollectionSpec(max_tokens=32, overlap=0))
     await built.submit(a="alpha", b="beta", c="gamma")
     await built.work()
