@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from service.schemas.collections import CollectionList, CollectionView
 from service.schemas.jobs import JobList, JobQuery, JobView
+from service.schemas.reembed import ReembedView
 from winnow.operations.collections import check_name
+from winnow.operations.reembed import stored_status
 from winnow.ports import Catalog
 
 
@@ -19,6 +21,12 @@ async def read_collection(catalog: Catalog, name: str) -> CollectionView:
     """One collection with its counts. Raises ``CollectionNotFound`` and ``InvalidCollection``."""
     check_name(name)
     return CollectionView.counted(await catalog.collections.get(name), await catalog.documents.counts(name))
+
+
+async def read_reembedding(catalog: Catalog, name: str) -> ReembedView:
+    """The progress of a re-embedding where no next model is configured. Raises as ``read_collection``."""
+    check_name(name)
+    return ReembedView.progress(await stored_status(catalog, name))
 
 
 async def read_jobs(catalog: Catalog, query: JobQuery) -> JobList:

@@ -48,18 +48,8 @@ def ask(question: Callable[[Client], Awaitable[_Answer]], url: str | None, setti
     return asyncio.run(run())
 
 
-def call(method: str, path: str, body: object = None, *, url: str | None, data_dir: Path | None) -> Any:
-    """Send one request and return its JSON; raises as ``ask``."""
-    return ask(lambda client: client.call(method, path, body), url, configure(data_dir))
-
-
 def read(
-    path: str,
-    view: Callable[[Catalog], Awaitable[BaseModel]],
-    *,
-    url: str | None,
-    data_dir: Path | None,
-    **params: str | int,
+    path: str, view: Callable[[Catalog], Awaitable[BaseModel]], url: str | None, settings: Settings, **params: str | int
 ) -> Any:
     """GET ``path`` from a running service or, without one, return what ``view`` answers in its place.
 
@@ -77,7 +67,6 @@ def read(
         async with open_catalog_alone(settings) as catalog:
             return (await view(catalog)).model_dump(mode="json")
 
-    settings = configure(data_dir)
     return asyncio.run(run())
 
 

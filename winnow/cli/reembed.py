@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from winnow.cli.command import ask, configure
+from winnow.cli.command import ask, configure, read
 from winnow.cli.console import note, print_json, print_line, progress_bar
 from winnow.cli.options import CollectionOption, DataDir, Json, Url
 from winnow.cli.paths import collection_path
@@ -86,6 +86,7 @@ def reembed(
 
     The exit status is 1 if the switch was refused because documents or quality would be lost.
     """
+    from service.reading import read_reembedding
     from winnow.evaluation.dataset import load_questions
 
     given = {"provider": provider, "model": model, "url": model_url, "dimensions": dimensions}
@@ -95,7 +96,11 @@ def reembed(
     settings = configure(data_dir, **overrides)
     questions = None if data is None else load_questions(data)
     options = ReembedOptions(collection, action, chosen, questions, force, switch_after)
-    report = ask(lambda client: _act(client, options), url, settings)
+    if action == "status" and settings.next_embedding is None:
+        path = f"{collection_path(collection)}/reembed"
+        report = read(path, lambda catalog: read_reembedding(catalog, collection), url, settings)
+    else:
+        report = ask(lambda client: _act(client, options), url, settings)
     if json:
         print_json(report)
     else:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
@@ -58,16 +58,17 @@ class Estimate:
 
 
 async def status(resources: Resources, name: str) -> Status:
-    """How far it is. Raises ``CollectionNotFound``."""
-    collection = await resources.catalog.collections.get(name)
-    progress = await resources.catalog.audit.reembed_progress(name)
+    """The progress of the change. Raises ``CollectionNotFound``."""
+    found = await stored_status(resources.catalog, name)
     target = resources.next_embedder
-    return Status(
-        collection,
-        _state(collection, progress),
-        progress,
-        None if target is None else _identity(resources, target, collection),
-    )
+    return found if target is None else replace(found, next=_identity(resources, target, found.collection))
+
+
+async def stored_status(catalog: Catalog, name: str) -> Status:
+    """As ``status``, where no next model is configured: the catalog alone answers."""
+    collection = await catalog.collections.get(name)
+    progress = await catalog.audit.reembed_progress(name)
+    return Status(collection, _state(collection, progress), progress, next=None)
 
 
 async def estimate(resources: Resources, name: str) -> Estimate:
