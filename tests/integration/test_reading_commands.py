@@ -12,6 +12,7 @@ import pytest
 
 from tests.integration.test_cli import Cli
 
+DOCUMENTS = '{"id": "good", "text": "some words"}\n{"id": "empty", "text": "<!-- -->", "format": "markdown"}\n'
 HEAVY = ("openvino", "torch", "transformers", "qdrant_edge", "qdrant_client", "fastapi", "uvicorn")
 LOADED = f"""
 import sys
@@ -27,10 +28,8 @@ finally:
 def cli(tmp_path: Path) -> Cli:
     """With a collection, and a job one document of which has failed."""
     made = Cli(tmp_path)
-    (tmp_path / "pages").mkdir()
-    (tmp_path / "pages" / "copy.md").write_text("# Copying\n\ncopy2 keeps a file's timestamps.\n")
-    (tmp_path / "pages" / "empty.md").write_text("<!-- -->")
-    made("index", str(tmp_path / "pages"), "-c", "docs")
+    (tmp_path / "documents.jsonl").write_text(DOCUMENTS)
+    made("index", str(tmp_path / "documents.jsonl"), "-c", "docs")
     return made
 
 

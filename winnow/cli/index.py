@@ -48,10 +48,10 @@ Columns = Annotated[
     ),
 ]
 MaxPages = Annotated[
-    int | None, typer.Option("--max-pages", min=1, help="For site:, the most pages to fetch [default: 10000].")
+    int | None, typer.Option("--max-pages", min=1, help="For site:, the most pages to fetch (default: 10000).")
 ]
 Delay = Annotated[
-    float | None, typer.Option("--delay", min=0, help="For site:, seconds between two requests [default: 0.1].")
+    float | None, typer.Option("--delay", min=0, help="For site:, seconds between two requests (default: 0.1).")
 ]
 AllowPrivate = Annotated[
     bool, typer.Option("--allow-private", help="For site:, allow loopback and intranet addresses.")
@@ -59,7 +59,7 @@ AllowPrivate = Annotated[
 Engine = Annotated[Literal["worker", "ray"], typer.Option(help="Embed in this process or with Ray.")]
 RayAddress = Annotated[
     str,
-    typer.Option("--ray-address", help="With ray: a running cluster [default: RAY_ADDRESS, or Ray on this machine]."),
+    typer.Option("--ray-address", help="With ray: a running cluster (default: RAY_ADDRESS, or Ray on this machine)."),
 ]
 EmbedActors = Annotated[int, typer.Option("--embed-actors", min=1, help="With ray: number of embedder processes.")]
 Gpus = Annotated[float, typer.Option("--num-gpus", min=0, help="With ray: GPUs of each embedder process.")]

@@ -9,7 +9,7 @@ import typer
 
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", help="Directory of embedded storage [default: ./data]. WINNOW_DATA_DIR"),
+    typer.Option("--data-dir", help="Directory of embedded storage (default: ./data). WINNOW_DATA_DIR"),
 ]
 Url = Annotated[
     str | None,
@@ -18,7 +18,7 @@ Url = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 CollectionOption = Annotated[str, typer.Option("--collection", "-c", help="Name of the collection.", metavar="NAME")]
 AnyCollection = Annotated[
-    str | None, typer.Option("--collection", "-c", help="Name of the collection [default: all].", metavar="NAME")
+    str | None, typer.Option("--collection", "-c", help="Name of the collection (default: all).", metavar="NAME")
 ]
 CollectionArgument = Annotated[str, typer.Argument(help="Name of the collection.", metavar="NAME")]
 JobId = Annotated[str, typer.Argument(help="ID of the job.", metavar="ID")]

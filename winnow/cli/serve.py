@@ -11,8 +11,8 @@ from winnow.cli.options import DataDir
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one [default: 8000].")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on (default: 127.0.0.1).")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one (default: 8000).")] = None,
     data_dir: DataDir = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen on other addresses than loopback without a key.")
