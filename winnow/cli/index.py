@@ -119,8 +119,9 @@ def _open(specs: list[str], reading: SourceOptions, *, watch: bool) -> list[Sour
     sources = [open_source(spec, reading) for spec in specs]
     if watch:
         require_paths(specs)
-    if len({source.label for source in sources}) < len(sources):
-        raise InvalidSource("a source is given twice")
+    labels = [source.label for source in sources]
+    if twice := next((label for label in labels if labels.count(label) > 1), None):
+        raise InvalidSource(f"source {twice!r} is given twice")
     return sources
 
 

@@ -9,7 +9,7 @@ import typer
 
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", help="Directory of embedded storage (default: ./data). WINNOW_DATA_DIR"),
+    typer.Option("--data-dir", help="Directory of embedded storage (default: WINNOW_DATA_DIR, or ./data)."),
 ]
 Url = Annotated[
     str | None,

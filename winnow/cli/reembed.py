@@ -28,11 +28,13 @@ COMPARED: Final = ("provider", "model", "dimensions")  # options that an index's
 
 Provider = Annotated[
     str,
-    typer.Option(help="Provider of the next model: bundled, vllm, torch, dashscope … WINNOW_NEXT_EMBEDDING__PROVIDER"),
+    typer.Option(
+        help="Provider of the next model: bundled, vllm, torch, dashscope … (WINNOW_NEXT_EMBEDDING__PROVIDER)."
+    ),
 ]
-Model = Annotated[str, typer.Option(help="The next model. WINNOW_NEXT_EMBEDDING__MODEL")]
-ModelUrl = Annotated[str, typer.Option("--model-url", help="Address of its server. WINNOW_NEXT_EMBEDDING__URL")]
-Dimensions = Annotated[int | None, typer.Option(help="Its vector size. WINNOW_NEXT_EMBEDDING__DIMENSIONS")]
+Model = Annotated[str, typer.Option(help="The next model (WINNOW_NEXT_EMBEDDING__MODEL).")]
+ModelUrl = Annotated[str, typer.Option("--model-url", help="Address of its server (WINNOW_NEXT_EMBEDDING__URL).")]
+Dimensions = Annotated[int | None, typer.Option(help="Its vector size (WINNOW_NEXT_EMBEDDING__DIMENSIONS).")]
 Judged = Annotated[
     Path | None,
     typer.Option("--data", help="Folder with queries.jsonl and qrels.tsv: switch only if quality does not drop."),
