@@ -12,15 +12,14 @@ from winnow.ports import Catalog
 
 async def read_collections(catalog: Catalog) -> CollectionList:
     """Every collection, by name, with its counts."""
-    found = await catalog.collections.list()
-    counts = [await catalog.documents.counts(each.name) for each in found]
-    return CollectionList(collections=list(map(CollectionView.counted, found, counts)))
+    found = await catalog.collections.list_with_counts()
+    return CollectionList(collections=[CollectionView.counted(*each) for each in found])
 
 
 async def read_collection(catalog: Catalog, name: str) -> CollectionView:
     """One collection with its counts. Raises ``CollectionNotFound`` and ``InvalidCollection``."""
     check_name(name)
-    return CollectionView.counted(await catalog.collections.get(name), await catalog.documents.counts(name))
+    return CollectionView.counted(*await catalog.collections.get_with_counts(name))
 
 
 async def read_reembedding(catalog: Catalog, name: str) -> ReembedView:

@@ -29,9 +29,9 @@ async def put_collection(
     Fields may be added and metadata replaced at any time; a change that would need the documents to be embedded
     again is refused.
     """
-    collection, created = await ensure_collection(resources, name, (body or CollectionBody()).to_spec())
-    response.status_code = 201 if created else 200
-    return CollectionView.counted(collection, await resources.catalog.documents.counts(name))
+    ensured = await ensure_collection(resources, name, (body or CollectionBody()).to_spec())
+    response.status_code = 201 if ensured.created else 200
+    return CollectionView.counted(ensured.collection, ensured.counts)
 
 
 @router.get("", responses=router.problems())

@@ -40,11 +40,30 @@ class CollectionContract:
             await catalog.documents.counts("nowhere")
         with pytest.raises(CollectionNotFound):
             [stored async for stored in catalog.documents.scan("nowhere")]
+        with pytest.raises(CollectionNotFound):
+            [found async for found in catalog.documents.scan_metadata("nowhere")]
 
     async def test_collections_are_listed_by_name(self, catalog: Catalog) -> None:
         for name in ("b", "a", "B"):
             await catalog.collections.create(make_collection(name))
         assert [collection.name for collection in await catalog.collections.list()] == ["B", "a", "b"]
+
+    async def test_collections_come_with_their_counts(self, catalog: Catalog) -> None:
+        for name in ("full", "empty", "doomed"):
+            await catalog.collections.create(make_collection(name))
+        await catalog.documents.submit("full", [doc("a"), doc("b"), doc("c")])
+        claims = await catalog.queue.claim("worker", limit=2, lease_seconds=LEASE)
+        await catalog.queue.commit([success(claim, 3) for claim in claims])
+        await catalog.documents.tombstone("full", ["a"])
+        await catalog.documents.submit("doomed", [doc("a")])
+        await catalog.collections.mark_deleting("doomed")
+        empty, full = await catalog.collections.list_with_counts()
+        assert full == (await catalog.collections.get("full"), Counts(2, 3, pending=1, indexed=1, deleting=1))
+        assert empty == (await catalog.collections.get("empty"), Counts())
+        assert await catalog.collections.get_with_counts("full") == full
+        assert await catalog.collections.get_with_counts("empty") == empty
+        with pytest.raises(CollectionNotFound):
+            await catalog.collections.get_with_counts("doomed")
 
     async def test_an_update_replaces_what_may_change_and_nothing_else(self, catalog: Catalog) -> None:
         made = await catalog.collections.create(make_collection())

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from dataclasses import replace as altered
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, delete, null, select, update
+from sqlalchemy import RowMapping, and_, delete, func, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from winnow.catalog.missing import collection_missing
 from winnow.catalog.tables import COLLECTIONS, DOCUMENTS, JOBS, REMOVALS
-from winnow.core.types import Chunking, Collection, Index, IndexIdentity
+from winnow.core.types import Chunking, Collection, Counts, Index, IndexIdentity
 
 PURGE_BATCH: Final = 2000
 
@@ -34,6 +34,49 @@ async def get(connection: AsyncConnection, name: str) -> Collection:
     if row is None:
         raise collection_missing(name)
     return _collection(row)
+
+
+async def list_with_counts(connection: AsyncConnection, *, name: str | None = None) -> list[tuple[Collection, Counts]]:
+    """Collections in service, all or the one of this name, with their counts, in one statement."""
+    wanted = COLLECTIONS.c.status == "ready" if name is None else and_(*_in_service(name))
+    totals = select(
+        DOCUMENTS.c.collection_uid,
+        DOCUMENTS.c.state,
+        func.count().label("n_documents"),
+        func.sum(DOCUMENTS.c.n_chunks).label("n_chunks"),
+    ).group_by(DOCUMENTS.c.collection_uid, DOCUMENTS.c.state)
+    if name is not None:
+        totals = totals.where(DOCUMENTS.c.collection_uid == select(COLLECTIONS.c.uid).where(wanted).scalar_subquery())
+    by_state = totals.subquery()
+    statement = (
+        select(COLLECTIONS, by_state.c.state, by_state.c.n_documents, by_state.c.n_chunks)
+        .outerjoin(by_state, by_state.c.collection_uid == COLLECTIONS.c.uid)
+        .where(wanted)
+        .order_by(COLLECTIONS.c.name)
+    )
+    found: dict[str, tuple[RowMapping, dict[str, tuple[int, int]]]] = {}
+    for row in (await connection.execute(statement)).mappings():
+        _, states = found.setdefault(row["uid"], (row, {}))
+        if row["state"] is not None:
+            states[row["state"]] = row["n_documents"], row["n_chunks"]
+    return [(_collection(row), _counts(states)) for row, states in found.values()]
+
+
+def _counts(states: Mapping[str, tuple[int, int]]) -> Counts:
+    visible = [figures for state, figures in states.items() if state != "deleting"]
+    return Counts(
+        documents=sum(number for number, _ in visible),
+        chunks=sum(chunks for _, chunks in visible),
+        **{state: number for state, (number, _) in states.items()},
+    )
+
+
+async def get_with_counts(connection: AsyncConnection, name: str) -> tuple[Collection, Counts]:
+    """The collection in service under this name, with its counts."""
+    found = await list_with_counts(connection, name=name)
+    if not found:
+        raise collection_missing(name)
+    return found[0]
 
 
 async def list_all(connection: AsyncConnection, *, deleting: bool) -> Sequence[Collection]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from winnow.catalog import collections
 from winnow.catalog.missing import document_missing
 from winnow.catalog.tables import CONTENTS, DOCUMENTS
-from winnow.core.types import Counts, Document, DocumentState
+from winnow.core.types import Document, DocumentState, Metadata
 from winnow.ports import DocumentKey, StoredDocument
 
 CONTENT_COLUMNS = (CONTENTS.c.title, CONTENTS.c.url, CONTENTS.c.format, CONTENTS.c.metadata, CONTENTS.c.text)
@@ -51,6 +51,16 @@ async def page(
     return [_stored(row) for row in await connection.execute(statement)]
 
 
+async def metadata_page(
+    connection: AsyncConnection, uid: str, *, after: str, limit: int
+) -> Sequence[tuple[str, Metadata]]:
+    """The next documents by id, those beyond ``after``: ids and metadata only."""
+    statement = select(DOCUMENTS.c.id, CONTENTS.c.metadata).join_from(DOCUMENTS, CONTENTS, SAME_DOCUMENT)
+    mine = (DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.state != "deleting", DOCUMENTS.c.id > after)
+    rows = await connection.execute(statement.where(*mine).order_by(DOCUMENTS.c.id).limit(limit))
+    return [(row[0], row[1]) for row in rows]
+
+
 async def keys(
     connection: AsyncConnection,
     collection: str,
@@ -69,20 +79,6 @@ async def keys(
     if source is not None:
         statement = statement.where(DOCUMENTS.c.source == source)
     return [DocumentKey(*row) for row in await connection.execute(statement)]
-
-
-async def counts(connection: AsyncConnection, collection: str) -> Counts:
-    """Documents per state and searchable chunks, out of one index."""
-    uid = await collections.uid_of(connection, collection)
-    columns = (DOCUMENTS.c.state, func.count(), func.sum(DOCUMENTS.c.n_chunks))
-    statement = select(*columns).where(DOCUMENTS.c.collection_uid == uid).group_by(DOCUMENTS.c.state)
-    rows = {state: (number, chunks) for state, number, chunks in await connection.execute(statement)}
-    visible = {state: figures for state, figures in rows.items() if state != "deleting"}
-    return Counts(
-        documents=sum(number for number, _ in visible.values()),
-        chunks=sum(chunks for _, chunks in visible.values()),
-        **{state: number for state, (number, _) in rows.items()},
-    )
 
 
 def _visible(uid: str) -> Select[Any]:

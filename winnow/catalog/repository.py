@@ -18,7 +18,7 @@ from winnow.catalog.rules.submissions import Order, sort_out
 from winnow.catalog.tables import COLLECTIONS
 from winnow.core.clock import Clock
 from winnow.core.ids import new_id
-from winnow.core.types import Collection, Counts, Document, DocumentState, IndexIdentity, JobStatus
+from winnow.core.types import Collection, Counts, Document, DocumentState, IndexIdentity, JobStatus, Metadata
 from winnow.ports import (
     Catalog,
     Claim,
@@ -33,6 +33,7 @@ from winnow.ports import (
 )
 
 SCAN_BATCH: Final = 64
+METADATA_BATCH: Final = 500
 
 
 @dataclass
@@ -82,6 +83,14 @@ class SqlCollections(_Repository):
         async with self.database.write() as connection:
             return await reembedding.clear(connection, name)
 
+    async def get_with_counts(self, name: str) -> tuple[Collection, Counts]:
+        async with self.database.read() as connection:
+            return await collections.get_with_counts(connection, name)
+
+    async def list_with_counts(self) -> Sequence[tuple[Collection, Counts]]:
+        async with self.database.read() as connection:
+            return await collections.list_with_counts(connection)
+
     async def list(self, *, deleting: bool = False) -> Sequence[Collection]:
         async with self.database.read() as connection:
             return await collections.list_all(connection, deleting=deleting)
@@ -92,7 +101,7 @@ class SqlDocuments(_Repository):
 
     async def counts(self, name: str) -> Counts:
         async with self.database.read() as connection:
-            return await documents.counts(connection, name)
+            return (await collections.get_with_counts(connection, name))[1]
 
     async def submit(
         self, collection: str, documents: Sequence[Document], *, source: str = "", priority: int = 0
@@ -110,6 +119,17 @@ class SqlDocuments(_Repository):
     async def get(self, collection: str, document_id: str) -> StoredDocument:
         async with self.database.read() as connection:
             return await documents.get(connection, collection, document_id)
+
+    async def scan_metadata(self, collection: str) -> AsyncIterator[tuple[str, Metadata]]:
+        async with self.database.read() as connection:
+            uid = await collections.uid_of(connection, collection)
+        after, found = "", None
+        while found is None or len(found) == METADATA_BATCH:
+            async with self.database.read() as connection:
+                found = await documents.metadata_page(connection, uid, after=after, limit=METADATA_BATCH)
+            for id_, metadata in found:
+                yield id_, metadata
+                after = id_
 
     async def scan(self, collection: str, *, source: str | None = None) -> AsyncIterator[StoredDocument]:
         async with self.database.read() as connection:

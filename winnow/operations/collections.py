@@ -10,7 +10,7 @@ from typing import Final, get_args
 
 from winnow.core.documents import check_metadata
 from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidCollection, InvalidDocument
-from winnow.core.types import Chunking, Collection, FieldType, Index, Metadata
+from winnow.core.types import Chunking, Collection, Counts, FieldType, Index, Metadata
 from winnow.operations.resources import Resources
 from winnow.search.embedders import identity_of
 
@@ -33,13 +33,19 @@ class CollectionSpec:
     metadata: Metadata | None = None
 
 
-async def ensure_collection(resources: Resources, name: str, spec: CollectionSpec) -> tuple[Collection, bool]:
+@dataclass(frozen=True, slots=True)
+class EnsuredCollection:
+    """A collection that exists now, with its counts; ``created`` tells whether this call created it."""
+
+    collection: Collection
+    counts: Counts
+    created: bool = False
+
+
+async def ensure_collection(resources: Resources, name: str, spec: CollectionSpec) -> EnsuredCollection:
     """Create the collection, or check the one that exists and apply what can change without re-embedding.
 
     Fields may be added, instructs of the reranker and metadata replaced at any time.
-
-    Returns:
-        The collection, and whether it was created.
 
     Raises:
         InvalidCollection: the name or a setting is not usable.
@@ -48,18 +54,18 @@ async def ensure_collection(resources: Resources, name: str, spec: CollectionSpe
     check_name(name)
     _check_spec(spec)
     try:
-        existing = await resources.catalog.collections.get(name)
+        existing, counts = await resources.catalog.collections.get_with_counts(name)
     except CollectionNotFound:
-        return await _create(resources, name, spec), True
+        return await _create(resources, name, spec)
     resources.embedders.of(existing.serving)
     wanted = _merge(existing, spec, resources)
     if wanted == existing:
-        return existing, False
+        return EnsuredCollection(existing, counts)
     for index in wanted.indexes:
         await resources.store.create(index.ref, index.schema(wanted.fields))
     updated = await resources.catalog.collections.update(wanted)
     resources.collections.forget(name)
-    return updated, False
+    return EnsuredCollection(updated, counts)
 
 
 async def delete_collection(resources: Resources, name: str) -> None:
@@ -96,7 +102,7 @@ async def _remove(resources: Resources, collection: Collection) -> None:
     await resources.catalog.collections.purge(collection.uid)
 
 
-async def _create(resources: Resources, name: str, spec: CollectionSpec) -> Collection:
+async def _create(resources: Resources, name: str, spec: CollectionSpec) -> EnsuredCollection:
     info = resources.embedder.info
     if spec.dimensions not in (None, info.dimensions):
         raise IdentityMismatch(
@@ -113,7 +119,8 @@ async def _create(resources: Resources, name: str, spec: CollectionSpec) -> Coll
         metadata=spec.metadata or {},
     )
     await resources.store.create(index.ref, index.schema(collection.fields))
-    return await resources.catalog.collections.create(collection)
+    stored = await resources.catalog.collections.create(collection)
+    return EnsuredCollection(stored, Counts(), created=stored.uid == collection.uid)
 
 
 def _merge(existing: Collection, spec: CollectionSpec, resources: Resources) -> Collection:

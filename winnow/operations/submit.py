@@ -138,11 +138,8 @@ async def matching_ids(resources: Resources, name: str, raw_filter: object) -> l
     """Return the ids of the documents that pass the filter; raises ``InvalidFilter`` for an invalid one."""
     collection = await resources.catalog.collections.get(name)
     tree = parse_filter(raw_filter, collection.fields)
-    return [
-        item.document.id
-        async for item in resources.catalog.documents.scan(name)
-        if matches(tree, item.document.metadata)
-    ]
+    scan = resources.catalog.documents.scan_metadata(name)
+    return [document_id async for document_id, metadata in scan if matches(tree, metadata)]
 
 
 async def wait_for_job(

@@ -14,6 +14,7 @@ from winnow.core.types import (
     DocumentState,
     IndexIdentity,
     JobStatus,
+    Metadata,
 )
 
 
@@ -216,8 +217,16 @@ class CollectionCatalog(Protocol):
         """Raise ``CollectionNotFound`` for an unknown name or one that is being deleted."""
         ...
 
+    async def get_with_counts(self, name: str) -> tuple[Collection, Counts]:
+        """As ``get``, with the numbers of documents and chunks, in one statement."""
+        ...
+
     async def list(self, *, deleting: bool = False) -> Sequence[Collection]:
         """Collections by name: those in service, or with ``deleting`` those whose deletion was not finished."""
+        ...
+
+    async def list_with_counts(self) -> Sequence[tuple[Collection, Counts]]:
+        """Collections in service by name, with the numbers of documents and chunks, in one statement."""
         ...
 
     async def update(self, collection: Collection) -> Collection:
@@ -273,6 +282,10 @@ class DocumentCatalog(Protocol):
 
     def scan(self, collection: str, *, source: str | None = None) -> AsyncIterator[StoredDocument]:
         """Every document that is not being deleted, by id, in bounded batches."""
+        ...
+
+    def scan_metadata(self, collection: str) -> AsyncIterator[tuple[str, Metadata]]:
+        """Id and metadata of every document that is not being deleted, by id; no text is read."""
         ...
 
     async def list(
