@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from itertools import takewhile
 from typing import Final
 
@@ -108,8 +109,8 @@ class _Cutter:
         self._limit = limit
         self._overlap = overlap
         self._max_chars = limit * _CHARS_PER_TOKEN
-        self._aligned: tuple[CountedBlock, Alignment] | None = None
-        self._starts: dict[str, Sequence[int]] = {}  # token starts by text: each is tokenized once
+        self._starts = cache(lambda text: token_starts(text, tokenizer))  # each text is tokenized once
+        self._alignment = lru_cache(1)(lambda counted: Alignment(counted.block, outline.source))
 
     def chunks(self) -> Iterator[Chunk]:
         """All chunks, every one with index 0."""
@@ -195,16 +196,8 @@ class _Cutter:
             return block.end
         return self._alignment(counted).original(position)
 
-    def _alignment(self, counted: CountedBlock) -> Alignment:
-        if self._aligned is None or self._aligned[0] is not counted:
-            self._aligned = (counted, Alignment(counted.block, self._outline.source))
-        return self._aligned[1]
-
     def _counted(self, block: Block) -> CountedBlock:
-        starts = self._starts.get(block.text)
-        if starts is None:
-            starts = self._starts[block.text] = token_starts(block.text, self._tokenizer)
-        return CountedBlock(block, starts)
+        return CountedBlock(block, self._starts(block.text))
 
     def _passage_tokens(self, chunk: Chunk) -> int:
         return len(self._tokenizer.spans(passage_of(self._title, chunk)))

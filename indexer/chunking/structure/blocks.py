@@ -56,6 +56,15 @@ class Outline:
     verbatim: bool = False
 
 
+def trim_span(text: str, start: int, end: int) -> tuple[int, int]:
+    """The span without white space at its ends; an empty one if it is all white space."""
+    while start < end and text[start].isspace():
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    return start, end
+
+
 class OutlineBuilder:
     """Collects blocks and headings in the order of the text and keeps the heading path."""
 

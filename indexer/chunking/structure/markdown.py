@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.token import Token
 
-from indexer.chunking.structure.blocks import Block, Outline, OutlineBuilder, Section
+from indexer.chunking.structure.blocks import Block, Outline, OutlineBuilder, Section, trim_span
 from indexer.chunking.structure.front_matter import (
     FrontMatter,
     InvalidFrontMatter,
@@ -158,11 +158,7 @@ class _Reader:
 
     def _span(self, token: Token) -> tuple[int, int]:
         first, last = token.map or (0, 0)
-        start, end = self._lines[first], self._lines[min(last, len(self._lines) - 1)]
-        while start < end and self._masked[start].isspace():
-            start += 1
-        while start < end and self._masked[end - 1].isspace():
-            end -= 1
+        start, end = trim_span(self._masked, self._lines[first], self._lines[min(last, len(self._lines) - 1)])
         return start, max(end, min(start + 1, len(self._masked)))
 
     def _render(self, content: str) -> str:

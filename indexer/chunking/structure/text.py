@@ -5,27 +5,16 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from indexer.chunking.structure.blocks import Block, Outline, Section
+from indexer.chunking.structure.blocks import Block, Outline, Section, trim_span
 
 _BLANK_LINES: Final = re.compile(r"\n(?:[^\S\n]*+\n)++")
 
 
 def outline_of_text(text: str) -> Outline:
     """One section without a heading; its blocks are the paragraphs."""
-    blocks = []
-    start = 0
-    for gap in _BLANK_LINES.finditer(text):
-        blocks.append(_trimmed(text, start, gap.start()))
-        start = gap.end()
-    blocks.append(_trimmed(text, start, len(text)))
-    kept = tuple(block for block in blocks if block is not None)
-    sections = (Section((), "", None, kept),) if kept else ()
+    gaps = list(_BLANK_LINES.finditer(text))
+    begins, ends = [0, *(gap.end() for gap in gaps)], [*(gap.start() for gap in gaps), len(text)]
+    spans = [trim_span(text, begin, end) for begin, end in zip(begins, ends, strict=True)]
+    blocks = tuple(Block(text[start:end], start, end) for start, end in spans if start < end)
+    sections = (Section((), "", None, blocks),) if blocks else ()
     return Outline(sections, text, verbatim=True)
-
-
-def _trimmed(text: str, start: int, end: int) -> Block | None:
-    while start < end and text[start].isspace():
-        start += 1
-    while start < end and text[end - 1].isspace():
-        end -= 1
-    return Block(text[start:end], start, end) if start < end else None
