@@ -61,19 +61,11 @@ class Claiming:
         the generator then begins with that number of empty tables.
         """
         [source] = unpacked(table)
-        for _ in range(self._loop.run(self._begun(source))):
+        for _ in range(self._loop.run(self._coordinator.open_source.remote(source))):
             yield packed([None])
-        while not self._refused and self._loop.run(self._admitted()):
+        while not self._refused and self._loop.run(self._coordinator.admit.remote()):
             for work in self._loop.run(self._next(source)):
                 yield packed([work])
-
-    async def _begun(self, source: int) -> int:
-        before: int = await self._coordinator.open_source.remote(source)
-        return before
-
-    async def _admitted(self) -> bool:
-        admitted: bool = await self._coordinator.admit.remote()
-        return admitted
 
     async def _next(self, source: int) -> Sequence[Work]:
         """Work from the next claim. If there is nothing to claim, or storage is down, that takes a while."""

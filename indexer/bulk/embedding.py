@@ -42,32 +42,22 @@ class Embedding:
         self._loop = LoopThread()
         self._door = asyncio.Lock()
         self._places = asyncio.Semaphore(HELD_BATCHES)
-        settings: Settings = self._loop.run(self._settings())
+        settings: Settings = self._loop.run(coordinator.models.remote())
         self._embedders: tuple[Embedder, ...] = ()
         try:
             self._embedders = tuple(adapters.load_embedder(each) for each in _models(settings))
         except WinnowError as error:
-            if not self._loop.run(self._refuse(error)):
+            # the job then ends with this error, unless other processes have loaded embedders
+            if not self._loop.run(coordinator.refuse.remote(error)):
                 raise
         else:
-            self._loop.run(self._introduce())
+            known = [KnownEmbedder.of(embedder) for embedder in self._embedders]
+            self._loop.run(coordinator.introduce.remote(known))
 
     def __call__(self, table: Any) -> Any:
         """Fill in the missing vectors of a table of work. A batch that fails is split: one row per document."""
         works = [work for work in unpacked(table) if work is not None]
         return packed([done for work in works for done in self._loop.run(self._embed(work))])
-
-    async def _settings(self) -> Settings:
-        settings: Settings = await self._coordinator.models.remote()
-        return settings
-
-    async def _refuse(self, error: WinnowError) -> bool:
-        """Tell the coordinator, so that the job ends with this error; false if other processes have embedders."""
-        heard: bool = await self._coordinator.refuse.remote(error)
-        return heard
-
-    async def _introduce(self) -> None:
-        await self._coordinator.introduce.remote([KnownEmbedder.of(embedder) for embedder in self._embedders])
 
     async def _embed(self, work: Work) -> list[Work]:
         if not work.lacks_vectors:

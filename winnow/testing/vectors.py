@@ -1,6 +1,6 @@
-"""Brute force in memory: the reference that the engines are held against, and the store of tests above the port.
+"""A vector store in memory that compares every point: the reference for the engines, and a fake for tests.
 
-Words and weights are those of the real keyword arm. Scores are computed in float64 from the stored vectors.
+Keyword vectors are those of the real engines. Scores are computed in float64 from the stored vectors.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidFilter
+from winnow.core.errors import CollectionNotFound, InvalidFilter
 from winnow.core.filters import matches
 from winnow.core.types import And, Filter, FloatArray, HalfArray, Not, Or, passage_of
 from winnow.ports import ArmHits, Hit, IndexRef, IndexSchema, Point, PointKey, PointScores
 from winnow.vectors.bm25 import IDENTITY, KeywordEncoder
-from winnow.vectors.points import check_points, check_tokens, check_vector, is_stale
+from winnow.vectors.points import check_points, check_tokens, check_vector, is_stale, new_fields
 
 
 @dataclass(slots=True)
@@ -40,13 +40,8 @@ class FakeVectorStore:
 
     async def create(self, index: IndexRef, schema: IndexSchema) -> None:
         existing = self._indexes.setdefault(index, _Index(schema))
-        old = existing.schema
-        if (old.dimensions, old.token_dimensions) != (schema.dimensions, schema.token_dimensions):
-            raise IdentityMismatch(f"the index of {index.collection!r} has other dimensions: {old} instead of {schema}")
-        for key, kind in schema.fields.items():
-            if old.fields.get(key, kind) != kind:
-                raise IdentityMismatch(f"field {key!r} of {index.collection!r} is of type {old.fields[key]}")
-        existing.schema = replace(old, fields={**old.fields, **schema.fields})
+        missing = new_fields(index, existing.schema, schema)
+        existing.schema = replace(existing.schema, fields={**existing.schema.fields, **missing})
 
     async def drop(self, index: IndexRef) -> None:
         self._indexes.pop(index, None)
