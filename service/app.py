@@ -18,8 +18,8 @@ from service.openapi import TAGS, install_openapi
 from service.routes import backup, collections, documents, jobs, operations, reembed, search, verify
 from service.routes.page import install_page
 from winnow.core.settings import ServerSettings, Settings
+from winnow.operations.metrics import Metrics
 from winnow.operations.resources import OpenResources, Resources
-from winnow.search.instrument import Metrics
 
 
 def create_app(settings: Settings, resources: Resources | OpenResources, *, doors: Iterable[Door] = ()) -> FastAPI:

@@ -11,8 +11,8 @@ from service.health import ModelHealth, health_of
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.settings import Settings
 from winnow.operations.admission import Backlog, SearchGate
+from winnow.operations.metrics import Metrics
 from winnow.operations.resources import OpenResources, Resources
-from winnow.search.instrument import Metrics
 
 
 class ServiceState:

@@ -22,8 +22,8 @@ from winnow.operations.collections import finish_deletions
 from winnow.operations.resources import Adapters, Resources
 from winnow.ports import Catalog, Embedder, Outcome
 from winnow.search.embedders import Embedders
-from winnow.search.instrument import CachedEmbedder
 from winnow.search.lookup import CollectionLookup
+from winnow.search.query_cache import CachedEmbedder
 from winnow.search.two_stage import TwoStageSearch
 from winnow.vectors.build import build_store
 

@@ -29,7 +29,7 @@ async def start_reembedding(
     if body is not None and body.dry_run:
         response.status_code = 200
         return ReembedView.progress(
-            await reembedding.status(resources, name), await reembedding.estimate(resources, name)
+            await reembedding.status(resources, name), await reembedding.estimate_reembed(resources, name)
         )
     return ReembedView.progress(await reembedding.start(resources, name))
 
@@ -44,7 +44,7 @@ async def get_reembedding(name: CollectionName, resources: ResourcesDep) -> Reem
 async def switch_index(name: CollectionName, resources: ResourcesDep, body: SwitchBody | None = None) -> ReembedView:
     """Switch searches to the new index; the old one is kept up to date for a rollback."""
     force = body is not None and body.force
-    return ReembedView.progress(await reembedding.switch(resources, name, force=force))
+    return ReembedView.progress(await reembedding.switch_model(resources, name, force=force))
 
 
 @router.post("/reembed:rollback", responses=_CHANGING)

@@ -14,7 +14,7 @@ from service.schemas.common import members
 from service.schemas.operations import VerifyBody
 from service.wire import dumps
 from winnow.core.errors import CollectionNotFound, InvalidCollection, WinnowError
-from winnow.operations.verify import Damage, Inspection, Progress, Report
+from winnow.operations.verify import Damage, Inspection, InspectionProgress, Report
 
 router = Door("/v1/collections", tag="operations", invalid=InvalidCollection)
 
@@ -43,7 +43,7 @@ async def verify_collection(
 
 
 async def _events(
-    news: AsyncGenerator[Progress | Damage | Report, None], resources: ResourcesDep
+    news: AsyncGenerator[InspectionProgress | Damage | Report, None], resources: ResourcesDep
 ) -> AsyncIterator[ServerSentEvent]:
     try:
         async with aclosing(news):
@@ -56,8 +56,8 @@ async def _events(
         resources.wake()
 
 
-def _event(item: Progress | Damage | Report) -> ServerSentEvent:
-    names = {Progress: "progress", Damage: "damage", Report: "done"}
+def _event(item: InspectionProgress | Damage | Report) -> ServerSentEvent:
+    names = {InspectionProgress: "progress", Damage: "damage", Report: "done"}
     data = members(item)
     if isinstance(item, Report):
         data = {"collection": item.collection, "generations": item.generations, "sound": item.sound} | data

@@ -10,7 +10,7 @@ from pydantic import Field
 from service.schemas.collections import IdentityView
 from service.schemas.common import Body, View, members
 from service.schemas.jobs import JobFailureView
-from winnow.operations.reembed import Estimate, State, Status
+from winnow.operations.reembed import ReembedEstimate, State, Status
 
 
 class ReembedBody(Body):
@@ -53,7 +53,7 @@ class ReembedView(View):
     estimate: EstimateView | None = None
 
     @classmethod
-    def progress(cls, status: Status, estimate: Estimate | None = None) -> Self:
+    def progress(cls, status: Status, estimate: ReembedEstimate | None = None) -> Self:
         """The wire form of the progress."""
         collection, beside = status.collection, status.collection.beside
         return cls.of(

@@ -10,7 +10,7 @@ import pytest
 from winnow.core.settings.embedding import BundledEmbedding
 from winnow.models.bundled.embedder import BundledEmbedder
 from winnow.ports import Embedder
-from winnow.search.instrument import CachedEmbedder
+from winnow.search.query_cache import CachedEmbedder
 from winnow.testing.contracts.embedder import EmbedderContract
 from winnow.testing.models import FakeEmbedder
 

@@ -64,7 +64,7 @@ async def test_they_reach_both_as_long_as_the_old_index_is_kept_and_nothing_dele
     house: Reembed,
 ) -> None:
     await house.build()
-    await reembedding.switch(house.resources, "c")
+    await reembedding.switch_model(house.resources, "c")
     await house.submit(a="alpha two", d="delta")
     await house.delete("b")
     await house.work()
@@ -105,10 +105,10 @@ async def test_a_document_that_fails_is_named_stays_searchable_and_stops_the_swi
     assert [(each.document_id, each.message) for each in status.progress.failures] == [("b", "model said no")]
     assert (await house.catalog.documents.get("c", "b")).state == "indexed"
     with pytest.raises(Conflict, match=r"1 documents.*--force"):
-        await reembedding.switch(house.resources, "c")
+        await reembedding.switch_model(house.resources, "c")
     answer = await house.resources.search.run(SearchRequest("c", "beta", top_n=1))
     assert answer.results[0].candidate.document_id == "b"
-    assert (await reembedding.switch(house.resources, "c", force=True)).collection.serving.generation == 2
+    assert (await reembedding.switch_model(house.resources, "c", force=True)).collection.serving.generation == 2
 
 
 async def test_where_the_second_model_is_not_configured_the_work_waits_and_nothing_fails(house: Reembed) -> None:

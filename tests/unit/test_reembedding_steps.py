@@ -58,7 +58,7 @@ async def test_an_index_is_dropped_after_a_switch_and_its_number_is_not_used_aga
     house: Reembed, no_pause: None
 ) -> None:
     await house.build()
-    await reembedding.switch(house.resources, "c")
+    await reembedding.switch_model(house.resources, "c")
     await reembedding.drop(house.resources, "c")
     assert [index.generation for index in await house.store.indexes()] == [2]
     with pytest.raises(Conflict, match="nothing to drop"):
@@ -93,7 +93,7 @@ async def test_searches_during_switches_never_mix_two_models_and_none_fails(hous
 
     async def change() -> None:
         for _ in range(5):
-            await reembedding.switch(house.resources, "c")
+            await reembedding.switch_model(house.resources, "c")
             await search()
             await reembedding.rollback(house.resources, "c")
             await search()
@@ -124,7 +124,7 @@ async def test_an_unsound_index_is_not_switched_to(house: Reembed) -> None:
     (index,) = [each for each in await house.store.indexes() if each.generation == 2]
     await house.store.delete_documents(index, {"b": None})
     with pytest.raises(Conflict, match=r"'b' lacks points.*--repair"):
-        await reembedding.switch(house.resources, "c")
+        await reembedding.switch_model(house.resources, "c")
     assert (await house.catalog.collections.get("c")).serving.generation == 1
 
 
@@ -145,7 +145,7 @@ async def test_the_model_in_use_is_refused_also_once_it_was_switched_to(house: R
     with pytest.raises(Conflict, match="built with fake-32 already"):
         await reembedding.start(same, "c")
     await house.build()
-    await reembedding.switch(house.resources, "c")
+    await reembedding.switch_model(house.resources, "c")
     with pytest.raises(Conflict, match="built with fake-64 already"):
         await house.start()
     await reembedding.drop(house.resources, "c")
@@ -166,7 +166,7 @@ async def test_a_third_model_has_to_wait_until_one_index_is_dropped(house: Reemb
 
 async def test_each_step_needs_the_one_before(house: Reembed) -> None:
     for call, says in (
-        (reembedding.switch, "begin with `winnow reembed -c c`"),
+        (reembedding.switch_model, "begin with `winnow reembed -c c`"),
         (reembedding.rollback, "no index from before a switch"),
         (reembedding.drop, "nothing to drop"),
     ):
@@ -182,7 +182,7 @@ async def test_each_step_needs_the_one_before(house: Reembed) -> None:
 async def test_a_step_that_is_asked_for_twice_is_not_taken_back(house: Reembed) -> None:
     await house.start()
     await house.work()
-    for step, generation in ((reembedding.switch, 2), (reembedding.rollback, 1), (reembedding.switch, 2)):
+    for step, generation in ((reembedding.switch_model, 2), (reembedding.rollback, 1), (reembedding.switch_model, 2)):
         assert (await step(house.resources, "c")).collection.serving.generation == generation
         with pytest.raises(Conflict):
             await step(house.resources, "c")
@@ -197,6 +197,6 @@ async def test_a_start_is_repeatable(house: Reembed) -> None:
 
 
 async def test_an_estimate_counts_with_the_next_model_and_changes_nothing(house: Reembed) -> None:
-    found = await reembedding.estimate(house.resources, "c")
+    found = await reembedding.estimate_reembed(house.resources, "c")
     assert (found.chunks, found.tokens) == (3, 3)
     assert (await house.catalog.collections.get("c")).beside is None

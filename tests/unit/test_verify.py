@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import Service
 from winnow.core.errors import CollectionNotFound
-from winnow.operations.external_sort import KeySpool
+from winnow.operations.external_sort import SortedKeys
 from winnow.operations.verify import Damage, Inspection, Report, judge
 from winnow.ports import IndexRef, LedgerEntry, Point, PointKey
 from winnow.testing.vectors import FakeVectorStore
@@ -61,17 +61,17 @@ def test_a_document_that_never_was_indexed_has_no_points_to_miss() -> None:
     assert kinds(never, key("half")) == {"stale": 1}
 
 
-async def test_the_spool_gives_keys_back_by_document_in_the_order_of_code_points(
+async def test_keys_come_back_by_document_in_the_order_of_code_points(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("winnow.operations.external_sort.WRITE_ROWS", 3)
     monkeypatch.setattr("winnow.operations.external_sort.READ_ROWS", 2)
     names = ["b", "a", "Z", "ä", "a", "\U0001f600", "ﬀ", "b", "a"]
     keys = [PointKey(str(uuid.UUID(int=number + 1)), name, 1, number) for number, name in enumerate(names)]
-    with KeySpool() as spool:
+    with SortedKeys() as stored:
         for each in [*keys, keys[0]]:
-            await spool.add(each)
-        groups = [group async for group in spool.groups()]
+            await stored.add(each)
+        groups = [group async for group in stored.groups()]
     assert sum(len(points) for _, points in groups) == len(keys)
     assert [name for name, _ in groups] == sorted(set(names))
     assert {each for _, points in groups for each in points} == set(keys)

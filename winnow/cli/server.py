@@ -19,13 +19,13 @@ from service.binding import check_bind
 from service.lifespan import begin_drain
 from winnow.cli.console import err, out
 from winnow.core.errors import InvalidSettings, WinnowError
-from winnow.core.gc_tuning import spare_the_collector
+from winnow.core.gc_tuning import tune_gc
 from winnow.core.settings import Settings
 from winnow.core.types import RerankOptions, SearchMode, SearchRequest
+from winnow.operations.metrics import Metrics
 from winnow.operations.resources import Resources
 from winnow.ports import Outcome
 from winnow.runtime import open_local, running
-from winnow.search.instrument import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             server_header=False,
         )
-        spare_the_collector()
+        tune_gc()
         server = _Server(config, announce=lambda: _announce(settings, url, names), drain=lambda: begin_drain(app))
         await server.serve(sockets=[listener])
 

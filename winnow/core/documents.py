@@ -11,6 +11,7 @@ import orjson
 
 from winnow.core.errors import DocumentTooLarge, InvalidDocument
 from winnow.core.filters import fits, values_of
+from winnow.core.text import is_encodable
 from winnow.core.types import Document, FieldType, JsonValue, Metadata, TextFormat
 
 MAX_ID_CHARS: Final = 512
@@ -145,15 +146,6 @@ def _version(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
         raise InvalidDocument("version is an integer from 0 up", location=("version",))
     return value
-
-
-def is_encodable(text: str) -> bool:
-    """Whether UTF-8 can hold the text: not so for lone surrogates."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _dump(value: JsonValue) -> bytes:

@@ -1,4 +1,4 @@
-"""Python's garbage collector in a process that answers searches."""
+"""Tuning of Python's garbage collector for a process that answers searches."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Final
 YOUNG_OBJECTS: Final = 50_000  # made and not freed since the last collection
 
 
-def spare_the_collector() -> None:
-    """Leave out of collections what is loaded by now, and make them rarer.
+def tune_gc() -> None:
+    """Exclude the objects that are loaded already from collections, and make collections rarer.
 
-    A search makes some 2,000 objects and frees them by count: looking for cycles among them takes a tenth of a search,
-    and the whole heap is looked through now and then, which takes 100 ms.
+    A search makes some 2,000 objects, which their reference counts free. Looking for cycles among them takes a tenth of
+    a search, and an occasional pass over the whole heap takes 100 ms.
     """
     gc.collect()
     gc.freeze()

@@ -22,7 +22,7 @@ SearchMode: TypeAlias = Literal["hybrid", "dense", "sparse"]
 GroupBy: TypeAlias = Literal["document", "chunk"]
 ScoreKind: TypeAlias = Literal["relevance", "retrieval"]
 WhichIndex: TypeAlias = Literal["serving", "beside"]
-StageStatus: TypeAlias = Literal["ok", "cached", "skipped", "degraded", "timeout", "failed"]
+StageStatus: TypeAlias = Literal["ok", "cached", "skipped", "timeout", "failed"]
 JobStatus: TypeAlias = Literal["pending", "running", "done"]
 
 

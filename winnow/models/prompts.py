@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from winnow.core.settings.embedding import QWEN3_INSTRUCT
+from winnow.core.text import encodable
 
 RERANK_PREFIX: Final = (
     "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
@@ -60,11 +61,6 @@ def rerank_document(document: str) -> str:
 def neutralise(text: str) -> str:
     """Break up what a tokenizer would read as a special token (``<|im_end|>``, ``<think>``) with one space."""
     return _SPECIAL.sub(lambda match: match.group() + " ", text)
-
-
-def encodable(text: str) -> str:
-    """``text`` as UTF-8 can hold it: lone halves of surrogate pairs become U+FFFD."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def harmless(text: str) -> str:

@@ -17,7 +17,7 @@ READ_ROWS: Final = 5_000
 _Row = tuple[str, int, int, bytes]
 
 
-class KeySpool:
+class SortedKeys:
     """Keys in the order in which they come, then in the order of document ids (by code point, as the catalog has it).
 
     They lie in a database without a name: SQLite spills it to its temporary directory (``SQLITE_TMPDIR``, else

@@ -49,7 +49,7 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class ReembedEstimate:
     """What a re-embedding will take, judged by some chunks: tokens of the next model, and seconds in this process."""
 
     chunks: int
@@ -71,7 +71,7 @@ async def stored_status(catalog: Catalog, name: str) -> Status:
     return Status(collection, _state(collection, progress), progress, next=None)
 
 
-async def estimate(resources: Resources, name: str) -> Estimate:
+async def estimate_reembed(resources: Resources, name: str) -> ReembedEstimate:
     """Judge by a few stored chunks what embedding all of them with the next model takes.
 
     Raises:
@@ -84,12 +84,12 @@ async def estimate(resources: Resources, name: str) -> Estimate:
     counts = await resources.catalog.documents.counts(name)
     passages = [passage_of(point.title, point.chunk) for point in await _some_points(resources, collection.serving.ref)]
     if not passages:
-        return Estimate(counts.chunks, 0, 0.0)
+        return ReembedEstimate(counts.chunks, 0, 0.0)
     tokens = sum(len(target.tokenizer.spans(passage)) for passage in passages)
     began = time.perf_counter()
     await target.embed(passages, "document")
     share = counts.chunks / len(passages)
-    return Estimate(counts.chunks, round(tokens * share), (time.perf_counter() - began) * share)
+    return ReembedEstimate(counts.chunks, round(tokens * share), (time.perf_counter() - began) * share)
 
 
 async def start(resources: Resources, name: str) -> Status:
@@ -130,7 +130,7 @@ async def queue_more(catalog: Catalog, store: VectorStore, collection: Collectio
     return await catalog.queue.enqueue_reembed(collection.name, limit=QUEUED_AT_ONCE)
 
 
-async def switch(resources: Resources, name: str, *, force: bool = False) -> Status:
+async def switch_model(resources: Resources, name: str, *, force: bool = False) -> Status:
     """Have searches use the second index from now on.
 
     Raises:

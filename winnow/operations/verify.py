@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
-from winnow.operations.external_sort import KeySpool
+from winnow.operations.external_sort import SortedKeys
 from winnow.ports import Catalog, IndexRef, LedgerEntry, PointKey, VectorStore
 
 DamageKind: TypeAlias = Literal["missing", "stale", "doubled", "orphaned", "miscounted"]
@@ -31,7 +31,7 @@ REPORT_EVERY: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class InspectionProgress:
     """How far it has come, in points listed or in documents compared."""
 
     doing: Literal["listing", "comparing"]
@@ -130,7 +130,7 @@ class Inspection:
         self._store = store
         self._repair = repair
 
-    async def run(self, collection: str) -> AsyncGenerator[Progress | Damage | Report, None]:
+    async def run(self, collection: str) -> AsyncGenerator[InspectionProgress | Damage | Report, None]:
         """Yield progress and findings as they come, and the report at the end.
 
         Raises:
@@ -162,29 +162,29 @@ class _IndexInspection:
         self._suspects: list[_Suspect] = []
         self._damaged: dict[str, int] = {}  # documents to be repaired, each with the highest revision of its points
 
-    async def run(self) -> AsyncIterator[Progress | Damage]:
-        with KeySpool() as spool:
-            async for progress in self._list(spool):
+    async def run(self) -> AsyncIterator[InspectionProgress | Damage]:
+        with SortedKeys() as keys:
+            async for progress in self._list(keys):
                 yield progress
-            async for news in self._compare(spool):
+            async for news in self._compare(keys):
                 yield news
 
-    async def _list(self, spool: KeySpool) -> AsyncIterator[Progress]:
+    async def _list(self, keys: SortedKeys) -> AsyncIterator[InspectionProgress]:
         total = await self._store.count(self._index)
-        yield Progress("listing", 0, total)
+        yield InspectionProgress("listing", 0, total)
         listed = 0
         async for key in self._store.keys(self._index):
-            await spool.add(key)
+            await keys.add(key)
             listed += 1
             if listed % REPORT_EVERY == 0:
-                yield Progress("listing", listed, max(total, listed))
+                yield InspectionProgress("listing", listed, max(total, listed))
         self._report.points += listed
 
-    async def _compare(self, spool: KeySpool) -> AsyncIterator[Progress | Damage]:
+    async def _compare(self, keys: SortedKeys) -> AsyncIterator[InspectionProgress | Damage]:
         report = self._report
         total = (await self._catalog.documents.counts(report.collection)).documents
         compared = 0
-        async for document_id, entry, points in _side_by_side(self._entries(), spool.groups()):
+        async for document_id, entry, points in _side_by_side(self._entries(), keys.groups()):
             compared += 1
             if len(report.generations) == 1:
                 report.documents += entry is not None
@@ -195,7 +195,7 @@ class _IndexInspection:
                 for damage in await self._look_again():
                     yield damage
             if compared % REPORT_EVERY == 0:
-                yield Progress("comparing", compared, max(total, compared))
+                yield InspectionProgress("comparing", compared, max(total, compared))
         while self._suspects:
             for damage in await self._look_again():
                 yield damage

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Collection
 from typing import Final
 
-from winnow.core.stop_words import FUNCTION_WORDS
+from winnow.core.text import FUNCTION_WORDS
 from winnow.core.types import Span
 
 MAX_SPANS: Final = 32

@@ -16,10 +16,10 @@ from typing import Final, Literal, TypeVar
 
 import numpy as np
 
-from winnow.core.documents import is_encodable
 from winnow.core.errors import DeadlineExceeded, InvalidQuery, Upstream, UpstreamRejected, WinnowError
 from winnow.core.ids import new_id
 from winnow.core.settings import SearchSettings
+from winnow.core.text import is_encodable
 from winnow.core.types import (
     ArmScore,
     Candidate,

@@ -34,7 +34,7 @@
  * @property {{dense?: ArmScore | null, sparse?: ArmScore | null, fused: ArmScore, rerank?: ArmScore | null}} stages
  *
  * @typedef {object} StageReport
- * @property {"ok" | "cached" | "skipped" | "degraded" | "timeout" | "failed"} status
+ * @property {"ok" | "cached" | "skipped" | "timeout" | "failed"} status
  * @property {number} ms
  * @property {string | null} [model]
  * @property {string | null} [engine]

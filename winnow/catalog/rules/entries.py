@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
+from winnow.core.text import encodable
 from winnow.core.types import DocumentState
 from winnow.ports import Outcome
 
@@ -170,4 +171,4 @@ def _failed(entry: Entry, outcome: Outcome) -> Entry:
 
 def _storable_text(message: str) -> str:
     # messages quote what they failed on: PostgreSQL takes neither U+0000 nor half a character
-    return message.replace("\0", "").encode(errors="replace").decode()
+    return encodable(message.replace("\0", ""))

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from winnow.core.errors import InvalidSettings
+from winnow.core.text import encodable
 from winnow.core.types import HalfArray
 from winnow.ports import (
     MIN_COVERAGE,
@@ -146,7 +147,7 @@ class LateInteractionReranker(Reranker):
             query.index,
             point_ids,
             dense=asked.vectors[0] if legible else None,
-            text=query.text.encode("utf-8", "replace").decode("utf-8"),  # the engine refuses a lone surrogate
+            text=encodable(query.text),  # the engine refuses a lone surrogate
             tokens=_query_tokens(asked) if legible else None,
         )
         return {each: scores for each, scores in found.items() if scores != PointScores()}

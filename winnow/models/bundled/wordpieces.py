@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from tokenizers import Tokenizer as WordPieceTokenizer
 
-from winnow.core.stop_words import FUNCTION_WORDS
+from winnow.core.text import FUNCTION_WORDS, encodable
 from winnow.models.bundled.coverage import known_share, latin_share
 
 _FILE: Final = Path(__file__).with_name("tokenizer.json")
@@ -59,7 +59,7 @@ class WordPieces:
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Character ranges of the tokens of ``text``, in order, special tokens left out."""
-        pieces = [(match.start(), match.group()) for match in _PIECE.finditer(_encodable(text))]
+        pieces = [(match.start(), match.group()) for match in _PIECE.finditer(encodable(text))]
         encodings = self._tokenizer.encode_batch([piece for _, piece in pieces], add_special_tokens=False)
         return [
             (base + start, base + end)
@@ -82,8 +82,8 @@ class WordPieces:
         return [i for i in own if reading.ids[i] not in self._empty] or list(own)
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
-        encodable = [_encodable(text) for text in texts]
-        return [list(e.ids) for e in self._tokenizer.encode_batch_fast(encodable, add_special_tokens=False)]
+        clean = [encodable(text) for text in texts]
+        return [list(e.ids) for e in self._tokenizer.encode_batch_fast(clean, add_special_tokens=False)]
 
     def _reading(self, text: str, head: list[int], ids: list[int]) -> Reading:
         known = np.array(ids, dtype=np.int64)
@@ -91,8 +91,3 @@ class WordPieces:
         coverage = latin_share(text) * known_share(words, int(np.count_nonzero(known == self._unk)))
         body = [*head, *ids][:MAX_TOKENS]
         return Reading([self._cls, *body, self._sep], 1 + len(head), coverage)
-
-
-def _encodable(text: str) -> str:
-    """``text`` with every lone surrogate, which UTF-8 cannot say, replaced by one character: offsets stay."""
-    return text.encode("utf-8", "replace").decode("utf-8")

@@ -12,12 +12,13 @@ import numpy as np
 
 from winnow.core.errors import InvalidSettings, Upstream, UpstreamRejected, UpstreamTooLong
 from winnow.core.settings.embedding import DashScopeEmbedding, VllmEmbedding
+from winnow.core.text import encodable
 from winnow.core.types import FloatArray
 from winnow.models.checks.vllm_embedder import check_vllm_embedder, root_of_alias
 from winnow.models.http import ModelClient
 from winnow.models.http.embed_dialects import EmbedBatch, HttpEmbedding, embed_dialect, vectors_of
 from winnow.models.http.model import BadAnswer, HttpModel, all_of
-from winnow.models.prompts import chosen_instruct, encodable, usual_instruct
+from winnow.models.prompts import chosen_instruct, usual_instruct
 from winnow.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind, Finding, Tokenizer
 
 log = logging.getLogger(__name__)

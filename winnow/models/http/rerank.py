@@ -12,13 +12,14 @@ import numpy as np
 
 from winnow.core.errors import UpstreamRejected, UpstreamTooLong
 from winnow.core.settings.rerank import DashScopeNativeRerank, HttpRerank, VllmRerank
+from winnow.core.text import encodable
 from winnow.core.types import FloatArray
 from winnow.models.checks.vllm_reranker import check_vllm_reranker
 from winnow.models.http.model import BadAnswer, HttpModel, all_of
 from winnow.models.http.rerank_answers import Scores, read_scores
 from winnow.models.http.rerank_dialects import rerank_dialect
 from winnow.models.http.rerank_packing import RerankItem, RerankQuestion, fit, shorten, split_calls
-from winnow.models.prompts import encodable, harmless
+from winnow.models.prompts import harmless
 from winnow.models.qwen_tokens import QwenTokens
 from winnow.ports import EmbeddedQuery, Finding, Passage, Reranker, RerankerInfo, Reranking
 

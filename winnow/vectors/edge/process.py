@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from winnow.core.errors import StorageFailure, UpstreamUnavailable
-from winnow.core.gc_tuning import spare_the_collector
+from winnow.core.gc_tuning import tune_gc
 from winnow.core.import_path import python_path
 from winnow.core.lock import DirectoryLock
 from winnow.vectors.edge.engine import Engine
@@ -226,7 +226,7 @@ def main() -> None:
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     for descriptor in (int(line), int(lock_file)):
         os.set_inheritable(descriptor, False)
-    spare_the_collector()
+    tune_gc()
     with socket.socket(fileno=int(line)) as peer:
         _serve(peer, Path(root), optimize_on_start=bool(int(optimize_on_start)))
 

@@ -1,19 +1,16 @@
-"""The query cache and the metrics."""
+"""The cache of query vectors."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytest
-from prometheus_client import CollectorRegistry
 
 from winnow.core.errors import UpstreamUnavailable
-from winnow.core.types import SearchAnswer, SearchRequest, StageReport
 from winnow.ports import Embeddings, EmbedKind
-from winnow.search.instrument import CachedEmbedder, Metrics
+from winnow.search.query_cache import CachedEmbedder
 from winnow.testing.models import FakeEmbedder
 
 
@@ -159,53 +156,3 @@ async def test_closing_waits_for_what_is_under_way(inner: Watched, cached: Cache
     await closing
     assert inner.closed
     assert (await call).vectors.shape == (1, 64)
-
-
-def answer(**changes: Any) -> SearchAnswer:
-    report = StageReport("ok", ms=30)
-    parts = {
-        "id": "srch_1",
-        "request": SearchRequest("books", "a secret query"),
-        "results": (),
-        "score_kind": "relevance",
-        "degraded": False,
-        "embed": report,
-        "retrieve": report,
-        "rerank": report,
-        "took_ms": 90.0,
-    }
-    return SearchAnswer(**{**parts, **changes})
-
-
-def test_a_search_is_counted_by_stage() -> None:
-    registry = CollectorRegistry()
-    metrics = Metrics(registry)
-    metrics.observe_search(answer())
-    metrics.observe_search(answer(score_kind="retrieval", degraded=True, rerank=StageReport("timeout", ms=800)))
-
-    assert registry.get_sample_value("winnow_searches_total", {"score_kind": "relevance", "degraded": "false"}) == 1
-    assert registry.get_sample_value("winnow_searches_total", {"score_kind": "retrieval", "degraded": "true"}) == 1
-    assert registry.get_sample_value("winnow_stage_seconds_sum", {"stage": "embed", "status": "ok"}) == 0.06
-    assert registry.get_sample_value("winnow_stage_seconds_count", {"stage": "rerank", "status": "timeout"}) == 1
-    assert b"secret" not in metrics.render()
-
-
-def test_documents_and_requests_are_counted() -> None:
-    registry = CollectorRegistry()
-    metrics = Metrics(registry)
-    metrics.observe_documents("indexed", 5)
-    metrics.observe_documents("failed")
-    metrics.observe_http("GET", "/healthz", 200, 0.002)
-    metrics.observe_http("MADEUP", "/healthz", 405, 0.002)
-
-    assert registry.get_sample_value("winnow_documents_total", {"outcome": "indexed"}) == 5
-    labels = {"route": "/healthz", "method": "GET", "status": "200"}
-    assert registry.get_sample_value("winnow_http_requests_total", labels) == 1
-    assert registry.get_sample_value("winnow_http_request_seconds_sum", labels) == 0.002
-    assert "MADEUP" not in metrics.render().decode()
-
-
-def test_metrics_of_two_applications_are_apart() -> None:
-    one, other = Metrics(CollectorRegistry()), Metrics(CollectorRegistry())
-    one.observe_documents("indexed")
-    assert b"indexed" not in other.render()

@@ -1,4 +1,4 @@
-"""What surrounds the models without being part of them: a cache for query vectors, and the process's metrics."""
+"""A cache of query vectors around an embedder."""
 
 from __future__ import annotations
 
@@ -6,25 +6,18 @@ import asyncio
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from cachetools import LRUCache
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from winnow.core.types import FloatArray, HalfArray, SearchAnswer
+from winnow.core.types import FloatArray, HalfArray
 from winnow.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind, Tokenizer
-
-_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-
-
-# --- query cache ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """What decides a query's vector. ``text`` is in NFC: canonically equal queries are the same query."""
+    """Everything that a query's vector depends on. ``text`` is in NFC: canonically equal queries are the same query."""
 
     model: str
     revision: str
@@ -43,7 +36,7 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _Fetched:
-    """What one call of the embedder gave."""
+    """The result of one call of the embedder."""
 
     rows: Mapping[_Key, _Row]
     token_count: int
@@ -136,60 +129,3 @@ def _assemble(rows: Sequence[_Row], *, token_count: int, cached: bool) -> Embedd
         token_count=token_count,
         cached=cached,
     )
-
-
-# --- metrics -------------------------------------------------------------------------------------
-
-
-class Metrics:
-    """What one process counts, in Prometheus' terms. No label holds a query, a document or a tenant.
-
-    Args:
-        registry: where the metrics live; one of its own for each application.
-    """
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
-        self._stage = Histogram(
-            "winnow_stage_seconds",
-            "Time in one stage of a search.",
-            ["stage", "status"],
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self._searches = Counter(
-            "winnow_searches", "Searches that were answered.", ["score_kind", "degraded"], registry=registry
-        )
-        self._documents = Counter(
-            "winnow_documents", "Documents handed in, by what became of them.", ["outcome"], registry=registry
-        )
-        self._requests = Counter(
-            "winnow_http_requests", "HTTP requests answered.", ["route", "method", "status"], registry=registry
-        )
-        self._request_seconds = Histogram(
-            "winnow_http_request_seconds",
-            "Time to answer an HTTP request.",
-            ["route", "method", "status"],
-            buckets=_SECONDS,
-            registry=registry,
-        )
-
-    def observe_search(self, answer: SearchAnswer) -> None:
-        """Count an answered search and the time of each stage that ran."""
-        self._searches.labels(answer.score_kind, str(answer.degraded).lower()).inc()
-        for stage, report in (("embed", answer.embed), ("retrieve", answer.retrieve), ("rerank", answer.rerank)):
-            self._stage.labels(stage, report.status).observe(report.ms / 1000)
-
-    def observe_documents(self, outcome: str, count: int = 1) -> None:
-        """Count ``count`` documents that came to ``outcome``: ``accepted``, ``rejected``, ``indexed`` or ``failed``."""
-        self._documents.labels(outcome).inc(count)
-
-    def observe_http(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one HTTP exchange. ``route`` is the route's template, never the path itself."""
-        known = method if method in _METHODS else "other"  # a client may send any word as method
-        self._requests.labels(route, known, str(status)).inc()
-        self._request_seconds.labels(route, known, str(status)).observe(seconds)
-
-    def render(self) -> bytes:
-        """All metrics in Prometheus' text format."""
-        return generate_latest(self._registry)

@@ -1,0 +1,60 @@
+"""The metrics of one process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from winnow.core.types import SearchAnswer, SearchRequest, StageReport
+from winnow.operations.metrics import Metrics
+
+
+def answer(**changes: Any) -> SearchAnswer:
+    report = StageReport("ok", ms=30)
+    parts = {
+        "id": "srch_1",
+        "request": SearchRequest("books", "a secret query"),
+        "results": (),
+        "score_kind": "relevance",
+        "degraded": False,
+        "embed": report,
+        "retrieve": report,
+        "rerank": report,
+        "took_ms": 90.0,
+    }
+    return SearchAnswer(**{**parts, **changes})
+
+
+def test_a_search_is_counted_by_stage() -> None:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    metrics.observe_search(answer())
+    metrics.observe_search(answer(score_kind="retrieval", degraded=True, rerank=StageReport("timeout", ms=800)))
+
+    assert registry.get_sample_value("winnow_searches_total", {"score_kind": "relevance", "degraded": "false"}) == 1
+    assert registry.get_sample_value("winnow_searches_total", {"score_kind": "retrieval", "degraded": "true"}) == 1
+    assert registry.get_sample_value("winnow_stage_seconds_sum", {"stage": "embed", "status": "ok"}) == 0.06
+    assert registry.get_sample_value("winnow_stage_seconds_count", {"stage": "rerank", "status": "timeout"}) == 1
+    assert b"secret" not in metrics.render()
+
+
+def test_documents_and_requests_are_counted() -> None:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    metrics.observe_documents("indexed", 5)
+    metrics.observe_documents("failed")
+    metrics.observe_http("GET", "/healthz", 200, 0.002)
+    metrics.observe_http("MADEUP", "/healthz", 405, 0.002)
+
+    assert registry.get_sample_value("winnow_documents_total", {"outcome": "indexed"}) == 5
+    labels = {"route": "/healthz", "method": "GET", "status": "200"}
+    assert registry.get_sample_value("winnow_http_requests_total", labels) == 1
+    assert registry.get_sample_value("winnow_http_request_seconds_sum", labels) == 0.002
+    assert "MADEUP" not in metrics.render().decode()
+
+
+def test_metrics_of_two_applications_are_apart() -> None:
+    one, other = Metrics(CollectorRegistry()), Metrics(CollectorRegistry())
+    one.observe_documents("indexed")
+    assert b"indexed" not in other.render()

@@ -1,0 +1,25 @@
+"""Characters that cannot be stored or sent, and words that tell nothing about a text."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+FUNCTION_WORDS: Final = frozenset(
+    "a an and are as at be by can did do does for from had has have how i if in into is it its me my of on or our so "
+    "that the their them then there these they this to was we were what when where which who why will with you "
+    "your".split()
+)
+"""English words whose presence in a query tells nothing about its subject. "No", "not", "than" and "but" do."""
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+def is_encodable(text: str) -> bool:
+    """Whether UTF-8 can encode ``text``: it cannot encode lone surrogates, halves of a character of UTF-16."""
+    return text.isascii() or not _SURROGATE.search(text)
+
+
+def encodable(text: str) -> str:
+    """``text`` with U+FFFD in place of each lone surrogate, so that UTF-8 can encode it; offsets stay."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
