@@ -21,5 +21,5 @@ def is_encodable(text: str) -> bool:
 
 
 def encodable(text: str) -> str:
-    """``text`` with U+FFFD in place of each lone surrogate, so that UTF-8 can encode it; offsets stay."""
-    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+    """``text`` as UTF-8 can encode it: U+FFFD in place of each lone surrogate, and pairs of surrogates joined."""
+    return text if is_encodable(text) else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
