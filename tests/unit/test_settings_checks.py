@@ -38,7 +38,7 @@ def _nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             "WINNOW_RERANK__API_KEY",
         ),
         ({"rerank": {"provider": "wrapped"}}, "WINNOW_RERANK__URL"),
-        ({"rerank": {"provider": "cohere", "api_key": f"Bearer {KEY}"}}, "leave the word Bearer out"),
+        ({"rerank": {"provider": "cohere", "api_key": f"Bearer {KEY}"}}, "leave out the word Bearer"),
     ],
 )
 def test_what_cannot_work_is_named_at_the_start(settings: dict[str, Any], says: str) -> None:

@@ -184,7 +184,7 @@ async def test_rounding_on_the_way_is_no_mistake(vllm: Vllm, check: Callable[...
             "without the empty thought",
             False,
         ),
-        (lambda q, d, i: f"system: {reference(q, d, i)}", "none of the known ones", False),
+        (lambda q, d, i: f"system: {reference(q, d, i)}", "not a known one", False),
     ],
 )
 async def test_another_template_is_named(

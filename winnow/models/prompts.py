@@ -1,4 +1,4 @@
-"""What Qwen3's models read: the query of an embedder, the prompt of a reranker, user text made harmless.
+"""Prompts of Qwen3's models: the query of an embedder, the prompt of a reranker, user text without special tokens.
 
 Source: the model cards and the repository QwenLM/Qwen3-Embedding (arXiv 2506.05176).
 """
@@ -38,7 +38,7 @@ def usual_instruct(model: str) -> str:
         return QWEN3_INSTRUCT
     try:
         config = json.loads((Path(model).expanduser() / "config.json").read_bytes())
-    except (OSError, ValueError, RuntimeError):  # an id, no model's folder, or no home to expand
+    except (OSError, ValueError, RuntimeError):  # an id, another folder, or a home that cannot be expanded
         return ""
     return QWEN3_INSTRUCT if isinstance(config, dict) and config.get("model_type") == "qwen3" else ""
 
@@ -54,7 +54,7 @@ def rerank_head(instruct: str, query: str) -> str:
 
 
 def rerank_document(document: str) -> str:
-    """The part of a reranker's body that holds the document: what is cut where the whole is too long."""
+    """The part of a reranker's body that holds the document; it is cut where the whole is too long."""
     return f"<Document>: {document}"
 
 

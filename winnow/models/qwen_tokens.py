@@ -65,7 +65,7 @@ class QwenTokens(Tokenizer):
 
         Tokens that share a character (a rare one takes several) share one span, so there may be fewer spans than
         ``count`` says. Qwen reads text in NFC: where ``text`` is not, the ranges are those of the characters in
-        ``text`` that were composed. Where these cannot be told (some Indic vowels), ``text`` is cut as it stands.
+        ``text`` that were composed. Where these cannot be told (some Indic vowels), ``text`` is not composed.
         """
         text, normal = _encodable(text), _normal(text)
         if normal == text:

@@ -42,7 +42,7 @@ class ServerSettings(Group):
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
-    insecure: bool = Field(False, description="serve other addresses than loopback without a key")
+    insecure: bool = Field(False, description="listen on addresses other than loopback without a key")
     max_body_mb: int = Field(64, ge=1, description="largest request body, MiB")
     cors_origins: tuple[str, ...] = Field((), description="origins of other sites that may call from a browser")
 
@@ -50,7 +50,7 @@ class ServerSettings(Group):
 class SearchSettings(Group):
     """The two stages."""
 
-    budget_ms: float = Field(3000.0, gt=0, description="time for a whole search unless the request says otherwise")
+    budget_ms: float = Field(3000.0, gt=0, description="time limit of a search in ms unless the request sets another")
     rerank_top_k: int = Field(50, ge=1, le=1000, description="candidates that the second stage scores")
     max_concurrent: int = Field(200, ge=1, description="searches at once beyond which others are answered with 429")
     embed_cache: int = Field(4096, ge=0, description="queries whose vectors are kept; 0 turns the cache off")
@@ -69,7 +69,7 @@ class IndexingSettings(Group):
     )
     lease_seconds: float = Field(60.0, gt=0)
     max_attempts: int = Field(5, ge=1)
-    keep_jobs_days: float = Field(30.0, gt=0, description="days after its end for which a job can be asked for")
+    keep_jobs_days: float = Field(30.0, gt=0, description="days that a finished job is kept")
 
 
 class Settings(BaseSettings):
@@ -86,9 +86,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     embedding: Embedding = BundledEmbedding()
-    next_embedding: Embedding | None = Field(
-        None, description="the model that collections are being embedded with anew"
-    )
+    next_embedding: Embedding | None = Field(None, description="the model that collections are being changed to")
     rerank: Rerank = BundledRerank()
     vectors: Vectors = EdgeVectors()
     catalog: CatalogSettings = CatalogSettings()

@@ -1,4 +1,4 @@
-"""What every group of settings is."""
+"""Base classes of the settings groups: frozen groups, custom adapters, endpoints."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def plain_url(value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be an address like https://host:port")
     if parts.username is not None or parts.query or parts.fragment:
-        raise ValueError("must not hold a user, a password or a query; the key goes into the setting API_KEY")
+        raise ValueError("must not contain a user, a password or a query; put the key into the setting API_KEY")
     return value
 
 
@@ -29,7 +29,7 @@ def sendable_key(value: SecretStr) -> SecretStr:
     """A key as a header can hold it; a line end at its end comes from a file and is dropped."""
     key = value.get_secret_value().strip()
     if not (key.isascii() and key.isprintable()):
-        raise ValueError("holds characters that no HTTP header can hold")
+        raise ValueError("contains characters that an HTTP header cannot hold")
     return SecretStr(key)
 
 
@@ -42,14 +42,14 @@ class Custom(Group):
 
 
 class Endpoint(Group):
-    """A model behind HTTP: whom to call, as whom, and how patiently."""
+    """A model behind HTTP: its address, the key, the time limit of calls."""
 
     provider: str
-    url: str = Field(description="where the server listens, without the path of the call")
+    url: str = Field(description="address of the server, without the path of the call")
     api_key: SecretStr = SecretStr("")
     auth_scheme: Literal["bearer", "raw"] = Field("bearer", description="raw: the bare key in the Authorization header")
     timeout_seconds: float = Field(30.0, gt=0, description="longest wait for one answer")
-    connections: int = Field(8, ge=1, le=256, description="calls under way at the same time")
+    connections: int = Field(8, ge=1, le=256, description="calls that run at the same time")
 
     _plain_url = field_validator("url")(plain_url)
     _sendable_key = field_validator("api_key")(sendable_key)

@@ -1,4 +1,4 @@
-"""What single values cannot show: settings that do not go together, and providers that answer no call without a key."""
+"""Checks across settings: contradictions, and providers that need a key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PUBLIC: Final = (
 
 
 def contradictions(embedding: Embedding, next_embedding: Embedding | None, rerank: Rerank) -> list[str]:
-    """Each thing that cannot work, as a line that begins with the variable to change."""
+    """One line for each contradiction; it begins with the variable to change."""
     found = []
     blind = [
         each.provider
@@ -46,6 +46,6 @@ def _key_problems(endpoint: Endpoint) -> Iterator[str]:
     host = urlsplit(endpoint.url).hostname or ""
     key = endpoint.api_key.get_secret_value()
     if not key and any(host == domain or host.endswith(f".{domain}") for domain in _PUBLIC):
-        yield f"{host} answers no call without a key"
+        yield f"{host} needs a key"
     if key.casefold().startswith("bearer "):
-        yield "leave the word Bearer out: the auth scheme says whether it is sent"
+        yield "leave out the word Bearer: __AUTH_SCHEME adds it"

@@ -43,7 +43,9 @@ class VllmEmbedding(Endpoint):
     model: str = "Qwen/Qwen3-Embedding-0.6B"
     dimensions: int | None = Field(None, ge=1, description=_DIMENSIONS)
     instruct: str | None = Field(None, description=_INSTRUCT)
-    max_tokens: int = Field(8192, ge=16, description="longest text the server takes (its --max-model-len)")
+    max_tokens: int = Field(
+        8192, ge=16, description="longest text in tokens that the server accepts (its --max-model-len)"
+    )
     batch_size: int = Field(32, ge=1, description="texts in one call")
     tokenizer: str = Field("qwen", description="qwen, or the path of a tokenizer.json: counts tokens for chunks")
 
@@ -56,8 +58,10 @@ class OpenAIEmbedding(Endpoint):
     path: str = Field("/v1/embeddings", description=_PATH)
     model: str = "text-embedding-3-small"
     dimensions: int | None = Field(None, ge=1, description=_DIMENSIONS)
-    instruct: str = Field("", description="put before a query as Qwen3 expects it; empty: the query goes in raw")
-    max_tokens: int = Field(8191, ge=16, description="longest text the model takes")
+    instruct: str = Field(
+        "", description="added in front of a query as Qwen3 expects it; empty: the query is sent as it is"
+    )
+    max_tokens: int = Field(8191, ge=16, description="longest text in tokens that the model accepts")
     batch_size: int = Field(64, ge=1, le=2048, description="texts in one call")
     tokenizer: str = Field("qwen", description="qwen, or the path of a tokenizer.json: counts tokens for chunks")
 
@@ -73,7 +77,7 @@ class DashScopeEmbedding(Endpoint):
     instruct: str = Field(
         "", description="the query's task, in English; the compatible API has no field for it and gets it in the text"
     )
-    max_tokens: int = Field(8192, ge=16, description="longest text the model takes")
+    max_tokens: int = Field(8192, ge=16, description="longest text in tokens that the model accepts")
     batch_size: int = Field(10, ge=1, description="texts in one call")
 
 
@@ -87,7 +91,7 @@ class TorchEmbedding(Group):
     instruct: str | None = Field(None, description=_INSTRUCT)
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 …")
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field("auto", description="auto: bf16 on a GPU")
-    max_tokens: int = Field(8192, ge=16, description="longest text that is read")
+    max_tokens: int = Field(8192, ge=16, description="longest text in tokens; the rest is cut")
     batch_tokens: int | None = Field(None, ge=256, description=TORCH_BATCH)
 
 
@@ -99,7 +103,7 @@ class VllmOfflineEmbedding(Group):
     revision: str = Field("", description="commit or tag of the model; empty: the newest")
     dimensions: int | None = Field(None, ge=1, description=_DIMENSIONS)
     instruct: str | None = Field(None, description=_INSTRUCT)
-    max_tokens: int = Field(8192, ge=16, description="longest text that is read")
+    max_tokens: int = Field(8192, ge=16, description="longest text in tokens; the rest is cut")
     gpu_memory_utilization: float = Field(0.9, gt=0, le=1, description="share of the GPU's memory that vLLM takes")
 
 

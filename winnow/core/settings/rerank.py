@@ -35,11 +35,13 @@ class BundledRerank(Group):
 
 
 class HttpRerank(Endpoint):
-    """What every reranker behind HTTP has."""
+    """Settings of every reranker behind HTTP."""
 
-    path: str = Field(description="path of the call, added to the address")
+    path: str = Field(description="path of the call, added to the URL")
     model: str
-    instruct: str = Field(QWEN3_INSTRUCT, description="the task that the reranker judges by; empty: none is sent")
+    instruct: str = Field(
+        QWEN3_INSTRUCT, description="the task that the reranker judges by; empty: no instruct is sent"
+    )
     max_tokens: int = Field(8192, ge=128, description=_ITEM)
     max_documents: int = Field(32, ge=1, description=_DOCUMENTS)
 
@@ -80,7 +82,7 @@ class DashScopeNativeRerank(HttpRerank):
     max_request_tokens: int = Field(30_000, ge=1000, description=_REQUEST)
     image_field: str = Field("", description="metadata field with a document's image (URL or data URI), for qwen3-vl")
     video_field: str = Field("", description="metadata field with a document's video (URL), for qwen3-vl")
-    fps: float | None = Field(None, ge=0, le=1, description="share of a video's frames that is looked at, for qwen3-vl")
+    fps: float | None = Field(None, ge=0, le=1, description="share of a video's frames that is used, for qwen3-vl")
 
     @model_validator(mode="before")
     @classmethod
@@ -116,18 +118,19 @@ class JinaRerank(HttpRerank):
     url: str = "https://api.jina.ai"
     path: str = "/v1/rerank"
     model: str = "jina-reranker-v2-base-multilingual"
-    instruct: str = Field("", description="the task that the reranker judges by; empty: none is sent")
+    instruct: str = Field("", description="the task that the reranker judges by; empty: no instruct is sent")
     instruct_field: Literal["instruction", "instruct"] = Field(
-        "instruction", description="how the server calls it: instruction (SiliconFlow, vLLM), instruct (SGLang)"
+        "instruction", description="name of the field: instruction (SiliconFlow, vLLM), instruct (SGLang)"
     )
     spare_texts: bool = Field(
-        True, description="ask for scores without texts (return_documents: false); off where a server has no such field"
+        True,
+        description="ask for scores without texts (return_documents: false); turn off if the server rejects that field",
     )
 
     @model_validator(mode="before")
     @classmethod
     def _documents_of_the_model(cls, values: Any) -> Any:
-        """A listwise model takes all documents in one call: as many as it reads at once, unless set otherwise."""
+        """A listwise model takes all documents in one call: 64, unless set otherwise."""
         if isinstance(values, dict) and is_listwise(str(values.get("model", ""))):
             return {"max_documents": _LISTWISE_DOCUMENTS} | values
         return values
@@ -140,7 +143,7 @@ class CohereRerank(HttpRerank):
     url: str = "https://api.cohere.com"
     path: str = "/v2/rerank"
     model: str = "rerank-v3.5"
-    instruct: Literal[""] = Field("", description="Cohere takes none")
+    instruct: Literal[""] = Field("", description="Cohere has no instruct")
     max_tokens: int = Field(4096, ge=128, description=_ITEM)
     max_documents: int = Field(1000, ge=1, le=1000, description=_DOCUMENTS)
 
@@ -151,8 +154,8 @@ class TeiRerank(HttpRerank):
     provider: Literal["tei"] = "tei"
     url: str = "http://127.0.0.1:8080"
     path: str = "/rerank"
-    model: str = Field("", description="for the answers alone: the server has one model")
-    instruct: Literal[""] = Field("", description="TEI takes none")
+    model: str = Field("", description="name in answers; the server has one model")
+    instruct: Literal[""] = Field("", description="TEI has no instruct")
     max_tokens: int = Field(512, ge=128, description=_ITEM)
 
 

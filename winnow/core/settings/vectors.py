@@ -21,27 +21,27 @@ class QdrantVectors(Group):
     """A Qdrant server or cluster. What shapes an index holds for indexes that are made from then on."""
 
     provider: Literal["qdrant"] = "qdrant"
-    url: str = Field(description="where the server listens, https for TLS; without a port 6333 is meant")
-    api_key: SecretStr = Field(SecretStr(""), description="a key that may write")
+    url: str = Field(description="address of the server, https for TLS; the default port is 6333")
+    api_key: SecretStr = Field(SecretStr(""), description="a key with write access")
     ca_file: Path | None = Field(None, description="certificates (PEM) to trust in place of the public ones")
-    prefer_grpc: bool = Field(True, description="speak gRPC, which is faster; false: HTTP only")
+    prefer_grpc: bool = Field(True, description="use gRPC, which is faster; false: HTTP only")
     grpc_port: int = Field(6334, ge=1, le=65535)
     timeout_seconds: float = Field(30.0, gt=0, description="longest wait for one answer, retries included")
     prefix: str = Field(
         "winnow",
         pattern="^[A-Za-z0-9-]{1,32}$",
-        description="begins the names of all indexes; one of its own for every installation on a server",
+        description="prefix of all index names; give every installation on a server its own",
     )
     shards: int | None = Field(None, ge=1, le=1024, description="parts of an index; unset: the server's choice")
-    replicas: int = Field(1, ge=1, le=16, description="copies of each part, on as many nodes")
-    write_consistency: int = Field(1, ge=1, le=16, description="copies that must have a write before it counts")
+    replicas: int = Field(1, ge=1, le=16, description="copies of each part, each on its own node")
+    write_consistency: int = Field(1, ge=1, le=16, description="copies that must confirm a write")
     quantization: Literal["none", "turbo"] = Field(
         "none", description="turbo: search 4-bit copies in memory, rescore with the vectors"
     )
-    on_disk: bool = Field(False, description="leave vectors and indexes on disk and read what a search needs")
+    on_disk: bool = Field(False, description="keep vectors and indexes on disk and read them as searches need them")
     hnsw_m: int | None = Field(None, ge=4, le=128, description="links of a vector in the graph; unset: the server's")
     hnsw_ef_construct: int | None = Field(
-        None, ge=4, le=2048, description="candidates looked at for a link; unset: the server's"
+        None, ge=4, le=2048, description="candidates considered for a link; unset: the server's"
     )
 
     _plain_url = field_validator("url")(plain_url)

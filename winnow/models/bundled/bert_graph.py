@@ -29,7 +29,7 @@ def build_graph(weights: Weights, *, layers: int, heads: int, merge: int, int8: 
 
     Outputs: ``texts``, shape (batch, dimensions), the mean over a text's tokens at length 1. ``tokens``, at length 1:
     for ``merge`` 1, shape (batch, length, dimensions), every token's vector; for 2, shape (batch, length / 2 - 1,
-    dimensions), the mean of each two neighbours behind the first special token (an odd last one stands for itself; rows
+    dimensions), the mean of each two neighbours behind the first special token (an odd last one keeps its vector; rows
     past a text's end are zero).
 
     Args:

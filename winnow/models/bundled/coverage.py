@@ -1,4 +1,4 @@
-"""How much of a text a model of English knows.
+"""The share of a text that a model of English knows.
 
 Coverage is the share of letters in the Latin script times the share of words that are in the vocabulary. The vocabulary
 alone does not tell: an English wordpiece vocabulary holds single characters of many other scripts, so that a Chinese
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-# Latin-1, extended A to E, IPA, additional and the forms with marks composed; × and ÷ are no letters to the pattern
+# Latin-1, extended A to E, IPA, additional and the forms with marks composed; × and ÷ do not count as letters
 _LATIN: Final = "A-Za-zªº\u00c0-\u02af\u1e00-\u1eff\u2c60-\u2c7f\ua720-\ua7ff\uab30-\uab6f"
 _FOREIGN_LETTER: Final = re.compile(rf"[^\W\d_{_LATIN}]")
 
@@ -24,5 +24,5 @@ def latin_share(text: str) -> float:
 
 
 def known_share(words: int, unknown: int) -> float:
-    """Share of ``words`` that are not ``unknown``, in [0, 1]; 0 where there are no words."""
+    """Share of ``words`` that are not ``unknown``, in [0, 1]; 0 for a text without words."""
     return 1.0 - unknown / words if words else 0.0

@@ -40,7 +40,7 @@ _USUAL: Final = (
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """What comes out for one text."""
+    """The result for one text."""
 
     vector: FloatArray
     tokens: HalfArray
@@ -69,7 +69,7 @@ class BundledEmbedder(Embedder):
         self._queries = MiniLM(weights, dtype, merge=1, streams=1)
         self._documents = MiniLM(weights, dtype, merge=2, streams=streams)
         self._wordpieces = WordPieces()
-        self._line = QueryBatcher(self._queries, passes=streams + 1)  # one is ready to begin
+        self._batcher = QueryBatcher(self._queries, passes=streams + 1)  # one is ready to start
         self._bulk = ThreadPoolExecutor(streams, thread_name_prefix="bulk")
         self._preparing: threading.Thread | None = None
         self._asked = 0  # queries
@@ -94,7 +94,7 @@ class BundledEmbedder(Embedder):
 
     async def close(self) -> None:
         self._closed = True
-        await self._line.close()
+        await self._batcher.close()
         if self._preparing is not None:
             await asyncio.to_thread(self._preparing.join)
         self._bulk.shutdown(wait=False, cancel_futures=True)
@@ -140,7 +140,7 @@ class BundledEmbedder(Embedder):
             reading = self._wordpieces.read([text], instruct)[0]
         else:
             reading = (await asyncio.to_thread(self._wordpieces.read, [text], instruct))[0]
-        vector, tokens = await self._line.ask(reading.ids)
+        vector, tokens = await self._batcher.ask(reading.ids)
         return _row(reading, vector, tokens[self._wordpieces.telling(reading)])
 
     def _prepare(self) -> None:

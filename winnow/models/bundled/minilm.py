@@ -27,7 +27,7 @@ _GROUP: Final = 128  # activations that share one scale in products of int8
 
 
 def fastest_dtype() -> Dtype:
-    """What this CPU multiplies fastest without losing what the model knows.
+    """The precision that this CPU computes fastest without losing quality.
 
     With AMX that is bfloat16; with AVX512-VNNI or AVX-VNNI int8, whose vectors are within cosine 0.996 of float32.
     """
@@ -43,12 +43,12 @@ def has_bfloat16() -> bool:
 
 
 def _computes_bfloat16(dtype: Dtype) -> bool:
-    """Whether what is not int8 is bfloat16."""
+    """Whether the parts that are not int8 are computed in bfloat16."""
     return dtype == "bfloat16" or (dtype == "int8" and has_bfloat16())
 
 
 def _cpu_flags() -> set[str]:
-    """What the kernel says of an x86 CPU; empty on other systems, which OpenVINO does not tell apart."""
+    """The flags of an x86 CPU as the kernel lists them; empty on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -84,7 +84,7 @@ class _Compiled:
 
 
 class MiniLM:
-    """The encoder for one kind of text. As many calls at once as one likes; more than it has streams wait for others.
+    """The encoder for one kind of text. Calls may overlap; those beyond its number of streams wait.
 
     Args:
         merge: 1 for a vector a token, special ones included; 2 for the mean of each two neighbours, special ones left
@@ -132,7 +132,7 @@ class MiniLM:
         done = loop.create_future()
 
         def end(_: None) -> None:
-            with suppress(RuntimeError):  # the loop is closed, nobody waits
+            with suppress(RuntimeError):  # the loop is closed: no caller waits
                 loop.call_soon_threadsafe(_settle, done)
 
         request.set_callback(end, None)
@@ -140,7 +140,7 @@ class MiniLM:
         try:
             await done
         finally:
-            request.wait()  # raises what went wrong; who is cancelled waits too, for the engine reads our arrays
+            request.wait()  # raises errors; a cancelled call waits too, since the engine reads its arrays
         encoded = _outputs(request)
         compiled.idle.append(request)
         return encoded
@@ -173,5 +173,5 @@ def _settle(done: asyncio.Future[None]) -> None:
 
 
 def padded_length(tokens: int) -> int:
-    """The length that a sequence of so many tokens is computed at, alone in its batch."""
+    """The length at which a sequence of ``tokens`` is computed, alone in its batch."""
     return -(-tokens // _STEP) * _STEP

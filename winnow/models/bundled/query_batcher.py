@@ -1,4 +1,4 @@
-"""Queries on their way to the bundled encoder: a few passes at once, and what waits for one joins up by length."""
+"""Batches queries for the bundled encoder: queries of one padded length that wait share a forward pass."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from winnow.core.errors import UpstreamUnavailable
 from winnow.core.types import FloatArray, HalfArray
 from winnow.models.bundled.minilm import Encoded, MiniLM, padded_length
 
-JOINED: Final = 2  # queries of one padded length in a pass: more are no faster
-_LOOKED_THROUGH: Final = 64  # waiting queries among which company is sought
+JOINED: Final = 2  # queries of one padded length in a pass: more gain nothing
+_LOOKED_THROUGH: Final = 64  # waiting queries that are searched for one of the same length
 
 
 @dataclass(frozen=True, slots=True)
 class _Query:
-    """One that waits. Its answer has shapes (dimensions,) and (tokens, dimensions)."""
+    """A query that waits. Its answer has shapes (dimensions,) and (tokens, dimensions)."""
 
     ids: Sequence[int]
     answer: asyncio.Future[tuple[FloatArray, HalfArray]]
@@ -30,11 +30,11 @@ class _Query:
 
 
 class QueryBatcher:
-    """Lives on one event loop; the passes themselves are the encoder's, outside Python.
+    """Belongs to one event loop; the encoder runs the passes outside Python.
 
     Args:
         encoder: answers batches.
-        passes: how many are under way at once.
+        passes: the most that run at once.
     """
 
     def __init__(self, encoder: MiniLM, *, passes: int) -> None:
@@ -45,10 +45,10 @@ class QueryBatcher:
         self._closed = False
 
     async def ask(self, ids: Sequence[int]) -> tuple[FloatArray, HalfArray]:
-        """Text vector and token vectors of a query, as parts of its batch. Who is cancelled takes nobody else along.
+        """Text vector and token vectors of a query, as parts of its batch. Cancelling one call does not affect others.
 
         Raises:
-            UpstreamUnavailable: the line is closed.
+            UpstreamUnavailable: the batcher is closed.
         """
         if self._closed:
             raise UpstreamUnavailable("the model is closed")
@@ -59,7 +59,7 @@ class QueryBatcher:
         return await query.answer
 
     async def close(self) -> None:
-        """Finish the passes under way; whoever still waits gets ``UpstreamUnavailable``."""
+        """Finish the running passes; queries that still wait fail with ``UpstreamUnavailable``."""
         self._closed = True
         while self._waiting:
             _fail([self._waiting.popleft()], UpstreamUnavailable("the model is closed"))
@@ -77,7 +77,7 @@ class QueryBatcher:
         self._start()
 
     def _take(self) -> list[_Query]:
-        """Take the query that has waited longest out of the line, and others of its length."""
+        """Take the query that has waited longest, and others of its length."""
         while self._waiting:
             first = self._waiting.popleft()
             if first.answer.done():

@@ -1,4 +1,4 @@
-"""What a check-up looks at on a vLLM server that embeds."""
+"""Checks of a vLLM server that embeds."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def _models_path(settings: VllmEmbedding) -> str:
 
 
 def _alias(model: str, root: str, instruct: str) -> Finding:
-    """Whether a name that tells nothing has the instruct of the model that it stands for."""
+    """Whether an alias has the instruct of the model behind it."""
     check, remedy = "instruct of the model", "WINNOW_EMBEDDING__INSTRUCT"
     if not root or root == model:
-        seen = f"the server does not tell which model {model} is: queries go without an instruct unless {remedy} is set"
+        seen = f"the server does not say which model {model} is: queries go without an instruct unless {remedy} is set"
         return Finding(check, "skipped", seen)
     if usual_instruct(root) == instruct:
         seen = f"{model} is {root}, {'queries carry its instruct' if instruct else 'queries go without'}"

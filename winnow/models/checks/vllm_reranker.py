@@ -1,8 +1,8 @@
-"""What a check-up looks at on a vLLM server that reranks with Qwen3-Reranker.
+"""Checks of a vLLM server that reranks with Qwen3-Reranker.
 
-The prompt is everything to this model, and the server writes it from a template that nobody sees. But vLLM also
-scores raw prompts, at ``/classify``. So the right prompt and those of each known mistake are scored there, and the one
-whose scores are nearest to the reranker's is what the server sends to its model.
+The scores depend on the prompt, which the server writes from a template that it does not show. vLLM also scores raw
+prompts, at ``/classify``. So the right prompt and those of each known mistake are scored there; the one whose scores
+are nearest to the reranker's is the prompt that the server uses.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ async def _prompt(client: ModelClient, settings: VllmRerank, heard: _Heard) -> F
     apart = np.abs(_logits(scores).reshape(len(prompts), -1) - _logits(heard.scores)).mean(axis=1)
     nearest = int(np.argmin(apart))
     if apart[nearest] > TOLERANCE:
-        seen = f"the prompt is none of the known ones: scores are {apart[0]:.2f} off those of the right prompt"
+        seen = f"the prompt is not a known one: scores are {apart[0]:.2f} off those of the right prompt"
         return Finding("prompt", "failed", seen, _use_ours(settings))
     if nearest:
         return Finding("prompt", "failed", prompts[nearest].name, _use_ours(settings))

@@ -1,7 +1,6 @@
-"""The hop to models behind HTTP: one client with its timeouts, its pool and the only retries in the house.
+"""Models behind HTTP: one client with time limits, a connection pool and retries, and a dialect for each provider.
 
-``client`` calls, ``refusals`` reads what a provider says
-when it does not answer. Nothing but ``winnow.core.errors`` leaves here.
+``client`` calls, ``refusals`` translates error answers. Only errors of ``winnow.core.errors`` leave this package.
 """
 
 from winnow.models.http.client import ModelClient

@@ -1,4 +1,4 @@
-"""The client for models behind HTTP: JSON in, JSON out, errors of ours only."""
+"""The client for models behind HTTP: JSON in, JSON out, errors of ``winnow.core.errors`` only."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ class ModelClient:
     """Calls one endpoint. Belongs to the event loop that first uses it; opens its connections then.
 
     An answer within ``endpoint.timeout_seconds`` includes waiting for a free connection and every retry. Proxies are
-    those of the environment (``HTTPS_PROXY``, ``NO_PROXY``). Redirects are refused: a key must not wander.
+    those of the environment (``HTTPS_PROXY``, ``NO_PROXY``). Redirects are refused: they would hand
+    the key to another host.
 
     Args:
-        endpoint: whom to call, as whom, and how patiently.
+        endpoint: the address, the key and the time limit of calls.
         variable: prefix of its settings in messages, ``WINNOW_RERANK`` or ``WINNOW_EMBEDDING``.
         max_answer_bytes: longest answer, decompressed, that is read.
     """
@@ -118,7 +119,7 @@ class ModelClient:
             raise _translated(callee, error, seconds) from error
 
     async def _read(self, callee: Callee, response: aiohttp.ClientResponse) -> bytes:
-        """The body, read no further than allowed: what is left of a longer one dies with its connection."""
+        """The body, read no further than allowed; the connection of a longer one is closed."""
         limit = self._max_answer_bytes if response.ok else _ERROR_BYTES
         if response.ok and (response.content_length or 0) > limit:
             response.close()

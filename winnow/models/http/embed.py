@@ -36,7 +36,7 @@ _KNOWN_SIZES: Final = {
     "text-embedding-v3": 1024,
 }
 _CUTS: Final = 8  # times that a text which is refused as too long is made shorter
-_TELLING: Final = 8  # different texts with the same vector are no coincidence
+_TELLING: Final = 8  # that many different texts with one vector are not a coincidence
 _CLOSING_TOKENS: Final = 1  # what models append to a text counts towards their limit
 
 
@@ -137,13 +137,13 @@ class HttpEmbedder(HttpModel, Embedder):
         raise refused
 
     async def _call(self, batch: EmbedBatch) -> _Part:
-        lane: AbstractAsyncContextManager[Any] = self._bulk if batch.kind == "document" else nullcontext()
-        async with lane:
+        slot: AbstractAsyncContextManager[Any] = self._bulk if batch.kind == "document" else nullcontext()
+        async with slot:
             answer = await self._ask(batch)
         return self._read(batch, answer)
 
     async def _ask(self, batch: EmbedBatch) -> Any:
-        """The provider's answer. One that lets nobody choose a size is asked without: its own may be the wanted one."""
+        """The provider's answer. If it refuses a choice of size, it is asked without: its own may be the right one."""
         size = self._asked_size
         try:
             return await self._client.post(self._dialect.path, self._dialect.body(batch, size))
@@ -183,7 +183,7 @@ class HttpEmbedder(HttpModel, Embedder):
 
 
 def open_http_embedder(settings: HttpEmbedding) -> HttpEmbedder:
-    """An embedder that knows its instruct: for an alias, vLLM is asked which model it stands for.
+    """An embedder that knows its instruct: for an alias, vLLM is asked for the model behind it.
 
     Blocks until the server has answered, for five seconds at most: call it on a thread without an event loop. A server
     that is not there yet leaves an alias without an instruct, and the check-up tells once it is.
@@ -210,7 +210,7 @@ def _dimensions(settings: HttpEmbedding) -> int:
     known = settings.dimensions or _KNOWN_SIZES.get(settings.model.rstrip("/").rsplit("/", 1)[-1].casefold())
     if known is None:
         raise InvalidSettings(
-            f"how long are the vectors of {settings.model}? Set {VARIABLE}__DIMENSIONS to their number of dimensions"
+            f"the size of the vectors of {settings.model} is not known: set {VARIABLE}__DIMENSIONS to it"
         )
     return known
 

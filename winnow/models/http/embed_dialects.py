@@ -1,4 +1,4 @@
-"""How embedding providers are spoken to: the body of a call, and what its answer says.
+"""Dialects of embedding providers: the body of a call and the reading of its answer.
 
 Sources: OpenAI's API reference (embeddings); vLLM's pooling server; Alibaba Cloud Model Studio, "Text embedding
 synchronous API" (both its APIs).
@@ -55,7 +55,7 @@ class EmbedDialect(Protocol):
         ...
 
     def text(self, text: str, kind: EmbedKind, instruct: str) -> str:
-        """What is sent for a text."""
+        """The text as it is sent."""
         ...
 
     def body(self, batch: EmbedBatch, dimensions: int | None) -> Mapping[str, Any]:
@@ -72,7 +72,7 @@ class OpenAIShape:
     """``{model, input, dimensions?, …}`` → ``{data: [{index, embedding}], usage: {prompt_tokens}}``.
 
     Attributes:
-        extras: what else every request says.
+        extras: further members of every request.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""What a provider's refusal means: HTTP status and error body in, one error of ours out.
+"""Translates a provider's refusal, HTTP status and error body, into an error of ``winnow.core.errors``.
 
 Error bodies that are read::
 
@@ -55,13 +55,13 @@ _TOO_LONG_PARAMETERS: Final = frozenset({"input_tokens", "input_text"})  # vLLM'
 
 @dataclass(frozen=True, slots=True)
 class Callee:
-    """Whom a call goes to, in the words of error messages.
+    """The target of a call, as error messages name it.
 
     Attributes:
         provider: name of the provider.
         url: where the call goes.
-        variable: prefix of the settings that decide so, ``WINNOW_EMBEDDING`` or ``WINNOW_RERANK``.
-        secret: what must not stand in a message.
+        variable: prefix of the settings that name it, ``WINNOW_EMBEDDING`` or ``WINNOW_RERANK``.
+        secret: the key, which must not appear in a message.
     """
 
     provider: str
@@ -85,7 +85,7 @@ class Callee:
 
 
 class Complaint(NamedTuple):
-    """What an error body says; empty where it says nothing."""
+    """An error body's code, message and parameter; empty where it has none."""
 
     code: str
     message: str
@@ -97,7 +97,7 @@ class QuotaSpent(UpstreamUnavailable):
 
 
 def refusal(callee: Callee, status: int, headers: Mapping[str, str], body: bytes) -> Upstream:
-    """The error that an answer with ``status`` (not 2xx) stands for."""
+    """The error for an answer with ``status`` (not 2xx)."""
     complaint = read_complaint(body)
     said = callee.clean(complaint.message) or _reason(status)
     code = complaint.code.casefold()
@@ -163,7 +163,7 @@ def _is_too_long(complaint: Complaint) -> bool:
 
 
 def _remedy(callee: Callee, status: int, headers: Mapping[str, str]) -> str:
-    """What to do about a refusal for good; empty where the provider's message must do."""
+    """How to fix a final refusal; empty where the provider's message is all there is."""
     url, key, model = callee.setting("URL"), callee.setting("API_KEY"), callee.setting("MODEL")
     if 300 <= status < 400:
         target = callee.clean(headers.get("Location", "elsewhere"))

@@ -29,7 +29,7 @@ VARIABLE: Final = "WINNOW_RERANK"
 _ADDRESS: Final = re.compile(r"https?://\w")
 _IMAGE: Final = re.compile(r"https?://\w|data:image/")
 _CUTS: Final = 12  # times that a document which is refused as too long is made shorter; leaves 3 % of it
-_TELLING: Final = 3  # different documents with the same score are no coincidence
+_TELLING: Final = 3  # that many different documents with one score are not a coincidence
 
 
 class HttpReranker(HttpModel, Reranker):
@@ -125,7 +125,7 @@ class HttpReranker(HttpModel, Reranker):
     async def _score_shortened(
         self, question: RerankQuestion, items: Sequence[RerankItem], refused: UpstreamTooLong
     ) -> Scores:
-        """Score the beginnings of what is too long, shorter and shorter ones."""
+        """Score ever shorter beginnings of the texts."""
         for _ in range(_CUTS):
             shorter = await asyncio.to_thread(shorten, question, items, self._tokens)
             if shorter is None:

@@ -1,4 +1,4 @@
-"""What rerankers answer: one tolerant reader of every provider's shape, and one strict check of what it says.
+"""Reads the answers of rerankers: tolerant of every provider's shape, strict about its content.
 
 Shapes that are read::
 
@@ -40,7 +40,7 @@ def read_scores(answer: Any, count: int, scale: Scale = "probability") -> Scores
     ``scale`` is what the provider's scores are: probabilities, or cosines in [-1, 1], which become ``(1 + s) / 2``.
 
     Raises:
-        BadAnswer: of another shape; an index is out of range, repeated or missing; a score is no number in its range.
+        BadAnswer: of another shape; an index is out of range, repeated or missing; a score is out of range.
     """
     scores = np.full(count, np.nan, dtype=np.float32)
     for row in _rows(answer):
@@ -79,7 +79,7 @@ def _score(row: Mapping[str, Any], scale: Scale) -> float:
 
 
 def _tokens(answer: Any) -> int:
-    """Tokens by whatever name; 0 where there are none, or nothing but nonsense."""
+    """Tokens by whatever name; 0 where there are none, or none that make sense."""
     if not isinstance(answer, dict):
         return 0
     meta = answer.get("meta")

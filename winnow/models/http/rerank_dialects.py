@@ -1,4 +1,4 @@
-"""How reranking providers are spoken to: the body of a call, and what a provider takes.
+"""Dialects of reranking providers: the body of a call and the limits of the provider.
 
 Sources: vLLM's pooling server; Alibaba Cloud Model Studio, "Text rerank" (both its APIs, and the wrapped form of
 gateways); the API references of Jina, SiliconFlow, DMXAPI, SGLang, Cohere (v2) and Text Embeddings Inference. No
@@ -36,15 +36,15 @@ _UNKNOWN_TEMPLATE: Final = 16  # a cross-encoder has four special tokens around 
 
 
 class RerankDialect(Protocol):
-    """One way to ask for scores, and what is known about those who answer.
+    """One way to ask for scores, and the properties of the providers that use it.
 
     Attributes:
-        limits: what the provider takes.
+        limits: the provider's limits.
         takes_instruct: whether an instruct is sent.
-        usual_instruct: what is sent where none is configured.
+        usual_instruct: the instruct that is sent where none is configured.
         harmless: whether special tokens in texts must be broken up, because the model would read them as such.
         pointwise: whether a document's score does not depend on the others of its call.
-        scale: what the scores are.
+        scale: the range of the scores.
     """
 
     limits: Limits
@@ -76,8 +76,8 @@ class Flat(_Known):
     """``{model, query, documents, instruct?, …}``.
 
     Attributes:
-        instruct_field: what the provider calls the instruct.
-        extras: what else every request says.
+        instruct_field: the provider's name for the instruct.
+        extras: further members of every request.
     """
 
     model: str

@@ -1,4 +1,4 @@
-"""Makes queries and documents fit a reranker's limits: cuts what is too long, and packs documents into calls."""
+"""Fits queries and documents into a reranker's limits: cuts long texts, and splits documents over calls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MEDIA: Final[dict[Kind, int]] = {"image": 40, "video": 4}  # of a call of qwen3-
 
 
 class Limits(NamedTuple):
-    """What a provider takes.
+    """Limits of a provider.
 
     Attributes:
         item_tokens: tokens of a query and a document together, or of each.
@@ -38,7 +38,7 @@ class Limits(NamedTuple):
 
 
 class RerankQuestion(NamedTuple):
-    """What documents are judged by. ``tokens`` is an upper bound of the query's tokens, ``instruct`` may be empty."""
+    """The query that documents are judged by. ``tokens`` is an upper bound of its tokens, ``instruct`` may be empty."""
 
     query: str
     instruct: str

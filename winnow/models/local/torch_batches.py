@@ -16,7 +16,7 @@ from torch import Tensor
 
 from winnow.core.errors import UpstreamTooLong, UpstreamUnavailable
 from winnow.core.types import FloatArray
-from winnow.models.local.lanes import ModelThread
+from winnow.models.local.priority_thread import PriorityThread
 
 Ids: TypeAlias = list[int]
 Forward: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -75,7 +75,7 @@ class BatchRunner:
         self._width = width
         self._batch_tokens = batch_tokens or (_GPU_TOKENS if device.type == "cuda" else _CPU_TOKENS)
         self._variable = variable
-        self._thread = ModelThread(self._answer)
+        self._thread = PriorityThread(self._answer)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="tokens")
 
     async def read(self, work: Callable[[], Value]) -> Value:

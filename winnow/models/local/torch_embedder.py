@@ -136,7 +136,7 @@ def _load(settings: TorchEmbedding, device: torch.device) -> Any:
         raise cannot_load(settings.model, error, VARIABLE) from error
     if not isinstance(modules[0], Transformer) or not getattr(modules[0].tokenizer, "is_fast", False):
         raise InvalidSettings(
-            f"{settings.model} is no transformer with a fast tokenizer: set {VARIABLE}__MODEL to another"
+            f"{settings.model} is not a transformer with a fast tokenizer: set {VARIABLE}__MODEL to another"
         )
     return modules
 

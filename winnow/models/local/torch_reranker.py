@@ -97,7 +97,7 @@ def _load(settings: TorchRerank, device: torch.device) -> tuple[Any, Any]:
     except (OSError, ValueError) as error:
         raise cannot_load(settings.model, error, VARIABLE) from error
     if not is_causal(loaded):
-        raise InvalidSettings(f"{settings.model} is no Qwen3-Reranker: set {VARIABLE}__MODEL to one")
+        raise InvalidSettings(f"{settings.model} is not a Qwen3-Reranker: set {VARIABLE}__MODEL to one")
     return tokenizer, loaded.to(device).eval()
 
 

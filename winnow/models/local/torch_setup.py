@@ -1,4 +1,4 @@
-"""What torch models are loaded with: device, precision, their tokenizer's file, faster norms."""
+"""Device, precision and faster norms of torch models."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ from vllm.v1.engine.exceptions import EngineDeadError
 from winnow.core.errors import InvalidSettings, UpstreamUnavailable
 from winnow.core.settings.embedding import VllmOfflineEmbedding
 from winnow.core.types import FloatArray
-from winnow.models.local.lanes import ModelThread
 from winnow.models.local.model_files import brief, tokenizer_of
+from winnow.models.local.priority_thread import PriorityThread
 from winnow.models.prompts import chosen_instruct, embedding_query, harmless
 from winnow.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind, Tokenizer
 
@@ -58,7 +58,7 @@ class VllmOfflineEmbedder(Embedder):
             max_tokens=settings.max_tokens - _CLOSING_TOKENS,
             instruct=chosen_instruct(settings.instruct, settings.model),
         )
-        self._thread = ModelThread(self._encode)
+        self._thread = PriorityThread(self._encode)
 
     @property
     def info(self) -> EmbedderInfo:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from winnow.core.errors import UpstreamUnavailable
-from winnow.models.local.lanes import MAX_JOINED, ModelThread
+from winnow.models.local.priority_thread import MAX_JOINED, PriorityThread
 
 
 class Model:
@@ -42,14 +42,14 @@ def model() -> Model:
 
 
 @pytest.fixture
-async def thread(model: Model) -> AsyncIterator[ModelThread[int, int]]:
-    running = ModelThread(model.answer)
+async def thread(model: Model) -> AsyncIterator[PriorityThread[int, int]]:
+    running = PriorityThread(model.answer)
     yield running
     model.gate.set()
     await running.close()
 
 
-async def hold(model: Model, thread: ModelThread[int, int]) -> asyncio.Task[str]:
+async def hold(model: Model, thread: PriorityThread[int, int]) -> asyncio.Task[str]:
     """Keep the model busy until the gate opens."""
     model.gate.clear()
     busy = asyncio.create_task(thread.run(lambda: model.step("busy")))
@@ -63,12 +63,12 @@ async def started(*tasks: asyncio.Task[object]) -> None:
     assert not any(task.done() for task in tasks)
 
 
-async def test_an_idle_model_answers_at_once(model: Model, thread: ModelThread[int, int]) -> None:
+async def test_an_idle_model_answers_at_once(model: Model, thread: PriorityThread[int, int]) -> None:
     assert await thread.ask(21) == 42
     assert model.log == [[21]]
 
 
-async def test_what_waits_is_answered_together(model: Model, thread: ModelThread[int, int]) -> None:
+async def test_what_waits_is_answered_together(model: Model, thread: PriorityThread[int, int]) -> None:
     busy = await hold(model, thread)
     calls = [asyncio.create_task(thread.ask(i)) for i in range(5)]
     await started(*calls)
@@ -78,7 +78,7 @@ async def test_what_waits_is_answered_together(model: Model, thread: ModelThread
     assert model.log == ["busy", [0, 1, 2, 3, 4]]
 
 
-async def test_no_more_than_the_limit_are_joined(model: Model, thread: ModelThread[int, int]) -> None:
+async def test_no_more_than_the_limit_are_joined(model: Model, thread: PriorityThread[int, int]) -> None:
     await hold(model, thread)
     calls = [asyncio.create_task(thread.ask(i)) for i in range(MAX_JOINED + 3)]
     await started(*calls)
@@ -87,7 +87,7 @@ async def test_no_more_than_the_limit_are_joined(model: Model, thread: ModelThre
     assert [len(entry) for entry in model.log[1:]] == [MAX_JOINED, 3]  # type: ignore[arg-type]
 
 
-async def test_questions_go_before_steps(model: Model, thread: ModelThread[int, int]) -> None:
+async def test_questions_go_before_steps(model: Model, thread: PriorityThread[int, int]) -> None:
     await hold(model, thread)
     steps = [asyncio.create_task(thread.run(lambda name=name: model.step(name))) for name in ("a", "b")]
     await started(*steps)
@@ -98,7 +98,7 @@ async def test_questions_go_before_steps(model: Model, thread: ModelThread[int, 
     assert model.log == ["busy", [1], "a", "b"]
 
 
-async def test_who_leaves_is_not_answered_and_disturbs_nobody(model: Model, thread: ModelThread[int, int]) -> None:
+async def test_who_leaves_is_not_answered_and_disturbs_nobody(model: Model, thread: PriorityThread[int, int]) -> None:
     await hold(model, thread)
     calls = [asyncio.create_task(thread.ask(i)) for i in range(3)]
     step = asyncio.create_task(thread.run(lambda: model.step("left")))
@@ -112,7 +112,7 @@ async def test_who_leaves_is_not_answered_and_disturbs_nobody(model: Model, thre
     assert model.log == ["busy", [0, 2], [5]]
 
 
-async def test_who_leaves_while_being_answered_disturbs_nobody(model: Model, thread: ModelThread[int, int]) -> None:
+async def test_who_leaves_while_being_answered_disturbs_nobody(model: Model, thread: PriorityThread[int, int]) -> None:
     model.gate.clear()
     call = asyncio.create_task(thread.ask(1))
     await asyncio.to_thread(model.started.wait, 30)
@@ -122,13 +122,13 @@ async def test_who_leaves_while_being_answered_disturbs_nobody(model: Model, thr
     assert await thread.ask(2) == 4
 
 
-async def test_an_error_reaches_those_who_asked_and_no_others(model: Model, thread: ModelThread[int, int]) -> None:
+async def test_an_error_reaches_those_who_asked_and_no_others(model: Model, thread: PriorityThread[int, int]) -> None:
     with pytest.raises(ValueError, match="minus one"):
         await thread.ask(-1)
     assert await thread.ask(1) == 2
 
 
-async def test_closing_ends_the_thread_and_refuses_who_waits(model: Model, thread: ModelThread[int, int]) -> None:
+async def test_closing_ends_the_thread_and_refuses_who_waits(model: Model, thread: PriorityThread[int, int]) -> None:
     others = set(threading.enumerate())
     busy = await hold(model, thread)
     waiting = [asyncio.create_task(thread.ask(1)), asyncio.create_task(thread.run(lambda: 1))]
@@ -146,7 +146,7 @@ async def test_closing_ends_the_thread_and_refuses_who_waits(model: Model, threa
     assert not [one for one in threading.enumerate() if one.name.startswith("model") and one not in others]
 
 
-async def test_many_callers_of_both_lanes_all_get_their_own(thread: ModelThread[int, int]) -> None:
+async def test_many_callers_of_both_lanes_all_get_their_own(thread: PriorityThread[int, int]) -> None:
     asked = [thread.ask(i) for i in range(500)]
     ran = [thread.run(lambda i=i: i) for i in range(500)]
     assert await asyncio.gather(*asked, *ran) == [2 * i for i in range(500)] + list(range(500))

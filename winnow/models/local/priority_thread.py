@@ -1,4 +1,4 @@
-"""One thread for one model: small work first and joined into batches, bulk work step by step behind it."""
+"""A thread for one model: queries first, joined into batches; bulk work step by step after them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Answer = TypeVar("Answer")
 Value = TypeVar("Value")
 
 
-class ModelThread(Generic[Item, Answer]):
+class PriorityThread(Generic[Item, Answer]):
     """Runs a model on a thread of its own, so that it neither blocks the event loop nor is entered twice.
 
-    Two lanes lead to it. In the fast lane (``ask``) items that wait while the model is busy are answered together. In
-    the slow lane (``run``) each step waits until the fast lane is empty. Every entry puts one turn into the executor
-    and every turn takes at least one entry, if any is left: so no entry is ever stranded.
+    It has two queues. Items of ``ask`` that wait while the model is busy are answered together. A step of ``run`` waits
+    until no item does. Every entry submits one turn to the executor and every turn takes at least one entry, if any is
+    left, so that no entry is left behind.
 
     Args:
         answer: answers up to 64 items in one go, in their order.
@@ -35,7 +35,7 @@ class ModelThread(Generic[Item, Answer]):
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="model")
 
     async def ask(self, item: Item) -> Answer:
-        """Answer ``item``, together with others that wait. A caller that is cancelled takes nobody else along.
+        """Answer ``item``, together with others that wait. Cancelling one caller does not affect the others.
 
         Raises:
             UpstreamUnavailable: the thread is closed.
@@ -46,7 +46,7 @@ class ModelThread(Generic[Item, Answer]):
         return await asyncio.wrap_future(future)
 
     async def run(self, step: Callable[[], Value]) -> Value:
-        """Run ``step`` when nobody waits in the fast lane. Keep steps short: a question waits for the current one.
+        """Run ``step`` when no item of ``ask`` waits. Keep steps short: an item waits for the current one.
 
         Raises:
             UpstreamUnavailable: the thread is closed.
@@ -57,7 +57,7 @@ class ModelThread(Generic[Item, Answer]):
         return await asyncio.wrap_future(future)
 
     async def close(self) -> None:
-        """End the thread after what it is doing now; whoever still waits gets ``UpstreamUnavailable``."""
+        """End the thread after what it is doing now; calls that still wait fail with ``UpstreamUnavailable``."""
         self._executor.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._executor.shutdown)
         self._refuse_all()
@@ -69,9 +69,9 @@ class ModelThread(Generic[Item, Answer]):
             self._refuse_all()
 
     def _refuse_all(self) -> None:
-        for lane in (self._asked, self._steps):
-            while lane:
-                _, future = lane.popleft()
+        for queue in (self._asked, self._steps):
+            while queue:
+                _, future = queue.popleft()
                 if future.set_running_or_notify_cancel():
                     future.set_exception(UpstreamUnavailable("the model is closed"))
 
