@@ -84,6 +84,10 @@ def test_code_that_this_version_does_not_know_is_judged_by_its_status():
     assert type(error_of(newer | {"status": 500})) is UpstreamRejected
 
 
+def test_invalid_settings_of_the_service_are_not_the_callers_input():
+    assert type(error_of({"code": "invalid_settings", "status": 500, "detail": "why"})) is UpstreamRejected
+
+
 async def test_errors_of_the_real_service_come_back(service):
     async def over_wire(method: str, path: str, **request: object) -> WinnowError:
         return error_of((await service.client.request(method, path, **request)).json())

@@ -167,13 +167,17 @@ class HttpTarget:
 def error_of(problem: Mapping[str, Any]) -> WinnowError:
     """The error that a problem of the native API stands for, by its ``code``.
 
-    A code that this version does not know is ``InvalidInput`` below status 500, else ``UpstreamRejected``.
+    A code that this version does not know is ``InvalidInput`` below status 500, else ``UpstreamRejected``; so is
+    invalid input at status 500 or above: the service's own settings, which the caller cannot change.
     """
     if problem.get("rejected"):
         return NothingAccepted(_rejections(problem))
     places = problem.get("errors") or []
     others = "".join(f"; {'.'.join(map(str, place['loc']))}: {place['message']}" for place in places[1:])
-    kind = by_code(problem["code"]) or (InvalidInput if problem["status"] < 500 else UpstreamRejected)
+    is_callers = problem["status"] < 500
+    kind = by_code(problem["code"])
+    if kind is None or (issubclass(kind, InvalidInput) and not is_callers):
+        kind = InvalidInput if is_callers else UpstreamRejected
     error = kind(problem["detail"] + others)
     error.location = tuple(places[0]["loc"]) if places else ()
     return error
