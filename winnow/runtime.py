@@ -1,4 +1,7 @@
-"""Opening the parts of one process: settings, the lock on the data directory, resources and the worker."""
+"""The composition root: settings in, open resources out, and the ways to run a worker.
+
+The only module that imports adapters of models, vectors and the catalog.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ ADAPTERS: Final = Adapters(open_catalog, build_store, build_embedder)
 
 @dataclass(frozen=True)
 class Local:
-    """This process owns the data directory and may index."""
+    """The open parts of a process that owns its data directory and may index."""
 
     resources: Resources
     worker: Worker | BulkWorker
@@ -70,7 +73,7 @@ async def open_local(
     *,
     bulk: RayOptions | None = None,
 ) -> AsyncIterator[Local]:
-    """Take the data directory if anything is kept there, open everything and finish what a crash cut short.
+    """Take the data directory if anything is kept there, open everything and finish interrupted deletions.
 
     With ``bulk`` a job on Ray takes the worker's place.
 
@@ -90,7 +93,7 @@ async def open_local(
         )
         await finish_deletions(resources)
         if not settings.shares_catalog:
-            await resources.catalog.queue.release(None)  # nobody else can hold a lease
+            await resources.catalog.queue.release(None)  # no other process can hold a lease
         catalog, indexing = resources.catalog, settings.indexing
         pipeline = Pipeline.configured(settings, resources.embedders, resources.store, catalog)
         worker: Worker | BulkWorker
@@ -104,7 +107,7 @@ async def open_local(
 
 @asynccontextmanager
 async def running(worker: Worker | BulkWorker) -> AsyncIterator[None]:
-    """Run the worker beside the body; if the worker dies, so does the body."""
+    """Run the worker beside the body; if the worker fails, the body is cancelled."""
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(worker.run(), name="worker")
@@ -117,7 +120,7 @@ async def running(worker: Worker | BulkWorker) -> AsyncIterator[None]:
 
 
 def _first(group: BaseExceptionGroup[WinnowError]) -> WinnowError:
-    """The error that began it: what a user is told is one line, not a tree."""
+    """The first error of a group: users see one line, not a tree."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
@@ -128,9 +131,9 @@ def _first(group: BaseExceptionGroup[WinnowError]) -> WinnowError:
 async def open_resources(
     settings: Settings, load: Callable[[Settings], Embedder] = build_embedder
 ) -> AsyncIterator[Resources]:
-    """Open everything that ``settings`` name and close it in the reverse order.
+    """Open everything that ``settings`` name; close it in the reverse order.
 
-    Models load (``load``, on a thread) while the catalog migrates and the store opens.
+    Models load on threads (by ``load``) while the catalog migrates and the store opens.
     """
     async with AsyncExitStack() as stack:
         loading = _load(stack, load, settings)
@@ -176,7 +179,7 @@ def _cached(stack: AsyncExitStack, model: Embedder, settings: Settings) -> Embed
 
 
 async def _abandon(loading: asyncio.Task[Embedder]) -> None:
-    """Wait out a load that nobody took over, so that no thread outlives the process's resources."""
+    """Close a model that loaded too late to be used, so that no thread outlives the resources."""
     if not loading.done():
         embedder = await loading
         await embedder.close()

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from winnow.cli.remote import HttpTarget, error_of, open_client
+from winnow.cli.remote import HttpTarget, connect_service, error_of
 from winnow.core.errors import (
     CollectionNotFound,
     InvalidFilter,
@@ -46,7 +46,7 @@ async def serving(status: int, body: object = None, *, text: str = "", **headers
 
 
 async def refusal(url: str) -> WinnowError:
-    async with open_client(url) as client:
+    async with connect_service(url) as client:
         with pytest.raises(WinnowError) as caught:
             await client.call("GET", "/v1/collections/docs")
     return caught.value
@@ -72,7 +72,7 @@ async def test_place_and_time_of_a_problem_are_kept():
 async def test_rejections_are_kept():
     row = {"index": 0, "id": "a", "code": "version_conflict", "message": "older"}
     body = PROBLEM | {"status": 409, "code": "version_conflict", "detail": "none", "rejected": [row], "accepted": 0}
-    async with serving(409, body) as url, open_client(url) as client:
+    async with serving(409, body) as url, connect_service(url) as client:
         submission = await HttpTarget(client).submit("docs", [Document("a", "text")], source="s")
     assert submission.rejected == (Rejection(0, "a", "version_conflict", "older"),)
     assert submission.accepted == 0

@@ -15,7 +15,7 @@ import aiohttp
 
 from indexer.bulk.options import RayOptions
 from winnow.cli.command import owner_of
-from winnow.cli.remote import TIMEOUT_SECONDS, Client, open_client
+from winnow.cli.remote import TIMEOUT_SECONDS, Client, connect_service
 from winnow.core.errors import InvalidSettings
 from winnow.core.settings import Settings
 from winnow.runtime import Local, open_local, running
@@ -37,7 +37,7 @@ async def reach(settings: Settings, url: str | None, *, bulk: RayOptions | None 
     if owner is not None:
         if bulk is not None:
             raise InvalidSettings(f"--engine ray does not work through {owner}: stop that service, or omit the option")
-        async with open_client(owner) as client:
+        async with connect_service(owner) as client:
             yield client
     else:
         async with open_local(settings, bulk=bulk) as local, running(local.worker), hosting(local) as client:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from winnow.cli.command import ask, configure, read
+from winnow.cli.command import ask, configure, read_catalog
 from winnow.cli.console import note, out, print_json, print_pairs
 from winnow.cli.options import CollectionArgument, DataDir, Json, Url
 from winnow.cli.paths import collection_path
@@ -20,7 +20,7 @@ def list_collections(url: Url = None, data_dir: DataDir = None, json: Json = Fal
     """List the collections with their counts."""
     from service.reading import read_collections
 
-    answer = read("/v1/collections", read_collections, url, configure(data_dir))
+    answer = read_catalog("/v1/collections", read_collections, url, configure(data_dir))
     if json:
         print_json(answer)
         return
@@ -40,7 +40,9 @@ def show_collection(name: CollectionArgument, url: Url = None, data_dir: DataDir
     """Show one collection: counts, fields, chunking and the models that it was built with."""
     from service.reading import read_collection
 
-    answer = read(collection_path(name), lambda catalog: read_collection(catalog, name), url, configure(data_dir))
+    answer = read_catalog(
+        collection_path(name), lambda catalog: read_collection(catalog, name), url, configure(data_dir)
+    )
     if json:
         print_json(answer)
     else:

@@ -48,7 +48,7 @@ def ask(question: Callable[[Client], Awaitable[_Answer]], url: str | None, setti
     return asyncio.run(run())
 
 
-def read(
+def read_catalog(
     path: str, view: Callable[[Catalog], Awaitable[BaseModel]], url: str | None, settings: Settings, **params: str | int
 ) -> Any:
     """GET ``path`` from a running service or, without one, return what ``view`` answers in its place.
@@ -60,9 +60,9 @@ def read(
     async def run() -> Any:
         owner = url or owner_of(settings)
         if owner is not None:
-            from winnow.cli.remote import open_client
+            from winnow.cli.remote import connect_service
 
-            async with open_client(owner) as client:
+            async with connect_service(owner) as client:
                 return await client.call("GET", path, **params)
         async with open_catalog_alone(settings) as catalog:
             return (await view(catalog)).model_dump(mode="json")

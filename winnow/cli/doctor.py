@@ -1,4 +1,4 @@
-"""``winnow doctor``: probes of every configured part, with what is wrong and how to fix it."""
+"""``winnow doctor``: probes of every configured part, with findings and remedies."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class DoctorCheck:
 
 
 def doctor(data_dir: DataDir = None, json: Json = False) -> None:
-    """Probe every configured part, print the settings in force and name what is wrong."""
+    """Probe every configured part, print the settings in force, name problems and remedies."""
     raise typer.Exit(examine(data_dir=data_dir, as_json=json))
 
 

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 from typer.core import TyperGroup
 
-from winnow.cli.command import ask, configure, read
+from winnow.cli.command import ask, configure, read_catalog
 from winnow.cli.console import note, out, print_json, print_pairs
 from winnow.cli.options import AnyCollection, DataDir, JobId, Json, Url
 from winnow.cli.paths import job_path
@@ -52,7 +52,7 @@ def list_jobs(
     filters: dict[str, Any] = {"limit": limit, "failed": str(failed).lower(), "after": after}
     filters |= {key: value for key, value in (("collection", collection), ("status", status)) if value is not None}
     query = JobQuery.model_validate(filters)
-    answer = read("/v1/jobs", lambda catalog: read_jobs(catalog, query), url, configure(data_dir), **filters)
+    answer = read_catalog("/v1/jobs", lambda catalog: read_jobs(catalog, query), url, configure(data_dir), **filters)
     if json:
         print_json(answer)
         return
@@ -76,7 +76,7 @@ def show_job(job_id: JobId, url: Url = None, data_dir: DataDir = None, json: Jso
     """Show one job and each of its documents that failed."""
     from service.reading import read_job
 
-    _print(read(job_path(job_id), lambda catalog: read_job(catalog, job_id), url, configure(data_dir)), json)
+    _print(read_catalog(job_path(job_id), lambda catalog: read_job(catalog, job_id), url, configure(data_dir)), json)
 
 
 @app.command("retry")

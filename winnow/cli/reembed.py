@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from winnow.cli.command import ask, configure, read
+from winnow.cli.command import ask, configure, read_catalog
 from winnow.cli.console import note, print_json, print_line, progress_bar
 from winnow.cli.options import CollectionOption, DataDir, Json, Url
 from winnow.cli.paths import collection_path
@@ -100,7 +100,7 @@ def reembed(
     options = ReembedOptions(collection, action, chosen, questions, force, switch_after)
     if action == "status" and settings.next_embedding is None:
         path = f"{collection_path(collection)}/reembed"
-        report = read(path, lambda catalog: read_reembedding(catalog, collection), url, settings)
+        report = read_catalog(path, lambda catalog: read_reembedding(catalog, collection), url, settings)
     else:
         report = ask(lambda client: _act(client, options), url, settings)
     if json:

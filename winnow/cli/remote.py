@@ -115,7 +115,7 @@ class Client:
 
 
 @asynccontextmanager
-async def open_client(url: str) -> AsyncIterator[Client]:
+async def connect_service(url: str) -> AsyncIterator[Client]:
     """Open a session; nothing is sent yet."""
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout) as session:
