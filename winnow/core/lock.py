@@ -99,13 +99,13 @@ class DirectoryLock:
         return True
 
     def publish(self, *, url: str | None = None, heir: int | None = None) -> None:
-        """Write down who holds the lock, where it serves and who shares it, for those who come too late."""
+        """Record in the file who holds the lock, where it serves and who shares it, for processes that are refused."""
         content = json.dumps(asdict(Owner(os.getpid(), url, heir, self._since))).encode()
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, content, 0)
 
     def release(self) -> None:
-        """Let go; a second call does nothing."""
+        """Release the lock; a second call does nothing."""
         if self._file >= 0:
             os.ftruncate(self._file, 0)
             os.close(self._file)

@@ -31,7 +31,7 @@ JobStatus: TypeAlias = Literal["pending", "running", "done"]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a user hands in.
+    """A document as a user submits it.
 
     Attributes:
         id: external id, 1 to 512 characters, unique within its collection.
@@ -57,7 +57,7 @@ class Chunk:
     Attributes:
         index: position among the document's chunks, from 0.
         start, end: character offsets into the document's original text, ``end`` exclusive.
-        headings: heading path that the span stands under, outermost first.
+        headings: heading path above the span, outermost first.
         anchor: fragment of the nearest heading, without ``#``; empty where there is none.
         text: the readable text of the span, markup removed. For plain text it is ``text[start:end]``.
     """
@@ -71,7 +71,7 @@ class Chunk:
 
 
 def passage_of(title: str, chunk: Chunk) -> str:
-    """The text that stands for a chunk in front of a model or the keyword arm: title, heading path, text."""
+    """The text of a chunk as models and the keyword arm read it: title, heading path, text."""
     heads = [part for part in (title, *chunk.headings) if part]
     unique = list(dict.fromkeys(heads))
     return "\n".join([" › ".join(unique), chunk.text]) if unique else chunk.text
@@ -354,7 +354,7 @@ class Result(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StageReport:
-    """What one stage did.
+    """The report of one stage.
 
     Attributes:
         ms: wall time in milliseconds.
@@ -373,7 +373,7 @@ class StageReport:
 
 @dataclass(frozen=True, slots=True)
 class SearchAnswer:
-    """What a search returns: results sorted by the score that ``score_kind`` names."""
+    """The answer to a search: results sorted by the score that ``score_kind`` names."""
 
     id: str
     request: SearchRequest

@@ -101,7 +101,7 @@ def unpack(archive: IO[bytes], folder: Path | None) -> Manifest:
                 else:
                     found[member.name] = take(member.name, content, folder)
     except tarfile.TarError as error:
-        raise InvalidSource(f"it is no whole backup: {error}") from error
+        raise InvalidSource(f"it is not a complete backup: {error}") from error
     return check(manifest, found)
 
 
@@ -156,7 +156,7 @@ def _write_or_skip(file: IO[bytes], piece: bytes) -> None:
 def check(manifest: Manifest | None, found: Mapping[str, FileFacts]) -> Manifest:
     """Return the manifest if the files are exactly those that it names, else raise ``InvalidSource``."""
     if manifest is None:
-        raise InvalidSource("it has no manifest: it was cut short, or is no backup")
+        raise InvalidSource("it has no manifest: it is incomplete, or not a backup")
     names = manifest.files.keys() | found.keys()
     wrong = sorted(name for name in names if manifest.files.get(name) != found.get(name))
     if wrong:

@@ -22,7 +22,7 @@ MIN_CHUNK_TOKENS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class CollectionSpec:
-    """What a caller asks of a collection; ``None`` leaves the default, or what is stored, as it is."""
+    """The settings that a caller asks for; ``None`` keeps the stored value, or the default of a new collection."""
 
     dimensions: int | None = None
     instruct: str | None = None
@@ -165,7 +165,7 @@ def check_name(name: str) -> None:
     """Raise ``InvalidCollection`` unless ``name`` can be a collection's."""
     if not _NAME.fullmatch(name):
         raise InvalidCollection(
-            f"{name[:80]!r} is no collection name: 1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or digit",
+            f"invalid collection name {name[:80]!r}: use 1 to 64 of A-Z a-z 0-9 . _ -, starting with a letter or digit",
             location=("name",),
         )
 
@@ -177,7 +177,7 @@ def _check_spec(spec: CollectionSpec) -> None:
     for key, kind in fields.items():
         if not _FIELD.fullmatch(key):
             raise InvalidCollection(
-                f"{key[:80]!r} is no field name: 1 to 64 of A-Z a-z 0-9 _ -, beginning with a letter or _",
+                f"invalid field name {key[:80]!r}: use 1 to 64 of A-Z a-z 0-9 _ -, starting with a letter or _",
                 location=("fields", key),
             )
         if kind not in get_args(FieldType):

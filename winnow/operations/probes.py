@@ -182,7 +182,7 @@ def _instructed(query: FloatArray, document: FloatArray) -> Finding:
         "instruct",
         "failed",
         "a text has one vector as query and as document although an instruct is set",
-        "see what stands between Winnow and the model: the query's instruct gets lost",
+        "check the proxies between Winnow and the model: one of them drops the query's instruct",
     )
 
 
@@ -220,7 +220,7 @@ def _in_range(right: FloatArray, wrong: FloatArray) -> Finding:
     return Finding(
         "scores",
         "failed",
-        f"scores of {scores.min():.3g} to {scores.max():.3g} are no relevance in [0, 1]",
+        f"scores of {scores.min():.3g} to {scores.max():.3g} are outside [0, 1]",
         "let the server answer with probabilities, not with logits or cosines",
     )
 
@@ -234,7 +234,7 @@ def _spread(right: FloatArray, wrong: FloatArray) -> Finding:
         "spread",
         "failed",
         f"every passage scores {scores.mean():.3f}",
-        "serve a reranker: this one tells nothing from nothing",
+        "serve a reranker: this model does not tell passages apart",
     )
 
 

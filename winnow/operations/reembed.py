@@ -36,7 +36,7 @@ QUEUED_AT_ONCE: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where the change of a collection's model stands.
+    """The progress of changing a collection's model.
 
     Attributes:
         next: what the configured next model would build the collection with; ``None`` where none is configured.
@@ -135,8 +135,8 @@ async def switch_model(resources: Resources, name: str, *, force: bool = False) 
 
     Raises:
         CollectionNotFound: there is no such collection.
-        Conflict: there is nothing to switch to, documents are missing there and ``force`` is not given, or what is
-            there is not sound.
+        Conflict: the collection has no newer index, or the index lacks documents or is damaged and ``force`` is not
+            given.
     """
     collection = await resources.catalog.collections.get(name)
     if not _is_ahead(collection):
@@ -167,7 +167,7 @@ async def rollback(resources: Resources, name: str) -> Status:
 
 
 async def drop(resources: Resources, name: str) -> Status:
-    """Give up the index beside the serving one: cancel what is being built, or let go of what was kept.
+    """Give up the index beside the serving one: cancel the build, or drop the old index.
 
     Raises:
         CollectionNotFound: there is no such collection.
@@ -235,7 +235,7 @@ async def _some_points(resources: Resources, index: IndexRef) -> list[Point]:
 
 
 async def _require_sound(resources: Resources, collection: Collection) -> None:
-    """Look at some documents at rest: all of their points are there, with vectors as they must be."""
+    """Check some documents without pending work: all points exist, with vectors of the right size and length."""
     index = collection.beside
     assert index is not None
     entries = await resources.catalog.audit.entries(collection.name, limit=SAMPLE)

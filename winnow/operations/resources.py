@@ -14,8 +14,8 @@ from winnow.search.lookup import CollectionLookup
 from winnow.search.two_stage import TwoStageSearch
 
 
-def _nobody_to_wake() -> None:
-    """Stand in where the worker runs in another process: it polls."""
+def _wake_no_worker() -> None:
+    """Do nothing: a worker in another process polls."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Resources:
     catalog: Catalog
     collections: CollectionLookup
     search: TwoStageSearch
-    wake: Callable[[], None] = field(default=_nobody_to_wake)
+    wake: Callable[[], None] = field(default=_wake_no_worker)
     uncached: Embedder | None = None
     next_embedder: Embedder | None = None
 

@@ -17,7 +17,7 @@ def copy_database(source: Path, target: Path) -> None:
     """
     try:
         with closing(_open(source)) as database, closing(sqlite3.connect(target)) as copy:
-            database.backup(copy)  # all pages in one step: in several, every write would begin it anew
+            database.backup(copy)  # all pages in one step: in several steps, every write would restart it
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, with no log beside it
     except sqlite3.Error as error:
         raise StorageFailure(f"cannot copy the catalog {source}: {error}") from error

@@ -5,7 +5,7 @@ points are spooled to disk, sorted by document, and read side by side with the l
 
 Writes go on meanwhile, so the comparison only finds suspects. A suspect is looked at again: its entry, then its points
 themselves, then its entry. Every write happens between a claim and a commit, both of which move the entry's token; with
-the same token before and after, and no work due, nothing was written in between and the finding stands.
+the same token before and after, and no work due, nothing was written in between and the finding is certain.
 
 Mending goes through the ledger as well (``LedgerAudit.repair``): nothing is deleted behind a worker's back.
 """
@@ -25,7 +25,7 @@ DamageKind: TypeAlias = Literal["missing", "stale", "doubled", "orphaned", "misc
 LEDGER_PAGE: Final = 1000
 SUSPECTS: Final = 64  # documents looked at again at once
 FETCH: Final = 64  # points read at once: they come with their vectors
-LOOKS: Final = 3  # a document that changes each time it is looked at has work, and that is no damage
+LOOKS: Final = 3  # a document that changes each time it is looked at has pending work, which is not damage
 MEND_BATCH: Final = 500
 REPORT_EVERY: Final = 20_000
 
@@ -59,7 +59,7 @@ class Damage:
 
 @dataclass(slots=True)
 class Report:
-    """What was found in a collection's index, or in both that it has while it is embedded anew; and what was done.
+    """The findings in a collection's index, or in both indexes while its model is being changed, and the repairs.
 
     Attributes:
         generations: numbers of the indexes.

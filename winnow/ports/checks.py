@@ -1,4 +1,4 @@
-"""What a check-up finds, and what an adapter of a server adds to one."""
+"""The findings of a check-up, and the checks that an adapter of a server adds."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ FindingStatus = Literal["ok", "failed", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """The outcome of one check.
 
     Attributes:
-        check: what was looked at, in a word or two.
-        seen: what was found, with figures; of something skipped, why.
-        fix: what to do about it; empty unless it failed.
+        check: its name, in a word or two.
+        seen: the observation, with figures; the reason where it was skipped.
+        fix: the remedy; empty unless the check failed.
         kind: ``structure`` must hold for a model of any weights, ``answers`` needs a trained one.
     """
 

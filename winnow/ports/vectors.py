@@ -89,11 +89,11 @@ class VectorStore(Protocol):
         ...
 
     async def create(self, index: IndexRef, schema: IndexSchema) -> None:
-        """Make the index if it is not there; the same schema again changes nothing. New fields may be added."""
+        """Create the index if it does not exist; the same schema again changes nothing. New fields may be added."""
         ...
 
     async def drop(self, index: IndexRef) -> None:
-        """Remove the index and its data; an unknown index is no error."""
+        """Remove the index and its data; an unknown index is ignored."""
         ...
 
     async def indexes(self) -> Sequence[IndexRef]:
@@ -162,7 +162,7 @@ class VectorStore(Protocol):
         ...
 
     async def close(self) -> None:
-        """Flush and let go."""
+        """Flush, then close."""
         ...
 
 

@@ -1,6 +1,6 @@
 """Two arms into one list: standardised scores, added. Pure.
 
-Each arm's scores become z-scores over the candidates of the search (how many standard deviations a candidate stands
+Each arm's scores become z-scores over the candidates of the search (how many standard deviations a candidate is
 above the average one), and the two are added. Unlike ranks they keep how far the best hit is ahead: a word that only
 one chunk contains outweighs a crowd of chunks that are all about as similar. Measured against reciprocal rank fusion
 in ``docs/decisions/0003-fusion.md``.
