@@ -17,7 +17,7 @@ from indexer.bulk.known import KnownEmbedder
 from indexer.bulk.options import START_SECONDS, RayOptions, connected, for_models, for_stores
 from indexer.bulk.plan import bulk_plan
 from indexer.bulk.work import unpacked
-from indexer.worker.claims import release
+from indexer.worker.claims import release_leases
 from indexer.worker.maintenance import Maintenance
 from indexer.worker.stages import OUTAGE
 from winnow.core.errors import InvalidSettings, UpstreamUnavailable
@@ -196,4 +196,4 @@ class BulkWorker:
                 await self._job.run(self._catalog)
         finally:
             await self._job.close()
-            await release(self._catalog.queue, self.owner)
+            await release_leases(self._catalog.queue, self.owner)

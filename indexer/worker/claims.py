@@ -106,7 +106,7 @@ class ClaimLoop:
         return outcomes
 
 
-async def release(queue: WorkQueue, owner: str) -> None:
+async def release_leases(queue: WorkQueue, owner: str) -> None:
     """Give back every lease of ``owner``; if the queue does not answer, they run out by themselves."""
     try:
         await queue.release(owner)

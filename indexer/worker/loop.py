@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from indexer.worker.claims import ClaimLoop, release, wait_for
+from indexer.worker.claims import ClaimLoop, release_leases, wait_for
 from indexer.worker.lease import Lease
 from indexer.worker.maintenance import Maintenance
 from indexer.worker.pipeline import Pipeline
@@ -59,7 +59,7 @@ class Worker:
                     group.create_task(self._work(polls=number == 0), name=f"worker-{number}")
                 group.create_task(self._maintenance.run(self._stopped), name="worker-maintenance")
         finally:
-            await release(self._catalog.queue, self.owner)
+            await release_leases(self._catalog.queue, self.owner)
 
     async def work_once(self) -> bool:
         """Claim and carry out one batch; false if there was none and more could not be queued."""

@@ -15,7 +15,7 @@ from winnow.ports import VectorStore
 from winnow.testing.contracts.vector_store import VectorStoreContract
 from winnow.testing.vectors import FakeVectorStore
 from winnow.vectors.edge.store import EdgeVectorStore
-from winnow.vectors.qdrant.server import open_client
+from winnow.vectors.qdrant.server import server_client
 from winnow.vectors.qdrant.store import QdrantVectorStore
 
 
@@ -42,7 +42,7 @@ class TestQdrantOverGrpc(VectorStoreContract):
     async def store(self) -> AsyncIterator[VectorStore]:
         async with qdrant_server.serve() as server:
             settings = QdrantVectors(url=server.url, grpc_port=server.grpc_port)
-            store = QdrantVectorStore(open_client(settings), settings)
+            store = QdrantVectorStore(server_client(settings), settings)
             yield store
             await store.close()
 
@@ -54,7 +54,7 @@ class TestQdrantOverHttp(VectorStoreContract):
     async def store(self) -> AsyncIterator[VectorStore]:
         async with qdrant_server.serve() as server:
             settings = QdrantVectors(url=server.url, prefer_grpc=False)
-            store = QdrantVectorStore(open_client(settings), settings)
+            store = QdrantVectorStore(server_client(settings), settings)
             yield store
             await store.close()
 
@@ -75,9 +75,9 @@ class TestQdrantServer(VectorStoreContract):
                 "prefix": f"test-{uuid.uuid4().hex[:12]}",
             }
         )
-        store = QdrantVectorStore(open_client(settings), settings)
+        store = QdrantVectorStore(server_client(settings), settings)
         yield store
-        cleaner = QdrantVectorStore(open_client(settings), settings)
+        cleaner = QdrantVectorStore(server_client(settings), settings)
         for index in await cleaner.indexes():
             await cleaner.drop(index)
         await cleaner.close()

@@ -18,7 +18,7 @@ from tests.support.house import House
 from winnow.core.settings.vectors import QdrantVectors
 from winnow.core.types import Document
 from winnow.ports import Outcome
-from winnow.vectors.qdrant.server import open_client
+from winnow.vectors.qdrant.server import server_client
 from winnow.vectors.qdrant.store import QdrantVectorStore
 
 DOCUMENTS = 8
@@ -57,7 +57,7 @@ def text_of(number: int, version: int) -> str:
 async def opened(timeout_seconds: float = 30.0) -> AsyncIterator[OnServer]:
     async with qdrant_server.serve() as server:
         settings = QdrantVectors(url=server.url, grpc_port=server.grpc_port, timeout_seconds=timeout_seconds)
-        store = QdrantVectorStore(open_client(settings), settings)
+        store = QdrantVectorStore(server_client(settings), settings)
         with tempfile.TemporaryDirectory() as folder:
             house = OnServer(server, store, Path(folder))
             await house.open()

@@ -12,7 +12,7 @@ import stamina
 
 from tests.ticks import Ticks
 from winnow.core.errors import StorageFailure, UpstreamRejected, UpstreamUnavailable
-from winnow.core.retry import REMOTE_CALL, Deadline, RetryBudget, RetryPolicy, parse_retry_after, retry
+from winnow.core.retry import REMOTE_CALL, RetryBudget, RetryPolicy, TimeLimit, parse_retry_after, retry
 
 
 @pytest.fixture
@@ -54,10 +54,10 @@ class Call:
         budget: RetryBudget | None = None,
         again: Callable[[Exception, int], bool] | None = None,
     ) -> str:
-        deadline = Deadline(seconds, self.clock)
+        time_limit = TimeLimit(seconds, self.clock)
         if again is None:
-            return await retry(self, policy, deadline=deadline, budget=budget, on_wait=self.wait)
-        return await retry(self, policy, again=again, deadline=deadline, budget=budget, on_wait=self.wait)
+            return await retry(self, policy, time_limit=time_limit, budget=budget, on_wait=self.wait)
+        return await retry(self, policy, again=again, time_limit=time_limit, budget=budget, on_wait=self.wait)
 
 
 def busy(retry_after: float | None = None) -> UpstreamUnavailable:
@@ -118,12 +118,12 @@ async def test_a_wait_over_the_limit_is_left_to_the_caller(clock: Ticks) -> None
 
 
 def test_a_try_gets_the_time_that_is_left(clock: Ticks) -> None:
-    deadline = Deadline(10.0, clock)
-    assert deadline.left() == 10.0
+    time_limit = TimeLimit(10.0, clock)
+    assert time_limit.left() == 10.0
     clock.now += 4
-    assert deadline.left() == 6.0
+    assert time_limit.left() == 6.0
     clock.now += 7
-    assert 0 < deadline.left() < 0.01
+    assert 0 < time_limit.left() < 0.01
 
 
 @pytest.mark.parametrize(("took", "wait", "again"), [(1, 3, True), (1, 8.5, False), (4, 1.5, True), (4, 3, False)])

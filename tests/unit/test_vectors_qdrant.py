@@ -47,7 +47,7 @@ from winnow.vectors.qdrant import errors as qdrant_errors
 from winnow.vectors.qdrant.codec import BATCH_BYTES, BATCH_POINTS, batches
 from winnow.vectors.qdrant.errors import Errand, translate
 from winnow.vectors.qdrant.schema import collection_for, indexes_in, name_of, search_params
-from winnow.vectors.qdrant.server import open_client
+from winnow.vectors.qdrant.server import server_client
 from winnow.vectors.qdrant.store import QdrantVectorStore
 
 INDEX = IndexRef("c")
@@ -79,7 +79,7 @@ def free_port() -> int:
 @asynccontextmanager
 async def opened(url: str, **changes: Any) -> AsyncIterator[QdrantVectorStore]:
     settings = QdrantVectors.model_validate({"url": url, **changes})
-    store = QdrantVectorStore(open_client(settings), settings)
+    store = QdrantVectorStore(server_client(settings), settings)
     try:
         yield store
     finally:
@@ -439,7 +439,7 @@ def test_a_file_without_certificates_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").touch()
     for name in ("empty.pem", "missing.pem"):
         with pytest.raises(InvalidSettings, match=f"WINNOW_VECTORS__CA_FILE.*{name}"):
-            open_client(QdrantVectors(url="https://q", ca_file=tmp_path / name))
+            server_client(QdrantVectors(url="https://q", ca_file=tmp_path / name))
 
 
 # --- several processes ---------------------------------------------------------------------------

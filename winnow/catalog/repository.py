@@ -221,7 +221,7 @@ class SqlJobs(_Repository):
 
     async def retry(self, job_id: str, *, priority: int = 0) -> Submission:
         async with self.database.write() as connection:
-            return await submissions.retry(connection, job_id, self.order("", priority))
+            return await submissions.requeue_failures(connection, job_id, self.order("", priority))
 
     async def cancel(self, job_id: str) -> Job:
         """As the port says, but in several transactions: a large job must not keep other writers waiting."""

@@ -36,7 +36,7 @@ async def tombstone(
     return await _record(connection, uid, plan_tombstones(document_ids, known, order), order)
 
 
-async def retry(connection: AsyncConnection, job_id: str, order: Order) -> Submission:
+async def requeue_failures(connection: AsyncConnection, job_id: str, order: Order) -> Submission:
     """Queue what failed in a job, with a job of its own."""
     uid = await jobs.collection_of(connection, job_id)
     known = await entries.read(connection, uid, await jobs.failed_documents(connection, job_id))

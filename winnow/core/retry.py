@@ -67,7 +67,7 @@ REMOTE_CALL: Final = RetryPolicy(attempts=5, jitter=0.2)
 """For one call of a model or a vector store; its time limit is a setting."""
 
 
-class Deadline:
+class TimeLimit:
     """The time limit of a call, by a clock that only grows."""
 
     def __init__(self, seconds: float, clock: Clock = time.monotonic) -> None:
@@ -115,7 +115,7 @@ async def retry(
     policy: RetryPolicy,
     *,
     again: Callable[[Exception, int], bool] = is_retryable,
-    deadline: Deadline | None = None,
+    time_limit: TimeLimit | None = None,
     budget: RetryBudget | None = None,
     on_wait: Callable[[float], None] = lambda _: None,
 ) -> _Answer:
@@ -128,7 +128,7 @@ async def retry(
         call: one try.
         policy: number of tries and waits.
         again: whether an error of the try with this number, from 1, may pass.
-        deadline: a time limit that runs already, in place of ``policy.seconds``.
+        time_limit: a time limit that runs already, in place of ``policy.seconds``.
         budget: shared by the calls of one client.
         on_wait: called with the seconds of each wait before it begins.
 
@@ -136,7 +136,7 @@ async def retry(
         Exception: of the last try, as it is.
     """
     _log_retries()
-    decision = _Decision(policy, again, deadline or Deadline(policy.seconds), budget, on_wait)
+    decision = _Decision(policy, again, time_limit or TimeLimit(policy.seconds), budget, on_wait)
     if budget is not None:
         budget.record_call()
     async for attempt in stamina.retry_context(on=decision, attempts=None, timeout=None):
@@ -152,7 +152,7 @@ class _Decision:
 
     policy: RetryPolicy
     again: Callable[[Exception, int], bool]
-    deadline: Deadline
+    time_limit: TimeLimit
     budget: RetryBudget | None
     on_wait: Callable[[float], None]
     tries: int = 0
@@ -160,15 +160,15 @@ class _Decision:
 
     def begin(self) -> None:
         self.tries += 1
-        self.began = self.deadline.clock()
+        self.began = self.time_limit.clock()
 
     def __call__(self, error: Exception) -> bool | float:
         policy = self.policy
         if (policy.attempts is not None and self.tries >= policy.attempts) or not self.again(error, self.tries):
             return False
         wait = policy.wait(self.tries, getattr(error, "retry_after", None))
-        took = self.deadline.clock() - self.began
-        if wait > policy.wait_limit or not self.deadline.allows(wait + took):
+        took = self.time_limit.clock() - self.began
+        if wait > policy.wait_limit or not self.time_limit.allows(wait + took):
             return False
         if self.budget is not None and not self.budget.take():
             return False

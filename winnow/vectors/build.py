@@ -23,10 +23,10 @@ def build_store(settings: Settings) -> VectorStore:
 
             return EdgeVectorStore(settings.data_dir / "vectors", settings.vectors)
         case QdrantVectors():
-            from winnow.vectors.qdrant.server import open_client
+            from winnow.vectors.qdrant.server import server_client
             from winnow.vectors.qdrant.store import QdrantVectorStore
 
-            return QdrantVectorStore(open_client(settings.vectors), settings.vectors)
+            return QdrantVectorStore(server_client(settings.vectors), settings.vectors)
         case CustomVectors(factory=factory, options=options):
             return make_custom(factory, options, VectorStore)
         case unknown:

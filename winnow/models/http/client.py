@@ -12,7 +12,7 @@ import orjson
 from yarl import URL
 
 from winnow.core.errors import InvalidInput, Upstream, UpstreamRejected, UpstreamUnavailable
-from winnow.core.retry import REMOTE_CALL, Deadline, RetryBudget, retry
+from winnow.core.retry import REMOTE_CALL, RetryBudget, TimeLimit, retry
 from winnow.core.settings.base import Endpoint
 from winnow.models.http.refusals import Callee, QuotaSpent, complaint_of, refusal
 
@@ -55,16 +55,16 @@ class ModelClient:
         """
         callee = self._callee(path)
         data = _encode(body)
-        deadline = Deadline(self._endpoint.timeout_seconds)
+        time_limit = TimeLimit(self._endpoint.timeout_seconds)
 
         async def attempt() -> Any:
-            status, answered, raw = await self._exchange("POST", callee, deadline.left(), data, headers)
+            status, answered, raw = await self._exchange("POST", callee, time_limit.left(), data, headers)
             if not 200 <= status < 300:
                 raise refusal(callee, status, answered, raw)
             return _decode(callee, answered, raw)
 
         try:
-            return await retry(attempt, REMOTE_CALL, again=self._may_pass, deadline=deadline, budget=self._budget)
+            return await retry(attempt, REMOTE_CALL, again=self._may_pass, time_limit=time_limit, budget=self._budget)
         except QuotaSpent as error:
             raise UpstreamRejected(f"{error.message}; raise it with the provider, or wait") from error
 

@@ -17,7 +17,7 @@ import httpx
 from qdrant_client import AsyncQdrantClient
 
 from winnow.core.errors import InvalidSettings, StorageFailure, UpstreamRejected, UpstreamUnavailable
-from winnow.core.retry import REMOTE_CALL, Deadline, RetryBudget, retry
+from winnow.core.retry import REMOTE_CALL, RetryBudget, TimeLimit, retry
 from winnow.core.settings.vectors import QdrantVectors
 from winnow.ports import IndexRef
 from winnow.vectors.qdrant.errors import URL, Errand, qdrant_errors
@@ -38,7 +38,7 @@ _T = TypeVar("_T")
 log = logging.getLogger(__name__)
 
 
-def open_client(settings: QdrantVectors) -> AsyncQdrantClient:
+def server_client(settings: QdrantVectors) -> AsyncQdrantClient:
     """A client for the configured server. Nothing is sent before its first call.
 
     Raises:
@@ -103,12 +103,12 @@ class Server:
             StorageFull: it has no space left.
         """
         errand = Errand(self._url, doing, index)
-        deadline = Deadline(self._seconds)
+        time_limit = TimeLimit(self._seconds)
         return await retry(
-            lambda: self._try(errand, deadline.left(), lambda: method(*args, **kwargs)),
+            lambda: self._try(errand, time_limit.left(), lambda: method(*args, **kwargs)),
             REMOTE_CALL,
             again=lambda error, _: isinstance(error, UpstreamUnavailable) and not self._closed,
-            deadline=deadline,
+            time_limit=time_limit,
             budget=self._budget,
         )
 
