@@ -35,7 +35,7 @@ class ClaimLoop:
 
     Args:
         queue: where work is claimed, for ``owner``.
-        settings: lease, attempts and pauses.
+        settings: lease and attempts.
         limit: documents to claim at once.
         carry_out: does the work of one part of a batch, and records its outcomes.
         refill: queues more work when there is none; returns the number of documents.
