@@ -17,7 +17,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = ("winnow", "service", "indexer")
 PHRASES: Final = re.compile(
-    r"\bis no(?= [a-z])|\bare no(?= [a-z])|\bso many\b|\bas many as\b|\banew\b|\bstands\b|\bin hand\b|\bnobody\b"
+    r"(?<!there )\bis no(?= (?!longer)[a-z])|(?<!there )\bare no(?= (?!longer)[a-z])|\bso many\b|\bas many as\b|\banew\b|\bstands\b|\bin hand\b|\bnobody\b"
     r"|\bwhat came of\b|\blet(?:s|ting)? go of\b|\bgets lost\b|\bthough it be\b|\bby now\b|\bis a lie\b|\bat rest\b"
     r"|\bthe house\b",
     re.IGNORECASE,

@@ -1,4 +1,4 @@
-"""Rows of collections: what the rest of the house calls a ``Collection``."""
+"""Rows of collections: the source of ``Collection`` values."""
 
 from __future__ import annotations
 

@@ -27,12 +27,14 @@ def database_url(text: str) -> URL:
     """Read a database URL and choose our driver for it: aiosqlite or asyncpg.
 
     Raises:
-        InvalidSettings: it is no URL, names another database, or SQLite without a file.
+        InvalidSettings: not a URL, names another database, or SQLite without a file.
     """
     try:
         url = make_url(text)
     except ArgumentError as error:
-        raise InvalidSettings("WINNOW_CATALOG__URL is no database URL, such as sqlite:///data/winnow.db") from error
+        raise InvalidSettings(
+            "invalid WINNOW_CATALOG__URL: use a database URL, such as sqlite:///data/winnow.db"
+        ) from error
     backend = url.drivername.split("+")[0]
     if backend not in _DRIVERS:
         raise InvalidSettings(f"WINNOW_CATALOG__URL names {backend!r}; the catalog runs on sqlite or postgresql")

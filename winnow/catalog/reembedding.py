@@ -26,7 +26,7 @@ async def begin(connection: AsyncConnection, name: str, identity: IndexIdentity,
 
 
 async def enqueue(connection: AsyncConnection, name: str, *, limit: int, now: datetime) -> int:
-    """Queue indexed documents at rest that the second index lacks, by id."""
+    """Queue indexed documents without pending work that the second index lacks, by id."""
     collection = await collections.get(connection, name)
     if collection.newer_generation is None:
         return 0

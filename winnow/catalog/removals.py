@@ -54,7 +54,7 @@ async def due(connection: AsyncConnection, *, limit: int, now: datetime) -> list
 
 
 async def forget(connection: AsyncConnection, removals: Sequence[Removal], now: datetime) -> None:
-    """Let go of removals that were done once more, unless their documents were deleted again since."""
+    """Forget removals that were done once more, unless their documents were deleted again since."""
     for name in sorted({removal.collection for removal in removals}):
         uid = await collections.find_uid(connection, name)
         if uid is not None:

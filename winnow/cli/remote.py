@@ -165,7 +165,7 @@ class HttpTarget:
 
 
 def error_of(problem: Mapping[str, Any]) -> WinnowError:
-    """The error that a problem of the native API stands for, by its ``code``.
+    """The error that a problem of the native API reports, by its ``code``.
 
     A code that this version does not know is ``InvalidInput`` below status 500, else ``UpstreamRejected``; so is
     invalid input at status 500 or above: the service's own settings, which the caller cannot change.

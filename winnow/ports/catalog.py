@@ -171,7 +171,7 @@ class ReembedProgress:
         lacking: those that are still to come, or failed to be embedded again: a switch would lose them.
         failures: documents that cannot be brought over, with the reason, up to 100 by id. Those whose newest revision
             failed are in the older index only and do not count as lacking.
-        failed: those of the lacking that are not tried again: nobody need wait for them.
+        failed: those of the lacking that are not tried again.
     """
 
     documents: int

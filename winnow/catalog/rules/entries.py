@@ -7,8 +7,8 @@
                  └── submit of a changed, failed or deleted document: revision + 1
 
 Every claim and every commit raises ``token``: whoever comes with an older one has been overtaken. A document that is
-changed or deleted while a worker has it in hand gets a new revision, and stays with that worker while its lease holds:
-the worker's commit is refused and hands the document on. So nobody writes a document's points while another does,
+changed or deleted while a worker processes it gets a new revision, and stays with that worker while its lease holds:
+the worker's commit is refused and hands the document on. So no other worker writes a document's points while another does,
 unless a lease has run out (``docs/decisions/0012-stalled-workers.md``).
 """
 
@@ -79,7 +79,7 @@ class Settlement:
 
 
 def is_leased(entry: Entry, now: datetime) -> bool:
-    """Tell whether a worker has the document in hand."""
+    """Tell whether a worker is processing the document."""
     return entry.lease_owner is not None and entry.due_at is not None and entry.due_at > now
 
 
@@ -91,7 +91,7 @@ def holds(entry: Entry | None, token: int, owner: str, now: datetime) -> bool:
 
 
 def was_tried(attempts: int, submitted_at: datetime, updated_at: datetime) -> bool:
-    """Tell whether a worker had this revision in hand before: waiting counts as no attempt, but it is recorded."""
+    """Tell whether a worker has processed this revision before: waiting counts as no attempt, but it is recorded."""
     return attempts > 0 or updated_at > submitted_at
 
 

@@ -32,7 +32,7 @@ class Tally:
         self._counter(job_id)["cancelled"] += number
 
     def settle(self, job_id: str, outcome: Outcome, settlement: Settlement) -> None:
-        """Book what became of one claim. A re-embedding is no job's: the document's last one has ended."""
+        """Count the outcome of one claim. A re-embedding belongs to no job: the document's last one has ended."""
         if outcome.claim.kind == "reembed":
             return
         counter = self._counter(job_id)

@@ -62,13 +62,13 @@ class Plan:
 
 
 def sort_out(documents: Sequence[Document]) -> Batch:
-    """Hash a batch and reject what stands twice in it or cannot be stored. Takes time: run it off the event loop."""
+    """Hash a batch and reject duplicates and documents that cannot be stored. Takes time: run it off the event loop."""
     seen: set[str] = set()
     incoming: list[Incoming] = []
     rejections: list[Rejection] = []
     for index, document in enumerate(documents):
         if document.id in seen:
-            message = f"id {document.id!r} stands more than once in this batch; send each document once"
+            message = f"id {document.id!r} appears more than once in this batch; send each document once"
             rejections.append(Rejection(index, document.id, "duplicate_id", message))
             continue
         seen.add(document.id)
