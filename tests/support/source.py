@@ -17,9 +17,8 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = ("winnow", "service", "indexer")
 PHRASES: Final = re.compile(
-    r"(?<!there )\bis no(?= (?!longer)[a-z])|(?<!there )\bare no(?= (?!longer)[a-z])|\bso many\b|\bas many as\b|\banew\b|\bstands\b|\bin hand\b|\bnobody\b"
-    r"|\bwhat came of\b|\blet(?:s|ting)? go of\b|\bgets lost\b|\bthough it be\b|\bby now\b|\bis a lie\b|\bat rest\b"
-    r"|\bthe house\b",
+    r"(?<!there )\b(?:is|are) no(?= (?!longer)[a-z])|\b(?:so many|as many as|anew|stands|in hand|nobody|what came of"
+    r"|let(?:s|ting)? go of|gets lost|though it be|by now|is a lie|at rest|the house)\b",
     re.IGNORECASE,
 )
 

@@ -8,8 +8,8 @@
 
 Every claim and every commit raises ``token``: whoever comes with an older one has been overtaken. A document that is
 changed or deleted while a worker processes it gets a new revision, and stays with that worker while its lease holds:
-the worker's commit is refused and hands the document on. So no other worker writes a document's points while another does,
-unless a lease has run out (``docs/decisions/0012-stalled-workers.md``).
+the worker's commit is refused and hands the document on. So two workers never write a document's points at once, unless
+a lease has run out (``docs/decisions/0012-stalled-workers.md``).
 """
 
 from __future__ import annotations
