@@ -35,7 +35,7 @@ async def copied(resources: Resources) -> AsyncIterator[Path]:
     Raises:
         InvalidSettings: documents or vectors lie on a server.
         Conflict: a backup is being made already.
-        StorageFull: there is no room for the copy beside the original.
+        StorageFull: the disk has too little room for the copy beside the original.
     """
     settings, store = resources.settings, resources.store
     if not settings.is_embedded or not isinstance(store, CopyableStore):

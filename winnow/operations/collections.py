@@ -72,7 +72,7 @@ async def delete_collection(resources: Resources, name: str) -> None:
     """Remove a collection, its documents and its vectors. From the first step on it is not found.
 
     Raises:
-        CollectionNotFound: there is no such collection.
+        CollectionNotFound: the collection does not exist.
     """
     collection = await resources.catalog.collections.mark_deleting(name)
     resources.collections.forget(name)

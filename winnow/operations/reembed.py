@@ -75,7 +75,7 @@ async def estimate_reembed(resources: Resources, name: str) -> ReembedEstimate:
     """Judge by a few stored chunks what embedding all of them with the next model takes.
 
     Raises:
-        CollectionNotFound: there is no such collection.
+        CollectionNotFound: the collection does not exist.
         Conflict: no next model is configured, or it is the one in use.
         IdentityMismatch: the next model cannot take this collection over.
     """
@@ -96,7 +96,7 @@ async def start(resources: Resources, name: str) -> Status:
     """Begin to build the second index; where that has begun already, go on.
 
     Raises:
-        CollectionNotFound: there is no such collection.
+        CollectionNotFound: the collection does not exist.
         Conflict: no next model is configured, or it is the one in use; or the collection has been switched already and
             its old index is still kept.
         IdentityMismatch: the next model cannot take this collection over.
@@ -134,7 +134,7 @@ async def switch_model(resources: Resources, name: str, *, force: bool = False) 
     """Have searches use the second index from now on.
 
     Raises:
-        CollectionNotFound: there is no such collection.
+        CollectionNotFound: the collection does not exist.
         Conflict: the collection has no newer index, or the index lacks documents or is damaged and ``force`` is not
             given.
     """
@@ -155,7 +155,7 @@ async def rollback(resources: Resources, name: str) -> Status:
     """Have searches use the index again that served before the switch; what was written since is in it.
 
     Raises:
-        CollectionNotFound: there is no such collection.
+        CollectionNotFound: the collection does not exist.
         Conflict: nothing was switched, or the old index is gone.
     """
     collection = await resources.catalog.collections.get(name)
@@ -170,7 +170,7 @@ async def drop(resources: Resources, name: str) -> Status:
     """Give up the index beside the serving one: cancel the build, or drop the old index.
 
     Raises:
-        CollectionNotFound: there is no such collection.
+        CollectionNotFound: the collection does not exist.
         Conflict: the collection has one index only.
     """
     collection = await resources.catalog.collections.get(name)

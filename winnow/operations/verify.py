@@ -134,7 +134,7 @@ class Inspection:
         """Yield progress and findings as they come, and the report at the end.
 
         Raises:
-            CollectionNotFound: there is no such collection.
+            CollectionNotFound: the collection does not exist.
         """
         row = await self._catalog.collections.get(collection)
         report = Report(collection)

@@ -57,7 +57,7 @@ MAX_TOP_K: Final = 1000
 MAX_TOP_N: Final = 100
 
 
-class Deadline:
+class SearchDeadline:
     """A point in time that a search must not run past."""
 
     def __init__(self, budget_ms: float) -> None:
@@ -125,13 +125,13 @@ class TwoStageSearch:
 
         Raises:
             InvalidQuery: a parameter is out of range.
-            CollectionNotFound: there is no such collection.
+            CollectionNotFound: the collection does not exist.
             IdentityMismatch: the collection was built with other models than are configured.
             DeadlineExceeded: no candidates were found within the budget.
             WinnowError: retrieval failed, or reranking did and ``on_failure`` is ``fail``.
         """
         check_request(request)
-        deadline = Deadline(request.budget_ms or self._settings.budget_ms)
+        deadline = SearchDeadline(request.budget_ms or self._settings.budget_ms)
         collection = await self._collections.get(request.collection)
         # index and embedder follow from one row: an answer never mixes two models, whatever is switched meanwhile
         index = _searched(request, collection)
@@ -150,7 +150,9 @@ class TwoStageSearch:
             took_ms=deadline.spent_ms(),
         )
 
-    async def _embed(self, request: SearchRequest, index: Index, embedder: Embedder, deadline: Deadline) -> QueryVector:
+    async def _embed(
+        self, request: SearchRequest, index: Index, embedder: Embedder, deadline: SearchDeadline
+    ) -> QueryVector:
         info, instruct = embedder.info, request.instruct or index.instruct
         query = EmbeddedQuery(request.query, None, instruct, embedder, index.ref)
         if request.mode == "sparse":
@@ -178,7 +180,7 @@ class TwoStageSearch:
         return QueryVector(query, report, embedded.vectors[0], coverage)
 
     async def _retrieve(
-        self, request: SearchRequest, index: Index, vector: QueryVector, deadline: Deadline
+        self, request: SearchRequest, index: Index, vector: QueryVector, deadline: SearchDeadline
     ) -> tuple[Sequence[Candidate], StageReport]:
         began = time.perf_counter()
         by_document = request.group_by == "document"
@@ -206,7 +208,7 @@ class TwoStageSearch:
         collection: Collection,
         query: EmbeddedQuery,
         candidates: Sequence[Candidate],
-        deadline: Deadline,
+        deadline: SearchDeadline,
     ) -> Scored:
         reranker, options = self._reranker, request.rerank
         if reranker is None or not options.enabled or not candidates:
