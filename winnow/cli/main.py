@@ -20,6 +20,7 @@ from winnow.cli.serve import serve
 from winnow.cli.verify import verify
 from winnow.cli.worker import migrate, worker
 from winnow.core.errors import InvalidInput, WinnowError
+from winnow.core.import_path import put_ours_first
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Exit status: 0 success, 1 failure of the command or of some documents, 2 wrong input, 130 interrupted.
     """
+    put_ours_first()
     try:
         app(args=list(arguments) if arguments is not None else None)
     except WinnowError as error:
