@@ -8,7 +8,7 @@ from tests.contracts.catalog_collections import CollectionContract
 from tests.contracts.catalog_data import FakeClock, make_collection
 from tests.contracts.catalog_documents import DeletionContract, SubmissionContract
 from tests.contracts.catalog_integrity import IntegrityContract
-from tests.contracts.catalog_jobs import JobListContract, RecallContract, RemovalContract
+from tests.contracts.catalog_jobs import JobListContract, RemovalContract, RetryCancelContract
 from tests.contracts.catalog_reembed import ReembedContract
 from tests.contracts.catalog_work import JobContract, LedgerContract
 from winnow.ports import Catalog
@@ -22,7 +22,7 @@ class CatalogContract(
     JobContract,
     IntegrityContract,
     JobListContract,
-    RecallContract,
+    RetryCancelContract,
     RemovalContract,
     ReembedContract,
 ):

@@ -81,7 +81,7 @@ class JobListContract:
         assert (await docs.documents.get("docs", "a")).error == "no"
 
 
-class RecallContract:
+class RetryCancelContract:
     """Trying failures again, and cancelling."""
 
     async def test_failures_are_tried_again_with_a_new_job(self, docs: Catalog) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from winnow.catalog.rules.fairness import Queue, Turns
+from winnow.catalog.rules.fairness import FairOrder, Queue
 from winnow.core.documents import hash_content
 from winnow.core.types import Document
 
@@ -27,7 +27,7 @@ def test_fields_do_not_run_into_each_other() -> None:
 
 
 def test_queues_take_turns() -> None:
-    turns = Turns()
+    turns = FairOrder()
     queues = [Queue(uid, 0, NOW) for uid in ("a", "b", "c")]
     served = []
     for _ in range(6):
@@ -38,6 +38,6 @@ def test_queues_take_turns() -> None:
 
 
 def test_a_new_queue_waits_for_nobody() -> None:
-    turns = Turns()
+    turns = FairOrder()
     turns.served("old")
     assert turns.order([Queue("old", 0, NOW), Queue("new", 0, NOW)])[0].uid == "new"

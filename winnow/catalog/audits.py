@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from winnow.catalog import collections, entries, jobs
-from winnow.catalog.rules.repair import nothing, plan_mending
+from winnow.catalog.rules.repair import empty_document, plan_repair
 from winnow.catalog.rules.submissions import Order
 from winnow.catalog.tables import DOCUMENTS
 from winnow.ports import LedgerEntry, Submission
@@ -26,7 +26,7 @@ _COLUMNS = (
 )
 
 
-async def page(
+async def ledger_entries(
     connection: AsyncConnection, collection: str, *, after: str, limit: int, among: Sequence[str] | None
 ) -> Sequence[LedgerEntry]:
     """Entries by id, those beyond ``after``."""
@@ -51,12 +51,14 @@ async def page(
     ]
 
 
-async def mend(connection: AsyncConnection, collection: str, revisions: Mapping[str, int], order: Order) -> Submission:
+async def repair(
+    connection: AsyncConnection, collection: str, revisions: Mapping[str, int], order: Order
+) -> Submission:
     """Queue damaged documents, with a job."""
     uid = await collections.uid_of(connection, collection, lock=True)
     known = await entries.read(connection, uid, revisions)
-    plan = plan_mending(revisions, known, order)
-    await entries.add(connection, uid, plan.created, {entry.id: nothing(entry.id) for entry in plan.created})
+    plan = plan_repair(revisions, known, order)
+    await entries.add(connection, uid, plan.created, {entry.id: empty_document(entry.id) for entry in plan.created})
     await entries.change(connection, uid, plan.touched)
     await jobs.create(connection, uid, plan.submission, order.now)
     return plan.submission

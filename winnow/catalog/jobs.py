@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from winnow.catalog import collections
 from winnow.catalog.missing import job_missing
-from winnow.catalog.rules.job_counters import ADDED, ENDINGS, Tally, make_job
+from winnow.catalog.rules.job_counters import ADDED, ENDINGS, JobCounters, make_job
 from winnow.catalog.tables import COLLECTIONS, JOB_FAILURES, JOBS
 from winnow.core.types import JobStatus
 from winnow.ports import Job, JobFailure, Submission
@@ -32,15 +32,18 @@ async def create(connection: AsyncConnection, uid: str, submission: Submission, 
     await connection.execute(insert(JOBS), values)
 
 
-async def add(connection: AsyncConnection, tally: Tally, now: datetime) -> None:
-    """Book a tally and close the jobs that nothing is left of."""
-    if not tally.counters:
+async def add(connection: AsyncConnection, job_counters: JobCounters, now: datetime) -> None:
+    """Book a job_counters and close the jobs that nothing is left of."""
+    if not job_counters.counters:
         return
-    job_ids = sorted(tally.counters)  # always in this order, so that two commits cannot lock each other out
-    rows = [{"of_job": job_id} | {f"add_{name}": tally.counters[job_id][name] for name in ADDED} for job_id in job_ids]
+    job_ids = sorted(job_counters.counters)  # always in this order, so that two commits cannot lock each other out
+    rows = [
+        {"of_job": job_id} | {f"add_{name}": job_counters.counters[job_id][name] for name in ADDED}
+        for job_id in job_ids
+    ]
     await connection.execute(_ADD, rows)
-    if tally.failures:
-        failures = [_failure_values(job_id, failure) for job_id, failure in tally.failures]
+    if job_counters.failures:
+        failures = [_failure_values(job_id, failure) for job_id, failure in job_counters.failures]
         await connection.execute(insert(JOB_FAILURES), failures)
     complete = (JOBS.c.id == bindparam("of_job"), JOBS.c.finished_at.is_(null()), _pending() == 0)
     await connection.execute(

@@ -18,7 +18,7 @@ from winnow.catalog import collections, entries, jobs, reembedding, removals
 from winnow.catalog.documents import CONTENT_COLUMNS, SAME_DOCUMENT, document_of
 from winnow.catalog.rules.entries import SETTLING, Entry, holds, kind_of, settle, was_tried
 from winnow.catalog.rules.fairness import Queue
-from winnow.catalog.rules.job_counters import Tally
+from winnow.catalog.rules.job_counters import JobCounters
 from winnow.catalog.tables import COLLECTIONS, CONTENTS, DOCUMENTS
 from winnow.ports import ChunkKey, Claim, Outcome
 
@@ -102,7 +102,7 @@ async def renew(
 async def commit(connection: AsyncConnection, outcomes: Sequence[Outcome], now: datetime) -> list[bool]:
     """Record outcomes; false for each that has been overtaken."""
     accepted = [False] * len(outcomes)
-    tally = Tally()
+    job_counters = JobCounters()
     for name, numbers in _by_collection([outcome.claim for outcome in outcomes]).items():
         uid = await collections.find_uid(connection, name)
         if uid is None:
@@ -111,12 +111,12 @@ async def commit(connection: AsyncConnection, outcomes: Sequence[Outcome], now: 
         known = await entries.read(connection, uid, {outcomes[number].claim.document.id for number in numbers})
         ends = Ends(newer)
         for number in numbers:
-            accepted[number] = ends.record(known, outcomes[number], tally, now)
+            accepted[number] = ends.record(known, outcomes[number], job_counters, now)
         await entries.change(connection, uid, ends.changed)
         await entries.change_with_chunks(connection, uid, ends.indexed)
         await entries.remove(connection, uid, list(ends.removed))
         await removals.record(connection, uid, ends.removed, now + SETTLING)
-    await jobs.add(connection, tally, now)
+    await jobs.add(connection, job_counters, now)
     return accepted
 
 
@@ -129,7 +129,7 @@ class Ends:
     indexed: list[tuple[Entry, tuple[ChunkKey, ...]]] = field(default_factory=list)
     removed: dict[str, int] = field(default_factory=dict)
 
-    def record(self, known: dict[str, Entry], outcome: Outcome, tally: Tally, now: datetime) -> bool:
+    def record(self, known: dict[str, Entry], outcome: Outcome, job_counters: JobCounters, now: datetime) -> bool:
         """Settle one outcome against the ``known`` entries; false where it has been overtaken."""
         document_id = outcome.claim.document.id
         before = known.get(document_id)
@@ -137,7 +137,7 @@ class Ends:
         if before is None or settlement is None:
             return False
         if settlement.recorded:
-            tally.settle(before.job_id, outcome, settlement)
+            job_counters.settle(before.job_id, outcome, settlement)
         del known[document_id]  # a second outcome for it in this batch is too late
         if settlement.entry is None:
             self.removed[document_id] = before.revision

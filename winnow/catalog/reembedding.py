@@ -60,7 +60,7 @@ async def progress(connection: AsyncConnection, name: str) -> ReembedProgress:
     return ReembedProgress(row[0], row[1], row[2], row[3], tuple(JobFailure(*each) for each in failures))
 
 
-async def switch(connection: AsyncConnection, name: str, *, force: bool) -> Collection:
+async def switch_index(connection: AsyncConnection, name: str, *, force: bool) -> Collection:
     """Exchange the indexes in one row, so that no search ever sees the number of one and the identity of the other."""
     await collections.uid_of(connection, name, lock=True)
     collection = await collections.get(connection, name)

@@ -18,7 +18,7 @@ from winnow.catalog.tables import COLLECTIONS, REMOVALS
 from winnow.ports import Removal
 
 
-async def revisions(connection: AsyncConnection, uid: str, document_ids: Iterable[str]) -> dict[str, int]:
+async def last_revisions(connection: AsyncConnection, uid: str, document_ids: Iterable[str]) -> dict[str, int]:
     """The last revision of those of these documents that were deleted a short while ago."""
     found: dict[str, int] = {}
     for some in slices(sorted(document_ids)):
@@ -32,7 +32,7 @@ async def record(connection: AsyncConnection, uid: str, removed: Mapping[str, in
     """Remember the last revisions of documents whose points are gone."""
     if not removed:
         return
-    before = await revisions(connection, uid, removed)
+    before = await last_revisions(connection, uid, removed)
     await _delete(connection, uid, list(before))
     rows = [
         {"collection_uid": uid, "id": id_, "revision": max(revision, before.get(id_, 0)), "due_at": due_at}

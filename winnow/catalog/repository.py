@@ -13,8 +13,8 @@ from sqlalchemy import select
 from winnow.catalog import audits, collections, documents, jobs, ledger, reembedding, removals, submissions
 from winnow.catalog.engine import Database
 from winnow.catalog.removals import forget as forget_removals
-from winnow.catalog.rules.fairness import Turns
-from winnow.catalog.rules.submissions import Order, sort_out
+from winnow.catalog.rules.fairness import FairOrder
+from winnow.catalog.rules.submissions import Order, sort_batch
 from winnow.catalog.tables import COLLECTIONS
 from winnow.core.clock import Clock
 from winnow.core.ids import new_id
@@ -77,7 +77,7 @@ class SqlCollections(_Repository):
 
     async def switch_index(self, name: str, *, force: bool = False) -> Collection:
         async with self.database.write() as connection:
-            return await reembedding.switch(connection, name, force=force)
+            return await reembedding.switch_index(connection, name, force=force)
 
     async def clear_beside(self, name: str) -> Collection:
         async with self.database.write() as connection:
@@ -106,7 +106,7 @@ class SqlDocuments(_Repository):
     async def submit(
         self, collection: str, documents: Sequence[Document], *, source: str = "", priority: int = 0
     ) -> Submission:
-        batch = await asyncio.to_thread(sort_out, documents)
+        batch = await asyncio.to_thread(sort_batch, documents)
         order = self.order(source, priority)
         async with self.database.write() as connection:
             return await submissions.submit(connection, collection, batch, order)
@@ -137,7 +137,7 @@ class SqlDocuments(_Repository):
         after = ""
         while True:
             async with self.database.read() as connection:
-                found = await documents.page(connection, uid, after=after, limit=SCAN_BATCH, source=source)
+                found = await documents.read_page(connection, uid, after=after, limit=SCAN_BATCH, source=source)
             for stored in found:
                 yield stored
             if len(found) < SCAN_BATCH:
@@ -162,18 +162,18 @@ class SqlWorkQueue(_Repository):
 
     def __init__(self, database: Database, clock: Clock) -> None:
         super().__init__(database, clock)
-        self._turns = Turns()
+        self._fair_order = FairOrder()
 
     async def claim(self, owner: str, *, limit: int, lease_seconds: float) -> Sequence[Claim]:
         now = self.clock()
         until = now + timedelta(seconds=lease_seconds)
         async with self.database.read() as connection:
-            waiting = await ledger.queues(connection, now, passing=self._turns.passing())
-        for queue in self._turns.order(waiting):
+            waiting = await ledger.queues(connection, now, passing=self._fair_order.levels_passed())
+        for queue in self._fair_order.order(waiting):
             async with self.database.write() as connection:
                 claims = await ledger.claim(connection, queue, owner, limit=limit, now=now, until=until)
             if claims:  # else another worker was quicker: the next collection may have something left
-                self._turns.served(queue.uid)
+                self._fair_order.served(queue.uid)
                 return claims
         return ()
 
@@ -257,12 +257,12 @@ class SqlAudit(_Repository):
         self, collection: str, *, after: str = "", limit: int = 1000, among: Sequence[str] | None = None
     ) -> Sequence[LedgerEntry]:
         async with self.database.read() as connection:
-            return await audits.page(connection, collection, after=after, limit=limit, among=among)
+            return await audits.ledger_entries(connection, collection, after=after, limit=limit, among=among)
 
     async def repair(self, collection: str, revisions: Mapping[str, int], *, priority: int = 0) -> Submission:
         order = self.order("", priority)
         async with self.database.write() as connection:
-            return await audits.mend(connection, collection, revisions, order)
+            return await audits.repair(connection, collection, revisions, order)
 
     async def reembed_progress(self, name: str) -> ReembedProgress:
         async with self.database.read() as connection:

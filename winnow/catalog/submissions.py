@@ -9,18 +9,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from winnow.catalog import collections, entries, jobs, removals
 from winnow.catalog.rules.entries import Entry
-from winnow.catalog.rules.job_counters import Tally
+from winnow.catalog.rules.job_counters import JobCounters
 from winnow.catalog.rules.retry_cancel import deletion_stays, plan_cancellation, plan_retry
-from winnow.catalog.rules.submissions import Batch, Order, Plan, plan_submission, plan_tombstones
+from winnow.catalog.rules.submissions import IncomingBatch, LedgerChange, Order, plan_submission, plan_tombstones
 from winnow.ports import Submission
 
 
-async def submit(connection: AsyncConnection, collection: str, batch: Batch, order: Order) -> Submission:
+async def submit(connection: AsyncConnection, collection: str, batch: IncomingBatch, order: Order) -> Submission:
     """Store a batch with its job."""
     uid = await collections.uid_of(connection, collection, lock=True)
     known = await entries.read(connection, uid, [item.document.id for item in batch.incoming])
     new = {item.document.id for item in batch.incoming} - known.keys()
-    plan = plan_submission(batch, known, await removals.revisions(connection, uid, new), order)
+    plan = plan_submission(batch, known, await removals.last_revisions(connection, uid, new), order)
     by_id = {item.document.id: item.document for item in batch.incoming}
     await entries.add(connection, uid, plan.created, by_id)
     await entries.change_content(connection, uid, plan.revised, by_id)
@@ -61,20 +61,20 @@ async def cancel(connection: AsyncConnection, job_id: str, after: str, order: Or
     await entries.change(connection, uid, found.stopped)
     if found.removed:
         await _record(connection, uid, _touching(found.removed, order), order)
-    tally = Tally()
-    tally.cancel(job_id, len(found.removed) + len(found.stopped))
-    await jobs.add(connection, tally, order.now)
+    job_counters = JobCounters()
+    job_counters.cancel(job_id, len(found.removed) + len(found.stopped))
+    await jobs.add(connection, job_counters, order.now)
     return waiting[-1] if waiting else None
 
 
-def _touching(touched: tuple[Entry, ...], order: Order) -> Plan:
-    return Plan(Submission(order.job_id, len(touched), 0), (), (), touched, Counter())
+def _touching(touched: tuple[Entry, ...], order: Order) -> LedgerChange:
+    return LedgerChange(Submission(order.job_id, len(touched), 0), (), (), touched, Counter())
 
 
-async def _record(connection: AsyncConnection, uid: str, plan: Plan, order: Order) -> Submission:
+async def _record(connection: AsyncConnection, uid: str, plan: LedgerChange, order: Order) -> Submission:
     await entries.change(connection, uid, [*plan.revised, *plan.touched])
     await jobs.create(connection, uid, plan.submission, order.now)
-    tally = Tally()
-    tally.supersede(plan.superseded)
-    await jobs.add(connection, tally, order.now)
+    job_counters = JobCounters()
+    job_counters.supersede(plan.superseded)
+    await jobs.add(connection, job_counters, order.now)
     return plan.submission

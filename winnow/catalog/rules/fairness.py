@@ -23,7 +23,7 @@ class Queue:
     waiting_since: datetime
 
 
-class Turns:
+class FairOrder:
     """Whose turn it is: among the queues of a priority the one that was served longest ago.
 
     Three turns in four go to the highest priority that waits, three in sixteen to the next one, and so on.
@@ -33,7 +33,7 @@ class Turns:
         self._served: dict[str, int] = {}
         self._round = 0
 
-    def passing(self) -> int:
+    def levels_passed(self) -> int:
         """How many levels of priority the next turn passes over."""
         number, depth = self._round + 1, 0
         while number % SHARE == 0 and depth < DEEPEST:

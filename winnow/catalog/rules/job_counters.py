@@ -16,7 +16,7 @@ ADDED: Final = (*ENDINGS, "chunks_embedded")
 
 
 @dataclass
-class Tally:
+class JobCounters:
     """What one transaction adds to jobs: per job its counters, and documents that failed."""
 
     counters: dict[str, Counter[str]] = field(default_factory=dict)

@@ -8,14 +8,14 @@ from dataclasses import replace
 from typing import Final
 
 from winnow.catalog.rules.entries import Entry
-from winnow.catalog.rules.submissions import Order, Plan, queued
+from winnow.catalog.rules.submissions import LedgerChange, Order, queued
 from winnow.core.types import Document
 from winnow.ports import Submission
 
 NO_CONTENT: Final = ""
 
 
-def plan_mending(revisions: Mapping[str, int], known: Mapping[str, Entry], order: Order) -> Plan:
+def plan_repair(revisions: Mapping[str, int], known: Mapping[str, Entry], order: Order) -> LedgerChange:
     """Decide about every document whose points are damaged; ``revisions`` has the highest one among its points."""
     created: list[Entry] = []
     touched: list[Entry] = []
@@ -27,10 +27,10 @@ def plan_mending(revisions: Mapping[str, int], known: Mapping[str, Entry], order
             touched.append(_again(entry, revision, order))
     unchanged = len(revisions) - len(created) - len(touched)
     submission = Submission(order.job_id, len(revisions), unchanged)
-    return Plan(submission, tuple(created), (), tuple(touched), Counter())
+    return LedgerChange(submission, tuple(created), (), tuple(touched), Counter())
 
 
-def nothing(document_id: str) -> Document:
+def empty_document(document_id: str) -> Document:
     """The content of a document that never was, which only exists to be deleted."""
     return Document(document_id, NO_CONTENT)
 

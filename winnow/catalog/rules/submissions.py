@@ -36,7 +36,7 @@ class Incoming:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class IncomingBatch:
     """A submission, sorted into documents that can be stored and rejections."""
 
     incoming: tuple[Incoming, ...]
@@ -44,7 +44,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LedgerChange:
     """What a submission or a round of tombstones does to the ledger.
 
     Attributes:
@@ -61,7 +61,7 @@ class Plan:
     superseded: Counter[str]
 
 
-def sort_out(documents: Sequence[Document]) -> Batch:
+def sort_batch(documents: Sequence[Document]) -> IncomingBatch:
     """Hash a batch and reject duplicates and documents that cannot be stored. Takes time: run it off the event loop."""
     seen: set[str] = set()
     incoming: list[Incoming] = []
@@ -77,7 +77,7 @@ def sort_out(documents: Sequence[Document]) -> Batch:
         except (TypeError, ValueError) as error:
             message = f"document {document.id!r} cannot be stored: {error}"
             rejections.append(Rejection(index, document.id, "invalid_document", message))
-    return Batch(tuple(incoming), tuple(rejections))
+    return IncomingBatch(tuple(incoming), tuple(rejections))
 
 
 def _storable(index: int, document: Document) -> Incoming:
@@ -89,7 +89,9 @@ def _storable(index: int, document: Document) -> Incoming:
     return Incoming(index, document, hash_content(document))
 
 
-def plan_submission(batch: Batch, known: Mapping[str, Entry], removed: Mapping[str, int], order: Order) -> Plan:
+def plan_submission(
+    batch: IncomingBatch, known: Mapping[str, Entry], removed: Mapping[str, int], order: Order
+) -> LedgerChange:
     """Decide about every document of a batch.
 
     Args:
@@ -123,7 +125,7 @@ def plan_submission(batch: Batch, known: Mapping[str, Entry], removed: Mapping[s
     rejections.sort(key=lambda rejection: rejection.index)
     accepted = len(batch.incoming) - (len(rejections) - len(batch.rejections))
     submission = Submission(order.job_id, accepted, unchanged, tuple(rejections))
-    return Plan(submission, tuple(created), tuple(revised), tuple(touched), superseded)
+    return LedgerChange(submission, tuple(created), tuple(revised), tuple(touched), superseded)
 
 
 def goes_backwards(entry: Entry, document: Document) -> bool:
@@ -216,7 +218,7 @@ def _loser(entry: Entry) -> tuple[str, ...]:
     return () if entry.due_at is None or entry.state == "indexed" else (entry.job_id,)
 
 
-def plan_tombstones(document_ids: Sequence[str], known: Mapping[str, Entry], order: Order) -> Plan:
+def plan_tombstones(document_ids: Sequence[str], known: Mapping[str, Entry], order: Order) -> LedgerChange:
     """Decide about every document that is to go. One that is unknown or on its way out counts as unchanged."""
     wanted = tuple(dict.fromkeys(document_ids))
     touched: list[Entry] = []
@@ -228,7 +230,7 @@ def plan_tombstones(document_ids: Sequence[str], known: Mapping[str, Entry], ord
         touched.append(condemned(entry, order))
         superseded.update(_loser(entry))
     submission = Submission(order.job_id, len(wanted), len(wanted) - len(touched))
-    return Plan(submission, (), (), tuple(touched), superseded)
+    return LedgerChange(submission, (), (), tuple(touched), superseded)
 
 
 def condemned(entry: Entry, order: Order) -> Entry:
