@@ -205,7 +205,7 @@ class LedgerContract:
             [Outcome(one, error="broken \0 \ud800", error_code="invalid_document"), Outcome(two, error="?")]
         )
         stored = await docs.documents.get("docs", "a")
-        assert (stored.state, stored.error, stored.error_code) == ("failed", "broken  ?", "invalid_document")
+        assert (stored.state, stored.error, stored.error_code) == ("failed", "broken  \ufffd", "invalid_document")
         assert (await docs.documents.get("docs", "b")).error_code == "internal_error"
         assert await docs.queue.backlog() == 0
 
