@@ -103,7 +103,9 @@ class TestProbing:
         async with calling(answering(busy)) as (client, stub):
             assert (await client.get("/x"))[0] == 503
         assert len(stub.calls) == 1
-        assert isinstance(await error_of(client_of(stub.url).get("/x")), UpstreamUnavailable)
+        client = client_of(stub.url)
+        assert isinstance(await error_of(client.get("/x")), UpstreamUnavailable)
+        await client.close()
 
 
 class TestPatience:
