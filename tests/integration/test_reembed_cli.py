@@ -113,7 +113,7 @@ def test_a_model_that_finds_less_is_switched_to_by_force_only(docs: Cli, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
-        (("--status", "--drop"), 2, "--status and --drop do not go together"),
+        (("--status", "--drop"), 2, "--status and --drop cannot be combined"),
         (("--data", "/no/such/folder"), 2, "queries.jsonl"),
     ],
 )
