@@ -5,26 +5,7 @@ Errors are those of ``winnow.core.errors``; no vendor's exception leaves an adap
 """
 
 from winnow.core.types import IndexRef, IndexSchema
-from winnow.ports.catalog import (
-    Catalog,
-    ChunkKey,
-    Claim,
-    CollectionCatalog,
-    DocumentCatalog,
-    DocumentKey,
-    Job,
-    JobCatalog,
-    JobFailure,
-    LedgerAudit,
-    LedgerEntry,
-    Outcome,
-    ReembedProgress,
-    Rejection,
-    Removal,
-    StoredDocument,
-    Submission,
-    WorkQueue,
-)
+from winnow.ports.catalog import Catalog, CollectionCatalog, DocumentCatalog, JobCatalog, LedgerAudit, WorkQueue
 from winnow.ports.checks import Finding, FindingStatus, Remote
 from winnow.ports.models import (
     MIN_COVERAGE,
@@ -38,6 +19,20 @@ from winnow.ports.models import (
     RerankerInfo,
     Reranking,
     Tokenizer,
+)
+from winnow.ports.records import (
+    ChunkKey,
+    Claim,
+    DocumentKey,
+    Job,
+    JobFailure,
+    LedgerEntry,
+    Outcome,
+    ReembedProgress,
+    Rejection,
+    Removal,
+    StoredDocument,
+    Submission,
 )
 from winnow.ports.vectors import (
     ArmHits,

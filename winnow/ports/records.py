@@ -1,0 +1,201 @@
+"""The shapes that cross the ports of the catalog: submissions, claims and their outcomes, jobs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from winnow.core.types import (
+    Document,
+    DocumentState,
+    JobStatus,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """One document that was not accepted, and why."""
+
+    index: int
+    id: str | None
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The catalog's answer to a batch of documents. ``accepted`` counts new, changed and unchanged ones."""
+
+    job_id: str
+    accepted: int
+    unchanged: int
+    rejected: tuple[Rejection, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A document with its place in the ledger. ``error`` is set in state ``failed``."""
+
+    document: Document
+    revision: int
+    state: DocumentState
+    content_hash: str
+    chunks: int = 0
+    error: str | None = None
+    error_code: str | None = None
+    source: str = ""
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentKey:
+    """A row of a listing: no text."""
+
+    id: str
+    state: DocumentState
+    content_hash: str
+    revision: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkKey:
+    """A chunk as indexed: hash of its passage and the point that holds it."""
+
+    hash: str
+    point_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """What the ledger says of one document's points: what integrity checks compare.
+
+    Attributes:
+        indexed_revision: the revision whose points serve searches; ``None`` where there is none.
+        points: ids of its points.
+        n_chunks: how many chunks its counts report.
+        token: moves with every change and every claim: the same token means that nothing was written in between.
+        waits: whether work on it is due or under way.
+        built: the number of the newer of two indexes, where both hold the indexed revision.
+    """
+
+    id: str
+    state: DocumentState
+    revision: int
+    indexed_revision: int | None
+    points: tuple[str, ...]
+    n_chunks: int
+    token: int
+    waits: bool
+    built: int | None = None
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the document is being deleted."""
+        return self.state == "deleting"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One document handed to a worker under a lease.
+
+    Attributes:
+        kind: ``index`` the document, ``delete`` its points, or ``reembed`` what is indexed into the collection's other
+            index; that leaves state, revision and jobs as they are.
+        token: fencing token; a commit with an older token is refused.
+        previous: chunks of the revision that is indexed now, for re-use of unchanged vectors.
+        attempts: how often it was claimed before, but for times when the document was not to blame for the end.
+        tried: whether it was claimed before at all: some of its points may be written.
+    """
+
+    collection: str
+    kind: Literal["index", "delete", "reembed"]
+    document: Document
+    revision: int
+    token: int
+    previous: tuple[ChunkKey, ...] = ()
+    attempts: int = 0
+    tried: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a claim ended. ``error`` given: it failed; ``retry_in`` (seconds) given as well: it is tried again.
+
+    Attributes:
+        built: the collection's ``newer_generation`` where both indexes of the pair were written.
+        waited: it was tried again for no fault of the document's (storage or a model is down): no attempt is counted.
+    """
+
+    claim: Claim
+    chunks: tuple[ChunkKey, ...] = ()
+    embedded: int = 0
+    error: str | None = None
+    error_code: str | None = None
+    retry_in: float | None = None
+    built: int | None = None
+    waited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A document that was deleted a short while ago, with its last revision; its points are to be removed again."""
+
+    collection: str
+    document_id: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailure:
+    """One document of a job that failed."""
+
+    document_id: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReembedProgress:
+    """How far the second index of a collection is.
+
+    Attributes:
+        documents: those that searches can find now.
+        done: those of them that are in both indexes.
+        lacking: those that are still to come, or failed to be embedded again: a switch would lose them.
+        failures: documents that cannot be brought over, with the reason, up to 100 by id. Those whose newest revision
+            failed are in the older index only and do not count as lacking.
+        failed: those of the lacking that are not tried again.
+    """
+
+    documents: int
+    done: int
+    lacking: int
+    failed: int = 0
+    failures: tuple[JobFailure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Progress of one submission.
+
+    ``total`` = indexed + deleted + unchanged + failed + superseded + cancelled + still pending. ``failures`` stays
+    empty in listings.
+    """
+
+    id: str
+    collection: str
+    status: JobStatus
+    total: int
+    pending: int
+    indexed: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    superseded: int = 0
+    cancelled: int = 0
+    chunks_embedded: int = 0
+    failures: tuple[JobFailure, ...] = ()
+    created_at: datetime | None = None
+    finished_at: datetime | None = None
