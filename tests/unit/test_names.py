@@ -39,11 +39,10 @@ SHARED: Final = {
     "list_jobs": "a command and a route",
     "main": "the entry point of a process",
     "migrate": "a command and what it runs",
-    "page": "a page of rows, in a module of the catalog",
     "parse": "of a parser in the sandbox",
-    "revisions": "by document, in a module of the catalog",
     "search": "a command and a route",
     "submit": "an upload, in the catalog and as an operation",
+    "switch_index": "a route and the change of rows behind it",
     "translate": "an engine's errors or filters, in that engine's module",
     "upgrade": "of a migration, as Alembic calls it",
 }

@@ -41,7 +41,7 @@ async def get(connection: AsyncConnection, collection: str, document_id: str) ->
     return _stored(row)
 
 
-async def read_page(
+async def read_rows(
     connection: AsyncConnection, uid: str, *, after: str, limit: int, source: str | None
 ) -> Sequence[StoredDocument]:
     """The next documents by id, those beyond ``after``."""

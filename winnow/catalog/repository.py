@@ -137,7 +137,7 @@ class SqlDocuments(_Repository):
         after = ""
         while True:
             async with self.database.read() as connection:
-                found = await documents.read_page(connection, uid, after=after, limit=SCAN_BATCH, source=source)
+                found = await documents.read_rows(connection, uid, after=after, limit=SCAN_BATCH, source=source)
             for stored in found:
                 yield stored
             if len(found) < SCAN_BATCH:
