@@ -39,7 +39,7 @@ def database_url(text: str) -> URL:
     if backend not in _DRIVERS:
         raise InvalidSettings(f"WINNOW_CATALOG__URL names {backend!r}; the catalog runs on sqlite or postgresql")
     if backend == "sqlite" and url.database in {None, "", ":memory:"}:
-        raise InvalidSettings("WINNOW_CATALOG__URL names no file; write sqlite:///path/to/winnow.db")
+        raise InvalidSettings("WINNOW_CATALOG__URL has no file name; use sqlite:///path/to/winnow.db")
     mode = url.query.get("sslmode")  # libpq's name for what asyncpg calls ssl
     if mode is not None:
         url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})

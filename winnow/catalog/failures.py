@@ -28,10 +28,10 @@ from winnow.core.errors import Overloaded, StorageFailure, StorageFull, Upstream
 RETRY_SECONDS: Final = 1.0
 
 _BUSY: Final = "the catalog is busy with other writes; try again"
-_FULL: Final = "no space is left for the catalog; free some on its disk and try again"
-_GONE: Final = "the catalog's database cannot be reached: {}; see that it runs and that WINNOW_CATALOG__URL is right"
+_FULL: Final = "the disk of the catalog is full; free some space and try again"
+_GONE: Final = "the catalog's database cannot be reached: {}; check that it runs and that WINNOW_CATALOG__URL is correct"
 _DAMAGED: Final = (
-    "the catalog's file is damaged or no SQLite database: {}; restore it from a backup or move it out of the way"
+    "the catalog's file is damaged or is not an SQLite database: {}; restore it from a backup or move it out of the way"
 )
 _FAILED: Final = "the catalog's database failed: {}"
 
