@@ -29,7 +29,9 @@ RETRY_SECONDS: Final = 1.0
 
 _BUSY: Final = "the catalog is busy with other writes; try again"
 _FULL: Final = "the disk of the catalog is full; free some space and try again"
-_GONE: Final = "the catalog's database cannot be reached: {}; check that it runs and that WINNOW_CATALOG__URL is correct"
+_GONE: Final = (
+    "the catalog's database cannot be reached: {}; check that it runs and that WINNOW_CATALOG__URL is correct"
+)
 _DAMAGED: Final = (
     "the catalog's file is damaged or is not an SQLite database: {}; restore it from a backup or move it out of the way"
 )
