@@ -15,15 +15,14 @@ for HTML to the character, and inside a block that was cut to the word.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, lru_cache
 from itertools import takewhile
 from typing import Final
 
+from indexer.chunking.outline import Alignment, Block, Outline, Section
+from indexer.chunking.parsers import outline_of
 from indexer.chunking.splitting import BlockPiece, CountedBlock, Draft, cut_block, pack_pieces, token_starts
-from indexer.chunking.structure import Outline, outline_of
-from indexer.chunking.structure.alignment import Alignment
-from indexer.chunking.structure.blocks import Block, Section
 from winnow.core.types import Chunk, Chunking, Document, passage_of
 from winnow.ports import Tokenizer
 
@@ -74,17 +73,8 @@ def _shortened(text: str, tokenizer: Tokenizer, tokens: int) -> str:
     return text if len(starts) <= tokens else text[: starts[tokens]].rstrip()
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Sections that share chunks: the heading path that they have in common, and their blocks."""
-
-    headings: tuple[str, ...]
-    anchor: str
-    blocks: tuple[Block, ...]
-
-
-def _group(sections: Sequence[Section]) -> _Group:
-    """Join sections; headings that they do not have in common become lines of the text."""
+def _joined(sections: Sequence[Section]) -> Section:
+    """Sections as one: headings that they do not have in common become lines of the text."""
     common = _common_path([section.headings for section in sections])
     blocks: list[Block] = []
     for section in sections:
@@ -93,7 +83,7 @@ def _group(sections: Sequence[Section]) -> _Group:
             blocks.append(section.heading)
             own = (replace(own[0], tight=True), *own[1:]) if own else ()
         blocks.extend(own)
-    return _Group(common, sections[0].anchor, tuple(blocks))
+    return Section(common, sections[0].anchor, None, tuple(blocks))
 
 
 def _common_path(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
@@ -115,24 +105,24 @@ class _Cutter:
     def chunks(self) -> Iterator[Chunk]:
         """All chunks, every one with index 0."""
         sections = self._outline.sections
-        whole = self._whole(_group(sections))
+        whole = self._whole(_joined(sections))
         if whole is not None:
             yield whole
             return
-        for joined in self._joined(sections):
-            yield from self._cut(_group(joined))
+        for group in self._groups(sections):
+            yield from self._cut(_joined(group))
 
-    def _whole(self, group: _Group) -> Chunk | None:
+    def _whole(self, document: Section) -> Chunk | None:
         """The document as one chunk, if it fits."""
-        first, last = group.blocks[0], group.blocks[-1]
-        size = last.end - first.start if self._outline.verbatim else sum(len(block.text) for block in group.blocks)
+        blocks = document.blocks
+        size = blocks[-1].end - blocks[0].start if self._outline.verbatim else sum(len(block.text) for block in blocks)
         if size > self._limit * _FITTING_CHARS:
             return None
-        draft = Draft(tuple(BlockPiece(CountedBlock(block, ()), 0, 0) for block in group.blocks), 0)
-        chunk = self._chunk(group.anchor, self._fit_headings(group.headings), draft)
+        draft = Draft(tuple(BlockPiece(CountedBlock(block, ()), 0, 0) for block in blocks), 0)
+        chunk = self._chunk(document.anchor, self._fit_headings(document.headings), draft)
         return chunk if self._passage_tokens(chunk) <= self._limit else None
 
-    def _joined(self, sections: Sequence[Section]) -> Iterator[list[Section]]:
+    def _groups(self, sections: Sequence[Section]) -> Iterator[list[Section]]:
         """Sections that share chunks: tiny ones with a neighbour under the same heading, up to half the limit."""
         current: list[Section] = []
         size = 0
@@ -146,16 +136,16 @@ class _Cutter:
             size += cost
         yield current
 
-    def _cut(self, group: _Group) -> Iterator[Chunk]:
-        headings = self._fit_headings(group.headings)
+    def _cut(self, section: Section) -> Iterator[Chunk]:
+        headings = self._fit_headings(section.headings)
         room = max(1, self._limit - self._header_tokens(headings))
         grain = max(1, min(self._overlap or room, room // 8))
-        verbatim = self._outline.verbatim
+        verbatim, max_chars = self._outline.verbatim, self._max_chars
         pieces: list[BlockPiece] = []
-        for block in group.blocks:
-            pieces += cut_block(self._counted(block), max(1, room - 1), max_chars=self._max_chars, grain=grain)
-        for draft in pack_pieces(pieces, room, max_chars=self._max_chars, overlap=self._overlap, gaps=verbatim):
-            yield from self._checked(group.anchor, headings, draft)
+        for block in section.blocks:
+            pieces += cut_block(self._counted(block), max(1, room - 1), max_chars=max_chars, grain=grain)
+        for draft in pack_pieces(pieces, room, max_chars=max_chars, overlap=self._overlap, gaps=verbatim):
+            yield from self._checked(section.anchor, headings, draft)
 
     def _checked(self, anchor: str, headings: tuple[str, ...], draft: Draft) -> Iterator[Chunk]:
         """The chunk of a draft, in halves if its passage is too long after all.

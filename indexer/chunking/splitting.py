@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from indexer.chunking.structure.blocks import Block
+from indexer.chunking.outline import Block
 from winnow.ports import Tokenizer
 
 _LONG_TOKEN: Final = 100  # a longer token is text that the model does not know: every character counts

@@ -8,7 +8,7 @@ from typing import IO, Any, Final
 
 import mammoth
 
-from indexer.chunking.structure.html import scan_html
+from indexer.chunking.html import scan_html
 from indexer.sources.base import ReadError
 from indexer.sources.titles import title_of
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, Final
 from urllib.parse import quote
 
-from indexer.chunking.structure.html import scan_html
+from indexer.chunking.html import scan_html
 from indexer.sources.base import Failure, ReadError, SourceOptions
 from indexer.sources.cache import FileCache
 from indexer.sources.jsonl import count_lines, read_jsonl

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from indexer.chunking.structure import outline_of
-from indexer.chunking.structure.front_matter import InvalidFrontMatter, find_front_matter, read_front_matter
-from indexer.chunking.structure.html import HtmlScan
+from indexer.chunking.front_matter import InvalidFrontMatter, find_front_matter, read_front_matter
+from indexer.chunking.html import HtmlScan
+from indexer.chunking.parsers import outline_of
 from indexer.sources.base import ReadError
 from winnow.core.types import JsonValue
 
@@ -33,7 +33,7 @@ def describe_markdown(text: str) -> tuple[str, dict[str, JsonValue]]:
     """
     matter = find_front_matter(text)
     try:
-        values = read_front_matter(matter) if matter else {}
+        values = read_front_matter(matter[1]) if matter else {}
     except InvalidFrontMatter as error:
         raise ReadError("invalid_front_matter", f"front matter, {error}") from None
     title = values.get("title")

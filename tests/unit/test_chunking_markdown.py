@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from indexer.chunking.chunker import chunk_document
-from indexer.chunking.structure import outline_of
+from indexer.chunking.parsers import outline_of
 from winnow.core.types import Chunk, Chunking, Document
 from winnow.testing.models import WordTokenizer
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from indexer.chunking.structure.html import scan_html
-from indexer.chunking.structure.markup import attributes_of
+from indexer.chunking.html import scan_html
+from indexer.chunking.markup import attributes_of
 from indexer.sources.base import ReadError
 from indexer.sources.site.fetch import FetchedPage
 from indexer.sources.site.urls import normalise

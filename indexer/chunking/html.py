@@ -11,10 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from indexer.chunking.structure.blocks import Block, Outline, OutlineBuilder
-from indexer.chunking.structure.main_content import is_main_content
-from indexer.chunking.structure.markup import BLOCK, DROPPED, attributes_of, match_tag
-from indexer.chunking.structure.slugs import Slugger
+from indexer.chunking.main_content import is_main_content
+from indexer.chunking.markup import BLOCK, DROPPED, attributes_of, match_tag
+from indexer.chunking.outline import Block, Outline, OutlineBuilder, Slugger
 
 _OPENING: Final = re.compile(r"<(?=[/!?A-Za-z])")
 _SPACES: Final = re.compile(r"\s+")

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Final
+
+_WORD: Final = re.compile(r"[A-Za-z0-9_]{1,40}|[^\W_]|[^\w\s]")
+_WINDOW: Final = 4000  # characters in which the next word is looked for
+_NOT_IN_ANCHORS: Final = re.compile(r"[^\w\- ]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,34 @@ class Outline:
     verbatim: bool = False
 
 
+class Alignment:
+    """Maps positions in a block's readable text to positions in the original text.
+
+    Words are looked up one after another, so the mapping never goes backwards and stays inside the block. It is
+    exact at every word that the original spells in the same way; beside entities and escapes it is off by a word.
+    """
+
+    def __init__(self, block: Block, source: str) -> None:
+        self._block = block
+        self._read = [0]
+        self._original = [block.start]
+        cursor = block.start
+        for word in _WORD.finditer(block.text):
+            found = source.find(word[0], cursor, min(block.end, cursor + _WINDOW))
+            if found >= 0:
+                self._read.append(word.start())
+                self._original.append(found)
+                cursor = found + len(word[0])
+
+    def original(self, position: int) -> int:
+        """Position in the original of a position in ``block.text``."""
+        if position >= len(self._block.text):
+            return self._block.end
+        at = bisect_right(self._read, position) - 1
+        following = self._original[at + 1] if at + 1 < len(self._original) else self._block.end
+        return min(self._original[at] + position - self._read[at], following)
+
+
 def trim_span(text: str, start: int, end: int) -> tuple[int, int]:
     """The span without white space at its ends; an empty one if it is all white space."""
     while start < end and text[start].isspace():
@@ -63,6 +98,23 @@ def trim_span(text: str, start: int, end: int) -> tuple[int, int]:
     while start < end and text[end - 1].isspace():
         end -= 1
     return start, end
+
+
+class Slugger:
+    """Makes anchors that are unique within one document: ``setup``, ``setup-1``, ``setup-2``."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, int] = {}
+
+    def slug(self, heading: str) -> str:
+        """Return the anchor of ``heading``: lower case, punctuation dropped, spaces to hyphens."""
+        base = _NOT_IN_ANCHORS.sub("", heading.strip().lower()).replace(" ", "-")
+        anchor = base
+        while anchor in self._seen:
+            self._seen[base] += 1
+            anchor = f"{base}-{self._seen[base]}"
+        self._seen[anchor] = 0
+        return anchor
 
 
 class OutlineBuilder:

@@ -14,20 +14,15 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.token import Token
 
-from indexer.chunking.structure.blocks import Block, Outline, OutlineBuilder, Section, trim_span
-from indexer.chunking.structure.front_matter import (
-    FrontMatter,
-    InvalidFrontMatter,
-    find_front_matter,
-    read_front_matter,
-)
-from indexer.chunking.structure.mdx import FILL, mask
-from indexer.chunking.structure.slugs import Slugger, split_custom_id
+from indexer.chunking.front_matter import InvalidFrontMatter, find_front_matter, read_front_matter
+from indexer.chunking.mdx import FILL, mask
+from indexer.chunking.outline import Block, Outline, OutlineBuilder, Section, Slugger, trim_span
 
 _MAX_INLINE_CHARS: Final = 20_000  # beyond these, inline markup stays: the parser's time is not linear in brackets
 _MAX_BRACKETS: Final = 1000
 _LINE_END: Final = re.compile(r"\r\n?|\n")
 _SPACES: Final = re.compile(r"[ \t]{2,}")
+_CUSTOM_ID: Final = re.compile(r"\s*\{\s*#([^\s{}]+)\s*\}\s*$")
 _STRONG: Final = re.compile(r"\*\*(?=\S)([^*\n]{1,500})\*\*")
 _MAX_NESTING: Final = 100
 
@@ -35,12 +30,11 @@ _MAX_NESTING: Final = 100
 def outline_of_markdown(text: str) -> Outline:
     """Parse Markdown or MDX. Front matter is left out except its description, which opens the first section."""
     matter = find_front_matter(text)
-    masked = mask(text, matter.end if matter else 0)
-    parser = _parser(indented_code=not masked.markup)
-    reader = _Reader(text, masked.text, parser)
+    masked, has_markup = mask(text, matter.end() if matter else 0)
+    reader = _Reader(masked, _parser(indented_code=not has_markup))
     if matter:
         reader.add_description(matter)
-    return Outline(reader.read(), masked.text)
+    return Outline(reader.read(), masked)
 
 
 def _parser(*, indented_code: bool) -> MarkdownIt:
@@ -73,8 +67,7 @@ def _paragraph(state: StateBlock, first: int, last: int, silent: bool) -> bool: 
 class _Reader:
     """Walks markdown-it's flat list of tokens."""
 
-    def __init__(self, original: str, masked: str, parser: MarkdownIt) -> None:
-        self._original = original
+    def __init__(self, masked: str, parser: MarkdownIt) -> None:
         self._masked = masked
         self._parser = parser
         self._env: MutableMapping[str, Any] = {}
@@ -101,14 +94,14 @@ class _Reader:
                 self._enter_or_leave(token)
         return self._outline.sections()
 
-    def add_description(self, matter: FrontMatter) -> None:
+    def add_description(self, matter: re.Match[str]) -> None:
         """Add the front matter's description if the text contains it literally."""
         try:
-            description = read_front_matter(matter).get("description")
+            description = read_front_matter(matter[1]).get("description")
         except InvalidFrontMatter:
             return  # the source reports it; the body can be parsed all the same
         if isinstance(description, str) and description.strip():
-            start = self._original.find(description, 0, matter.end)
+            start = matter.string.find(description, 0, matter.end())
             if start >= 0:
                 self._outline.add(Block(description, start, start + len(description)))
 
@@ -126,14 +119,13 @@ class _Reader:
                 self._lists[-1] = number + 1
 
     def _heading(self, opening: Token, inline: Token) -> None:
-        content, anchor = split_custom_id(inline.content)
+        content, anchor = _split_custom_id(inline.content)
         title = " ".join(self._render(content).split())
         if title:
             self._marker = ""
             self._in_list = False
             slug = self._slugger.slug(title)
-            start, end = self._span(opening)
-            self._outline.open(int(opening.tag[1]), Block(title, start, end), anchor or slug)
+            self._outline.open(int(opening.tag[1]), Block(title, *self._span(opening)), anchor or slug)
 
     def _table(self, opening: Token, tokens: Iterator[Token]) -> None:
         rows: list[list[str]] = []
@@ -150,9 +142,8 @@ class _Reader:
     def _add(self, text: str, token: Token, *, lines: bool = False) -> None:
         if not text.strip():
             return
-        start, end = self._span(token)
         in_list = bool(self._lists)
-        self._outline.add(Block(self._marker + text, start, end, lines=lines, tight=in_list and self._in_list))
+        self._outline.add(Block(self._marker + text, *self._span(token), lines=lines, tight=in_list and self._in_list))
         self._marker = ""
         self._in_list = in_list
 
@@ -188,3 +179,11 @@ def _texts(tokens: Sequence[Token]) -> Iterator[str]:
 def _strong(match: re.Match[str]) -> str:
     """Drop ``**`` that CommonMark keeps: beside CJK punctuation it does not count as emphasis."""
     return match[0] if match[1].isascii() else match[1]
+
+
+def _split_custom_id(heading: str) -> tuple[str, str]:
+    """Split ``Title {#custom-id}`` into the title and the id; the id is empty if there is none."""
+    match = _CUSTOM_ID.search(heading[-200:])
+    if match is None:
+        return heading, ""
+    return heading[: len(heading) - len(match[0])], match[1]

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
-from indexer.chunking.structure.markup import ATTRIBUTE, DROPPED, INLINE, KNOWN, match_tag
+from indexer.chunking.markup import ATTRIBUTE, DROPPED, INLINE, KNOWN, match_tag
 
 FILL: Final = "\ufdd0"  # replaces an inline tag: a noncharacter, neither space nor punctuation to Markdown
 
@@ -43,16 +42,8 @@ _HEADING_CLOSED: Final = re.compile(r"[^\n]*?</h[1-6]>")
 _NEXT_CELL: Final = re.compile(r"[ \t]*<t[dh][\s>]")
 
 
-@dataclass(frozen=True, slots=True)
-class Masked:
-    """The text with markup blanked out, of the same length; ``markup``: whether it had any."""
-
-    text: str
-    markup: bool
-
-
-def mask(text: str, start: int = 0) -> Masked:
-    """Blank out everything before ``start`` and all markup after it."""
+def mask(text: str, start: int = 0) -> tuple[str, bool]:
+    """Blank out everything before ``start`` and all markup after it; return the text and whether it had markup."""
     return _Masker(text, start).run()
 
 
@@ -61,39 +52,30 @@ class _Masker:
         self._text = text
         self._start = start
         self._edits: list[tuple[int, int, str, bool]] = []  # start, end, replacement, only in MDX
-        self._absent: dict[
-            str, int
-        ] = {}  # by pattern, the position before which it does not occur again: keeps searches linear
+        self._absent: dict[str, int] = {}  # by pattern, where it was last searched for in vain: keeps searches linear
         self._components = False
         self._handlers: dict[str | None, Callable[[re.Match[str]], int]] = {
             "fence": self._fence,
-            "code": self._code,
+            "code": lambda mark: self._code_span(mark.start(), mark["code"]),
             "comment": self._comment,
             "tag": self._tag,
-            "fragment": self._fragment,
+            "fragment": lambda mark: self._blank_out(*mark.span(), only_mdx=True),
             "brace": self._brace,
             "module": self._module,
             "escape": re.Match.end,
         }
 
-    def run(self) -> Masked:
+    def run(self) -> tuple[str, bool]:
         position = self._start
         while mark := _MARK.search(self._text, position):
             position = self._handlers[mark.lastgroup](mark)
-        return self._apply()
-
-    def _apply(self) -> Masked:
+        edits = [edit for edit in self._edits if self._components or not edit[3]]
         parts = [_blank(self._text[: self._start])]
         position = self._start
-        markup = False
-        for start, end, replacement, only_mdx in self._edits:
-            if only_mdx and not self._components:
-                continue
-            markup = True
+        for start, end, replacement, _ in edits:
             parts += [self._text[position:start], replacement]
             position = end
-        parts.append(self._text[position:])
-        return Masked("".join(parts), markup)
+        return "".join([*parts, self._text[position:]]), bool(edits)
 
     def _blank_out(self, start: int, end: int, *, only_mdx: bool = False) -> int:
         self._edits.append((start, end, _blank(self._text[start:end]), only_mdx))
@@ -116,9 +98,6 @@ class _Masker:
         closing = self._find(rf"^[ \t>]*{ticks[0]}{{{len(ticks)},}}[ \t]*\r?$", mark.end())
         return closing.end() if closing else len(self._text)
 
-    def _code(self, mark: re.Match[str]) -> int:
-        return self._code_span(mark.start(), mark["code"])
-
     def _code_span(self, start: int, ticks: str) -> int:
         begin = start + len(ticks)
         closing = self._find(rf"(?<!`)`{{{len(ticks)}}}(?!`)", begin, begin + _WINDOW)
@@ -129,12 +108,7 @@ class _Masker:
     def _comment(self, mark: re.Match[str]) -> int:
         html = mark["comment"] == "<!--"
         closing = self._find("-->" if html else r"\*/\s*\}", mark.end())
-        if closing is None:
-            return mark.end()
-        return self._blank_out(mark.start(), closing.end())
-
-    def _fragment(self, mark: re.Match[str]) -> int:
-        return self._blank_out(mark.start(), mark.end(), only_mdx=True)
+        return self._blank_out(mark.start(), closing.end()) if closing else mark.end()
 
     def _module(self, mark: re.Match[str]) -> int:
         statement = _MODULE.match(self._text, mark.start())
@@ -174,10 +148,9 @@ class _Masker:
     def _replacement(self, tag: re.Match[str]) -> str:
         """The replacement of a tag: the attributes that a reader sees, a heading's marks, or nothing."""
         text, name = tag[0], tag["name"]
-        if not tag["close"]:
-            visible = _VISIBLE if name[0].isupper() else _VISIBLE_HTML
-            if kept := _visible_attributes(text, visible):
-                return kept
+        visible = _VISIBLE if name[0].isupper() else _VISIBLE_HTML
+        if not tag["close"] and (kept := _visible_attributes(text, visible)):
+            return kept
         line_start = self._text.rfind("\n", max(0, tag.start() - 200), tag.start()) + 1
         leading = not self._text[line_start : tag.start()].strip()
         if leading and _HEADING_TAG.match(tag[0]) and _HEADING_CLOSED.match(self._text, tag.end()):
