@@ -27,15 +27,7 @@ from winnow.core.retry import retry
 from winnow.core.settings import Settings
 from winnow.core.types import Collection, Index
 from winnow.operations.reembed import queue_more
-from winnow.ports import (
-    Catalog,
-    Claim,
-    Embedder,
-    Outcome,
-    Point,
-    Removal,
-    VectorStore,
-)
+from winnow.ports import Catalog, Claim, Embedder, Outcome, Point, Removal, VectorStore
 from winnow.search.embedders import Embedders
 
 log = logging.getLogger(__name__)

@@ -4,86 +4,44 @@ Async only, domain types only. Whoever implements a port passes its contract sui
 Errors are those of ``winnow.core.errors``; no vendor's exception leaves an adapter.
 """
 
-from winnow.core.types import IndexRef, IndexSchema
-from winnow.ports.catalog import Catalog, CollectionCatalog, DocumentCatalog, JobCatalog, LedgerAudit, WorkQueue
-from winnow.ports.checks import Finding, FindingStatus, Remote
-from winnow.ports.models import (
-    MIN_COVERAGE,
-    EmbeddedQuery,
-    Embedder,
-    EmbedderInfo,
-    Embeddings,
-    EmbedKind,
-    Passage,
-    Reranker,
-    RerankerInfo,
-    Reranking,
-    Tokenizer,
-)
-from winnow.ports.records import (
-    ChunkKey,
-    Claim,
-    DocumentKey,
-    Job,
-    JobFailure,
-    LedgerEntry,
-    Outcome,
-    ReembedProgress,
-    Rejection,
-    Removal,
-    StoredDocument,
-    Submission,
-)
-from winnow.ports.vectors import (
-    ArmHits,
-    CopyableStore,
-    Hit,
-    Point,
-    PointKey,
-    PointScores,
-    VectorStore,
-)
-
-__all__ = [
-    "MIN_COVERAGE",
-    "ArmHits",
-    "Catalog",
-    "ChunkKey",
-    "Claim",
-    "CollectionCatalog",
-    "CopyableStore",
-    "DocumentCatalog",
-    "DocumentKey",
-    "EmbedKind",
-    "EmbeddedQuery",
-    "Embedder",
-    "EmbedderInfo",
-    "Embeddings",
-    "Finding",
-    "FindingStatus",
-    "Hit",
-    "IndexRef",
-    "IndexSchema",
-    "Job",
-    "JobCatalog",
-    "JobFailure",
-    "LedgerAudit",
-    "LedgerEntry",
-    "Outcome",
-    "Passage",
-    "Point",
-    "PointKey",
-    "PointScores",
-    "ReembedProgress",
-    "Rejection",
-    "Remote",
-    "Removal",
-    "Reranker",
-    "RerankerInfo",
-    "Reranking",
-    "StoredDocument",
-    "Submission",
-    "Tokenizer",
-    "VectorStore",
-    "WorkQueue",
-]
+from winnow.core.types import IndexRef as IndexRef
+from winnow.core.types import IndexSchema as IndexSchema
+from winnow.ports.catalog import Catalog as Catalog
+from winnow.ports.catalog import CollectionCatalog as CollectionCatalog
+from winnow.ports.catalog import DocumentCatalog as DocumentCatalog
+from winnow.ports.catalog import JobCatalog as JobCatalog
+from winnow.ports.catalog import LedgerAudit as LedgerAudit
+from winnow.ports.catalog import WorkQueue as WorkQueue
+from winnow.ports.checks import Finding as Finding
+from winnow.ports.checks import FindingStatus as FindingStatus
+from winnow.ports.checks import Remote as Remote
+from winnow.ports.models import MIN_COVERAGE as MIN_COVERAGE
+from winnow.ports.models import EmbeddedQuery as EmbeddedQuery
+from winnow.ports.models import Embedder as Embedder
+from winnow.ports.models import EmbedderInfo as EmbedderInfo
+from winnow.ports.models import Embeddings as Embeddings
+from winnow.ports.models import EmbedKind as EmbedKind
+from winnow.ports.models import Passage as Passage
+from winnow.ports.models import Reranker as Reranker
+from winnow.ports.models import RerankerInfo as RerankerInfo
+from winnow.ports.models import Reranking as Reranking
+from winnow.ports.models import Tokenizer as Tokenizer
+from winnow.ports.records import ChunkKey as ChunkKey
+from winnow.ports.records import Claim as Claim
+from winnow.ports.records import DocumentKey as DocumentKey
+from winnow.ports.records import Job as Job
+from winnow.ports.records import JobFailure as JobFailure
+from winnow.ports.records import LedgerEntry as LedgerEntry
+from winnow.ports.records import Outcome as Outcome
+from winnow.ports.records import ReembedProgress as ReembedProgress
+from winnow.ports.records import Rejection as Rejection
+from winnow.ports.records import Removal as Removal
+from winnow.ports.records import StoredDocument as StoredDocument
+from winnow.ports.records import Submission as Submission
+from winnow.ports.vectors import ArmHits as ArmHits
+from winnow.ports.vectors import CopyableStore as CopyableStore
+from winnow.ports.vectors import Hit as Hit
+from winnow.ports.vectors import Point as Point
+from winnow.ports.vectors import PointKey as PointKey
+from winnow.ports.vectors import PointScores as PointScores
+from winnow.ports.vectors import VectorStore as VectorStore

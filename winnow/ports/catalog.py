@@ -7,15 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from winnow.core.types import (
-    Collection,
-    Counts,
-    Document,
-    DocumentState,
-    IndexIdentity,
-    JobStatus,
-    Metadata,
-)
+from winnow.core.types import Collection, Counts, Document, DocumentState, IndexIdentity, JobStatus, Metadata
 from winnow.ports.records import (
     Claim,
     DocumentKey,
@@ -34,39 +26,30 @@ class CollectionCatalog(Protocol):
 
     async def create(self, collection: Collection) -> Collection:
         """Store a new collection; if the name exists, return the stored one unchanged."""
-        ...
 
     async def get(self, name: str) -> Collection:
         """Raise ``CollectionNotFound`` for an unknown name or one that is being deleted."""
-        ...
 
     async def get_with_counts(self, name: str) -> tuple[Collection, Counts]:
         """As ``get``, with the numbers of documents and chunks, in one statement."""
-        ...
 
     async def list(self, *, deleting: bool = False) -> Sequence[Collection]:
         """Collections by name: those in service, or with ``deleting`` those whose deletion was not finished."""
-        ...
 
     async def list_with_counts(self) -> Sequence[tuple[Collection, Counts]]:
         """Collections in service by name, with the numbers of documents and chunks, in one statement."""
-        ...
 
     async def update(self, collection: Collection) -> Collection:
         """Replace fields, instructs, metadata and chunking of the collection of this name; its indexes stay."""
-        ...
 
     async def mark_deleting(self, name: str) -> Collection:
         """Take the collection out of service: from now on it is not found."""
-        ...
 
     async def purge(self, uid: str) -> None:
         """Remove the rows of a collection that was marked as deleting."""
-        ...
 
     async def begin_reembed(self, name: str, identity: IndexIdentity) -> Collection:
         """Give the collection a second index of a new number, to be built; ``Conflict`` where it has one already."""
-        ...
 
     async def switch_index(self, name: str, *, force: bool = False) -> Collection:
         """Exchange the serving index and the one beside it, which is kept.
@@ -74,11 +57,9 @@ class CollectionCatalog(Protocol):
         Raises:
             Conflict: there is no second index, or it lacks documents and ``force`` is not given.
         """
-        ...
 
     async def clear_beside(self, name: str) -> Collection:
         """Forget the index beside the serving one, if there is one; the caller then drops it from the store."""
-        ...
 
 
 class DocumentCatalog(Protocol):
@@ -93,23 +74,18 @@ class DocumentCatalog(Protocol):
         Rejects, one by one, ids that occur twice in the batch and versions that go backwards.
         Committed on return. ``priority``: higher is served first (interactive 10, bulk 0).
         """
-        ...
 
     async def tombstone(self, collection: str, document_ids: Sequence[str], *, priority: int = 0) -> Submission:
         """Mark documents for deletion; unknown ids count as ``unchanged``. Committed on return."""
-        ...
 
     async def get(self, collection: str, document_id: str) -> StoredDocument:
         """Raise ``DocumentNotFound`` for an unknown id or one that is being deleted."""
-        ...
 
     def scan(self, collection: str, *, source: str | None = None) -> AsyncIterator[StoredDocument]:
         """Every document that is not being deleted, by id, in bounded batches."""
-        ...
 
     def scan_metadata(self, collection: str) -> AsyncIterator[tuple[str, Metadata]]:
         """Id and metadata of every document that is not being deleted, by id; no text is read."""
-        ...
 
     async def list(
         self,
@@ -121,11 +97,9 @@ class DocumentCatalog(Protocol):
         state: DocumentState | None = None,
     ) -> Sequence[DocumentKey]:
         """Keys by id, those beyond ``after``; documents being deleted only when ``state`` asks for them."""
-        ...
 
     async def counts(self, name: str) -> Counts:
         """Documents per state and chunks of a collection."""
-        ...
 
 
 class WorkQueue(Protocol):
@@ -133,39 +107,30 @@ class WorkQueue(Protocol):
 
     async def claim(self, owner: str, *, limit: int, lease_seconds: float) -> Sequence[Claim]:
         """Lease up to ``limit`` documents whose work is due, of one collection, highest priority and oldest first."""
-        ...
 
     async def renew(self, owner: str, claims: Sequence[Claim], *, lease_seconds: float) -> int:
         """Prolong the leases that still hold; returns how many did."""
-        ...
 
     async def commit(self, outcomes: Sequence[Outcome]) -> Sequence[bool]:
         """Record outcomes. False for each whose token or revision has moved on: nothing was recorded for it."""
-        ...
 
     async def outdated(self, claims: Sequence[Claim]) -> Sequence[Claim]:
         """Claims whose documents have a newer revision or are gone: the points written for them must be removed."""
-        ...
 
     async def release(self, owner: str | None = None) -> int:
         """Give back the leases of ``owner``, or all leases (only where one process owns the storage)."""
-        ...
 
     async def backlog(self) -> int:
         """How many documents wait for work."""
-        ...
 
     async def enqueue_reembed(self, name: str, *, limit: int = 1000) -> int:
         """Queue up to ``limit`` documents that the second index lacks, behind all other work; returns how many."""
-        ...
 
     async def removals(self, *, limit: int) -> Sequence[Removal]:
         """Deletions to be carried out a second time, oldest first: a stalled worker may have written since."""
-        ...
 
     async def forget_removals(self, removals: Sequence[Removal]) -> None:
         """Forget removals that were carried out a second time."""
-        ...
 
 
 class JobCatalog(Protocol):
@@ -173,7 +138,6 @@ class JobCatalog(Protocol):
 
     async def get(self, job_id: str) -> Job:
         """Raise ``JobNotFound`` for an unknown id."""
-        ...
 
     async def list(
         self,
@@ -185,14 +149,12 @@ class JobCatalog(Protocol):
         limit: int = 100,
     ) -> Sequence[Job]:
         """Jobs, newest first, those older than job ``after``; with ``failed`` only those with failures."""
-        ...
 
     async def retry(self, job_id: str, *, priority: int = 0) -> Submission:
         """Queue the documents of a job that failed and were not submitted again since, for a new job.
 
         ``accepted`` counts them; if there are none, no job is made and ``job_id`` is empty.
         """
-        ...
 
     async def cancel(self, job_id: str) -> Job:
         """Cancel the work of a job that is not done yet; returns the job afterwards.
@@ -203,11 +165,9 @@ class JobCatalog(Protocol):
         Raises:
             Conflict: the job deletes documents, and deletions cannot be undone.
         """
-        ...
 
     async def prune(self, *, before: datetime, limit: int = 1000) -> int:
         """Forget at most ``limit`` jobs that were finished before this moment, with their failures; return how many."""
-        ...
 
 
 class LedgerAudit(Protocol):
@@ -217,7 +177,6 @@ class LedgerAudit(Protocol):
         self, collection: str, *, after: str = "", limit: int = 1000, among: Sequence[str] | None = None
     ) -> Sequence[LedgerEntry]:
         """Entries by id, those beyond ``after``, also of documents being deleted; with ``among`` only those."""
-        ...
 
     async def repair(self, collection: str, revisions: Mapping[str, int], *, priority: int = 0) -> Submission:
         """Have the points of documents written again, or removed if the catalog has no such document.
@@ -226,11 +185,9 @@ class LedgerAudit(Protocol):
         with a revision beyond its own and the given one, the highest that any of its points has; an unknown one becomes
         a tombstone. A document that waits for work already counts as ``unchanged``. Committed on return.
         """
-        ...
 
     async def reembed_progress(self, name: str) -> ReembedProgress:
         """Count the documents that both indexes hold; all zero for a collection with one index."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

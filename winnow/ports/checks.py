@@ -33,8 +33,6 @@ class Remote(Protocol):
 
     async def ping(self) -> None:
         """Raise ``Upstream`` unless the server answers. Free of charge: does nothing where that cannot be asked."""
-        ...
 
     async def self_check(self) -> Sequence[Finding]:
         """Look at what only this kind of server shows: its models, its limits, its template."""
-        ...

@@ -23,7 +23,6 @@ class Tokenizer(Protocol):
 
     def spans(self, text: str) -> Sequence[tuple[int, int]]:
         """Character ranges of the tokens of ``text``, in order, special tokens left out."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,6 @@ class Embedder(Protocol):
 
         Text beyond ``info.max_tokens`` is cut: the chunker sees to it that no chunk is longer.
         """
-        ...
 
     async def close(self) -> None: ...
 
@@ -145,6 +143,5 @@ class Reranker(Protocol):
         self, query: EmbeddedQuery, passages: Sequence[Passage], *, instruct: str | None = None
     ) -> Reranking:
         """Score every passage against ``query``. ``instruct`` replaces the configured one."""
-        ...
 
     async def close(self) -> None: ...

@@ -6,11 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from winnow.core.types import (
-    Document,
-    DocumentState,
-    JobStatus,
-)
+from winnow.core.types import Document, DocumentState, JobStatus
 
 
 @dataclass(frozen=True, slots=True)

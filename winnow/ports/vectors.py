@@ -8,15 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from winnow.core.types import (
-    Chunk,
-    Filter,
-    FloatArray,
-    HalfArray,
-    IndexRef,
-    IndexSchema,
-    Metadata,
-)
+from winnow.core.types import Chunk, Filter, FloatArray, HalfArray, IndexRef, IndexSchema, Metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,42 +73,34 @@ class VectorStore(Protocol):
     @property
     def engine(self) -> str:
         """Name of the engine, as an answer reports it."""
-        ...
 
     @property
     def keyword_tokenizer(self) -> str:
         """Identity of the keyword arm: tokenizer and BM25 parameters in one string."""
-        ...
 
     async def create(self, index: IndexRef, schema: IndexSchema) -> None:
         """Create the index if it does not exist; the same schema again changes nothing. New fields may be added."""
-        ...
 
     async def drop(self, index: IndexRef) -> None:
         """Remove the index and its data; an unknown index is ignored."""
-        ...
 
     async def indexes(self) -> Sequence[IndexRef]:
         """Every index that exists."""
-        ...
 
     async def upsert(self, index: IndexRef, points: Sequence[Point]) -> None:
         """Insert or replace points. Refuses wrong dimensions, non-finite values and zero vectors with ``ValueError``.
 
         Durable against the death of the process on return; against power loss after ``flush``.
         """
-        ...
 
     async def flush(self, index: IndexRef) -> None:
         """Return once all earlier writes are on stable storage."""
-        ...
 
     async def delete_documents(self, index: IndexRef, keep: Mapping[str, int | None]) -> None:
         """For each document id remove the points of revisions before the given one (``None``: all of its points).
 
         Newer ones stay: a worker that was overtaken while it slept must not remove what came after it.
         """
-        ...
 
     async def query(
         self,
@@ -128,7 +112,6 @@ class VectorStore(Protocol):
         filter: Filter | None = None,
     ) -> ArmHits:
         """Run both arms in one round trip, ``limit`` hits each; an arm that gets no input stays empty."""
-        ...
 
     async def score(
         self,
@@ -143,27 +126,21 @@ class VectorStore(Protocol):
 
         ``maxsim`` is the sum over the query's tokens of the best inner product with a token of the point.
         """
-        ...
 
     async def fetch(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
         """The points of these ids with their vectors; unknown ids are left out."""
-        ...
 
     async def count(self, index: IndexRef) -> int:
         """How many points the index holds."""
-        ...
 
     def keys(self, index: IndexRef) -> AsyncIterator[PointKey]:
         """Every point's key, in no particular order."""
-        ...
 
     async def check(self) -> None:
         """Raise if the engine cannot serve."""
-        ...
 
     async def close(self) -> None:
         """Flush, then close."""
-        ...
 
 
 @runtime_checkable
@@ -172,4 +149,3 @@ class CopyableStore(Protocol):
 
     def frozen(self) -> AbstractAsyncContextManager[Path]:
         """Yield the directory that holds everything, on stable storage; writes wait until the end, searches go on."""
-        ...

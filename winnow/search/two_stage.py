@@ -246,8 +246,7 @@ def check_request(request: SearchRequest) -> None:
         raise InvalidQuery("query is empty", location=("query",))
     if len(request.query) > MAX_QUERY_CHARS:
         raise InvalidQuery(
-            f"query has {len(request.query):,} characters; the limit is {MAX_QUERY_CHARS:,}",
-            location=("query",),
+            f"query has {len(request.query):,} characters; the limit is {MAX_QUERY_CHARS:,}", location=("query",)
         )
     if not is_encodable(request.query):
         raise InvalidQuery("query has lone surrogates, which UTF-8 cannot hold", location=("query",))
