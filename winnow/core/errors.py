@@ -51,110 +51,79 @@ class WinnowError(Exception):
     code: str = "internal_error"
     retryable: ClassVar[bool] = False
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        location: tuple[str | int, ...] = (),
-        retry_after: float | None = None,
-    ) -> None:
+    def __init_subclass__(cls, *, code: str | None = None, retryable: bool | None = None) -> None:
+        """Set what a subclass gives as class keywords; it inherits the rest."""
+        cls.code = cls.code if code is None else code
+        cls.retryable = cls.retryable if retryable is None else retryable
+
+    def __init__(self, message: str, *, location: tuple[str | int, ...] = (), retry_after: float | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.location = location
         self.retry_after = retry_after
 
 
-class InvalidInput(WinnowError):
+class InvalidInput(WinnowError, code="invalid_input"):
     """The request cannot be carried out; the message says what to change."""
 
-    code = "invalid_input"
 
-
-class InvalidQuery(InvalidInput):
+class InvalidQuery(InvalidInput, code="invalid_query"):
     """The query or one of its parameters is out of range."""
 
-    code = "invalid_query"
 
-
-class InvalidFilter(InvalidInput):
+class InvalidFilter(InvalidInput, code="invalid_filter"):
     """The filter names an undeclared field, has a value of the wrong type, or nests too deep."""
 
-    code = "invalid_filter"
 
-
-class InvalidDocument(InvalidInput):
+class InvalidDocument(InvalidInput, code="invalid_document"):
     """One document cannot be accepted."""
 
-    code = "invalid_document"
 
-
-class DocumentTooLarge(InvalidDocument):
+class DocumentTooLarge(InvalidDocument, code="document_too_large"):
     """One document's text is over the configured limit."""
 
-    code = "document_too_large"
 
-
-class InvalidCollection(InvalidInput):
+class InvalidCollection(InvalidInput, code="invalid_collection"):
     """A collection's name or one of its settings is not usable."""
 
-    code = "invalid_collection"
 
-
-class InvalidSettings(InvalidInput):
+class InvalidSettings(InvalidInput, code="invalid_settings"):
     """A setting of the process is unknown or wrong."""
 
-    code = "invalid_settings"
 
-
-class InvalidSource(InvalidInput):
+class InvalidSource(InvalidInput, code="invalid_source"):
     """A source given to the indexer does not exist or cannot be read at all."""
 
-    code = "invalid_source"
 
-
-class NotFound(WinnowError):
+class NotFound(WinnowError, code="not_found"):
     """The requested object does not exist."""
 
-    code = "not_found"
 
-
-class CollectionNotFound(NotFound):
+class CollectionNotFound(NotFound, code="collection_not_found"):
     """No collection with this name exists."""
 
-    code = "collection_not_found"
 
-
-class DocumentNotFound(NotFound):
+class DocumentNotFound(NotFound, code="document_not_found"):
     """The collection holds no document with this id."""
 
-    code = "document_not_found"
 
-
-class JobNotFound(NotFound):
+class JobNotFound(NotFound, code="job_not_found"):
     """No job with this id exists."""
 
-    code = "job_not_found"
 
-
-class Conflict(WinnowError):
+class Conflict(WinnowError, code="conflict"):
     """The request conflicts with the stored state."""
 
-    code = "conflict"
 
-
-class IdentityMismatch(Conflict):
+class IdentityMismatch(Conflict, code="identity_mismatch"):
     """The collection was built with another model, dimension, instruct or chunker."""
 
-    code = "identity_mismatch"
 
-
-class VersionConflict(Conflict):
+class VersionConflict(Conflict, code="version_conflict"):
     """A document's version is lower than the stored one."""
 
-    code = "version_conflict"
 
-
-class DataDirectoryLocked(Conflict):
+class DataDirectoryLocked(Conflict, code="data_directory_locked"):
     """Another process has the data directory open.
 
     Attributes:
@@ -162,64 +131,42 @@ class DataDirectoryLocked(Conflict):
         url: address at which the owner serves HTTP, if it does.
     """
 
-    code = "data_directory_locked"
-
     def __init__(self, message: str, *, pid: int | None = None, url: str | None = None) -> None:
         super().__init__(message)
         self.pid = pid
         self.url = url
 
 
-class Overloaded(WinnowError):
+class Overloaded(WinnowError, code="overloaded", retryable=True):
     """Too much work is waiting; try again later."""
 
-    code = "overloaded"
-    retryable = True
 
-
-class DeadlineExceeded(WinnowError):
+class DeadlineExceeded(WinnowError, code="deadline_exceeded", retryable=True):
     """The time limit of the request passed before an answer was ready."""
 
-    code = "deadline_exceeded"
-    retryable = True
 
-
-class Upstream(WinnowError):
+class Upstream(WinnowError, code="upstream_error"):
     """A model or an engine behind a port failed."""
 
-    code = "upstream_error"
 
-
-class UpstreamUnavailable(Upstream):
+class UpstreamUnavailable(Upstream, code="upstream_unavailable", retryable=True):
     """A model or an engine is down, too slow, or temporarily unable to answer."""
 
-    code = "upstream_unavailable"
-    retryable = True
 
-
-class UpstreamRejected(Upstream):
+class UpstreamRejected(Upstream, code="upstream_rejected"):
     """A model or an engine refused the request for good, or its answer cannot be trusted."""
 
-    code = "upstream_rejected"
 
-
-class UpstreamTooLong(UpstreamRejected):
+class UpstreamTooLong(UpstreamRejected, code="upstream_too_long"):
     """The input exceeds a limit of the model (tokens of a text or of a call, or texts): send fewer or shorter texts."""
 
-    code = "upstream_too_long"
 
-
-class StorageFailure(WinnowError):
+class StorageFailure(WinnowError, code="storage_failure"):
     """The disk or the database failed."""
 
-    code = "storage_failure"
 
-
-class StorageFull(StorageFailure):
+class StorageFull(StorageFailure, code="storage_full", retryable=True):
     """No space is left on the device; acknowledged documents are safe."""
-
-    code = "storage_full"
-    retryable = True
 
 
 def _classes(root: type[WinnowError]) -> Iterator[type[WinnowError]]:
@@ -228,7 +175,7 @@ def _classes(root: type[WinnowError]) -> Iterator[type[WinnowError]]:
         yield from _classes(child)
 
 
-_BY_CODE: Final = {each.code: each for each in _classes(WinnowError)}  # those of this module: nothing else exists yet
+_BY_CODE: Final = {each.code: each for each in _classes(WinnowError)}  # of this module alone: no other has been imported yet
 
 
 def by_code(code: str) -> type[WinnowError] | None:
