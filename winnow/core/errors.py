@@ -175,7 +175,7 @@ def _classes(root: type[WinnowError]) -> Iterator[type[WinnowError]]:
         yield from _classes(child)
 
 
-_BY_CODE: Final = {each.code: each for each in _classes(WinnowError)}  # of this module alone: no other has been imported yet
+_BY_CODE: Final = {each.code: each for each in _classes(WinnowError)}  # those of this module: no others exist yet
 
 
 def by_code(code: str) -> type[WinnowError] | None:

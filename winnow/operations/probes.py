@@ -1,14 +1,15 @@
-"""Whether a model is deployed as it must be: questions with known answers, and what must hold for any weights.
+"""Probes of a deployed model: questions with known answers, and properties that must hold for any weights.
 
-A wrong deployment answers without an error: a reranker without its chat template scores, an embedder behind the
-reranker's address scores too. Only known answers tell. ``winnow doctor`` and ``/readyz`` ask these.
+A wrong deployment answers without an error: a reranker without its chat template returns scores, and so does an
+embedder behind the reranker's address. Only known answers reveal it. ``winnow doctor`` and ``/readyz`` run the probes.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -18,22 +19,20 @@ from winnow.core.types import FloatArray
 from winnow.ports import EmbeddedQuery, Embedder, Embeddings, Finding, Remote, Reranker
 from winnow.ports.known_answers import QUESTIONS, Question, passages_of
 
-UNIT: Final = 1e-2  # how far from 1 a vector's length may be: providers round
-SAME: Final = 0.9999  # cosine from which on two vectors are one
-LEGIBLE: Final = 0.5  # share of known text below which an embedder is not asked
-SPREAD: Final = 1e-4  # between the highest and the lowest score of all answers
-MARGIN: Final = 0.05  # by which right passages score above wrong ones on average
-
-
+UNIT: Final = 1e-2  # largest deviation of a vector's length from 1: providers round
+SAME: Final = 0.9999  # cosine from which two vectors count as equal
+LEGIBLE: Final = 0.5  # smallest share of known text at which an embedder is asked
+SPREAD: Final = 1e-4  # smallest distance between the highest and the lowest score of all answers
+MARGIN: Final = 0.05  # smallest mean distance of right passages from unrelated ones
 _GROUPS: Final = {"embedder": "EMBEDDING", "reranker": "RERANK"}  # of settings
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeReport:
-    """What was found out about one model. ``part`` is ``embedder`` or ``reranker``.
+    """The findings about one model. ``part`` is ``embedder`` or ``reranker``.
 
     Attributes:
-        reachable: false where the model did not answer at all, so that nothing else is known of it.
+        reachable: false if the model did not answer at all; the only finding then says so.
     """
 
     part: str
@@ -44,57 +43,27 @@ class ProbeReport:
 
     @property
     def failed(self) -> tuple[Finding, ...]:
-        """What must be put right; empty where the deployment is as it should be."""
+        """The findings that need a fix; empty for a sound deployment."""
         return tuple(finding for finding in self.findings if finding.status == "failed")
 
     @property
     def reason(self) -> str | None:
-        """What is wrong and what to do about it, in one line; ``None`` where nothing is."""
-        if not self.failed:
-            return None
-        return "; ".join(f"{finding.seen}: {finding.fix}" if finding.fix else finding.seen for finding in self.failed)
+        """The failures and their fixes in one line; ``None`` without any."""
+        return "; ".join(": ".join(filter(None, (each.seen, each.fix))) for each in self.failed) or None
 
 
 async def probe_embedder(embedder: Embedder) -> ProbeReport:
-    """Ask an embedder what it must know; two calls of a few short texts, and what its server has to say."""
-    info = embedder.info
-
-    async def ask() -> list[Finding]:
-        texts = [text for question in QUESTIONS for text in (question.right, question.wrong)]
-        queries = [question.query for question in QUESTIONS]
-        asked, told = await asyncio.gather(
-            embedder.embed(queries, "query"), embedder.embed([*texts, queries[0]], "document")
-        )
-        shape = _shape(asked, told, info.dimensions)
-        if shape.status == "failed":
-            return [shape]
-        findings = [shape, _unit(asked, told), _distinct(told)]
-        if info.instruct:
-            findings.append(_instructed(asked.vectors[0], told.vectors[-1]))
-        return [*findings, _nearest(asked, told)]
-
-    return await _report("embedder", info.model, info.provider, embedder, ask)
+    """Ask an embedder the known answers with two calls of a few short texts; add what its server reports."""
+    return await _report("embedder", embedder, _ask_embedder(embedder))
 
 
 async def probe_reranker(reranker: Reranker) -> ProbeReport:
-    """Ask a reranker what it must know; one call of two short passages a question, and what its server has to say."""
-    info = reranker.info
-
-    async def ask() -> list[Finding]:
-        scores = await asyncio.gather(*(_right_and_wrong(reranker, number) for number in range(len(QUESTIONS))))
-        right, wrong = np.array(scores, dtype=np.float32).T
-        findings: list[Finding] = []
-        for look in (_in_range, _spread, _ordered):  # each makes sense only where the one before is content
-            findings.append(look(right, wrong))
-            if findings[-1].status == "failed":
-                break
-        return findings
-
-    return await _report("reranker", info.model, info.provider, reranker, ask)
+    """Ask a reranker the known answers with one call of two short passages each; add what its server reports."""
+    return await _report("reranker", reranker, _ask_reranker(reranker))
 
 
 async def ping_embedder(embedder: Embedder) -> None:
-    """Raise unless the embedder is there: asks its server without charge, or embeds one word in this process."""
+    """Raise unless the embedder answers: asks its server without charge, or embeds one word in this process."""
     if isinstance(embedder, Remote):
         await embedder.ping()
     else:
@@ -102,114 +71,117 @@ async def ping_embedder(embedder: Embedder) -> None:
 
 
 async def ping_reranker(reranker: Reranker) -> None:
-    """Raise unless the reranker is there: asks its server without charge, or scores one word in this process."""
+    """Raise unless the reranker answers: asks its server without charge, or scores one word in this process."""
     if isinstance(reranker, Remote):
         await reranker.ping()
     else:
         await reranker.rerank(EmbeddedQuery("ready"), passages_of(["ready"]))
 
 
-async def _report(
-    part: str, model: str, provider: str, adapter: object, ask: Callable[[], Awaitable[list[Finding]]]
-) -> ProbeReport:
-    """What ``ask`` finds, then what the server says of itself; an error of either is a finding."""
+async def _report(part: str, model: Embedder | Reranker, asking: Awaitable[list[Finding]]) -> ProbeReport:
+    """The findings of ``asking``, then those of the model's server; an error of either is a finding."""
+    named = partial(ProbeReport, part, model.info.model, model.info.provider)
     findings: list[Finding] = []
     try:
-        findings += await ask()
+        findings += await asking
     except UpstreamUnavailable as error:
-        fix = (
-            f"see that it runs, and that WINNOW_{_GROUPS[part]}__URL leads to it" if isinstance(adapter, Remote) else ""
-        )
-        return ProbeReport(part, model, provider, (Finding("answers at all", "failed", error.message, fix),), False)
+        setting = f"WINNOW_{_GROUPS[part]}__URL"
+        fix = f"see that it runs, and that {setting} leads to it" if isinstance(model, Remote) else ""
+        return named((Finding("answers at all", "failed", error.message, fix),), reachable=False)
     except WinnowError as error:
         findings.append(Finding("answers at all", "failed", error.message))
     try:
-        if isinstance(adapter, Remote):
-            findings += await adapter.self_check()
+        if isinstance(model, Remote):
+            findings += await model.self_check()
     except WinnowError as error:
         findings.append(Finding("server", "failed", error.message))
-    return ProbeReport(part, model, provider, tuple(findings))
+    return named(tuple(findings))
 
 
 # --- the embedder --------------------------------------------------------------------------------
+
+
+async def _ask_embedder(embedder: Embedder) -> list[Finding]:
+    texts = [text for question in QUESTIONS for text in (question.right, question.wrong)]
+    queries = [question.query for question in QUESTIONS]
+    asked, told = await asyncio.gather(
+        embedder.embed(queries, "query"), embedder.embed([*texts, queries[0]], "document")
+    )
+    shape = _shape(asked, told, embedder.info.dimensions)
+    if shape.status == "failed":
+        return [shape]
+    instructed = [_instructed(asked.vectors[0], told.vectors[-1])] if embedder.info.instruct else []
+    return [shape, _unit(asked, told), _distinct(told), *instructed, _nearest(asked, told)]
 
 
 def _shape(asked: Embeddings, told: Embeddings, dimensions: int) -> Finding:
     seen = f"{told.vectors.shape[-1]} dimensions"
     if {asked.vectors.shape[-1], told.vectors.shape[-1]} == {dimensions}:
         return Finding("dimensions", "ok", seen)
-    return Finding(
-        "dimensions",
-        "failed",
-        f"vectors have {seen}, {dimensions} are expected",
-        "serve the model that WINNOW_EMBEDDING__MODEL names, or set WINNOW_EMBEDDING__DIMENSIONS to what it gives",
-    )
+    fix = "serve the model that WINNOW_EMBEDDING__MODEL names, or set WINNOW_EMBEDDING__DIMENSIONS to what it gives"
+    return Finding("dimensions", "failed", f"vectors have {seen}, {dimensions} are expected", fix)
 
 
 def _unit(asked: Embeddings, told: Embeddings) -> Finding:
-    """Rows of text that the embedder cannot read are zero, and left out."""
-    read = [each.vectors[each.coverage > 0] for each in (asked, told)]
-    lengths = np.linalg.norm(np.concatenate(read), axis=1)
+    """Leaves out the zero vectors of texts that the embedder cannot read."""
+    lengths = np.linalg.norm(np.concatenate([each.vectors[each.coverage > 0] for each in (asked, told)]), axis=1)
     if lengths.size and np.isfinite(lengths).all() and np.abs(lengths - 1).max() <= UNIT:
         return Finding("unit length", "ok", "every vector has length 1")
-    seen = (
-        f"vectors have lengths {lengths.min():.3g} to {lengths.max():.3g}" if lengths.size else "every vector is zero"
-    )
-    return Finding(
-        "unit length", "failed", seen, "let the server normalise its vectors (vLLM does unless told otherwise)"
-    )
+    seen = "every vector is zero"
+    if lengths.size:
+        seen = f"vectors have lengths {lengths.min():.3g} to {lengths.max():.3g}"
+    fix = "let the server normalise its vectors (vLLM does unless told otherwise)"
+    return Finding("unit length", "failed", seen, fix)
 
 
 def _distinct(told: Embeddings) -> Finding:
-    """Over the passages that the embedder can read: to one that knows no Chinese, Chinese texts are alike."""
+    """Compares the passages that the embedder can read: texts in a language that it does not know have one vector."""
     read = told.vectors[:-1][told.coverage[:-1] >= LEGIBLE]
     alike = float((read @ read.T)[~np.eye(len(read), dtype=bool)].max()) if len(read) > 1 else -1.0
     if alike < SAME:
         return Finding("distinct", "ok", f"different texts are at most {alike:.2f} alike")
-    return Finding(
-        "distinct",
-        "failed",
-        "different texts have one vector",
-        "check how the server pools: a Qwen3 embedder takes the last token's state",
-    )
+    fix = "check how the server pools: a Qwen3 embedder takes the last token's state"
+    return Finding("distinct", "failed", "different texts have one vector", fix)
 
 
 def _instructed(query: FloatArray, document: FloatArray) -> Finding:
     alike = float(query @ document)
     if alike < SAME:
         return Finding("instruct", "ok", f"a text as query and as document is {alike:.2f} alike")
-    return Finding(
-        "instruct",
-        "failed",
-        "a text has one vector as query and as document although an instruct is set",
-        "check the proxies between Winnow and the model: one of them drops the query's instruct",
-    )
+    seen = "a text has one vector as query and as document although an instruct is set"
+    fix = "check the proxies between Winnow and the model: one of them drops the query's instruct"
+    return Finding("instruct", "failed", seen, fix)
 
 
 def _nearest(asked: Embeddings, told: Embeddings) -> Finding:
-    """Over the questions that the model can read."""
+    """Asks only the questions that the model can read."""
     legible = [number for number in range(len(QUESTIONS)) if asked.coverage[number] >= LEGIBLE]
     if not legible:
         return Finding("known answers", "skipped", "the model reads neither English nor Chinese", kind="answers")
-    right = np.einsum("ij,ij->i", asked.vectors, told.vectors[0:-1:2])[legible]
-    wrong = np.einsum("ij,ij->i", asked.vectors, told.vectors[1:-1:2])[legible]
-    return _known_answers(
-        right,
-        wrong,
-        [QUESTIONS[number] for number in legible],
-        "serve the model that WINNOW_EMBEDDING__MODEL names with its own weights, tokenizer and pooling",
-    )
+    right, wrong = (np.einsum("ij,ij->i", asked.vectors, told.vectors[first:-1:2])[legible] for first in (0, 1))
+    fix = "serve the model that WINNOW_EMBEDDING__MODEL names with its own weights, tokenizer and pooling"
+    return _known_answers(right, wrong, [QUESTIONS[number] for number in legible], fix)
 
 
 # --- the reranker --------------------------------------------------------------------------------
 
 
+async def _ask_reranker(reranker: Reranker) -> list[Finding]:
+    scores = await asyncio.gather(*(_right_and_wrong(reranker, number) for number in range(len(QUESTIONS))))
+    right, wrong = np.array(scores, dtype=np.float32).T
+    findings: list[Finding] = []
+    for check in (_in_range, _spread, _ordered):  # each makes sense only if the one before passed
+        findings.append(check(right, wrong))
+        if findings[-1].status == "failed":
+            break
+    return findings
+
+
 async def _right_and_wrong(reranker: Reranker, number: int) -> tuple[float, float]:
-    """Scores of the two passages, sent in either order so that one which keeps the order is found out."""
+    """Scores of the two passages, sent in alternating order to detect a reranker that scores by position."""
     question, swapped = QUESTIONS[number], number % 2
     texts = (question.wrong, question.right) if swapped else (question.right, question.wrong)
-    scores = (await reranker.rerank(EmbeddedQuery(question.query), passages_of(texts))).scores
-    first, second = scores.tolist()
+    first, second = (await reranker.rerank(EmbeddedQuery(question.query), passages_of(texts))).scores.tolist()
     return (second, first) if swapped else (first, second)
 
 
@@ -217,25 +189,17 @@ def _in_range(right: FloatArray, wrong: FloatArray) -> Finding:
     scores = np.concatenate([right, wrong])
     if np.isfinite(scores).all() and scores.min() >= 0 and scores.max() <= 1:
         return Finding("scores", "ok", f"{scores.min():.3f} to {scores.max():.3f}")
-    return Finding(
-        "scores",
-        "failed",
-        f"scores of {scores.min():.3g} to {scores.max():.3g} are outside [0, 1]",
-        "let the server answer with probabilities, not with logits or cosines",
-    )
+    seen = f"scores of {scores.min():.3g} to {scores.max():.3g} are outside [0, 1]"
+    return Finding("scores", "failed", seen, "let the server answer with probabilities, not with logits or cosines")
 
 
 def _spread(right: FloatArray, wrong: FloatArray) -> Finding:
     scores = np.concatenate([right, wrong])
-    spread = float(scores.max() - scores.min())
+    spread = float(np.ptp(scores))
     if spread > SPREAD:
         return Finding("spread", "ok", f"scores are up to {spread:.3f} apart")
-    return Finding(
-        "spread",
-        "failed",
-        f"every passage scores {scores.mean():.3f}",
-        "serve a reranker: this model does not tell passages apart",
-    )
+    fix = "serve a reranker: this model does not tell passages apart"
+    return Finding("spread", "failed", f"every passage scores {scores.mean():.3f}", fix)
 
 
 def _ordered(right: FloatArray, wrong: FloatArray) -> Finding:
