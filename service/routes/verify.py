@@ -14,7 +14,7 @@ from service.schemas.common import members
 from service.schemas.operations import VerifyBody
 from service.wire import dumps
 from winnow.core.errors import CollectionNotFound, InvalidCollection, WinnowError
-from winnow.operations.verify import Damage, Inspection, InspectionProgress, Report
+from winnow.operations.verify import Damage, InspectionProgress, Report, inspect_collection
 
 router = Door("/v1/collections", tag="operations", invalid=InvalidCollection)
 
@@ -38,8 +38,8 @@ async def verify_collection(
     """
     await resources.catalog.collections.get(name)
     repair = body is not None and body.repair
-    inspection = Inspection(resources.catalog, resources.store, repair=repair)
-    return EventSourceResponse(_events(inspection.run(name), resources))
+    news = inspect_collection(resources.catalog, resources.store, name, repair=repair)
+    return EventSourceResponse(_events(news, resources))
 
 
 async def _events(

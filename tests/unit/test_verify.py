@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from tests.conftest import Service
 from winnow.core.errors import CollectionNotFound
 from winnow.operations.external_sort import SortedKeys
-from winnow.operations.verify import Damage, Inspection, Report, judge
+from winnow.operations.verify import Damage, Report, inspect_collection, judge
 from winnow.ports import IndexRef, LedgerEntry, Point, PointKey
 from winnow.testing.vectors import FakeVectorStore
 
@@ -68,7 +69,7 @@ async def test_keys_come_back_by_document_in_the_order_of_code_points(
     monkeypatch.setattr("winnow.operations.external_sort.READ_ROWS", 2)
     names = ["b", "a", "Z", "ä", "a", "\U0001f600", "ﬀ", "b", "a"]
     keys = [PointKey(str(uuid.UUID(int=number + 1)), name, 1, number) for number, name in enumerate(names)]
-    with SortedKeys() as stored:
+    with closing(SortedKeys()) as stored:
         for each in [*keys, keys[0]]:
             await stored.add(each)
         groups = [group async for group in stored.groups()]
@@ -98,8 +99,8 @@ async def points(service: Service, *document_ids: str) -> list[Point]:
 
 
 async def inspect(service: Service, *, repair: bool = False) -> tuple[Report, list[Damage]]:
-    inspection = Inspection(service.resources.catalog, service.resources.store, repair=repair)
-    news = [item async for item in inspection.run("docs")]
+    resources = service.resources
+    news = [item async for item in inspect_collection(resources.catalog, resources.store, "docs", repair=repair)]
     report = news[-1]
     assert isinstance(report, Report)
     return report, [item for item in news if isinstance(item, Damage)]
@@ -156,7 +157,7 @@ async def test_many_damaged_documents_are_mended_in_batches(
     docs: Service, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
     monkeypatch.setattr("winnow.operations.verify.SUSPECTS", batch)
-    monkeypatch.setattr("winnow.operations.verify.MEND_BATCH", batch)
+    monkeypatch.setattr("winnow.operations.verify.REPAIR_BATCH", batch)
     monkeypatch.setattr("winnow.operations.verify.LEDGER_PAGE", 3)
     await docs.resources.store.delete_documents(await ref(docs), {f"d{n}": None for n in range(10)})
     report, found = await inspect(docs, repair=True)
@@ -192,7 +193,7 @@ async def test_a_document_that_changes_while_it_is_looked_at_is_looked_at_again(
     assert isinstance(store, FakeVectorStore)
     await store.delete_documents(await ref(docs), {"d1": None})
     busy = BusyStore(store, docs, ["d1"])
-    news = [item async for item in Inspection(docs.resources.catalog, busy, repair=True).run("docs")]
+    news = [item async for item in inspect_collection(docs.resources.catalog, busy, "docs", repair=True)]
     assert [item for item in news if isinstance(item, Damage)] == []
     assert isinstance(news[-1], Report)
     assert news[-1].sound
@@ -203,17 +204,17 @@ async def test_a_document_that_never_rests_is_work_and_no_damage(docs: Service) 
     assert isinstance(store, FakeVectorStore)
     await store.delete_documents(await ref(docs), {"d1": None})
     busy = BusyStore(store, docs, ["d1"] * 20)
-    real = [item async for item in Inspection(docs.resources.catalog, busy, repair=True).run("docs")]
+    real = [item async for item in inspect_collection(docs.resources.catalog, busy, "docs", repair=True)]
     report = real[-1]
     assert isinstance(report, Report)
     assert report.sound
 
 
 async def test_what_is_written_and_deleted_during_the_listing_is_no_damage(docs: Service) -> None:
-    inspection = Inspection(docs.resources.catalog, docs.resources.store, repair=True)
+    resources = docs.resources
     changed = False
     news = []
-    async for item in inspection.run("docs"):
+    async for item in inspect_collection(resources.catalog, resources.store, "docs", repair=True):
         news.append(item)
         if not changed:  # the listing has begun
             changed = True
@@ -226,9 +227,9 @@ async def test_what_is_written_and_deleted_during_the_listing_is_no_damage(docs:
 
 
 async def test_an_unknown_collection_is_not_found(docs: Service) -> None:
-    inspection = Inspection(docs.resources.catalog, docs.resources.store, repair=False)
+    inspection = inspect_collection(docs.resources.catalog, docs.resources.store, "nope", repair=False)
     with pytest.raises(CollectionNotFound):
-        await anext(inspection.run("nope"))
+        await anext(inspection)
 
 
 # --- over HTTP -----------------------------------------------------------------------------------
