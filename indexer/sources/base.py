@@ -1,4 +1,4 @@
-"""The port of a source: it yields documents, and a failure for each item that cannot be read."""
+"""The port of a source, with its options, its failures and the checks of its documents."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from indexer.sources.site.options import SiteOptions
+from winnow.core.documents import parse_document
+from winnow.core.errors import InvalidDocument
 from winnow.core.types import Document, FieldType
 
 
@@ -29,6 +30,7 @@ class Failure:
     document_id: str = ""
 
 
+@dataclass(eq=False)
 class ReadError(Exception):
     """An item cannot be read, or not to its end.
 
@@ -37,10 +39,8 @@ class ReadError(Exception):
         message: what is wrong and what to do about it.
     """
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
+    code: str
+    message: str
 
 
 class Source(Protocol):
@@ -66,6 +66,38 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class SiteOptions:
+    """Politeness and limits of a crawl. Times are seconds.
+
+    Attributes:
+        allow_private: also connect to addresses that are not public (loopback, intranet, link-local).
+        delay: minimum time between the starts of two requests; a longer ``Crawl-delay`` of the site is obeyed, up to
+            ``max_wait``.
+        concurrency: number of simultaneous requests.
+        max_pages: number of addresses that are fetched.
+        max_depth: number of links from the start to a page.
+        max_variants: number of addresses that differ only in digits and query: calendars and filters are endless.
+        max_page_bytes: size of a page, unpacked.
+        max_total_bytes: of all pages together.
+        page_seconds: time for a page, from the connection to its last byte, redirects included.
+        max_wait: longest ``Retry-After`` and ``Crawl-delay`` that is obeyed.
+        attempts: requests for one page before it counts as failed.
+    """
+
+    allow_private: bool = False
+    delay: float = 0.1
+    concurrency: int = 4
+    max_pages: int = 10_000
+    max_depth: int = 32
+    max_variants: int = 200
+    max_page_bytes: int = 20 * 1024 * 1024
+    max_total_bytes: int = 10 * 1024 * 1024 * 1024
+    page_seconds: float = 30.0
+    max_wait: float = 120.0
+    attempts: int = 3
+
+
+@dataclass(frozen=True, slots=True)
 class SourceOptions:
     """How sources are read; each kind of source uses the options that apply to it.
 
@@ -82,3 +114,28 @@ class SourceOptions:
     fields: Mapping[str, FieldType] = field(default_factory=dict)
     state_dir: Path | None = None
     site: SiteOptions = field(default_factory=SiteOptions)
+
+
+class DocumentParser:
+    """Parses the records of one source; of several with the same id the first becomes a document.
+
+    Args:
+        max_chars: longest text of a document.
+    """
+
+    def __init__(self, max_chars: int) -> None:
+        self._max_chars = max_chars
+        self._seen: set[str] = set()
+
+    def parse(self, raw: object, where: str) -> Document | Failure:
+        """The document in ``raw``, an object as in the HTTP API, or why it is not one; ``where`` locates failures."""
+        try:
+            document = parse_document(raw, fields={}, max_chars=self._max_chars)
+        except InvalidDocument as error:
+            known = raw.get("id") if isinstance(raw, dict) else None
+            return Failure(where, error.code, error.message, known if isinstance(known, str) else "")
+        if document.id in self._seen:
+            message = f"id {document.id!r} belongs to an earlier document of this source, which was kept"
+            return Failure(where, "duplicate_id", message, document.id)
+        self._seen.add(document.id)
+        return document

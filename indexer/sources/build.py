@@ -11,8 +11,8 @@ from indexer.sources.files import LocalSource
 from indexer.sources.formats import SUFFIXES, is_known
 from indexer.sources.python import PythonSource
 from indexer.sources.remote import DRIVERS, RemoteSource
+from indexer.sources.rows import check_columns
 from indexer.sources.site.source import SCHEME, SiteSource
-from indexer.sources.tables import check_columns
 from winnow.core.errors import InvalidSource
 
 _ACCEPTED: Final = (

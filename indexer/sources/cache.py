@@ -13,30 +13,22 @@ import orjson
 
 
 class FileCache:
-    """JSON objects by key, compressed, in a folder of their own. Losing one costs time, never a document.
+    """JSON objects by key, compressed, in a folder of their own. Losing one costs time, never a document."""
 
-    Without a folder nothing is cached.
-    """
-
-    def __init__(self, root: Path | None, name: str) -> None:
-        self._root = root / hashlib.sha256(name.encode()).hexdigest()[:16] if root else None
+    def __init__(self, root: Path, name: str) -> None:
+        self._root = root / hashlib.sha256(name.encode()).hexdigest()[:16]
         self._used: set[str] = set()
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The value of ``key``; ``None`` if it is missing or unreadable."""
-        path = self._path(key)
-        if path is None:
-            return None
         try:
-            return cast("dict[str, Any]", orjson.loads(zlib.decompress(path.read_bytes())))
+            return cast("dict[str, Any]", orjson.loads(zlib.decompress(self._path(key).read_bytes())))
         except (OSError, zlib.error, orjson.JSONDecodeError):
             return None
 
     def put(self, key: str, value: Mapping[str, Any]) -> None:
         """Store ``value``; a process that dies meanwhile leaves the previous one."""
         path = self._path(key)
-        if path is None:
-            return
         path.parent.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
             file.write(zlib.compress(orjson.dumps(value), 1))
@@ -44,23 +36,19 @@ class FileCache:
 
     def remove(self, key: str) -> None:
         """Delete ``key``."""
-        path = self._path(key)
-        if path is not None:
-            path.unlink(missing_ok=True)
+        self._path(key).unlink(missing_ok=True)
 
     def __len__(self) -> int:
         """Number of keys."""
-        return sum(1 for _ in self._root.glob("??/*")) if self._root else 0
+        return sum(1 for _ in self._root.glob("??/*"))
 
     def prune(self) -> None:
         """Delete every key that this object was not asked for."""
-        for path in self._root.glob("??/*") if self._root else ():
+        for path in self._root.glob("??/*"):
             if path.name not in self._used:
                 path.unlink(missing_ok=True)
 
-    def _path(self, key: str) -> Path | None:
-        if self._root is None:
-            return None
+    def _path(self, key: str) -> Path:
         digest = hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
         self._used.add(digest)
         return self._root / digest[:2] / digest

@@ -49,13 +49,14 @@ class FileSource(ABC):
 
     def _read(self) -> Items:
         failures: list[Failure] = []
-        cache = FileCache(self._options.state_dir and self._options.state_dir / self.cache_folder, self.label)
+        state_dir = self._options.state_dir
+        cache = FileCache(state_dir / self.cache_folder, self.label) if state_dir else None
         with Sandbox() as sandbox:
             reader = FileReader(self._options, cache, sandbox)
             for file in self.list_files(failures):
                 yield from reader.read(file)
         yield from failures
-        if not failures:
+        if cache and not failures:
             cache.prune()
 
 

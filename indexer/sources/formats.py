@@ -6,16 +6,14 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote
 
 from indexer.chunking.html import scan_html
-from indexer.sources.base import Failure, ReadError, SourceOptions
+from indexer.sources.base import DocumentParser, Failure, ReadError, SourceOptions
 from indexer.sources.cache import FileCache
-from indexer.sources.jsonl import count_lines, read_jsonl
-from indexer.sources.records import DocumentParser
+from indexer.sources.rows import ROWS, count_rows, read_rows
 from indexer.sources.sandbox import Sandbox
-from indexer.sources.tables import TABLES, count_rows, read_table
 from indexer.sources.titles import describe_markdown, title_of
 from winnow.core.documents import MAX_TITLE_CHARS
 from winnow.core.types import Document, JsonValue, TextFormat
@@ -30,9 +28,8 @@ TEXTS: Final[dict[str, TextFormat]] = {
     ".rst": "text",
     ".text": "text",
 }
-JSONL: Final = frozenset({".jsonl", ".ndjson"})
 PARSED: Final[dict[str, str]] = {".pdf": "pdf", ".docx": "docx"}
-SUFFIXES: Final = frozenset({*TEXTS, *JSONL, *TABLES, *PARSED})
+SUFFIXES: Final = frozenset({*TEXTS, *ROWS, *PARSED})
 MAX_FILE_BYTES: Final = 50 * 1024 * 1024
 MAX_PARSED_BYTES: Final = 256 * 1024 * 1024
 
@@ -53,14 +50,13 @@ def is_known(path: PurePath) -> bool:
 
 def holds_many(path: PurePath) -> bool:
     """Whether a file holds rows, each a document."""
-    return path.suffix.lower() in JSONL or path.suffix.lower() in TABLES
+    return path.suffix.lower() in ROWS
 
 
 def count_items(path: Path) -> int:
     """Number of documents in a file, cheaply: 1, or its rows."""
-    suffix = path.suffix.lower()
     try:
-        return count_lines(path) if suffix in JSONL else count_rows(path) if suffix in TABLES else 1
+        return count_rows(path) if holds_many(path) else 1
     except OSError:
         return 1  # reading the file reports the error
 
@@ -118,7 +114,7 @@ class File:
 class FileReader:
     """Reads the files of one source. Content that is expensive to parse or to download is kept in ``cache``."""
 
-    def __init__(self, options: SourceOptions, cache: FileCache, sandbox: Sandbox) -> None:
+    def __init__(self, options: SourceOptions, cache: FileCache | None, sandbox: Sandbox) -> None:
         self._options = options
         self._cache = cache
         self._sandbox = sandbox
@@ -129,7 +125,10 @@ class FileReader:
         document_id = "" if holds_many(file.relative) else file.relative.as_posix()
         try:
             if holds_many(file.relative):
-                yield from self._rows(file.fetch(), file)
+                name, row_id, options = file.name, file.relative.as_posix(), self._options
+                yield from read_rows(
+                    file.fetch(), name, row_id, self._documents, sandbox=self._sandbox, options=options
+                )
             elif printable(document_id) != document_id:
                 yield Failure(file.name, "not_utf8", "the name of the file is not UTF-8; rename it")
             else:
@@ -142,15 +141,9 @@ class FileReader:
         except ReadError as error:
             yield Failure(file.name, error.code, error.message, document_id)
 
-    def _rows(self, path: Path, file: File) -> Iterator[Document | Failure]:
-        if file.relative.suffix.lower() in JSONL:
-            return read_jsonl(path, file.name, self._documents)
-        row_id = file.relative.as_posix()
-        return read_table(path, file.name, row_id, self._documents, sandbox=self._sandbox, options=self._options)
-
     def _content(self, file: File) -> dict[str, Any]:
         """Format, text, title and metadata of a file, from the cache if they are expensive to get."""
-        if not file.stamp and file.relative.suffix.lower() not in PARSED:
+        if self._cache is None or not (file.stamp or file.relative.suffix.lower() in PARSED):
             return self._read_content(file)
         stamp = f"{_VERSION}:{file.stamp or _stamp(file.fetch())}"
         key = file.relative.as_posix()
@@ -158,15 +151,14 @@ class FileReader:
         if known is None or known["stamp"] != stamp:
             known = {"stamp": stamp, "content": self._read_content(file)}
             self._cache.put(key, known)
-        content: dict[str, Any] = known["content"]
-        return content
+        return cast("dict[str, Any]", known["content"])
 
     def _read_content(self, file: File) -> dict[str, Any]:
         suffix = file.relative.suffix.lower()
         if suffix in PARSED:
             parsed = parse_file(file.fetch(), sandbox=self._sandbox, max_chars=MAX_FILE_BYTES)
             return {"format": "html", **parsed, "metadata": {}}
-        text = _decode_text(_load(file.fetch()))
+        text = _load_text(file.fetch())
         title, metadata = _DESCRIBE[TEXTS[suffix]](text)
         return {"format": TEXTS[suffix], "text": text, "title": title, "metadata": metadata}
 
@@ -176,7 +168,11 @@ def _stamp(path: Path) -> str:
     return f"{status.st_mtime_ns}:{status.st_size}"
 
 
-def _decode_text(data: bytes) -> str:
+def _load_text(path: Path) -> str:
+    with path.open("rb") as file:
+        data = file.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise ReadError("too_large", f"the file is larger than {MAX_FILE_BYTES / 1024 / 1024:g} MiB; split it")
     if not data.strip():
         raise ReadError("empty", "the file is empty")
     if b"\x00" in data:
@@ -186,11 +182,3 @@ def _decode_text(data: bytes) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ReadError("not_utf8", f"line {line} is not UTF-8; convert the file") from None
-
-
-def _load(path: Path) -> bytes:
-    with path.open("rb") as file:
-        data = file.read(MAX_FILE_BYTES + 1)
-    if len(data) > MAX_FILE_BYTES:
-        raise ReadError("too_large", f"the file is larger than {MAX_FILE_BYTES / 1024 / 1024:g} MiB; split it")
-    return data

@@ -12,8 +12,6 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, timedelta
-from datetime import time as clock
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
@@ -103,7 +101,7 @@ def _serve(channel: _Channel, request: dict[str, Any]) -> bool:
         fit = False
     except OSError as error:
         channel.send("failed", "unreadable", f"cannot be read: {error.strerror or error}")
-    except Exception as error:  # noqa: BLE001 - the the libraries raise anything on damaged files
+    except Exception as error:  # noqa: BLE001 - the libraries raise anything on damaged files
         channel.send(
             "failed", "damaged", f"the file is damaged ({type(error).__name__}: {error!s:.200}); save it again"
         )
@@ -122,6 +120,4 @@ def _plain(value: Any) -> Any:
     """A value that JSON has no type for, as one that a filter can use; bytes are left out."""
     if isinstance(value, Decimal):
         return float(value)
-    if isinstance(value, date | datetime | clock | timedelta):
-        return str(value)
     return None if isinstance(value, bytes) else str(value)

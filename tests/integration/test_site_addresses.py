@@ -10,11 +10,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from indexer.sources.base import Failure, SourceOptions
+from indexer.sources.base import Failure, SiteOptions, SourceOptions
 from indexer.sources.build import open_source
 from indexer.sources.site import addresses, fetch
 from indexer.sources.site.addresses import is_public
-from indexer.sources.site.options import SiteOptions
 from tests.sources import collect
 from winnow.core.types import Document
 

@@ -13,9 +13,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from indexer.sources.base import Failure, SourceOptions
+from indexer.sources.base import Failure, SiteOptions, SourceOptions
 from indexer.sources.build import open_source
-from indexer.sources.site.options import SiteOptions
 from indexer.sources.site.sitemap import parse_sitemap
 from indexer.sources.site.source import SiteSource
 from tests.files import pdf

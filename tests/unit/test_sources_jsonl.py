@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from indexer.sources import jsonl
+from indexer.sources import rows
 from indexer.sources.base import Failure
 from indexer.sources.build import open_source
 from tests.sources import count_items, read_all
@@ -83,8 +83,8 @@ def test_the_second_document_of_an_id_fails(path: Path) -> None:
 
 
 def test_a_line_over_the_limit_is_skipped_without_loading_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jsonl, "MAX_LINE_BYTES", 1024)
-    monkeypatch.setattr(jsonl, "_BLOCK", 1024)
+    monkeypatch.setattr(rows, "MAX_LINE_BYTES", 1024)
+    monkeypatch.setattr(rows, "_BLOCK", 1024)
     with path.open("wb") as file:
         file.write(b'{"id": "a", "text": "T"}\n{"id": "x", "text": "')
         for _ in range(20):
@@ -102,7 +102,7 @@ def test_a_line_over_the_limit_is_skipped_without_loading_it(path: Path, monkeyp
 
 def test_a_line_of_just_the_limit_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     line = b'{"id": "a", "text": "T"}'
-    monkeypatch.setattr(jsonl, "MAX_LINE_BYTES", len(line))
+    monkeypatch.setattr(rows, "MAX_LINE_BYTES", len(line))
     assert read(path, line, line.replace(b"a", b"b"), line.replace(b'"a"', b'"cc"'))[:2] == [
         Document("a", "T"),
         Document("b", "T"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -114,11 +115,10 @@ def index(
 
 def _open(specs: list[str], reading: SourceOptions, *, watch: bool) -> list[Source]:
     from indexer.sources.build import open_source
-    from indexer.watch import require_paths
 
     sources = [open_source(spec, reading) for spec in specs]
-    if watch:
-        require_paths(specs)
+    if watch and (other := next((spec for spec in specs if not Path(spec).exists()), None)):
+        raise InvalidSource(f"cannot watch {other!r}: only files and folders can be watched")
     labels = [source.label for source in sources]
     if twice := next((label for label in labels if labels.count(label) > 1), None):
         raise InvalidSource(f"source {twice!r} is given twice")
@@ -128,8 +128,7 @@ def _open(specs: list[str], reading: SourceOptions, *, watch: bool) -> list[Sour
 def _reading(
     settings: Settings, base_url: str, fields: dict[str, Any], columns: dict[str, str], site: dict[str, Any]
 ) -> SourceOptions:
-    from indexer.sources.base import SourceOptions
-    from indexer.sources.site.options import SiteOptions
+    from indexer.sources.base import SiteOptions, SourceOptions
 
     return SourceOptions(
         base_url=base_url,

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from watchfiles import awatch
+
 from indexer import ingest
 from indexer.bulk.options import RayOptions
 from indexer.dry_run import DryRun, compare_sources
 from indexer.sources.base import Failure, Source
-from indexer.watch import changes
 from winnow.cli.access import reach
 from winnow.cli.console import err, note, print_json, progress_bar
 from winnow.cli.paths import collection_path
@@ -52,7 +53,7 @@ class Indexing:
             failed = await self._index(client)
             if watched:
                 note(f"watching {', '.join(watched)}; Ctrl-C stops")
-                async for _ in changes(watched):
+                async for _ in awatch(*watched):
                     failed = await self._index(client)
             return failed
 

@@ -11,14 +11,13 @@ from protego import Protego
 from yarl import URL
 
 from indexer.sources.base import Failure
-from indexer.sources.site.fetch import Fetcher, FetchError
-from indexer.sources.site.options import USER_AGENT
-from indexer.sources.site.robots import load_robots
+from indexer.sources.site.fetch import USER_AGENT, Fetcher, FetchError
 from indexer.sources.site.sitemap import InvalidSitemap, parse_sitemap
 from indexer.sources.site.urls import Scope, is_media, normalise
 
 MAX_SITEMAPS: Final = 500
 
+_MAX_ROBOTS_CHARS: Final = 512 * 1024  # RFC 9309, 2.5: at least 500 KiB are read
 _GUESSES: Final = ("/sitemap.xml", "/sitemap_index.xml")
 _SITEMAP_ENDINGS: Final = (".xml", ".xml.gz")
 
@@ -62,20 +61,36 @@ async def discover(fetcher: Fetcher, start: str, *, max_pages: int) -> Discovery
     asked = start
     is_sitemap = URL(start).path.endswith(_SITEMAP_ENDINGS)
     scope = Scope.of(f"{URL(start).origin()}/" if is_sitemap else start)
-    robots = await load_robots(fetcher, scope.origin)
+    robots = await _load_robots(fetcher, scope.origin)
     if not _allows(robots, start):
         raise FetchError("robots_denied", "robots.txt of the site forbids it; ask its owner to allow 'Winnow'")
     if not is_sitemap:
         moved = await _home(fetcher, start)
         if URL(moved).origin() != URL(start).origin():
             scope, start = Scope.of(moved), moved
-            robots = await load_robots(fetcher, scope.origin)
+            robots = await _load_robots(fetcher, scope.origin)
     listing = _Listing(fetcher, scope, max_pages)
     named = [start] if is_sitemap else [url for url in robots.sitemaps if URL(url).is_absolute()]
     await listing.read(named or [scope.origin + guess for guess in _GUESSES], named=bool(named))
     listed = bool(listing.pages) or is_sitemap
     pages = tuple(listing.pages) if listed else (normalise(start),)
     return Discovery(asked, scope, robots, pages, listed, listing.failures)
+
+
+async def _load_robots(fetcher: Fetcher, origin: str) -> Protego:
+    """Fetch the rules of a host; a host without rules allows everything.
+
+    Raises:
+        FetchError: the host failed or was not reached, which forbids everything (RFC 9309, 2.3.1.4).
+    """
+    try:
+        text = (await fetcher.fetch(f"{origin}/robots.txt")).body.decode(errors="replace")
+    except FetchError as error:
+        if error.transient or error.code == "address_refused":
+            message = f"robots.txt: {error.message}" if error.transient else error.message
+            raise FetchError(error.code, message, transient=error.transient) from None
+        text = ""
+    return await asyncio.to_thread(Protego.parse, text[:_MAX_ROBOTS_CHARS])
 
 
 async def _home(fetcher: Fetcher, start: str) -> str:

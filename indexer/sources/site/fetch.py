@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import urljoin
@@ -14,12 +15,12 @@ from urllib.parse import urljoin
 import aiohttp
 from yarl import URL
 
-from indexer.sources.base import ReadError
+from indexer.sources.base import ReadError, SiteOptions
 from indexer.sources.site.addresses import AddressRefused, connector, is_public
-from indexer.sources.site.options import USER_AGENT, SiteOptions
 from indexer.sources.site.urls import normalise
 from winnow.core.retry import RetryPolicy, parse_retry_after, retry
 
+USER_AGENT: Final = "Winnow/0.1 (site search indexer)"
 MAX_REDIRECTS: Final = 5
 
 _BUSY: Final = frozenset({429, 503})
@@ -34,6 +35,7 @@ _KINDS: Final = dict.fromkeys((".md", ".mdx", ".markdown"), "text/markdown") | {
 _BLOCK: Final = 64 * 1024
 
 
+@dataclass(eq=False, kw_only=True)
 class FetchError(ReadError):
     """An address returned no page.
 
@@ -44,21 +46,13 @@ class FetchError(ReadError):
         retry_after: seconds after which the site asks for it, ``None`` if it does not say.
     """
 
-    def __init__(
-        self,
-        code: str,
-        message: str,
-        *,
-        gone: bool = False,
-        transient: bool = False,
-        retryable: bool = False,
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(code, message)
-        self.gone = gone
-        self.transient = transient or retryable
-        self.retryable = retryable
-        self.retry_after = retry_after
+    gone: bool = False
+    transient: bool = False
+    retryable: bool = False
+    retry_after: float | None = None
+
+    def __post_init__(self) -> None:
+        self.transient = self.transient or self.retryable
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,21 +130,19 @@ class Fetcher:
         """
         headers = {name: value for name, value in (("If-None-Match", etag), ("If-Modified-Since", modified)) if value}
         return await retry(
-            lambda: self._once(url, follow, kinds, headers),
+            lambda: self._once(partial(self._follow, url, follow, kinds, headers)),
             self._policy,
             again=lambda error, _: isinstance(error, FetchError) and error.retryable,
             on_wait=self._pause,
         )
 
-    async def _once(
-        self, url: str, follow: Callable[[str], bool], kinds: Collection[str] | None, headers: dict[str, str]
-    ) -> FetchedPage:
+    async def _once(self, get: Callable[[], Awaitable[FetchedPage]]) -> FetchedPage:
         async with self._free:
             await self._wait()
             limit = self._options.page_seconds
             try:
                 async with asyncio.timeout(limit):
-                    return await self._follow(url, follow, kinds, headers)
+                    return await get()
             except TimeoutError:
                 message = f"took longer than {limit:g} s; the site is too slow"
                 raise FetchError("too_slow", message, transient=True) from None
@@ -199,14 +191,14 @@ class Fetcher:
         return target
 
     async def _read(self, url: str, response: aiohttp.ClientResponse, kinds: Collection[str] | None) -> FetchedPage:
-        status = response.status
-        etag, modified = response.headers.get("ETag", ""), response.headers.get("Last-Modified", "")
+        status, header = response.status, response.headers.get
+        etag, modified = header("ETag", ""), header("Last-Modified", "")
         if status == 304:
             return FetchedPage(url, etag=etag, modified=modified, unchanged=True)
         if status in _GONE:
             raise FetchError("not_found", f"the page does not exist (HTTP {status})", gone=True)
         if status in _BUSY:
-            after = parse_retry_after(response.headers.get("Retry-After"))
+            after = parse_retry_after(header("Retry-After"))
             message = f"the site is busy (HTTP {status}); try again later"
             raise FetchError("busy", message, retryable=True, retry_after=after)
         if status >= 500:
@@ -215,8 +207,8 @@ class Fetcher:
             raise FetchError("refused", f"the site refused the page (HTTP {status})")
         kind = _kind(url, response.content_type.lower())
         body = await self._body(response) if kinds is None or kind in kinds else b""
-        robots = response.headers.get("X-Robots-Tag", "")
-        return FetchedPage(url, kind, body, response.charset or "", etag, modified, robots_tag=robots)
+        charset, robots = response.charset or "", header("X-Robots-Tag", "")
+        return FetchedPage(url, kind, body, charset, etag, modified, robots_tag=robots)
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         limit = self._options.max_page_bytes

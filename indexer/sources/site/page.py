@@ -93,22 +93,16 @@ def _without_code(text: str) -> str:
     absent: set[str] = set()
     while opening := _UNREAD.search(text, position):
         closing = f"</{opening['name'].lower()}" if opening["name"] else "-->"
-        end = -1 if closing in absent else _find(text, closing, opening.end())
-        if end < 0:
+        found = None if closing in absent else re.compile(closing, re.IGNORECASE).search(text, opening.end())
+        if found is None:
             absent.add(closing)
             kept.append(text[position : opening.end()])
             position = opening.end()
             continue
         kept.append(text[position : opening.start()])
-        after = text.find(">", end)
-        position = after + 1 if after >= 0 else len(text)
+        position = text.find(">", found.start()) + 1 or len(text)
     kept.append(text[position:])
     return "".join(kept)
-
-
-def _find(text: str, closing: str, start: int) -> int:
-    found = re.compile(re.escape(closing), re.IGNORECASE).search(text, start)
-    return found.start() if found else -1
 
 
 def _read_html(reply: FetchedPage, text: str) -> SitePage:
@@ -130,8 +124,7 @@ def _read_html(reply: FetchedPage, text: str) -> SitePage:
     links.pop("", None)
     index = may_index(*directives)
     if index and text and not scan.blocks:
-        message = "the page has no text of its own; scripts may add it, but they are not run"
-        raise ReadError("no_text", message)
+        raise ReadError("no_text", "the page has no text of its own; scripts may add it, but they are not run")
     return SitePage(
         reply.url,
         "html",

@@ -13,10 +13,9 @@ from typing import Final
 
 from yarl import URL
 
-from indexer.sources.base import Failure, SourceOptions
+from indexer.sources.base import DocumentParser, Failure, SourceOptions
 from indexer.sources.cache import FileCache
 from indexer.sources.formats import MAX_FILE_BYTES, parse_file
-from indexer.sources.records import DocumentParser
 from indexer.sources.sandbox import Sandbox
 from indexer.sources.site.discovery import Discovery, discover
 from indexer.sources.site.fetch import FetchedPage, Fetcher, FetchError, open_fetcher

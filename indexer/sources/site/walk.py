@@ -9,11 +9,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Final, NamedTuple
 
-from indexer.sources.base import Failure, ReadError
+from indexer.sources.base import Failure, ReadError, SiteOptions
 from indexer.sources.cache import FileCache
 from indexer.sources.site.discovery import Discovery
 from indexer.sources.site.fetch import FetchedPage, Fetcher, FetchError
-from indexer.sources.site.options import SiteOptions
 from indexer.sources.site.page import KINDS, SitePage
 from indexer.sources.site.urls import is_media, shape_of
 from winnow.core.ids import new_id

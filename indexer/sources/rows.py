@@ -1,30 +1,34 @@
-"""Tables in CSV and Parquet: each row is a document.
+"""Files whose rows are documents: JSONL, CSV, TSV and Parquet.
 
-The columns of id, text, title and address are found by common names or named by the user; every other column is
-metadata. Rows without an id are named after the file and their number.
+A line of JSONL (NDJSON) is a document as in the HTTP API; ``_id`` is read as ``id``. In tables, the columns of id,
+text, title and address are found by common names or named by the user; every other column is metadata. Rows of tables
+without an id are named after the file and their number.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
-from indexer.sources.base import Failure, ReadError, SourceOptions
-from indexer.sources.jsonl import count_lines
-from indexer.sources.records import DocumentParser
+from indexer.sources.base import DocumentParser, Failure, ReadError, SourceOptions
 from indexer.sources.sandbox import Sandbox
 from winnow.core.errors import InvalidSource
 from winnow.core.types import Document, FieldType, JsonValue
 
-TABLES: Final[dict[str, str]] = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
+ROWS: Final = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
 NAMES: Final[dict[str, tuple[str, ...]]] = {
     "id": ("id", "_id", "doc_id", "document_id"),
     "text": ("text", "content", "contents", "body", "passage", "document", "description", "abstract"),
     "title": ("title", "name", "headline", "subject"),
     "url": ("url", "link", "href", "permalink"),
 }
+MAX_LINE_BYTES: Final = 20 * 1024 * 1024
 
+_BLOCK: Final = 1024 * 1024
+_COUNTED_BYTES: Final = 512 * 1024 * 1024  # beyond this the number of lines is estimated
+_BOM: Final = b"\xef\xbb\xbf"
 _MANY: Final = 12  # columns that a message lists
 
 
@@ -36,9 +40,12 @@ def check_columns(columns: Mapping[str, str]) -> None:
 
 
 def count_rows(path: Path) -> int:
-    """Rows of a table: the lines of CSV without the header, for Parquet the number in its metadata."""
-    if TABLES[path.suffix.lower()] == "csv":
-        return max(0, count_lines(path) - 1)
+    """Number of rows: lines of JSONL, lines of CSV without the header, for Parquet the number in its metadata."""
+    match ROWS[path.suffix.lower()]:
+        case "jsonl":
+            return _count_lines(path)
+        case "csv":
+            return max(0, _count_lines(path) - 1)
     try:
         with Sandbox() as sandbox:
             return int(next(sandbox.parse("parquet", path, {"only_count": True}))["rows"])
@@ -46,26 +53,42 @@ def count_rows(path: Path) -> int:
         return 1  # reading the file reports the error
 
 
-def read_table(
+def _count_lines(path: Path) -> int:
+    """Number of lines of a file: counted, or for very large files extrapolated from the beginning."""
+    size = path.stat().st_size
+    lines = read = 0
+    last = b"\n"
+    with path.open("rb") as file:
+        while read < _COUNTED_BYTES and (block := file.read(_BLOCK)):
+            read += len(block)
+            lines += block.count(b"\n")
+            last = block[-1:]
+    return round((lines + (last != b"\n")) * size / read) if read else 0
+
+
+def read_rows(
     path: Path, name: str, row_id: str, documents: DocumentParser, *, sandbox: Sandbox, options: SourceOptions
 ) -> Iterator[Document | Failure]:
-    """Read the documents of a table, a row at a time.
+    """Read the documents of a file, a row at a time; memory is bounded by the longest row that is accepted.
 
     Args:
         path: the file.
         name: how failures name it.
-        row_id: start of the ids of rows that have none.
+        row_id: start of the ids of rows of a table that have none.
         documents: turns the rows into documents.
-        sandbox: where the file is parsed.
-        options: columns and fields.
+        sandbox: where tables are parsed.
+        options: columns and fields of tables.
 
     Raises:
-        ReadError: the file cannot be read, or has no columns for documents.
+        OSError: the file cannot be read.
+        ReadError: a table cannot be parsed, or has no columns for documents.
     """
     suffix = path.suffix.lower()
-    arguments = {"delimiter": "\t"} if suffix == ".tsv" else {}
+    if ROWS[suffix] == "jsonl":
+        yield from _read_jsonl(path, name, documents)
+        return
     roles: dict[str, str] = {}
-    for item in sandbox.parse(TABLES[suffix], path, arguments):
+    for item in sandbox.parse(ROWS[suffix], path, {"delimiter": "\t"} if suffix == ".tsv" else {}):
         if "columns" in item:
             roles = _roles(item["columns"], options.columns)
             continue
@@ -74,6 +97,46 @@ def read_table(
             yield Failure(where, item["code"], item["message"])
             continue
         yield documents.parse(_as_record(item["values"], roles, f"{row_id}#{item['row']}", options.fields), where)
+
+
+def _read_jsonl(path: Path, name: str, documents: DocumentParser) -> Iterator[Document | Failure]:
+    with path.open("rb") as file:
+        for number, line in enumerate(_lines(file), 1):
+            if line is not None and not line.removeprefix(_BOM).strip():
+                continue
+            where = f"{name}:{number}"
+            try:
+                yield documents.parse(_parse_line(line, "utf-8-sig" if number == 1 else "utf-8"), where)
+            except ReadError as error:
+                yield Failure(where, error.code, error.message)
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes | None]:
+    """Lines; ``None`` for one over the limit, which is not loaded."""
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        if len(line) <= MAX_LINE_BYTES or line.endswith(b"\n"):
+            yield line
+            continue
+        while (rest := file.readline(_BLOCK)) and not rest.endswith(b"\n"):
+            pass
+        yield None
+
+
+def _parse_line(line: bytes | None, encoding: str) -> object:
+    if line is None:
+        limit = MAX_LINE_BYTES // 1024 // 1024
+        raise ReadError("line_too_long", f"the line is longer than {limit} MiB; split the document")
+    try:
+        raw = json.loads(line.decode(encoding))
+    except UnicodeDecodeError as error:
+        message = f"byte {error.start + 1} of the line is not UTF-8; convert the file"
+        raise ReadError("not_utf8", message) from None
+    except (ValueError, RecursionError) as error:
+        reason = "too deeply nested" if isinstance(error, RecursionError) else str(error)
+        raise ReadError("invalid_json", f"not JSON: {reason}; each line must be one complete object") from None
+    if isinstance(raw, dict) and "_id" in raw:
+        return {"id": raw["_id"]} | {key: value for key, value in raw.items() if key != "_id"}
+    return raw
 
 
 def _roles(names: Sequence[str], chosen: Mapping[str, str]) -> dict[str, str]:
