@@ -13,7 +13,7 @@ from aiohttp import web
 from tests.stubs.server import Handler, Stub, reply, serve
 from winnow.core.errors import WinnowError
 from winnow.core.settings.base import Endpoint
-from winnow.models.http import ModelClient
+from winnow.models.http.client import ModelClient
 
 
 @pytest.fixture

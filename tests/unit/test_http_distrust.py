@@ -12,7 +12,7 @@ from tests.stubs.calls import answering, calling, client_of, error_of, no_waits
 from tests.stubs.server import reply, serve
 from winnow.core.errors import UpstreamRejected
 from winnow.core.settings.base import Endpoint
-from winnow.models.http import ModelClient
+from winnow.models.http.client import ModelClient
 
 MIB = 1 << 20
 __all__ = ["no_waits"]  # a fixture

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from winnow.models.bundled.coverage import known_share, latin_share
-from winnow.models.bundled.wordpieces import WordPieces
+from winnow.models.bundled.wordpieces import WordPieces, known_share, latin_share
 
 
 @pytest.fixture(scope="module")

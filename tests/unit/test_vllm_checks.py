@@ -15,7 +15,7 @@ from tests.stubs.server import reply, serve
 from winnow.core.settings.embedding import QWEN3_INSTRUCT
 from winnow.core.settings.rerank import VllmRerank
 from winnow.models.checks.vllm_reranker import TEMPLATE_TOKENS, TOLERANCE, check_vllm_reranker
-from winnow.models.http import ModelClient
+from winnow.models.http.client import ModelClient
 from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, rerank_document, rerank_head
 from winnow.ports import EmbeddedQuery, Finding, Passage, Reranker, RerankerInfo, Reranking
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import assert_never
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Literal, assert_never
 
-from winnow.core.custom import make_custom
+from winnow.core.errors import InvalidSettings
 from winnow.core.settings import Settings
 from winnow.core.settings.embedding import (
     BundledEmbedding,
@@ -17,7 +18,6 @@ from winnow.core.settings.embedding import (
     VllmOfflineEmbedding,
 )
 from winnow.core.settings.rerank import BundledRerank, CustomRerank, HttpRerank, NoRerank, TorchRerank
-from winnow.models.extras import needs_extra
 from winnow.ports import Embedder, Reranker, VectorStore
 
 
@@ -37,18 +37,19 @@ def build_embedder(settings: Settings) -> Embedder:
 
             return open_http_embedder(settings.embedding)
         case TorchEmbedding():
-            with needs_extra("torch"):
+            with _needs_extra("torch"):
                 from winnow.models.local.torch_embedder import TorchEmbedder
 
             return TorchEmbedder(settings.embedding)
         case VllmOfflineEmbedding():
-            with needs_extra("vllm"):
+            with _needs_extra("vllm"):
                 from winnow.models.local.vllm_offline import VllmOfflineEmbedder
 
             return VllmOfflineEmbedder(settings.embedding)
-        case CustomEmbedding(factory=factory, options=options, dimensions=dimensions):
-            sized = options if dimensions is None else {**options, "dimensions": dimensions}
-            return make_custom(factory, sized, Embedder)
+        case CustomEmbedding(dimensions=None):
+            return settings.embedding.make(Embedder)
+        case CustomEmbedding():
+            return settings.embedding.make(Embedder, dimensions=settings.embedding.dimensions)
         case unknown:
             assert_never(unknown)
 
@@ -65,13 +66,24 @@ def build_reranker(settings: Settings, embedders: Iterable[Embedder], store: Vec
 
             return HttpReranker(settings.rerank)
         case TorchRerank():
-            with needs_extra("torch"):
+            with _needs_extra("torch"):
                 from winnow.models.local.torch_reranker import TorchReranker
 
             return TorchReranker(settings.rerank)
-        case CustomRerank(factory=factory, options=options):
-            return make_custom(factory, options, Reranker)
+        case CustomRerank():
+            return settings.rerank.make(Reranker)
         case NoRerank():
             return None
         case unknown:
             assert_never(unknown)
+
+
+@contextmanager
+def _needs_extra(extra: Literal["torch", "vllm"]) -> Iterator[None]:
+    """Import the libraries of ``extra`` inside of this block: without them the error says how to install them."""
+    try:
+        yield
+    except ImportError as error:
+        raise InvalidSettings(
+            f"the configured provider needs {error.name}: pip install 'winnow-search[{extra}]'"
+        ) from error

@@ -58,6 +58,11 @@ def rerank_document(document: str) -> str:
     return f"<Document>: {document}"
 
 
+def rerank_prompt(instruct: str, query: str, document: str) -> str:
+    """The whole prompt of a reranker."""
+    return RERANK_PREFIX + rerank_head(instruct, query) + rerank_document(document) + RERANK_SUFFIX
+
+
 def neutralise(text: str) -> str:
     """Break up what a tokenizer would read as a special token (``<|im_end|>``, ``<think>``) with one space."""
     return _SPECIAL.sub(lambda match: match.group() + " ", text)

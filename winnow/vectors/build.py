@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from winnow.core.custom import make_custom
 from winnow.core.settings import Settings
 from winnow.core.settings.vectors import CustomVectors, EdgeVectors, QdrantVectors
 from winnow.ports import VectorStore
@@ -27,7 +26,7 @@ def build_store(settings: Settings) -> VectorStore:
             from winnow.vectors.qdrant.store import QdrantVectorStore
 
             return QdrantVectorStore(server_client(settings.vectors), settings.vectors)
-        case CustomVectors(factory=factory, options=options):
-            return make_custom(factory, options, VectorStore)
+        case CustomVectors():
+            return settings.vectors.make(VectorStore)
         case unknown:
             assert_never(unknown)

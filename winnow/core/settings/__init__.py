@@ -1,4 +1,4 @@
-"""What can be configured: small frozen groups, read once at the edge and passed in.
+"""The settings: small frozen groups, read once at the edge and passed in.
 
 Sources, strongest first: arguments, environment (``WINNOW_`` with ``__`` between levels), ``winnow.toml`` in the
 working directory (or the file that ``WINNOW_CONFIG`` names), defaults. An unknown setting is an error.
@@ -7,21 +7,17 @@ working directory (or the file that ``WINNOW_CONFIG`` names), defaults. An unkno
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from winnow.core.errors import InvalidSettings
-from winnow.core.settings.base import Group
-from winnow.core.settings.checks import contradictions
-from winnow.core.settings.embedding import BundledEmbedding, Embedding
+from winnow.core.settings.base import Endpoint, Group
+from winnow.core.settings.embedding import BundledEmbedding, CustomEmbedding, Embedding
 from winnow.core.settings.rerank import BundledRerank, Rerank
 from winnow.core.settings.vectors import EdgeVectors, Vectors
 
@@ -29,6 +25,7 @@ PREFIX = "WINNOW_"
 CONFIG_VARIABLE = "WINNOW_CONFIG"
 _DEFAULTED = ("embedding", "rerank", "vectors")  # groups with one shape a provider, and a provider by default
 _DISCRIMINATED = (*_DEFAULTED, "next_embedding")
+_PUBLIC = ("openai.com", "aliyuncs.com", "jina.ai", "cohere.com", "siliconflow.cn", "siliconflow.com", "dmxapi.cn")
 
 
 class CatalogSettings(Group):
@@ -62,10 +59,7 @@ class IndexingSettings(Group):
     max_document_chars: int = Field(5_000_000, ge=1)
     max_backlog: int = Field(200_000, ge=1, description="pending documents beyond which uploads are answered with 429")
     batch_documents: int = Field(
-        96,
-        ge=1,
-        le=1024,
-        description="documents that a worker processes at a time; a batch of Ray has twice as many",
+        96, ge=1, le=1024, description="documents that a worker processes at a time; a batch of Ray has twice as many"
     )
     lease_seconds: float = Field(60.0, gt=0)
     max_attempts: int = Field(5, ge=1)
@@ -150,9 +144,29 @@ def load_settings(**overrides: Any) -> Settings:
         settings = Settings(**overrides)
     except ValidationError as error:
         raise InvalidSettings(_explain(error)) from error
-    if found := contradictions(settings.embedding, settings.next_embedding, settings.rerank):
+    if found := list(_contradictions(settings)):
         raise InvalidSettings("; ".join(found))
     return settings
+
+
+def _contradictions(settings: Settings) -> Iterator[str]:
+    """One line for each contradiction; it begins with the variable to change."""
+    groups = {"EMBEDDING": settings.embedding, "NEXT_EMBEDDING": settings.next_embedding, "RERANK": settings.rerank}
+    embeddings = [each for each in (settings.embedding, settings.next_embedding) if each is not None]
+    blind = [each.provider for each in embeddings if not isinstance(each, BundledEmbedding | CustomEmbedding)]
+    if blind and isinstance(settings.rerank, BundledRerank):
+        yield (
+            "WINNOW_RERANK__PROVIDER: bundled needs token vectors, which only the bundled embedding model has, not "
+            f"{blind[0]}; set it to vllm, torch, dashscope, another reranker, or none"
+        )
+    for name, group in groups.items():
+        if not isinstance(group, Endpoint):
+            continue
+        host, key = urlsplit(group.url).hostname or "", group.api_key.get_secret_value()
+        if not key and any(host == domain or host.endswith(f".{domain}") for domain in _PUBLIC):
+            yield f"{PREFIX}{name}__API_KEY: {host} needs a key"
+        if key.casefold().startswith("bearer "):
+            yield f"{PREFIX}{name}__API_KEY: leave out the word Bearer: __AUTH_SCHEME adds it"
 
 
 def _refuse_unknown_variables() -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from importlib import import_module
+from operator import attrgetter
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+from winnow.core.errors import InvalidSettings
+
+Port = TypeVar("Port")
 
 
 class Group(BaseModel):
@@ -39,6 +45,34 @@ class Custom(Group):
     provider: Literal["custom"] = "custom"
     factory: str = Field(pattern=r"^[\w.]+:[\w.]+$", description="package.module:callable")
     options: dict[str, Any] = Field({}, description="keyword arguments of the factory, as a JSON object")
+
+    def make(self, port: type[Port], **more: Any) -> Port:
+        """Call the factory with the options, and ``more`` of them.
+
+        Raises:
+            InvalidSettings: it cannot be imported or called with these options, or the object that it returns lacks a
+                member of ``port``.
+        """
+        module, _, name = self.factory.partition(":")
+        options = self.options | more
+        try:
+            function = attrgetter(name)(import_module(module))
+        except (ImportError, AttributeError) as error:
+            raise InvalidSettings(
+                f"the factory {self.factory} cannot be imported ({error}): it is named as package.module:callable, and "
+                "its package must be installed or on PYTHONPATH"
+            ) from error
+        try:
+            made = function(**options)
+        except (TypeError, ValueError) as error:
+            wrong = f"the factory {self.factory} failed with the options {sorted(options)}: {error}"
+            raise InvalidSettings(wrong) from error
+        if isinstance(made, port):
+            return made
+        raise InvalidSettings(
+            f"the factory {self.factory} returned {type(made).__name__}, which lacks members of "
+            f"winnow.ports.{port.__name__}"
+        )
 
 
 class Endpoint(Group):

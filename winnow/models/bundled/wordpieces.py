@@ -13,12 +13,14 @@ import numpy as np
 from tokenizers import Tokenizer as WordPieceTokenizer
 
 from winnow.core.text import FUNCTION_WORDS, encodable
-from winnow.models.bundled.coverage import known_share, latin_share
 
 _FILE: Final = Path(__file__).with_name("tokenizer.json")
 MAX_TOKENS: Final = 254  # 256 with [CLS] and [SEP]: what the model was trained on
 _LONGEST: Final = 256 * MAX_TOKENS  # characters; only white space could hide the 254th token behind them
 _PIECE: Final = re.compile(r"(?s).{1,16384}(?!\S)|.{1,16384}")  # tokens never reach across white space
+# Latin-1, extended A to E, IPA, additional and the forms with marks composed; × and ÷ do not count as letters
+_LATIN: Final = "A-Za-zªº\u00c0-\u02af\u1e00-\u1eff\u2c60-\u2c7f\ua720-\ua7ff\uab30-\uab6f"
+_FOREIGN_LETTER: Final = re.compile(rf"[^\W\d_{_LATIN}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,9 @@ class Reading:
     Attributes:
         ids: token ids with the special tokens.
         head: tokens in front of the text's own: [CLS] and those of an instruct.
-        coverage: share of the text that the model knows, in [0, 1].
+        coverage: share of the text that the model knows, in [0, 1]: the share of letters in the Latin script times the
+            share of words in the vocabulary. The vocabulary alone does not tell: it holds single characters of many
+            scripts, so that a Chinese sentence is mostly "known" words that the model cannot put together.
     """
 
     ids: list[int]
@@ -91,3 +95,16 @@ class WordPieces:
         coverage = latin_share(text) * known_share(words, int(np.count_nonzero(known == self._unk)))
         body = [*head, *ids][:MAX_TOKENS]
         return Reading([self._cls, *body, self._sep], 1 + len(head), coverage)
+
+
+def latin_share(text: str) -> float:
+    """Share of the letters of ``text`` that are Latin, in [0, 1]; 1 where it has no letters (digits, code, marks)."""
+    if text.isascii():
+        return 1.0
+    foreign = len(_FOREIGN_LETTER.findall(text))
+    return 1.0 - foreign / sum(map(str.isalpha, text)) if foreign else 1.0
+
+
+def known_share(words: int, unknown: int) -> float:
+    """Share of ``words`` that are not ``unknown``, in [0, 1]; 0 for a text without words."""
+    return 1.0 - unknown / words if words else 0.0

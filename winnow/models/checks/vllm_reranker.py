@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -18,9 +18,9 @@ from winnow.core.errors import UpstreamRejected
 from winnow.core.settings.embedding import QWEN3_INSTRUCT
 from winnow.core.settings.rerank import VllmRerank
 from winnow.core.types import FloatArray
-from winnow.models.checks.vllm_cards import check_served
-from winnow.models.http import ModelClient
-from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, rerank_document, rerank_head
+from winnow.models.checks.vllm_server import check_served
+from winnow.models.http.client import ModelClient
+from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, rerank_document, rerank_head, rerank_prompt
 from winnow.ports import EmbeddedQuery, Finding, Reranker
 from winnow.ports.known_answers import QUESTIONS, passages_of
 
@@ -33,20 +33,6 @@ _LOGIT_BOUND: Final = 1e-6  # a probability nearer to 0 or 1 has no logit worth 
 _OURS: Final = "deploy/vllm/qwen3_reranker.jinja"
 
 
-class _Case(NamedTuple):
-    """A query and a passage of the check-up."""
-
-    query: str
-    passage: str
-
-
-class _Prompt(NamedTuple):
-    """One way to write the prompt, and how a finding calls it."""
-
-    name: str
-    write: Callable[[_Case], str]
-
-
 class _Heard(NamedTuple):
     """What the reranker said: scores of the cases, shape (n,), and the tokens that it counted."""
 
@@ -54,7 +40,7 @@ class _Heard(NamedTuple):
     tokens: int
 
 
-_CASES: Final = tuple(_Case(each.query, text) for each in QUESTIONS for text in (each.right, each.wrong))
+_CASES: Final = tuple((each.query, text) for each in QUESTIONS for text in (each.right, each.wrong))
 
 
 async def check_vllm_reranker(
@@ -100,15 +86,16 @@ async def _embeds(client: ModelClient) -> bool:
 
 async def _ask(reranker: Reranker) -> _Heard:
     answers = await asyncio.gather(
-        *(reranker.rerank(EmbeddedQuery(case.query), passages_of([case.passage]), instruct=INSTRUCT) for case in _CASES)
+        *(reranker.rerank(EmbeddedQuery(query), passages_of([text]), instruct=INSTRUCT) for query, text in _CASES)
     )
     return _Heard(np.concatenate([each.scores for each in answers]), sum(each.tokens for each in answers))
 
 
 async def _prompt(client: ModelClient, settings: VllmRerank, heard: _Heard) -> Finding:
     """Which prompt gives the scores that the reranker gave."""
-    prompts = _known_prompts(settings)
-    texts = [prompt.write(case) for prompt in prompts for case in _CASES]
+    known = [_known_prompts(settings.template, query, passage) for query, passage in _CASES]
+    names = list(known[0])
+    texts = [prompts[name] for name in names for prompts in known]
     try:
         answer = await client.post("/classify", {"model": settings.model, "input": texts})
     except UpstreamRejected:
@@ -116,13 +103,13 @@ async def _prompt(client: ModelClient, settings: VllmRerank, heard: _Heard) -> F
     scores = _probabilities(answer, len(texts))
     if scores is None:
         return Finding("prompt", "skipped", "the server's answer at /classify has no probability for each prompt")
-    apart = np.abs(_logits(scores).reshape(len(prompts), -1) - _logits(heard.scores)).mean(axis=1)
+    apart = np.abs(_logits(scores).reshape(len(names), -1) - _logits(heard.scores)).mean(axis=1)
     nearest = int(np.argmin(apart))
     if apart[nearest] > TOLERANCE:
         seen = f"the prompt is not a known one: scores are {apart[0]:.2f} off those of the right prompt"
         return Finding("prompt", "failed", seen, _use_ours(settings))
     if nearest:
-        return Finding("prompt", "failed", prompts[nearest].name, _use_ours(settings))
+        return Finding("prompt", "failed", names[nearest], _use_ours(settings))
     return Finding("prompt", "ok", f"scores are those of the reference prompt (logits {apart[0]:.4f} apart)")
 
 
@@ -130,57 +117,35 @@ def _token_count(settings: VllmRerank, heard: _Heard, count: Callable[[str], int
     """What the server counted, against what the reference prompt has: tells without ``/classify``, but less."""
     if not heard.tokens:
         return Finding("prompt length", "skipped", "the server does not say how many tokens it read")
-    wanted = sum(TEMPLATE_TOKENS + count(_body(INSTRUCT, case)) for case in _CASES)
+    wanted = sum(
+        TEMPLATE_TOKENS + count(rerank_head(INSTRUCT, query) + rerank_document(text)) for query, text in _CASES
+    )
     if heard.tokens == wanted:
         return Finding("prompt length", "ok", f"{wanted} tokens in {len(_CASES)} prompts, as the reference prompt has")
     seen = f"{heard.tokens} tokens were read in {len(_CASES)} prompts where the reference prompt has {wanted}"
     return Finding("prompt length", "failed", seen, _use_ours(settings))
 
 
-def _known_prompts(settings: VllmRerank) -> Sequence[_Prompt]:
-    """The right prompt first, then those of the mistakes that one can make with this setting."""
-    right = _Prompt("the reference prompt", lambda case: _written(INSTRUCT, case))
-    if settings.template == "client":
-        return right, _Prompt("the prompt is written twice, by Winnow and by the server", _twice)
-    return (
-        right,
-        _Prompt("the server has no chat template: it joins query and passage raw", _raw),
-        _Prompt("the prompt's last newline is missing, as in vLLM's own qwen3_reranker.jinja", _one_newline_short),
-        _Prompt("the chat template leaves the instruct out", lambda case: _written(QWEN3_INSTRUCT, case)),
-        _Prompt("the chat template ends without the empty thought", _without_thought),
-    )
+def _known_prompts(template: str, query: str, passage: str) -> dict[str, str]:
+    """The right prompt first, then those of the mistakes that one can make with this setting, as findings name them."""
+    right = rerank_prompt(INSTRUCT, query, passage)
+    if template == "client":  # a server with a template wraps the two halves of the prompt that Winnow sends it
+        halves = RERANK_PREFIX + rerank_head(INSTRUCT, query), rerank_document(passage) + RERANK_SUFFIX
+        twice = rerank_prompt(QWEN3_INSTRUCT, *halves)
+        return {"the reference prompt": right, "the prompt is written twice, by Winnow and by the server": twice}
+    return {
+        "the reference prompt": right,
+        "the server has no chat template: it joins query and passage raw": query + passage,
+        "the prompt's last newline is missing, as in vLLM's own qwen3_reranker.jinja": right.removesuffix("\n"),
+        "the chat template leaves the instruct out": rerank_prompt(QWEN3_INSTRUCT, query, passage),
+        "the chat template ends without the empty thought": right.removesuffix("<think>\n\n</think>\n\n"),
+    }
 
 
 def _use_ours(settings: VllmRerank) -> str:
     if settings.template == "client":
         return "set WINNOW_RERANK__TEMPLATE=server, or start vLLM without --chat-template"
     return f"start vLLM with --chat-template {_OURS}, or without any and set WINNOW_RERANK__TEMPLATE=client"
-
-
-def _body(instruct: str, case: _Case) -> str:
-    return rerank_head(instruct, case.query) + rerank_document(case.passage)
-
-
-def _written(instruct: str, case: _Case) -> str:
-    return RERANK_PREFIX + _body(instruct, case) + RERANK_SUFFIX
-
-
-def _one_newline_short(case: _Case) -> str:
-    return _written(INSTRUCT, case).removesuffix("\n")
-
-
-def _without_thought(case: _Case) -> str:
-    return _written(INSTRUCT, case).removesuffix("<think>\n\n</think>\n\n")
-
-
-def _raw(case: _Case) -> str:
-    return case.query + case.passage
-
-
-def _twice(case: _Case) -> str:
-    """What a server with a template makes of the two halves that Winnow sends it."""
-    inner = _Case(RERANK_PREFIX + rerank_head(INSTRUCT, case.query), rerank_document(case.passage) + RERANK_SUFFIX)
-    return _written(QWEN3_INSTRUCT, inner)
 
 
 def _probabilities(answer: Any, count: int) -> FloatArray | None:

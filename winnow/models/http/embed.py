@@ -14,8 +14,8 @@ from winnow.core.errors import InvalidSettings, Upstream, UpstreamRejected, Upst
 from winnow.core.settings.embedding import DashScopeEmbedding, VllmEmbedding
 from winnow.core.text import encodable
 from winnow.core.types import FloatArray
-from winnow.models.checks.vllm_embedder import check_vllm_embedder, root_of_alias
-from winnow.models.http import ModelClient
+from winnow.models.checks.vllm_server import check_vllm_embedder, root_of_alias
+from winnow.models.http.client import ModelClient
 from winnow.models.http.embed_dialects import EmbedBatch, HttpEmbedding, embed_dialect, vectors_of
 from winnow.models.http.model import BadAnswer, HttpModel, all_of
 from winnow.models.prompts import chosen_instruct, usual_instruct
