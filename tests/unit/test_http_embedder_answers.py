@@ -83,7 +83,7 @@ BAD = {
     "an error with status 200": ({"message": "out of luck"}, "out of luck"),
     "data is no list": ({"data": {"0": unit()}}, "no list of embeddings"),
     "data of vectors alone": ({"data": [unit(), unit()]}, "no list of embeddings"),
-    "a vector is missing": (rows(unit()), "2 texts were sent, 1 vectors came back; the first missing one is 1"),
+    "a vector is missing": (rows(unit()), "2 texts were sent, 1 vectors came back; the first missing is 1"),
     "a vector too many": (rows(unit(), unit(), unit()), "index 2, 2 texts"),
     "an index repeated": ({"data": [{"index": 0, "embedding": unit()}] * 2}, "two vectors have the index 0"),
     "an index below 0": ({"data": [{"index": -1, "embedding": unit()}]}, "index -1"),

@@ -29,7 +29,7 @@ ROWS: dict[str, tuple[list[tuple[Any, str]], str]] = {
     "an index below 0": ([(-1, ONE), *FINE], "index -1"),
     "an index repeated": ([*FINE, (1, TWO)], "two vectors have the index 1"),
     "no index": ([("null", ONE)], "index None"),
-    "a vector missing": (FINE[:2], "3 texts were sent, 2 vectors came back; the first missing one is 2"),
+    "a vector missing": (FINE[:2], "3 texts were sent, 2 vectors came back; the first missing is 2"),
     "no vectors": ([], "0 vectors came back"),
     "a number that is NaN": ([*FINE[:2], (2, NAN)], "not valid JSON"),
     "a number too large": ([*FINE[:2], (2, HUGE)], "vector 2 is not finite"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from winnow.models.http.model import BadAnswer
-from winnow.models.http.rerank_answers import read_scores
+from winnow.models.http.rerank_dialects import read_scores
 
 ROWS = [{"index": 1, "relevance_score": 0.75}, {"index": 0, "relevance_score": 0.25}]
 
@@ -36,7 +36,7 @@ def test_every_documented_shape_is_read(answer: Any, tokens: int) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (ROWS[:1], "1 scores came back"),
+        (ROWS[:1], "1 results came back"),
         ([*ROWS, ROWS[0]], "two results have the index 1"),
         ([{"index": 2, "relevance_score": 0.5}], "index 2"),
         ([{"index": -1, "relevance_score": 0.5}], "index -1"),

@@ -36,8 +36,11 @@ ROWS: dict[str, tuple[list[tuple[Any, str]], str]] = {
     "an index repeated": ([*FINE.items(), (1, "0.2")], "two results have the index 1"),
     "an index in words": ([('"0"', "0.1")], "index '0'"),
     "no index": ([("null", "0.1")], "index None"),
-    "a document missing": (list(FINE.items())[:2], "3 documents were sent, 2 scores came back; the first missing is 2"),
-    "no documents": ([], "0 scores came back"),
+    "a document missing": (
+        list(FINE.items())[:2],
+        "3 documents were sent, 2 results came back; the first missing is 2",
+    ),
+    "no documents": ([], "0 results came back"),
     "a score of NaN": ([(0, "NaN")], "not valid JSON"),
     "a score that is infinite": ([(0, "1e999")], "not valid JSON|outside"),
     "a score of null": ([(0, "null")], "score None"),

@@ -114,9 +114,8 @@ class HttpEmbedder(HttpModel, Embedder):
             if len(batch.texts) == 1:
                 return await self._embed_shortened(batch, refused)
             middle = len(batch.texts) // 2
-            first, second = await all_of(
-                [self._embed_batch(batch.part(0, middle)), self._embed_batch(batch.part(middle))]
-            )
+            halves = [batch._replace(texts=texts) for texts in (batch.texts[:middle], batch.texts[middle:])]
+            first, second = await all_of([self._embed_batch(half) for half in halves])
             return _Part(np.concatenate([first.vectors, second.vectors]), first.tokens + second.tokens)
 
     async def _embed_shortened(self, batch: EmbedBatch, refused: UpstreamTooLong) -> _Part:

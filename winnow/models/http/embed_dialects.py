@@ -7,16 +7,16 @@ synchronous API" (both its APIs).
 from __future__ import annotations
 
 import base64
-import binascii
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Protocol, assert_never
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, assert_never
 
 import numpy as np
 
 from winnow.core.settings.embedding import DashScopeEmbedding, OpenAIEmbedding, VllmEmbedding
 from winnow.core.types import FloatArray
-from winnow.models.http.model import BadAnswer
+from winnow.models.http.model import BadAnswer, in_order
 from winnow.models.prompts import embedding_query, neutralise
 from winnow.ports import EmbedKind
 
@@ -34,10 +34,6 @@ class EmbedBatch(NamedTuple):
     kind: EmbedKind
     instruct: str
 
-    def part(self, start: int, end: int | None = None) -> EmbedBatch:
-        """The same call for some of the texts."""
-        return self._replace(texts=self.texts[start:end])
-
 
 class EmbedAnswer(NamedTuple):
     """An answer as it came: embeddings with the indices that the provider gave them, and tokens as it counts them."""
@@ -46,38 +42,40 @@ class EmbedAnswer(NamedTuple):
     tokens: int
 
 
-class EmbedDialect(Protocol):
-    """One way to ask for embeddings."""
+@dataclass(frozen=True)
+class EmbedDialect(ABC):
+    """One way to ask for embeddings.
 
-    @property
-    def path(self) -> str:
-        """Path of the call under the provider's URL."""
-        ...
+    Attributes:
+        path: of the call, under the provider's URL.
+        model: its name in requests.
+    """
 
-    def text(self, text: str, kind: EmbedKind, instruct: str) -> str:
+    path: str
+    model: str
+
+    def text(self, text: str, kind: EmbedKind, instruct: str) -> str:  # noqa: ARG002 - some send the instruct apart
         """The text as it is sent."""
-        ...
+        return neutralise(text)
 
+    @abstractmethod
     def body(self, batch: EmbedBatch, dimensions: int | None) -> Mapping[str, Any]:
         """The request, with ``dimensions`` where the size of the vectors is to be asked for."""
-        ...
 
+    @abstractmethod
     def read(self, answer: Any) -> EmbedAnswer:
         """The answer to a request; raises ``BadAnswer`` for one of another shape."""
-        ...
 
 
 @dataclass(frozen=True)
-class OpenAIShape:
+class OpenAIShape(EmbedDialect):
     """``{model, input, dimensions?, …}`` → ``{data: [{index, embedding}], usage: {prompt_tokens}}``.
 
     Attributes:
         extras: further members of every request.
     """
 
-    path: str
-    model: str
-    extras: Mapping[str, Any] = field(default_factory=dict)
+    extras: Mapping[str, Any]
 
     def text(self, text: str, kind: EmbedKind, instruct: str) -> str:
         """The query behind its instruct in Qwen3's own words."""
@@ -91,19 +89,11 @@ class OpenAIShape:
         return _read(answer, rows=_member(answer, "data"), index="index")
 
 
-@dataclass(frozen=True)
-class DashScopeNative:
+class DashScopeNative(EmbedDialect):
     """``{model, input: {texts}, parameters}`` → ``{output: {embeddings: [{text_index, embedding}]}, usage}``.
 
     Tells queries from documents, and has a field for the instruct.
     """
-
-    path: str
-    model: str
-
-    def text(self, text: str, kind: EmbedKind, instruct: str) -> str:  # noqa: ARG002 - sent apart from the text
-        """The text alone."""
-        return neutralise(text)
 
     def body(self, batch: EmbedBatch, dimensions: int | None) -> Mapping[str, Any]:
         parameters: dict[str, Any] = {"text_type": batch.kind, "output_type": "dense"}
@@ -146,20 +136,11 @@ def vectors_of(reply: EmbedAnswer, count: int, dimensions: int) -> FloatArray:
         BadAnswer: an index is missing, repeated or out of range, or a vector has another size, is not finite or zero.
     """
     vectors = np.empty((count, dimensions), dtype=np.float32)
-    filled: set[int] = set()
-    for index, embedding in reply.embeddings:
-        if type(index) is not int or not 0 <= index < count:
-            raise BadAnswer(f"a vector has the index {index!r}, {count} texts were sent")
-        if index in filled:
-            raise BadAnswer(f"two vectors have the index {index}")
+    for index, embedding in enumerate(in_order(reply.embeddings, count, "text", "vector")):
         vector = _vector(embedding, index)
         if vector.size != dimensions:
             raise BadAnswer(f"a vector has {vector.size} dimensions, {dimensions} are expected")
         vectors[index] = vector
-        filled.add(index)
-    if len(filled) < count:
-        missing = next(index for index in range(count) if index not in filled)
-        raise BadAnswer(f"{count} texts were sent, {len(filled)} vectors came back; the first missing one is {missing}")
     return _normalised(vectors)
 
 
@@ -186,12 +167,9 @@ def _vector(embedding: Any, index: int) -> FloatArray:
         if isinstance(embedding, str):
             return np.frombuffer(base64.b64decode(embedding, validate=True), dtype="<f4")
         with np.errstate(over="ignore"):  # too large a number becomes infinite, which is looked for
-            vector = np.array(embedding, dtype=np.float32)
-    except (binascii.Error, ValueError, TypeError) as error:
+            return np.array(embedding, dtype=np.float32).reshape(len(embedding))
+    except (ValueError, TypeError) as error:
         raise BadAnswer(f"vector {index} is neither base64 of floats nor a list of numbers") from error
-    if vector.ndim != 1:
-        raise BadAnswer(f"vector {index} is neither base64 of floats nor a list of numbers")
-    return vector
 
 
 def _normalised(vectors: FloatArray) -> FloatArray:

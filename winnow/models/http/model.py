@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from winnow.core.errors import UpstreamRejected, UpstreamUnavailable
@@ -51,6 +51,25 @@ class HttpModel:
         """The error for ``answer``, with what the provider says in it."""
         why = f"{error}{self._client.complaint_in(answer)}{hint}"
         return UpstreamRejected(f"{self._where} gave an answer that cannot be trusted: {why}")
+
+
+def in_order(rows: Iterable[tuple[Any, Result]], count: int, sent: str, came: str) -> list[Result]:
+    """The values of an answer in the order of their indices, one for each of the ``count`` inputs.
+
+    Raises:
+        BadAnswer: an index is out of range, repeated or missing; it calls the inputs ``sent`` and the values ``came``.
+    """
+    found: dict[int, Result] = {}
+    for index, value in rows:
+        if type(index) is not int or not 0 <= index < count:
+            raise BadAnswer(f"a {came} has the index {index!r}, {count} {sent}s were sent")
+        if index in found:
+            raise BadAnswer(f"two {came}s have the index {index}")
+        found[index] = value
+    if len(found) < count:
+        missing = min(set(range(count)) - found.keys())
+        raise BadAnswer(f"{count} {sent}s were sent, {len(found)} {came}s came back; the first missing is {missing}")
+    return [found[index] for index in range(count)]
 
 
 async def all_of(work: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:

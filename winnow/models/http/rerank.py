@@ -16,8 +16,7 @@ from winnow.core.text import encodable
 from winnow.core.types import FloatArray
 from winnow.models.checks.vllm_reranker import check_vllm_reranker
 from winnow.models.http.model import BadAnswer, HttpModel, all_of
-from winnow.models.http.rerank_answers import Scores, read_scores
-from winnow.models.http.rerank_dialects import rerank_dialect
+from winnow.models.http.rerank_dialects import Scores, read_scores, rerank_dialect
 from winnow.models.http.rerank_packing import RerankItem, RerankQuestion, fit, shorten, split_calls
 from winnow.models.prompts import harmless
 from winnow.models.qwen_tokens import QwenTokens
