@@ -135,13 +135,8 @@ def vectors_of(reply: EmbedAnswer, count: int, dimensions: int) -> FloatArray:
     Raises:
         BadAnswer: an index is missing, repeated or out of range, or a vector has another size, is not finite or zero.
     """
-    vectors = np.empty((count, dimensions), dtype=np.float32)
-    for index, embedding in enumerate(in_order(reply.embeddings, count, "text", "vector")):
-        vector = _vector(embedding, index)
-        if vector.size != dimensions:
-            raise BadAnswer(f"a vector has {vector.size} dimensions, {dimensions} are expected")
-        vectors[index] = vector
-    return _normalised(vectors)
+    rows = ((index, _vector(embedding, index, dimensions)) for index, embedding in reply.embeddings)
+    return _normalised(np.array(in_order(rows, count, "text", "vector"), dtype=np.float32).reshape(count, dimensions))
 
 
 def _read(answer: Any, rows: Any, index: str) -> EmbedAnswer:
@@ -161,15 +156,19 @@ def _member(answer: Any, name: str) -> Any:
     return answer[name]
 
 
-def _vector(embedding: Any, index: int) -> FloatArray:
+def _vector(embedding: Any, index: Any, dimensions: int) -> FloatArray:
     """One vector, from base64 of little-endian float32 or from a list of numbers."""
     try:
         if isinstance(embedding, str):
-            return np.frombuffer(base64.b64decode(embedding, validate=True), dtype="<f4")
-        with np.errstate(over="ignore"):  # too large a number becomes infinite, which is looked for
-            return np.array(embedding, dtype=np.float32).reshape(len(embedding))
+            vector: FloatArray = np.frombuffer(base64.b64decode(embedding, validate=True), dtype="<f4")
+        else:
+            with np.errstate(over="ignore"):  # too large a number becomes infinite, which is looked for
+                vector = np.array(embedding, dtype=np.float32).reshape(len(embedding))
     except (ValueError, TypeError) as error:
         raise BadAnswer(f"vector {index} is neither base64 of floats nor a list of numbers") from error
+    if vector.size != dimensions:
+        raise BadAnswer(f"a vector has {vector.size} dimensions, {dimensions} are expected")
+    return vector
 
 
 def _normalised(vectors: FloatArray) -> FloatArray:
