@@ -1,4 +1,4 @@
-"""Reading a document from JSON: the rules are the same over HTTP and in a JSONL file."""
+"""Reads and checks a document from JSON, by the same rules over HTTP and in a JSONL file."""
 
 from __future__ import annotations
 
@@ -37,12 +37,10 @@ def parse_document(raw: object, *, fields: Mapping[str, FieldType], max_chars: i
     """
     if not isinstance(raw, dict):
         raise InvalidDocument(f"a document is a JSON object, not {_kind(raw)}")
-    unknown = [str(key) for key in raw if key not in _KEYS]
-    if unknown:
-        raise InvalidDocument(
-            f"unknown key {unknown[0][:80]!r}; a document has {', '.join(_KEYS)} (put the rest under metadata)",
-            location=(unknown[0],),
-        )
+    for key in map(str, raw):
+        if key not in _KEYS:
+            message = f"unknown key {key[:80]!r}; a document has {', '.join(_KEYS)} (put the rest under metadata)"
+            raise InvalidDocument(message, location=(key,))
     text = _string(raw, "text", None)
     if len(text) > max_chars:
         raise DocumentTooLarge(f"text has {len(text):,} characters; the limit is {max_chars:,}", location=("text",))
@@ -66,13 +64,11 @@ def check_id(value: object) -> str:
     if not isinstance(value, str):
         raise InvalidDocument(f"id is a string, not {_kind(value)}", location=("id",))
     if len(value) > MAX_ID_CHARS:
-        raise InvalidDocument(
-            f"id has {len(value)} characters; the limit is {MAX_ID_CHARS} (it starts {value[:40]!r})", location=("id",)
-        )
+        message = f"id has {len(value)} characters; the limit is {MAX_ID_CHARS} (it starts {value[:40]!r})"
+        raise InvalidDocument(message, location=("id",))
     if not is_encodable(value) or any(ord(char) < 32 or ord(char) == 127 for char in value):
-        raise InvalidDocument(
-            f"id {value[:80]!r} has control characters or lone surrogates; remove them", location=("id",)
-        )
+        message = f"id {value[:80]!r} has control characters or lone surrogates; remove them"
+        raise InvalidDocument(message, location=("id",))
     return value
 
 
@@ -83,37 +79,35 @@ def check_metadata(value: object, fields: Mapping[str, FieldType]) -> Metadata:
     if not isinstance(value, dict):
         raise InvalidDocument(f"metadata is an object, not {_kind(value)}", location=("metadata",))
     _check_json(value, ("metadata",))
-    size = len(_dump(value))
-    if size > MAX_METADATA_BYTES:
-        raise InvalidDocument(
-            f"metadata has {size:,} bytes; the limit is {MAX_METADATA_BYTES:,}", location=("metadata",)
-        )
+    if (size := len(orjson.dumps(value))) > MAX_METADATA_BYTES:
+        message = f"metadata has {size:,} bytes; the limit is {MAX_METADATA_BYTES:,}"
+        raise InvalidDocument(message, location=("metadata",))
     for key, kind in fields.items():
         for item in values_of(value.get(key)):
             if not fits(kind, item):
-                raise InvalidDocument(
-                    f"metadata {key!r} is declared as {kind}; {repr(item)[:80]} is not", location=("metadata", key)
-                )
+                message = f"metadata {key!r} is declared as {kind}; {repr(item)[:80]} is not"
+                raise InvalidDocument(message, location=("metadata", key))
     return value
 
 
 def _check_json(value: JsonValue, at: tuple[str | int, ...]) -> None:
     if len(at) > MAX_METADATA_DEPTH:
         raise InvalidDocument(f"metadata nests more than {MAX_METADATA_DEPTH} deep", location=at[:3])
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidDocument(f"{'.'.join(map(str, at))} is {value}; JSON has only finite numbers", location=at)
-    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
-        raise InvalidDocument(f"{'.'.join(map(str, at))} is an integer of more than 64 bits", location=at)
-    if isinstance(value, str) and not is_encodable(value):
-        raise InvalidDocument(f"{'.'.join(map(str, at))} has lone surrogates, which UTF-8 cannot hold", location=at)
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if not isinstance(key, str) or not is_encodable(key):
-                raise InvalidDocument("metadata keys are strings of valid Unicode", location=at)
-            _check_json(item, (*at, key))
-    elif isinstance(value, list):
-        for i, item in enumerate(value):
-            _check_json(item, (*at, i))
+    match value:
+        case float() if not math.isfinite(value):
+            raise InvalidDocument(f"{'.'.join(map(str, at))} is {value}; JSON has only finite numbers", location=at)
+        case int() if not -(2**63) <= value < 2**64:
+            raise InvalidDocument(f"{'.'.join(map(str, at))} is an integer of more than 64 bits", location=at)
+        case str() if not is_encodable(value):
+            raise InvalidDocument(f"{'.'.join(map(str, at))} has lone surrogates, which UTF-8 cannot hold", location=at)
+        case dict():
+            for key, item in value.items():
+                if not isinstance(key, str) or not is_encodable(key):
+                    raise InvalidDocument("metadata keys are strings of valid Unicode", location=at)
+                _check_json(item, (*at, key))
+        case list():
+            for i, item in enumerate(value):
+                _check_json(item, (*at, i))
 
 
 def _string(raw: Mapping[str, object], key: str, limit: int | None) -> str:
@@ -146,10 +140,6 @@ def _version(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
         raise InvalidDocument("version is an integer from 0 up", location=("version",))
     return value
-
-
-def _dump(value: JsonValue) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def _kind(value: object) -> str:

@@ -1,4 +1,4 @@
-"""The filter tree: reading it from JSON, checking it against a collection's fields, and evaluating it.
+"""Reads the filter tree from JSON, checks it against a collection's fields, and evaluates it.
 
 The wire form is that of OpenAI's vector stores (``{"type": "eq", "key": …, "value": …}``, ``and``, ``or``) plus ``not``
 (``{"type": "not", "filter": …}``) and ``exists`` (``{"type": "exists", "key": …}``).
@@ -26,12 +26,7 @@ _ORDERED: Final[Mapping[str, Callable[[Any, Any], bool]]] = {"gt": gt, "gte": ge
 _COMPARISONS: Final = ("eq", "ne", "in", "nin", *_ORDERED)
 _TYPES: Final = (*_COMPARISONS, "and", "or", "not", "exists")
 _ORDERED_FIELDS: Final = ("integer", "float", "datetime")
-_KEYS: Final[Mapping[str, frozenset[str]]] = {
-    "and": frozenset({"type", "filters"}),
-    "or": frozenset({"type", "filters"}),
-    "not": frozenset({"type", "filter"}),
-    "exists": frozenset({"type", "key"}),
-}
+_KEYS: Final = {"and": ("filters",), "or": ("filters",), "not": ("filter",), "exists": ("key",)}  # beside the type
 
 
 def parse_filter(raw: object, fields: Mapping[str, FieldType]) -> Filter:
@@ -100,11 +95,8 @@ def _test(test: Callable[[Any, Any], bool], value: JsonValue, wanted: JsonValue)
         return isinstance(value, str) and _is_datetime(value) and test(parse_datetime(value), wanted)
     if isinstance(value, bool) != isinstance(wanted, bool):
         return False
-    if isinstance(value, str) and isinstance(wanted, str):
-        return test(value, wanted)
-    if isinstance(value, int | float) and isinstance(wanted, int | float):
-        return test(value, wanted)
-    return False
+    kind = str if isinstance(wanted, str) else int | float
+    return isinstance(value, kind) and isinstance(wanted, kind) and test(value, wanted)
 
 
 def _is_datetime(text: str) -> bool:
@@ -128,10 +120,10 @@ class _Parser:
             raise InvalidFilter(f"unknown filter type {kind!r}; known are {', '.join(_TYPES)}", location=(*at, "type"))
         if depth > MAX_DEPTH:
             raise InvalidFilter(f"filters nest at most {MAX_DEPTH} deep", location=at)
-        allowed = _KEYS.get(kind, frozenset({"type", "key", "value"}))
+        allowed = sorted(("type", *_KEYS.get(kind, ("key", "value"))))
         for key in raw:
             if key not in allowed:
-                raise InvalidFilter(f"a {kind} filter has no {key!r}; it has {', '.join(sorted(allowed))}", location=at)
+                raise InvalidFilter(f"a {kind} filter has no {key!r}; it has {', '.join(allowed)}", location=at)
         match kind:
             case "and" | "or":
                 return self._group(kind, raw.get("filters"), at, depth)
@@ -173,6 +165,5 @@ class _Parser:
 
     def _value(self, kind: FieldType, key: str, value: object, at: tuple[str | int, ...]) -> JsonValue:
         if not fits(kind, value):
-            shown = repr(value)[:80]
-            raise InvalidFilter(f"field {key!r} is of type {kind}; {shown} is not", location=at)
+            raise InvalidFilter(f"field {key!r} is of type {kind}; {repr(value)[:80]} is not", location=at)
         return parse_datetime(cast("str", value)) if kind == "datetime" else value

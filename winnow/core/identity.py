@@ -1,4 +1,4 @@
-"""What a collection was built with, and the refusal to serve it with anything else."""
+"""Comparison of the models that an index was built with and those that are configured."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ def require_same_identity(index: Index, current: IndexIdentity) -> None:
     if index.identity == current:
         return
     ours, theirs = asdict(current), asdict(index.identity)
-    differing = [key for key in ours if not _same(key, ours[key], theirs[key])]
-    if differing:
+    if differing := [key for key in ours if not _same(key, ours[key], theirs[key])]:
         sides = "; ".join(f"{key}: built with {theirs[key]!r}, configured {ours[key]!r}" for key in differing)
         raise IdentityMismatch(
             f"collection {index.collection!r} does not fit the configured models ({sides}); configure what it was "
@@ -34,7 +33,7 @@ def require_same_identity(index: Index, current: IndexIdentity) -> None:
 
 
 def same_identity(one: IndexIdentity, other: IndexIdentity) -> bool:
-    """Whether vectors of the two can be compared; what may differ is said at ``require_same_identity``."""
+    """Whether vectors of the two can be compared; ``require_same_identity`` says what may differ."""
     ours, theirs = asdict(one), asdict(other)
     return one == other or all(_same(key, ours[key], theirs[key]) for key in ours)
 
@@ -43,12 +42,10 @@ def same_model(one: str, other: str) -> bool:
     """Whether two names mean one model: ``/models/Qwen3-Embedding-0.6B`` is ``Qwen/Qwen3-Embedding-0.6B``.
 
     A folder, or a bare name that a server gives it, is the hub's model of that last part, letters' case aside. Two
-    ids of the hub are two models, though the last part be the same.
+    different ids of the hub are two models, even if their last parts are equal.
     """
-    if one == other:
-        return True
     if _HUB_ID.fullmatch(one) and _HUB_ID.fullmatch(other):
-        return False
+        return one == other
     return _last_part(one) == _last_part(other)
 
 

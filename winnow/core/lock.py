@@ -1,4 +1,4 @@
-"""One process owns a data directory: ``flock`` on a file that says who the owner is."""
+"""The lock of a data directory, which one process owns: ``flock`` on a file that names the owner."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import json
 import logging
 import os
 import time
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from winnow.core.errors import DataDirectoryLocked
 
 LOCK_FILE: Final = "winnow.lock"
-"""Name of a data directory's lock, in it."""
+"""Name of the lock file of a data directory, within it."""
 
 _MAX_BYTES = 4096
 _POLL_SECONDS = 0.02
-_QUIET_SECONDS = 1.0  # an engine takes a moment to end; only then is there something to say
+_QUIET_SECONDS = 1.0  # an engine takes a moment to end, which needs no log line
 _SAY_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
@@ -43,8 +43,8 @@ class Owner:
     since: str | None = None
 
 
-class DirectoryLock:
-    """An exclusive lock on a directory, held by an open file, so that it ends with the process however that dies.
+class DirectoryLock(AbstractContextManager["DirectoryLock"]):
+    """An exclusive lock on a directory, held by an open file, so that the lock ends with the process in any case.
 
     The lock file is never removed: a new one under the same name could be locked beside the old one.
     """
@@ -54,9 +54,8 @@ class DirectoryLock:
 
         Args:
             path: the lock file; its folder is made if it is missing.
-            patience: seconds to wait for a lock whose owner is dead, and that none of its children is known to hold.
-                For a known heir, which winds down and may have a long flush before it, there is no limit while it
-                lives; above 0 only.
+            patience: seconds to wait for a lock whose owner is dead. If they are more than 0 and the owner's heir
+                lives, the wait has no limit, because the heir may have a long flush to finish.
 
         Raises:
             DataDirectoryLocked: another process that lives (or another lock of this one) holds it.
@@ -76,7 +75,7 @@ class DirectoryLock:
         say_at = begin + _QUIET_SECONDS
         while not self._take():
             owner, now = _read(self._file), time.monotonic()
-            if owner.pid is None or _is_alive(owner.pid):  # without a pid it is being written just now
+            if owner.pid is None or _is_alive(owner.pid):  # without a pid the owner is writing it
                 raise _locked(directory, owner)
             inherited = patience > 0 and owner.heir is not None and _is_alive(owner.heir)
             if not inherited and now > begin + patience:
@@ -99,10 +98,9 @@ class DirectoryLock:
         return True
 
     def publish(self, *, url: str | None = None, heir: int | None = None) -> None:
-        """Record in the file who holds the lock, where it serves and who shares it, for processes that are refused."""
-        content = json.dumps(asdict(Owner(os.getpid(), url, heir, self._since))).encode()
+        """Record this process, its URL and its heir in the file, for processes that are refused."""
         os.ftruncate(self._file, 0)
-        os.pwrite(self._file, content, 0)
+        os.pwrite(self._file, json.dumps(asdict(Owner(os.getpid(), url, heir, self._since))).encode(), 0)
 
     def release(self) -> None:
         """Release the lock; a second call does nothing."""
@@ -111,17 +109,12 @@ class DirectoryLock:
             os.close(self._file)
             self._file = -1
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
 
 def _read(file: int) -> Owner:
-    """The owner as written; an empty ``Owner`` while it is just being written."""
+    """The owner that the file names; an empty ``Owner`` while the file is being written."""
     try:
         content = json.loads(os.pread(file, _MAX_BYTES, 0))
     except ValueError:
@@ -135,14 +128,14 @@ def _is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
+        pass  # it belongs to another user
     return True
 
 
 def _say_who(directory: Path, owner: Owner, seconds: float) -> None:
     log.warning(
         "waiting for %s, for %.0f s now: process %s, which has had it since %s, is dead; its child, process %s, "
-        "finishes what it was told (kill -9 %s ends that, and loses nothing that was acknowledged)",
+        "is still writing what it accepted (kill -9 %s ends it and loses nothing that was acknowledged)",
         *(directory, seconds, owner.pid, owner.since, owner.heir, owner.heir),
     )
 

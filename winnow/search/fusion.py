@@ -1,9 +1,8 @@
-"""Two arms into one list: standardised scores, added. Pure.
+"""Fusion of the two arms into one list, by the sum of standardised scores. Pure.
 
-Each arm's scores become z-scores over the candidates of the search (how many standard deviations a candidate is
-above the average one), and the two are added. Unlike ranks they keep how far the best hit is ahead: a word that only
-one chunk contains outweighs a crowd of chunks that are all about as similar. Measured against reciprocal rank fusion
-in ``docs/decisions/0003-fusion.md``.
+Each arm's scores become z-scores over the candidates of the search, which are then added. Unlike ranks they keep the
+distance between the best hit and the next: a word that only one chunk contains outweighs many chunks of about the same
+similarity. ``docs/decisions/0003-fusion.md`` compares it with reciprocal rank fusion.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from winnow.core.types import ArmScore, Candidate
-from winnow.ports import ArmHits, Hit, Point
+from winnow.ports import ArmHits, Hit
 
-_FLAT: Final = 1e-6  # scores that differ by less are the same score: an arm that cannot tell has no say
+_FLAT: Final = 1e-6  # an arm whose scores spread less than this does not tell candidates apart
 
 
 def fuse(hits: ArmHits, *, dense_weight: float, limit: int, by_document: bool) -> list[Candidate]:
@@ -31,7 +30,7 @@ def fuse(hits: ArmHits, *, dense_weight: float, limit: int, by_document: bool) -
         hits: both arms, each best first.
         dense_weight: weight of the dense arm, in [0, 1]: the share of the query that the embedder knows. At 0 its
             hits are left out.
-        limit: how many candidates are made.
+        limit: the largest number of candidates.
         by_document: whether only the best chunk of each document becomes a candidate.
     """
     newest = _newest_revisions(hits)
@@ -39,7 +38,7 @@ def fuse(hits: ArmHits, *, dense_weight: float, limit: int, by_document: bool) -
     sparse = _Arm(hits.sparse, newest)
     points = dense.points | sparse.points
     ids = sorted(points)
-    # An arm that found less than the other one was not cut off by the limit: without a hit there is no word in common.
+    # an arm that found less than the other one was not cut off by the limit: what it did not find has no word in common
     no_match = 0.0 if len(sparse.points) < len(dense.points) else None
     total = dense_weight * dense.standardised(ids) + sparse.standardised(ids, absent=no_match)
     fused = 1 / (1 + np.exp(-total))
@@ -51,8 +50,20 @@ def fuse(hits: ArmHits, *, dense_weight: float, limit: int, by_document: bool) -
             first.setdefault(points[ids[i]].document_id, i)
         order = list(first.values())
     return [
-        _candidate(points[ids[i]], dense.place(ids[i]), sparse.place(ids[i]), ArmScore(rank, scores[i]))
+        Candidate(
+            point_id=point.id,
+            document_id=point.document_id,
+            revision=point.revision,
+            chunk=point.chunk,
+            title=point.title,
+            url=point.url,
+            metadata=point.metadata,
+            dense=dense.place(point.id),
+            sparse=sparse.place(point.id),
+            fused=ArmScore(rank, scores[i]),
+        )
         for rank, i in enumerate(order[:limit], 1)
+        for point in [points[ids[i]]]
     ]
 
 
@@ -88,18 +99,3 @@ def _newest_revisions(hits: ArmHits) -> dict[str, int]:
         if point.revision > newest.get(point.document_id, -1):
             newest[point.document_id] = point.revision
     return newest
-
-
-def _candidate(point: Point, dense: ArmScore | None, sparse: ArmScore | None, fused: ArmScore) -> Candidate:
-    return Candidate(
-        point_id=point.id,
-        document_id=point.document_id,
-        revision=point.revision,
-        chunk=point.chunk,
-        title=point.title,
-        url=point.url,
-        metadata=point.metadata,
-        dense=dense,
-        sparse=sparse,
-        fused=fused,
-    )

@@ -1,4 +1,4 @@
-"""Which spans of a text a reader should look at: the query's words, and their simple inflections.
+"""Highlights: the spans of a text that hold the query's words or simple inflections of them.
 
 A word of the text is marked if it equals a word of the query or both share a stem: one is a prefix of the other
 and at most three characters shorter. In scripts without spaces (Chinese, Japanese, Thai …) runs of the query of two
@@ -35,8 +35,8 @@ class Highlighter:
         self._words = frozenset(folded - _STOP or folded)
         # what a word of the text may be if a longer word of the query begins with it
         self._stems = frozenset(word[:size] for word in self._words for size in _stem_sizes(word))
-        runs = [term for term in found if _UNSPACED_RUN.match(term)]
         self._seen: dict[str, bool] = {}  # texts about one subject repeat their words
+        runs = [term for term in found if _UNSPACED_RUN.match(term)]
         self._pairs = frozenset(run[i : i + 2] for run in runs for i in range(len(run) - 1))
         self._beginnings = None if runs else _beginning_like(self._words)
 
@@ -44,15 +44,16 @@ class Highlighter:
         """Spans of ``text`` that match, in order, neighbours joined, at most 32."""
         if not self._words and not self._pairs:
             return ()
-        lowered = _lowered(text) if self._beginnings else None
-        spans = self._all_spans(text) if lowered is None else self._spans_by_beginning(lowered)
+        if self._beginnings and (lowered := _lowered(text)) is not None:
+            spans = self._spans_by_beginning(self._beginnings, lowered)
+        else:
+            spans = self._all_spans(text)
         return tuple(_join(spans, text)[:MAX_SPANS])
 
-    def _spans_by_beginning(self, lowered: str) -> list[Span]:
-        """Look only at words that begin as a word of the query does, which a match must: far from all."""
-        assert self._beginnings is not None
+    def _spans_by_beginning(self, beginnings: re.Pattern[str], lowered: str) -> list[Span]:
+        """Look only at words that begin like a word of the query, as every match does: a small part of the text."""
         spans: list[Span] = []
-        for beginning in self._beginnings.finditer(lowered):
+        for beginning in beginnings.finditer(lowered):
             start = beginning.start()
             word = _REST_OF_WORD.match(lowered, start)
             if word and self._matches(word.group()) and not _INSIDE_WORD.search(lowered, max(0, start - 2), start):
@@ -82,9 +83,9 @@ class Highlighter:
 
 
 def _beginning_like(words: Collection[str]) -> re.Pattern[str] | None:
-    """Finds where words in lower case, or parts of words, begin as ``words`` do; for ASCII words alone.
+    """A pattern of the first letters of ``words``; ``None`` unless all words are ASCII.
 
-    No more than that: it is compiled for each query, and a class of letters would cost a millisecond.
+    It also finds places inside words: it is compiled for each query, and a class of letters would cost a millisecond.
     """
     if not words or not all(word.isascii() for word in words):
         return None

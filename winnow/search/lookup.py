@@ -1,4 +1,4 @@
-"""Collections by name for the read path, which would otherwise ask the database for each search."""
+"""A cache of collections by name, without which each search would ask the database."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ _MOST: Final = 1024
 
 
 class CollectionLookup:
-    """Remembers collections for a second.
+    """Remembers collections for a second, after which a change that another process made is seen.
 
-    Who changes a collection in this process calls ``forget``; a change that another process makes is seen within the
-    second.
+    Code that changes a collection in this process calls ``forget``.
     """
 
     def __init__(self, catalog: CollectionCatalog, *, clock: Callable[[], float] = time.monotonic) -> None:

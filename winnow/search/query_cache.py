@@ -6,7 +6,6 @@ import asyncio
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from cachetools import LRUCache
@@ -42,9 +41,6 @@ class _Fetched:
     token_count: int
 
 
-_Flight: TypeAlias = asyncio.Task[_Fetched]
-
-
 class CachedEmbedder(Embedder):
     """Remembers the vectors of queries, and embeds equal queries that come at the same time once.
 
@@ -59,7 +55,7 @@ class CachedEmbedder(Embedder):
     def __init__(self, embedder: Embedder, *, size: int) -> None:
         self._embedder = embedder
         self._cache: LRUCache[_Key, _Row] = LRUCache(size)
-        self._flights: dict[_Key, _Flight] = {}
+        self._flights: dict[_Key, asyncio.Task[_Fetched]] = {}
 
     @property
     def info(self) -> EmbedderInfo:
@@ -72,12 +68,17 @@ class CachedEmbedder(Embedder):
     async def embed(self, texts: Sequence[str], kind: EmbedKind, *, instruct: str | None = None) -> Embeddings:
         if kind == "document" or not texts:
             return await self._embedder.embed(texts, kind, instruct=instruct)
-        keys = self._keys(texts, self.info.instruct if instruct is None else instruct)
+        info = self.info
+        instruct = info.instruct if instruct is None else instruct
+        keys = [_Key(info.model, info.revision, instruct, unicodedata.normalize("NFC", text)) for text in texts]
         rows = {key: self._cache[key] for key in keys if key in self._cache}
         if len(rows) == len(set(keys)):
             return _assemble([rows[key] for key in keys], token_count=0, cached=True)
         missing = [key for key in dict.fromkeys(keys) if key not in rows]
-        own = self._take_off([key for key in missing if key not in self._flights])
+        own = None
+        if first := [key for key in missing if key not in self._flights]:  # others who ask for them wait for our flight
+            own = asyncio.create_task(self._fetch(first))
+            self._flights |= dict.fromkeys(first, own)
         flights = {self._flights[key] for key in missing}
         for fetched in await asyncio.gather(*map(asyncio.shield, flights)):
             rows.update(fetched.rows)
@@ -87,19 +88,6 @@ class CachedEmbedder(Embedder):
     async def close(self) -> None:
         await self._embedder.close()
         await asyncio.gather(*self._flights.values(), return_exceptions=True)
-
-    def _keys(self, texts: Sequence[str], instruct: str) -> list[_Key]:
-        info = self.info
-        return [_Key(info.model, info.revision, instruct, unicodedata.normalize("NFC", text)) for text in texts]
-
-    def _take_off(self, keys: Sequence[_Key]) -> _Flight | None:
-        """Start to embed ``keys``; others who ask for one of them meanwhile wait for the same flight."""
-        if not keys:
-            return None
-        flight = asyncio.create_task(self._fetch(keys))
-        for key in keys:
-            self._flights[key] = flight
-        return flight
 
     async def _fetch(self, keys: Sequence[_Key]) -> _Fetched:
         try:

@@ -7,19 +7,17 @@ falls back on the keyword arm.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 
 from winnow.core.errors import DeadlineExceeded, InvalidQuery, Upstream, UpstreamRejected, WinnowError
 from winnow.core.ids import new_id
 from winnow.core.settings import SearchSettings
-from winnow.core.text import is_encodable
 from winnow.core.types import (
     ArmScore,
     Candidate,
@@ -29,56 +27,17 @@ from winnow.core.types import (
     Result,
     ScoreKind,
     SearchAnswer,
-    SearchMode,
     SearchRequest,
     StageReport,
 )
-from winnow.ports import (
-    MIN_COVERAGE,
-    ArmHits,
-    EmbeddedQuery,
-    Embedder,
-    EmbedderInfo,
-    Embeddings,
-    Passage,
-    Reranker,
-    VectorStore,
-)
+from winnow.ports import MIN_COVERAGE, ArmHits, EmbeddedQuery, Embedder, Passage, Reranker, VectorStore
 from winnow.search.embedders import Embedders
 from winnow.search.fusion import fuse
 from winnow.search.highlight import Highlighter
+from winnow.search.limits import SearchDeadline, check_request
 from winnow.search.lookup import CollectionLookup
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
-
-MAX_QUERY_CHARS: Final = 8192
-MAX_TOP_K: Final = 1000
-MAX_TOP_N: Final = 100
-
-
-class SearchDeadline:
-    """A point in time that a search must not run past."""
-
-    def __init__(self, budget_ms: float) -> None:
-        self.started = time.perf_counter()
-        self._end = self.started + budget_ms / 1000
-
-    def left(self) -> float:
-        """Seconds left, 0 when the time is up."""
-        return max(0.0, self._end - time.perf_counter())
-
-    def spent_ms(self) -> float:
-        """Milliseconds since the search began."""
-        return (time.perf_counter() - self.started) * 1000
-
-    async def within(self, work: Awaitable[T], stage: str) -> T:
-        """Wait for ``work`` while time is left; raise ``DeadlineExceeded`` that names the stage otherwise."""
-        try:
-            async with asyncio.timeout(self.left()):
-                return await work
-        except TimeoutError as error:
-            raise DeadlineExceeded(f"the search's budget ran out in stage {stage}; raise budget_ms") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +55,7 @@ class QueryVector:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What the rerank stage hands on: results in their final order."""
+    """The result of the rerank stage: results in their final order, and the kind of their scores."""
 
     results: tuple[Result, ...]
     kind: ScoreKind
@@ -134,7 +93,9 @@ class TwoStageSearch:
         deadline = SearchDeadline(request.budget_ms or self._settings.budget_ms)
         collection = await self._collections.get(request.collection)
         # index and embedder follow from one row: an answer never mixes two models, whatever is switched meanwhile
-        index = _searched(request, collection)
+        index = collection.serving if request.index == "serving" else collection.beside
+        if index is None:
+            raise InvalidQuery(f"collection {collection.name!r} has one index only", location=("index",))
         vector = await self._embed(request, index, self._embedders.of(index), deadline)
         candidates, retrieved = await self._retrieve(request, index, vector, deadline)
         scored = await self._rerank(request, collection, vector.query, candidates, deadline)
@@ -164,16 +125,12 @@ class TwoStageSearch:
             if request.mode == "dense" or not isinstance(error, Upstream | DeadlineExceeded) or not deadline.left():
                 raise
             return QueryVector(query, _failed(error, began, info.model, info.provider))
-        return self._weigh(request.mode, replace(query, embeddings=embedded), embedded, info, _ms(began))
-
-    def _weigh(
-        self, mode: SearchMode, query: EmbeddedQuery, embedded: Embeddings, info: EmbedderInfo, ms: float
-    ) -> QueryVector:
-        """Leave the dense arm out, or weigh it down, where the model does not know the query's script or words."""
+        # leave the dense arm out, or weigh it down, where the model does not know the query's script or words
+        query, ms = replace(query, embeddings=embedded), _ms(began)
         coverage = float(embedded.coverage[0])
         details = {"cached": embedded.cached, "coverage": round(coverage, 3)}
         reason = f"the embedding model knows {coverage:.0%} of the query's text" if coverage < 1 else None
-        if coverage < MIN_COVERAGE and mode == "hybrid":
+        if coverage < MIN_COVERAGE and request.mode == "hybrid":
             reason = f"{reason}; searching by keywords alone"
             return QueryVector(query, StageReport("skipped", ms, info.model, info.provider, reason, details))
         report = StageReport("cached" if embedded.cached else "ok", ms, info.model, info.provider, reason, details)
@@ -230,35 +187,6 @@ class TwoStageSearch:
         details = {"scored": len(head), "tokens": reranking.tokens}
         report = StageReport("ok", _ms(began), info.model, info.provider, details=details)
         return Scored(_in_second_order(candidates, reranking.scores), "relevance", report)
-
-
-def _searched(request: SearchRequest, collection: Collection) -> Index:
-    """The index that the request asks for."""
-    index = collection.serving if request.index == "serving" else collection.beside
-    if index is None:
-        raise InvalidQuery(f"collection {collection.name!r} has one index only", location=("index",))
-    return index
-
-
-def check_request(request: SearchRequest) -> None:
-    """Raise ``InvalidQuery`` that names the parameter which is out of range."""
-    if not request.query.strip():
-        raise InvalidQuery("query is empty", location=("query",))
-    if len(request.query) > MAX_QUERY_CHARS:
-        raise InvalidQuery(
-            f"query has {len(request.query):,} characters; the limit is {MAX_QUERY_CHARS:,}", location=("query",)
-        )
-    if not is_encodable(request.query):
-        raise InvalidQuery("query has lone surrogates, which UTF-8 cannot hold", location=("query",))
-    if not 1 <= request.top_k <= MAX_TOP_K:
-        raise InvalidQuery(f"top_k is 1 to {MAX_TOP_K}, not {request.top_k}", location=("top_k",))
-    if not 1 <= request.top_n <= MAX_TOP_N:
-        raise InvalidQuery(f"top_n is 1 to {MAX_TOP_N}, not {request.top_n}", location=("top_n",))
-    if request.top_n > request.top_k:
-        raise InvalidQuery(
-            f"top_n ({request.top_n}) is larger than top_k ({request.top_k}): no more results than candidates",
-            location=("top_n",),
-        )
 
 
 def _require_sound(scores: FloatArray, count: int, provider: str) -> None:

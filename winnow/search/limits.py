@@ -1,0 +1,60 @@
+"""The limits of a search: the ranges of its parameters, and its deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from typing import Final, TypeVar
+
+from winnow.core.errors import DeadlineExceeded, InvalidQuery
+from winnow.core.text import is_encodable
+from winnow.core.types import SearchRequest
+
+MAX_QUERY_CHARS: Final = 8192
+MAX_TOP_K: Final = 1000
+MAX_TOP_N: Final = 100
+
+_Answer = TypeVar("_Answer")
+
+
+class SearchDeadline:
+    """A point in time that a search must not run past."""
+
+    def __init__(self, budget_ms: float) -> None:
+        self._started = time.perf_counter()
+        self._end = self._started + budget_ms / 1000
+
+    def left(self) -> float:
+        """Seconds left, 0 when the time is up."""
+        return max(0.0, self._end - time.perf_counter())
+
+    def spent_ms(self) -> float:
+        """Milliseconds since the search began."""
+        return (time.perf_counter() - self._started) * 1000
+
+    async def within(self, work: Awaitable[_Answer], stage: str) -> _Answer:
+        """Wait for ``work`` while time is left; raise ``DeadlineExceeded`` that names the stage otherwise."""
+        try:
+            async with asyncio.timeout(self.left()):
+                return await work
+        except TimeoutError as error:
+            raise DeadlineExceeded(f"the search's budget ran out in stage {stage}; raise budget_ms") from error
+
+
+def check_request(request: SearchRequest) -> None:
+    """Raise ``InvalidQuery`` that names the parameter which is out of range."""
+    query, top_k, top_n = request.query, request.top_k, request.top_n
+    if not query.strip():
+        raise InvalidQuery("query is empty", location=("query",))
+    if len(query) > MAX_QUERY_CHARS:
+        message = f"query has {len(query):,} characters; the limit is {MAX_QUERY_CHARS:,}"
+        raise InvalidQuery(message, location=("query",))
+    if not is_encodable(query):
+        raise InvalidQuery("query has lone surrogates, which UTF-8 cannot hold", location=("query",))
+    for name, value, most in (("top_k", top_k, MAX_TOP_K), ("top_n", top_n, MAX_TOP_N)):
+        if not 1 <= value <= most:
+            raise InvalidQuery(f"{name} is 1 to {most}, not {value}", location=(name,))
+    if top_n > top_k:
+        message = f"top_n ({top_n}) is larger than top_k ({top_k}): no more results than candidates"
+        raise InvalidQuery(message, location=("top_n",))
