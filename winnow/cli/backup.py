@@ -18,8 +18,7 @@ from winnow.cli.options import DataDir, Json, Url
 from winnow.cli.verify import show_report, verify_collections
 from winnow.core.errors import InvalidSource, StorageFailure
 from winnow.core.lock import LOCK_FILE, DirectoryLock
-from winnow.operations.archive import CATALOG, VECTORS, Manifest, read_folder, unpack, write_manifest
-from winnow.operations.sqlite_copy import check_database
+from winnow.operations.archive import CATALOG, VECTORS, Manifest, check_database, read_folder, unpack, write_manifest
 
 if TYPE_CHECKING:
     import aiohttp

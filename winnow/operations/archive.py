@@ -1,4 +1,4 @@
-"""The form of a backup: files, and behind them a manifest that names each with size and SHA-256.
+"""The format of a backup: files, followed by a manifest that lists each with size and SHA-256.
 
 ::
 
@@ -6,16 +6,17 @@
     vectors/…        the indexes
     manifest.json    {"format": 1, "created_at", "versions": {…}, "files": {path: {"size", "sha256"}}}
 
-On the way it is a tar (POSIX, stored as ``.tar.zst``). The manifest comes last: what was cut short has none.
+It is sent as a tar (POSIX, stored as ``.tar.zst``). The manifest comes last, so a truncated backup has none.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import sqlite3
 import tarfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -24,7 +25,7 @@ from typing import IO, Any, Final
 
 import orjson
 
-from winnow.core.errors import InvalidSource
+from winnow.core.errors import InvalidSource, StorageFailure
 
 FORMAT: Final = 1
 CATALOG: Final = "winnow.db"
@@ -47,7 +48,7 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a backup holds, by path, and what it was made with."""
+    """The files of a backup by path, with the time and the versions that made it."""
 
     created_at: str
     versions: Mapping[str, str]
@@ -66,7 +67,7 @@ def files_of(folder: Path) -> list[str]:
 
 
 def pack(folder: Path) -> Iterator[bytes]:
-    """The files of ``folder`` as a tar, piece by piece, and the manifest behind them."""
+    """Yield the files of ``folder`` and then the manifest as a tar, piece by piece."""
     facts: dict[str, FileFacts] = {}
     for name in files_of(folder):
         digest, size = hashlib.sha256(), (folder / name).stat().st_size
@@ -83,10 +84,10 @@ def pack(folder: Path) -> Iterator[bytes]:
 
 
 def unpack(archive: IO[bytes], folder: Path | None) -> Manifest:
-    """Read a tar, write its files below ``folder`` (``None``: nowhere) and to stable storage, and check all of it.
+    """Read a tar, write its files durably below ``folder`` (``None``: only read it), and check all of it.
 
     Raises:
-        InvalidSource: it is cut short or damaged, holds what no backup holds, or is of a later form.
+        InvalidSource: the tar is truncated or damaged, has other members than a backup, or a later format.
     """
     found: dict[str, FileFacts] = {}
     manifest: Manifest | None = None
@@ -106,7 +107,7 @@ def unpack(archive: IO[bytes], folder: Path | None) -> Manifest:
 
 
 def read_folder(source: Path, folder: Path) -> Manifest:
-    """Copy an unpacked backup to ``folder`` and to stable storage, and check all of it; raises as ``unpack`` does."""
+    """Copy an unpacked backup durably to ``folder``, and check all of it; raises as ``unpack`` does."""
     found: dict[str, FileFacts] = {}
     manifest = _parse((source / MANIFEST).read_bytes()) if (source / MANIFEST).exists() else None
     for name in files_of(source):
@@ -117,7 +118,7 @@ def read_folder(source: Path, folder: Path) -> Manifest:
 
 
 def take(name: str, content: IO[bytes], folder: Path | None) -> FileFacts:
-    """Copy one file below ``folder`` and to stable storage; returns what it turned out to be."""
+    """Copy one file durably below ``folder``; returns the size and the hash of the data that was read."""
     parts = PurePosixPath(name).parts
     if parts != (CATALOG,) and (len(parts) < 2 or parts[0] != VECTORS or ".." in parts):
         raise InvalidSource(f"{name[:80]!r} has no place in a backup")
@@ -137,7 +138,7 @@ def take(name: str, content: IO[bytes], folder: Path | None) -> FileFacts:
 
 
 def copy_file(source: str, target: str) -> str:
-    """Copy one file and leave out its holes: the engine sets room aside that it does not use yet."""
+    """Copy one file without its holes: the engine reserves space that it does not use yet."""
     with Path(source).open("rb") as content, Path(target).open("wb") as file:
         while piece := content.read(PIECE):
             _write_or_skip(file, piece)
@@ -146,15 +147,40 @@ def copy_file(source: str, target: str) -> str:
 
 
 def _write_or_skip(file: IO[bytes], piece: bytes) -> None:
-    """Write ``piece``, or leave a hole of its length where it is nothing but zeros; ``truncate`` ends the file."""
+    """Write ``piece``, or leave a hole of its length if it holds only zeros; ``truncate`` must end the file."""
     if piece == _ZEROS[: len(piece)]:
         file.seek(len(piece), os.SEEK_CUR)
     else:
         file.write(piece)
 
 
+def copy_database(source: Path, target: Path) -> None:
+    """Copy one state of a database that may be in use to a new file, with SQLite's online backup.
+
+    Raises:
+        StorageFailure: SQLite cannot read the source or write the target.
+    """
+    try:
+        with closing(_open(source)) as database, closing(sqlite3.connect(target)) as copy:
+            database.backup(copy)  # all pages in one step: in several steps, every write would restart it
+            copy.execute("PRAGMA journal_mode = DELETE")  # one file, with no log beside it
+    except sqlite3.Error as error:
+        raise StorageFailure(f"cannot copy the catalog {source}: {error}") from error
+
+
+def check_database(path: Path) -> None:
+    """Raise ``StorageFailure`` unless SQLite finds every page of the database in order."""
+    try:
+        with closing(_open(path)) as database:
+            (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        raise StorageFailure(f"the catalog {path} cannot be read: {error}") from error
+    if verdict != "ok":
+        raise StorageFailure(f"the catalog {path} is damaged: {verdict}")
+
+
 def check(manifest: Manifest | None, found: Mapping[str, FileFacts]) -> Manifest:
-    """Return the manifest if the files are exactly those that it names, else raise ``InvalidSource``."""
+    """Return the manifest if the files are exactly those that it lists, else raise ``InvalidSource``."""
     if manifest is None:
         raise InvalidSource("it has no manifest: it is incomplete, or not a backup")
     names = manifest.files.keys() | found.keys()
@@ -204,3 +230,7 @@ def _header(name: str, size: int) -> bytes:
 
 def _padding(size: int) -> bytes:
     return bytes(-size % tarfile.BLOCKSIZE)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)

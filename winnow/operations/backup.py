@@ -1,9 +1,9 @@
 """A consistent copy of an embedded installation, taken while it is in use.
 
-The order is what makes it consistent. Writes to the vectors are held up and what was written is flushed; then the
-catalog is copied, then the vectors, then writes go on. A worker commits to the catalog only what it has flushed before,
-so whatever the copied catalog calls indexed lies in the copied vectors, and every difference is work that waits.
-Searches and uploads go on meanwhile; only the worker, and who makes or deletes a collection, waits for the copy.
+The order makes the copy consistent. Writes to the vectors are paused and flushed; then the catalog is copied, then the
+vectors, then writes continue. A worker flushes vectors before it commits to the catalog, so the copied vectors contain
+every document that the copied catalog calls indexed, and any other difference is pending work. Searches and uploads
+continue meanwhile; only the worker, and calls that create or delete a collection, wait for the copy.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from typing import Final
 
 from winnow.core.errors import Conflict, DataDirectoryLocked, InvalidSettings, StorageFull
 from winnow.core.lock import DirectoryLock
-from winnow.operations.archive import CATALOG, VECTORS, copy_file, files_of
+from winnow.operations.archive import CATALOG, VECTORS, copy_database, copy_file, files_of
 from winnow.operations.resources import Resources
-from winnow.operations.sqlite_copy import copy_database
 from winnow.ports import CopyableStore
 
 STAGING: Final = "~backup"
 LOCK: Final = "~backup.lock"
-_BLOCK: Final = 512  # bytes, what stat counts in
-RESERVE: Final = 128 * 2**20  # what writing needs anyway
+_BLOCK: Final = 512  # bytes: the unit of st_blocks
+RESERVE: Final = 128 * 2**20  # bytes that ongoing writes need
 
 
 @asynccontextmanager
@@ -33,8 +32,8 @@ async def copied(resources: Resources) -> AsyncIterator[Path]:
     """Yield a folder with a copy of catalog and vectors, laid out as a backup; it is removed at the end.
 
     Raises:
-        InvalidSettings: documents or vectors lie on a server.
-        Conflict: a backup is being made already.
+        InvalidSettings: documents or vectors are stored on a server.
+        Conflict: another backup is in progress.
         StorageFull: the disk has too little room for the copy beside the original.
     """
     settings, store = resources.settings, resources.store
@@ -63,7 +62,7 @@ def _alone(data_dir: Path) -> Iterator[None]:
 @contextmanager
 def _staging(data_dir: Path) -> Iterator[Path]:
     staging = data_dir / STAGING
-    shutil.rmtree(staging, ignore_errors=True)  # of a backup that a crash cut short
+    shutil.rmtree(staging, ignore_errors=True)  # left by a crash
     staging.mkdir()
     try:
         yield staging
@@ -88,7 +87,7 @@ def _require_space(data_dir: Path, vectors: Path) -> None:
 
 
 async def _to_its_end(copying: Awaitable[None]) -> None:
-    """Wait for a thread, also when the caller is cancelled: nothing may be written or removed before."""
+    """Wait for a thread even if the caller is cancelled: the copy must not be removed while the thread writes it."""
     task = asyncio.ensure_future(copying)
     try:
         await asyncio.shield(task)

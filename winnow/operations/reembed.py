@@ -1,13 +1,13 @@
-"""Another embedding model for a collection, without a moment in which it cannot be searched.
+"""Change of a collection's embedding model while it stays searchable.
 
 ::
 
     start ──► building ──(every document is in both)──► ready ──switch──► kept ──drop──► none
                  └───────────────────drop───────────────────┘      ◄─rollback─►
 
-A second index is built beside the serving one, out of what the catalog holds, by the ordinary workers behind all other
-work. While there are two, whatever is written or deleted is written to and deleted from both, so that a switch and a
-switch back lose nothing. The switch is one transaction on the collection's row, which names index and model together.
+The ordinary workers build a second index beside the serving one from the documents in the catalog, with the lowest
+priority. While there are two, every write and deletion goes to both, so that neither a switch nor a rollback loses
+documents. The switch is one transaction on the collection's row, which names index and model together.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from winnow.search.lookup import SECONDS as LOOKUP_SECONDS
 
 State: TypeAlias = Literal["none", "building", "ready", "kept"]
 
-SAMPLE: Final = 64  # chunks that an estimate is made from, and documents that are looked at before a switch
+SAMPLE: Final = 64  # chunks that an estimate is based on, and documents that are checked before a switch
 UNIT_TOLERANCE: Final = 1e-2
 QUEUED_AT_ONCE: Final = 1000
 
@@ -39,18 +39,26 @@ class Status:
     """The progress of changing a collection's model.
 
     Attributes:
-        next: what the configured next model would build the collection with; ``None`` where none is configured.
+        next: identity of an index built with the configured next model; ``None`` if none is configured.
     """
 
     collection: Collection
-    state: State
     progress: ReembedProgress
-    next: IndexIdentity | None
+    next: IndexIdentity | None = None
+
+    @property
+    def state(self) -> State:
+        """Where in the diagram above the collection is."""
+        if self.collection.beside is None:
+            return "none"
+        if self.collection.beside.state == "kept":
+            return "kept"
+        return "building" if self.progress.lacking else "ready"
 
 
 @dataclass(frozen=True, slots=True)
 class ReembedEstimate:
-    """What a re-embedding will take, judged by some chunks: tokens of the next model, and seconds in this process."""
+    """The effort of a re-embedding, extrapolated from a sample: tokens of the next model, seconds in this process."""
 
     chunks: int
     tokens: int
@@ -65,14 +73,12 @@ async def status(resources: Resources, name: str) -> Status:
 
 
 async def stored_status(catalog: Catalog, name: str) -> Status:
-    """As ``status``, where no next model is configured: the catalog alone answers."""
-    collection = await catalog.collections.get(name)
-    progress = await catalog.audit.reembed_progress(name)
-    return Status(collection, _state(collection, progress), progress, next=None)
+    """As ``status`` without a next model: needs the catalog alone."""
+    return Status(await catalog.collections.get(name), await catalog.audit.reembed_progress(name))
 
 
 async def estimate_reembed(resources: Resources, name: str) -> ReembedEstimate:
-    """Judge by a few stored chunks what embedding all of them with the next model takes.
+    """Estimate from a few stored chunks the effort of embedding all of them with the next model.
 
     Raises:
         CollectionNotFound: the collection does not exist.
@@ -93,12 +99,12 @@ async def estimate_reembed(resources: Resources, name: str) -> ReembedEstimate:
 
 
 async def start(resources: Resources, name: str) -> Status:
-    """Begin to build the second index; where that has begun already, go on.
+    """Start to build the second index, or continue a build.
 
     Raises:
         CollectionNotFound: the collection does not exist.
-        Conflict: no next model is configured, or it is the one in use; or the collection has been switched already and
-            its old index is still kept.
+        Conflict: no next model is configured, or it is the one in use; or the collection has been switched and its old
+            index is still kept.
         IdentityMismatch: the next model cannot take this collection over.
     """
     collection = await resources.catalog.collections.get(name)
@@ -114,14 +120,13 @@ async def start(resources: Resources, name: str) -> Status:
 
 
 async def queue_more(catalog: Catalog, store: VectorStore, collection: Collection) -> int:
-    """Queue some documents that the second index lacks, and make that index if it is missing.
+    """Queue up to ``QUEUED_AT_ONCE`` documents that the second index lacks; create that index if it is missing.
 
-    The number is bounded, so that they do not crowd the backlog by which uploads are measured. Called again and again
-    it finds every document, also those whose batch began before the second index existed, and after a crash at any
-    point.
+    The limit keeps them from filling the backlog that uploads are admitted by. Repeated calls find every document, also
+    those whose batch began before the second index existed, and after a crash at any point.
 
     Returns:
-        The number of documents queued; 0 where the collection has one index only.
+        The number of documents queued; 0 if the collection has one index only.
     """
     index = collection.beside
     if index is None:
@@ -131,7 +136,7 @@ async def queue_more(catalog: Catalog, store: VectorStore, collection: Collectio
 
 
 async def switch_model(resources: Resources, name: str, *, force: bool = False) -> Status:
-    """Have searches use the second index from now on.
+    """Switch searches to the second index.
 
     Raises:
         CollectionNotFound: the collection does not exist.
@@ -152,7 +157,7 @@ async def switch_model(resources: Resources, name: str, *, force: bool = False) 
 
 
 async def rollback(resources: Resources, name: str) -> Status:
-    """Have searches use the index again that served before the switch; what was written since is in it.
+    """Switch searches back to the index that served before; it was kept up to date.
 
     Raises:
         CollectionNotFound: the collection does not exist.
@@ -167,7 +172,7 @@ async def rollback(resources: Resources, name: str) -> Status:
 
 
 async def drop(resources: Resources, name: str) -> Status:
-    """Give up the index beside the serving one: cancel the build, or drop the old index.
+    """Drop the index beside the serving one: cancel the build, or remove the old index.
 
     Raises:
         CollectionNotFound: the collection does not exist.
@@ -179,7 +184,7 @@ async def drop(resources: Resources, name: str) -> Status:
         raise Conflict(f"collection {name!r} has one index only: there is nothing to drop")
     await resources.catalog.collections.clear_beside(name)
     resources.collections.forget(name)
-    # searches that began before the last switch may still be under way, here and in other processes
+    # searches that began before the last switch may still run, here and in other processes
     await asyncio.sleep(LOOKUP_SECONDS + resources.settings.search.budget_ms / 1000)
     await resources.store.drop(index.ref)
     return await status(resources, name)
@@ -188,17 +193,9 @@ async def drop(resources: Resources, name: str) -> Status:
 def _is_ahead(collection: Collection) -> bool:
     """Whether the index beside the serving one is the newer one, so that a switch goes forward.
 
-    A switch that is asked for twice, because an answer was lost, must not go back.
+    A switch that is requested twice, because an answer was lost, must not go back.
     """
     return collection.beside is not None and collection.beside.generation == collection.newer_generation
-
-
-def _state(collection: Collection, progress: ReembedProgress) -> State:
-    if collection.beside is None:
-        return "none"
-    if collection.beside.state == "kept":
-        return "kept"
-    return "building" if progress.lacking else "ready"
 
 
 def _required_target(resources: Resources, collection: Collection) -> Embedder:
