@@ -1,7 +1,7 @@
 """Writes the answer to a search as JSON.
 
 Searches are the hot path: plain dictionaries go straight to the JSON writer. A test holds them to
-``service.schemas.answer.SearchView``, which documents them.
+``service.schemas.search.SearchView``, which documents them.
 """
 
 from __future__ import annotations

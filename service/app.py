@@ -15,7 +15,7 @@ from service.errors import install_error_handlers
 from service.lifespan import ServiceState
 from service.middleware import BodyLimit, HostGuard, Observe, RequestContext, UnhandledErrors
 from service.openapi import TAGS, install_openapi
-from service.routes import backup, collections, documents, jobs, operations, reembed, search, verify
+from service.routes import collections, documents, jobs, operations, reembed, search
 from service.routes.page import install_page
 from winnow.core.settings import ServerSettings, Settings
 from winnow.operations.metrics import Metrics
@@ -43,7 +43,7 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
         generate_unique_id_function=lambda route: route.name,  # generated clients name their methods by it
     )
     app.state.service = state
-    modules = (search, documents, collections, jobs, reembed, operations, verify, backup)
+    modules = (search, documents, collections, jobs, reembed, operations)
     routers = [*(module.router for module in modules), *doors]
     for router in routers:
         app.include_router(router)

@@ -97,11 +97,8 @@ class HostGuard:
         self.hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        host = host_name(Headers(scope=scope).get("host", ""))
-        if host in self.hosts or is_loopback(host):
+        host = host_name(Headers(scope=scope).get("host", "")) if scope["type"] == "http" else None
+        if host is None or host in self.hosts or is_loopback(host):
             await self.app(scope, receive, send)
             return
         detail = (

@@ -1,18 +1,32 @@
-"""Health, readiness and metrics."""
+"""Routes for operators: health, readiness, metrics, the integrity check and the backup."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Final
 
-from fastapi import Response
+from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.concurrency import iterate_in_threadpool
 
-from service.deps import StateDep
-from service.door import Door
+from service.deps import CollectionName, ResourcesDep, StateDep
+from service.door import BODY_PROBLEMS, Door
+from service.errors import UNSUPPORTED_MEDIA_TYPE, problem_from
 from service.health import check_readiness
-from service.schemas.operations import Health, Readiness
+from service.schemas.common import members
+from service.schemas.operations import Health, Readiness, VerifyBody
+from service.wire import dumps, require_json
+from winnow.core import errors
+from winnow.operations.archive import files_of, pack
+from winnow.operations.backup import copied
+from winnow.operations.resources import Resources
+from winnow.operations.verify import Damage, InspectionProgress, Report, inspect_collection
 
-router = Door(tag="operations")
+router = Door(tag="operations", invalid=errors.InvalidCollection)
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+SIZE_HEADER: Final = "X-Winnow-Backup-Bytes"
 
 
 @router.get("/healthz", responses=router.problems())
@@ -44,3 +58,85 @@ async def readyz(state: StateDep, response: Response) -> Readiness:
 async def metrics(state: StateDep) -> Response:
     """Metrics in Prometheus' text format."""
     return Response(state.metrics.render(), media_type=METRICS_TYPE)
+
+
+@router.post(
+    "/v1/collections/{name}:verify",
+    response_class=EventSourceResponse,
+    responses={
+        200: {"content": {"text/event-stream": {"example": 'event: done\ndata: {"sound": true, …}\n\n'}}},
+        **router.problems(*BODY_PROBLEMS, errors.CollectionNotFound, errors.InvalidCollection),
+    },
+)
+async def verify_collection(
+    name: CollectionName, resources: ResourcesDep, body: VerifyBody | None = None
+) -> EventSourceResponse:
+    """Compare the catalog with the points while writes go on.
+
+    Server-sent events: ``progress``, ``damage`` for each finding, and at the end ``done`` with the report, or
+    ``problem`` if the check failed. With ``repair``, the worker indexes damaged documents again and removes orphaned
+    points, in the jobs that the report names.
+    """
+    await resources.catalog.collections.get(name)
+    repair = body is not None and body.repair
+    news = inspect_collection(resources.catalog, resources.store, name, repair=repair)
+    return EventSourceResponse(_events(news, resources))
+
+
+@router.post(
+    "/v1/backup",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "content": {"application/x-tar": {"schema": {"type": "string", "format": "binary"}, "example": "…"}},
+            "headers": {SIZE_HEADER: {"description": "bytes of all files in it", "schema": {"type": "integer"}}},
+        },
+        **router.problems(
+            UNSUPPORTED_MEDIA_TYPE,
+            errors.Conflict,
+            errors.StorageFull,
+            errors.UpstreamUnavailable,
+            errors.InvalidSettings,
+        ),
+    },
+)
+async def make_backup(request: Request, resources: ResourcesDep) -> StreamingResponse:
+    """A consistent copy of catalog and vectors as a tar, the manifest last. Searches and uploads go on meanwhile.
+
+    Installations on servers are backed up with the servers' own tools. Send `Content-Type: application/json`.
+    """
+    require_json(request)
+    pieces = _pieces(resources)
+    size = await anext(pieces)  # the copy is complete: errors up to here are still answered with a status
+    return StreamingResponse(pieces, media_type="application/x-tar", headers={SIZE_HEADER: size.decode()})
+
+
+async def _events(
+    news: AsyncGenerator[InspectionProgress | Damage | Report, None], resources: ResourcesDep
+) -> AsyncIterator[ServerSentEvent]:
+    try:
+        async with aclosing(news):
+            async for item in news:
+                yield _event(item)
+    except errors.WinnowError as error:
+        problem = {"code": error.code, "status": problem_from(error).kind.status, "detail": error.message}
+        yield ServerSentEvent(dumps(problem).decode(), event="problem")
+    finally:
+        resources.wake()
+
+
+def _event(item: InspectionProgress | Damage | Report) -> ServerSentEvent:
+    names = {InspectionProgress: "progress", Damage: "damage", Report: "done"}
+    data = members(item)
+    if isinstance(item, Report):
+        data = {"collection": item.collection, "generations": item.generations, "sound": item.sound} | data
+    return ServerSentEvent(dumps(data).decode(), event=names[type(item)])
+
+
+async def _pieces(resources: Resources) -> AsyncGenerator[bytes, None]:
+    """Yield the size of all files in digits, then the tar. The copy is removed at the end or when the client leaves."""
+    async with copied(resources) as folder:
+        size = sum((folder / name).stat().st_size for name in files_of(folder))
+        yield str(size).encode()
+        async for piece in iterate_in_threadpool(pack(folder)):
+            yield piece

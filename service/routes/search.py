@@ -10,8 +10,7 @@ from service.answer import render_answer
 from service.deps import CollectionName, StateDep
 from service.door import BODY_PROBLEMS, Door
 from service.lifespan import ServiceState
-from service.schemas.answer import SearchView
-from service.schemas.search import SearchBody, SearchParameters
+from service.schemas.search import SearchBody, SearchParameters, SearchView
 from service.wire import JSON_TYPE, dumps
 from winnow.core import errors
 

@@ -9,8 +9,7 @@ import orjson
 import pytest
 
 from service.answer import render_answer
-from service.schemas.answer import SearchView
-from service.schemas.search import SearchBody, SearchOptions, SearchParameters
+from service.schemas.search import SearchBody, SearchOptions, SearchParameters, SearchView
 from service.wire import dumps
 from winnow.core.types import (
     ArmScore,

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from service.schemas.answer import SearchView
+from service.schemas.search import SearchView
 from winnow.core.errors import DeadlineExceeded, Overloaded, UpstreamRejected, UpstreamUnavailable
 from winnow.operations.admission import SearchGate
 
