@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from tests.stubs.embeddings import (
     of,
     openai_error,
 )
+from tests.stubs.server import reply
 from winnow.core.errors import UpstreamRejected, UpstreamTooLong
 from winnow.core.settings.embedding import QWEN3_INSTRUCT, DashScopeEmbedding, OpenAIEmbedding, VllmEmbedding
 from winnow.models.http.embed_dialects import embed_dialect
@@ -42,17 +44,43 @@ class TestAsking:
             }
         ]
 
-    async def test_openai_is_asked_for_floats(self) -> None:
+    async def test_openai_is_asked_for_base64(self) -> None:
         async with embedding(OpenAIStub(), OpenAIEmbedding) as (embedder, stub):
             await embedder.embed(["one"], "query")
         assert stub.bodies == [
             {
                 "model": "text-embedding-3-small",
                 "input": ["one"],
-                "encoding_format": "float",
+                "encoding_format": "base64",
                 "dimensions": DIMENSIONS,
             }
         ]
+
+    @pytest.mark.parametrize(
+        ("status", "refusal"),
+        [
+            (400, {"error": {"message": "only floats", "param": "encoding_format"}}),
+            (400, {"message": "encoding_format: base64 is not supported"}),
+            (422, {"detail": [{"loc": ["body", "encoding_format"], "msg": "Extra inputs are not permitted"}]}),
+        ],
+    )
+    async def test_a_server_that_refuses_the_encoding_gets_no_more_of_it(self, status: int, refusal: Any) -> None:
+        plain = OpenAIStub()
+
+        async def floats_only(request: web.Request) -> web.StreamResponse:
+            return reply(refusal, status) if "encoding_format" in await request.json() else await plain(request)
+
+        async with embedding(floats_only, OpenAIEmbedding) as (embedder, stub):
+            found = await embedder.embed(["one", "two"], "document")
+            await embedder.embed(["one"], "query")
+        np.testing.assert_allclose(found.vectors, await expected(["one", "two"]), atol=1e-6)
+        assert [body.get("encoding_format") for body in stub.bodies] == ["base64", None, None]
+
+    async def test_another_refusal_is_final(self) -> None:
+        async with embedding(lambda _: asyncio.sleep(0, openai_error(400, "no")), OpenAIEmbedding) as (embedder, stub):
+            with pytest.raises(UpstreamRejected):
+                await embedder.embed(["one"], "document")
+        assert len(stub.bodies) == 1
 
     async def test_dashscope_is_asked_for_floats(self) -> None:
         async with embedding(DashScopeStub(), DashScopeEmbedding) as (embedder, stub):

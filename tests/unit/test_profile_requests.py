@@ -160,7 +160,7 @@ EMBEDDINGS = {
     "openai": Call(
         "https://api.openai.com/v1/embeddings",
         BEARER,
-        {"model": "text-embedding-3-small", "input": [QUERY], "encoding_format": "float"},
+        {"model": "text-embedding-3-small", "input": [QUERY], "encoding_format": "base64"},
     ),
     "dashscope": Call(
         "https://dashscope.aliyuncs.com/compatible-mode/v1/embeddings",

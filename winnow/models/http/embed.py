@@ -15,11 +15,13 @@ from winnow.core.settings.embedding import DashScopeEmbedding, VllmEmbedding
 from winnow.core.text import encodable
 from winnow.core.types import FloatArray
 from winnow.models.checks.vllm_server import check_vllm_embedder, root_of_alias
+from winnow.models.dense import DenseEmbedder
 from winnow.models.http.client import ModelClient
 from winnow.models.http.embed_dialects import EmbedBatch, HttpEmbedding, embed_dialect, vectors_of
 from winnow.models.http.model import BadAnswer, HttpModel, all_of
 from winnow.models.prompts import chosen_instruct, usual_instruct
-from winnow.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind, Finding, Tokenizer
+from winnow.models.qwen_tokens import load_tokenizer
+from winnow.ports import EmbedderInfo, EmbedKind, Finding, Tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +49,12 @@ class _Part(NamedTuple):
     tokens: int
 
 
-class HttpEmbedder(HttpModel, Embedder):
+class HttpEmbedder(HttpModel, DenseEmbedder):
     """Embeds through a provider's API, in batches that are sent at the same time.
 
     Documents leave one connection free, so that a query does not wait behind an indexing run. A batch that is
     refused as too long is halved, down to single texts, and a single text is cut at its end until it is taken:
-    one long text does not fail the others. Text that holds nothing to read gets a zero vector and no call.
+    one long text does not fail the others.
 
     Args:
         settings: the provider, and how to call it.
@@ -77,35 +79,27 @@ class HttpEmbedder(HttpModel, Embedder):
         )
         self._asked_size: int | None = settings.dimensions
         self._bulk = asyncio.Semaphore(max(1, settings.connections - 1))
-        self._tokenizer = tokenizer or _load_tokenizer(settings)
-
-    @property
-    def info(self) -> EmbedderInfo:
-        return self._info
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        return self._tokenizer
-
-    async def embed(self, texts: Sequence[str], kind: EmbedKind, *, instruct: str | None = None) -> Embeddings:
-        task = "" if kind == "document" else self._info.instruct if instruct is None else instruct
-        legible = [number for number, text in enumerate(texts) if text.strip()]
-        sent = [self._dialect.text(encodable(texts[number]), kind, task) for number in legible]
-        size = self._settings.batch_size
-        batches = [EmbedBatch(sent[start : start + size], kind, task) for start in range(0, len(sent), size)]
-        parts = await all_of([self._embed_batch(batch) for batch in batches])
-        vectors = np.zeros((len(texts), self._info.dimensions), dtype=np.float32)
-        coverage = np.zeros(len(texts), dtype=np.float32)
-        if parts:
-            vectors[legible] = self._telling(sent, np.concatenate([part.vectors for part in parts]))
-            coverage[legible] = 1.0  # these models read every script
-        return Embeddings(vectors, coverage, token_count=sum(part.tokens for part in parts))
+        name = "qwen" if isinstance(settings, DashScopeEmbedding) else settings.tokenizer
+        self._tokenizer = tokenizer or load_tokenizer(name)
 
     async def self_check(self) -> Sequence[Finding]:
         """Look at a vLLM server's models, limit and tokenizer; other providers show none of these."""
         if not isinstance(self._settings, VllmEmbedding):
             return ()
         return await check_vllm_embedder(self._client, self._settings, self._info.instruct)
+
+    async def _embed(self, texts: Sequence[str], kind: EmbedKind, task: str) -> tuple[FloatArray, int]:
+        sent = [self._dialect.text(encodable(text), kind, task) for text in texts]
+        size = self._settings.batch_size
+        batches = [EmbedBatch(sent[start : start + size], kind, task) for start in range(0, len(sent), size)]
+        parts = await all_of([self._embed_batch(batch) for batch in batches])
+        vectors = np.concatenate([part.vectors for part in parts])
+        if len(set(sent)) >= _TELLING and (vectors == vectors[0]).all():  # wrong pooling would fill an index
+            raise UpstreamRejected(
+                f"{self._where} gave {len(sent)} texts the same vector; see that it serves the model of "
+                f"{VARIABLE}__MODEL as an embedder, with its own pooling: winnow doctor looks into it"
+            )
+        return vectors, sum(part.tokens for part in parts)
 
     async def _embed_batch(self, batch: EmbedBatch) -> _Part:
         try:
@@ -145,17 +139,36 @@ class HttpEmbedder(HttpModel, Embedder):
         """The provider's answer. If it refuses a choice of size, it is asked without: its own may be the right one."""
         size = self._asked_size
         try:
-            return await self._client.post(self._dialect.path, self._dialect.body(batch, size))
+            return await self._post(batch, size)
         except UpstreamRejected as refused:
-            if size is None or isinstance(refused, UpstreamTooLong) or not _is_about_size(refused):
+            about_size = any(word in refused.message.casefold() for word in ("dimension", "matryoshka"))
+            if size is None or isinstance(refused, UpstreamTooLong) or not about_size:
                 raise
-            answer = await self._client.post(self._dialect.path, self._dialect.body(batch, None))
+            answer = await self._post(batch, None)
             try:
                 self._read(batch, answer)
             except UpstreamRejected:
                 raise UpstreamRejected(f"{refused.message}: {self._size_remedy()}") from refused
             self._asked_size = None
             return answer
+
+    async def _post(self, batch: EmbedBatch, size: int | None) -> Any:
+        """The answer to one call; a server that refuses an encoding is asked for its own, floats, from then on."""
+        dialect = self._dialect
+        try:
+            return await self._client.post(dialect.path, dialect.body(batch, size))
+        except UpstreamRejected as refused:
+            plain = dialect.without("encoding_format")
+            if plain == dialect or "encoding_format" not in refused.message:
+                raise
+        self._dialect = plain
+        return await self._client.post(plain.path, plain.body(batch, size))
+
+    def _size_remedy(self) -> str:
+        setting = f"{VARIABLE}__DIMENSIONS"
+        if isinstance(self._settings, VllmEmbedding):
+            return f"""start vLLM with --hf-overrides '{{"is_matryoshka":true}}' or unset {setting}"""
+        return f"unset {setting}, or set it to a size that the model has"
 
     def _read(self, batch: EmbedBatch, answer: Any) -> _Part:
         try:
@@ -164,21 +177,6 @@ class HttpEmbedder(HttpModel, Embedder):
         except BadAnswer as error:
             hint = f"; {VARIABLE}__DIMENSIONS and {VARIABLE}__MODEL must fit" if "dimensions" in str(error) else ""
             raise self._distrust(error, answer, hint) from error
-
-    def _telling(self, texts: Sequence[str], vectors: FloatArray) -> FloatArray:
-        """The vectors, unless they are all one: a server that pools wrongly answers so, and would fill an index."""
-        if len(set(texts)) >= _TELLING and (vectors == vectors[0]).all():
-            raise UpstreamRejected(
-                f"{self._where} gave {len(texts)} texts the same vector; see that it serves the model of "
-                f"{VARIABLE}__MODEL as an embedder, with its own pooling: winnow doctor looks into it"
-            )
-        return vectors
-
-    def _size_remedy(self) -> str:
-        setting = f"{VARIABLE}__DIMENSIONS"
-        if isinstance(self._settings, VllmEmbedding):
-            return f"""start vLLM with --hf-overrides '{{"is_matryoshka":true}}' or unset {setting}"""
-        return f"unset {setting}, or set it to a size that the model has"
 
 
 def open_http_embedder(settings: HttpEmbedding) -> HttpEmbedder:
@@ -212,14 +210,3 @@ def _dimensions(settings: HttpEmbedding) -> int:
             f"the size of the vectors of {settings.model} is not known: set {VARIABLE}__DIMENSIONS to it"
         )
     return known
-
-
-def _load_tokenizer(settings: HttpEmbedding) -> Tokenizer:
-    from winnow.models.qwen_tokens import load_tokenizer  # noqa: PLC0415 - its vocabulary is large
-
-    return load_tokenizer("qwen" if isinstance(settings, DashScopeEmbedding) else settings.tokenizer)
-
-
-def _is_about_size(error: UpstreamRejected) -> bool:
-    message = error.message.casefold()
-    return "dimension" in message or "matryoshka" in message

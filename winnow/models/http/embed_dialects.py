@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, assert_never
 
 import numpy as np
@@ -58,6 +58,10 @@ class EmbedDialect(ABC):
         """The text as it is sent."""
         return neutralise(text)
 
+    def without(self, member: str) -> EmbedDialect:  # noqa: ARG002 - for dialects with such members
+        """The dialect without an optional member of its requests."""
+        return self
+
     @abstractmethod
     def body(self, batch: EmbedBatch, dimensions: int | None) -> Mapping[str, Any]:
         """The request, with ``dimensions`` where the size of the vectors is to be asked for."""
@@ -80,6 +84,9 @@ class OpenAIShape(EmbedDialect):
     def text(self, text: str, kind: EmbedKind, instruct: str) -> str:
         """The query behind its instruct in Qwen3's own words."""
         return embedding_query(neutralise(instruct), neutralise(text)) if kind == "query" else neutralise(text)
+
+    def without(self, member: str) -> EmbedDialect:
+        return replace(self, extras={name: value for name, value in self.extras.items() if name != member})
 
     def body(self, batch: EmbedBatch, dimensions: int | None) -> Mapping[str, Any]:
         size = {} if dimensions is None else {"dimensions": dimensions}
@@ -118,7 +125,7 @@ def embed_dialect(settings: HttpEmbedding) -> EmbedDialect:
             extras = {"encoding_format": "base64", "truncate_prompt_tokens": -1}
             return OpenAIShape(settings.path, settings.model, extras)
         case OpenAIEmbedding():
-            return OpenAIShape(settings.path, settings.model, {"encoding_format": "float"})
+            return OpenAIShape(settings.path, settings.model, {"encoding_format": "base64"})
         case DashScopeEmbedding(api="native"):
             return DashScopeNative(_NATIVE_PATH, settings.model)
         case DashScopeEmbedding():

@@ -9,7 +9,7 @@ Error bodies that are read::
     {"message", "id"}                                        Cohere
     {"code", "message", "data"}                              SiliconFlow (``code`` is a number)
     "Invalid token"                                          SiliconFlow without its key
-    {"detail": "..."} or {"detail": [{"msg": "..."}]}        gateways made with FastAPI
+    {"detail": "..."} or {"detail": [{"loc", "msg"}]}        gateways made with FastAPI
 
 Everything else is refused by its status alone.
 """
@@ -100,6 +100,8 @@ def refusal(callee: Callee, status: int, headers: Mapping[str, str], body: bytes
     """The error for an answer with ``status`` (not 2xx)."""
     complaint = read_complaint(body)
     said = callee.clean(complaint.message) or _reason(status)
+    if complaint.parameter not in said:
+        said = f"{complaint.parameter}: {said}"
     code = complaint.code.casefold()
     retry_after = parse_retry_after(headers.get("Retry-After"))
     if code in _UNPAID or status == HTTPStatus.PAYMENT_REQUIRED:
@@ -135,7 +137,12 @@ def complaint_of(answer: Any) -> Complaint:
         return Complaint(_code(error), _text(error.get("message")), _text(error.get("param")))
     if error:
         return Complaint(_text(answer.get("error_type")), _text(error))
-    return Complaint(_code(answer), _text(answer.get("message") or answer.get("detail")))
+    match answer.get("detail"):
+        case [{"loc": [*_, name]}, *_]:
+            parameter = _text(name)
+        case _:
+            parameter = ""
+    return Complaint(_code(answer), _text(answer.get("message") or answer.get("detail")), parameter)
 
 
 def _code(error: Mapping[str, Any]) -> str:

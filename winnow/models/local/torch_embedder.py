@@ -18,24 +18,24 @@ from torch.nn import functional
 from winnow.core.errors import InvalidSettings
 from winnow.core.settings.embedding import TorchEmbedding
 from winnow.core.types import FloatArray
+from winnow.models.dense import DenseEmbedder
 from winnow.models.local.model_files import cannot_load, tokenizer_of
 from winnow.models.local.torch_batches import BatchRunner, Ids
 from winnow.models.local.torch_setup import choose_device, choose_dtype, fuse_norms, is_causal
 from winnow.models.prompts import chosen_instruct, embedding_query, harmless
-from winnow.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind, Tokenizer
+from winnow.ports import EmbedderInfo, EmbedKind
 
 VARIABLE: Final = "WINNOW_EMBEDDING"
 _READ_AT_ONCE: Final = 1024  # texts that are cut into tokens together, while the model works on those before
 
 
-class TorchEmbedder(Embedder):
+class TorchEmbedder(DenseEmbedder):
     """Vectors by the modules of sentence-transformers (transformer, pooling, what else the model has), shortened last.
 
     Its ``encode`` is left out: it pads each batch of 32 texts with a mask, which rules out torch's flash kernels, it
     tokenises while the GPU waits, and it waits for each batch before it starts the next. Here a batch holds as many
     texts as fit into ``batch_tokens``, all of about one length; it is padded behind the texts, where a causal model
-    does not look; and a text is cut before its closing token, whose state is its vector. Text that holds nothing to
-    read gets a zero vector.
+    does not look; and a text is cut before its closing token, whose state is its vector.
 
     Raises:
         InvalidSettings: the model cannot be loaded with these settings.
@@ -61,39 +61,21 @@ class TorchEmbedder(Embedder):
             max_tokens=limit - self._closing,
             instruct=chosen_instruct(settings.instruct, settings.model),
         )
-        self._runner = BatchRunner(
-            self._vectors,
-            device,
-            width=self._info.dimensions,
-            batch_tokens=settings.batch_tokens,
-            variable=VARIABLE,
-        )
-
-    @property
-    def info(self) -> EmbedderInfo:
-        return self._info
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        return self._tokenizer
-
-    async def embed(self, texts: Sequence[str], kind: EmbedKind, *, instruct: str | None = None) -> Embeddings:
-        vectors = np.zeros((len(texts), self._info.dimensions), dtype=np.float32)
-        coverage = np.zeros(len(texts), dtype=np.float32)
-        legible = [number for number, text in enumerate(texts) if text.strip()]
-        coverage[legible] = 1.0  # these models read every script
-        if kind == "query":
-            task = self._info.instruct if instruct is None else instruct
-            rows = await self._runner.read(partial(self._read, [texts[i] for i in legible], task))
-            vectors[legible] = await self._runner.ask(rows)
-            return Embeddings(vectors, coverage, token_count=self._count(rows))
-        legible.sort(key=lambda number: -len(texts[number]))
-        parts = [legible[start : start + _READ_AT_ONCE] for start in range(0, len(legible), _READ_AT_ONCE)]
-        counts = await asyncio.gather(*(self._embed_documents(texts, part, vectors) for part in parts))
-        return Embeddings(vectors, coverage, token_count=sum(counts))
+        width, batch_tokens = self._info.dimensions, settings.batch_tokens
+        self._runner = BatchRunner(self._vectors, device, width=width, batch_tokens=batch_tokens, variable=VARIABLE)
 
     async def close(self) -> None:
         await self._runner.close()
+
+    async def _embed(self, texts: Sequence[str], kind: EmbedKind, task: str) -> tuple[FloatArray, int]:
+        if kind == "query":
+            rows = await self._runner.read(partial(self._read, texts, task))
+            return await self._runner.ask(rows), self._count(rows)
+        vectors = np.zeros((len(texts), self._info.dimensions), dtype=np.float32)
+        order = sorted(range(len(texts)), key=lambda number: -len(texts[number]))
+        parts = [order[start : start + _READ_AT_ONCE] for start in range(0, len(order), _READ_AT_ONCE)]
+        counts = await asyncio.gather(*(self._embed_documents(texts, part, vectors) for part in parts))
+        return vectors, sum(counts)
 
     async def _embed_documents(self, texts: Sequence[str], part: Sequence[int], vectors: FloatArray) -> int:
         """Fill the rows ``part`` of ``vectors``; returns the tokens that were read."""

@@ -15,10 +15,11 @@ from vllm.v1.engine.exceptions import EngineDeadError
 from winnow.core.errors import InvalidSettings, UpstreamUnavailable
 from winnow.core.settings.embedding import VllmOfflineEmbedding
 from winnow.core.types import FloatArray
+from winnow.models.dense import DenseEmbedder
 from winnow.models.local.model_files import brief, tokenizer_of
 from winnow.models.local.priority_thread import PriorityThread
 from winnow.models.prompts import chosen_instruct, embedding_query, harmless
-from winnow.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind, Tokenizer
+from winnow.ports import EmbedderInfo, EmbedKind
 
 VARIABLE: Final = "WINNOW_EMBEDDING"
 _TEXTS_AT_ONCE: Final = 2048  # vLLM packs its batches from these; a query waits for them
@@ -30,12 +31,11 @@ class _Row(NamedTuple):
     tokens: int
 
 
-class VllmOfflineEmbedder(Embedder):
+class VllmOfflineEmbedder(DenseEmbedder):
     """Embeds with vLLM's ``LLM`` on a thread of its own: queries in front of documents, many texts a call.
 
     Source: vLLM's page on offline inference with pooling models. ``encode`` for the task ``embed`` is its ``embed``
-    without the detour over lists of Python's floats; ``is_matryoshka`` lets it shorten vectors. Text that holds nothing
-    to read gets a zero vector and is not sent.
+    without the detour over lists of Python's floats; ``is_matryoshka`` lets it shorten vectors.
 
     Raises:
         InvalidSettings: vLLM cannot load the model with these settings.
@@ -60,34 +60,19 @@ class VllmOfflineEmbedder(Embedder):
         )
         self._thread = PriorityThread(self._encode)
 
-    @property
-    def info(self) -> EmbedderInfo:
-        return self._info
+    async def close(self) -> None:
+        await self._thread.close()
+        await asyncio.to_thread(self._llm.llm_engine.engine_core.shutdown)  # does nothing the second time
 
-    @property
-    def tokenizer(self) -> Tokenizer:
-        return self._tokenizer
-
-    async def embed(self, texts: Sequence[str], kind: EmbedKind, *, instruct: str | None = None) -> Embeddings:
-        vectors = np.zeros((len(texts), self._info.dimensions), dtype=np.float32)
-        coverage = np.zeros(len(texts), dtype=np.float32)
-        legible = [number for number, text in enumerate(texts) if text.strip()]
-        sent = [harmless(texts[number]) for number in legible]
+    async def _embed(self, texts: Sequence[str], kind: EmbedKind, task: str) -> tuple[FloatArray, int]:
+        sent = [embedding_query(harmless(task), harmless(text)) for text in texts]
         if kind == "query":
-            task = harmless(self._info.instruct if instruct is None else instruct)
-            rows = await asyncio.gather(*(self._thread.ask(embedding_query(task, text)) for text in sent))
+            rows = await asyncio.gather(*map(self._thread.ask, sent))
         else:
             rows = []
             for start in range(0, len(sent), _TEXTS_AT_ONCE):
                 rows += await self._thread.run(partial(self._encode, sent[start : start + _TEXTS_AT_ONCE]))
-        if rows:
-            vectors[legible] = np.stack([row.vector for row in rows])
-            coverage[legible] = 1.0  # these models read every script
-        return Embeddings(vectors, coverage, token_count=sum(row.tokens for row in rows))
-
-    async def close(self) -> None:
-        await self._thread.close()
-        await asyncio.to_thread(self._llm.llm_engine.engine_core.shutdown)  # does nothing the second time
+        return np.stack([row.vector for row in rows]), sum(row.tokens for row in rows)
 
     def _encode(self, texts: Sequence[str]) -> list[_Row]:
         """One row a text; vectors of length 1, float32."""
