@@ -1,1 +1,1 @@
-"""Use cases that more than one door calls."""
+"""Use cases that more than one entry point calls."""

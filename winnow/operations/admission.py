@@ -1,4 +1,4 @@
-"""Load shedding: how many searches run at once, and how many documents wait to be indexed."""
+"""Load shedding: limits for running searches and for documents that wait to be indexed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from winnow.core.errors import Overloaded
 from winnow.ports import WorkQueue
 
 BULK_SHARE: Final = 0.9  # of the limit; the rest is reserved for interactive uploads
-ROOM: Final = 0.02  # of the limit: a caller that comes back finds room for more than one batch
+ROOM: Final = 0.02  # of the limit: a caller that retries finds room for more than one batch
 WINDOW_SECONDS: Final = 30.0
 SHORTEST_SECONDS: Final = 1.0
 LONGEST_SECONDS: Final = 120.0
@@ -23,8 +23,8 @@ class SearchGate:
     """Counts running searches. Not thread-safe.
 
     Args:
-        limit: the most searches that run at once. Beyond what the machine can answer within a search's time limit,
-            each further search only makes all of them time out.
+        limit: the greatest number of searches that run at once. If it exceeds what the machine can answer within a
+            search's time limit, all of them time out under load.
     """
 
     def __init__(self, limit: int) -> None:
@@ -52,11 +52,11 @@ class SearchGate:
 
 
 class Backlog:
-    """Limits how many documents wait, and estimates from the rate of indexing when there is room again.
+    """Limits the documents that wait, and estimates from the rate of indexing when further ones will be accepted.
 
     Args:
-        limit: the most documents that may wait.
-        clock: seconds that only grow.
+        limit: the greatest number of documents that may wait.
+        clock: a monotonic clock in seconds.
     """
 
     def __init__(self, limit: int, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -65,12 +65,12 @@ class Backlog:
         self._seen: deque[tuple[float, int]] = deque()
 
     async def require_room(self, queue: WorkQueue, *, bulk: bool) -> None:
-        """Raise ``Overloaded`` if too many documents wait; its ``retry_after`` estimates when there is room again."""
+        """Raise ``Overloaded`` if too many documents wait; its ``retry_after`` estimates when to try again."""
         waiting = await queue.backlog()
         bulk_limit = max(1, int(self._limit * BULK_SHARE))
         limit = bulk_limit if bulk else self._limit
         if waiting < bulk_limit:
-            self._seen.clear()  # uploads of all kinds come in: the backlog does not tell how fast work is done
+            self._seen.clear()  # uploads are accepted, so the backlog does not show the rate of indexing
         if waiting < limit:
             return
         wait = self._estimate(waiting, waiting - limit + max(1, int(self._limit * ROOM)))

@@ -1,4 +1,4 @@
-"""Making, checking and deleting collections: the catalog and the store kept in step."""
+"""Creating, checking and deleting collections, in the catalog and in the store."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class EnsuredCollection:
 
 
 async def ensure_collection(resources: Resources, name: str, spec: CollectionSpec) -> EnsuredCollection:
-    """Create the collection, or check the one that exists and apply what can change without re-embedding.
+    """Create the collection, or check the existing one and apply changes that need no re-embedding.
 
-    Fields may be added, instructs of the reranker and metadata replaced at any time.
+    Fields may be added, and the reranker's instruct and the metadata replaced, at any time.
 
     Raises:
         InvalidCollection: the name or a setting is not usable.
@@ -69,7 +69,7 @@ async def ensure_collection(resources: Resources, name: str, spec: CollectionSpe
 
 
 async def delete_collection(resources: Resources, name: str) -> None:
-    """Remove a collection, its documents and its vectors. From the first step on it is not found.
+    """Remove a collection, its documents and its vectors. It cannot be found from the first step on.
 
     Raises:
         CollectionNotFound: the collection does not exist.
@@ -80,10 +80,10 @@ async def delete_collection(resources: Resources, name: str) -> None:
 
 
 async def finish_deletions(resources: Resources) -> None:
-    """Complete deletions that a crash cut short.
+    """Complete deletions that a crash interrupted.
 
-    Where this process owns catalog and vectors, indexes that no collection points to are dropped as well. A server's
-    are left alone: they may be another catalog's, or of a collection that another process is making just now.
+    If this process owns catalog and vectors, indexes that no collection refers to are dropped as well. Those on a
+    server are kept: they may belong to another catalog, or to a collection that another process is creating.
     """
     for collection in await resources.catalog.collections.list(deleting=True):
         await _remove(resources, collection)
@@ -146,7 +146,7 @@ def _merge(existing: Collection, spec: CollectionSpec, resources: Resources) -> 
 
 
 def _chunking(spec: CollectionSpec, base: Chunking, resources: Resources) -> Chunking:
-    """The chunking to use; a chunk is never larger than what the embedder reads."""
+    """The chunking to use; a chunk never exceeds the embedder's limit."""
     limit = resources.embedder.info.max_tokens
     max_tokens = min(base.max_tokens if spec.max_tokens is None else spec.max_tokens, limit)
     overlap = base.overlap if spec.overlap is None else spec.overlap
@@ -162,7 +162,7 @@ def _chunking(spec: CollectionSpec, base: Chunking, resources: Resources) -> Chu
 
 
 def check_name(name: str) -> None:
-    """Raise ``InvalidCollection`` unless ``name`` can be a collection's."""
+    """Raise ``InvalidCollection`` unless ``name`` is a valid name of a collection."""
     if not _NAME.fullmatch(name):
         raise InvalidCollection(
             f"invalid collection name {name[:80]!r}: use 1 to 64 of A-Z a-z 0-9 . _ -, starting with a letter or digit",

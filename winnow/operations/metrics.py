@@ -1,7 +1,8 @@
-"""The metrics of one process, in Prometheus' terms."""
+"""The Prometheus metrics of one process."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -21,29 +22,14 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
-        self._stage = Histogram(
-            "winnow_stage_seconds",
-            "Time in one stage of a search.",
-            ["stage", "status"],
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self._searches = Counter(
-            "winnow_searches", "Searches that were answered.", ["score_kind", "degraded"], registry=registry
-        )
-        self._documents = Counter(
-            "winnow_documents", "Documents handed in, by what became of them.", ["outcome"], registry=registry
-        )
-        self._requests = Counter(
-            "winnow_http_requests", "HTTP requests answered.", ["route", "method", "status"], registry=registry
-        )
-        self._request_seconds = Histogram(
-            "winnow_http_request_seconds",
-            "Time to answer an HTTP request.",
-            ["route", "method", "status"],
-            buckets=_SECONDS,
-            registry=registry,
-        )
+        counter = partial(Counter, registry=registry)
+        timer = partial(Histogram, buckets=_SECONDS, registry=registry)
+        exchange = ("route", "method", "status")
+        self._stage = timer("winnow_stage_seconds", "Time in one stage of a search.", ("stage", "status"))
+        self._searches = counter("winnow_searches", "Searches that were answered.", ("score_kind", "degraded"))
+        self._documents = counter("winnow_documents", "Documents that were submitted, by outcome.", ("outcome",))
+        self._requests = counter("winnow_http_requests", "HTTP requests answered.", exchange)
+        self._request_seconds = timer("winnow_http_request_seconds", "Time to answer an HTTP request.", exchange)
 
     def observe_search(self, answer: SearchAnswer) -> None:
         """Count an answered search and the time of each stage that ran."""
@@ -52,12 +38,12 @@ class Metrics:
             self._stage.labels(stage, report.status).observe(report.ms / 1000)
 
     def observe_documents(self, outcome: str, count: int = 1) -> None:
-        """Count ``count`` documents that came to ``outcome``: ``accepted``, ``rejected``, ``indexed`` or ``failed``."""
+        """Count ``count`` documents with one ``outcome``: ``accepted``, ``rejected``, ``indexed`` or ``failed``."""
         self._documents.labels(outcome).inc(count)
 
     def observe_http(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one HTTP exchange. ``route`` is the route's template, never the path itself."""
-        known = method if method in _METHODS else "other"  # a client may send any word as method
+        known = method if method in _METHODS else "other"  # a client may send any method
         self._requests.labels(route, known, str(status)).inc()
         self._request_seconds.labels(route, known, str(status)).observe(seconds)
 

@@ -22,6 +22,7 @@ import numpy as np
 from winnow.core.errors import Conflict, IdentityMismatch
 from winnow.core.identity import same_identity
 from winnow.core.types import Collection, IndexIdentity, passage_of
+from winnow.operations.probes import UNIT
 from winnow.operations.resources import Resources
 from winnow.ports import Catalog, Embedder, IndexRef, Point, ReembedProgress, VectorStore
 from winnow.search.embedders import identity_of
@@ -30,7 +31,6 @@ from winnow.search.lookup import SECONDS as LOOKUP_SECONDS
 State: TypeAlias = Literal["none", "building", "ready", "kept"]
 
 SAMPLE: Final = 64  # chunks that an estimate is based on, and documents that are checked before a switch
-UNIT_TOLERANCE: Final = 1e-2
 QUEUED_AT_ONCE: Final = 1000
 
 
@@ -253,4 +253,4 @@ async def _require_sound(resources: Resources, collection: Collection) -> None:
 def _is_sound(point: Point, identity: IndexIdentity) -> bool:
     if point.dense is None:  # the model does not know the text
         return True
-    return len(point.dense) == identity.dimensions and abs(float(np.linalg.norm(point.dense)) - 1) < UNIT_TOLERANCE
+    return len(point.dense) == identity.dimensions and abs(float(np.linalg.norm(point.dense)) - 1) < UNIT

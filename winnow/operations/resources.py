@@ -1,10 +1,10 @@
-"""Opening and closing what a process needs: models, store, catalog, and the search over them."""
+"""The open parts of a process (models, store, catalog, search) and the functions that open them."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from winnow.core.settings import Settings
@@ -14,19 +14,15 @@ from winnow.search.lookup import CollectionLookup
 from winnow.search.two_stage import TwoStageSearch
 
 
-def _wake_no_worker() -> None:
-    """Do nothing: a worker in another process polls."""
-
-
 @dataclass(frozen=True)
 class Resources:
     """The open parts of one process.
 
     Attributes:
-        collections: what the read path looks collections up in.
-        wake: tells a worker in the same process that work waits.
-        uncached: the embedder without its cache, which would answer a check-up from memory; ``None`` where it has none.
-        next_embedder: that of ``WINNOW_NEXT_EMBEDDING__*``.
+        collections: a cached lookup for the read path.
+        wake: tells a worker in this process about new work; does nothing without one, as the others poll.
+        uncached: the embedder without its cache, which would answer a probe from memory; ``None`` if it has no cache.
+        next_embedder: the embedder of ``WINNOW_NEXT_EMBEDDING__*``.
     """
 
     settings: Settings
@@ -36,7 +32,7 @@ class Resources:
     catalog: Catalog
     collections: CollectionLookup
     search: TwoStageSearch
-    wake: Callable[[], None] = field(default=_wake_no_worker)
+    wake: Callable[[], None] = lambda: None
     uncached: Embedder | None = None
     next_embedder: Embedder | None = None
 
@@ -51,7 +47,7 @@ OpenResources: TypeAlias = Callable[[Settings], AbstractAsyncContextManager[Reso
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """The ways from settings to open parts. Functions of a module, so that they reach other processes by name.
+    """Functions that open parts from settings. They belong to a module, so that other processes get them by name.
 
     Attributes:
         open_catalog: opens the configured catalog.

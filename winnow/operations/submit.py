@@ -16,8 +16,8 @@ from winnow.operations.admission import Backlog
 from winnow.operations.resources import Resources
 from winnow.ports import Job, JobCatalog, Rejection, Submission
 
-INTERACTIVE: Final = 10  # priority of uploads that somebody waits for; bulk loads use 0
-WAIT_SECONDS: Final = 60.0  # the longest that a caller is held until a job is done
+INTERACTIVE: Final = 10  # priority of uploads that a user waits for; bulk loads use 0
+WAIT_SECONDS: Final = 60.0  # longest wait of a caller for a job
 _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 0.25
 CountDocuments: TypeAlias = Callable[[str, int], None]
@@ -27,7 +27,7 @@ class NothingAccepted(InvalidInput):
     """Every document of a batch was rejected.
 
     Attributes:
-        code: that of the reason which all rejections share, else ``invalid_document``.
+        code: the code of all rejections if they share one, else ``invalid_document``.
         rejected: the rejections, in the order of the batch; at least one.
     """
 
@@ -107,7 +107,7 @@ async def submit(
     ``count`` is told how many documents were ``accepted`` and how many ``rejected``.
 
     Returns:
-        What was accepted, with all rejections by their index in the batch.
+        The submission, with all rejections by their index in the batch.
 
     Raises:
         NothingAccepted: every document was rejected.
@@ -127,7 +127,7 @@ async def submit(
 async def delete_by_id(resources: Resources, name: str, ids: Sequence[str]) -> Submission:
     """Mark documents for deletion, and wake the worker. Unknown ids count as ``unchanged``.
 
-    A full backlog does not refuse deletions: they are owed to the caller, and cheap.
+    Deletions are accepted even if the backlog is full: they are cheap, and must not be delayed.
     """
     submission = await resources.catalog.documents.tombstone(name, ids, priority=INTERACTIVE)
     resources.wake()
