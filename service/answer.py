@@ -1,7 +1,6 @@
-"""Writes the answer to a search as JSON.
+"""The answer to a search as plain dictionaries, which the JSON writer takes directly: searches are the hot path.
 
-Searches are the hot path: plain dictionaries go straight to the JSON writer. A test holds them to
-``service.schemas.search.SearchView``, which documents them.
+A test checks them against ``service.schemas.search.SearchView``, which documents them.
 """
 
 from __future__ import annotations
@@ -72,6 +71,6 @@ def _url(candidate: Candidate) -> str:
 
 
 def _stage(report: StageReport, **defaults: Any) -> dict[str, Any]:
-    """A stage's report: the keys that it always has, then its other details."""
+    """A stage's report: the keys that are always present, then its other details."""
     details = {key: value for key, value in report.details.items() if key != "explain"}
     return {"status": report.status, "ms": round(report.ms, 3), "reason": report.reason, **defaults, **details}

@@ -10,7 +10,7 @@ from winnow.core.settings import ServerSettings, Settings
 
 
 def check_bind(settings: Settings) -> None:
-    """Refuse to serve other machines without protection.
+    """Refuse to bind to an address that other machines can reach, unless the settings allow it.
 
     Raises:
         InvalidSettings: the host is not loopback and ``server.insecure`` is not set.

@@ -39,9 +39,9 @@ class Door(APIRouter):
     Args:
         prefix: of all paths.
         tag: of all routes.
-        invalid: the error of a request whose body or parameters have the wrong shape.
+        invalid: the error for a body or parameters of the wrong shape.
         problems: errors that every route of the router may answer with.
-        shape: how errors are written.
+        shape: the shape of error answers.
         read_body: decodes a body; raises ``Problem`` or a domain error.
     """
 
@@ -66,7 +66,7 @@ class Door(APIRouter):
         self._problems = problems
 
     def problems(self, *kinds: Kind) -> dict[int | str, dict[str, Any]]:
-        """The ``responses`` of a route: the errors of the router, these, and 500, which any route may answer with."""
+        """The ``responses`` of a route: the errors of the router, the given ones, and 500."""
         by_status: dict[int, list[ProblemKind]] = {}
         for item in (*self._problems, *kinds, INTERNAL):
             kind = item if isinstance(item, ProblemKind) else problem_kind(item)
@@ -78,7 +78,7 @@ class DoorRoute(APIRoute):
     """A route of a ``Door``."""
 
     door: ClassVar[Door]
-    error_shape: ClassVar[ErrorShape]  # of the route's errors, also of those raised around it
+    error_shape: ClassVar[ErrorShape]  # also of errors that middleware raises
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler."""

@@ -1,11 +1,11 @@
-"""The only map from domain errors to HTTP, and the shape of error answers.
+"""The map from domain errors to HTTP, and the shape of error answers.
 
 Errors of the native API are RFC 9457 problems, ``application/problem+json``::
 
     {"type", "title", "status", "detail", "code", "request_id", "errors"?: [{"loc", "message"}]}
 
-``code`` is stable and meant for programs; ``detail`` is meant for people. ``loc`` is the path to the culprit inside
-the body, or the name of the parameter. The routes of another protocol have an ``ErrorShape`` of their own.
+``code`` is stable and for programs; ``detail`` is for people. ``loc`` is the path to the wrong value inside the body,
+or the name of the parameter. The routes of another protocol have an ``ErrorShape`` of their own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from service.schemas.common import ProblemBody
 from winnow.core import errors as domain
 from winnow.operations.submit import NothingAccepted
 
-RETRY_SECONDS: Final = 5.0  # Retry-After of errors that do not know better
+RETRY_SECONDS: Final = 5.0  # Retry-After of errors without a time of their own
 
 STATUS: Final[Mapping[type[domain.WinnowError], int]] = {
     domain.WinnowError: 500,
@@ -85,11 +85,11 @@ _PLAIN_MESSAGES: Final = {
 
 
 class Problem(HTTPException):
-    """An error answer, in terms that every error shape can be written from.
+    """An error answer, independent of the shape that it is written in.
 
     Attributes:
         kind: its status and code.
-        errors: ``{"loc", "message"}`` for each place that is wrong.
+        errors: ``{"loc", "message"}`` for each wrong place.
         extra: further members of the problem object.
     """
 
@@ -146,7 +146,7 @@ def problem_kind(error: type[domain.WinnowError]) -> ProblemKind:
 
 
 def problem_from(error: domain.WinnowError) -> Problem:
-    """The answer to a domain error, with ``Retry-After`` where trying again may help."""
+    """The answer to a domain error, with ``Retry-After`` if a retry may succeed."""
     kind = problem_kind(domain.by_code(error.code) or domain.WinnowError)
     if isinstance(error, NothingAccepted):
         rejected = [asdict(item) for item in error.rejected]

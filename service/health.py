@@ -1,8 +1,7 @@
 """Readiness: checks of the store and the catalog, and the health of the models, which is checked rarely.
 
-Questions with known answers take the model's time, and money if a provider runs it. They are asked at the start, after
-an outage and every quarter of an hour; in between, a ping that costs nothing tells whether the model answers. So
-readiness may be requested every second.
+Probes with known answers cost model time, and money with a provider. They run at the start, after an outage and every
+quarter of an hour; in between, free pings check that the model answers. So readiness may be requested every second.
 """
 
 from __future__ import annotations
@@ -31,16 +30,16 @@ MODEL_WAIT: Final = 1.0  # the longest that readiness waits for a running check 
 
 
 class ModelHealth:
-    """The health of one model: the last result, and a new check if it is asked for and old.
+    """The health of one model: the last result, and a new check when a caller asks and the result is old.
 
-    Simultaneous callers share one check. A healthy model stays healthy while it is checked again, so that a busy one
-    does not drop out because it answers late.
+    Simultaneous callers share one check. A healthy model stays healthy during a check, so that a busy one does not
+    become unready because it answers late.
 
     Args:
         name: of the stage, as readiness reports it.
         probe: asks the questions with known answers.
         ping: raises unless the model answers.
-        now: seconds on a clock that never goes back.
+        now: a monotonic clock in seconds.
     """
 
     def __init__(
@@ -99,7 +98,7 @@ class ModelHealth:
         self._conclude(down, reason)
 
     async def _ask(self) -> tuple[bool, str | None]:
-        """Whether the model is down, and why it is not ready. One that was down is pinged before it is probed."""
+        """Whether the model is down, and why it is unhealthy. One that was down is pinged before it is probed."""
         healthy = self._reason is None
         if healthy or self._down:
             await asyncio.wait_for(self._ping(), PING_LIMIT)
@@ -130,7 +129,7 @@ def health_of(resources: Resources) -> dict[str, ModelHealth]:
 
 
 async def check_readiness(resources: Resources, models: Mapping[str, ModelHealth]) -> Readiness:
-    """Check all dependencies at once; those that fail or take longer than ``CHECK_LIMIT`` are named."""
+    """Check all dependencies concurrently, each for up to ``CHECK_LIMIT`` seconds, and name those that fail."""
     checks = {
         "store": _checked(resources.store.check()),
         "catalog": _checked(resources.catalog.check()),
@@ -142,7 +141,7 @@ async def check_readiness(resources: Resources, models: Mapping[str, ModelHealth
 
 
 async def _checked(work: Awaitable[str | None], health: ModelHealth | None = None) -> CheckView:
-    """The result of a check that returns or raises the reason of its failure; ``health`` knows how old it is."""
+    """The result of a check that returns or raises the reason of its failure; ``health`` gives the result's age."""
     began = time.perf_counter()
     try:
         reason = await asyncio.wait_for(work, CHECK_LIMIT)

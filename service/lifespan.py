@@ -23,7 +23,7 @@ class ServiceState:
         metrics: the metrics behind ``/metrics``.
         backlog: refuses uploads while too many documents wait.
         gate: limits how many searches run at once.
-        draining: set when the process is about to stop; from then on it is not ready, and streams end.
+        draining: set when the process is about to stop: readiness fails, and streams end.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics, resources: Resources | OpenResources) -> None:

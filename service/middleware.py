@@ -1,4 +1,4 @@
-"""Plain ASGI around every request: an id, headers, a log line, metrics, limits, and an answer to every bug."""
+"""ASGI middleware: request ids, common headers, access log, metrics, limits, and answers to unexpected exceptions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Observe: TypeAlias = Callable[[str, str, int, float], None]  # method, route, st
 
 
 class RequestContext:
-    """Gives every request an id, every answer the headers that all carry, and every exchange one log line."""
+    """Sets request ids and common headers, and logs and counts each exchange."""
 
     def __init__(self, app: ASGIApp, observe: Observe) -> None:
         self.app = app
@@ -35,7 +35,7 @@ class RequestContext:
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        status = 499  # the client went away before there was an answer
+        status = 499  # the client disconnected before the answer
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -61,7 +61,7 @@ class RequestContext:
 
 
 class UnhandledErrors:
-    """Answers an unexpected exception with a problem that gives nothing away, and logs it under the request's id."""
+    """Answers an unexpected exception with a problem without details, and logs it under the request's id."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -78,7 +78,7 @@ class UnhandledErrors:
         try:
             await self.app(scope, receive, watching)
         except ClientDisconnect:
-            return  # the client went away while it sent the body
+            return  # the client disconnected while it sent the body
         except Exception:
             self.log.exception("unhandled", path=scope.get("path"))
             if started or scope["type"] != "http":
@@ -109,10 +109,7 @@ class HostGuard:
 
 
 class BodyLimit:
-    """Refuses a body over ``max_bytes`` when it is read: at once by its declared length, else while it streams in.
-
-    Starlette's own answers in plain text.
-    """
+    """Refuses a body over ``max_bytes`` when it is read: at once by its declared length, else while it streams in."""
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self.app = app

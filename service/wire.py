@@ -1,4 +1,4 @@
-"""JSON in and out: one strict reader, one fast writer."""
+"""Reading and writing of JSON bodies."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class ChunkingOptions(Body):
 
 
 class RerankDefaults(Body):
-    """What the second stage uses unless a search says otherwise."""
+    """Defaults of the second stage, which a search may override."""
 
     instruct: str | None = Field(None, max_length=2048)
 
@@ -57,7 +57,7 @@ class CollectionBody(Body):
 
 
 class IdentityView(View):
-    """What the collection was built with; a service configured otherwise refuses to search it."""
+    """The models and settings that the collection was built with; a service with other ones refuses to search it."""
 
     provider: str
     model: str
@@ -71,20 +71,20 @@ class IdentityView(View):
 
 
 class ChunkingView(View):
-    """How its documents are split into chunks."""
+    """How documents are split into chunks."""
 
     max_tokens: int
     overlap: int
 
 
 class RerankView(View):
-    """Its defaults for the second stage."""
+    """Defaults of the second stage."""
 
     instruct: str | None
 
 
 class CountsView(View):
-    """Documents by state, and chunks that can be found."""
+    """Documents by state, and searchable chunks."""
 
     documents: int
     chunks: int

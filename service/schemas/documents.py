@@ -141,6 +141,6 @@ class DocumentList(View):
 
     @classmethod
     def page(cls, keys: Sequence[DocumentKey], limit: int) -> Self:
-        """A page out of up to ``limit + 1`` keys: the one beyond the limit says that there is more."""
+        """A page out of up to ``limit + 1`` keys; one beyond the limit means that another page follows."""
         rows = [DocumentKeyView.of(key) for key in keys[:limit]]
         return cls(documents=rows, next=rows[-1].id if len(keys) > limit else None)

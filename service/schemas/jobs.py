@@ -59,7 +59,7 @@ class JobList(View):
 
     @classmethod
     def page(cls, jobs: Sequence[Job], limit: int) -> Self:
-        """A page of at most ``limit`` jobs out of one more than that."""
+        """A page out of up to ``limit + 1`` jobs; one beyond the limit means that another page follows."""
         shown = [JobView.of(job) for job in jobs[:limit]]
         return cls(jobs=shown, next=shown[-1].id if len(jobs) > limit else None)
 

@@ -35,11 +35,11 @@ class Client:
     async def call(self, method: str, path: str, body: object = None, **params: str | int) -> Any:
         """Send JSON, return JSON.
 
-        Every call of the native API may be repeated, so a call that met a closed connection is sent once more.
+        Every call of the native API may be repeated, so a call on a closed connection is sent once more.
 
         Raises:
             WinnowError: the error that the service reported.
-            UpstreamUnavailable: nothing answered.
+            UpstreamUnavailable: no answer.
             UpstreamRejected: another server than Winnow answered.
         """
         with self._translated():
@@ -52,7 +52,7 @@ class Client:
         """Send JSON, yield server-sent events with their data, the last of which is ``done``.
 
         Raises:
-            WinnowError: the service refused, broke off with a ``problem``, or went away before it was done.
+            WinnowError: the service refused, sent a ``problem``, or closed the connection before ``done``.
         """
         async with self.stream(method, path, body) as response:
             event = ""
@@ -73,7 +73,7 @@ class Client:
     async def stream(
         self, method: str, path: str, body: object, *, silence: float = TIMEOUT_SECONDS
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send JSON and yield the answer to be read bit by bit; ``silence`` seconds without any data are an error."""
+        """Send JSON and yield the streaming answer; ``silence`` seconds without data are an error."""
         timeout = aiohttp.ClientTimeout(total=None, sock_read=silence)
         with self._translated():
             async with self._request(method, path, body, timeout=timeout) as response:
@@ -99,7 +99,7 @@ class Client:
             yield response
 
     def _not_winnow(self, response: aiohttp.ClientResponse) -> WinnowError:
-        """The error for an answer that is not Winnow's: of another server, or of a proxy in front of a dead service."""
+        """The error for an answer of another server, or of a proxy in front of a service that is down."""
         kinds = {429: Overloaded, 502: UpstreamUnavailable, 503: UpstreamUnavailable, 504: UpstreamUnavailable}
         found = f"{response.method} {response.url.path} answered {response.status} with {response.content_type}"
         error = kinds.get(response.status, UpstreamRejected)(f"no Winnow service at {self._url}: {found}")
@@ -167,8 +167,8 @@ class HttpTarget:
 def error_of(problem: Mapping[str, Any]) -> WinnowError:
     """The error that a problem of the native API reports, by its ``code``.
 
-    A code that this version does not know is ``InvalidInput`` below status 500, else ``UpstreamRejected``; so is
-    invalid input at status 500 or above: the service's own settings, which the caller cannot change.
+    An unknown code is ``InvalidInput`` below status 500, else ``UpstreamRejected``; so is invalid input at status 500
+    or above: it concerns the service's own settings, which the caller cannot change.
     """
     if problem.get("rejected"):
         return NothingAccepted(_rejections(problem))
