@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import Query, Request, Response
@@ -28,7 +29,6 @@ from winnow.core import errors
 from winnow.core.documents import parse_document
 from winnow.core.types import Collection
 from winnow.operations import submit as submitting
-from winnow.ports import Submission
 
 router = Door(
     "/v1/collections/{name}",
@@ -130,7 +130,7 @@ async def delete_document(
 ) -> DeletionView:
     """Delete one document. It leaves listings at once, and searches once the job is done."""
     await state.resources.catalog.documents.get(name, id)
-    return await _deletion(state, await submitting.delete_by_id(state.resources, name, [id]), response, wait=wait)
+    return await _delete(state, name, [id], response, wait=wait)
 
 
 @router.post(
@@ -146,7 +146,7 @@ async def delete_documents(
 ) -> DeletionView:
     """Delete documents by id or by filter. Unknown ids are ignored."""
     ids = body.ids if body.ids is not None else await submitting.matching_ids(state.resources, name, body.filter)
-    return await _deletion(state, await submitting.delete_by_id(state.resources, name, ids), response, wait=wait)
+    return await _delete(state, name, ids, response, wait=wait)
 
 
 def _parse(state: ServiceState, collection: Collection, body: bytes, *, ndjson: bool) -> submitting.ParsedBatch:
@@ -156,10 +156,8 @@ def _parse(state: ServiceState, collection: Collection, body: bytes, *, ndjson: 
 
 def _with_id(raw: Any, id: str) -> Any:
     if isinstance(raw, dict) and (given := raw.setdefault("id", id)) != id:
-        theirs = repr(given)[:80]
-        raise errors.InvalidDocument(
-            f"the body's id {theirs} differs from the path's {repr(id)[:80]}", location=("id",)
-        )
+        message = f"the body's id {repr(given)[:80]} differs from the path's {repr(id)[:80]}"
+        raise errors.InvalidDocument(message, location=("id",))
     return raw
 
 
@@ -179,12 +177,12 @@ async def _submit(
     return view
 
 
-async def _deletion(state: ServiceState, submission: Submission, response: Response, *, wait: bool) -> DeletionView:
-    return DeletionView(
-        job_id=submission.job_id,
-        deleted=submission.accepted - submission.unchanged,
-        job=await _awaited(state, submission.job_id, response, wait=wait),
-    )
+async def _delete(
+    state: ServiceState, name: str, ids: Sequence[str], response: Response, *, wait: bool
+) -> DeletionView:
+    submission = await submitting.delete_by_id(state.resources, name, ids)
+    job = await _awaited(state, submission.job_id, response, wait=wait)
+    return DeletionView(job_id=submission.job_id, deleted=submission.accepted - submission.unchanged, job=job)
 
 
 async def _awaited(state: ServiceState, job_id: str, response: Response, *, wait: bool) -> JobView | None:

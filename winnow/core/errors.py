@@ -34,7 +34,6 @@ in ``service/errors.py`` alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar, Final
 
 
@@ -169,13 +168,9 @@ class StorageFull(StorageFailure, code="storage_full", retryable=True):
     """No space is left on the device; acknowledged documents are safe."""
 
 
-def _classes(root: type[WinnowError]) -> Iterator[type[WinnowError]]:
-    yield root
-    for child in root.__subclasses__():
-        yield from _classes(child)
-
-
-_BY_CODE: Final = {each.code: each for each in _classes(WinnowError)}  # those of this module: no others exist yet
+_BY_CODE: Final = {
+    each.code: each for each in tuple(globals().values()) if isinstance(each, type) and issubclass(each, WinnowError)
+}
 
 
 def by_code(code: str) -> type[WinnowError] | None:

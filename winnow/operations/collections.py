@@ -6,7 +6,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final, get_args
+from typing import Final
 
 from winnow.core.documents import check_metadata
 from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidCollection, InvalidDocument
@@ -174,15 +174,11 @@ def _check_spec(spec: CollectionSpec) -> None:
     fields = spec.fields or {}
     if len(fields) > MAX_FIELDS:
         raise InvalidCollection(f"a collection has at most {MAX_FIELDS} fields", location=("fields",))
-    for key, kind in fields.items():
+    for key in fields:
         if not _FIELD.fullmatch(key):
             raise InvalidCollection(
                 f"invalid field name {key[:80]!r}: use 1 to 64 of A-Z a-z 0-9 _ -, starting with a letter or _",
                 location=("fields", key),
-            )
-        if kind not in get_args(FieldType):
-            raise InvalidCollection(
-                f"field type {kind!r} is unknown; known are {', '.join(get_args(FieldType))}", location=("fields", key)
             )
     try:
         check_metadata(spec.metadata, {})
