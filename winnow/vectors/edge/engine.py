@@ -19,18 +19,7 @@ from winnow.vectors.points import new_fields
 UNINDEXED_LIMIT: Final = 20_000  # vectors searched one by one (3 ms) beyond which an index is optimised at start
 
 _OF_SHARDS: Final = frozenset(
-    {
-        "backfill",
-        "count",
-        "declare",
-        "delete_documents",
-        "fetch",
-        "keep_schema",
-        "keys",
-        "payloads",
-        "query",
-        "score",
-    }
+    {"backfill", "count", "declare", "delete_documents", "fetch", "keep_schema", "keys", "payloads", "query", "score"}
 )
 
 log = logging.getLogger(__name__)

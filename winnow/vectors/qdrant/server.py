@@ -11,7 +11,7 @@ import math
 import ssl
 import warnings
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, TypeVar
 
 import httpx
 from qdrant_client import AsyncQdrantClient
@@ -21,6 +21,7 @@ from winnow.core.retry import REMOTE_CALL, RetryBudget, TimeLimit, retry
 from winnow.core.settings.vectors import QdrantVectors
 from winnow.ports import IndexRef
 from winnow.vectors.qdrant.errors import URL, Errand, qdrant_errors
+from winnow.vectors.qdrant.schema import name_of
 
 MINIMUM_VERSION: Final = (1, 18)  # metadata of collections, ACORN, TurboQuant
 _PROBE_SECONDS: Final = 5.0
@@ -32,7 +33,6 @@ _GRPC_OPTIONS: Final = {
     "grpc.keepalive_timeout_ms": 10_000,
 }
 
-_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 log = logging.getLogger(__name__)
@@ -71,30 +71,16 @@ def server_client(settings: QdrantVectors) -> AsyncQdrantClient:
 
 
 class Server:
-    """Makes the calls of the store.
-
-    Attributes:
-        client: the client that calls are made with.
-        speaks_json: whether calls go over HTTP and not gRPC.
-    """
+    """Makes the calls of the store."""
 
     def __init__(self, client: AsyncQdrantClient, settings: QdrantVectors) -> None:
-        self.client = client
-        self.speaks_json = not settings.prefer_grpc
-        self._url = settings.url
-        self._seconds = settings.timeout_seconds
+        self._client = client
+        self._settings = settings
         self._budget = RetryBudget()
         self._closed = False
 
-    async def call(
-        self,
-        doing: str,
-        index: IndexRef | None,
-        method: Callable[_P, Awaitable[_T]],
-        *args: _P.args,
-        **kwargs: _P.kwargs,
-    ) -> _T:
-        """Call a method of the client, again where it is worth it; ``doing`` and ``index`` go into messages.
+    async def call(self, doing: str, index: IndexRef, work: Callable[[str], Awaitable[_T]]) -> _T:
+        """Do ``work`` with the server's name of an index, again where it is worth it; ``doing`` goes into messages.
 
         Raises:
             CollectionNotFound: there is no ``index``.
@@ -102,10 +88,18 @@ class Server:
             UpstreamRejected: it refused for good.
             StorageFull: it has no space left.
         """
-        errand = Errand(self._url, doing, index)
-        time_limit = TimeLimit(self._seconds)
+        name = name_of(index, self._settings.prefix)
+        return await self._retried(Errand(self._settings.url, doing, index), lambda: work(name))
+
+    async def collections(self) -> list[str]:
+        """The names of all collections on the server. Raises as ``call`` does."""
+        errand = Errand(self._settings.url, "listing indexes")
+        return [each.name for each in (await self._retried(errand, self._client.get_collections)).collections]
+
+    async def _retried(self, errand: Errand, work: Callable[[], Awaitable[_T]]) -> _T:
+        time_limit = TimeLimit(self._settings.timeout_seconds)
         return await retry(
-            lambda: self._try(errand, time_limit.left(), lambda: method(*args, **kwargs)),
+            lambda: self._try(errand, time_limit.left(), work),
             REMOTE_CALL,
             again=lambda error, _: isinstance(error, UpstreamUnavailable) and not self._closed,
             time_limit=time_limit,
@@ -114,19 +108,19 @@ class Server:
 
     async def check(self) -> None:
         """Raise unless the server answers soon, is new enough and takes our key. One try."""
-        errand = Errand(self._url, "probing it")
-        seconds = min(_PROBE_SECONDS, self._seconds)
-        found = (await self._try(errand, seconds, self.client.info)).version
+        errand = Errand(self._settings.url, "probing it")
+        seconds = min(_PROBE_SECONDS, self._settings.timeout_seconds)
+        found = (await self._try(errand, seconds, self._client.info)).version
         if _version(found) < MINIMUM_VERSION:
             needed = ".".join(map(str, MINIMUM_VERSION))
-            raise UpstreamRejected(f"Qdrant at {self._url} is version {found}; {needed} or later is needed")
-        await self._try(errand, seconds, self.client.get_collections)  # the first call that asks for the key
+            raise UpstreamRejected(f"Qdrant at {self._settings.url} is version {found}; {needed} or later is needed")
+        await self._try(errand, seconds, self._client.get_collections)  # the first call that asks for the key
 
     async def close(self) -> None:
         """Close the connections."""
         if not self._closed:
             self._closed = True
-            await self.client.close()
+            await self._client.close()
 
     async def _try(self, errand: Errand, seconds: float, work: Callable[[], Awaitable[_T]]) -> _T:
         if self._closed:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from qdrant_client import AsyncQdrantClient, models
@@ -20,60 +21,44 @@ from winnow.vectors.bm25 import IDENTITY, KeywordEncoder
 from winnow.vectors.payloads import DENSE, DOCUMENT_ID, KEY_FIELDS, REVISION, SOURCE, SPARSE, TOKENS, decode_key
 from winnow.vectors.points import check_points, check_tokens, check_vector, ids_by_revision
 from winnow.vectors.qdrant.codec import FILTERS, batches, decode_hits, decode_record, server_point
-from winnow.vectors.qdrant.indexes import Indexes
+from winnow.vectors.qdrant.indexes import ServerIndexes
 from winnow.vectors.qdrant.schema import search_params
-from winnow.vectors.qdrant.server import Server
 
 FETCH_BATCH: Final = 64  # points with vectors in one answer
 DELETE_BATCH: Final = 256  # documents of one condition
 _HIT_PAYLOAD: Final = [*KEY_FIELDS, SOURCE]
 
 
-class QdrantVectorStore:
+class QdrantVectorStore(ServerIndexes):
     """Indexes on a server. ``client`` must speak as ``settings`` say and belongs to the store."""
 
     engine = "qdrant"
     keyword_tokenizer = IDENTITY
 
     def __init__(self, client: AsyncQdrantClient, settings: QdrantVectors) -> None:
-        self._client = client
-        self._settings = settings
-        self._server = Server(client, settings)
-        self._indexes = Indexes(self._server, settings)
+        super().__init__(client, settings)
         self._encoder = KeywordEncoder()
-
-    # --- indexes ---------------------------------------------------------------------------------
-
-    async def create(self, index: IndexRef, schema: IndexSchema) -> None:
-        await self._indexes.create(index, schema)
-
-    async def drop(self, index: IndexRef) -> None:
-        await self._indexes.drop(index)
-
-    async def indexes(self) -> Sequence[IndexRef]:
-        return await self._indexes.all()
 
     # --- points ----------------------------------------------------------------------------------
 
     async def upsert(self, index: IndexRef, points: Sequence[Point]) -> None:
         """See the port. Points that were written while another process declared a field are written again with it."""
-        schema = await self._indexes.schema(index)
+        schema = await self._schema(index)
         check_points(points, schema)
         while points:
-            for batch in batches(points, as_json=self._server.speaks_json):
+            for batch in batches(points, as_json=not self._settings.prefer_grpc):
                 await self._upsert(index, batch, schema.fields)
-            known, schema = schema, await self._indexes.read(index)
+            known, schema = schema, (await self._read(index)).schema
             if schema == known:
                 return
 
     async def _upsert(self, index: IndexRef, batch: Sequence[Point], fields: Mapping[str, FieldType]) -> None:
         encoded = await asyncio.to_thread(lambda: [server_point(point, fields, self._encoder) for point in batch])
-        name = self._indexes.name(index)
-        await self._server.call("writing points", index, self._client.upsert, name, encoded, wait=True)
+        await self._server.call("writing points", index, partial(self._client.upsert, points=encoded, wait=True))
 
     async def flush(self, index: IndexRef) -> None:
         """Nothing is left to do: a write is acknowledged when it is in the server's write-ahead log."""
-        await self._indexes.schema(index)
+        await self._schema(index)
 
     async def delete_documents(self, index: IndexRef, keep: Mapping[str, int | None]) -> None:
         stale = [
@@ -82,7 +67,7 @@ class QdrantVectorStore:
             for begin in range(0, len(ids), DELETE_BATCH)
         ]
         deletes = [models.DeleteOperation(delete=models.FilterSelector(filter=each)) for each in stale]
-        await self._indexes.update(index, "deleting points", deletes)
+        await self._update(index, "deleting points", deletes)
 
     # --- searching -------------------------------------------------------------------------------
 
@@ -95,7 +80,7 @@ class QdrantVectorStore:
         limit: int,
         filter: Filter | None = None,
     ) -> ArmHits:
-        arms = self._arms(await self._indexes.schema(index), dense, text)
+        arms = self._arms(await self._schema(index), dense, text)
         condition = None if filter is None else await self._condition(index, filter)
         params = search_params(self._settings, filtered=filter is not None)
         requests = [
@@ -118,7 +103,7 @@ class QdrantVectorStore:
     ) -> Mapping[str, PointScores]:
         if not point_ids:
             return {}
-        arms = self._arms(await self._indexes.schema(index), dense, text, tokens)
+        arms = self._arms(await self._schema(index), dense, text, tokens)
         only = models.Filter(must=[models.HasIdCondition(has_id=list(point_ids))])
         exact = models.SearchParams(exact=True, quantization=models.QuantizationSearchParams(ignore=True))
         requests = [
@@ -159,46 +144,35 @@ class QdrantVectorStore:
         """Carry out all requests in one round trip."""
         if not requests:
             return []
-        name = self._indexes.name(index)
-        answers = await self._server.call("searching", index, self._client.query_batch_points, name, requests)
+        work = partial(self._client.query_batch_points, requests=requests)
+        answers = await self._server.call("searching", index, work)
         return [answer.points for answer in answers]
 
     async def _condition(self, index: IndexRef, filter: Filter) -> models.Filter:
         try:
-            return FILTERS.translate(filter, (await self._indexes.schema(index)).fields)
+            return FILTERS.translate(filter, (await self._schema(index)).fields)
         except InvalidFilter:  # unless another process has declared the field
-            return FILTERS.translate(filter, (await self._indexes.read(index)).fields)
+            return FILTERS.translate(filter, (await self._read(index)).schema.fields)
 
     # --- reading ---------------------------------------------------------------------------------
 
     async def fetch(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
-        name = self._indexes.name(index)
-        vectors = [DENSE, TOKENS] if (await self._indexes.schema(index)).token_dimensions else [DENSE]
+        vectors = [DENSE, TOKENS] if (await self._schema(index)).token_dimensions else [DENSE]
         found: dict[str, Point] = {}
         for begin in range(0, len(point_ids), FETCH_BATCH):
             ids = list(point_ids[begin : begin + FETCH_BATCH])
-            records = await self._server.call(
-                "fetching points", index, self._client.retrieve, name, ids, _HIT_PAYLOAD, vectors
-            )
+            work = partial(self._client.retrieve, ids=ids, with_payload=_HIT_PAYLOAD, with_vectors=vectors)
+            records = await self._server.call("fetching points", index, work)
             found |= {str(record.id): decode_record(record) for record in records}
         return found
 
     async def count(self, index: IndexRef) -> int:
-        name = self._indexes.name(index)
-        return (await self._server.call("counting points", index, self._client.count, name, exact=True)).count
+        return (await self._server.call("counting points", index, partial(self._client.count, exact=True))).count
 
     async def keys(self, index: IndexRef) -> AsyncIterator[PointKey]:
-        async for records in self._indexes.pages(index, KEY_FIELDS):
+        async for records in self._pages(index, KEY_FIELDS):
             for record in records:
                 yield decode_key(str(record.id), record.payload or {})
-
-    # --- life ------------------------------------------------------------------------------------
-
-    async def check(self) -> None:
-        await self._server.check()
-
-    async def close(self) -> None:
-        await self._server.close()
 
 
 def _before(revision: int | None, document_ids: list[str]) -> models.Filter:
