@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from winnow.core.errors import CollectionNotFound, InvalidFilter
+from winnow.core.errors import CollectionNotFound
 from winnow.core.filters import matches
-from winnow.core.types import And, Filter, FloatArray, HalfArray, Not, Or, passage_of
+from winnow.core.types import Filter, FloatArray, HalfArray, passage_of
 from winnow.ports import ArmHits, Hit, IndexRef, IndexSchema, Point, PointKey, PointScores
 from winnow.vectors.bm25 import IDENTITY, KeywordEncoder
+from winnow.vectors.filters import FilterTranslator
 from winnow.vectors.points import check_points, check_tokens, check_vector, is_stale, new_fields
+
+_CHECKS: Final[FilterTranslator[None]] = FilterTranslator(*[lambda *_, **__: None] * 6)  # refuses what engines refuse
 
 
 @dataclass(slots=True)
@@ -77,7 +81,7 @@ class FakeVectorStore:
     ) -> ArmHits:
         stored = self._get(index)
         if filter is not None:
-            _require_declared(filter, stored.schema)
+            _CHECKS.translate(filter, stored.schema.fields)
         allowed = {each for each, point in stored.points.items() if filter is None or matches(filter, point.metadata)}
         by_dense = _best(stored, _dense_scores(stored, dense), allowed, limit)
         return ArmHits(dense=by_dense, sparse=_best(stored, self._sparse_scores(stored, text), allowed, limit))
@@ -168,20 +172,3 @@ def _best(stored: _Index, scores: Mapping[str, float], allowed: set[str], limit:
 def _unit(vector: FloatArray) -> npt.NDArray[np.float64]:
     wide = vector.astype(np.float64)
     return wide / (np.linalg.norm(wide) or 1.0)
-
-
-def _require_declared(filter: Filter, schema: IndexSchema) -> None:
-    for key in _keys_of(filter):
-        if key not in schema.fields:
-            raise InvalidFilter(f"{key!r} is not a declared field of the index")
-
-
-def _keys_of(filter: Filter) -> Iterator[str]:
-    match filter:
-        case And(parts) | Or(parts):
-            for part in parts:
-                yield from _keys_of(part)
-        case Not(part):
-            yield from _keys_of(part)
-        case leaf:
-            yield leaf.key

@@ -61,14 +61,10 @@ class FilterTranslator(Generic[_F]):
     def _compare(self, node: Comparison, kind: FieldType) -> _F:
         path = field_path(node.key)
         match node.op:
-            case "eq":
-                return self._one_of(path, kind, [node.value])
-            case "ne":
-                return self._not(self._one_of(path, kind, [node.value]))
-            case "in":
-                return self._one_of(path, kind, node.value)
-            case "nin":
-                return self._not(self._one_of(path, kind, node.value))
+            case "eq" | "in":
+                return self._one_of(path, kind, [node.value] if node.op == "eq" else node.value)
+            case "ne" | "nin":
+                return self._not(self._one_of(path, kind, [node.value] if node.op == "ne" else node.value))
             case "gt" | "gte" | "lt" | "lte":
                 if kind not in _RANGED:
                     raise InvalidFilter(f"{node.op} needs an ordered field; {node.key!r} is of type {kind}")

@@ -1,9 +1,11 @@
-"""Rules that every store shares: checks of points and schemas, and which points a deletion removes."""
+"""Rules that every store shares: checks of indexes, points and schemas, and which points a deletion removes."""
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,16 @@ import orjson
 from winnow.core.errors import IdentityMismatch
 from winnow.core.types import FieldType, FloatArray
 from winnow.ports import IndexRef, IndexSchema, Point
+
+COLLECTION: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,128}\Z")
+
+
+def check_index(index: IndexRef) -> None:
+    """Raise ``ValueError`` unless the collection's name can be one of a directory and of a server's collection."""
+    if not COLLECTION.match(index.collection):
+        raise ValueError(f"invalid collection name {index.collection!r}: use letters, digits, '.', '_' and '-'")
+    if index.generation < 1:
+        raise ValueError(f"generation {index.generation} of {index.collection!r}: generations count from 1")
 
 
 def check_points(points: Sequence[Point], schema: IndexSchema) -> None:
@@ -87,10 +99,6 @@ def _check(point: Point, schema: IndexSchema) -> None:
             raise ValueError("the dense vector is zero and has no direction; leave it out")
     if point.tokens is not None:
         check_tokens(point.tokens, schema.token_dimensions)
-    _check_text(point)
-
-
-def _check_text(point: Point) -> None:
     chunk = point.chunk
     try:
         orjson.dumps((point.document_id, point.title, point.url, chunk.text, chunk.headings, chunk.anchor))

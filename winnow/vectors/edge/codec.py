@@ -1,4 +1,4 @@
-"""Points and filters in the form of Qdrant Edge."""
+"""Points, filters and schemas in the form of Qdrant Edge."""
 
 from __future__ import annotations
 
@@ -8,17 +8,24 @@ from typing import Final
 import qdrant_edge as edge
 
 from winnow.core.types import FieldType, passage_of
-from winnow.ports import Point
+from winnow.ports import IndexSchema, Point
 from winnow.vectors.bm25 import KeywordEncoder
 from winnow.vectors.filters import FilterTranslator
-from winnow.vectors.payloads import SPARSE, encode_payload, model_vectors
+from winnow.vectors.payloads import DENSE, SPARSE, TOKENS, encode_payload, model_vectors
 
+INDEXING_THRESHOLD_KB: Final = 1000  # segments above this get a graph when the index is optimised
+_NO_GRAPH: Final = 0  # token vectors are only ever scored for given points
+# Calls come one by one, and an index has a segment or two: with the engine's eight threads a hybrid search of 200,000
+# chunks takes 2.2 ms (2.6 ms of CPU), with one 0.95
+_SEARCH_THREADS: Final = 1
 
-def edge_point(point: Point, fields: Mapping[str, FieldType], encoder: KeywordEncoder) -> edge.Point:
-    """The engine's form of a point that has been checked."""
-    vectors = {SPARSE: encoder.document(passage_of(point.title, point.chunk)), **model_vectors(point)}
-    return edge.Point(point.id, vectors, encode_payload(point, fields))
-
+INDEX_TYPES: Final[Mapping[FieldType, edge.PayloadSchemaType]] = {
+    "keyword": edge.PayloadSchemaType.Keyword,
+    "integer": edge.PayloadSchemaType.Integer,
+    "float": edge.PayloadSchemaType.Float,
+    "datetime": edge.PayloadSchemaType.Datetime,
+    "boolean": edge.PayloadSchemaType.Keyword,
+}
 
 FILTERS: Final = FilterTranslator(
     combine=edge.Filter,
@@ -30,3 +37,29 @@ FILTERS: Final = FilterTranslator(
     ),
     matches_nothing=lambda: edge.HasIdCondition(set()),
 )
+
+
+def edge_point(point: Point, fields: Mapping[str, FieldType], encoder: KeywordEncoder) -> edge.Point:
+    """The engine's form of a point that has been checked."""
+    vectors = {SPARSE: encoder.document(passage_of(point.title, point.chunk)), **model_vectors(point)}
+    return edge.Point(point.id, vectors, encode_payload(point, fields))
+
+
+def edge_config(schema: IndexSchema) -> edge.EdgeConfig:
+    """The engine's configuration of an index."""
+    vectors = {DENSE: edge.EdgeVectorParams(schema.dimensions, edge.Distance.Cosine)}
+    if schema.token_dimensions:
+        vectors[TOKENS] = edge.EdgeVectorParams(
+            schema.token_dimensions,
+            edge.Distance.Dot,
+            multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim),
+            datatype=edge.VectorStorageDatatype.Float16,
+            hnsw_config=edge.HnswIndexConfig(_NO_GRAPH, 100, 10_000),
+        )
+    return edge.EdgeConfig(
+        vectors=vectors,
+        sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+        optimizers=edge.EdgeOptimizersConfig(indexing_threshold=INDEXING_THRESHOLD_KB),
+        max_search_threads=_SEARCH_THREADS,
+        wal_enabled=True,
+    )

@@ -13,22 +13,16 @@ _PANIC = "PanicException"  # what a panic in the engine becomes; not an Exceptio
 
 @contextmanager
 def edge_errors(doing: str) -> Iterator[None]:
-    """Translate whatever the engine raises; ``doing`` says in the message what was being done."""
+    """Translate every error of the engine; ``doing`` names the operation in the message."""
     try:
         yield
     except WinnowError:
         raise
-    except Exception as error:
-        raise translate(error, doing) from error
     except BaseException as error:
-        if type(error).__name__ != _PANIC:
+        if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
             raise
-        raise translate(error, doing) from error
-
-
-def translate(error: BaseException, doing: str) -> StorageFailure:
-    """The error of our tree for one of the engine's."""
-    text = str(error)
-    if any(sign in text.lower() for sign in _FULL):
-        return StorageFull(f"no space left for the vectors while {doing}; free some and try again ({text})")
-    return StorageFailure(f"the vector engine failed while {doing}: {text}")
+        text = str(error)
+        if any(sign in text.lower() for sign in _FULL):
+            message = f"no space left for the vectors while {doing}; free some and try again ({text})"
+            raise StorageFull(message) from error
+        raise StorageFailure(f"the vector engine failed while {doing}: {text}") from error

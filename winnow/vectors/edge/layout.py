@@ -1,4 +1,4 @@
-"""Where indexes lie on disk, and how a directory becomes one or stops being one in a single step.
+"""The directories of indexes on disk, which are made, replaced and deleted by single renames.
 
 ::
 
@@ -28,13 +28,13 @@ import orjson
 
 from winnow.core.errors import StorageFull
 from winnow.ports import IndexRef, IndexSchema
+from winnow.vectors.points import COLLECTION, check_index
 
 # The engine writes through memory maps: with no space left it does not fail, the kernel kills the process (SIGBUS). So
 # writing stops while there is some, and loading, which replays the write-ahead log, needs what writing has left.
 WRITE_RESERVE: Final = 128 * 2**20
 LOAD_RESERVE: Final = 80 * 2**20
 
-_COLLECTION: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]+\Z")
 _GENERATION: Final = re.compile(r"g(\d{4,})\Z")
 _NEW, _COPY, _NEXT, _OLD = "~new-", "~copy-", "~next-", "~old-"
 
@@ -56,10 +56,7 @@ class Layout:
         Raises:
             ValueError: the collection's name would lead out of ``root`` or clash with names used here.
         """
-        if not _COLLECTION.match(index.collection):
-            raise ValueError(f"invalid collection name {index.collection!r}: use letters, digits, '.', '_' and '-'")
-        if index.generation < 1:
-            raise ValueError(f"generation {index.generation} of {index.collection!r}: generations count from 1")
+        check_index(index)
         return self.root / index.collection / f"g{index.generation:04d}"
 
     def require_space(self, size: int) -> None:
@@ -135,7 +132,7 @@ class Layout:
                     _remove(entry)
 
     def _collections(self) -> Iterator[Path]:
-        return (entry for entry in self.root.iterdir() if entry.is_dir() and _COLLECTION.match(entry.name))
+        return (entry for entry in self.root.iterdir() if entry.is_dir() and COLLECTION.match(entry.name))
 
 
 def shard_of(home: Path) -> Path:

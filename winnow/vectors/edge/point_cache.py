@@ -35,13 +35,13 @@ class KnownPoints:
         self._points |= learnt
         return learnt
 
-    def forget(self, point_ids: Iterable[str]) -> None:
-        """Points that were written."""
-        for each in point_ids:
-            self._points.pop(uuid.UUID(each).bytes, None)
+    def forget(self, points: Iterable[Point]) -> None:
+        """Forget points that were written."""
+        for point in points:
+            self._points.pop(uuid.UUID(point.id).bytes, None)
 
     def forget_documents(self, keep: Mapping[str, int | None]) -> None:
-        """Points of these documents before the given revisions (``None``: all of them)."""
+        """Forget the points of these documents before the given revisions (``None``: all of them)."""
         self._points = {
             key: point for key, point in self._points.items() if not is_stale(keep, point.document_id, point.revision)
         }

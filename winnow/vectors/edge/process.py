@@ -44,8 +44,8 @@ _CAUSES: Final[dict[int, str]] = {
     signal.SIGKILL: "perhaps for want of memory",
 }
 
-# Ctrl-C reaches the whole group, and a service manager tells every process to stop: the line says when it is over. As
-# the first thing, because what follows takes a while to load.
+# Ctrl-C reaches the whole group, and a service manager tells every process to stop: this one ends when its socket
+# closes. Signals are ignored first of all, because the imports take a while.
 _PROGRAM: Final = """
 import signal
 for each in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
@@ -137,9 +137,7 @@ class EngineProcess:
 
     def _require_survival(self) -> None:
         """Raise if the engine keeps dying, so that it is not restarted endlessly."""
-        if len(self._deaths) < _DEATHS:
-            return
-        wait = self._deaths[0] + _DEATHS_SECONDS - time.monotonic()
+        wait = self._deaths[0] + _DEATHS_SECONDS - time.monotonic() if len(self._deaths) == _DEATHS else 0
         if wait > 0:
             raise UpstreamUnavailable(
                 f"the vector engine died {_DEATHS} times within a minute, the log says how; "
@@ -148,37 +146,32 @@ class EngineProcess:
             )
 
     def _spawn(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
-        """A new process, and our end of the line to it."""
+        """A new process, and our end of the socket pair to it."""
         ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                return self._popen(theirs), ours
-            except BaseException:
-                ours.close()
-                raise
-
-    def _popen(self, line: socket.socket) -> subprocess.Popen[bytes]:
-        arguments = [str(line.fileno()), str(self._lock.descriptor), str(self._root), str(int(self._optimize_on_start))]
-        return subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-P", "-c", _PROGRAM, *arguments],
-            env={**os.environ, "PYTHONPATH": python_path()},
-            pass_fds=(line.fileno(), self._lock.descriptor),
-            stdin=subprocess.DEVNULL,
-        )
+        inherited = (theirs.fileno(), self._lock.descriptor)
+        arguments = [*map(str, inherited), str(self._root), str(int(self._optimize_on_start))]
+        try:
+            with theirs:
+                process = subprocess.Popen(  # noqa: S603 - our own program
+                    [sys.executable, "-P", "-c", _PROGRAM, *arguments],
+                    env={**os.environ, "PYTHONPATH": python_path()},
+                    pass_fds=inherited,
+                    stdin=subprocess.DEVNULL,
+                )
+        except BaseException:
+            ours.close()
+            raise
+        return process, ours
 
     async def _read(self, reader: asyncio.StreamReader, process: subprocess.Popen[bytes]) -> None:
-        """Hand out answers until the line ends."""
+        """Hand out answers until the other end closes."""
         try:
             while True:
                 length, number = _HEADER.unpack(await reader.readexactly(_HEADER.size))
                 succeeded, value = pickle.loads(await reader.readexactly(length))  # noqa: S301 - of our own process
                 answer = self._waiting.pop(number)
-                if answer.done():
-                    continue  # its caller was cancelled
-                if succeeded:
-                    answer.set_result(value)
-                else:
-                    answer.set_exception(value)
+                if not answer.done():  # else its caller was cancelled
+                    (answer.set_result if succeeded else answer.set_exception)(value)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         except Exception:
@@ -187,7 +180,7 @@ class EngineProcess:
         await self._lost(process)
 
     async def _lost(self, process: subprocess.Popen[bytes]) -> None:
-        """The process is gone: tell all who wait, and let the next call start another one."""
+        """After the death of the process: fail the open calls, and let the next call start another process."""
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.close()
@@ -221,7 +214,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> None:
-    """Serve the engine of one root until the line ends."""
+    """Serve the engine of one root until the other end closes."""
     line, lock_file, root, optimize_on_start = sys.argv[1:]
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     for descriptor in (int(line), int(lock_file)):
@@ -252,7 +245,7 @@ def _serve(line: socket.socket, root: Path, *, optimize_on_start: bool) -> None:
 
 
 def _frames(calls: io.BufferedReader) -> Iterator[tuple[int, bytes]]:
-    """Numbers and bodies until the line ends, without one that was cut off."""
+    """Numbers and bodies until the other end closes; a body that was cut off is dropped."""
     while len(header := calls.read(_HEADER.size)) == _HEADER.size:
         length, number = _HEADER.unpack(header)
         body = calls.read(length)

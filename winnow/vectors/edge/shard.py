@@ -17,7 +17,7 @@ from winnow.core.errors import StorageFailure
 from winnow.core.types import FieldType, Filter, FloatArray
 from winnow.ports import IndexSchema, Point, PointKey
 from winnow.vectors.bm25 import KeywordEncoder
-from winnow.vectors.edge.codec import FILTERS, edge_point
+from winnow.vectors.edge.codec import FILTERS, INDEX_TYPES, edge_config, edge_point
 from winnow.vectors.edge.errors import edge_errors
 from winnow.vectors.edge.layout import read_schema, shard_of, write_schema
 from winnow.vectors.payloads import (
@@ -37,57 +37,24 @@ from winnow.vectors.payloads import (
 )
 from winnow.vectors.points import check_tokens, check_vector, ids_by_revision
 
-INDEXING_THRESHOLD_KB: Final = 1000  # segments above this get a graph when the index is optimised
-_NO_GRAPH: Final = 0  # token vectors are only ever scored for given points
 _PAGE: Final = 1000
 _WRITE_PAGE: Final = 100
 _POINT_FIELDS: Final = [*KEY_FIELDS, SOURCE]
-# Calls come one by one, and an index has a segment or two: with the engine's eight threads a hybrid search of 200,000
-# chunks takes 2.2 ms (2.6 ms of CPU), with one 0.95
-_SEARCH_THREADS: Final = 1
 _READ_AHEAD_BYTES: Final = 1 << 30  # payloads of some 1.5 million chunks
 _READ_AHEAD_STEP: Final = 1 << 20  # the kernel cuts longer wishes short
 
-_INDEX_TYPES: Final[Mapping[FieldType, edge.PayloadSchemaType]] = {
-    "keyword": edge.PayloadSchemaType.Keyword,
-    "integer": edge.PayloadSchemaType.Integer,
-    "float": edge.PayloadSchemaType.Float,
-    "datetime": edge.PayloadSchemaType.Datetime,
-    "boolean": edge.PayloadSchemaType.Keyword,
-}
-
 
 def make_shard(home: Path, schema: IndexSchema) -> None:
-    """Make an empty index in an empty directory. Payload indexes stand before the first point."""
+    """Make an empty index in an empty directory. Payload indexes exist before the first point."""
     path = shard_of(home)
     path.mkdir()
-    with edge_errors("making an index"):
-        shard = edge.EdgeShard.create(str(path), _config(schema))
-        shard.update(edge.UpdateOperation.create_field_index(DOCUMENT_ID, edge.PayloadSchemaType.Keyword))
-        for key, kind in schema.fields.items():
-            shard.update(edge.UpdateOperation.create_field_index(field_path(key), _INDEX_TYPES[kind]))
-        shard.flush()
-        shard.close()
+    shard = edge.EdgeShard.create(str(path), edge_config(schema))
+    shard.update(edge.UpdateOperation.create_field_index(DOCUMENT_ID, edge.PayloadSchemaType.Keyword))
+    for key, kind in schema.fields.items():
+        shard.update(edge.UpdateOperation.create_field_index(field_path(key), INDEX_TYPES[kind]))
+    shard.flush()
+    shard.close()
     write_schema(home, schema)
-
-
-def _config(schema: IndexSchema) -> edge.EdgeConfig:
-    vectors = {DENSE: edge.EdgeVectorParams(schema.dimensions, edge.Distance.Cosine)}
-    if schema.token_dimensions:
-        vectors[TOKENS] = edge.EdgeVectorParams(
-            schema.token_dimensions,
-            edge.Distance.Dot,
-            multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim),
-            datatype=edge.VectorStorageDatatype.Float16,
-            hnsw_config=edge.HnswIndexConfig(_NO_GRAPH, 100, 10_000),
-        )
-    return edge.EdgeConfig(
-        vectors=vectors,
-        sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
-        optimizers=edge.EdgeOptimizersConfig(indexing_threshold=INDEXING_THRESHOLD_KB),
-        max_search_threads=_SEARCH_THREADS,
-        wal_enabled=True,
-    )
 
 
 def optimize_shard(path: Path) -> None:
@@ -138,7 +105,7 @@ class Shard:
     def _load(self) -> edge.EdgeShard:
         path = shard_of(self._home)
         with edge_errors("loading an index"):
-            shard = edge.EdgeShard.load(str(path), _config(self.schema))
+            shard = edge.EdgeShard.load(str(path), edge_config(self.schema))
             _read_ahead(path)
             return shard
 
@@ -180,7 +147,7 @@ class Shard:
     def declare(self, fields: Mapping[str, FieldType]) -> None:
         """Index more fields from now on. ``backfill`` sees to the stored points, ``keep_schema`` makes it last."""
         for key, kind in fields.items():
-            self._update(edge.UpdateOperation.create_field_index(field_path(key), _INDEX_TYPES[kind]), "adding a field")
+            self._update(edge.UpdateOperation.create_field_index(field_path(key), INDEX_TYPES[kind]), "adding a field")
         self.schema = replace(self.schema, fields={**self.schema.fields, **fields})
 
     def backfill(self, fields: Mapping[str, FieldType], offset: uuid.UUID | None) -> uuid.UUID | None:

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from winnow.core.errors import CollectionNotFound, UpstreamUnavailable, WinnowError
 from winnow.core.lock import DirectoryLock
@@ -75,9 +75,9 @@ class EdgeVectorStore:
                 return
             self._schemas.pop(index, None)
             await self._engine.call("declare", index, added)
-            offset = await self._engine.call("backfill", index, added, None)
-            while offset is not None:
-                offset = await self._engine.call("backfill", index, added, offset)
+            offset: Any = None
+            while (offset := await self._engine.call("backfill", index, added, offset)) is not None:
+                pass
             await self._engine.call("keep_schema", index)
 
     async def drop(self, index: IndexRef) -> None:
@@ -88,8 +88,7 @@ class EdgeVectorStore:
             self._points.pop(index, None)
 
     async def indexes(self) -> Sequence[IndexRef]:
-        found: list[IndexRef] = await self._engine.call("indexes")
-        return found
+        return cast("list[IndexRef]", await self._engine.call("indexes"))
 
     async def optimize(self, index: IndexRef) -> None:
         """Build the index's search graphs; everything else waits meanwhile."""
@@ -119,22 +118,18 @@ class EdgeVectorStore:
             schema = self._schemas[index] = await self._engine.call("schema", index)
         check_points(points, schema)
         for batch in _batches(points, POINT_BATCH):
-            written = [point.id for point in batch]
-            await self._write("upsert", index, batch, partial(KnownPoints.forget, point_ids=written))
+            await self._write("upsert", index, batch, partial(KnownPoints.forget, points=batch))
 
     async def flush(self, index: IndexRef) -> None:
         async with self._writing:
-            await self._flush(index)
-
-    async def _flush(self, index: IndexRef) -> None:
-        self._unflushed.discard(index)
-        try:
-            await self._engine.call("flush", index)
-        except CollectionNotFound:
-            raise
-        except BaseException:  # also after a cancellation: the result is unknown
-            self._note_write(index)
-            raise
+            self._unflushed.discard(index)
+            try:
+                await self._engine.call("flush", index)
+            except CollectionNotFound:
+                raise
+            except BaseException:  # also after a cancellation: the result is unknown
+                self._note_write(index)
+                raise
 
     async def delete_documents(self, index: IndexRef, keep: Mapping[str, int | None]) -> None:
         for batch in _batches(list(keep.items()), DELETE_BATCH):
@@ -201,8 +196,7 @@ class EdgeVectorStore:
         return found
 
     async def count(self, index: IndexRef) -> int:
-        number: int = await self._engine.call("count", index)
-        return number
+        return cast("int", await self._engine.call("count", index))
 
     async def keys(self, index: IndexRef) -> AsyncIterator[PointKey]:
         following: Any = None

@@ -23,10 +23,10 @@ from winnow.core.settings.vectors import QdrantVectors
 from winnow.core.types import FieldType, JsonValue
 from winnow.ports import IndexRef, IndexSchema
 from winnow.vectors.payloads import DENSE, DOCUMENT_ID, REVISION, SPARSE, TOKENS, field_path
+from winnow.vectors.points import check_index
 
 _FORMAT: Final = 1
 _FIELD: Final = "field:"
-_COLLECTION: Final = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 
 _INDEX_TYPES: Final[Mapping[FieldType, Any]] = {
     "keyword": (models.KeywordIndexParams, models.KeywordIndexType.KEYWORD),
@@ -54,10 +54,7 @@ def name_of(index: IndexRef, prefix: str) -> str:
     Raises:
         ValueError: the collection's name has characters that names of the server cannot have.
     """
-    if not _COLLECTION.match(index.collection):
-        raise ValueError(f"invalid collection name {index.collection!r}: use letters, digits, '.', '_' and '-'")
-    if index.generation < 1:
-        raise ValueError(f"generation {index.generation} of {index.collection!r}: generations count from 1")
+    check_index(index)
     return f"{prefix}__{index.collection}__{index.generation}"
 
 
@@ -73,12 +70,13 @@ def indexes_in(names: Iterable[str], prefix: str) -> list[IndexRef]:
 
 def collection_for(schema: IndexSchema, settings: QdrantVectors) -> dict[str, Any]:
     """The arguments that make the server's collection."""
+    turbo = models.TurboQuantQuantizationConfig(bits=models.TurboQuantBitSize.BITS4, always_ram=True)
     vectors = {
         DENSE: models.VectorParams(
             size=schema.dimensions,
             distance=models.Distance.COSINE,
             on_disk=settings.on_disk,
-            quantization_config=_quantization(settings),
+            quantization_config=models.TurboQuantization(turbo=turbo) if settings.quantization == "turbo" else None,
         )
     }
     if schema.token_dimensions:
@@ -93,6 +91,7 @@ def collection_for(schema: IndexSchema, settings: QdrantVectors) -> dict[str, An
     sparse = models.SparseVectorParams(
         index=models.SparseIndexParams(on_disk=settings.on_disk), modifier=models.Modifier.IDF
     )
+    sizes = {"dimensions": schema.dimensions, "token_dimensions": schema.token_dimensions}
     return {
         "vectors_config": vectors,
         "sparse_vectors_config": {SPARSE: sparse},
@@ -100,7 +99,7 @@ def collection_for(schema: IndexSchema, settings: QdrantVectors) -> dict[str, An
         "shard_number": settings.shards,
         "replication_factor": settings.replicas,
         "write_consistency_factor": settings.write_consistency,
-        "metadata": _describe(schema),
+        "metadata": {"winnow": _FORMAT, **sizes, **note_of(schema.fields, complete=True)},
     }
 
 
@@ -122,13 +121,6 @@ def search_params(settings: QdrantVectors, *, filtered: bool) -> models.SearchPa
     )
 
 
-def _quantization(settings: QdrantVectors) -> models.TurboQuantization | None:
-    if settings.quantization == "none":
-        return None
-    bits = models.TurboQuantBitSize.BITS4
-    return models.TurboQuantization(turbo=models.TurboQuantQuantizationConfig(bits=bits, always_ram=True))
-
-
 def _index(kind: FieldType, settings: QdrantVectors) -> Any:
     params, name = _INDEX_TYPES[kind]
     return params(type=name, on_disk=settings.on_disk)
@@ -140,11 +132,6 @@ def _index(kind: FieldType, settings: QdrantVectors) -> Any:
 def note_of(fields: Mapping[str, FieldType], *, complete: bool) -> dict[str, JsonValue]:
     """The part of the metadata that declares fields."""
     return {f"{_FIELD}{key}": {"type": kind, "complete": complete} for key, kind in fields.items()}
-
-
-def _describe(schema: IndexSchema) -> dict[str, JsonValue]:
-    sizes = {"dimensions": schema.dimensions, "token_dimensions": schema.token_dimensions}
-    return {"winnow": _FORMAT, **sizes, **note_of(schema.fields, complete=True)}
 
 
 def read_note(index: IndexRef, metadata: Mapping[str, Any] | None) -> StoredSchema:
@@ -160,7 +147,5 @@ def read_note(index: IndexRef, metadata: Mapping[str, Any] | None) -> StoredSche
         )
     notes = {key.removeprefix(_FIELD): note for key, note in metadata.items() if key.startswith(_FIELD)}
     fields = {key: note["type"] for key, note in notes.items()}
-    return StoredSchema(
-        IndexSchema(metadata["dimensions"], metadata["token_dimensions"], fields),
-        {key: note["type"] for key, note in notes.items() if not note["complete"]},
-    )
+    incomplete = {key: fields[key] for key, note in notes.items() if not note["complete"]}
+    return StoredSchema(IndexSchema(metadata["dimensions"], metadata["token_dimensions"], fields), incomplete)
