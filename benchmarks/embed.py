@@ -40,9 +40,9 @@ from winnow.core.settings.embedding import TorchEmbedding, VllmEmbedding
 from winnow.core.types import FloatArray
 from winnow.models.http.embed import HttpEmbedder
 from winnow.models.http.embed_dialects import EmbedBatch, embed_dialect
+from winnow.models.local.loading import choose_device, choose_dtype, fuse_norms
 from winnow.models.local.torch_batches import BatchRunner
 from winnow.models.local.torch_embedder import TorchEmbedder
-from winnow.models.local.torch_setup import choose_device, choose_dtype, fuse_norms
 from winnow.ports import Embedder
 
 TURNS: Final = 3

@@ -21,10 +21,10 @@ from winnow.core.settings import load_settings
 from winnow.core.settings.embedding import TorchEmbedding
 from winnow.core.settings.rerank import TorchRerank
 from winnow.models.build import build_embedder, build_reranker
+from winnow.models.local.loading import choose_device, choose_dtype, fuse_norms, is_causal
 from winnow.models.local.torch_batches import BatchRunner, token_batches
 from winnow.models.local.torch_embedder import TorchEmbedder
 from winnow.models.local.torch_reranker import TorchReranker
-from winnow.models.local.torch_setup import choose_device, choose_dtype, fuse_norms, is_causal
 from winnow.ports import EmbeddedQuery, Passage
 from winnow.testing.contracts.reranker import QUERY, TEXTS, make_passage
 from winnow.testing.models import FakeEmbedder

@@ -68,16 +68,14 @@ class QwenTokens(Tokenizer):
         ``text`` that were composed. Where these cannot be told (some Indic vowels), ``text`` is not composed.
         """
         text, normal = _encodable(text), _normal(text)
-        if normal == text:
+        parts = _composed_parts(text, normal) if normal != text else []
+        if not parts:
             return self._spans(text)
-        parts = _composed_parts(text, normal)
-        return _moved(self._spans(normal), parts) if parts else self._spans(text)
+        return _joined([(parts[start][0], parts[end - 1][1]) for start, end in self._spans(normal)])
 
     def _tokens(self, text: str) -> list[int]:
-        encode = self._encoding.encode_ordinary
-        return (
-            encode(text) if len(text) <= _PIECE_LENGTH else list(chain.from_iterable(map(encode, _PIECE.findall(text))))
-        )
+        pieces = [text] if len(text) <= _PIECE_LENGTH else _PIECE.findall(text)
+        return list(chain.from_iterable(map(self._encoding.encode_ordinary, pieces)))
 
     def _spans(self, text: str) -> Spans:
         lengths = list(map(len, self._encoding.decode_tokens_bytes(self._tokens(text))))
@@ -101,7 +99,10 @@ class FileTokens(Tokenizer):
             content = path.read_bytes()
             self._tokenizer: FileTokenizer = FileTokenizer.from_buffer(content)
         except (OSError, ValueError) as error:
-            raise InvalidSettings(_unusable(str(path), str(error))) from error
+            raise InvalidSettings(
+                f"{path} is not a tokenizer ({error}): set WINNOW_EMBEDDING__TOKENIZER to qwen or the path of a "
+                "tokenizer.json"
+            ) from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self.name = f"tokenizer.json-{hashlib.sha256(content).hexdigest()[:12]}"
@@ -154,11 +155,6 @@ def _composed_parts(text: str, normal: str) -> Spans:
     return parts if "".join(composed) == normal else []
 
 
-def _moved(spans: Spans, parts: Spans) -> Spans:
-    """Ranges of characters as ranges of the parts that these were composed from."""
-    return _joined([(parts[start][0], parts[end - 1][1]) for start, end in spans])
-
-
 def _joined(spans: Sequence[tuple[int, int]]) -> Spans:
     """The spans without empty ones; those that overlap are one."""
     joined: Spans = []
@@ -168,9 +164,3 @@ def _joined(spans: Sequence[tuple[int, int]]) -> Spans:
         elif end > start:
             joined.append((start, end))
     return joined
-
-
-def _unusable(name: str, reason: str) -> str:
-    return (
-        f"{name} is not a tokenizer ({reason}): set WINNOW_EMBEDDING__TOKENIZER to qwen or the path of a tokenizer.json"
-    )

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from winnow.core.settings.base import Custom, Endpoint, Group
 from winnow.core.settings.embedding import QWEN3_INSTRUCT, TORCH_BATCH
 
+_INSTRUCT: Final = "the task that the reranker judges by; empty: no instruct is sent"
 _ITEM: Final = "tokens of one query and document together; longer documents are cut at their end"
 _EACH: Final = "tokens of the query, and of each document; longer ones are cut at their end"
 _REQUEST: Final = "tokens in one call as the provider counts them; more are split over several calls"
@@ -39,9 +40,7 @@ class HttpRerank(Endpoint):
 
     path: str = Field(description="path of the call, added to the URL")
     model: str
-    instruct: str = Field(
-        QWEN3_INSTRUCT, description="the task that the reranker judges by; empty: no instruct is sent"
-    )
+    instruct: str = Field(QWEN3_INSTRUCT, description=_INSTRUCT)
     max_tokens: int = Field(8192, ge=128, description=_ITEM)
     max_documents: int = Field(32, ge=1, description=_DOCUMENTS)
 
@@ -58,27 +57,30 @@ class VllmRerank(HttpRerank):
     )
 
 
-class DashScopeRerank(HttpRerank):
-    """qwen3-rerank at Alibaba Cloud Model Studio, compatible API."""
+class AlibabaRerank(HttpRerank):
+    """Settings of qwen3-rerank and its relatives, wherever they are served."""
 
-    provider: Literal["dashscope"] = "dashscope"
-    url: str = "https://dashscope.aliyuncs.com"
-    path: str = "/compatible-api/v1/reranks"
     model: str = "qwen3-rerank"
     max_tokens: int = Field(4000, ge=128, description=_EACH)
     max_documents: int = Field(500, ge=1, le=500, description=_DOCUMENTS)
     max_request_tokens: int = Field(120_000, ge=1000, description=_REQUEST)
 
 
-class DashScopeNativeRerank(HttpRerank):
+class DashScopeRerank(AlibabaRerank):
+    """qwen3-rerank at Alibaba Cloud Model Studio, compatible API."""
+
+    provider: Literal["dashscope"] = "dashscope"
+    url: str = "https://dashscope.aliyuncs.com"
+    path: str = "/compatible-api/v1/reranks"
+
+
+class DashScopeNativeRerank(AlibabaRerank):
     """gte-rerank-v2 or qwen3-vl-rerank at Alibaba Cloud Model Studio, native API."""
 
     provider: Literal["dashscope-native"] = "dashscope-native"
     url: str = "https://dashscope.aliyuncs.com"
     path: str = "/api/v1/services/rerank/text-rerank/text-rerank"
     model: str = "gte-rerank-v2"
-    max_tokens: int = Field(4000, ge=128, description=_EACH)
-    max_documents: int = Field(500, ge=1, le=500, description=_DOCUMENTS)
     max_request_tokens: int = Field(30_000, ge=1000, description=_REQUEST)
     image_field: str = Field("", description="metadata field with a document's image (URL or data URI), for qwen3-vl")
     video_field: str = Field("", description="metadata field with a document's video (URL), for qwen3-vl")
@@ -99,16 +101,12 @@ class DashScopeNativeRerank(HttpRerank):
         return self
 
 
-class WrappedRerank(HttpRerank):
+class WrappedRerank(AlibabaRerank):
     """qwen3-rerank behind a gateway that answers with ``output.results``."""
 
     provider: Literal["wrapped"] = "wrapped"
     url: str
     path: str = "/v1/rerank"
-    model: str = "qwen3-rerank"
-    max_tokens: int = Field(4000, ge=128, description=_EACH)
-    max_documents: int = Field(500, ge=1, le=500, description=_DOCUMENTS)
-    max_request_tokens: int = Field(120_000, ge=1000, description=_REQUEST)
 
 
 class JinaRerank(HttpRerank):
@@ -118,13 +116,12 @@ class JinaRerank(HttpRerank):
     url: str = "https://api.jina.ai"
     path: str = "/v1/rerank"
     model: str = "jina-reranker-v2-base-multilingual"
-    instruct: str = Field("", description="the task that the reranker judges by; empty: no instruct is sent")
+    instruct: str = Field("", description=_INSTRUCT)
     instruct_field: Literal["instruction", "instruct"] = Field(
         "instruction", description="name of the field: instruction (SiliconFlow, vLLM), instruct (SGLang)"
     )
     spare_texts: bool = Field(
-        True,
-        description="ask for scores without texts (return_documents: false); turn off if the server rejects that field",
+        True, description="ask for scores without texts (return_documents: false); off if the server rejects that field"
     )
 
     @model_validator(mode="before")

@@ -158,7 +158,8 @@ class LateInteractionReranker(Reranker):
         """Scores of texts that are not stored, shape (len(passages),), and the tokens read for them."""
         if not _legible(asked):
             keywords = await asyncio.to_thread(_shared_words, query, passages)
-            return relevance(_keywords_only(keywords)), 0
+            nothing = np.zeros_like(keywords)
+            return relevance(Evidence(nothing, nothing, keywords, nothing)), 0
         windows = await asyncio.to_thread(lambda: [_windows(embedder, passage) for passage in passages])
         texts = [text for part in windows for text in part]
         embedded = await embedder.embed(texts, "document")
@@ -203,16 +204,11 @@ def _text_evidence(query: str, asked: Embeddings, texts: Sequence[str], embedded
     theirs = [tokens.astype(np.float32) for tokens in embedded.tokens or ()]
     with_tokens = np.array([len(tokens) > 0 for tokens in theirs])
     return Evidence(
-        maxsim=np.array([_maxsim(ours, tokens) for tokens in theirs]),
+        maxsim=np.array([(ours @ tokens.T).max(axis=1).mean() if len(tokens) else 0.0 for tokens in theirs]),
         cosine=(embedded.vectors @ asked.vectors[0]).astype(np.float64),
         keywords=_shared_words(query, texts),
         trust=np.minimum(_trust(asked)[0], _trust(embedded)) * with_tokens,
     )
-
-
-def _keywords_only(keywords: _Array) -> Evidence:
-    nothing = np.zeros_like(keywords)
-    return Evidence(maxsim=nothing, cosine=nothing, keywords=keywords, trust=nothing)
 
 
 def _query_tokens(asked: Embeddings) -> HalfArray:
@@ -229,18 +225,11 @@ def _trust(embedded: Embeddings) -> _Array:
     return np.clip((embedded.coverage.astype(np.float64) - MIN_COVERAGE) / (1 - MIN_COVERAGE), 0, 1)
 
 
-def _maxsim(ours: npt.NDArray[np.float32], theirs: npt.NDArray[np.float32]) -> float:
-    return float((ours @ theirs.T).max(axis=1).mean()) if len(theirs) else 0.0
-
-
 def _words(text: str) -> set[str]:
     """Words of ``text``, folded; scripts without spaces as pairs of neighbouring characters."""
     words: set[str] = set()
     for run in _WORD.findall(text.casefold()):
-        if _UNSPACED_RUN.match(run) and len(run) > 1:
-            words.update(run[i : i + 2] for i in range(len(run) - 1))
-        else:
-            words.add(run)
+        words.update(map("".join, pairwise(run)) if _UNSPACED_RUN.match(run) and len(run) > 1 else [run])
     return words
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from contextlib import suppress
+from typing import Any, Final
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from winnow.core.types import FloatArray
 from winnow.models.checks.vllm_server import check_served
 from winnow.models.http.client import ModelClient
 from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, rerank_document, rerank_head, rerank_prompt
-from winnow.ports import EmbeddedQuery, Finding, Reranker
+from winnow.ports import EmbeddedQuery, Finding, Reranker, Reranking
 from winnow.ports.known_answers import QUESTIONS, passages_of
 
 INSTRUCT: Final = "Judge whether the passage answers the question"  # not the default one, to see that it is heard
@@ -31,13 +32,6 @@ TEMPLATE_TOKENS: Final = 48  # around instruct, query and document: 39 before, 9
 TOLERANCE: Final = 0.3
 _LOGIT_BOUND: Final = 1e-6  # a probability nearer to 0 or 1 has no logit worth comparing
 _OURS: Final = "deploy/vllm/qwen3_reranker.jinja"
-
-
-class _Heard(NamedTuple):
-    """What the reranker said: scores of the cases, shape (n,), and the tokens that it counted."""
-
-    scores: FloatArray
-    tokens: int
 
 
 _CASES: Final = tuple((each.query, text) for each in QUESTIONS for text in (each.right, each.wrong))
@@ -69,29 +63,23 @@ async def _no_embedder(client: ModelClient) -> Finding:
     A gateway before several servers has one too, but refuses a call that names no model.
     """
     status, _ = await client.get("/v1/embeddings")
-    if status == 405 and await _embeds(client):
+    if status == 405:
         seen = "the server is an embedder: it reranks by cosine"
         fix = "set WINNOW_RERANK__URL to the server that has the reranker (deploy/vllm/reranker.yaml)"
-        return Finding("a reranker", "failed", seen, fix)
+        with suppress(UpstreamRejected):
+            await client.post("/v1/embeddings", {"input": "ready"})
+            return Finding("a reranker", "failed", seen, fix)
     return Finding("a reranker", "ok", "the server makes no embeddings")
 
 
-async def _embeds(client: ModelClient) -> bool:
-    try:
-        await client.post("/v1/embeddings", {"input": "ready"})
-    except UpstreamRejected:
-        return False
-    return True
-
-
-async def _ask(reranker: Reranker) -> _Heard:
+async def _ask(reranker: Reranker) -> Reranking:
     answers = await asyncio.gather(
         *(reranker.rerank(EmbeddedQuery(query), passages_of([text]), instruct=INSTRUCT) for query, text in _CASES)
     )
-    return _Heard(np.concatenate([each.scores for each in answers]), sum(each.tokens for each in answers))
+    return Reranking(np.concatenate([each.scores for each in answers]), sum(each.tokens for each in answers))
 
 
-async def _prompt(client: ModelClient, settings: VllmRerank, heard: _Heard) -> Finding:
+async def _prompt(client: ModelClient, settings: VllmRerank, heard: Reranking) -> Finding:
     """Which prompt gives the scores that the reranker gave."""
     known = [_known_prompts(settings.template, query, passage) for query, passage in _CASES]
     names = list(known[0])
@@ -113,7 +101,7 @@ async def _prompt(client: ModelClient, settings: VllmRerank, heard: _Heard) -> F
     return Finding("prompt", "ok", f"scores are those of the reference prompt (logits {apart[0]:.4f} apart)")
 
 
-def _token_count(settings: VllmRerank, heard: _Heard, count: Callable[[str], int]) -> Finding:
+def _token_count(settings: VllmRerank, heard: Reranking, count: Callable[[str], int]) -> Finding:
     """What the server counted, against what the reference prompt has: tells without ``/classify``, but less."""
     if not heard.tokens:
         return Finding("prompt length", "skipped", "the server does not say how many tokens it read")

@@ -16,6 +16,8 @@ from winnow.core.retry import REMOTE_CALL, RetryBudget, TimeLimit, retry
 from winnow.core.settings.base import Endpoint
 from winnow.models.http.refusals import Callee, QuotaSpent, complaint_of, refusal
 
+_Headers = Mapping[str, str]
+
 _CONNECT_SECONDS: Final = 5.0
 _ERROR_BYTES: Final = 64 << 10  # of an error's body; more does not explain more
 _PROBE_SECONDS: Final = 5.0
@@ -44,7 +46,7 @@ class ModelClient:
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
-    async def post(self, path: str, body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None) -> Any:
+    async def post(self, path: str, body: Mapping[str, Any], *, headers: _Headers | None = None) -> Any:
         """Send ``body`` as JSON and return the parsed answer.
 
         Raises:
@@ -100,13 +102,8 @@ class ModelClient:
         return isinstance(error, UpstreamUnavailable) and not self._closed
 
     async def _exchange(
-        self,
-        method: str,
-        callee: Callee,
-        seconds: float,
-        data: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> tuple[int, Mapping[str, str], bytes]:
+        self, method: str, callee: Callee, seconds: float, data: bytes | None = None, headers: _Headers | None = None
+    ) -> tuple[int, _Headers, bytes]:
         """One try: status, headers and body of the answer."""
         limits = aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, _CONNECT_SECONDS))
         try:
@@ -121,17 +118,16 @@ class ModelClient:
     async def _read(self, callee: Callee, response: aiohttp.ClientResponse) -> bytes:
         """The body, read no further than allowed; the connection of a longer one is closed."""
         limit = self._max_answer_bytes if response.ok else _ERROR_BYTES
-        if response.ok and (response.content_length or 0) > limit:
-            response.close()
-            raise _too_much(callee, limit)
         body = bytearray()
-        async for chunk in response.content.iter_any():
+        too_long = response.ok and (response.content_length or 0) > limit
+        while not too_long and (chunk := await response.content.readany()):
             body += chunk
-            if len(body) > limit:
-                response.close()
-                if response.ok:
-                    raise _too_much(callee, limit)
-                break
+            too_long = len(body) > limit
+        if too_long:
+            response.close()
+        if too_long and response.ok:
+            size = f"{limit / (1 << 20):.0f} MiB"
+            raise UpstreamRejected(f"{callee} answered with more than {size}: more than any answer has")
         return bytes(body)
 
     def _open(self, callee: Callee) -> aiohttp.ClientSession:
@@ -180,7 +176,7 @@ def _encode(body: Mapping[str, Any]) -> bytes:
         raise InvalidInput(f"the text cannot be sent as JSON: {error}") from error
 
 
-def _decode(callee: Callee, headers: Mapping[str, str], raw: bytes) -> Any:
+def _decode(callee: Callee, headers: _Headers, raw: bytes) -> Any:
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -191,10 +187,6 @@ def _decode(callee: Callee, headers: Mapping[str, str], raw: bytes) -> Any:
         raise UpstreamRejected(
             f"{callee} answered with {kind} that is not valid JSON ({error}); check that {url} is the API's address"
         ) from error
-
-
-def _too_much(callee: Callee, limit: int) -> UpstreamRejected:
-    return UpstreamRejected(f"{callee} answered with more than {limit / (1 << 20):.0f} MiB: more than any answer has")
 
 
 def _translated(callee: Callee, error: Exception, seconds: float) -> Upstream:

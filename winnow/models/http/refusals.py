@@ -87,8 +87,8 @@ class Callee:
 class Complaint(NamedTuple):
     """An error body's code, message and parameter; empty where it has none."""
 
-    code: str
-    message: str
+    code: str = ""
+    message: str = ""
     parameter: str = ""
 
 
@@ -98,7 +98,10 @@ class QuotaSpent(UpstreamUnavailable):
 
 def refusal(callee: Callee, status: int, headers: Mapping[str, str], body: bytes) -> Upstream:
     """The error for an answer with ``status`` (not 2xx)."""
-    complaint = read_complaint(body)
+    try:
+        complaint = complaint_of(orjson.loads(body))
+    except orjson.JSONDecodeError:
+        complaint = Complaint()
     said = callee.clean(complaint.message) or _reason(status)
     if complaint.parameter not in said:
         said = f"{complaint.parameter}: {said}"
@@ -118,31 +121,21 @@ def refusal(callee: Callee, status: int, headers: Mapping[str, str], body: bytes
     return UpstreamRejected(f"{callee} answered {status} ({said}){remedy}")
 
 
-def read_complaint(body: bytes) -> Complaint:
-    """Code and message of an error body of any known shape."""
-    try:
-        return complaint_of(orjson.loads(body))
-    except orjson.JSONDecodeError:
-        return Complaint("", "")
-
-
 def complaint_of(answer: Any) -> Complaint:
     """Code and message of a parsed answer; some servers give their errors with status 200."""
-    if isinstance(answer, str):
-        return Complaint("", answer)
-    if not isinstance(answer, dict):
-        return Complaint("", "")
-    error = answer.get("error")
-    if isinstance(error, dict):
-        return Complaint(_code(error), _text(error.get("message")), _text(error.get("param")))
-    if error:
-        return Complaint(_text(answer.get("error_type")), _text(error))
-    match answer.get("detail"):
-        case [{"loc": [*_, name]}, *_]:
-            parameter = _text(name)
+    match answer:
+        case str():
+            return Complaint(message=answer)
+        case {"error": dict(error)}:
+            return Complaint(_code(error), _text(error.get("message")), _text(error.get("param")))
+        case {"error": error} if error:
+            return Complaint(_text(answer.get("error_type")), _text(error))
+        case {"detail": [{"loc": [*_, name]}, *_]}:
+            return Complaint(message=_text(answer["detail"]), parameter=_text(name))
+        case dict():
+            return Complaint(_code(answer), _text(answer.get("message") or answer.get("detail")))
         case _:
-            parameter = ""
-    return Complaint(_code(answer), _text(answer.get("message") or answer.get("detail")), parameter)
+            return Complaint()
 
 
 def _code(error: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from winnow.core.text import encodable
 from winnow.core.types import FloatArray
 from winnow.models.checks.vllm_reranker import check_vllm_reranker
 from winnow.models.http.model import BadAnswer, HttpModel, all_of
-from winnow.models.http.rerank_dialects import Scores, read_scores, rerank_dialect
+from winnow.models.http.rerank_dialects import read_scores, rerank_dialect
 from winnow.models.http.rerank_packing import RerankItem, RerankQuestion, fit, shorten, split_calls
 from winnow.models.prompts import harmless
 from winnow.models.qwen_tokens import QwenTokens
@@ -110,7 +110,7 @@ class HttpReranker(HttpModel, Reranker):
             )
         return parts
 
-    async def _score(self, question: RerankQuestion, items: Sequence[RerankItem]) -> Scores:
+    async def _score(self, question: RerankQuestion, items: Sequence[RerankItem]) -> Reranking:
         try:
             return await self._call(question, items)
         except UpstreamTooLong as refused:
@@ -119,11 +119,11 @@ class HttpReranker(HttpModel, Reranker):
             middle = len(items) // 2
             halves = [self._score(question, items[:middle]), self._score(question, items[middle:])]
             first, second = await all_of(halves)
-            return Scores(np.concatenate([first.scores, second.scores]), first.tokens + second.tokens)
+            return Reranking(np.concatenate([first.scores, second.scores]), first.tokens + second.tokens)
 
     async def _score_shortened(
         self, question: RerankQuestion, items: Sequence[RerankItem], refused: UpstreamTooLong
-    ) -> Scores:
+    ) -> Reranking:
         """Score ever shorter beginnings of the texts."""
         for _ in range(_CUTS):
             shorter = await asyncio.to_thread(shorten, question, items, self._tokens)
@@ -136,17 +136,14 @@ class HttpReranker(HttpModel, Reranker):
                 refused = again
             else:
                 longest = max(question.tokens, *(item.tokens for item in items))
+                limit = f"{VARIABLE}__MAX_TOKENS ({self._settings.max_tokens})"
                 log.warning(
-                    "%s takes less than %s__MAX_TOKENS (%d): texts were cut to %d tokens until it did",
-                    self._where,
-                    VARIABLE,
-                    self._settings.max_tokens,
-                    longest,
+                    "%s takes less than %s: texts were cut to %d tokens until it did", self._where, limit, longest
                 )
                 return scores
         raise refused
 
-    async def _call(self, question: RerankQuestion, items: Sequence[RerankItem]) -> Scores:
+    async def _call(self, question: RerankQuestion, items: Sequence[RerankItem]) -> Reranking:
         async with self._slots:
             answer = await self._client.post(self._settings.path, self._dialect.body(question, items))
         try:

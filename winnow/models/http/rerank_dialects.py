@@ -11,28 +11,27 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from winnow.core.errors import InvalidSettings
 from winnow.core.settings.embedding import QWEN3_INSTRUCT
 from winnow.core.settings.rerank import (
+    AlibabaRerank,
     CohereRerank,
     DashScopeNativeRerank,
-    DashScopeRerank,
     HttpRerank,
     JinaRerank,
     TeiRerank,
     VllmRerank,
-    WrappedRerank,
     is_listwise,
     is_multimodal,
 )
-from winnow.core.types import FloatArray
 from winnow.models.http.model import BadAnswer, in_order
 from winnow.models.http.rerank_packing import Limits, RerankItem, RerankQuestion
 from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, rerank_document, rerank_head
+from winnow.ports import Reranking
 
 Scale = Literal["probability", "cosine"]
 
@@ -41,13 +40,6 @@ _COHERE_QUERY_TOKENS: Final = 2048
 _QWEN3_TEMPLATE: Final = 64  # 48 around instruct, query and document, 11 in front of them, and where these meet
 _UNKNOWN_TEMPLATE: Final = 16  # a cross-encoder has four special tokens around query and document
 _ROUNDING: Final = 1e-6  # by which a score may leave its range
-
-
-class Scores(NamedTuple):
-    """Scores of a call's documents, in their order: shape (n,), float32 in [0, 1]. ``tokens`` as counted there."""
-
-    scores: FloatArray
-    tokens: int
 
 
 @dataclass(kw_only=True)
@@ -147,14 +139,12 @@ def rerank_dialect(settings: HttpRerank) -> RerankDialect:
             kind = ClientTemplate if settings.template == "client" else partial(Flat, instruct_field="instruction")
             limits = limits._replace(template=_QWEN3_TEMPLATE)
             return kind(model=model, limits=limits, usual_instruct=QWEN3_INSTRUCT, harmless=True)
-        case DashScopeRerank() | WrappedRerank():
-            return Flat(model=model, limits=_alibaba_limits(settings))
-        case DashScopeNativeRerank():
+        case DashScopeNativeRerank(fps=fps):
             multimodal = is_multimodal(model)  # gte-rerank-v2, which is not, takes no instruct
             limits = _alibaba_limits(settings)
-            return Native(
-                model=model, limits=limits, multimodal=multimodal, takes_instruct=multimodal, fps=settings.fps
-            )
+            return Native(model=model, limits=limits, multimodal=multimodal, takes_instruct=multimodal, fps=fps)
+        case AlibabaRerank():
+            return Flat(model=model, limits=_alibaba_limits(settings))
         case JinaRerank():
             return _jina(settings, limits)
         case CohereRerank():
@@ -182,7 +172,7 @@ def _jina(settings: JinaRerank, limits: Limits) -> RerankDialect:
     )
 
 
-def _alibaba_limits(settings: DashScopeRerank | DashScopeNativeRerank | WrappedRerank) -> Limits:
+def _alibaba_limits(settings: AlibabaRerank) -> Limits:
     """Query and documents have a limit each; a call counts the query once for each document."""
     return Limits(
         settings.max_tokens,
@@ -193,7 +183,7 @@ def _alibaba_limits(settings: DashScopeRerank | DashScopeNativeRerank | WrappedR
     )
 
 
-def read_scores(answer: Any, count: int, scale: Scale = "probability") -> Scores:
+def read_scores(answer: Any, count: int, scale: Scale = "probability") -> Reranking:
     """The scores of ``count`` documents; the documents that some providers echo are not looked at.
 
     Shapes that are read::
@@ -210,7 +200,7 @@ def read_scores(answer: Any, count: int, scale: Scale = "probability") -> Scores
         BadAnswer: of another shape; an index is out of range, repeated or missing; a score is out of range.
     """
     rows = ((row.get("index"), _score(row, scale)) for row in _rows(answer))
-    return Scores(np.array(in_order(rows, count, "document", "result"), dtype=np.float32), _tokens(answer))
+    return Reranking(np.array(in_order(rows, count, "document", "result"), dtype=np.float32), _tokens(answer))
 
 
 def _rows(answer: Any) -> list[Mapping[str, Any]]:

@@ -73,10 +73,10 @@ def fit(
     if limits.together or limits.request_tokens:
         size = min(size, tokens.count(query))
     own = room - size if limits.together else room
-    fitted = [item if item.kind != "text" else _fitted(item, own, tokens) for item in items]
+    fitted = [_fitted(item, own, tokens) for item in items]
     needed = sum(item.tokens + size + _MARGIN for item in fitted)
     if limits.request_tokens and needed > limits.request_tokens:
-        fitted = [item._replace(tokens=tokens.count(item.text)) if item.kind == "text" else item for item in fitted]
+        fitted = [_counted(item, tokens) for item in fitted]
     return RerankQuestion(query, instruct, size), fitted
 
 
@@ -101,7 +101,7 @@ def shorten(
 
     Documents go first; the query is cut once it is longer than they are.
     """
-    counted = [item._replace(tokens=tokens.count(item.text)) if item.kind == "text" else item for item in items]
+    counted = [_counted(item, tokens) for item in items]
     query_tokens = tokens.count(question.query)
     longest = max([item.tokens for item in counted if item.kind == "text"], default=0)
     limit = int(max(longest, query_tokens) * _SHORTER)
@@ -110,7 +110,7 @@ def shorten(
     query = question.query
     if query_tokens > longest:
         query, query_tokens = tokens.beginning(query, limit)
-    shorter = [_fitted(item, limit, tokens) if item.kind == "text" else item for item in counted]
+    shorter = [_fitted(item, limit, tokens) for item in counted]
     return RerankQuestion(query, question.instruct, query_tokens), shorter
 
 
@@ -121,7 +121,13 @@ def _is_full(part: Sequence[RerankItem], item: RerankItem, tokens: int, limits: 
     return item.kind in MEDIA and sum(other.kind == item.kind for other in part) >= MEDIA[item.kind]
 
 
+def _counted(item: RerankItem, tokens: QwenTokens) -> RerankItem:
+    return item._replace(tokens=tokens.count(item.text)) if item.kind == "text" else item
+
+
 def _fitted(item: RerankItem, limit: int, tokens: QwenTokens) -> RerankItem:
+    if item.kind != "text":
+        return item
     text, size = _cut(item.text, limit, tokens)
     return item._replace(text=text, tokens=size)
 

@@ -40,10 +40,7 @@ class PriorityThread(Generic[Item, Answer]):
         Raises:
             UpstreamUnavailable: the thread is closed.
         """
-        future: Future[Answer] = Future()
-        self._asked.append((item, future))
-        self._enqueue_turn()
-        return await asyncio.wrap_future(future)
+        return await self._enqueue(self._asked, item)
 
     async def run(self, step: Callable[[], Value]) -> Value:
         """Run ``step`` when no item of ``ask`` waits. Keep steps short: an item waits for the current one.
@@ -51,10 +48,8 @@ class PriorityThread(Generic[Item, Answer]):
         Raises:
             UpstreamUnavailable: the thread is closed.
         """
-        future: Future[Value] = Future()
-        self._steps.append((step, future))
-        self._enqueue_turn()
-        return await asyncio.wrap_future(future)
+        value: Value = await self._enqueue(self._steps, step)
+        return value
 
     async def close(self) -> None:
         """End the thread after what it is doing now; calls that still wait fail with ``UpstreamUnavailable``."""
@@ -62,11 +57,14 @@ class PriorityThread(Generic[Item, Answer]):
         await asyncio.to_thread(self._executor.shutdown)
         self._refuse_all()
 
-    def _enqueue_turn(self) -> None:
+    async def _enqueue(self, queue: deque[tuple[Any, Future[Value]]], entry: Any) -> Value:
+        future: Future[Value] = Future()
+        queue.append((entry, future))
         try:
             self._executor.submit(self._take_turn)
         except RuntimeError:  # the executor is shut down
             self._refuse_all()
+        return await asyncio.wrap_future(future)
 
     def _refuse_all(self) -> None:
         for queue in (self._asked, self._steps):

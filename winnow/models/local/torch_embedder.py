@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -19,9 +18,16 @@ from winnow.core.errors import InvalidSettings
 from winnow.core.settings.embedding import TorchEmbedding
 from winnow.core.types import FloatArray
 from winnow.models.dense import DenseEmbedder
-from winnow.models.local.model_files import cannot_load, tokenizer_of
+from winnow.models.local.loading import (
+    cannot_load,
+    choose_device,
+    choose_dtype,
+    fuse_norms,
+    is_causal,
+    source_of,
+    tokenizer_of,
+)
 from winnow.models.local.torch_batches import BatchRunner, Ids
-from winnow.models.local.torch_setup import choose_device, choose_dtype, fuse_norms, is_causal
 from winnow.models.prompts import chosen_instruct, embedding_query, harmless
 from winnow.ports import EmbedderInfo, EmbedKind
 
@@ -106,10 +112,9 @@ class TorchEmbedder(DenseEmbedder):
 
 def _load(settings: TorchEmbedding, device: torch.device) -> Any:
     """The modules of a sentence-transformers model, ready for use."""
-    model = Path(settings.model).expanduser()
     try:
         modules = SentenceTransformer(
-            str(model) if model.is_dir() else settings.model,
+            source_of(settings.model),
             revision=settings.revision or None,
             device=str(device),
             model_kwargs={"dtype": choose_dtype(settings.dtype, device)},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -14,9 +13,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceC
 
 from winnow.core.errors import InvalidSettings
 from winnow.core.settings.rerank import TorchRerank
-from winnow.models.local.model_files import cannot_load
+from winnow.models.local.loading import cannot_load, choose_device, choose_dtype, fuse_norms, is_causal, source_of
 from winnow.models.local.torch_batches import BatchRunner, Ids
-from winnow.models.local.torch_setup import choose_device, choose_dtype, fuse_norms, is_causal
 from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, harmless, rerank_document, rerank_head
 from winnow.ports import EmbeddedQuery, Passage, Reranker, RerankerInfo, Reranking
 
@@ -85,9 +83,7 @@ class TorchReranker(Reranker):
 
 def _load(settings: TorchRerank, device: torch.device) -> tuple[Any, Any]:
     """Tokenizer and model: a language model as published, or one converted for classification."""
-    folder = Path(settings.model).expanduser()
-    model = str(folder) if folder.is_dir() else settings.model
-    revision = settings.revision or None
+    model, revision = source_of(settings.model), settings.revision or None
     try:
         config = AutoConfig.from_pretrained(model, revision=revision)
         classifies = any(name.endswith("ForSequenceClassification") for name in config.architectures or ())

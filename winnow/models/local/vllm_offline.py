@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ from winnow.core.errors import InvalidSettings, UpstreamUnavailable
 from winnow.core.settings.embedding import VllmOfflineEmbedding
 from winnow.core.types import FloatArray
 from winnow.models.dense import DenseEmbedder
-from winnow.models.local.model_files import brief, tokenizer_of
+from winnow.models.local.loading import brief, source_of, tokenizer_of
 from winnow.models.local.priority_thread import PriorityThread
 from winnow.models.prompts import chosen_instruct, embedding_query, harmless
 from winnow.ports import EmbedderInfo, EmbedKind
@@ -95,10 +94,9 @@ class VllmOfflineEmbedder(DenseEmbedder):
 
 def _load(settings: VllmOfflineEmbedding) -> Any:
     """The engine; its processes live until it is shut down."""
-    folder = Path(settings.model).expanduser()
     try:
         return LLM(
-            model=str(folder) if folder.is_dir() else settings.model,
+            model=source_of(settings.model),
             revision=settings.revision or None,
             runner="pooling",
             hf_overrides={"is_matryoshka": True},
