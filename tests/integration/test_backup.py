@@ -16,8 +16,8 @@ import orjson
 import pytest
 
 from tests.fakes import MODELS, STORE, variables
-from winnow.cli.access import hosting
 from winnow.cli.backup import fetch, finish, place
+from winnow.cli.command import hosting
 from winnow.cli.remote import Client
 from winnow.cli.verify import verify_collections
 from winnow.core.errors import Conflict, InvalidSettings, InvalidSource, StorageFull

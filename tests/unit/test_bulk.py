@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from indexer.bulk.options import RayOptions, for_models, for_stores, require_ray
-from winnow.cli.access import reach
+from winnow.cli.command import reach
 from winnow.cli.main import main
 from winnow.core.errors import InvalidSettings
 from winnow.core.settings import Settings, load_settings

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from tests.fakes import FAKES, variables
-from winnow.cli import doctor
+from winnow.cli.doctor import doctor
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.lock import DirectoryLock
 from winnow.core.settings import load_settings
@@ -74,8 +75,15 @@ def owner(tmp_path: Path) -> Iterator[dict[str, Any]]:
         thread.join()
 
 
+def examine(folder: Path, *, as_json: bool) -> int:
+    """The exit status."""
+    with pytest.raises(typer.Exit) as caught:
+        doctor(data_dir=folder, json=as_json)
+    return caught.value.exit_code
+
+
 def checks_of(capsys: pytest.CaptureFixture[str], folder: Path) -> tuple[int, dict[str, dict[str, str]]]:
-    status = doctor.examine(data_dir=folder, as_json=True)
+    status = examine(folder, as_json=True)
     report = json.loads(capsys.readouterr().out)
     return status, {check["name"]: check for check in report["checks"]}
 
@@ -98,7 +106,7 @@ def test_a_wrong_deployment_fails_with_what_to_fix(
     assert checks["reranker"]["status"] == checks["reranker: known answers"]["status"] == "failed"
     assert "WINNOW_RERANK__MODEL" in checks["reranker: known answers"]["fix"]
     assert checks["embedder"]["status"] == "ok"
-    assert doctor.examine(data_dir=tmp_path, as_json=False) == 1
+    assert examine(tmp_path, as_json=False) == 1
     assert f"→ {checks['reranker: known answers']['fix']}" in capsys.readouterr().out
 
 
@@ -106,7 +114,7 @@ def test_a_model_that_is_down_fails_and_the_rest_is_looked_at(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("winnow.runtime.build_reranker", lambda *_: Gone())
-    assert doctor.examine(data_dir=tmp_path, as_json=False) == 1
+    assert examine(tmp_path, as_json=False) == 1
     shown = capsys.readouterr().out
     assert "nobody listens at http://127.0.0.1:1 [red]" in shown, "a message is no markup"
     assert "embedder: known answers" in shown
@@ -130,7 +138,7 @@ def test_secrets_are_masked(
     monkeypatch.setenv("WINNOW_RERANK__API_KEY", KEY)
     monkeypatch.setenv("WINNOW_CATALOG__URL", f"sqlite:///{tmp_path}/{KEY}.db")
     monkeypatch.setattr("winnow.runtime.build_reranker", lambda *_: FakeReranker())
-    doctor.examine(data_dir=tmp_path, as_json=as_json)
+    examine(tmp_path, as_json=as_json)
     captured = capsys.readouterr()
     assert KEY not in captured.out + captured.err
     assert "**********" in captured.out

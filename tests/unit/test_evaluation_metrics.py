@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from winnow.evaluation.bootstrap import estimate_mean
-from winnow.evaluation.metrics import MRR, NDCG, RECALL, score_rankings
+from winnow.evaluation.metrics import MRR, NDCG, RECALL, estimate_mean, score_rankings
 
 
 def test_metrics_equal_the_ones_computed_by_hand():

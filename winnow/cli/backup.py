@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 from contextlib import suppress
@@ -10,26 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-import zstandard
 
-from winnow.cli.command import ask, configure
+from winnow.cli.command import ask, configure, hosting, run_loop
 from winnow.cli.console import note, print_json, progress_bar
 from winnow.cli.options import DataDir, Json, Url
 from winnow.cli.verify import show_report, verify_collections
 from winnow.core.errors import InvalidSource, StorageFailure
-from winnow.core.lock import LOCK_FILE, DirectoryLock
-from winnow.operations.archive import CATALOG, VECTORS, Manifest, check_database, read_folder, unpack, write_manifest
+from winnow.core.text import counted
 
 if TYPE_CHECKING:
-    import aiohttp
-
     from winnow.cli.remote import Client
     from winnow.core.settings import Settings
+    from winnow.operations.archive import Manifest
 
 SUFFIX: Final = ".tar.zst"
 PART: Final = "~part"
 STAGING: Final = "~restoring"
-IGNORED: Final = {LOCK_FILE, STAGING, "lost+found"}
 COPY_SECONDS: Final = 3600.0  # longest wait for the service's own copy, before the first byte
 
 
@@ -59,36 +54,35 @@ def backup(
     if json:
         print_json(facts)
     else:
-        stored = facts["stored_bytes"] / 2**20
-        note(
-            f"{target}: {facts['files']} files, {manifest.size / 2**20:,.1f} MiB, {stored:,.1f} MiB stored; "
-            "read back without errors"
-        )
+        sizes = f"{manifest.size / 2**20:,.1f} MiB, {facts['stored_bytes'] / 2**20:,.1f} MiB stored"
+        note(f"{target}: {counted(facts['files'], 'file')}, {sizes}; read back without errors")
 
 
 async def fetch(client: Client, part: Path) -> None:
     """Have the service copy everything and write the compressed stream to ``part``; it is not checked yet."""
+    from asyncio import to_thread
+
+    import zstandard
+
     note("the service makes a copy; searches and uploads continue, indexing pauses")
     async with client.stream("POST", "/v1/backup", {}, silence=COPY_SECONDS) as response:
-        await _write(response, part)
-
-
-async def _write(response: aiohttp.ClientResponse, part: Path) -> None:
-    total = int(response.headers["X-Winnow-Backup-Bytes"])
-    compressor = zstandard.ZstdCompressor(level=3, threads=-1, write_checksum=True)
-    written = 0
-    with progress_bar("writing", total=total, in_bytes=True) as show, part.open("wb") as file:
-        with compressor.stream_writer(file, closefd=False) as packed:
-            async for piece in response.content.iter_any():
-                await asyncio.to_thread(packed.write, piece)
-                written += len(piece)
-                show(written)
-        file.flush()
-        await asyncio.to_thread(os.fsync, file.fileno())
+        total = int(response.headers["X-Winnow-Backup-Bytes"])
+        compressor = zstandard.ZstdCompressor(level=3, threads=-1, write_checksum=True)
+        with progress_bar("writing", total=total, in_bytes=True) as show, part.open("wb") as file:
+            written = 0
+            with compressor.stream_writer(file, closefd=False) as packed:
+                async for piece in response.content.iter_any():
+                    await to_thread(packed.write, piece)
+                    written += len(piece)
+                    show(written)
+            file.flush()
+            await to_thread(os.fsync, file.fileno())
 
 
 def finish(part: Path, target: Path) -> Manifest:
     """Read the written file back and give it, or the folder that it becomes, its name."""
+    from winnow.operations.archive import write_manifest
+
     if target.name.endswith(SUFFIX):
         manifest = _read(part, None)
         part.rename(target)
@@ -108,6 +102,10 @@ def finish(part: Path, target: Path) -> Manifest:
 
 
 def _read(source: Path, folder: Path | None) -> Manifest:
+    import zstandard
+
+    from winnow.operations.archive import unpack
+
     try:
         with source.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as archive:
             return unpack(archive, folder)
@@ -121,12 +119,14 @@ def restore(
     json: Json = False,
 ) -> None:
     """Create a data directory from a backup: check every byte first, then place it and verify it."""
+    from winnow.core.lock import LOCK_FILE, DirectoryLock
+
     if not source.exists():
         raise InvalidSource(f"{source} does not exist")
     settings = configure(data_dir)
     with DirectoryLock(data_dir / LOCK_FILE):
         manifest = place(source, data_dir)
-    reports = asyncio.run(_verify(settings))
+    reports = run_loop(_verify(settings))
     if json:
         print_json({**_facts(manifest, data_dir), "collections": reports})
     else:
@@ -138,10 +138,13 @@ def restore(
 
 def place(source: Path, data_dir: Path) -> Manifest:
     """Unpack into a staging folder, check everything, and only then move it into place, the catalog last."""
+    from winnow.core.lock import LOCK_FILE
+    from winnow.operations.archive import CATALOG, VECTORS, check_database, read_folder
+
     staging = data_dir / STAGING
     if staging.exists() and not (data_dir / CATALOG).exists():
         _remove(data_dir / VECTORS)  # of a restore that was cut short on its last step
-    present = sorted(entry.name for entry in data_dir.iterdir() if entry.name not in IGNORED)
+    present = sorted({entry.name for entry in data_dir.iterdir()} - {LOCK_FILE, STAGING, "lost+found"})
     if present:
         raise InvalidSource(f"{data_dir} is not empty (it holds {present[0]!r}): name a new directory")
     _remove(staging)
@@ -165,7 +168,6 @@ def place(source: Path, data_dir: Path) -> Manifest:
 
 async def _verify(settings: Settings) -> list[dict[str, Any]]:
     """Verify without a worker: pending work of the backup is left to the next service."""
-    from winnow.cli.access import hosting
     from winnow.runtime import open_local
 
     async with open_local(settings) as local, hosting(local) as client:
@@ -173,14 +175,13 @@ async def _verify(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _facts(manifest: Manifest, path: Path) -> dict[str, Any]:
-    stored = path.stat().st_size if path.is_file() else manifest.size
     return {
         "path": str(path),
         "created_at": manifest.created_at,
         "versions": dict(manifest.versions),
         "files": len(manifest.files),
         "bytes": manifest.size,
-        "stored_bytes": stored,
+        "stored_bytes": path.stat().st_size if path.is_file() else manifest.size,
     }
 
 

@@ -1,36 +1,52 @@
-"""Running a command: settings, logging, one event loop, and whatever answers it.
+"""Running a command: settings, logging, an event loop, and a client of the service that answers.
 
-The parts of the product load when a command runs, not when the command line is parsed.
+That service runs elsewhere, or it is our own, served privately while the command runs. The command speaks the native
+HTTP API to both. The parts of the product load when a command runs, not when the command line is parsed.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from winnow.cli.console import note
-from winnow.core.errors import DataDirectoryLocked
+from winnow.core.errors import DataDirectoryLocked, InvalidSettings
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from indexer.bulk.options import RayOptions
     from winnow.cli.remote import Client
     from winnow.core.settings import Settings
     from winnow.ports import Catalog
+    from winnow.runtime import Local
+
+KEEP_ALIVE_SECONDS: Final = 3600  # reading a source may take its time between two uploads
 
 _Answer = TypeVar("_Answer")
 
 
 def configure(data_dir: Path | None, *, quiet: bool = True, **chosen: Any) -> Settings:
-    """Load the settings, those of the command line on top, and set up logging; ``quiet`` logs warnings only."""
+    """Load the settings, those of ``chosen`` that are not ``None`` on top, and set up logging.
+
+    ``quiet`` is for commands that print their result: of the default level only warnings remain.
+    """
     from winnow.cli.logging import configure_logging
     from winnow.core.settings import load_settings
 
-    settings = load_settings(**({} if data_dir is None else {"data_dir": data_dir}), **chosen)
+    chosen["data_dir"] = data_dir
+    settings = load_settings(**{key: value for key, value in chosen.items() if value is not None})
     configure_logging(settings, quiet=quiet)
     return settings
+
+
+def run_loop(main: Coroutine[Any, Any, _Answer]) -> _Answer:
+    """Run a coroutine to its end on an event loop of its own."""
+    import asyncio
+
+    return asyncio.run(main)
 
 
 def ask(question: Callable[[Client], Awaitable[_Answer]], url: str | None, settings: Settings) -> _Answer:
@@ -39,13 +55,12 @@ def ask(question: Callable[[Client], Awaitable[_Answer]], url: str | None, setti
     Raises:
         WinnowError: the service refused or failed.
     """
-    from winnow.cli.access import reach
 
-    async def run() -> _Answer:
+    async def answer() -> _Answer:
         async with reach(settings, url) as client:
             return await question(client)
 
-    return asyncio.run(run())
+    return run_loop(answer())
 
 
 def read_catalog(
@@ -55,19 +70,75 @@ def read_catalog(
 
     Only the catalog is opened for it: no model is loaded, no index opened and no worker started.
     """
-    from winnow.runtime import open_catalog_alone
 
-    async def run() -> Any:
-        owner = url or owner_of(settings)
-        if owner is not None:
+    async def answer() -> Any:
+        if owner := url or owner_of(settings):
             from winnow.cli.remote import connect_service
 
             async with connect_service(owner) as client:
                 return await client.call("GET", path, **params)
+        from winnow.runtime import open_catalog_alone
+
         async with open_catalog_alone(settings) as catalog:
             return (await view(catalog)).model_dump(mode="json")
 
-    return asyncio.run(run())
+    return run_loop(answer())
+
+
+@asynccontextmanager
+async def reach(settings: Settings, url: str | None, *, bulk: RayOptions | None = None) -> AsyncIterator[Client]:
+    """Yield a client of the service at ``url``, of the one that owns the data directory, or of our own.
+
+    ``bulk`` has our own embed with Ray.
+
+    Raises:
+        InvalidSettings: ``bulk`` was given, but another process does the indexing.
+        DataDirectoryLocked: the process that owns the data directory does not serve.
+    """
+    from winnow.cli.remote import connect_service
+    from winnow.runtime import open_local, running
+
+    if owner := url or owner_of(settings):
+        if bulk is not None:
+            raise InvalidSettings(f"--engine ray does not work through {owner}: stop that service, or omit the option")
+        async with connect_service(owner) as client:
+            yield client
+    else:
+        async with open_local(settings, bulk=bulk) as local, running(local.worker), hosting(local) as client:
+            yield client
+
+
+@asynccontextmanager
+async def hosting(local: Local) -> AsyncIterator[Client]:
+    """Serve this process's resources on a private socket and yield a client of it."""
+    import asyncio
+    import tempfile
+
+    import aiohttp
+    import uvicorn
+
+    from service.app import create_app
+    from winnow.cli.remote import TIMEOUT_SECONDS, Client
+
+    with tempfile.TemporaryDirectory(prefix="winnow-") as folder:
+        socket = str(Path(folder) / "http.sock")
+        app = create_app(local.resources.settings, local.resources)
+        server = uvicorn.Server(
+            uvicorn.Config(app, uds=socket, log_config=None, access_log=False, timeout_keep_alive=KEEP_ALIVE_SECONDS)
+        )
+        serving = asyncio.create_task(server._serve())  # noqa: SLF001 - serve() would take over the signal handlers
+        try:
+            while not server.started:
+                if serving.done():
+                    await serving
+                await asyncio.sleep(0.005)
+            connector, timeout = aiohttp.UnixConnector(socket), aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+            async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+                yield Client(session, "http://localhost")
+        finally:
+            server.should_exit = True
+            with suppress(asyncio.CancelledError):
+                await serving
 
 
 def owner_of(settings: Settings) -> str | None:

@@ -7,19 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-import orjson
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 from rich.table import Table
 
 
@@ -40,6 +28,8 @@ def print_line(message: str) -> None:
 
 def print_json(value: Any) -> None:
     """Write one JSON value to stdout, indented, and nothing else."""
+    import orjson
+
     sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode())
     sys.stdout.flush()
 
@@ -75,13 +65,15 @@ def progress_bar(
     title: str, *, total: int | None = None, keep: bool = False, in_bytes: bool = False
 ) -> Iterator[ShowProgress]:
     """Show a bar on stderr while the body runs; afterwards it is removed unless it is to be kept."""
-    counts: tuple[ProgressColumn, ...] = (MofNCompleteColumn(), TextColumn("{task.fields[text]}"))
+    from rich import progress as bar
+
+    counts: tuple[bar.ProgressColumn, ...] = (bar.MofNCompleteColumn(), bar.TextColumn("{task.fields[text]}"))
     columns = (
-        *(TextColumn("{task.description}"), BarColumn(bar_width=16)),
-        *((DownloadColumn(), TransferSpeedColumn()) if in_bytes else counts),
-        *(TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn()),
+        *(bar.TextColumn("{task.description}"), bar.BarColumn(bar_width=16)),
+        *((bar.DownloadColumn(), bar.TransferSpeedColumn()) if in_bytes else counts),
+        *(bar.TimeElapsedColumn(), bar.TextColumn("ETA"), bar.TimeRemainingColumn()),
     )
-    with Progress(*columns, console=err(), transient=not keep) as progress:
+    with bar.Progress(*columns, console=err(), transient=not keep) as progress:
         task = progress.add_task(title, total=total, text="")
 
         def show(done: int, total: int | None = None, text: str = "") -> None:

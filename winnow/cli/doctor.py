@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import platform
 import shutil
-import sqlite3
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from winnow.cli.command import run_loop
 from winnow.cli.console import out, print_json
 from winnow.cli.options import DataDir, Json
 from winnow.core.errors import DataDirectoryLocked, IdentityMismatch, WinnowError
+from winnow.core.text import counted
 
 if TYPE_CHECKING:
     from winnow.core.settings import Settings
@@ -34,12 +30,7 @@ PARTS: Final = ("winnow-search", "qdrant-edge-py", "torch", "sentence-transforme
 MIN_FREE_GB: Final = 1.0
 READY_SECONDS: Final = 15.0
 SQLITE_FIXED: Final = (3, 51, 3)
-MARKS: Final = {
-    "ok": "[green]✓[/green]",
-    "skipped": "[dim]-[/dim]",
-    "warning": "[yellow]![/yellow]",
-    "failed": "[red]✗[/red]",
-}
+MARKS: Final = {"ok": "[green]✓[/]", "skipped": "[dim]-[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +45,20 @@ class DoctorCheck:
 
 def doctor(data_dir: DataDir = None, json: Json = False) -> None:
     """Probe every configured part, print the settings in force, name problems and remedies."""
-    raise typer.Exit(examine(data_dir=data_dir, as_json=json))
-
-
-def examine(*, data_dir: Path | None, as_json: bool) -> int:
-    """Probe and print; the exit status is 1 if anything failed."""
     from winnow.core.settings import load_settings
 
     settings = load_settings(**({} if data_dir is None else {"data_dir": data_dir}))
-    checks = [_versions(), _sqlite(settings), _disk(settings), *asyncio.run(_probe(settings))]
-    if as_json:
+    checks = [_versions(), _sqlite(settings), _disk(settings), *run_loop(_probe(settings))]
+    if json:
         print_json({"settings": settings.model_dump(mode="json"), "checks": [asdict(check) for check in checks]})
     else:
         _show(settings, checks)
-    return 1 if any(check.status == "failed" for check in checks) else 0
+    raise typer.Exit(1 if any(check.status == "failed" for check in checks) else 0)
 
 
 async def _probe(settings: Settings) -> list[DoctorCheck]:
+    from asyncio import to_thread
+
     from winnow.runtime import lock_data, open_resources
 
     try:
@@ -82,11 +70,15 @@ async def _probe(settings: Settings) -> list[DoctorCheck]:
             except WinnowError as error:
                 return [*own, DoctorCheck("start", "failed", error.message)]
     except DataDirectoryLocked as error:
-        return await asyncio.to_thread(_ask_owner, error)
+        return await to_thread(_ask_owner, error)
 
 
 def _ask_owner(owner: DataDirectoryLocked) -> list[DoctorCheck]:
     """Ask the process that owns the data directory for the health of its parts."""
+    import json
+    from urllib.error import HTTPError
+    from urllib.request import urlopen
+
     in_use = DoctorCheck("data directory", "ok" if owner.url else "warning", f"in use by process {owner.pid}")
     if not owner.url:
         return [replace(in_use, detail=f"{in_use.detail}, which does not serve HTTP: stop it to probe the models")]
@@ -111,22 +103,18 @@ def _ask_owner(owner: DataDirectoryLocked) -> list[DoctorCheck]:
 async def _probe_resources(resources: Resources) -> list[DoctorCheck]:
     from winnow.operations.probes import probe_embedder, probe_reranker
 
-    probes: list[tuple[str, Callable[[Resources], Awaitable[str]]]] = [
-        ("catalog", _catalog),
-        ("vectors", _vectors),
-        ("collections", _collections),
-    ]
-    checks = [await _check(name, probe, resources) for name, probe in probes]
+    probes = (("catalog", _catalog), ("vectors", _vectors), ("collections", _collections))
+    checks = [await _check(name, probe(resources)) for name, probe in probes]
     checks += _of_report(await probe_embedder(resources.uncached or resources.embedder))
     if resources.reranker is None:
         return [*checks, DoctorCheck("reranker", "skipped", "not configured: results have retrieval scores only")]
     return checks + _of_report(await probe_reranker(resources.reranker))
 
 
-async def _check(name: str, probe: Callable[[Resources], Awaitable[str]], resources: Resources) -> DoctorCheck:
+async def _check(name: str, probe: Awaitable[str]) -> DoctorCheck:
     began = time.perf_counter()
     try:
-        detail = await probe(resources)
+        detail = await probe
     except WinnowError as error:
         return DoctorCheck(name, "failed", error.message)
     return DoctorCheck(name, "ok", f"{detail} ({(time.perf_counter() - began) * 1000:.0f} ms)")
@@ -141,12 +129,12 @@ def _of_report(report: ProbeReport) -> list[DoctorCheck]:
 
 async def _catalog(resources: Resources) -> str:
     await resources.catalog.check()
-    return f"{await resources.catalog.queue.backlog():,} documents are pending"
+    return f"{counted(await resources.catalog.queue.backlog(), 'document')} pending"
 
 
 async def _vectors(resources: Resources) -> str:
     await resources.store.check()
-    return f"{resources.store.engine}, {len(await resources.store.indexes())} indexes"
+    return f"{resources.store.engine}, {counted(len(await resources.store.indexes()), 'index')}"
 
 
 async def _collections(resources: Resources) -> str:
@@ -162,35 +150,31 @@ async def _collections(resources: Resources) -> str:
             mismatches.append(error.message)
     if mismatches:
         raise IdentityMismatch("\n".join(mismatches))
-    return f"{len(found)} fit the configured models"
+    return f"{counted(len(found), 'collection')} built with the configured models"
 
 
 def _versions() -> DoctorCheck:
-    found = [f"{name} {installed}" for name in PARTS if (installed := _version(name))]
-    return DoctorCheck(
-        "versions", "ok", f"Python {platform.python_version()}, {', '.join(found)}, {os.cpu_count()} cores"
-    )
+    from importlib.metadata import PackageNotFoundError, version
 
-
-def _version(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None  # an extra that is not installed
+    found = [f"Python {platform.python_version()}"]
+    for name in PARTS:
+        with suppress(PackageNotFoundError):  # an extra that is not installed
+            found.append(f"{name} {version(name)}")
+    return DoctorCheck("versions", "ok", f"{', '.join(found)}, {counted(os.cpu_count() or 1, 'core')}")
 
 
 def _sqlite(settings: Settings) -> DoctorCheck:
+    import sqlite3
+
     if not settings.catalog_url.startswith("sqlite"):
         return DoctorCheck("sqlite", "ok", "not used")
+    detail = sqlite3.sqlite_version
     if sqlite3.sqlite_version_info < SQLITE_FIXED:
-        wanted = ".".join(map(str, SQLITE_FIXED))
-        return DoctorCheck(
-            "sqlite",
-            "ok",
-            f"{sqlite3.sqlite_version}; versions before {wanted} can corrupt the write-ahead log if two processes "
-            "reset it at once, which the lock on the data directory prevents",
+        detail += (
+            f"; versions before {'.'.join(map(str, SQLITE_FIXED))} can corrupt the write-ahead log if two processes "
+            "reset it at once, which the lock on the data directory prevents"
         )
-    return DoctorCheck("sqlite", "ok", sqlite3.sqlite_version)
+    return DoctorCheck("sqlite", "ok", detail)
 
 
 def _disk(settings: Settings) -> DoctorCheck:

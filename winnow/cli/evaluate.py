@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import ExitStack
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from winnow.cli.command import configure
+from winnow.cli.command import configure, run_loop
 from winnow.cli.console import note, out, print_json, progress_bar
 from winnow.cli.options import Json
 from winnow.cli.paths import collection_path
@@ -49,7 +48,7 @@ def evaluate(
         dataset = replace(dataset, queries=dict(list(dataset.queries.items())[:max_queries]))
     with ExitStack() as stack:
         home = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="winnow-eval-")))
-        report = asyncio.run(_evaluate(dataset, for_measurement(configure(home / dataset.name))))
+        report = run_loop(_evaluate(dataset, for_measurement(configure(home / dataset.name))))
     if html is not None:
         html.write_text(render_html(report), encoding="utf-8")
         note(f"wrote {html}")
@@ -61,7 +60,7 @@ def evaluate(
 
 async def _evaluate(dataset: Dataset, settings: Settings) -> Evaluation:
     from indexer.ingest import ingest
-    from winnow.cli.access import hosting
+    from winnow.cli.command import hosting
     from winnow.cli.remote import HttpTarget
     from winnow.evaluation.evaluate import evaluate
     from winnow.runtime import open_local, running

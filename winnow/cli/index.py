@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from winnow.cli.command import configure
+from winnow.cli.command import configure, run_loop
 from winnow.cli.console import note
 from winnow.cli.options import CollectionOption, DataDir, Json, Url
 from winnow.core.errors import InvalidCollection, InvalidSource
@@ -106,7 +105,7 @@ def index(
     opened = _open(sources, _reading(settings, base_url, fields, columns, site), watch=watch)
     work = Indexing(collection, opened, fields, delete_missing, settings.indexing.max_document_chars, json)
     try:
-        failed = asyncio.run(work.run(settings, url, bulk, dry_run=dry_run, watched=sources if watch else ()))
+        failed = run_loop(work.run(settings, url, bulk, dry_run=dry_run, watched=sources if watch else ()))
     except KeyboardInterrupt:
         note("stopped; accepted documents are kept, and the next run or a running service indexes them")
         raise

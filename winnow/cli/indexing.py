@@ -13,7 +13,7 @@ from indexer import ingest
 from indexer.bulk.options import RayOptions
 from indexer.dry_run import DryRun, compare_sources
 from indexer.sources.base import Failure, Source
-from winnow.cli.access import reach
+from winnow.cli.command import reach
 from winnow.cli.console import err, note, print_json, progress_bar
 from winnow.cli.paths import collection_path
 from winnow.cli.remote import Client, HttpTarget

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import Annotated, Any, Literal
 
-import orjson
 import typer
 from rich.markup import escape
 from rich.table import Table
@@ -52,6 +51,8 @@ def search(
 
 
 def _filter(text: str) -> Any:
+    import orjson
+
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -90,11 +89,13 @@ async def _look(client: Client, name: str, *, repair: bool) -> dict[str, Any]:
 
 async def _wait(client: Client, jobs: Sequence[str]) -> None:
     """Wait until the worker has finished the jobs of a repair."""
+    from asyncio import sleep
+
     with progress_bar("repairing") as show:
         for number, job_id in enumerate(jobs, start=1):
             while (job := await client.call("GET", job_path(job_id)))["status"] != "done":
                 show(job["total"] - job["pending"], job["total"], f"job {number}")
-                await asyncio.sleep(POLL_SECONDS)
+                await sleep(POLL_SECONDS)
 
 
 def show_report(report: dict[str, Any]) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from typing import TYPE_CHECKING
 
-from winnow.cli.command import configure
+from winnow.cli.command import configure, run_loop
 from winnow.cli.console import note
 from winnow.cli.options import DataDir
 
@@ -16,20 +15,22 @@ if TYPE_CHECKING:
 
 def worker(data_dir: DataDir = None) -> None:
     """Run the indexer's worker alone until SIGINT or SIGTERM; open batches are finished first."""
-    asyncio.run(_work(configure(data_dir, quiet=False)))
+    run_loop(_work(configure(data_dir, quiet=False)))
 
 
 def migrate(data_dir: DataDir = None) -> None:
     """Migrate the catalog's database to the schema of this version. Every other command does so at its start."""
-    asyncio.run(_migrate(configure(data_dir, quiet=False)))
+    run_loop(_migrate(configure(data_dir, quiet=False)))
     note("the catalog has the newest schema")
 
 
 async def _work(settings: Settings) -> None:
+    from asyncio import get_running_loop
+
     from winnow.runtime import open_local
 
     async with open_local(settings) as local:
-        loop = asyncio.get_running_loop()
+        loop = get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, local.worker.stop)
         waiting = await local.resources.catalog.queue.backlog()

@@ -1,4 +1,4 @@
-"""Characters that cannot be stored or sent, and words that tell nothing about a text."""
+"""Characters that cannot be stored or sent, words that tell nothing about a text, and counts in sentences."""
 
 from __future__ import annotations
 
@@ -23,3 +23,9 @@ def is_encodable(text: str) -> bool:
 def encodable(text: str) -> str:
     """``text`` as UTF-8 can encode it: U+FFFD in place of each lone surrogate, and pairs of surrogates joined."""
     return text if is_encodable(text) else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def counted(number: int, noun: str) -> str:
+    """A count with its noun: ``1 document``, ``1,234 documents``, ``2 queries``."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}{'es' if noun.endswith('x') else 's'}"
+    return f"{number:,} {noun if number == 1 else plural}"

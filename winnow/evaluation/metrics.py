@@ -1,12 +1,18 @@
-"""How good a ranking is, query by query, with trec_eval's own formulas (through ``ir-measures``)."""
+"""Metrics of rankings, query by query, with trec_eval's formulas (through ``ir-measures``), and their intervals.
+
+Intervals are those of the percentile bootstrap over queries: Efron and Tibshirani, An Introduction to the Bootstrap
+(1993), chapter 13; for retrieval metrics Sakai, Evaluating Evaluation Metrics Based on the Bootstrap (SIGIR 2006).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import ir_measures
 import numpy as np
+import numpy.typing as npt
 from ir_measures import RR, R, nDCG
 
 from winnow.core.types import FloatArray
@@ -23,6 +29,9 @@ Rankings = Mapping[str, Sequence[str]]
 """Query id -> document ids, best first."""
 
 _RECIPROCAL_DEPTH: Final = 10
+_SEED: Final = 20250101
+_RESAMPLES: Final = 5000
+_BATCH: Final = 250  # bounds the memory: a batch of weights is 8 × _BATCH × queries bytes
 
 
 def score_rankings(rankings: Rankings, judgments: Judgments) -> dict[str, FloatArray]:
@@ -56,3 +65,31 @@ def _as_run(rankings: Rankings, depth: int) -> Iterator[ir_measures.ScoredDoc]:
     for query, documents in rankings.items():
         for rank, document in enumerate(documents[:depth]):
             yield ir_measures.ScoredDoc(query, document, float(depth - rank))
+
+
+@dataclass(frozen=True, slots=True)
+class MeanEstimate:
+    """A mean over queries and the bounds of its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def estimate_mean(values: FloatArray) -> MeanEstimate:
+    """Mean of ``values``, shape (queries,), with its interval; the same values give the same interval.
+
+    For a paired comparison pass the differences, query by query.
+    """
+    exact = values.astype(np.float64)
+    means = np.concatenate([weights @ exact for weights in _weights(len(values))])
+    low, high = np.percentile(means, (2.5, 97.5))
+    return MeanEstimate(float(exact.mean()), float(low), float(high))
+
+
+def _weights(queries: int) -> Iterator[npt.NDArray[np.float64]]:
+    # Drawing n queries with replacement equals drawing how often each one is taken.
+    generator = np.random.default_rng(_SEED)
+    shares = np.full(queries, 1 / queries)
+    for _ in range(_RESAMPLES // _BATCH):
+        yield generator.multinomial(queries, shares, size=_BATCH) / queries

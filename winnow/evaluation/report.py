@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from winnow.core.types import FloatArray
-from winnow.evaluation.bootstrap import MeanEstimate, estimate_mean
 from winnow.evaluation.dataset import Dataset
-from winnow.evaluation.metrics import METRICS, NDCG, score_rankings
+from winnow.evaluation.metrics import METRICS, NDCG, MeanEstimate, estimate_mean, score_rankings
 from winnow.evaluation.runs import HYBRID, TWO_STAGE, ModeRun
 
 STAGES = ("embed", "retrieve", "rerank")

@@ -7,8 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from winnow.evaluation.bootstrap import MeanEstimate
-from winnow.evaluation.metrics import METRICS
+from winnow.evaluation.metrics import METRICS, MeanEstimate
 from winnow.evaluation.report import Evaluation, RunComparison
 
 LISTED = 15  # queries that the second stage changed most
