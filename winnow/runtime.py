@@ -6,10 +6,10 @@ The only module that imports adapters of models, vectors and the catalog.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Final, cast
+from typing import Final
 
 from indexer.bulk.job import BulkWorker, open_bulk_job
 from indexer.bulk.options import RayOptions, require_servers
@@ -23,7 +23,7 @@ from winnow.core.settings import Settings
 from winnow.models.build import build_embedder, build_reranker
 from winnow.operations.collections import finish_deletions
 from winnow.operations.resources import Adapters, Resources
-from winnow.ports import Catalog, Embedder, Outcome
+from winnow.ports import Catalog, Embedder
 from winnow.search.embedders import Embedders
 from winnow.search.lookup import CollectionLookup
 from winnow.search.query_cache import CachedEmbedder
@@ -67,12 +67,7 @@ async def open_catalog_alone(settings: Settings) -> AsyncIterator[Catalog]:
 
 
 @asynccontextmanager
-async def open_local(
-    settings: Settings,
-    on_outcomes: Callable[[Sequence[Outcome]], None] = lambda _: None,
-    *,
-    bulk: RayOptions | None = None,
-) -> AsyncIterator[Local]:
+async def open_local(settings: Settings, *, bulk: RayOptions | None = None) -> AsyncIterator[Local]:
     """Take the data directory if anything is kept there, open everything and finish interrupted deletions.
 
     With ``bulk`` a job on Ray takes the worker's place.
@@ -101,7 +96,6 @@ async def open_local(
             worker = Worker(pipeline, catalog, indexing)
         else:
             worker = BulkWorker(job, catalog, Maintenance.configured(indexing, pipeline, catalog))
-        worker.on_outcomes = on_outcomes
         yield Local(replace(resources, wake=worker.wake), worker, lock)
 
 
@@ -116,15 +110,10 @@ async def running(worker: Worker | BulkWorker) -> AsyncIterator[None]:
             finally:
                 worker.stop()
     except* WinnowError as errors:
-        raise _first(errors) from None
-
-
-def _first(group: BaseExceptionGroup[WinnowError]) -> WinnowError:
-    """The first error of a group: users see one line, not a tree."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return cast("WinnowError", error)
+        first: BaseException = errors
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None  # users see one line, not a tree
 
 
 @asynccontextmanager

@@ -36,7 +36,7 @@ _PRELOADED: Final = [
     "asyncpg",
     "winnow.cli.main",
     "winnow.cli.server",
-    "winnow.cli.worker",
+    "winnow.cli.processes",
     "winnow.runtime",
     "numpy.random",
     "winnow.testing.models",

@@ -85,7 +85,7 @@ def test_missing_judgments_are_named(folder):
         ("corpus.jsonl", '{"_id": "c", "text": 7}', r"corpus\.jsonl:3: 'text' must be a string, not 7"),
         ("corpus.jsonl", '{"_id": "a", "text": "x"}', r"corpus\.jsonl:3: _id 'a' is used twice"),
         ("queries.jsonl", '{"_id": "q1", "text": "x"}', r"queries\.jsonl:4: _id 'q1' is used twice"),
-        ("qrels.tsv", "q1 a 1", r"qrels\.tsv:5: 1 columns; write query id"),
+        ("qrels.tsv", "q1 a 1", r"qrels\.tsv:5: 1 column; write query id"),
         ("qrels.tsv", "q1\ta\thigh", r"qrels\.tsv:5: the score 'high' is not a whole number"),
         ("qrels.tsv", "q9\ta\t1", r"qrels\.tsv:5: queries\.jsonl has no query 'q9'"),
         ("qrels.tsv", "q1\tz\t1", r"qrels\.tsv:5: corpus\.jsonl has no document 'z'"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -11,43 +10,43 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from winnow.cli.command import configure, run_loop
+from winnow.cli.command import configure, hosting, run_loop
 from winnow.cli.console import note, out, print_json, progress_bar
 from winnow.cli.options import Json
 from winnow.cli.paths import collection_path
+from winnow.core.text import counted
 
 if TYPE_CHECKING:
     from indexer.sources.base import Failure
     from winnow.core.settings import Settings
     from winnow.core.types import Document, FieldType
     from winnow.evaluation.dataset import Dataset
-    from winnow.evaluation.report import Evaluation
+    from winnow.evaluation.evaluate import Evaluation
 
 COLLECTION = "eval"
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option("--data", help="Folder with corpus.jsonl, queries.jsonl and qrels.tsv.")],
-    html: Annotated[Path | None, typer.Option("--html", help="Also write a report with a chart to this file.")] = None,
-    keep: Annotated[
-        Path | None, typer.Option("--keep", help="Keep the index in this directory for later runs.")
-    ] = None,
-    max_queries: Annotated[int | None, typer.Option("--max-queries", help="Run the first N queries only.")] = None,
+    data: Annotated[Path, typer.Option(help="Folder with corpus.jsonl, queries.jsonl and qrels.tsv.")],
+    html: Annotated[Path | None, typer.Option(help="Also write a report with a chart to this file.")] = None,
+    keep: Annotated[Path | None, typer.Option(help="Keep the index in this directory for later runs.")] = None,
+    max_queries: Annotated[int | None, typer.Option(help="Run the first N queries only.")] = None,
     json: Json = False,
 ) -> None:
     """Measure nDCG@10, Recall@100 and MRR@10 of keyword, dense, hybrid and two-stage search."""
+    from tempfile import TemporaryDirectory
+
     from winnow.evaluation.dataset import load_dataset
-    from winnow.evaluation.report import to_json
     from winnow.evaluation.runs import for_measurement
-    from winnow.evaluation.views import render_html, render_table
+    from winnow.evaluation.views import render_html, render_table, to_json
 
     dataset = load_dataset(data)
     if dataset.blank:
-        note(f"ignored {len(dataset.blank)} queries without text, the first is {dataset.blank[0]!r}")
+        note(f"ignored {counted(len(dataset.blank), 'query')} without text, the first is {dataset.blank[0]!r}")
     if max_queries is not None:
         dataset = replace(dataset, queries=dict(list(dataset.queries.items())[:max_queries]))
     with ExitStack() as stack:
-        home = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="winnow-eval-")))
+        home = keep or Path(stack.enter_context(TemporaryDirectory(prefix="winnow-eval-")))
         report = run_loop(_evaluate(dataset, for_measurement(configure(home / dataset.name))))
     if html is not None:
         html.write_text(render_html(report), encoding="utf-8")
@@ -60,7 +59,6 @@ def evaluate(
 
 async def _evaluate(dataset: Dataset, settings: Settings) -> Evaluation:
     from indexer.ingest import ingest
-    from winnow.cli.command import hosting
     from winnow.cli.remote import HttpTarget
     from winnow.evaluation.evaluate import evaluate
     from winnow.runtime import open_local, running

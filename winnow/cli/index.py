@@ -10,11 +10,10 @@ import typer
 from winnow.cli.command import configure, run_loop
 from winnow.cli.console import note
 from winnow.cli.options import CollectionOption, DataDir, Json, Url
-from winnow.core.errors import InvalidCollection, InvalidSource
+from winnow.core.errors import InvalidCollection, InvalidSource, WinnowError
 
 if TYPE_CHECKING:
     from indexer.sources.base import Source, SourceOptions
-    from winnow.core.settings import Settings
 
 Sources = Annotated[
     list[str],
@@ -32,37 +31,30 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would 
 Fields = Annotated[
     list[str] | None,
     typer.Option(
-        "--field",
         help="Declare a metadata key that filters may use, for example year=integer "
         "(keyword, integer, float, datetime, boolean). Repeatable.",
         metavar="KEY=TYPE",
     ),
 ]
-BaseUrl = Annotated[str, typer.Option("--base-url", help="Address under which a folder is published, for links.")]
+BaseUrl = Annotated[str, typer.Option(help="Address under which a folder is published, for links.")]
 Columns = Annotated[
     list[str] | None,
     typer.Option(
-        "--column",
         help="For CSV and Parquet, the column of the id, text, title or url, for example text=body. Repeatable.",
         metavar="ROLE=COLUMN",
     ),
 ]
-MaxPages = Annotated[
-    int | None, typer.Option("--max-pages", min=1, help="For site:, the most pages to fetch (default: 10000).")
-]
-Delay = Annotated[
-    float | None, typer.Option("--delay", min=0, help="For site:, seconds between two requests (default: 0.1).")
-]
+MaxPages = Annotated[int, typer.Option(min=1, help="For site:, the most pages to fetch.")]
+Delay = Annotated[float, typer.Option(min=0, help="For site:, seconds between two requests.")]
 AllowPrivate = Annotated[
     bool, typer.Option("--allow-private", help="For site:, allow loopback and intranet addresses.")
 ]
 Engine = Annotated[Literal["worker", "ray"], typer.Option(help="Embed in this process or with Ray.")]
 RayAddress = Annotated[
-    str,
-    typer.Option("--ray-address", help="With ray: a running cluster (default: RAY_ADDRESS, or Ray on this machine)."),
+    str, typer.Option(help="With ray: a running cluster (default: RAY_ADDRESS, or Ray on this machine).")
 ]
-EmbedActors = Annotated[int, typer.Option("--embed-actors", min=1, help="With ray: number of embedder processes.")]
-Gpus = Annotated[float, typer.Option("--num-gpus", min=0, help="With ray: GPUs of each embedder process.")]
+EmbedActors = Annotated[int, typer.Option(min=1, help="With ray: number of embedder processes.")]
+Gpus = Annotated[float, typer.Option(min=0, help="With ray: GPUs of each embedder process.")]
 
 
 def index(
@@ -74,8 +66,8 @@ def index(
     field: Fields = None,
     base_url: BaseUrl = "",
     column: Columns = None,
-    max_pages: MaxPages = None,
-    delay: Delay = None,
+    max_pages: MaxPages = 10_000,
+    delay: Delay = 0.1,
     allow_private: AllowPrivate = False,
     engine: Engine = "worker",
     ray_address: RayAddress = "",
@@ -87,6 +79,7 @@ def index(
 ) -> None:
     """Read, chunk, embed and store documents. Unchanged ones are skipped; a run that was interrupted is resumed."""
     from indexer.bulk.options import RayOptions, require_ray, require_servers
+    from indexer.sources.base import SiteOptions, SourceOptions
     from winnow.cli.indexing import Indexing
 
     settings = configure(data_dir)
@@ -95,14 +88,15 @@ def index(
         if url is None:
             require_servers(settings)
         require_ray()
-    fields = dict(
-        _pair(item, "--field", "KEY=TYPE, for example year=integer", InvalidCollection) for item in field or ()
+    fields = _pairs(field, "--field", "KEY=TYPE, for example year=integer", InvalidCollection)
+    reading = SourceOptions(
+        base_url=base_url,
+        columns=_pairs(column, "--column", "ROLE=COLUMN, for example text=body", InvalidSource),
+        fields=fields,
+        state_dir=settings.data_dir / "sources",
+        site=SiteOptions(allow_private=allow_private, max_pages=max_pages, delay=delay),
     )
-    columns = dict(
-        _pair(item, "--column", "ROLE=COLUMN, for example text=body", InvalidSource) for item in column or ()
-    )
-    site = {"allow_private": allow_private, "max_pages": max_pages, "delay": delay}
-    opened = _open(sources, _reading(settings, base_url, fields, columns, site), watch=watch)
+    opened = _open(sources, reading, watch=watch)
     work = Indexing(collection, opened, fields, delete_missing, settings.indexing.max_document_chars, json)
     try:
         failed = run_loop(work.run(settings, url, bulk, dry_run=dry_run, watched=sources if watch else ()))
@@ -124,22 +118,7 @@ def _open(specs: list[str], reading: SourceOptions, *, watch: bool) -> list[Sour
     return sources
 
 
-def _reading(
-    settings: Settings, base_url: str, fields: dict[str, Any], columns: dict[str, str], site: dict[str, Any]
-) -> SourceOptions:
-    from indexer.sources.base import SiteOptions, SourceOptions
-
-    return SourceOptions(
-        base_url=base_url,
-        columns=columns,
-        fields=fields,
-        state_dir=settings.data_dir / "sources",
-        site=SiteOptions(**{name: value for name, value in site.items() if value is not None}),
-    )
-
-
-def _pair(item: str, option: str, form: str, error: type[InvalidCollection | InvalidSource]) -> tuple[str, str]:
-    name, separator, value = item.partition("=")
-    if not separator:
-        raise error(f"{option} {item!r} is not {form}")
-    return name, value
+def _pairs(items: list[str] | None, option: str, form: str, error: type[WinnowError]) -> dict[str, Any]:
+    if wrong := next((item for item in items or () if "=" not in item), None):
+        raise error(f"{option} {wrong!r} is not {form}")
+    return dict(item.split("=", 1) for item in items or ())

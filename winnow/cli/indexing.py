@@ -20,6 +20,7 @@ from winnow.cli.remote import Client, HttpTarget
 from winnow.core.errors import CollectionNotFound
 from winnow.core.settings import Settings
 from winnow.core.settings.rerank import NoRerank
+from winnow.core.text import counted
 
 SHOWN = 20  # failures and ids; --json prints all of them
 
@@ -70,7 +71,7 @@ class Indexing:
                 seconds = time.perf_counter() - began
                 rate = f"{state.done / seconds:,.0f}" if seconds > 0.5 else "–"
                 total = None if state.expected is None else max(state.expected, state.done)
-                show(state.done, total, f"{rate}/s, {state.chunks:,} chunks")
+                show(state.done, total, f"{rate}/s, {counted(state.chunks, 'chunk')}")
 
             summary = await ingest.ingest(
                 HttpTarget(client),
@@ -113,35 +114,34 @@ def _as_json(summary: ingest.IndexSummary) -> dict[str, Any]:
 
 
 def _print(summary: ingest.IndexSummary) -> None:
-    console = err()
-    rate = summary.indexed / summary.seconds if summary.seconds else 0
-    console.print(
+    rate = f" ({summary.indexed / summary.seconds:,.0f} documents/s)" if summary.indexed and summary.seconds else ""
+    _say(
         f"{summary.collection}: {summary.seen:,} seen, {summary.indexed:,} indexed, {summary.unchanged:,} unchanged, "
-        f"{summary.deleted:,} deleted, {summary.failed:,} failed; {summary.chunks_embedded:,} chunks embedded "
-        f"in {summary.seconds:.1f} s" + (f" ({rate:,.0f} documents/s)" if summary.indexed else ""),
-        markup=False,
+        f"{summary.deleted:,} deleted, {summary.failed:,} failed; {counted(summary.chunks_embedded, 'chunk')} embedded "
+        f"in {summary.seconds:.1f} s{rate}"
     )
     _print_failures(summary.failures)
 
 
 def _print_plan(found: DryRun) -> None:
-    console = err()
-    console.print(
-        f"would index {len(found.new):,} new and {len(found.changed):,} changed documents, skip {found.unchanged:,} "
-        f"unchanged, delete {len(found.missing):,}; {len(found.failures):,} cannot be read",
-        markup=False,
+    _say(
+        f"would index {len(found.new):,} new and {counted(len(found.changed), 'changed document')}, skip "
+        f"{found.unchanged:,} unchanged, delete {len(found.missing):,}; {len(found.failures):,} cannot be read"
     )
     for sign, ids in (("+", found.new), ("~", found.changed), ("-", found.missing)):
         for name in ids[:SHOWN]:
-            console.print(f"  {sign} {name}", markup=False)
+            _say(f"  {sign} {name}")
         if len(ids) > SHOWN:
-            console.print(f"  {sign} … {len(ids) - SHOWN:,} more", markup=False)
+            _say(f"  {sign} … {len(ids) - SHOWN:,} more")
     _print_failures(found.failures)
 
 
 def _print_failures(failures: Sequence[Failure]) -> None:
-    console = err()
     for failure in failures[:SHOWN]:
-        console.print(f"  {failure.source}: {failure.message} ({failure.code})", markup=False, style="red")
+        _say(f"  {failure.source}: {failure.message} ({failure.code})", style="red")
     if len(failures) > SHOWN:
-        console.print(f"  … {len(failures) - SHOWN:,} more (--json prints all)", style="red")
+        _say(f"  … {len(failures) - SHOWN:,} more (--json prints all)", style="red")
+
+
+def _say(line: str, style: str = "") -> None:
+    err().print(line, markup=False, style=style)

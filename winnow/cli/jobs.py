@@ -13,6 +13,7 @@ from winnow.cli.console import note, out, print_json, print_pairs
 from winnow.cli.options import AnyCollection, DataDir, JobId, Json, Url
 from winnow.cli.paths import job_path
 from winnow.core.errors import InvalidInput
+from winnow.core.text import counted
 
 if TYPE_CHECKING:
     from winnow.cli.remote import Client
@@ -104,8 +105,8 @@ def retry_jobs(
         return
     for each in retried:
         if each["documents"]:
-            note(f"{each['job']}: {each['documents']:,} documents are retried as {each['job_id']}")
-    if not any(int(each["documents"]) for each in retried):
+            note(f"{each['job']}: {counted(each['documents'], 'document')} retried as {each['job_id']}")
+    if not any(each["documents"] for each in retried):
         note("nothing to retry: no document failed, or all that failed were submitted again since")
 
 

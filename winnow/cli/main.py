@@ -14,11 +14,10 @@ from winnow.cli.console import fail
 from winnow.cli.doctor import doctor
 from winnow.cli.evaluate import evaluate
 from winnow.cli.index import index
+from winnow.cli.processes import migrate, serve, worker
 from winnow.cli.reembed import reembed
 from winnow.cli.search import search
-from winnow.cli.serve import serve
 from winnow.cli.verify import verify
-from winnow.cli.worker import migrate, worker
 from winnow.core.errors import InvalidInput, WinnowError
 from winnow.core.import_path import put_ours_first
 

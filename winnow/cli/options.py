@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 DataDir = Annotated[
-    Path | None,
-    typer.Option("--data-dir", help="Directory of embedded storage (default: WINNOW_DATA_DIR, or ./data)."),
+    Path | None, typer.Option("--data-dir", help="Directory of embedded storage (default: WINNOW_DATA_DIR, or ./data).")
 ]
 Url = Annotated[
     str | None,

@@ -29,7 +29,7 @@ def search(
         Literal["hybrid", "dense", "sparse"], typer.Option(help="How the first stage searches.")
     ] = "hybrid",
     filter: Annotated[
-        str | None, typer.Option("--filter", help='Filter as JSON: \'{"type": "eq", "key": "lang", "value": "en"}\'.')
+        str | None, typer.Option(help='Filter as JSON: \'{"type": "eq", "key": "lang", "value": "en"}\'.')
     ] = None,
     rerank: Annotated[bool, typer.Option(help="Run the second stage.")] = True,
     url: Url = None,

@@ -11,6 +11,7 @@ from winnow.cli.command import ask, configure
 from winnow.cli.console import note, print_json, print_line, progress_bar
 from winnow.cli.options import AnyCollection, DataDir, Json, Url
 from winnow.cli.paths import collection_path, job_path
+from winnow.core.text import counted
 
 if TYPE_CHECKING:
     from winnow.cli.remote import Client
@@ -56,7 +57,10 @@ async def verify_collections(client: Client, collection: str | None, *, repair: 
 
     After a repair the collection is verified again; the report then has ``after``, the second report.
     """
-    names = [collection] if collection is not None else await _names(client)
+    if collection is None:
+        names = [row["name"] for row in (await client.call("GET", "/v1/collections"))["collections"]]
+    else:
+        names = [collection]
     reports: list[dict[str, Any]] = []
     for name in names:
         report = await _look(client, name, repair=repair)
@@ -67,11 +71,6 @@ async def verify_collections(client: Client, collection: str | None, *, repair: 
     if not names:
         note("no collections yet: nothing to verify")
     return reports
-
-
-async def _names(client: Client) -> list[str]:
-    answer = await client.call("GET", "/v1/collections")
-    return [row["name"] for row in answer["collections"]]
 
 
 async def _look(client: Client, name: str, *, repair: bool) -> dict[str, Any]:
@@ -101,11 +100,11 @@ async def _wait(client: Client, jobs: Sequence[str]) -> None:
 def show_report(report: dict[str, Any]) -> None:
     """Print the findings of one collection."""
     for finding in report["findings"][:SHOWN]:
-        number = f"{finding['points']:,} point{'s' if finding['points'] != 1 else ''}"
-        print_line(f"  {finding['kind']:<10} {finding['document_id']}: {MEANINGS[finding['kind']]} ({number})")
+        points, meaning = counted(finding["points"], "point"), MEANINGS[finding["kind"]]
+        print_line(f"  {finding['kind']:<10} {finding['document_id']}: {meaning} ({points})")
     if len(report["findings"]) > SHOWN:
         print_line(f"  … more; --json prints the first {KEPT:,}")
-    size = f"{report['documents']:,} documents, {report['points']:,} points"
+    size = f"{counted(report['documents'], 'document')}, {counted(report['points'], 'point')}"
     waiting = f", {report['waiting']:,} with pending work" if report["waiting"] else ""
     print_line(f"{report['collection']}: {size}{waiting}: {_verdict(report)}")
 
@@ -113,7 +112,7 @@ def show_report(report: dict[str, Any]) -> None:
 def _verdict(report: dict[str, Any]) -> str:
     if report["sound"]:
         return "sound"
-    found = f"{report['damaged']:,} documents damaged"
+    found = f"{counted(report['damaged'], 'document')} damaged"
     if "after" not in report:
         return f"{found}; winnow verify -c {report['collection']} --repair repairs them"
     if _is_sound(report):

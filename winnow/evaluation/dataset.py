@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from winnow.core.errors import InvalidSource
+from winnow.core.text import counted
 from winnow.core.types import Document
 
 Judgments = Mapping[str, Mapping[str, int]]
@@ -55,7 +56,10 @@ def load_dataset(folder: Path) -> Dataset:
         raise InvalidSource(f"{folder} is not a folder: give one that holds {CORPUS}, {QUERIES} and {QRELS[0]}")
     if not (folder / CORPUS).is_file():
         raise InvalidSource(f"{folder / CORPUS} is missing: a test collection needs {CORPUS}, {QUERIES}, {QRELS[0]}")
-    corpus = _read_corpus(folder / CORPUS)
+    corpus: dict[str, Document] = {}
+    for key, place, record in _records(folder / CORPUS, "document"):
+        title, text = _string(record, "title", place).strip(), _string(record, "text", place)
+        corpus[key] = Document(id=key, text=text, title=title) if text.strip() else Document(id=key, text=title)
     questions, blank = _read_questions(folder, corpus.keys())
     documents = tuple(document for document in corpus.values() if document.text)
     return Dataset(folder.resolve().name, documents, questions.queries, questions.judgments, blank)
@@ -75,84 +79,57 @@ def load_questions(folder: Path) -> Questions:
     Raises:
         InvalidSource: as ``load_dataset``.
     """
-    return _read_questions(folder, _Everything())[0]
+    return _read_questions(folder, None)[0]
 
 
-def _read_questions(folder: Path, known_documents: Container[str]) -> tuple[Questions, tuple[str, ...]]:
+def _read_questions(folder: Path, documents: Container[str] | None) -> tuple[Questions, tuple[str, ...]]:
     """The queries that have a relevant document, and the ids of those among them without text, which are left out."""
     if not (folder / QUERIES).is_file():
         raise InvalidSource(f"{folder / QUERIES} is missing: queries and judgments need {QUERIES} and {QRELS[0]}")
-    qrels_path = next((path for name in QRELS if (path := folder / name).is_file()), None)
-    if qrels_path is None:
+    qrels = next((path for name in QRELS if (path := folder / name).is_file()), None)
+    if qrels is None:
         raise InvalidSource(f"{folder} has no judgments: add {' or '.join(QRELS)}")
-    texts = _read_queries(folder / QUERIES)
-    judgments = _read_qrels(qrels_path, known_queries=texts.keys(), known_documents=known_documents)
-    judged = {key: text for key, text in texts.items() if any(grade > 0 for grade in judgments.get(key, {}).values())}
-    queries = {key: text for key, text in judged.items() if text.strip()}
+    texts = {key: _string(record, "text", place) for key, place, record in _records(folder / QUERIES, "query")}
+    judgments = _read_qrels(qrels, texts, documents)
+    judged = [key for key in texts if any(grade > 0 for grade in judgments.get(key, {}).values())]
+    queries = {key: texts[key] for key in judged if texts[key].strip()}
     if not queries:
-        raise InvalidSource(f"{qrels_path} marks no document as relevant: give at least one line with a score above 0")
-    return Questions(queries, {key: judgments[key] for key in queries}), tuple(
-        key for key in judged if key not in queries
-    )
+        raise InvalidSource(f"{qrels} marks no document as relevant: give at least one line with a score above 0")
+    blank = tuple(key for key in judged if key not in queries)
+    return Questions(queries, {key: judgments[key] for key in queries}), blank
 
 
-class _Everything(Container[str]):
-    """A container of every document id."""
-
-    def __contains__(self, _: object) -> bool:
-        return True
-
-
-def _read_corpus(path: Path) -> dict[str, Document]:
-    documents: dict[str, Document] = {}
-    for place, record in _json_lines(path):
-        key = _string(record, "_id", place, required=True)
-        if key in documents:
-            raise InvalidSource(f"{place}: _id {key!r} is used twice: give every document its own _id")
-        title = _string(record, "title", place).strip()
-        text = _string(record, "text", place)
-        if not text.strip():
-            title, text = "", title
-        documents[key] = Document(id=key, text=text, title=title)
-    return documents
-
-
-def _read_queries(path: Path) -> dict[str, str]:
-    queries: dict[str, str] = {}
-    for place, record in _json_lines(path):
-        key = _string(record, "_id", place, required=True)
-        if key in queries:
-            raise InvalidSource(f"{place}: _id {key!r} is used twice: give every query its own _id")
-        queries[key] = _string(record, "text", place)
-    return queries
-
-
-def _read_qrels(
-    path: Path, *, known_queries: Container[str], known_documents: Container[str]
-) -> dict[str, dict[str, int]]:
+def _read_qrels(path: Path, queries: Container[str], documents: Container[str] | None) -> dict[str, dict[str, int]]:
+    """Grades by query and document; where ``documents`` is ``None`` every document counts as known."""
     judgments: dict[str, dict[str, int]] = {}
     for number, line in _lines(path):
         place = f"{path}:{number}"
         columns = line.split("\t")
         if len(columns) != 3:
-            raise InvalidSource(
-                f"{place}: {len(columns)} columns; write query id, document id and score, tab-separated"
-            )
+            found = counted(len(columns), "column")
+            raise InvalidSource(f"{place}: {found}; write query id, document id and score, tab-separated")
         query, document, grade = (column.strip() for column in columns)
-        if number == 1 and not _is_integer(grade):
-            continue
-        if not _is_integer(grade):
+        if not grade.removeprefix("-").isdecimal():
+            if number == 1:
+                continue  # the header
             raise InvalidSource(f"{place}: the score {grade!r} is not a whole number; write 0, 1, 2 …")
-        if query not in known_queries:
+        if query not in queries:
             raise InvalidSource(f"{place}: {QUERIES} has no query {query!r}; add the query or remove the line")
-        if document not in known_documents:
+        if documents is not None and document not in documents:
             raise InvalidSource(f"{place}: {CORPUS} has no document {document!r}; add the document or remove the line")
         judgments.setdefault(query, {})[document] = int(grade)
     return judgments
 
 
-def _is_integer(value: str) -> bool:
-    return value.removeprefix("-").isdecimal()
+def _records(path: Path, noun: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """The id of each record, its place for error messages, and the record."""
+    seen: set[str] = set()
+    for place, record in _json_lines(path):
+        key = _string(record, "_id", place, required=True)
+        if key in seen:
+            raise InvalidSource(f"{place}: _id {key!r} is used twice: give every {noun} its own _id")
+        seen.add(key)
+        yield key, place, record
 
 
 def _string(record: Mapping[str, Any], key: str, place: str, *, required: bool = False) -> str:

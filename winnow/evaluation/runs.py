@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Final, Protocol
@@ -13,14 +12,13 @@ from winnow.core.settings import Settings
 from winnow.core.types import RerankOptions, SearchAnswer, SearchMode, SearchRequest, StageReport
 from winnow.evaluation.metrics import DEPTH
 
-SPARSE: Final = "sparse"
-DENSE: Final = "dense"
 HYBRID: Final = "hybrid"
 TWO_STAGE: Final = "two_stage"
+STAGES: Final = ("embed", "retrieve", "rerank")
+QUERIES_KEPT: Final = 8
 
 _BUDGET_MS: Final = 60_000.0  # quality is measured, so no query may be cut short
 _WARM_UP_QUERIES: Final = 5
-QUERIES_KEPT: Final = 8
 
 OnQuery = Callable[[str, int, int], None]
 """Called with the name of the run, the number of answered queries and the number of all queries."""
@@ -32,13 +30,13 @@ class Mode:
 
     name: str
     mode: SearchMode
-    rerank: bool
+    rerank: bool = False
 
 
 MODES: Final = (
-    Mode(SPARSE, "sparse", rerank=False),
-    Mode(DENSE, "dense", rerank=False),
-    Mode(HYBRID, "hybrid", rerank=False),
+    Mode("sparse", "sparse"),
+    Mode("dense", "dense"),
+    Mode(HYBRID, "hybrid"),
     Mode(TWO_STAGE, "hybrid", rerank=True),
 )
 
@@ -59,18 +57,6 @@ class Answered:
     stages: Mapping[str, StageReport]
 
 
-@dataclass(frozen=True, slots=True)
-class ModeRun:
-    """One way to search and its answers by query id."""
-
-    name: str
-    answers: Mapping[str, Answered]
-
-    def statuses(self, stage: str) -> Mapping[str, int]:
-        """Number of answers by the status of the stage."""
-        return Counter(answer.stages[stage].status for answer in self.answers.values())
-
-
 def for_measurement(settings: Settings) -> Settings:
     """``settings`` with a cache of query vectors too small to carry over from one run to the next.
 
@@ -86,8 +72,8 @@ async def run_queries(
     mode: Mode,
     *,
     concurrency: int = 1,
-    progress: OnQuery | None = None,
-) -> ModeRun:
+    progress: OnQuery = lambda *_: None,
+) -> dict[str, Answered]:
     """Answer every query in one mode.
 
     Args:
@@ -97,6 +83,9 @@ async def run_queries(
         mode: how to search.
         concurrency: searches at a time; with more than 1 the latencies include waiting.
         progress: called after every query.
+
+    Returns:
+        the answers by query id, in the order of ``queries``.
 
     Raises:
         WinnowError: a search failed; the others are cancelled.
@@ -109,8 +98,7 @@ async def run_queries(
     async def answer(key: str, text: str) -> None:
         async with places:
             answers[key] = await _answer(searcher, _request(collection, text, mode))
-        if progress is not None:
-            progress(mode.name, len(answers), len(queries))
+        progress(mode.name, len(answers), len(queries))
 
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -118,7 +106,7 @@ async def run_queries(
                 tasks.create_task(answer(key, text))
     except ExceptionGroup as group:  # the first error says it all, and callers handle errors, not groups of them
         raise group.exceptions[0] from None
-    return ModeRun(mode.name, {key: answers[key] for key in queries})
+    return {key: answers[key] for key in queries}
 
 
 def _request(collection: str, query: str, mode: Mode) -> SearchRequest:
@@ -140,12 +128,8 @@ async def _answer(searcher: Searcher, request: SearchRequest) -> Answered:
     started = perf_counter()
     answer = await searcher.run(request)
     return Answered(
-        documents=_unique([result.candidate.document_id for result in answer.results]),
+        documents=tuple(dict.fromkeys(result.candidate.document_id for result in answer.results)),
         ms=(perf_counter() - started) * 1000,
         degraded=answer.degraded,
-        stages={"embed": answer.embed, "retrieve": answer.retrieve, "rerank": answer.rerank},
+        stages={name: getattr(answer, name) for name in STAGES},
     )
-
-
-def _unique(documents: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(documents))

@@ -1,31 +1,74 @@
-"""The report for a terminal and as an HTML page, which needs no script, font or picture from elsewhere."""
+"""An evaluation as JSON, for a terminal, and as an HTML page without scripts, fonts or pictures from elsewhere."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from winnow.evaluation.metrics import METRICS, MeanEstimate
-from winnow.evaluation.report import Evaluation, RunComparison
+from winnow.core.text import counted
+from winnow.evaluation.evaluate import Evaluation, RunComparison
+from winnow.evaluation.metrics import METRICS, NDCG, MeanEstimate
+from winnow.evaluation.runs import HYBRID, TWO_STAGE
 
 LISTED = 15  # queries that the second stage changed most
 
 
+def to_json(evaluation: Evaluation) -> dict[str, Any]:
+    """The report as ``winnow eval --json`` prints it. Metrics are in [0, 1], times in milliseconds."""
+    runs = {
+        run.name: {
+            **{metric: round(run.estimates[metric].mean, 4) for metric in METRICS},
+            "ci95": {metric: _interval(run.estimates[metric]) for metric in METRICS},
+            "p50_ms": round(run.p50_ms, 2),
+        }
+        for run in evaluation.runs
+    }
+    stages = {
+        stage.name: {
+            **({"engine": stage.engine} if stage.engine else {"model": stage.model}),
+            "ms": round(stage.ms, 2),
+            "statuses": dict(stage.statuses),
+        }
+        for stage in evaluation.stages
+    }
+    comparison = evaluation.comparison
+    difference = {
+        "difference": round(comparison.difference.mean, 4),
+        "ci95": _interval(comparison.difference),
+        "significant": comparison.significant,
+    }
+    counts = {"helped": comparison.helped, "hurt": comparison.hurt, "unchanged": comparison.unchanged}
+    return {
+        "dataset": evaluation.dataset,
+        "documents": evaluation.documents,
+        "queries": evaluation.queries,
+        "runs": runs,
+        "stages": {**stages, "degraded": evaluation.degraded},
+        "comparisons": {f"{TWO_STAGE}-{HYBRID}": {NDCG: difference, **counts}},
+    }
+
+
 def render_table(evaluation: Evaluation) -> RenderableType:
     """A table of the runs, then the effect of the second stage and the time of each stage."""
-    table = Table(title=f"{evaluation.dataset}: {evaluation.documents} documents, {evaluation.queries} queries")
+    size = f"{counted(evaluation.documents, 'document')}, {counted(evaluation.queries, 'query')}"
+    table = Table(title=f"{evaluation.dataset}: {size}")
     table.add_column("run")
     for name in (*METRICS, "p50 ms"):
         table.add_column(name, justify="right")
     for run in evaluation.runs:
-        cells = (_with_interval(run.estimates[metric]) for metric in METRICS)
+        means = [run.estimates[metric] for metric in METRICS]
+        cells = [f"{each.mean:.3f}\n[dim]{each.low:.3f}–{each.high:.3f}[/dim]" for each in means]
         table.add_row(run.name, *cells, f"{run.p50_ms:.1f}")
-    lines = [Text("Second lines are 95 % bootstrap intervals over the queries.", style="dim")]
-    lines += [Text(describe(comparison)) for comparison in evaluation.comparisons]
-    lines += [Text(_stages(evaluation))] if evaluation.stages else []
-    return Group(table, *lines)
+    return Group(
+        table,
+        Text("Second lines are 95 % bootstrap intervals over the queries.", style="dim"),
+        Text(describe(evaluation.comparison)),
+        Text(_stages(evaluation)),
+    )
 
 
 def render_html(evaluation: Evaluation) -> str:
@@ -37,32 +80,32 @@ def render_html(evaluation: Evaluation) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    comparison = next(iter(evaluation.comparisons), None)
-    changes = comparison.changes if comparison is not None else ()
+    changes = evaluation.comparison.changes
     helped = [change for change in changes if change.gain > 0]
     hurt = [change for change in reversed(changes) if change.gain < 0]
     return environment.get_template("report.html").render(
         evaluation=evaluation,
         metrics=METRICS,
-        comparison=comparison,
-        sentence=describe(comparison) if comparison else "",
+        comparison=evaluation.comparison,
+        counted=counted,
+        sentence=describe(evaluation.comparison),
         lists=(("Helped most", helped[:LISTED]), ("Hurt most", hurt[:LISTED])),
     )
 
 
 def describe(comparison: RunComparison) -> str:
-    """One sentence: the gain of ``run`` over ``against``, its interval, and the number of queries that changed."""
+    """One sentence: the gain by the second stage, its interval, and the number of queries that changed."""
     difference = comparison.difference
     verdict = "" if comparison.significant else "; the interval contains 0, so the difference may be chance"
     return (
-        f"{comparison.run} against {comparison.against}: nDCG@10 {difference.mean:+.3f} "
+        f"{TWO_STAGE} against {HYBRID}: nDCG@10 {difference.mean:+.3f} "
         f"[{difference.low:+.3f}, {difference.high:+.3f}]{verdict}. "
-        f"{comparison.helped} queries better, {comparison.hurt} worse, {comparison.unchanged} unchanged."
+        f"{counted(comparison.helped, 'query')} better, {comparison.hurt:,} worse, {comparison.unchanged:,} unchanged."
     )
 
 
-def _with_interval(value: MeanEstimate) -> str:
-    return f"{value.mean:.3f}\n[dim]{value.low:.3f}–{value.high:.3f}[/dim]"
+def _interval(value: MeanEstimate) -> list[float]:
+    return [round(value.low, 4), round(value.high, 4)]
 
 
 def _stages(evaluation: Evaluation) -> str:
