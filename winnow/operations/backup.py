@@ -43,31 +43,27 @@ async def copied(resources: Resources) -> AsyncIterator[Path]:
             "WINNOW_CATALOG__URL); docs/operations/backup.md has the procedure for servers"
         )
     data_dir = settings.data_dir
-    with _alone(data_dir), _staging(data_dir) as staging:
+    with _staging(data_dir) as staging:
         async with store.frozen() as vectors:
             await _to_its_end(asyncio.to_thread(_copy, data_dir, vectors, staging))
         yield staging
 
 
 @contextmanager
-def _alone(data_dir: Path) -> Iterator[None]:
+def _staging(data_dir: Path) -> Iterator[Path]:
+    """An empty folder for the copy, for one backup at a time."""
     try:
         lock = DirectoryLock(data_dir / LOCK)
     except DataDirectoryLocked as error:
         raise Conflict(f"a backup of {data_dir} is being made already; wait for it") from error
-    with lock:
-        yield
-
-
-@contextmanager
-def _staging(data_dir: Path) -> Iterator[Path]:
     staging = data_dir / STAGING
-    shutil.rmtree(staging, ignore_errors=True)  # left by a crash
-    staging.mkdir()
-    try:
-        yield staging
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    with lock:
+        shutil.rmtree(staging, ignore_errors=True)  # left by a crash
+        staging.mkdir()
+        try:
+            yield staging
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
 
 
 def _copy(data_dir: Path, vectors: Path, staging: Path) -> None:

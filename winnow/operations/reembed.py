@@ -251,6 +251,5 @@ async def _require_sound(resources: Resources, collection: Collection) -> None:
 
 
 def _is_sound(point: Point, identity: IndexIdentity) -> bool:
-    if point.dense is None:  # the model does not know the text
-        return True
-    return len(point.dense) == identity.dimensions and abs(float(np.linalg.norm(point.dense)) - 1) < UNIT
+    vector = point.dense  # None if the model does not know the text
+    return vector is None or (len(vector) == identity.dimensions and abs(float(np.linalg.norm(vector)) - 1) < UNIT)
