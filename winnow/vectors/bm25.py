@@ -40,8 +40,10 @@ class KeywordEncoder:
         """Weights of a passage's words; empty where it has none."""
         return self._model.embed_document(_normalise(text))
 
-    def query(self, text: str) -> SparseVector | None:
-        """The words of a query; ``None`` where only stop words and punctuation are left."""
+    def query(self, text: str | None) -> SparseVector | None:
+        """The words of a query; ``None`` without text, or where only stop words and punctuation are left."""
+        if text is None:
+            return None
         vector = self._model.embed_query(_normalise(text[:MAX_QUERY_CHARS]))
         return vector if vector.indices else None
 

@@ -1,4 +1,4 @@
-"""Payloads of points, the same in both engines.
+"""Payloads of points and vectors of queries, the same in both engines.
 
 A payload has the few keys that are filtered or listed, and the rest as one JSON string (``source``): the engine hands a
 string over in a fraction of the time that a nested object takes.
@@ -11,11 +11,13 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
 from winnow.core.filters import fits, parse_datetime, values_of
-from winnow.core.types import Chunk, FieldType, JsonValue, Metadata
-from winnow.ports import Point, PointKey
+from winnow.core.types import Chunk, FieldType, FloatArray, JsonValue, Metadata
+from winnow.ports import IndexSchema, Point, PointKey
+from winnow.vectors.points import check_tokens, check_vector
 
 DENSE: Final = "dense"
 TOKENS: Final = "tokens"
@@ -26,6 +28,7 @@ REVISION: Final = "revision"
 CHUNK_INDEX: Final = "chunk_index"
 KEY_FIELDS: Final = [DOCUMENT_ID, REVISION, CHUNK_INDEX]
 SOURCE: Final = "source"
+POINT_FIELDS: Final = [*KEY_FIELDS, SOURCE]  # what `decode_point` needs
 FIELDS: Final = "f"
 
 
@@ -46,6 +49,33 @@ def model_vectors(point: Point) -> dict[str, Any]:
         vectors[DENSE] = point.dense.tolist()
     if point.tokens is not None and len(point.tokens):
         vectors[TOKENS] = point.tokens.tolist()
+    return vectors
+
+
+def query_vectors(
+    schema: IndexSchema, dense: FloatArray | None, words: Any, tokens: npt.NDArray[np.floating] | None = None
+) -> dict[str, Any]:
+    """The vectors of a query by name, as lists, for each arm that has input. A zero vector has no direction.
+
+    Args:
+        schema: of the index that is searched.
+        dense: shape (dimensions,).
+        words: the engine's sparse vector; ``None`` leaves the arm out.
+        tokens: shape (k, token_dimensions).
+
+    Raises:
+        ValueError: a vector does not fit the schema, or is not finite.
+    """
+    vectors: dict[str, Any] = {}
+    if dense is not None:
+        check_vector(dense, schema.dimensions)
+        if dense.any():
+            vectors[DENSE] = dense.tolist()
+    if words is not None:
+        vectors[SPARSE] = words
+    if tokens is not None and len(tokens):
+        check_tokens(tokens, schema.token_dimensions)
+        vectors[TOKENS] = tokens.tolist()
     return vectors
 
 

@@ -21,36 +21,25 @@ FIELDS: dict[str, FieldType] = {
 
 def random_metadata(rng: random.Random) -> Metadata:
     """Metadata in which any field may be missing, null, a value, or a list of values."""
-    moment = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(hours=rng.randrange(6))
-    values: dict[str, Any] = {
-        "lang": rng.choice(["en", "de", "true", ""]),
-        "year": rng.randrange(-2, 4),
-        "price": rng.choice([0, 0.5, -1.25, 3]),
-        "published": rng.choice(
-            [moment.isoformat(), moment.astimezone(EAST).isoformat(), f"{moment:%Y-%m-%dT%H:%M:%S}Z"]
-        ),
-        "public": rng.random() < 0.5,
-        'a."b" [c]': rng.choice(["x", "y z"]),
-    }
-    for key in list(values):
+    metadata: dict[str, Any] = {}
+    for key in FIELDS:
         fate = rng.random()
-        if fate < 0.25:
-            del values[key]
-        elif fate < 0.3:
-            values[key] = None
-        elif fate < 0.45:
-            values[key] = [values[key], None, random_value(rng, key, text=True)][: rng.randrange(4)]
-    return values
+        if fate >= 0.25:
+            value = random_value(rng, key, text=True)
+            several = [value, None, random_value(rng, key, text=True)][: rng.randrange(4)]
+            metadata[key] = None if fate < 0.3 else several if fate < 0.45 else value
+    return metadata
 
 
 def random_value(rng: random.Random, key: str, *, text: bool = False) -> Any:
     """A value of the field's type; ``text``: as JSON holds it."""
     moment = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(hours=rng.randrange(6))
+    texts = [moment.isoformat(), moment.astimezone(EAST).isoformat(), f"{moment:%Y-%m-%dT%H:%M:%S}Z"]
     choices: dict[FieldType, Any] = {
         "keyword": rng.choice(["en", "de", "x", "y z", "true", ""]),
         "integer": rng.randrange(-2, 4),
         "float": rng.choice([0, 0.5, -1.25, 3, 2.75]),
-        "datetime": moment.isoformat() if text else moment,
+        "datetime": rng.choice(texts) if text else moment,
         "boolean": rng.random() < 0.5,
     }
     return choices[FIELDS[key]]

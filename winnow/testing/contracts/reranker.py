@@ -86,16 +86,13 @@ class RerankerContract:
 
     async def test_an_instruct_is_taken(self, reranker: Reranker, place: Place) -> None:
         passages = await place(TEXTS)
-        scores = (
-            await reranker.rerank(EmbeddedQuery(QUERY, index=INDEX), passages, instruct="Find the function")
-        ).scores
-        assert np.argmax(scores) == 1
+        answer = await reranker.rerank(EmbeddedQuery(QUERY, index=INDEX), passages, instruct="Find the function")
+        assert np.argmax(answer.scores) == 1
 
     async def test_calls_at_the_same_time_do_not_mix(self, reranker: Reranker, place: Place) -> None:
         passages = await place(TEXTS)
-        answers = await asyncio.gather(
-            *(reranker.rerank(EmbeddedQuery(text, index=INDEX), passages) for text in TEXTS * 5)
-        )
+        queries = [EmbeddedQuery(text, index=INDEX) for text in TEXTS * 5]
+        answers = await asyncio.gather(*(reranker.rerank(query, passages) for query in queries))
         assert [int(np.argmax(answer.scores)) for answer in answers] == [0, 1, 2, 3] * 5
 
     async def test_it_says_what_it_is(self, reranker: Reranker) -> None:

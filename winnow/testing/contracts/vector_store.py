@@ -38,15 +38,8 @@ def halves(seed: int, count: int = 3) -> HalfArray:
 def make_point(number: int, text: str = "amber birch", *, document: str | None = None, **changes: Any) -> Point:
     """Point ``number``; everything that is not said follows from the number."""
     chunk = Chunk(index=number % 5, start=number, end=number + len(text), text=text)
-    point = Point(
-        id=str(uuid.UUID(int=number)),
-        document_id=document or f"doc-{number}",
-        revision=1,
-        chunk=chunk,
-        dense=unit(number),
-        tokens=halves(number),
-    )
-    return replace(point, **changes)
+    key, document_id = str(uuid.UUID(int=number)), document or f"doc-{number}"
+    return replace(Point(key, document_id, 1, chunk, dense=unit(number), tokens=halves(number)), **changes)
 
 
 def numbers(hits: tuple[Hit, ...]) -> list[int]:
@@ -91,30 +84,17 @@ class VectorStoreContract:
     async def test_dropping_an_unknown_index_is_no_error(self, store: VectorStore) -> None:
         await store.drop(INDEX)
 
-    @pytest.mark.parametrize(
-        "schema",
-        [
-            replace(SCHEMA, dimensions=16),
-            replace(SCHEMA, token_dimensions=0),
-            replace(SCHEMA, fields={"lang": "integer"}),
-        ],
-    )
-    async def test_a_schema_that_contradicts_the_index_is_refused(
-        self, ready: VectorStore, schema: IndexSchema
-    ) -> None:
+    @pytest.mark.parametrize("changes", [{"dimensions": 16}, {"token_dimensions": 0}, {"fields": {"lang": "integer"}}])
+    async def test_a_contradicting_schema_is_refused(self, ready: VectorStore, changes: dict[str, Any]) -> None:
         with pytest.raises(IdentityMismatch, match="books"):
-            await ready.create(INDEX, schema)
+            await ready.create(INDEX, replace(SCHEMA, **changes))
 
     async def test_a_field_that_is_added_later_finds_what_was_stored_before(self, ready: VectorStore) -> None:
         points = [make_point(n, metadata={"stock": n, "lang": "en"}) for n in range(1, 251)]
         await ready.upsert(INDEX, [*points, make_point(999)])
         await ready.create(INDEX, IndexSchema(DIMENSIONS, DIMENSIONS, {"stock": "integer"}))
-        found = await ready.query(
-            INDEX,
-            dense=unit(1),
-            limit=1000,
-            filter=And((Comparison("gt", "stock", 240), Comparison("eq", "lang", "en"))),
-        )
+        condition = And((Comparison("gt", "stock", 240), Comparison("eq", "lang", "en")))
+        found = await ready.query(INDEX, dense=unit(1), limit=1000, filter=condition)
         assert sorted(numbers(found.dense)) == list(range(241, 251))
 
     # --- points ----------------------------------------------------------------------------------
@@ -198,17 +178,9 @@ class VectorStoreContract:
         assert await ready.count(INDEX) == 0
 
     async def test_deleting_documents_keeps_the_given_revision_and_newer_ones(self, ready: VectorStore) -> None:
-        await ready.upsert(
-            INDEX,
-            [
-                make_point(1, document="a", revision=1),
-                make_point(2, document="a", revision=2),
-                make_point(3, document="a", revision=3),
-                make_point(4, document="b", revision=1),
-                make_point(5, document="c", revision=1),
-                make_point(6, document="d", revision=2),
-            ],
-        )
+        revisions = (("a", 1), ("a", 2), ("a", 3), ("b", 1), ("c", 1), ("d", 2))
+        points = [make_point(n, document=each, revision=number) for n, (each, number) in enumerate(revisions, 1)]
+        await ready.upsert(INDEX, points)
         await ready.delete_documents(INDEX, {"a": 2, "b": None, "d": 1, "unknown": None})
         left = {(key.document_id, key.revision) async for key in ready.keys(INDEX)}
         assert left == {("a", 2), ("a", 3), ("c", 1), ("d", 2)}

@@ -86,7 +86,7 @@ class EngineProcess:
             UpstreamUnavailable: the process died before it answered, whether the call was carried out is unknown; or it
                 cannot be started, or dies over and over.
             StorageFailure: it is closed.
-            WinnowError: whatever the engine raised.
+            WinnowError: the error of the engine.
         """
         writer = self._writer or await self._start()
         body = pickle.dumps((method, arguments), protocol=5)
@@ -146,7 +146,7 @@ class EngineProcess:
             )
 
     def _spawn(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
-        """A new process, and our end of the socket pair to it."""
+        """A new process, and the local end of the socket pair to it."""
         ours, theirs = socket.socketpair()
         inherited = (theirs.fileno(), self._lock.descriptor)
         arguments = [*map(str, inherited), str(self._root), str(int(self._optimize_on_start))]

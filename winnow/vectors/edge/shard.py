@@ -25,6 +25,7 @@ from winnow.vectors.payloads import (
     DOCUMENT_ID,
     FIELDS,
     KEY_FIELDS,
+    POINT_FIELDS,
     REVISION,
     SOURCE,
     SPARSE,
@@ -34,12 +35,12 @@ from winnow.vectors.payloads import (
     decode_point,
     encode_fields,
     field_path,
+    query_vectors,
 )
-from winnow.vectors.points import check_tokens, check_vector, ids_by_revision
+from winnow.vectors.points import ids_by_revision
 
 _PAGE: Final = 1000
 _WRITE_PAGE: Final = 100
-_POINT_FIELDS: Final = [*KEY_FIELDS, SOURCE]
 _READ_AHEAD_BYTES: Final = 1 << 30  # payloads of some 1.5 million chunks
 _READ_AHEAD_STEP: Final = 1 << 20  # the kernel cuts longer wishes short
 
@@ -145,7 +146,7 @@ class Shard:
             self._update(edge.UpdateOperation.delete_points_by_filter(stale), "deleting points")
 
     def declare(self, fields: Mapping[str, FieldType]) -> None:
-        """Index more fields from now on. ``backfill`` sees to the stored points, ``keep_schema`` makes it last."""
+        """Index more fields from now on. ``backfill`` updates the stored points, ``keep_schema`` records the fields."""
         for key, kind in fields.items():
             self._update(edge.UpdateOperation.create_field_index(field_path(key), INDEX_TYPES[kind]), "adding a field")
         self.schema = replace(self.schema, fields={**self.schema.fields, **fields})
@@ -160,7 +161,7 @@ class Shard:
         return following
 
     def keep_schema(self) -> None:
-        """Make the declared fields last."""
+        """Record the declared fields on disk."""
         self.flush()
         with edge_errors("adding a field"):
             write_schema(self._home, self.schema)
@@ -189,7 +190,7 @@ class Shard:
         """The stored payloads of the points with these ids that exist, without vectors."""
         with edge_errors("reading points"):
             records = cast(
-                "list[Any]", self._shard.retrieve([uuid.UUID(bytes=each) for each in ids], _POINT_FIELDS, False)
+                "list[Any]", self._shard.retrieve([uuid.UUID(bytes=each) for each in ids], POINT_FIELDS, False)
             )
         return {_bytes(record): record.payload for record in records}
 
@@ -201,10 +202,7 @@ class Shard:
         tokens: npt.NDArray[np.floating] | None,
     ) -> ScoreColumns:
         """Exact scores of the given points on each arm that has input, in one call of the engine."""
-        arms = self._arms(dense, text)
-        if tokens is not None and len(tokens):
-            check_tokens(tokens, self.schema.token_dimensions)
-            arms[TOKENS] = edge.Query.Nearest(tokens.tolist(), using=TOKENS)
+        arms = self._arms(dense, text, tokens)
         wanted = [uuid.UUID(each) for each in point_ids]
         condition = edge.Filter(must=[edge.HasIdCondition(set(wanted))])
         requests = [
@@ -215,17 +213,12 @@ class Shard:
         scores = {arm: {_bytes(row): row.score for row in found} for arm, found in rows}  # as text: 0.1 ms more
         return {arm: [found.get(each.bytes) for each in wanted] for arm, found in scores.items()}
 
-    def _arms(self, dense: FloatArray | None, text: str | None) -> dict[str, Any]:
-        """The engine's query for each arm that has something to look for. A zero vector has no direction."""
-        arms: dict[str, Any] = {}
-        if dense is not None:
-            check_vector(dense, self.schema.dimensions)
-            if dense.any():
-                arms[DENSE] = edge.Query.Nearest(dense.tolist(), using=DENSE)
-        words = None if text is None else self._encoder.query(text)
-        if words is not None:
-            arms[SPARSE] = edge.Query.Nearest(cast("Any", words), using=SPARSE)
-        return arms
+    def _arms(
+        self, dense: FloatArray | None, text: str | None, tokens: npt.NDArray[np.floating] | None = None
+    ) -> dict[str, Any]:
+        """The engine's query for each arm that has input."""
+        vectors = query_vectors(self.schema, dense, self._encoder.query(text), tokens)
+        return {arm: edge.Query.Nearest(vector, using=arm) for arm, vector in vectors.items()}
 
     def _batch(self, requests: list[edge.QueryRequest]) -> list[list[edge.ScoredPoint]]:
         if not requests:

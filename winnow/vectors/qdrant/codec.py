@@ -31,10 +31,14 @@ FILTERS: Final = FilterTranslator(
 
 def server_point(point: Point, fields: Mapping[str, FieldType], encoder: KeywordEncoder) -> models.PointStruct:
     """The server's form of a point that has been checked."""
-    words = encoder.document(passage_of(point.title, point.chunk))
-    sparse = models.SparseVector(indices=words.indices, values=words.values)
-    vectors: dict[str, Any] = {SPARSE: sparse, **model_vectors(point)}
+    words = sparse_vector(encoder.document(passage_of(point.title, point.chunk)))
+    vectors: dict[str, Any] = {SPARSE: words, **model_vectors(point)}
     return models.PointStruct(id=point.id, vector=vectors, payload=encode_payload(point, fields))
+
+
+def sparse_vector(words: Any) -> models.SparseVector | None:
+    """The server's form of a vector of ``KeywordEncoder``."""
+    return None if words is None else models.SparseVector(indices=words.indices, values=words.values)
 
 
 def batches(points: Sequence[Point], *, as_json: bool) -> Iterator[Sequence[Point]]:

@@ -1,16 +1,9 @@
 """Translation of the Qdrant client's errors into the error tree.
 
-::
-
-    grpc.RpcError                        by status code
-    qdrant_client ApiException
-    ├── UnexpectedResponse               by HTTP status
-    └── ResponseHandlingException        around what httpx raised, or an answer that cannot be read
-    qdrant_client QdrantException
-    └── ResourceExhaustedResponse        429 or RESOURCE_EXHAUSTED with a time to wait
-    TimeoutError                         our own limit for the whole call
-
-Any other exception is a defect and is not translated.
+The client raises ``grpc.RpcError`` (a status code), ``UnexpectedResponse`` (an HTTP status),
+``ResponseHandlingException`` (around an error of httpx, or for an answer that cannot be read) and
+``ResourceExhaustedResponse`` (a time to wait); the time limit of the whole call raises ``TimeoutError``. Any other
+exception is a defect and is not translated.
 """
 
 from __future__ import annotations
@@ -77,7 +70,7 @@ class Errand:
     index: IndexRef | None = None
 
     def failed(self, how: str, said: str) -> str:
-        """One line: who failed, at what, and what was said about it."""
+        """One line: the server, how it failed, the operation, and the server's own message."""
         line = " ".join(said.split())
         cut = f"{line[:_MESSAGE_LENGTH]} …" if len(line) > _MESSAGE_LENGTH else line
         return f"Qdrant at {self.url} {how} while {self.doing}" + (f" ({cut})" if cut else "")
@@ -85,7 +78,7 @@ class Errand:
 
 @contextmanager
 def qdrant_errors(errand: Errand) -> Iterator[None]:
-    """Translate whatever the client raises."""
+    """Translate every error of the client."""
     try:
         yield
     except _VENDOR as error:

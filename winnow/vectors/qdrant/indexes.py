@@ -84,7 +84,7 @@ class ServerIndexes:
         return stored
 
     async def _make(self, index: IndexRef, schema: IndexSchema) -> None:
-        """Make an empty index. Payload indexes stand before the first point."""
+        """Make an empty index. Payload indexes exist before the first point."""
         parts = collection_for(schema, self._settings)
         try:
             await self._server.call("making an index", index, partial(self._client.create_collection, **parts))

@@ -9,24 +9,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from qdrant_client import AsyncQdrantClient, models
 
 from winnow.core.errors import InvalidFilter
 from winnow.core.settings.vectors import QdrantVectors
 from winnow.core.types import FieldType, Filter, FloatArray, HalfArray
-from winnow.ports import ArmHits, IndexRef, IndexSchema, Point, PointKey, PointScores
+from winnow.ports import ArmHits, IndexRef, Point, PointKey, PointScores
 from winnow.vectors.bm25 import IDENTITY, KeywordEncoder
-from winnow.vectors.payloads import DENSE, DOCUMENT_ID, KEY_FIELDS, REVISION, SOURCE, SPARSE, TOKENS, decode_key
-from winnow.vectors.points import check_points, check_tokens, check_vector, ids_by_revision
-from winnow.vectors.qdrant.codec import FILTERS, batches, decode_hits, decode_record, server_point
+from winnow.vectors.payloads import (
+    DENSE,
+    DOCUMENT_ID,
+    KEY_FIELDS,
+    POINT_FIELDS,
+    REVISION,
+    SPARSE,
+    TOKENS,
+    decode_key,
+    query_vectors,
+)
+from winnow.vectors.points import check_points, ids_by_revision
+from winnow.vectors.qdrant.codec import FILTERS, batches, decode_hits, decode_record, server_point, sparse_vector
 from winnow.vectors.qdrant.indexes import ServerIndexes
 from winnow.vectors.qdrant.schema import search_params
 
 FETCH_BATCH: Final = 64  # points with vectors in one answer
 DELETE_BATCH: Final = 256  # documents of one condition
-_HIT_PAYLOAD: Final = [*KEY_FIELDS, SOURCE]
 
 
 class QdrantVectorStore(ServerIndexes):
@@ -80,12 +89,12 @@ class QdrantVectorStore(ServerIndexes):
         limit: int,
         filter: Filter | None = None,
     ) -> ArmHits:
-        arms = self._arms(await self._schema(index), dense, text)
+        arms = query_vectors(await self._schema(index), dense, sparse_vector(self._encoder.query(text)))
         condition = None if filter is None else await self._condition(index, filter)
         params = search_params(self._settings, filtered=filter is not None)
         requests = [
             models.QueryRequest(
-                query=arm, using=name, limit=limit, filter=condition, params=params, with_payload=_HIT_PAYLOAD
+                query=arm, using=name, limit=limit, filter=condition, params=params, with_payload=POINT_FIELDS
             )
             for name, arm in arms.items()
         ]
@@ -103,7 +112,7 @@ class QdrantVectorStore(ServerIndexes):
     ) -> Mapping[str, PointScores]:
         if not point_ids:
             return {}
-        arms = self._arms(await self._schema(index), dense, text, tokens)
+        arms = query_vectors(await self._schema(index), dense, sparse_vector(self._encoder.query(text)), tokens)
         only = models.Filter(must=[models.HasIdCondition(has_id=list(point_ids))])
         exact = models.SearchParams(exact=True, quantization=models.QuantizationSearchParams(ignore=True))
         requests = [
@@ -116,27 +125,6 @@ class QdrantVectorStore(ServerIndexes):
         return {
             each: PointScores(dense_scores.get(each), sparse_scores.get(each), maxsim.get(each)) for each in point_ids
         }
-
-    def _arms(
-        self,
-        schema: IndexSchema,
-        dense: FloatArray | None,
-        text: str | None,
-        tokens: HalfArray | FloatArray | None = None,
-    ) -> dict[str, Any]:
-        """The query for each arm that has something to look for. A zero vector has no direction."""
-        arms: dict[str, Any] = {}
-        if dense is not None:
-            check_vector(dense, schema.dimensions)
-            if dense.any():
-                arms[DENSE] = dense.tolist()
-        words = None if text is None else self._encoder.query(text)
-        if words is not None:
-            arms[SPARSE] = models.SparseVector(indices=words.indices, values=words.values)
-        if tokens is not None and len(tokens):
-            check_tokens(tokens, schema.token_dimensions)
-            arms[TOKENS] = tokens.tolist()
-        return arms
 
     async def _search(
         self, index: IndexRef, requests: Sequence[models.QueryRequest]
@@ -161,7 +149,7 @@ class QdrantVectorStore(ServerIndexes):
         found: dict[str, Point] = {}
         for begin in range(0, len(point_ids), FETCH_BATCH):
             ids = list(point_ids[begin : begin + FETCH_BATCH])
-            work = partial(self._client.retrieve, ids=ids, with_payload=_HIT_PAYLOAD, with_vectors=vectors)
+            work = partial(self._client.retrieve, ids=ids, with_payload=POINT_FIELDS, with_vectors=vectors)
             records = await self._server.call("fetching points", index, work)
             found |= {str(record.id): decode_record(record) for record in records}
         return found
