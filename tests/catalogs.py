@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
+from winnow.catalog.build import catalog_of
 from winnow.catalog.engine import Database, database_url
 from winnow.catalog.migrate import migrate
-from winnow.catalog.repository import catalog_of
 from winnow.core.clock import Clock, utc_now
 from winnow.ports import Catalog
 

@@ -16,10 +16,9 @@ import pytest
 from sqlalchemy import text
 
 from tests.contracts.catalog_data import LEASE, doc, make_collection, success, work
-from winnow.catalog.build import open_catalog
+from winnow.catalog.build import catalog_of, open_catalog
 from winnow.catalog.engine import Database, database_url
 from winnow.catalog.migrate import migrate
-from winnow.catalog.repository import catalog_of
 from winnow.core.clock import utc_now
 from winnow.core.errors import Overloaded, StorageFull
 from winnow.core.settings import Settings, load_settings

@@ -1,25 +1,50 @@
-"""From settings to an open catalog."""
+"""Opens a catalog from its settings."""
 
 from __future__ import annotations
 
 import asyncio
 
+from sqlalchemy import select
+
+from winnow.catalog.audits import SqlAudit
+from winnow.catalog.collections import SqlCollections
+from winnow.catalog.documents import SqlDocuments
 from winnow.catalog.engine import Database, database_url
+from winnow.catalog.jobs import SqlJobs
+from winnow.catalog.ledger import SqlWorkQueue
 from winnow.catalog.migrate import migrate
-from winnow.catalog.repository import catalog_of
+from winnow.catalog.tables import COLLECTIONS
 from winnow.core.clock import Clock, utc_now
 from winnow.core.settings import Settings
 from winnow.ports import Catalog
 
 
 async def open_catalog(settings: Settings, *, clock: Clock = utc_now) -> Catalog:
-    """Open the catalog that ``settings`` name; make and migrate its database first.
+    """Create or migrate the database that ``settings`` name, and open its catalog.
 
     Raises:
-        InvalidSettings: the URL names no database that the catalog runs on.
+        InvalidSettings: the URL is invalid, or names a database that the catalog does not run on.
         StorageFailure: the database cannot be opened, or a newer version of Winnow wrote it.
         UpstreamUnavailable: the database server does not answer.
     """
     url = database_url(settings.catalog_url)
     await asyncio.to_thread(migrate, url)
     return catalog_of(Database(url), clock)
+
+
+def catalog_of(database: Database, clock: Clock) -> Catalog:
+    """The catalog in a migrated database, which is closed with it."""
+
+    async def check() -> None:
+        async with database.read() as connection:
+            await connection.execute(select(COLLECTIONS.c.uid).limit(1))
+
+    return Catalog(
+        collections=SqlCollections(database, clock),
+        documents=SqlDocuments(database, clock),
+        queue=SqlWorkQueue(database, clock),
+        jobs=SqlJobs(database, clock),
+        audit=SqlAudit(database, clock),
+        check=check,
+        close=database.close,
+    )

@@ -1,10 +1,9 @@
-"""Rows of collections: the source of ``Collection`` values."""
+"""Collections in SQL: their rows, their pair of indexes, their counts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from dataclasses import replace as altered
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,32 +11,130 @@ from sqlalchemy import RowMapping, and_, delete, func, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from winnow.catalog.missing import collection_missing
+from winnow.catalog import reembedding
+from winnow.catalog.engine import Repository
+from winnow.catalog.rules.index_pair import begun, switched
 from winnow.catalog.tables import COLLECTIONS, DOCUMENTS, JOBS, REMOVALS
+from winnow.core.errors import CollectionNotFound
 from winnow.core.types import Chunking, Collection, Counts, Index, IndexIdentity
 
 PURGE_BATCH: Final = 2000
 
 
-async def create(connection: AsyncConnection, collection: Collection, now: datetime) -> Collection:
-    """Store the collection unless its name is taken; return what is stored under the name."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    values = {"uid": collection.uid, "name": collection.name, "status": "ready", "created_at": now}
-    values |= _replaceable(collection) | indexes(collection) | {"embed_instruct": collection.serving.instruct}
-    await connection.execute(dialect.insert(COLLECTIONS).on_conflict_do_nothing(), values)
-    return await get(connection, collection.name)
+class SqlCollections(Repository):
+    """The port ``CollectionCatalog`` in SQL."""
+
+    async def create(self, collection: Collection) -> Collection:
+        values: dict[str, Any] = {"uid": collection.uid, "name": collection.name, "status": "ready"}
+        values |= _replaceable(collection) | _indexes(collection) | {"embed_instruct": collection.serving.instruct}
+        async with self.database.write() as connection:
+            values["created_at"] = collection.created_at or self.clock()
+            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+            await connection.execute(dialect.insert(COLLECTIONS).on_conflict_do_nothing(), values)
+            return await collection_of(connection, collection.name)
+
+    async def get(self, name: str) -> Collection:
+        async with self.database.read() as connection:
+            return await collection_of(connection, name)
+
+    async def get_with_counts(self, name: str) -> tuple[Collection, Counts]:
+        async with self.database.read() as connection:
+            return (await count_documents(connection, name))[0]
+
+    async def list(self, *, deleting: bool = False) -> Sequence[Collection]:
+        statement = select(COLLECTIONS).where(COLLECTIONS.c.status == ("deleting" if deleting else "ready"))
+        async with self.database.read() as connection:
+            rows = await connection.execute(statement.order_by(COLLECTIONS.c.name, COLLECTIONS.c.uid))
+            return [_collection(row) for row in rows.mappings()]
+
+    async def list_with_counts(self) -> Sequence[tuple[Collection, Counts]]:
+        async with self.database.read() as connection:
+            return await count_documents(connection)
+
+    async def update(self, collection: Collection) -> Collection:
+        statement = update(COLLECTIONS).where(*_in_service(collection.name)).values(_replaceable(collection))
+        async with self.database.write() as connection:
+            if (await connection.execute(statement)).rowcount == 0:
+                raise _missing(collection.name)
+            return await collection_of(connection, collection.name)
+
+    async def mark_deleting(self, name: str) -> Collection:
+        async with self.database.write() as connection:
+            uid = await uid_of(connection, name, lock=True)
+            await connection.execute(update(COLLECTIONS).where(COLLECTIONS.c.uid == uid).values(status="deleting"))
+            waiting = (DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.due_at.is_not(null()))
+            await connection.execute(update(DOCUMENTS).where(*waiting).values(due_at=None, lease_owner=None))
+            row = (await connection.execute(select(COLLECTIONS).where(COLLECTIONS.c.uid == uid))).mappings().one()
+            return _collection(row)
+
+    async def purge(self, uid: str) -> None:
+        # in several transactions: a large collection must not keep other writers waiting
+        more = True
+        while more:
+            async with self.database.write() as connection:
+                more = await _purge_some(connection, uid)
+
+    async def begin_reembed(self, name: str, identity: IndexIdentity) -> Collection:
+        async with self.database.write() as connection:
+            uid = await uid_of(connection, name, lock=True)
+            collection = begun(await collection_of(connection, name), identity, self.clock())
+            await _write_indexes(connection, collection)
+            # documents that failed in an earlier attempt are tried again
+            failed = update(DOCUMENTS).where(*_indexed(uid), DOCUMENTS.c.error.is_not(null()))
+            await connection.execute(failed.values(error=None, error_code=None))
+            return collection
+
+    async def switch_index(self, name: str, *, force: bool = False) -> Collection:
+        # both indexes are in one row: no search sees the number of one and the identity of the other
+        async with self.database.write() as connection:
+            await uid_of(connection, name, lock=True)
+            collection = await collection_of(connection, name)
+            lacking = 0 if force else (await reembedding.progress(connection, collection)).lacking
+            collection = switched(collection, lacking=lacking)
+            await _write_indexes(connection, collection)
+            return collection
+
+    async def clear_beside(self, name: str) -> Collection:
+        async with self.database.write() as connection:
+            uid = await uid_of(connection, name, lock=True)
+            await connection.execute(update(COLLECTIONS).where(COLLECTIONS.c.uid == uid).values(other=null()))
+            waiting = update(DOCUMENTS).where(*_indexed(uid), DOCUMENTS.c.due_at.is_not(null()))
+            await connection.execute(waiting.values(due_at=None, lease_owner=None))
+            return await collection_of(connection, name)
 
 
-async def get(connection: AsyncConnection, name: str) -> Collection:
-    """The collection in service under this name."""
+async def find_collection(connection: AsyncConnection, name: str) -> Collection | None:
+    """The collection in service under this name, if there is one."""
     row = (await connection.execute(select(COLLECTIONS).where(*_in_service(name)))).mappings().one_or_none()
-    if row is None:
-        raise collection_missing(name)
-    return _collection(row)
+    return None if row is None else _collection(row)
 
 
-async def list_with_counts(connection: AsyncConnection, *, name: str | None = None) -> list[tuple[Collection, Counts]]:
-    """Collections in service, all or the one of this name, with their counts, in one statement."""
+async def collection_of(connection: AsyncConnection, name: str) -> Collection:
+    """As ``find_collection``, but raise ``CollectionNotFound`` where there is none."""
+    collection = await find_collection(connection, name)
+    if collection is None:
+        raise _missing(name)
+    return collection
+
+
+async def uid_of(connection: AsyncConnection, name: str, *, lock: bool = False) -> str:
+    """The uid of the collection in service under this name; raises ``CollectionNotFound`` where there is none.
+
+    With ``lock``, requests that change the same collection wait for each other (PostgreSQL).
+    """
+    statement = select(COLLECTIONS.c.uid).where(*_in_service(name))
+    uid: str | None = await connection.scalar(statement.with_for_update(key_share=True) if lock else statement)
+    if uid is None:
+        raise _missing(name)
+    return uid
+
+
+async def count_documents(connection: AsyncConnection, name: str | None = None) -> list[tuple[Collection, Counts]]:
+    """Collections in service by name with their counts, in one statement: all of them, or the one of this name.
+
+    Raises:
+        CollectionNotFound: a name is given, and no collection in service has it.
+    """
     wanted = COLLECTIONS.c.status == "ready" if name is None else and_(*_in_service(name))
     totals = select(
         DOCUMENTS.c.collection_uid,
@@ -59,6 +156,8 @@ async def list_with_counts(connection: AsyncConnection, *, name: str | None = No
         _, states = found.setdefault(row["uid"], (row, {}))
         if row["state"] is not None:
             states[row["state"]] = row["n_documents"], row["n_chunks"]
+    if name is not None and not found:
+        raise _missing(name)
     return [(_collection(row), _counts(states)) for row, states in found.values()]
 
 
@@ -71,45 +170,11 @@ def _counts(states: Mapping[str, tuple[int, int]]) -> Counts:
     )
 
 
-async def get_with_counts(connection: AsyncConnection, name: str) -> tuple[Collection, Counts]:
-    """The collection in service under this name, with its counts."""
-    found = await list_with_counts(connection, name=name)
-    if not found:
-        raise collection_missing(name)
-    return found[0]
-
-
-async def list_all(connection: AsyncConnection, *, deleting: bool) -> Sequence[Collection]:
-    """Collections by name."""
-    status = "deleting" if deleting else "ready"
-    statement = select(COLLECTIONS).where(COLLECTIONS.c.status == status)
-    rows = await connection.execute(statement.order_by(COLLECTIONS.c.name, COLLECTIONS.c.uid))
-    return [_collection(row) for row in rows.mappings()]
-
-
-async def replace(connection: AsyncConnection, collection: Collection) -> Collection:
-    """Replace what may change about the collection of this name."""
-    statement = update(COLLECTIONS).where(*_in_service(collection.name)).values(_replaceable(collection))
-    if (await connection.execute(statement)).rowcount == 0:
-        raise collection_missing(collection.name)
-    return await get(connection, collection.name)
-
-
-async def mark_deleting(connection: AsyncConnection, name: str) -> Collection:
-    """Take the collection out of service and its documents out of the queue."""
-    uid = await uid_of(connection, name, lock=True)
-    await connection.execute(update(COLLECTIONS).where(COLLECTIONS.c.uid == uid).values(status="deleting"))
-    waiting = (DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.due_at.is_not(null()))
-    await connection.execute(update(DOCUMENTS).where(*waiting).values(due_at=None, lease_owner=None))
-    row = (await connection.execute(select(COLLECTIONS).where(COLLECTIONS.c.uid == uid))).mappings().one()
-    return _collection(row)
-
-
-async def purge_some(connection: AsyncConnection, uid: str) -> bool:
-    """Remove some documents of a collection that is being deleted, and the collection after the last of them.
+async def _purge_some(connection: AsyncConnection, uid: str) -> bool:
+    """Remove some documents of a collection marked as deleting, or its own row after the last of them.
 
     Returns:
-        True where documents are left: call again, in another transaction, so that other writers get their turn.
+        Whether documents may be left.
     """
     marked = (COLLECTIONS.c.uid == uid, COLLECTIONS.c.status == "deleting")
     if (await connection.execute(select(COLLECTIONS.c.uid).where(*marked))).one_or_none() is None:
@@ -124,28 +189,21 @@ async def purge_some(connection: AsyncConnection, uid: str) -> bool:
     return False
 
 
-async def find_uid(connection: AsyncConnection, name: str, *, lock: bool = False) -> str | None:
-    """The uid of the collection in service under this name, if there is one.
-
-    With ``lock`` what users change in one collection waits for each other (PostgreSQL).
-    """
-    statement = select(COLLECTIONS.c.uid).where(*_in_service(name))
-    if lock:
-        statement = statement.with_for_update(key_share=True)
-    uid: str | None = await connection.scalar(statement)
-    return uid
+async def _write_indexes(connection: AsyncConnection, collection: Collection) -> None:
+    statement = update(COLLECTIONS).where(COLLECTIONS.c.uid == collection.uid)
+    await connection.execute(statement.values(_indexes(collection)))
 
 
-async def uid_of(connection: AsyncConnection, name: str, *, lock: bool = False) -> str:
-    """As ``find_uid``, but raise ``CollectionNotFound`` where there is none."""
-    uid = await find_uid(connection, name, lock=lock)
-    if uid is None:
-        raise collection_missing(name)
-    return uid
+def _missing(name: str) -> CollectionNotFound:
+    return CollectionNotFound(f"there is no collection {name!r}; create it or index documents into it first")
 
 
 def _in_service(name: str) -> tuple[Any, ...]:
     return COLLECTIONS.c.name == name, COLLECTIONS.c.status == "ready"
+
+
+def _indexed(uid: str) -> tuple[Any, ...]:
+    return DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.state == "indexed"
 
 
 def _replaceable(collection: Collection) -> dict[str, Any]:
@@ -157,7 +215,7 @@ def _replaceable(collection: Collection) -> dict[str, Any]:
     }
 
 
-def indexes(collection: Collection) -> dict[str, Any]:
+def _indexes(collection: Collection) -> dict[str, Any]:
     """The columns that hold a collection's indexes, which only a re-embedding changes."""
     serving, beside = collection.serving, collection.beside
     return {
@@ -179,20 +237,7 @@ def _stored(index: Index) -> dict[str, Any]:
 
 
 def _collection(row: RowMapping) -> Collection:
-    other = row["other"]
-    identity = IndexIdentity(**row["identity"])
-    serving = Index(row["name"], row["uid"], row["generation"], identity, row["embed_instruct"])
-    beside = (
-        None
-        if other is None
-        else altered(
-            serving,
-            generation=other["generation"],
-            identity=IndexIdentity(**other["identity"]),
-            state=other["state"],
-            started_at=datetime.fromisoformat(other["started_at"]),
-        )
-    )
+    serving = Index(row["name"], row["uid"], row["generation"], IndexIdentity(**row["identity"]), row["embed_instruct"])
     return Collection(
         serving=serving,
         chunking=Chunking(**row["chunking"]),
@@ -202,5 +247,9 @@ def _collection(row: RowMapping) -> Collection:
         status=row["status"],
         created_at=row["created_at"],
         last_generation=row["last_generation"],
-        beside=beside,
+        beside=None if row["other"] is None else _beside(serving, **row["other"]),
     )
+
+
+def _beside(serving: Index, *, identity: dict[str, Any], started_at: str, **others: Any) -> Index:
+    return replace(serving, identity=IndexIdentity(**identity), started_at=datetime.fromisoformat(started_at), **others)

@@ -1,88 +1,119 @@
-"""Reading documents: single ones, listings, counts."""
+"""Documents in SQL: submitted, deleted, read one by one or in listings."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
 
 from sqlalchemy import Row, Select, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from winnow.catalog import collections
-from winnow.catalog.missing import document_missing
-from winnow.catalog.tables import CONTENTS, DOCUMENTS
-from winnow.core.types import Document, DocumentState, Metadata
-from winnow.ports import DocumentKey, StoredDocument
+from winnow.catalog import entries
+from winnow.catalog.collections import count_documents, uid_of
+from winnow.catalog.engine import Repository
+from winnow.catalog.jobs import carry_out, new_order
+from winnow.catalog.rules.submissions import plan_submission, plan_tombstones, sort_batch
+from winnow.catalog.tables import CONTENTS, DOCUMENTS, REMOVALS
+from winnow.core.errors import DocumentNotFound
+from winnow.core.types import Counts, Document, DocumentState, Metadata
+from winnow.ports import DocumentKey, StoredDocument, Submission
 
-CONTENT_COLUMNS = (CONTENTS.c.title, CONTENTS.c.url, CONTENTS.c.format, CONTENTS.c.metadata, CONTENTS.c.text)
-SAME_DOCUMENT = (DOCUMENTS.c.collection_uid == CONTENTS.c.collection_uid) & (DOCUMENTS.c.id == CONTENTS.c.id)
+SCAN_BATCH: Final = 64
+METADATA_BATCH: Final = 500
 
-_STORED = select(
-    DOCUMENTS.c.id,
-    DOCUMENTS.c.version,
-    DOCUMENTS.c.revision,
-    DOCUMENTS.c.state,
-    DOCUMENTS.c.content_hash,
-    DOCUMENTS.c.n_chunks,
-    DOCUMENTS.c.error,
-    DOCUMENTS.c.error_code,
-    DOCUMENTS.c.source,
-    DOCUMENTS.c.updated_at,
-    *CONTENT_COLUMNS,
-).join_from(DOCUMENTS, CONTENTS, SAME_DOCUMENT)
+CONTENT_COLUMNS: Final = (CONTENTS.c.title, CONTENTS.c.url, CONTENTS.c.format, CONTENTS.c.metadata, CONTENTS.c.text)
+SAME_DOCUMENT: Final = (DOCUMENTS.c.collection_uid == CONTENTS.c.collection_uid) & (DOCUMENTS.c.id == CONTENTS.c.id)
+
+_KEY: Final = (DOCUMENTS.c.id, DOCUMENTS.c.state, DOCUMENTS.c.content_hash, DOCUMENTS.c.revision, DOCUMENTS.c.source)
+_MORE: Final = [DOCUMENTS.c[name] for name in ("version", "n_chunks", "error", "error_code", "updated_at")]
+_STORED: Final = select(*_KEY, *_MORE, *CONTENT_COLUMNS).join_from(DOCUMENTS, CONTENTS, SAME_DOCUMENT)
+_METADATA: Final = select(DOCUMENTS.c.id, CONTENTS.c.metadata).join_from(DOCUMENTS, CONTENTS, SAME_DOCUMENT)
 
 
-async def get(connection: AsyncConnection, collection: str, document_id: str) -> StoredDocument:
-    """One document that is not being deleted."""
-    uid = await collections.uid_of(connection, collection)
-    row = (await connection.execute(_visible(uid).where(DOCUMENTS.c.id == document_id))).one_or_none()
-    if row is None:
-        raise document_missing(collection, document_id)
-    return _stored(row)
+class SqlDocuments(Repository):
+    """The port ``DocumentCatalog`` in SQL."""
+
+    async def submit(
+        self, collection: str, documents: Sequence[Document], *, source: str = "", priority: int = 0
+    ) -> Submission:
+        batch = await asyncio.to_thread(sort_batch, documents)
+        by_id = {item.document.id: item.document for item in batch.incoming}
+        order = new_order(self.clock(), priority, source)
+        async with self.database.write() as connection:
+            uid = await uid_of(connection, collection, lock=True)
+            known = await entries.read(connection, uid, by_id)
+            removed = await entries.revisions(connection, REMOVALS, uid, by_id.keys() - known.keys())
+            change = plan_submission(batch, known, removed, order)
+            return await carry_out(connection, uid, change, order, by_id)
+
+    async def tombstone(self, collection: str, document_ids: Sequence[str], *, priority: int = 0) -> Submission:
+        order = new_order(self.clock(), priority)
+        async with self.database.write() as connection:
+            uid = await uid_of(connection, collection, lock=True)
+            known = await entries.read(connection, uid, set(document_ids))
+            return await carry_out(connection, uid, plan_tombstones(document_ids, known, order), order)
+
+    async def get(self, collection: str, document_id: str) -> StoredDocument:
+        async with self.database.read() as connection:
+            statement = _visible(_STORED, await uid_of(connection, collection)).where(DOCUMENTS.c.id == document_id)
+            row = (await connection.execute(statement)).one_or_none()
+        if row is None:
+            raise DocumentNotFound(f"collection {collection!r} has no document {document_id!r}")
+        return _stored(row)
+
+    async def scan(self, collection: str, *, source: str | None = None) -> AsyncIterator[StoredDocument]:
+        statement = _STORED if source is None else _STORED.where(DOCUMENTS.c.source == source)
+        async for row in self._scan(statement, collection, SCAN_BATCH):
+            yield _stored(row)
+
+    async def scan_metadata(self, collection: str) -> AsyncIterator[tuple[str, Metadata]]:
+        async for row in self._scan(_METADATA, collection, METADATA_BATCH):
+            yield row.id, row.metadata
+
+    async def _scan(self, statement: Select[Any], collection: str, limit: int) -> AsyncIterator[Row[Any]]:
+        """The rows of visible documents by id, each batch of ``limit`` read in a transaction of its own."""
+        async with self.database.read() as connection:
+            uid = await uid_of(connection, collection)
+        ordered = _visible(statement, uid).order_by(DOCUMENTS.c.id).limit(limit)
+        after, rows = "", None
+        while rows is None or len(rows) == limit:
+            async with self.database.read() as connection:
+                rows = (await connection.execute(ordered.where(DOCUMENTS.c.id > after))).all()
+            for row in rows:
+                yield row
+                after = row.id
+
+    async def list(
+        self,
+        collection: str,
+        *,
+        after: str = "",
+        limit: int = 1000,
+        source: str | None = None,
+        state: DocumentState | None = None,
+    ) -> Sequence[DocumentKey]:
+        async with self.database.read() as connection:
+            uid = await uid_of(connection, collection)
+            statement = select(*_KEY).where(DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.id > after)
+            wanted = DOCUMENTS.c.state != "deleting" if state is None else DOCUMENTS.c.state == state
+            statement = statement.where(wanted).order_by(DOCUMENTS.c.id).limit(limit)
+            if source is not None:
+                statement = statement.where(DOCUMENTS.c.source == source)
+            return [DocumentKey(*row) for row in await connection.execute(statement)]
+
+    async def counts(self, name: str) -> Counts:
+        async with self.database.read() as connection:
+            ((_, counts),) = await count_documents(connection, name)
+        return counts
 
 
-async def read_rows(
-    connection: AsyncConnection, uid: str, *, after: str, limit: int, source: str | None
-) -> Sequence[StoredDocument]:
-    """The next documents by id, those beyond ``after``."""
-    statement = _visible(uid).where(DOCUMENTS.c.id > after).order_by(DOCUMENTS.c.id).limit(limit)
-    if source is not None:
-        statement = statement.where(DOCUMENTS.c.source == source)
-    return [_stored(row) for row in await connection.execute(statement)]
+def document_of(row: Row[Any]) -> Document:
+    """The document in a row that has ``id``, ``version`` and ``CONTENT_COLUMNS``."""
+    return Document(row.id, row.text, row.format, row.title, row.url, row.metadata, row.version)
 
 
-async def metadata_page(
-    connection: AsyncConnection, uid: str, *, after: str, limit: int
-) -> Sequence[tuple[str, Metadata]]:
-    """The next documents by id, those beyond ``after``: ids and metadata only."""
-    statement = select(DOCUMENTS.c.id, CONTENTS.c.metadata).join_from(DOCUMENTS, CONTENTS, SAME_DOCUMENT)
-    mine = (DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.state != "deleting", DOCUMENTS.c.id > after)
-    rows = await connection.execute(statement.where(*mine).order_by(DOCUMENTS.c.id).limit(limit))
-    return [(row[0], row[1]) for row in rows]
-
-
-async def keys(
-    connection: AsyncConnection,
-    collection: str,
-    *,
-    after: str,
-    limit: int,
-    source: str | None,
-    state: DocumentState | None,
-) -> Sequence[DocumentKey]:
-    """Keys by id, those beyond ``after``."""
-    uid = await collections.uid_of(connection, collection)
-    columns = (DOCUMENTS.c.id, DOCUMENTS.c.state, DOCUMENTS.c.content_hash, DOCUMENTS.c.revision, DOCUMENTS.c.source)
-    statement = select(*columns).where(DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.id > after)
-    wanted = DOCUMENTS.c.state != "deleting" if state is None else DOCUMENTS.c.state == state
-    statement = statement.where(wanted).order_by(DOCUMENTS.c.id).limit(limit)
-    if source is not None:
-        statement = statement.where(DOCUMENTS.c.source == source)
-    return [DocumentKey(*row) for row in await connection.execute(statement)]
-
-
-def _visible(uid: str) -> Select[Any]:
-    return _STORED.where(DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.state != "deleting")
+def _visible(statement: Select[Any], uid: str) -> Select[Any]:
+    return statement.where(DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.state != "deleting")
 
 
 def _stored(row: Row[Any]) -> StoredDocument:
@@ -97,8 +128,3 @@ def _stored(row: Row[Any]) -> StoredDocument:
         source=row.source,
         updated_at=row.updated_at,
     )
-
-
-def document_of(row: Row[Any]) -> Document:
-    """The document in a row that has ``id``, ``version`` and ``CONTENT_COLUMNS``."""
-    return Document(row.id, row.text, row.format, row.title, row.url, row.metadata, row.version)

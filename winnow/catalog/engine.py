@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from winnow.catalog.failures import translate
+from winnow.core.clock import Clock
 from winnow.core.errors import InvalidSettings
 
 BUSY_SECONDS: Final = 10.0
@@ -86,6 +88,14 @@ class Database:
         """Close all connections."""
         for engine in self._engines:
             await engine.dispose()
+
+
+@dataclass
+class Repository:
+    """A port of the catalog in SQL: every method is one transaction, unless its comment says otherwise."""
+
+    database: Database
+    clock: Clock
 
 
 @asynccontextmanager

@@ -1,18 +1,24 @@
-"""Jobs: how far a submission has come. Counters move in the transaction that moves the documents."""
+"""Jobs in SQL. Their counters move in the transaction that moves the documents."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, bindparam, delete, insert, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from winnow.catalog import collections
-from winnow.catalog.missing import job_missing
+from winnow.catalog import entries
+from winnow.catalog.collections import uid_of
+from winnow.catalog.engine import Repository
+from winnow.catalog.rules.interventions import deletion_stays, plan_cancellation, plan_retry
 from winnow.catalog.rules.job_counters import ADDED, ENDINGS, JobCounters, make_job
+from winnow.catalog.rules.submissions import LedgerChange, Order, touching
 from winnow.catalog.tables import COLLECTIONS, JOB_FAILURES, JOBS
-from winnow.core.types import JobStatus
+from winnow.core.errors import JobNotFound
+from winnow.core.ids import new_id
+from winnow.core.types import Document, JobStatus
 from winnow.ports import Job, JobFailure, Submission
 
 _ADD: Final = (
@@ -20,10 +26,112 @@ _ADD: Final = (
     .where(JOBS.c.id == bindparam("of_job"))
     .values({name: JOBS.c[name] + bindparam(f"add_{name}") for name in ADDED})
 )
+_ENDED: Final = sum((JOBS.c[name] for name in ENDINGS[1:]), start=JOBS.c[ENDINGS[0]])
+_FAILURE: Final = (JOB_FAILURES.c.document_id, JOB_FAILURES.c.code, JOB_FAILURES.c.message)
+_NAMED: Final = select(JOBS, COLLECTIONS.c.name).join(COLLECTIONS, COLLECTIONS.c.uid == JOBS.c.collection_uid)
 
 
-async def create(connection: AsyncConnection, uid: str, submission: Submission, now: datetime) -> None:
-    """Insert the job of a submission; it is finished already where nothing has changed."""
+class SqlJobs(Repository):
+    """The port ``JobCatalog`` in SQL."""
+
+    async def get(self, job_id: str) -> Job:
+        failures = select(*_FAILURE).where(JOB_FAILURES.c.job_id == job_id).order_by(JOB_FAILURES.c.document_id)
+        async with self.database.read() as connection:
+            row = (await connection.execute(_NAMED.where(JOBS.c.id == job_id))).mappings().one_or_none()
+            if row is None:
+                raise _missing(job_id)
+            found = [JobFailure(*failure) for failure in await connection.execute(failures)]
+        return make_job(row, found)
+
+    async def list(
+        self,
+        *,
+        collection: str | None = None,
+        status: JobStatus | None = None,
+        failed: bool = False,
+        after: str = "",
+        limit: int = 100,
+    ) -> Sequence[Job]:
+        statement = _NAMED.where(COLLECTIONS.c.status == "ready")
+        if status is not None:
+            statement = statement.where(_has_status(status))
+        if failed:
+            statement = statement.where(JOBS.c.failed > 0)
+        if after:
+            statement = statement.where(JOBS.c.id < after)
+        async with self.database.read() as connection:
+            if collection is not None:
+                statement = statement.where(JOBS.c.collection_uid == await uid_of(connection, collection))
+            # ids sort by time
+            rows = (await connection.execute(statement.order_by(JOBS.c.id.desc()).limit(limit))).mappings()
+            return [make_job(row) for row in rows]
+
+    async def retry(self, job_id: str, *, priority: int = 0) -> Submission:
+        failed = select(JOB_FAILURES.c.document_id).where(JOB_FAILURES.c.job_id == job_id)
+        async with self.database.write() as connection:
+            order = new_order(self.clock(), priority)
+            uid = await _lock_collection(connection, job_id)
+            known = await entries.read(connection, uid, await connection.scalars(failed))
+            again = plan_retry(known.values(), job_id, order)
+            return await carry_out(connection, uid, again, order) if again.touched else Submission("", 0, 0)
+
+    async def cancel(self, job_id: str) -> Job:
+        # in several transactions: a large job must not keep other writers waiting
+        after: str | None = ""
+        while after is not None:
+            async with self.database.write() as connection:
+                after = await _cancel_some(connection, job_id, after, new_order(self.clock()))
+        return await self.get(job_id)
+
+    async def prune(self, *, before: datetime, limit: int = 1000) -> int:
+        some = select(JOBS.c.id).where(JOBS.c.finished_at < before).order_by(JOBS.c.finished_at).limit(limit)
+        async with self.database.write() as connection:
+            return (await connection.execute(delete(JOBS).where(JOBS.c.id.in_(some.scalar_subquery())))).rowcount
+
+
+def new_order(now: datetime, priority: int = 0, source: str = "") -> Order:
+    """What the documents of one request share, with the id of a new job."""
+    return Order(new_id("job"), source, priority, now)
+
+
+async def carry_out(
+    connection: AsyncConnection,
+    uid: str,
+    change: LedgerChange,
+    order: Order,
+    contents: Mapping[str, Document] | None = None,
+) -> Submission:
+    """Write a change of the ledger with its job; ``contents`` has the created and revised documents by id."""
+    await entries.add(connection, uid, change.created, contents or {})
+    await entries.change_content(connection, uid, change.revised, contents or {})
+    await entries.change(connection, uid, [*change.revised, *change.touched])
+    await _create(connection, uid, change.submission, order.now)
+    job_counters = JobCounters()
+    job_counters.supersede(change.superseded)
+    await add_counters(connection, job_counters, order.now)
+    return change.submission
+
+
+async def add_counters(connection: AsyncConnection, job_counters: JobCounters, now: datetime) -> None:
+    """Add to the counters of jobs, and finish the jobs without pending documents."""
+    if not job_counters.counters:
+        return
+    counters = sorted(job_counters.counters.items())  # always in this order, so that two commits cannot deadlock
+    rows = [{"of_job": job_id} | {f"add_{name}": counter[name] for name in ADDED} for job_id, counter in counters]
+    await connection.execute(_ADD, rows)
+    if job_counters.failures:
+        failures = [
+            {"job_id": job_id, "document_id": failure.document_id, "code": failure.code, "message": failure.message}
+            for job_id, failure in job_counters.failures
+        ]
+        await connection.execute(insert(JOB_FAILURES), failures)
+    pending = JOBS.c.total - JOBS.c.unchanged - _ENDED
+    complete = (JOBS.c.id == bindparam("of_job"), JOBS.c.finished_at.is_(null()), pending == 0)
+    finish = update(JOBS).where(*complete).values(finished_at=now)
+    await connection.execute(finish, [{"of_job": job_id} for job_id, _ in counters])
+
+
+async def _create(connection: AsyncConnection, uid: str, submission: Submission, now: datetime) -> None:
     nothing_to_do = submission.accepted == submission.unchanged
     values: dict[str, Any] = dict.fromkeys(ADDED, 0)
     values |= {"id": submission.job_id, "collection_uid": uid, "created_at": now}
@@ -32,96 +140,40 @@ async def create(connection: AsyncConnection, uid: str, submission: Submission, 
     await connection.execute(insert(JOBS), values)
 
 
-async def add(connection: AsyncConnection, job_counters: JobCounters, now: datetime) -> None:
-    """Book a job_counters and close the jobs that nothing is left of."""
-    if not job_counters.counters:
-        return
-    job_ids = sorted(job_counters.counters)  # always in this order, so that two commits cannot lock each other out
-    rows = [
-        {"of_job": job_id} | {f"add_{name}": job_counters.counters[job_id][name] for name in ADDED}
-        for job_id in job_ids
-    ]
-    await connection.execute(_ADD, rows)
-    if job_counters.failures:
-        failures = [_failure_values(job_id, failure) for job_id, failure in job_counters.failures]
-        await connection.execute(insert(JOB_FAILURES), failures)
-    complete = (JOBS.c.id == bindparam("of_job"), JOBS.c.finished_at.is_(null()), _pending() == 0)
-    await connection.execute(
-        update(JOBS).where(*complete).values(finished_at=now), [{"of_job": job_id} for job_id in job_ids]
-    )
+async def _cancel_some(connection: AsyncConnection, job_id: str, after: str, order: Order) -> str | None:
+    """Cancel some of the documents that a job waits for, those beyond ``after`` by id; returns the last id, if any."""
+    uid = await _lock_collection(connection, job_id)
+    waiting = await entries.waiting_for(connection, uid, job_id, after=after)
+    known = await entries.read(connection, uid, waiting)
+    if any(entry.state == "deleting" and entry.job_id == job_id for entry in known.values()):
+        raise deletion_stays(job_id)
+    found = plan_cancellation(known.values(), job_id, order)
+    await entries.change(connection, uid, found.stopped)
+    if found.removed:
+        await carry_out(connection, uid, touching(found.removed, order), order)
+    job_counters = JobCounters()
+    job_counters.cancel(job_id, len(found.removed) + len(found.stopped))
+    await add_counters(connection, job_counters, order.now)
+    return waiting[-1] if waiting else None
 
 
-async def get(connection: AsyncConnection, job_id: str) -> Job:
-    """One job with its failures by document id."""
-    statement = select(JOBS, COLLECTIONS.c.name).join(COLLECTIONS, COLLECTIONS.c.uid == JOBS.c.collection_uid)
-    row = (await connection.execute(statement.where(JOBS.c.id == job_id))).mappings().one_or_none()
-    if row is None:
-        raise job_missing(job_id)
-    columns = (JOB_FAILURES.c.document_id, JOB_FAILURES.c.code, JOB_FAILURES.c.message)
-    failures = select(*columns).where(JOB_FAILURES.c.job_id == job_id).order_by(JOB_FAILURES.c.document_id)
-    found = [JobFailure(*failure) for failure in await connection.execute(failures)]
-    return make_job(dict(row), collection=row["name"], failures=found)
-
-
-async def list_some(
-    connection: AsyncConnection,
-    *,
-    collection: str | None,
-    status: JobStatus | None,
-    failed: bool,
-    after: str,
-    limit: int,
-) -> list[Job]:
-    """Jobs of collections in service, newest first: their ids sort by time."""
-    statement = select(JOBS, COLLECTIONS.c.name).join(COLLECTIONS, COLLECTIONS.c.uid == JOBS.c.collection_uid)
-    statement = statement.where(COLLECTIONS.c.status == "ready")
-    if collection is not None:
-        statement = statement.where(JOBS.c.collection_uid == await collections.uid_of(connection, collection))
-    if status is not None:
-        statement = statement.where(_has_status(status))
-    if failed:
-        statement = statement.where(JOBS.c.failed > 0)
-    if after:
-        statement = statement.where(JOBS.c.id < after)
-    rows = (await connection.execute(statement.order_by(JOBS.c.id.desc()).limit(limit))).mappings()
-    return [make_job(dict(row), collection=row["name"], failures=()) for row in rows]
-
-
-async def prune(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
-    """Delete jobs that were finished before this moment, longest ago first; their failures go with them."""
-    some = select(JOBS.c.id).where(JOBS.c.finished_at < before).order_by(JOBS.c.finished_at).limit(limit)
-    return (await connection.execute(delete(JOBS).where(JOBS.c.id.in_(some.scalar_subquery())))).rowcount
-
-
-async def collection_of(connection: AsyncConnection, job_id: str) -> str:
-    """The uid of the collection that a job is about; what users change in it waits (PostgreSQL)."""
+async def _lock_collection(connection: AsyncConnection, job_id: str) -> str:
+    """The uid of a job's collection; other requests that change the collection wait (PostgreSQL)."""
     statement = select(COLLECTIONS.c.uid).join(JOBS, JOBS.c.collection_uid == COLLECTIONS.c.uid)
     found = statement.where(JOBS.c.id == job_id, COLLECTIONS.c.status == "ready")
     uid: str | None = await connection.scalar(found.with_for_update(key_share=True, of=COLLECTIONS))
     if uid is None:
-        raise job_missing(job_id)
+        raise _missing(job_id)
     return uid
 
 
-async def failed_documents(connection: AsyncConnection, job_id: str) -> list[str]:
-    """Ids of the documents that failed in a job."""
-    return list(await connection.scalars(select(JOB_FAILURES.c.document_id).where(JOB_FAILURES.c.job_id == job_id)))
+def _missing(job_id: str) -> JobNotFound:
+    return JobNotFound(f"there is no job {job_id!r}; its collection may have been deleted")
 
 
 def _has_status(status: JobStatus) -> ColumnElement[bool]:
     finished = JOBS.c.finished_at.is_not(null())
     if status == "done":
         return finished
-    begun = sum((JOBS.c[name] for name in ENDINGS[1:]), start=JOBS.c[ENDINGS[0]]) > 0
+    begun = _ENDED > 0
     return and_(~finished, begun if status == "running" else ~begun)
-
-
-def _pending() -> ColumnElement[int]:
-    pending: ColumnElement[int] = JOBS.c.total - JOBS.c.unchanged
-    for name in ENDINGS:
-        pending = pending - JOBS.c[name]
-    return pending
-
-
-def _failure_values(job_id: str, failure: JobFailure) -> dict[str, str]:
-    return {"job_id": job_id, "document_id": failure.document_id, "code": failure.code, "message": failure.message}

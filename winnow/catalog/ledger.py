@@ -1,123 +1,140 @@
-"""The ledger of work: leases, fencing, outcomes.
+"""The ledger of work in SQL: leases, fencing, outcomes.
 
 A document with work has ``due_at``; whoever claims it moves ``due_at`` to the end of the lease, so that the work
-comes back by itself if the worker dies. Every claim raises the token, and a commit must bring the newest one.
+becomes due again if the worker dies. Every claim raises the token, and a commit must bring the newest one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any, Final
+from datetime import datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import ColumnElement, Row, ScalarSelect, func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from winnow.catalog import collections, entries, jobs, reembedding, removals
+from winnow.catalog import entries
+from winnow.catalog.collections import collection_of, find_collection
 from winnow.catalog.documents import CONTENT_COLUMNS, SAME_DOCUMENT, document_of
-from winnow.catalog.rules.entries import SETTLING, Entry, holds, kind_of, settle, was_tried
-from winnow.catalog.rules.fairness import Queue
+from winnow.catalog.engine import Repository
+from winnow.catalog.jobs import add_counters
+from winnow.catalog.reembedding import is_behind
+from winnow.catalog.rules.entries import REEMBED_PRIORITY, SETTLING, Entry, holds, kind_of, settle, was_tried
+from winnow.catalog.rules.fairness import FairOrder, Queue
 from winnow.catalog.rules.job_counters import JobCounters
-from winnow.catalog.tables import COLLECTIONS, CONTENTS, DOCUMENTS
-from winnow.ports import ChunkKey, Claim, Outcome
+from winnow.catalog.tables import COLLECTIONS, CONTENTS, DOCUMENTS, REMOVALS
+from winnow.core.types import Collection
+from winnow.ports import ChunkKey, Claim, Outcome, Removal
 
 _QUEUE_ORDER: Final = (DOCUMENTS.c.priority.desc(), DOCUMENTS.c.submitted_at, DOCUMENTS.c.id)
 
-
-async def queues(connection: AsyncConnection, now: datetime, *, passing: int) -> list[Queue]:
-    """Every collection with work that is due, by looking at the head of its part of the index.
-
-    ``passing`` levels of priority are passed over, as far as there is work below them.
-    """
-    found = await _heads(connection, now, below=None)
-    for _ in range(passing):
-        highest = max((queue.priority for queue in found), default=0)
-        lower = await _heads(connection, now, below=highest)
-        if not lower:
-            break
-        found = lower
-    return found
+_Item = TypeVar("_Item")
 
 
-async def _heads(connection: AsyncConnection, now: datetime, *, below: int | None) -> list[Queue]:
-    due = [DOCUMENTS.c.collection_uid == COLLECTIONS.c.uid, DOCUMENTS.c.due_at <= now]
-    if below is not None:
-        due.append(DOCUMENTS.c.priority < below)
-    heads = (_head(column, due) for column in (DOCUMENTS.c.priority, DOCUMENTS.c.submitted_at))
-    rows = await connection.execute(select(COLLECTIONS.c.uid, *heads))
-    return [Queue(uid, priority, waiting_since) for uid, priority, waiting_since in rows if priority is not None]
+@dataclass
+class SqlWorkQueue(Repository):
+    """The port ``WorkQueue`` in SQL."""
 
+    fair_order: FairOrder = field(default_factory=FairOrder)
 
-def _head(column: ColumnElement[Any], due: Sequence[ColumnElement[bool]]) -> ScalarSelect[Any]:
-    return select(column).where(*due).order_by(*_QUEUE_ORDER).limit(1).scalar_subquery()
+    async def claim(self, owner: str, *, limit: int, lease_seconds: float) -> Sequence[Claim]:
+        # in several transactions: one reads the queues, each other one tries to lease from one of them
+        now = self.clock()
+        leased = {"due_at": now + timedelta(seconds=lease_seconds), "lease_owner": owner}
+        async with self.database.read() as connection:
+            waiting = await _queues(connection, now, passing=self.fair_order.levels_passed())
+        for queue in self.fair_order.order(waiting):
+            async with self.database.write() as connection:
+                claims = await _lease(connection, queue, leased, limit, now)
+            if claims:  # else another worker was quicker: the next collection may have something left
+                self.fair_order.served(queue.uid)
+                return claims
+        return ()
 
+    async def renew(self, owner: str, claims: Sequence[Claim], *, lease_seconds: float) -> int:
+        now, renewed = self.clock(), 0
+        async with self.database.write() as connection:
+            for collection, mine in await _by_collection(connection, claims, attrgetter("collection")):
+                known = await entries.read(connection, collection.uid, {claim.document.id for claim in mine})
+                held = [
+                    replace(known[claim.document.id], due_at=now + timedelta(seconds=lease_seconds))
+                    for claim in mine
+                    if holds(known.get(claim.document.id), claim.token, owner, now)
+                ]
+                await entries.change(connection, collection.uid, held)
+                renewed += len(held)
+        return renewed
 
-async def claim(
-    connection: AsyncConnection, queue: Queue, owner: str, *, limit: int, now: datetime, until: datetime
-) -> list[Claim]:
-    """Lease due documents of one queue; what another worker is claiming just now is passed over."""
-    uid = queue.uid
-    due = (DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.priority <= queue.priority, DOCUMENTS.c.due_at <= now)
-    statement = (
-        select(COLLECTIONS.c.name.label("collection"), DOCUMENTS, *CONTENT_COLUMNS)
-        .join_from(DOCUMENTS, CONTENTS, SAME_DOCUMENT)
-        .join(COLLECTIONS, COLLECTIONS.c.uid == DOCUMENTS.c.collection_uid)
-        .where(*due)
-        .order_by(*_QUEUE_ORDER)
-        .limit(limit)
-        # both tables: of a row that is only joined PostgreSQL may return an older revision than the locked one's
-        .with_for_update(of=(DOCUMENTS, CONTENTS), skip_locked=True)
-    )
-    claims = [_claim(row) for row in await connection.execute(statement)]
-    if claims:
-        mine = (DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.id.in_([claim.document.id for claim in claims]))
-        leased = {
-            "token": DOCUMENTS.c.token + 1,
-            "attempts": DOCUMENTS.c.attempts + 1,
-            "due_at": until,
-            "lease_owner": owner,
-        }
-        await connection.execute(update(DOCUMENTS).where(*mine).values(leased))
-    return claims
+    async def commit(self, outcomes: Sequence[Outcome]) -> Sequence[bool]:
+        accepted = [False] * len(outcomes)
+        job_counters = JobCounters()
+        async with self.database.write() as connection:
+            now = self.clock()
+            numbered = enumerate(outcomes)
+            for collection, mine in await _by_collection(connection, numbered, lambda each: each[1].claim.collection):
+                known = await entries.read(connection, collection.uid, {each.claim.document.id for _, each in mine})
+                ends = Ends(collection.newer_generation)
+                for number, outcome in mine:
+                    accepted[number] = ends.record(known, outcome, job_counters, now)
+                await entries.change(connection, collection.uid, ends.changed)
+                await entries.change_with_chunks(connection, collection.uid, ends.indexed)
+                await entries.remove(connection, collection.uid, list(ends.removed))
+                await entries.add_removals(connection, collection.uid, ends.removed, now + SETTLING)
+            await add_counters(connection, job_counters, now)
+        return accepted
 
+    async def outdated(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        found: list[Claim] = []
+        async with self.database.read() as connection:
+            for collection, mine in await _by_collection(connection, claims, attrgetter("collection")):
+                ids = {claim.document.id for claim in mine}
+                newest = await entries.revisions(connection, DOCUMENTS, collection.uid, ids)
+                found += [claim for claim in mine if newest.get(claim.document.id, claim.revision + 1) > claim.revision]
+        return found
 
-async def renew(
-    connection: AsyncConnection, owner: str, claims: Sequence[Claim], *, now: datetime, until: datetime
-) -> int:
-    """Prolong the leases that still hold."""
-    renewed = 0
-    for name, numbers in _by_collection(claims).items():
-        uid = await collections.find_uid(connection, name)
-        if uid is None:
-            continue
-        mine = [claims[number] for number in numbers]
-        known = await entries.read(connection, uid, {claim.document.id for claim in mine})
-        held = [claim.document.id for claim in mine if holds(known.get(claim.document.id), claim.token, owner, now)]
-        await entries.change(connection, uid, [replace(known[document_id], due_at=until) for document_id in held])
-        renewed += len(held)
-    return renewed
+    async def release(self, owner: str | None = None) -> int:
+        leased = DOCUMENTS.c.lease_owner.is_not(null()) if owner is None else DOCUMENTS.c.lease_owner == owner
+        async with self.database.write() as connection:
+            now = self.clock()
+            statement = update(DOCUMENTS).where(leased, DOCUMENTS.c.due_at > now)
+            return (await connection.execute(statement.values(due_at=now, lease_owner=None))).rowcount
 
+    async def backlog(self) -> int:
+        waiting = select(func.count()).select_from(DOCUMENTS).where(DOCUMENTS.c.due_at.is_not(null()))
+        async with self.database.read() as connection:
+            return await connection.scalar(waiting) or 0
 
-async def commit(connection: AsyncConnection, outcomes: Sequence[Outcome], now: datetime) -> list[bool]:
-    """Record outcomes; false for each that has been overtaken."""
-    accepted = [False] * len(outcomes)
-    job_counters = JobCounters()
-    for name, numbers in _by_collection([outcome.claim for outcome in outcomes]).items():
-        uid = await collections.find_uid(connection, name)
-        if uid is None:
-            continue
-        newer = await reembedding.newer_generation(connection, uid)
-        known = await entries.read(connection, uid, {outcomes[number].claim.document.id for number in numbers})
-        ends = Ends(newer)
-        for number in numbers:
-            accepted[number] = ends.record(known, outcomes[number], job_counters, now)
-        await entries.change(connection, uid, ends.changed)
-        await entries.change_with_chunks(connection, uid, ends.indexed)
-        await entries.remove(connection, uid, list(ends.removed))
-        await removals.record(connection, uid, ends.removed, now + SETTLING)
-    await jobs.add(connection, job_counters, now)
-    return accepted
+    async def enqueue_reembed(self, name: str, *, limit: int = 1000) -> int:
+        async with self.database.write() as connection:
+            now = self.clock()
+            collection = await collection_of(connection, name)
+            if collection.newer_generation is None:
+                return 0
+            mine = (DOCUMENTS.c.collection_uid == collection.uid, DOCUMENTS.c.state == "indexed")
+            idle = (*mine, DOCUMENTS.c.due_at.is_(None))
+            behind = (*idle, is_behind(collection.newer_generation), DOCUMENTS.c.error.is_(None))
+            some = select(DOCUMENTS.c.id).where(*behind).order_by(DOCUMENTS.c.id).limit(limit)
+            work = {"due_at": now, "submitted_at": now, "priority": REEMBED_PRIORITY, "attempts": 0}
+            statement = update(DOCUMENTS).where(*idle, DOCUMENTS.c.id.in_(some.scalar_subquery()))
+            return (await connection.execute(statement.values(work | {"lease_owner": None}))).rowcount
+
+    async def removals(self, *, limit: int) -> Sequence[Removal]:
+        columns = (COLLECTIONS.c.name, REMOVALS.c.id, REMOVALS.c.revision)
+        statement = select(*columns).join(COLLECTIONS, COLLECTIONS.c.uid == REMOVALS.c.collection_uid)
+        async with self.database.read() as connection:
+            due = statement.where(REMOVALS.c.due_at <= self.clock(), COLLECTIONS.c.status == "ready")
+            rows = await connection.execute(due.order_by(REMOVALS.c.due_at, REMOVALS.c.id).limit(limit))
+            return [Removal(*row) for row in rows]
+
+    async def forget_removals(self, removals: Sequence[Removal]) -> None:
+        async with self.database.write() as connection:
+            now = self.clock()
+            for collection, mine in await _by_collection(connection, removals, attrgetter("collection")):
+                ids = [removal.document_id for removal in mine]  # those that were deleted again since stay
+                await entries.remove_removals(connection, collection.uid, ids, until=now)
 
 
 @dataclass
@@ -148,37 +165,65 @@ class Ends:
         return settlement.recorded
 
 
-async def outdated(connection: AsyncConnection, claims: Sequence[Claim]) -> list[Claim]:
-    """Those claims whose documents have moved on to a newer revision, or are gone."""
-    found: list[Claim] = []
-    for name, numbers in _by_collection(claims).items():
-        uid = await collections.find_uid(connection, name)
-        if uid is None:
-            continue
-        mine = [claims[number] for number in numbers]
-        newest = await entries.revisions(connection, uid, {claim.document.id for claim in mine})
-        found += [claim for claim in mine if newest.get(claim.document.id, claim.revision + 1) > claim.revision]
+async def _by_collection(
+    connection: AsyncConnection, items: Iterable[_Item], name_of: Callable[[_Item], str]
+) -> list[tuple[Collection, list[_Item]]]:
+    """Group items by their collections; those of collections that are not in service are left out."""
+    groups = [(name, list(group)) for name, group in groupby(sorted(items, key=name_of), key=name_of)]
+    found = [(await find_collection(connection, name), group) for name, group in groups]
+    return [(collection, group) for collection, group in found if collection is not None]
+
+
+async def _queues(connection: AsyncConnection, now: datetime, *, passing: int) -> list[Queue]:
+    """Every collection with work that is due, by looking at the head of its part of the index.
+
+    ``passing`` levels of priority are passed over, as far as there is work below them.
+    """
+    found = await _heads(connection, now, below=None)
+    for _ in range(passing):
+        highest = max((queue.priority for queue in found), default=0)
+        lower = await _heads(connection, now, below=highest)
+        if not lower:
+            break
+        found = lower
     return found
 
 
-async def release(connection: AsyncConnection, owner: str | None, now: datetime) -> int:
-    """Make leased work due at once."""
-    leased = DOCUMENTS.c.lease_owner.is_not(null()) if owner is None else DOCUMENTS.c.lease_owner == owner
-    statement = update(DOCUMENTS).where(leased, DOCUMENTS.c.due_at > now)
-    return (await connection.execute(statement.values(due_at=now, lease_owner=None))).rowcount
+async def _heads(connection: AsyncConnection, now: datetime, *, below: int | None) -> list[Queue]:
+    due = [DOCUMENTS.c.collection_uid == COLLECTIONS.c.uid, DOCUMENTS.c.due_at <= now]
+    if below is not None:
+        due.append(DOCUMENTS.c.priority < below)
+    heads = (_head(column, due) for column in (DOCUMENTS.c.priority, DOCUMENTS.c.submitted_at))
+    rows = await connection.execute(select(COLLECTIONS.c.uid, *heads))
+    return [Queue(uid, priority, waiting_since) for uid, priority, waiting_since in rows if priority is not None]
 
 
-async def backlog(connection: AsyncConnection) -> int:
-    """Documents with work, leased ones and pausing ones among them."""
-    waiting = select(func.count()).select_from(DOCUMENTS).where(DOCUMENTS.c.due_at.is_not(null()))
-    return await connection.scalar(waiting) or 0
+def _head(column: ColumnElement[Any], due: Sequence[ColumnElement[bool]]) -> ScalarSelect[Any]:
+    return select(column).where(*due).order_by(*_QUEUE_ORDER).limit(1).scalar_subquery()
 
 
-def _by_collection(claims: Sequence[Claim]) -> dict[str, list[int]]:
-    numbers: dict[str, list[int]] = {}
-    for number, claim in enumerate(claims):
-        numbers.setdefault(claim.collection, []).append(number)
-    return numbers
+async def _lease(
+    connection: AsyncConnection, queue: Queue, leased: dict[str, Any], limit: int, now: datetime
+) -> list[Claim]:
+    """Claim due documents of one queue and set ``leased`` in them; those locked by another claim are skipped."""
+    uid = queue.uid
+    due = (DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.priority <= queue.priority, DOCUMENTS.c.due_at <= now)
+    statement = (
+        select(COLLECTIONS.c.name.label("collection"), DOCUMENTS, *CONTENT_COLUMNS)
+        .join_from(DOCUMENTS, CONTENTS, SAME_DOCUMENT)
+        .join(COLLECTIONS, COLLECTIONS.c.uid == DOCUMENTS.c.collection_uid)
+        .where(*due)
+        .order_by(*_QUEUE_ORDER)
+        .limit(limit)
+        # both tables: of a row that is only joined PostgreSQL may return an older revision than the locked one's
+        .with_for_update(of=(DOCUMENTS, CONTENTS), skip_locked=True)
+    )
+    claims = [_claim(row) for row in await connection.execute(statement)]
+    if claims:
+        mine = (DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.id.in_([claim.document.id for claim in claims]))
+        tried = {"token": DOCUMENTS.c.token + 1, "attempts": DOCUMENTS.c.attempts + 1}
+        await connection.execute(update(DOCUMENTS).where(*mine).values(tried | leased))
+    return claims
 
 
 def _claim(row: Row[Any]) -> Claim:

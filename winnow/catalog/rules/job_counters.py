@@ -1,4 +1,4 @@
-"""What jobs count: pure."""
+"""The counters of jobs. Pure."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class JobCounters:
         return self.counters.setdefault(job_id, Counter())
 
 
-def make_job(values: Mapping[str, Any], *, collection: str, failures: Sequence[JobFailure]) -> Job:
-    """A job out of its counters; what has not ended is pending."""
+def make_job(values: Mapping[Any, Any], failures: Sequence[JobFailure] = ()) -> Job:
+    """A job from its row, which has the collection's ``name`` as well; documents that have not ended are pending."""
     ended = sum(values[name] for name in ENDINGS)
     pending = values["total"] - values["unchanged"] - ended
     status: JobStatus = "done" if pending == 0 else "running" if ended else "pending"
     return Job(
         id=values["id"],
-        collection=collection,
+        collection=values["name"],
         status=status,
         total=values["total"],
         pending=pending,

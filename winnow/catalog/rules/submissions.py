@@ -1,16 +1,16 @@
-"""What a submission or a round of deletions does to the ledger: decided here without SQL."""
+"""What a submission or a request for deletions does to the ledger. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
 from winnow.catalog.rules.entries import Entry, is_leased
 from winnow.core.documents import hash_content
-from winnow.core.types import Document
+from winnow.core.types import Document, DocumentState
 from winnow.ports import Rejection, Submission
 
 LARGEST_INTEGER: Final = 2**63 - 1
@@ -18,7 +18,7 @@ LARGEST_INTEGER: Final = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What all documents of one submission share."""
+    """What all documents of one request share."""
 
     job_id: str
     source: str
@@ -45,7 +45,7 @@ class IncomingBatch:
 
 @dataclass(frozen=True, slots=True)
 class LedgerChange:
-    """What a submission or a round of tombstones does to the ledger.
+    """What a request changes in the ledger.
 
     Attributes:
         created: entries of new documents.
@@ -55,10 +55,15 @@ class LedgerChange:
     """
 
     submission: Submission
-    created: tuple[Entry, ...]
-    revised: tuple[Entry, ...]
-    touched: tuple[Entry, ...]
-    superseded: Counter[str]
+    created: tuple[Entry, ...] = ()
+    revised: tuple[Entry, ...] = ()
+    touched: tuple[Entry, ...] = ()
+    superseded: Counter[str] = field(default_factory=Counter)
+
+
+def touching(touched: Sequence[Entry], order: Order) -> LedgerChange:
+    """The change that writes these entries back, and nothing else."""
+    return LedgerChange(Submission(order.job_id, len(touched), 0), touched=tuple(touched))
 
 
 def sort_batch(documents: Sequence[Document]) -> IncomingBatch:
@@ -109,13 +114,16 @@ def plan_submission(
     for item in batch.incoming:
         entry = known.get(item.document.id)
         if entry is None:
-            created.append(_created(item, order, removed.get(item.document.id, 0) + 1))
-        elif goes_backwards(entry, item.document):
+            document, revision = item.document, removed.get(item.document.id, 0) + 1
+            created.append(
+                new_entry(document.id, item.content_hash, document.version, order, revision=revision, state="pending")
+            )
+        elif _goes_backwards(entry, item.document):
             rejections.append(_outdated(item, entry))
-        elif is_waiting(entry, item):
+        elif _is_waiting(entry, item):
             touched.append(replace(_kept(entry, item, order), job_id=order.job_id))
             superseded.update(_loser(entry))
-        elif is_unchanged(entry, item):
+        elif _is_unchanged(entry, item):
             unchanged += 1
             if (kept := _kept(entry, item, order)) != entry:
                 touched.append(kept)
@@ -128,19 +136,19 @@ def plan_submission(
     return LedgerChange(submission, tuple(created), tuple(revised), tuple(touched), superseded)
 
 
-def goes_backwards(entry: Entry, document: Document) -> bool:
+def _goes_backwards(entry: Entry, document: Document) -> bool:
     """Tell whether the document is older than what is stored. A deleted document sets no limit."""
     if entry.state == "deleting" or entry.version is None or document.version is None:
         return False
     return document.version < entry.version
 
 
-def is_waiting(entry: Entry, item: Incoming) -> bool:
+def _is_waiting(entry: Entry, item: Incoming) -> bool:
     """Tell whether the same content waits to be indexed: the newer job waits for it from now on."""
     return entry.content_hash == item.content_hash and entry.state == "pending"
 
 
-def is_unchanged(entry: Entry, item: Incoming) -> bool:
+def _is_unchanged(entry: Entry, item: Incoming) -> bool:
     """Tell whether the content is indexed already."""
     return entry.content_hash == item.content_hash and entry.state == "indexed"
 
@@ -154,13 +162,16 @@ def _outdated(item: Incoming, entry: Entry) -> Rejection:
     return Rejection(item.index, document.id, "version_conflict", message)
 
 
-def _created(item: Incoming, order: Order, revision: int) -> Entry:
+def new_entry(
+    id_: str, content_hash: str, version: int | None, order: Order, *, revision: int, state: DocumentState
+) -> Entry:
+    """The entry of a document that the ledger does not know, with work before it."""
     return Entry(
-        id=item.document.id,
-        content_hash=item.content_hash,
-        version=item.document.version,
+        id=id_,
+        content_hash=content_hash,
+        version=version,
         revision=revision,
-        state="pending",
+        state=state,
         token=int(order.now.timestamp() * 1_000_000),
         source=order.source,
         priority=order.priority,
@@ -214,12 +225,12 @@ def queued(entry: Entry, order: Order) -> Entry:
 
 
 def _loser(entry: Entry) -> tuple[str, ...]:
-    # one that is indexed has no job waiting for it, though it be due to be embedded again
+    # no job waits for an indexed document, even if it is due to be embedded again
     return () if entry.due_at is None or entry.state == "indexed" else (entry.job_id,)
 
 
 def plan_tombstones(document_ids: Sequence[str], known: Mapping[str, Entry], order: Order) -> LedgerChange:
-    """Decide about every document that is to go. One that is unknown or on its way out counts as unchanged."""
+    """Decide about documents to be deleted. One that is unknown or being deleted counts as unchanged."""
     wanted = tuple(dict.fromkeys(document_ids))
     touched: list[Entry] = []
     superseded: Counter[str] = Counter()
@@ -230,7 +241,7 @@ def plan_tombstones(document_ids: Sequence[str], known: Mapping[str, Entry], ord
         touched.append(condemned(entry, order))
         superseded.update(_loser(entry))
     submission = Submission(order.job_id, len(wanted), len(wanted) - len(touched))
-    return LedgerChange(submission, (), (), tuple(touched), superseded)
+    return LedgerChange(submission, touched=tuple(touched), superseded=superseded)
 
 
 def condemned(entry: Entry, order: Order) -> Entry:
