@@ -28,21 +28,16 @@ ROOMS: Final = {
 
 # Names that several modules define with one meaning.
 SHARED: Final = {
-    "add": "insert rows, in a module of the catalog",
     "cancel_job": "a command and a route",
-    "create": "insert a row, in a module of the catalog",
     "delete_collection": "a command, a route and the operation behind them",
     "downgrade": "of a migration, as Alembic calls it",
     "evaluate": "a command and what it runs",
-    "get": "read a row, in a module of the catalog",
     "list_collections": "a command and a route",
     "list_jobs": "a command and a route",
     "main": "the entry point of a process",
     "migrate": "a command and what it runs",
     "parse": "of a parser in the sandbox",
     "search": "a command and a route",
-    "submit": "an upload, in the catalog and as an operation",
-    "switch_index": "a route and the change of rows behind it",
     "translate": "an engine's errors or filters, in that engine's module",
     "upgrade": "of a migration, as Alembic calls it",
 }
