@@ -11,8 +11,9 @@ from winnow.catalog import entries, reembedding
 from winnow.catalog.collections import collection_of, uid_of
 from winnow.catalog.engine import Repository
 from winnow.catalog.jobs import carry_out, new_order
-from winnow.catalog.rules.interventions import empty_document, plan_repair
+from winnow.catalog.rules.interventions import NO_CONTENT, plan_repair
 from winnow.catalog.tables import DOCUMENTS
+from winnow.core.types import Document
 from winnow.ports import LedgerEntry, ReembedProgress, Submission
 
 _NAMES: Final = "id state revision indexed_revision chunks n_chunks token due_at built".split()
@@ -51,7 +52,7 @@ class SqlAudit(Repository):
         async with self.database.write() as connection:
             uid = await uid_of(connection, collection, lock=True)
             change = plan_repair(revisions, await entries.read(connection, uid, revisions), order)
-            contents = {entry.id: empty_document(entry.id) for entry in change.created}
+            contents = {entry.id: Document(entry.id, NO_CONTENT) for entry in change.created}
             return await carry_out(connection, uid, change, order, contents)
 
     async def reembed_progress(self, name: str) -> ReembedProgress:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from winnow.core.errors import CollectionNotFound
 from winnow.core.types import Chunking, Collection, Counts, Index, IndexIdentity
 
 PURGE_BATCH: Final = 2000
+_BESIDE: Final = ("generation", "identity", "state", "started_at")  # as JSON, ``started_at`` in ISO format
 
 
 class SqlCollections(Repository):
@@ -208,7 +209,7 @@ def _indexed(uid: str) -> tuple[Any, ...]:
 
 def _replaceable(collection: Collection) -> dict[str, Any]:
     return {
-        "chunking": asdict(collection.chunking),
+        "chunking": collection.chunking,
         "fields": dict(collection.fields),
         "rerank_instruct": collection.rerank_instruct,
         "metadata": dict(collection.metadata),
@@ -219,20 +220,10 @@ def _indexes(collection: Collection) -> dict[str, Any]:
     """The columns that hold a collection's indexes, which only a re-embedding changes."""
     serving, beside = collection.serving, collection.beside
     return {
-        "identity": asdict(serving.identity),
+        "identity": serving.identity,
         "generation": serving.generation,
         "last_generation": collection.last_generation,
-        "other": None if beside is None else _stored(beside),
-    }
-
-
-def _stored(index: Index) -> dict[str, Any]:
-    assert index.started_at is not None
-    return {
-        "generation": index.generation,
-        "identity": asdict(index.identity),
-        "state": index.state,
-        "started_at": index.started_at.isoformat(),
+        "other": None if beside is None else {name: getattr(beside, name) for name in _BESIDE},
     }
 
 

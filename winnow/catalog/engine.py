@@ -1,4 +1,4 @@
-"""Connections: readers that wait for no writer, and writes that are whole or nothing and on disk on return."""
+"""Connections and transactions: reads never wait for writes, and writes are atomic and durable on return."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, event, make_url
+from sqlalchemy import event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -57,8 +57,8 @@ class Database:
     """One database. On SQLite writes queue for a single connection; on PostgreSQL all share one pool.
 
     Args:
-        url: as ``database_url`` gives it.
-        enforce_keys: off while migrations rebuild tables, which SQLite would otherwise answer with cascades.
+        url: as ``database_url`` returns it.
+        enforce_keys: off while migrations rebuild tables, so that SQLite deletes no rows that refer to them.
     """
 
     def __init__(self, url: URL, *, enforce_keys: bool = True) -> None:
@@ -133,11 +133,11 @@ def _sqlite_engine(url: URL, begin: str, pragmas: tuple[str, ...], *, connection
         json_deserializer=orjson.loads,
         pool_size=connections,
         max_overflow=0,
-        # without an isolation level sqlite3 opens no transactions of its own accord: `begin` alone does
+        # without an isolation level sqlite3 opens no transactions: only `begin` does
         connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
     )
     event.listen(engine.sync_engine, "connect", _set_pragmas(pragmas))
-    event.listen(engine.sync_engine, "begin", _begin_with(begin))
+    event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine
 
 
@@ -149,10 +149,3 @@ def _set_pragmas(pragmas: tuple[str, ...]) -> Callable[[Any, Any], None]:
         cursor.close()
 
     return on_connect
-
-
-def _begin_with(statement: str) -> Callable[[Connection], None]:
-    def on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql(statement)
-
-    return on_begin

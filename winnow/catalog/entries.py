@@ -12,7 +12,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Table, bindparam, delete, insert, null, select, update
+from sqlalchemy import Table, Update, bindparam, delete, insert, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from winnow.catalog.rules.entries import Entry
@@ -30,19 +30,17 @@ _NAMES: Final = tuple(field.name for field in fields(Entry))
 _COLUMNS: Final = tuple(DOCUMENTS.c[name] for name in _NAMES)
 _CONTENT_NAMES: Final = ("title", "url", "format", "metadata", "text")
 
-_THIS_DOCUMENT: Final = (
-    DOCUMENTS.c.collection_uid == bindparam("of_collection"),
-    DOCUMENTS.c.id == bindparam("of_id"),
-)
-_THIS_CONTENT: Final = (CONTENTS.c.collection_uid == bindparam("of_collection"), CONTENTS.c.id == bindparam("of_id"))
-_CHANGING: Final[dict[str, Any]] = {name: bindparam(name) for name in _NAMES if name != "id"}
-_UPDATE: Final = update(DOCUMENTS).where(*_THIS_DOCUMENT).values(_CHANGING)
-_UPDATE_WITH_CHUNKS: Final = (
-    update(DOCUMENTS).where(*_THIS_DOCUMENT).values(_CHANGING | {"chunks": bindparam("chunks")})
-)
-_UPDATE_CONTENT: Final = (
-    update(CONTENTS).where(*_THIS_CONTENT).values({name: bindparam(name) for name in _CONTENT_NAMES})
-)
+_CHANGING: Final = _NAMES[1:]  # all but the id
+
+
+def _update(table: Table, names: Sequence[str]) -> Update:
+    this = (table.c.collection_uid == bindparam("of_collection"), table.c.id == bindparam("of_id"))
+    return update(table).where(*this).values({name: bindparam(name) for name in names})
+
+
+_UPDATE: Final = _update(DOCUMENTS, _CHANGING)
+_UPDATE_WITH_CHUNKS: Final = _update(DOCUMENTS, (*_CHANGING, "chunks"))
+_UPDATE_CONTENT: Final = _update(CONTENTS, _CONTENT_NAMES)
 
 
 async def read(connection: AsyncConnection, uid: str, document_ids: Iterable[str]) -> dict[str, Entry]:

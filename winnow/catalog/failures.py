@@ -1,4 +1,4 @@
-"""What a database can fail with, in the words of ``winnow.core.errors``: the only place that reads vendor codes.
+"""Translates database errors into those of ``winnow.core.errors``; only this module reads vendor codes.
 
 ::
 
@@ -44,7 +44,7 @@ _POSTGRES_GONE: Final = ("08", "57P")
 
 
 def translate(error: SQLAlchemyError | OSError) -> WinnowError:
-    """Say what went wrong in our own words. Statements and their values stay out of the message."""
+    """The error of ours for a database's error. Its message contains no statements and no values."""
     if isinstance(error, PoolTimeout):
         return Overloaded(_BUSY, retry_after=RETRY_SECONDS)
     if isinstance(error, OSError):

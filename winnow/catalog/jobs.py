@@ -105,11 +105,16 @@ async def carry_out(
     await entries.add(connection, uid, change.created, contents or {})
     await entries.change_content(connection, uid, change.revised, contents or {})
     await entries.change(connection, uid, [*change.revised, *change.touched])
-    await _create(connection, uid, change.submission, order.now)
+    submission = change.submission
+    values: dict[str, Any] = dict.fromkeys(ADDED, 0)
+    values |= {"id": submission.job_id, "collection_uid": uid, "created_at": order.now}
+    values |= {"total": submission.accepted, "unchanged": submission.unchanged}
+    values["finished_at"] = order.now if submission.accepted == submission.unchanged else None
+    await connection.execute(insert(JOBS), values)
     job_counters = JobCounters()
     job_counters.supersede(change.superseded)
     await add_counters(connection, job_counters, order.now)
-    return change.submission
+    return submission
 
 
 async def add_counters(connection: AsyncConnection, job_counters: JobCounters, now: datetime) -> None:
@@ -129,15 +134,6 @@ async def add_counters(connection: AsyncConnection, job_counters: JobCounters, n
     complete = (JOBS.c.id == bindparam("of_job"), JOBS.c.finished_at.is_(null()), pending == 0)
     finish = update(JOBS).where(*complete).values(finished_at=now)
     await connection.execute(finish, [{"of_job": job_id} for job_id, _ in counters])
-
-
-async def _create(connection: AsyncConnection, uid: str, submission: Submission, now: datetime) -> None:
-    nothing_to_do = submission.accepted == submission.unchanged
-    values: dict[str, Any] = dict.fromkeys(ADDED, 0)
-    values |= {"id": submission.job_id, "collection_uid": uid, "created_at": now}
-    values |= {"total": submission.accepted, "unchanged": submission.unchanged}
-    values |= {"finished_at": now if nothing_to_do else None}
-    await connection.execute(insert(JOBS), values)
 
 
 async def _cancel_some(connection: AsyncConnection, job_id: str, after: str, order: Order) -> str | None:

@@ -13,7 +13,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import ColumnElement, Row, ScalarSelect, func, null, select, update
+from sqlalchemy import Row, func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from winnow.catalog import entries
@@ -175,9 +175,9 @@ async def _by_collection(
 
 
 async def _queues(connection: AsyncConnection, now: datetime, *, passing: int) -> list[Queue]:
-    """Every collection with work that is due, by looking at the head of its part of the index.
+    """The collections with work that is due, read from the heads of their parts of the index.
 
-    ``passing`` levels of priority are passed over, as far as there is work below them.
+    The ``passing`` highest levels of priority are skipped, as far as there is work below them.
     """
     found = await _heads(connection, now, below=None)
     for _ in range(passing):
@@ -193,13 +193,12 @@ async def _heads(connection: AsyncConnection, now: datetime, *, below: int | Non
     due = [DOCUMENTS.c.collection_uid == COLLECTIONS.c.uid, DOCUMENTS.c.due_at <= now]
     if below is not None:
         due.append(DOCUMENTS.c.priority < below)
-    heads = (_head(column, due) for column in (DOCUMENTS.c.priority, DOCUMENTS.c.submitted_at))
+    heads = [
+        select(column).where(*due).order_by(*_QUEUE_ORDER).limit(1).scalar_subquery()
+        for column in (DOCUMENTS.c.priority, DOCUMENTS.c.submitted_at)
+    ]
     rows = await connection.execute(select(COLLECTIONS.c.uid, *heads))
     return [Queue(uid, priority, waiting_since) for uid, priority, waiting_since in rows if priority is not None]
-
-
-def _head(column: ColumnElement[Any], due: Sequence[ColumnElement[bool]]) -> ScalarSelect[Any]:
-    return select(column).where(*due).order_by(*_QUEUE_ORDER).limit(1).scalar_subquery()
 
 
 async def _lease(

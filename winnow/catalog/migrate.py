@@ -1,4 +1,4 @@
-"""Bring a database to the schema of this version. The scripts lie inside the package."""
+"""Migrates a database to the schema of this version, with the scripts in the package."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ async def progress(connection: AsyncConnection, collection: Collection) -> Reemb
         return ReembedProgress(0, 0, 0)
     mine = (DOCUMENTS.c.collection_uid == collection.uid, DOCUMENTS.c.indexed_revision.is_not(null()))
     found = (*mine, DOCUMENTS.c.state != "deleting")
-    lacking = and_(DOCUMENTS.c.state.in_(("indexed", "pending")), is_behind(newer))  # as ``rules.entries.lacks``
+    lacking = and_(DOCUMENTS.c.state.in_(("indexed", "pending")), is_behind(newer))  # a switch would lose them
     lost = and_(is_behind(newer), DOCUMENTS.c.error.is_not(null()), DOCUMENTS.c.due_at.is_(None))
     counted = (DOCUMENTS.c.built == newer, lacking, and_(lacking, lost))
     row = (await connection.execute(select(func.count(), *map(_count, counted)).where(*found))).one()

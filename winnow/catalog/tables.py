@@ -1,71 +1,52 @@
-"""The tables. A document's ledger entry and its content are apart: claims and listings never rewrite or read text."""
+"""The tables. A document's ledger entry and its content are separate: a change of state never rewrites the text."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Column,
-    DateTime,
-    Dialect,
-    ForeignKey,
-    ForeignKeyConstraint,
-    Index,
-    Integer,
-    MetaData,
-    Table,
-    Text,
-    TypeDecorator,
-    text,
-)
+import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from winnow.core.types import JsonValue
 from winnow.ports import ChunkKey
 
 # byte order on both databases, so that listings page in the same order
-Key = Text().with_variant(Text(collation="C"), "postgresql")
+Key = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
-class UtcDateTime(TypeDecorator[datetime]):
+class UtcDateTime(sa.TypeDecorator[datetime]):
     """A point in time: ``timestamptz`` on PostgreSQL, ISO text in UTC on SQLite; always aware in Python."""
 
-    impl = DateTime(timezone=True)
+    impl = sa.DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         if value is None:
             return None
         moment = value.astimezone(UTC)
         return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
 
 
-class ChunkKeys(TypeDecorator[tuple[ChunkKey, ...]]):
-    """Chunks as JSON: ``[{"hash": …, "point_id": …}, …]``."""
+class ChunkKeys(sa.TypeDecorator[tuple[ChunkKey, ...]]):
+    """Chunks as JSON: ``[{"hash": …, "point_id": …}, …]``, which the engine's serializer writes."""
 
-    impl = JSON
+    impl = sa.JSON
     cache_ok = True
 
-    def process_bind_param(self, value: Sequence[ChunkKey] | None, dialect: Dialect) -> Any:  # noqa: ARG002
-        return [{"hash": chunk.hash, "point_id": chunk.point_id} for chunk in value or ()]
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> tuple[ChunkKey, ...]:  # noqa: ARG002
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> tuple[ChunkKey, ...]:  # noqa: ARG002
         return tuple(ChunkKey(chunk["hash"], chunk["point_id"]) for chunk in value)
 
 
 class Base(SQLModel):
-    """Our own metadata: migrations compare it with the database, and names of constraints are predictable."""
+    """Metadata of its own: migrations compare it with the database, and names of constraints are predictable."""
 
-    metadata = MetaData(
+    metadata = sa.MetaData(
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_name)s",
             "uq": "uq_%(table_name)s_%(column_0_name)s",
@@ -75,8 +56,8 @@ class Base(SQLModel):
     )
 
 
-_IN_SERVICE = text("status = 'ready'")
-_OPEN = text("due_at IS NOT NULL")
+_IN_SERVICE = sa.text("status = 'ready'")
+_OPEN = sa.text("due_at IS NOT NULL")
 
 
 class CollectionRow(Base, table=True):
@@ -84,42 +65,42 @@ class CollectionRow(Base, table=True):
 
     __tablename__ = "collections"
     __table_args__ = (
-        Index("uq_collections_name", "name", unique=True, sqlite_where=_IN_SERVICE, postgresql_where=_IN_SERVICE),
+        sa.Index("uq_collections_name", "name", unique=True, sqlite_where=_IN_SERVICE, postgresql_where=_IN_SERVICE),
     )
 
-    uid: str = Field(sa_column=Column(Key, primary_key=True))
-    name: str = Field(sa_column=Column(Key, nullable=False))
-    identity: JsonValue = Field(sa_column=Column(JSON, nullable=False))
-    chunking: JsonValue = Field(sa_column=Column(JSON, nullable=False))
-    fields_: JsonValue = Field(sa_column=Column("fields", JSON, nullable=False))
+    uid: str = Field(sa_column=sa.Column(Key, primary_key=True))
+    name: str = Field(sa_column=sa.Column(Key, nullable=False))
+    identity: JsonValue = Field(sa_column=sa.Column(sa.JSON, nullable=False))
+    chunking: JsonValue = Field(sa_column=sa.Column(sa.JSON, nullable=False))
+    fields_: JsonValue = Field(sa_column=sa.Column("fields", sa.JSON, nullable=False))
     embed_instruct: str | None
     rerank_instruct: str | None
-    metadata_: JsonValue = Field(sa_column=Column("metadata", JSON, nullable=False))
+    metadata_: JsonValue = Field(sa_column=sa.Column("metadata", sa.JSON, nullable=False))
     generation: int
-    last_generation: int = Field(sa_column=Column(Integer, nullable=False, server_default="1"))
-    other: JsonValue = Field(sa_column=Column(JSON(none_as_null=True)))
+    last_generation: int = Field(sa_column=sa.Column(sa.Integer, nullable=False, server_default="1"))
+    other: JsonValue = Field(sa_column=sa.Column(sa.JSON(none_as_null=True)))
     status: str
-    created_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
+    created_at: datetime = Field(sa_column=sa.Column(UtcDateTime, nullable=False))
 
 
 class DocumentRow(Base, table=True):
     """The ledger entry of a document (``rules.Entry``) and the chunks of the revision that is indexed."""
 
     __tablename__ = "documents"
-    __table_args__ = (Index("ix_documents_state", "collection_uid", "state", "n_chunks"),)
+    __table_args__ = (sa.Index("ix_documents_state", "collection_uid", "state", "n_chunks"),)
 
-    collection_uid: str = Field(sa_column=Column(Key, ForeignKey("collections.uid"), primary_key=True))
-    id: str = Field(sa_column=Column(Key, primary_key=True))
+    collection_uid: str = Field(sa_column=sa.Column(Key, sa.ForeignKey("collections.uid"), primary_key=True))
+    id: str = Field(sa_column=sa.Column(Key, primary_key=True))
     content_hash: str
-    version: int | None = Field(sa_column=Column(BigInteger))
+    version: int | None = Field(sa_column=sa.Column(sa.BigInteger))
     revision: int
     state: str
-    token: int = Field(sa_column=Column(BigInteger, nullable=False))
+    token: int = Field(sa_column=sa.Column(sa.BigInteger, nullable=False))
     source: str
     priority: int
-    submitted_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
-    updated_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
-    due_at: datetime | None = Field(sa_column=Column(UtcDateTime))
+    submitted_at: datetime = Field(sa_column=sa.Column(UtcDateTime, nullable=False))
+    updated_at: datetime = Field(sa_column=sa.Column(UtcDateTime, nullable=False))
+    due_at: datetime | None = Field(sa_column=sa.Column(UtcDateTime))
     lease_owner: str | None
     attempts: int
     job_id: str
@@ -128,71 +109,71 @@ class DocumentRow(Base, table=True):
     built: int | None
     error: str | None
     error_code: str | None
-    chunks: JsonValue = Field(sa_column=Column(ChunkKeys, nullable=False))
+    chunks: JsonValue = Field(sa_column=sa.Column(ChunkKeys, nullable=False))
 
 
 class ContentRow(Base, table=True):
-    """What a user handed in, at its newest revision."""
+    """The content of a document, at its newest revision."""
 
     __tablename__ = "contents"
     __table_args__ = (
-        ForeignKeyConstraint(
+        sa.ForeignKeyConstraint(
             ["collection_uid", "id"], ["documents.collection_uid", "documents.id"], ondelete="CASCADE"
         ),
     )
 
-    collection_uid: str = Field(sa_column=Column(Key, primary_key=True))
-    id: str = Field(sa_column=Column(Key, primary_key=True))
+    collection_uid: str = Field(sa_column=sa.Column(Key, primary_key=True))
+    id: str = Field(sa_column=sa.Column(Key, primary_key=True))
     title: str
     url: str
     format: str
-    metadata_: JsonValue = Field(sa_column=Column("metadata", JSON, nullable=False))
-    text: str = Field(sa_column=Column(Text, nullable=False))
+    metadata_: JsonValue = Field(sa_column=sa.Column("metadata", sa.JSON, nullable=False))
+    text: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
 
 
 class JobRow(Base, table=True):
-    """One submission and what became of its documents."""
+    """A submission, with counters of the states that its documents reached."""
 
     __tablename__ = "jobs"
 
-    id: str = Field(sa_column=Column(Key, primary_key=True))
-    collection_uid: str = Field(sa_column=Column(Key, ForeignKey("collections.uid"), index=True, nullable=False))
+    id: str = Field(sa_column=sa.Column(Key, primary_key=True))
+    collection_uid: str = Field(sa_column=sa.Column(Key, sa.ForeignKey("collections.uid"), index=True, nullable=False))
     total: int
     indexed: int
     deleted: int
     unchanged: int
     failed: int
     superseded: int
-    cancelled: int = Field(sa_column=Column(Integer, nullable=False, server_default="0"))
+    cancelled: int = Field(sa_column=sa.Column(sa.Integer, nullable=False, server_default="0"))
     chunks_embedded: int
-    created_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
-    finished_at: datetime | None = Field(sa_column=Column(UtcDateTime, index=True))
+    created_at: datetime = Field(sa_column=sa.Column(UtcDateTime, nullable=False))
+    finished_at: datetime | None = Field(sa_column=sa.Column(UtcDateTime, index=True))
 
 
 class JobFailureRow(Base, table=True):
-    """A document of a job that failed, and why."""
+    """A document that failed in a job, with the reason."""
 
     __tablename__ = "job_failures"
 
-    job_id: str = Field(sa_column=Column(Key, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True))
-    document_id: str = Field(sa_column=Column(Key, primary_key=True))
+    job_id: str = Field(sa_column=sa.Column(Key, sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True))
+    document_id: str = Field(sa_column=sa.Column(Key, primary_key=True))
     code: str
     message: str
 
 
 class RemovalRow(Base, table=True):
-    """A document that was deleted a short while ago: its last revision, and from when on its points go once more."""
+    """A document that was deleted a short while ago: its last revision, and when its points are removed again."""
 
     __tablename__ = "removals"
 
-    collection_uid: str = Field(sa_column=Column(Key, ForeignKey("collections.uid"), primary_key=True))
-    id: str = Field(sa_column=Column(Key, primary_key=True))
+    collection_uid: str = Field(sa_column=sa.Column(Key, sa.ForeignKey("collections.uid"), primary_key=True))
+    id: str = Field(sa_column=sa.Column(Key, primary_key=True))
     revision: int
-    due_at: datetime = Field(sa_column=Column(UtcDateTime, index=True, nullable=False))
+    due_at: datetime = Field(sa_column=sa.Column(UtcDateTime, index=True, nullable=False))
 
 
-def _table(row: type[Base]) -> Table:
-    return cast("Table", row.__table__)  # type: ignore[attr-defined]  # added by SQLAlchemy's metaclass
+def _table(row: type[Base]) -> sa.Table:
+    return cast("sa.Table", row.__table__)  # type: ignore[attr-defined]  # added by SQLAlchemy's metaclass
 
 
 COLLECTIONS = _table(CollectionRow)
@@ -202,8 +183,8 @@ JOBS = _table(JobRow)
 JOB_FAILURES = _table(JobFailureRow)
 REMOVALS = _table(RemovalRow)
 
-# the queue: what is served next comes first, and no row is read to pass over what is not due or to count
-Index(
+# the queue: documents in the order of service; rows that are not due are skipped and counted in the index alone
+sa.Index(
     "ix_documents_due",
     DOCUMENTS.c.collection_uid,
     DOCUMENTS.c.priority.desc(),

@@ -46,7 +46,7 @@ class CollectionCatalog(Protocol):
         """Take the collection out of service: from now on it is not found."""
 
     async def purge(self, uid: str) -> None:
-        """Remove the rows of a collection that was marked as deleting."""
+        """Remove the rows of a collection that was marked as deleting, in several transactions."""
 
     async def begin_reembed(self, name: str, identity: IndexIdentity) -> Collection:
         """Give the collection a second index of a new number, to be built; ``Conflict`` where it has one already."""
@@ -59,7 +59,7 @@ class CollectionCatalog(Protocol):
         """
 
     async def clear_beside(self, name: str) -> Collection:
-        """Forget the index beside the serving one, if there is one; the caller then drops it from the store."""
+        """Remove the index beside the serving one from the row, if there is one; the caller then deletes its points."""
 
 
 class DocumentCatalog(Protocol):
@@ -70,9 +70,9 @@ class DocumentCatalog(Protocol):
     ) -> Submission:
         """Accept documents: a new revision, ``pending``, for new, changed and failed ones; nothing for unchanged ones.
 
-        A document that already waits with the same content keeps its place, and the new job waits for it.
-        Rejects, one by one, ids that occur twice in the batch and versions that go backwards.
-        Committed on return. ``priority``: higher is served first (interactive 10, bulk 0).
+        A document that already waits with the same content keeps its place, and the new job waits for it. Duplicate
+        ids and versions that go backwards are rejected one by one. Committed on return. ``priority``: higher is served
+        first (interactive 10, bulk 0).
         """
 
     async def tombstone(self, collection: str, document_ids: Sequence[str], *, priority: int = 0) -> Submission:
@@ -109,7 +109,7 @@ class WorkQueue(Protocol):
         """Lease up to ``limit`` documents whose work is due, of one collection, highest priority and oldest first."""
 
     async def renew(self, owner: str, claims: Sequence[Claim], *, lease_seconds: float) -> int:
-        """Prolong the leases that still hold; returns how many did."""
+        """Extend the leases that are still valid; return how many were."""
 
     async def commit(self, outcomes: Sequence[Outcome]) -> Sequence[bool]:
         """Record outcomes. False for each whose token or revision has moved on: nothing was recorded for it."""
@@ -121,16 +121,16 @@ class WorkQueue(Protocol):
         """Give back the leases of ``owner``, or all leases (only where one process owns the storage)."""
 
     async def backlog(self) -> int:
-        """How many documents wait for work."""
+        """The number of documents with work, including leased ones."""
 
     async def enqueue_reembed(self, name: str, *, limit: int = 1000) -> int:
-        """Queue up to ``limit`` documents that the second index lacks, behind all other work; returns how many."""
+        """Queue up to ``limit`` documents that the second index lacks, after all other work; return how many."""
 
     async def removals(self, *, limit: int) -> Sequence[Removal]:
-        """Deletions to be carried out a second time, oldest first: a stalled worker may have written since."""
+        """Deletions to be repeated, oldest first: a stalled worker may have written points since."""
 
     async def forget_removals(self, removals: Sequence[Removal]) -> None:
-        """Forget removals that were carried out a second time."""
+        """Forget removals that were repeated, except for documents that were deleted again since."""
 
 
 class JobCatalog(Protocol):
@@ -157,7 +157,7 @@ class JobCatalog(Protocol):
         """
 
     async def cancel(self, job_id: str) -> Job:
-        """Cancel the work of a job that is not done yet; returns the job afterwards.
+        """Cancel the work of a job that is not done yet, in several transactions; return the job afterwards.
 
         A document that was never indexed is deleted, by a job of its own. A changed one is ``failed`` with the code
         ``cancelled`` and its indexed revision stays searchable; one that a worker is processing is finished.
@@ -167,7 +167,7 @@ class JobCatalog(Protocol):
         """
 
     async def prune(self, *, before: datetime, limit: int = 1000) -> int:
-        """Forget at most ``limit`` jobs that were finished before this moment, with their failures; return how many."""
+        """Delete at most ``limit`` jobs that finished before this moment, with their failures; return how many."""
 
 
 class LedgerAudit(Protocol):
@@ -181,9 +181,9 @@ class LedgerAudit(Protocol):
     async def repair(self, collection: str, revisions: Mapping[str, int], *, priority: int = 0) -> Submission:
         """Have the points of documents written again, or removed if the catalog has no such document.
 
-        The work goes the ordinary way, under lease and token. A document without work becomes ``pending`` as it is,
-        with a revision beyond its own and the given one, the highest that any of its points has; an unknown one becomes
-        a tombstone. A document that waits for work already counts as ``unchanged``. Committed on return.
+        Workers do the work under lease and token, as usual. A document without work becomes ``pending`` with a revision
+        above its own and the given one, which is the highest among its points; an unknown document becomes a tombstone.
+        A document that waits for work already counts as ``unchanged``. Committed on return.
         """
 
     async def reembed_progress(self, name: str) -> ReembedProgress:
@@ -192,7 +192,7 @@ class LedgerAudit(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """The truth about collections and documents, and the ledger of work: one port for each kind of caller.
+    """The system of record for collections, documents and work: one port for each kind of caller.
 
     Attributes:
         check: raises if the database cannot serve.

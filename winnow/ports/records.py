@@ -65,14 +65,14 @@ class ChunkKey:
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """What the ledger says of one document's points: what integrity checks compare.
+    """The ledger's record of one document's points, which integrity checks compare.
 
     Attributes:
         indexed_revision: the revision whose points serve searches; ``None`` where there is none.
         points: ids of its points.
-        n_chunks: how many chunks its counts report.
+        n_chunks: the number of chunks that its counts report.
         token: moves with every change and every claim: the same token means that nothing was written in between.
-        waits: whether work on it is due or under way.
+        waits: whether work on it is due or in progress.
         built: the number of the newer of two indexes, where both hold the indexed revision.
     """
 
@@ -97,11 +97,11 @@ class Claim:
     """One document handed to a worker under a lease.
 
     Attributes:
-        kind: ``index`` the document, ``delete`` its points, or ``reembed`` what is indexed into the collection's other
-            index; that leaves state, revision and jobs as they are.
+        kind: ``index`` the document, ``delete`` its points, or ``reembed`` the indexed revision into the collection's
+            other index, which leaves state, revision and jobs as they are.
         token: fencing token; a commit with an older token is refused.
         previous: chunks of the revision that is indexed now, for re-use of unchanged vectors.
-        attempts: how often it was claimed before, but for times when the document was not to blame for the end.
+        attempts: how often it was claimed before, without the claims that ended through no fault of the document.
         tried: whether it was claimed before at all: some of its points may be written.
     """
 
@@ -117,11 +117,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a claim ended. ``error`` given: it failed; ``retry_in`` (seconds) given as well: it is tried again.
+    """How a claim ended. With ``error`` it failed; with ``retry_in`` (seconds) as well it is retried.
 
     Attributes:
         built: the collection's ``newer_generation`` where both indexes of the pair were written.
-        waited: it was tried again for no fault of the document's (storage or a model is down): no attempt is counted.
+        waited: it is retried through no fault of the document (storage or a model is down): no attempt is counted.
     """
 
     claim: Claim
@@ -154,15 +154,15 @@ class JobFailure:
 
 @dataclass(frozen=True, slots=True)
 class ReembedProgress:
-    """How far the second index of a collection is.
+    """Progress of the second index of a collection.
 
     Attributes:
         documents: those that searches can find now.
         done: those of them that are in both indexes.
-        lacking: those that are still to come, or failed to be embedded again: a switch would lose them.
-        failures: documents that cannot be brought over, with the reason, up to 100 by id. Those whose newest revision
+        lacking: those that still wait or failed to be embedded again: a switch would lose them.
+        failures: documents that cannot be embedded again, with the reason, up to 100 by id. Those whose newest revision
             failed are in the older index only and do not count as lacking.
-        failed: those of the lacking that are not tried again.
+        failed: those of the lacking that are not retried.
     """
 
     documents: int

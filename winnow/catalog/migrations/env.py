@@ -15,7 +15,7 @@ if context.is_offline_mode():
         literal_binds=True,
     )
 else:
-    # SQLite alters a table by building it anew, which batch mode does
+    # SQLite alters a table by rebuilding it, which batch mode does
     context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
 
 with context.begin_transaction():

@@ -1,1 +1,1 @@
-"""The rules of the ledger: pure functions, apart from SQL."""
+"""The rules of the ledger: pure functions, separate from SQL."""

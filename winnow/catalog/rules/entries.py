@@ -1,4 +1,4 @@
-"""What happens to a document's entry in the ledger: pure functions.
+"""The states of a document's ledger entry, and how outcomes change them. Pure.
 
 ::
 
@@ -6,10 +6,10 @@
                  ▲  └────commit with an error──► failed
                  └── submit of a changed, failed or deleted document: revision + 1
 
-Every claim and every commit raises ``token``: whoever comes with an older one has been overtaken. A document that is
-changed or deleted while a worker processes it gets a new revision, and stays with that worker while its lease holds:
-the worker's commit is refused and hands the document on. So two workers never write a document's points at once, unless
-a lease has run out (``docs/decisions/0012-stalled-workers.md``).
+Every claim and every commit raises ``token``, and an outcome with an older one is refused. A document that is changed
+or deleted while a worker processes it gets a new revision, and stays with that worker until its lease ends: the
+worker's commit is refused and releases the document. So two workers never write a document's points at once, unless a
+lease has expired (``docs/decisions/0012-stalled-workers.md``).
 """
 
 from __future__ import annotations
@@ -26,21 +26,20 @@ Ending = Literal["indexed", "deleted", "failed", "superseded"]
 
 UNNAMED_ERROR: Final = "internal_error"
 CANCELLED: Final = "cancelled"
-SETTLING: Final = timedelta(minutes=10)  # after a deletion: longer than a write of a stalled worker is under way
+SETTLING: Final = timedelta(minutes=10)  # after a deletion: longer than a stalled worker's write can take
 REEMBED_PRIORITY: Final = -10
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the ledger knows of one document; content and chunks are kept beside it.
+    """The ledger's record of one document, without its content and chunks.
 
     Attributes:
-        token: fencing token; starts at the clock's microseconds, so that a document which was deleted and
-            comes back starts beyond every token it ever had.
-        due_at: from when on its work may be claimed: its submission, the end of a lease or of a pause;
-            ``None`` where nothing is to be done.
-        lease_owner: who works on it, until ``due_at``.
-        submitted_at: since when it waits; the oldest is served first.
+        token: fencing token; starts at the clock's microseconds, so that a document that was deleted and is submitted
+            again starts above every token that it ever had.
+        due_at: when its work may be claimed: its submission, the end of a lease or of a pause; ``None`` without work.
+        lease_owner: the worker that processes it, until ``due_at``.
+        submitted_at: when it began to wait; the oldest is served first.
         job_id: the job of its last submission, which waits for it.
         built: the newer number of the pair of indexes that both hold ``indexed_revision``.
     """
@@ -68,9 +67,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What an outcome does: the entry afterwards (``None``: the row goes), and what its job counts.
+    """The effect of an outcome: the entry afterwards (``None``: the row is deleted), and the job counter that grows.
 
-    ``recorded`` is false where the outcome counts for nothing, but its worker hands the document on.
+    ``recorded`` is false where the outcome is not counted, but its worker releases the document.
     """
 
     entry: Entry | None
@@ -84,32 +83,32 @@ def is_leased(entry: Entry, now: datetime) -> bool:
 
 
 def holds(entry: Entry | None, token: int, owner: str, now: datetime) -> bool:
-    """Tell whether ``owner`` still has the lease that it got with ``token``."""
+    """Tell whether the lease that ``owner`` got with ``token`` is still valid."""
     if entry is None or entry.due_at is None:
         return False
     return entry.token == token and entry.lease_owner == owner and entry.due_at > now
 
 
 def was_tried(attempts: int, submitted_at: datetime, updated_at: datetime) -> bool:
-    """Tell whether a worker has processed this revision before: waiting counts as no attempt, but it is recorded."""
+    """Tell whether a worker has processed this revision before. A pause is not counted as an attempt, but recorded."""
     return attempts > 0 or updated_at > submitted_at
 
 
 def kind_of(state: DocumentState) -> Literal["index", "delete", "reembed"]:
-    """What the work on a document of this state is."""
+    """The kind of work on a document of this state."""
     return "delete" if state == "deleting" else "reembed" if state == "indexed" else "index"
 
 
 def settle(entry: Entry | None, outcome: Outcome, now: datetime, *, newer: int | None = None) -> Settlement | None:
-    """Apply an outcome, or return ``None`` where its token or revision has moved on.
+    """Apply an outcome, or return ``None`` where its token is outdated.
 
-    ``newer`` is the collection's ``newer_generation``: a document whose batch did not know of that pair of indexes has
-    the re-embedding before it.
+    ``newer`` is the collection's ``newer_generation``: a document that was not written to both of these indexes is
+    queued to be embedded again.
     """
     claim = outcome.claim
     if entry is None or entry.due_at is None or entry.token != claim.token:
         return None
-    if entry.revision != claim.revision:  # changed or deleted while it was in hand
+    if entry.revision != claim.revision:  # changed or deleted while it was being processed
         handed_on = replace(entry, token=entry.token + 1, lease_owner=None, due_at=now)
         return Settlement(handed_on, None, recorded=False)
     # the token moves with the commit, so that the same outcome is not counted twice
@@ -139,19 +138,15 @@ def _ended(rested: Entry, outcome: Outcome, newer: int | None) -> Settlement:
     return Settlement(_with_second_index(done, newer, now), "indexed")
 
 
-def lacks(entry: Entry, newer: int | None) -> bool:
-    """Tell whether a switch would lose the document. One whose newest revision failed cannot be brought over."""
-    at_stake = entry.indexed_revision is not None and entry.state in {"indexed", "pending"}
-    return newer is not None and at_stake and entry.built != newer
-
-
-def queued_to_reembed(entry: Entry, now: datetime) -> Entry:
-    """The entry with the re-embedding before it, behind all other work."""
-    return replace(entry, due_at=now, submitted_at=now, priority=REEMBED_PRIORITY, attempts=0, lease_owner=None)
-
-
 def _with_second_index(entry: Entry, newer: int | None, now: datetime) -> Entry:
-    return queued_to_reembed(entry, now) if lacks(entry, newer) else entry
+    """The entry, queued to be embedded again after all other work where a switch would lose the document.
+
+    A document whose newest revision failed cannot be embedded again.
+    """
+    at_stake = entry.indexed_revision is not None and entry.state in {"indexed", "pending"}
+    if newer is None or entry.built == newer or not at_stake:
+        return entry
+    return replace(entry, due_at=now, submitted_at=now, priority=REEMBED_PRIORITY, attempts=0, lease_owner=None)
 
 
 def _reembedded(entry: Entry, outcome: Outcome, newer: int | None) -> Entry:
@@ -163,12 +158,12 @@ def _reembedded(entry: Entry, outcome: Outcome, newer: int | None) -> Entry:
 
 
 def _failed(entry: Entry, outcome: Outcome) -> Entry:
-    # a deletion that failed stays hidden: what a user deleted never comes back by itself
+    # a deletion that failed stays hidden: a deleted document never comes back by itself
     state: DocumentState = "deleting" if entry.state == "deleting" else "failed"
     code = outcome.error_code or UNNAMED_ERROR
     return replace(entry, state=state, due_at=None, error=_storable_text(outcome.error or ""), error_code=code)
 
 
 def _storable_text(message: str) -> str:
-    # messages quote what they failed on: PostgreSQL takes neither U+0000 nor half a character
+    # messages quote documents: PostgreSQL rejects U+0000 and lone surrogates
     return encodable(message.replace("\0", ""))

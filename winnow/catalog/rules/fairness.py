@@ -1,6 +1,6 @@
 """Fairness between collections and between priorities that have work at the same time.
 
-Every process keeps its own turns: with several workers each is fair by itself, and so are all of them together.
+Every process keeps an order of its own: several workers are fair together because each of them is.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-SHARE: Final = 4  # one turn in so many goes to the priority below, so that bulk work never starves
+SHARE: Final = 4  # one turn in four goes to the priority below, so that bulk work never starves
 DEEPEST: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A collection with work that is due: the priority of its first document and since when that waits."""
+    """A collection with work that is due: the priority of its first document, and the time since which it waits."""
 
     uid: str
     priority: int
@@ -24,7 +24,7 @@ class Queue:
 
 
 class FairOrder:
-    """Whose turn it is: among the queues of a priority the one that was served longest ago.
+    """The order of service: among the queues of a priority, the one that was served longest ago comes first.
 
     Three turns in four go to the highest priority that waits, three in sixteen to the next one, and so on.
     """
@@ -34,7 +34,7 @@ class FairOrder:
         self._round = 0
 
     def levels_passed(self) -> int:
-        """How many levels of priority the next turn passes over."""
+        """The number of priority levels that the next turn skips."""
         number, depth = self._round + 1, 0
         while number % SHARE == 0 and depth < DEEPEST:
             number, depth = number // SHARE, depth + 1
@@ -45,6 +45,6 @@ class FairOrder:
         return sorted(queues, key=lambda q: (-q.priority, self._served.get(q.uid, 0), q.waiting_since, q.uid))
 
     def served(self, uid: str) -> None:
-        """Send a collection to the end of the line."""
+        """Put a collection last in the order."""
         self._round += 1
         self._served[uid] = self._round

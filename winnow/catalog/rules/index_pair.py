@@ -1,4 +1,4 @@
-"""A collection's pair of indexes while its model changes: pure functions.
+"""A collection's pair of indexes while its model changes. Pure.
 
 ::
 
@@ -19,7 +19,7 @@ FAILURES_NAMED: Final = 100
 
 
 def begun(collection: Collection, identity: IndexIdentity, now: datetime) -> Collection:
-    """The collection with a second index of a number that it never used."""
+    """The collection with a second index, of a number that it never used; ``Conflict`` where it has one already."""
     name, number = collection.name, collection.last_generation + 1
     if collection.beside is not None:
         raise Conflict(
@@ -31,7 +31,7 @@ def begun(collection: Collection, identity: IndexIdentity, now: datetime) -> Col
 
 
 def switched(collection: Collection, *, lacking: int) -> Collection:
-    """The collection with its indexes exchanged; ``lacking`` documents would be lost, which must be none."""
+    """The collection with its indexes exchanged; ``Conflict`` where it has one only, or ``lacking`` is above 0."""
     name, serving, beside = collection.name, collection.serving, collection.beside
     if beside is None:
         raise Conflict(f"collection {name!r} has one index only; begin with `winnow reembed -c {name}`")

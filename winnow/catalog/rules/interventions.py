@@ -9,7 +9,6 @@ from typing import Final
 from winnow.catalog.rules.entries import CANCELLED, Entry, is_leased
 from winnow.catalog.rules.submissions import LedgerChange, Order, condemned, new_entry, queued, touching
 from winnow.core.errors import Conflict
-from winnow.core.types import Document
 from winnow.ports import Submission
 
 NO_CONTENT: Final = ""
@@ -83,11 +82,6 @@ def plan_repair(revisions: Mapping[str, int], known: Mapping[str, Entry], order:
     unchanged = len(revisions) - len(created) - len(touched)
     submission = Submission(order.job_id, len(revisions), unchanged)
     return LedgerChange(submission, created=tuple(created), touched=tuple(touched))
-
-
-def empty_document(document_id: str) -> Document:
-    """The content of a document that exists only to be deleted."""
-    return Document(document_id, NO_CONTENT)
 
 
 def _rewritten(entry: Entry, revision: int, order: Order) -> Entry:

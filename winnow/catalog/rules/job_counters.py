@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -17,34 +17,31 @@ ADDED: Final = (*ENDINGS, "chunks_embedded")
 
 @dataclass
 class JobCounters:
-    """What one transaction adds to jobs: per job its counters, and documents that failed."""
+    """The counters that one transaction adds, by job, and the documents that failed in it."""
 
-    counters: dict[str, Counter[str]] = field(default_factory=dict)
+    counters: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     failures: list[tuple[str, JobFailure]] = field(default_factory=list)
 
     def supersede(self, losses: Mapping[str, int]) -> None:
-        """Book documents that older jobs lose to a newer one."""
+        """Count documents that older jobs lose to a newer one."""
         for job_id, number in losses.items():
-            self._counter(job_id)["superseded"] += number
+            self.counters[job_id]["superseded"] += number
 
     def cancel(self, job_id: str, number: int) -> None:
-        """Book documents that a job will not index."""
-        self._counter(job_id)["cancelled"] += number
+        """Count documents that a job will not index."""
+        self.counters[job_id]["cancelled"] += number
 
     def settle(self, job_id: str, outcome: Outcome, settlement: Settlement) -> None:
         """Count the outcome of one claim. A re-embedding belongs to no job: the document's last one has ended."""
         if outcome.claim.kind == "reembed":
             return
-        counter = self._counter(job_id)
+        counter = self.counters[job_id]
         counter["chunks_embedded"] += outcome.embedded
         if settlement.ending is not None:
             counter[settlement.ending] += 1
         entry = settlement.entry
         if entry is not None and settlement.ending == "failed":
             self.failures.append((job_id, JobFailure(entry.id, entry.error_code or "", entry.error or "")))
-
-    def _counter(self, job_id: str) -> Counter[str]:
-        return self.counters.setdefault(job_id, Counter())
 
 
 def make_job(values: Mapping[Any, Any], failures: Sequence[JobFailure] = ()) -> Job:

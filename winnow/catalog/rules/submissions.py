@@ -28,7 +28,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A document on its way in: its place in the batch and the hash of its content."""
+    """A submitted document: its place in the batch and the hash of its content."""
 
     index: int
     document: Document
@@ -100,10 +100,10 @@ def plan_submission(
     """Decide about every document of a batch.
 
     Args:
-        batch: what came in.
+        batch: the submission.
         known: the stored entries by document id.
         removed: the last revision of documents that were deleted a short while ago.
-        order: what the batch shares.
+        order: see ``Order``.
     """
     created: list[Entry] = []
     revised: list[Entry] = []
@@ -120,10 +120,10 @@ def plan_submission(
             )
         elif _goes_backwards(entry, item.document):
             rejections.append(_outdated(item, entry))
-        elif _is_waiting(entry, item):
+        elif entry.state == "pending" and entry.content_hash == item.content_hash:  # the newer job waits for it instead
             touched.append(replace(_kept(entry, item, order), job_id=order.job_id))
             superseded.update(_loser(entry))
-        elif _is_unchanged(entry, item):
+        elif entry.state == "indexed" and entry.content_hash == item.content_hash:
             unchanged += 1
             if (kept := _kept(entry, item, order)) != entry:
                 touched.append(kept)
@@ -143,16 +143,6 @@ def _goes_backwards(entry: Entry, document: Document) -> bool:
     return document.version < entry.version
 
 
-def _is_waiting(entry: Entry, item: Incoming) -> bool:
-    """Tell whether the same content waits to be indexed: the newer job waits for it from now on."""
-    return entry.content_hash == item.content_hash and entry.state == "pending"
-
-
-def _is_unchanged(entry: Entry, item: Incoming) -> bool:
-    """Tell whether the content is indexed already."""
-    return entry.content_hash == item.content_hash and entry.state == "indexed"
-
-
 def _outdated(item: Incoming, entry: Entry) -> Rejection:
     document = item.document
     message = (
@@ -165,7 +155,7 @@ def _outdated(item: Incoming, entry: Entry) -> Rejection:
 def new_entry(
     id_: str, content_hash: str, version: int | None, order: Order, *, revision: int, state: DocumentState
 ) -> Entry:
-    """The entry of a document that the ledger does not know, with work before it."""
+    """The entry of a document that is new to the ledger, queued for the order's job."""
     return Entry(
         id=id_,
         content_hash=content_hash,
@@ -183,7 +173,7 @@ def new_entry(
 
 
 def _kept(entry: Entry, item: Incoming, order: Order) -> Entry:
-    # who hands a document in last owns it: --delete-missing of another source must not reach it
+    # the source that submits a document last owns it: --delete-missing of another source must not delete it
     return replace(entry, version=_newest(entry.version, item.document.version), source=order.source)
 
 
@@ -202,12 +192,12 @@ def _revised(entry: Entry, item: Incoming, order: Order) -> Entry:
         state="pending",
         source=order.source,
     )
-    # the points of a document that was being deleted may be gone already: nothing of it can be re-used
+    # the points of a document that was being deleted may be gone already: none can be re-used
     return replace(revised, indexed_revision=None, n_chunks=0) if returning else revised
 
 
 def queued(entry: Entry, order: Order) -> Entry:
-    """The entry with work before it, for the order's job. Whoever has a lease on it keeps it, and then hands it on."""
+    """The entry, queued for the order's job. A worker with a lease on it keeps it, and then releases it."""
     leased = is_leased(entry, order.now)
     return replace(
         entry,
@@ -245,5 +235,5 @@ def plan_tombstones(document_ids: Sequence[str], known: Mapping[str, Entry], ord
 
 
 def condemned(entry: Entry, order: Order) -> Entry:
-    """The entry with its deletion before it. That is a revision of its own: older points never come back after it."""
+    """The entry, queued to be deleted. A deletion is a revision of its own: older points never come back after it."""
     return replace(queued(entry, order), state="deleting", revision=entry.revision + 1)

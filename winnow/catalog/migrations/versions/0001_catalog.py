@@ -10,8 +10,6 @@ from alembic import op
 
 revision = "0001"
 down_revision = None
-branch_labels = None
-depends_on = None
 
 # spelled out here, not taken from the tables: a migration must not change when they do
 KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")

@@ -10,8 +10,6 @@ from alembic import op
 
 revision = "0003"
 down_revision = "0002"
-branch_labels = None
-depends_on = None
 
 # spelled out here, not taken from the tables: a migration must not change when they do
 KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
