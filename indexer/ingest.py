@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Protocol
 
 from indexer.reading import BATCH_DOCUMENTS, Inventory, read_batches
@@ -35,7 +36,7 @@ class Destination(Protocol):
         ...
 
     async def job(self, job_id: str) -> Job:
-        """IngestProgress of a submission."""
+        """Progress of a submission."""
         ...
 
     def keys(self, collection: str, *, source: str | None = None) -> AsyncIterator[DocumentKey]:
@@ -125,7 +126,7 @@ async def ingest(
         on_progress(run.progress())
         if run.open:
             await asyncio.sleep(POLL_SECONDS)
-    return replace(_summarise(run), seconds=time.perf_counter() - began)
+    return _summarise(run, time.perf_counter() - began)
 
 
 async def _submit_all(
@@ -136,7 +137,11 @@ async def _submit_all(
         found.add_unreadable(source, failures)
         accepted = [document for document in documents if _is_accepted(run, source, document)]
         if accepted:
-            submission = await _submit(destination, run.collection, accepted, source.label)
+            submission = await retry(
+                partial(destination.submit, run.collection, accepted, source=source.label),
+                _OVERLOAD,
+                again=lambda error, _: isinstance(error, Overloaded),
+            )
             if submission.job_id:
                 run.open[submission.job_id] = None
             found.failures.extend(
@@ -162,15 +167,6 @@ def _is_accepted(run: _Run, source: Source, document: Document) -> bool:
     return False
 
 
-async def _submit(destination: Destination, collection: str, documents: Sequence[Document], label: str) -> Submission:
-    """Submit documents; while the destination is overloaded, wait and try again."""
-    return await retry(
-        lambda: destination.submit(collection, documents, source=label),
-        _OVERLOAD,
-        again=lambda error, _: isinstance(error, Overloaded),
-    )
-
-
 async def _delete_missing(destination: Destination, run: _Run, source: Source) -> None:
     keys = destination.keys(run.collection, source=source.label)
     lacking = [key.id async for key in keys if run.inventory.lacks(key.id)]
@@ -191,13 +187,11 @@ async def _poll(destination: Destination, run: _Run) -> None:
             break  # jobs end nearly in the order of submission: ask for the others when this one is done
 
 
-def _summarise(run: _Run) -> IndexSummary:
+def _summarise(run: _Run, seconds: float) -> IndexSummary:
     jobs = run.closed
-    failed = [
-        Failure(item.document_id, item.code, item.message, item.document_id) for job in jobs for item in job.failures
-    ]
     found = run.inventory
-    failures = (*found.failures, *failed)
+    failed = [item for job in jobs for item in job.failures]
+    failures = (*found.failures, *(Failure(i.document_id, i.code, i.message, i.document_id) for i in failed))
     return IndexSummary(
         collection=run.collection,
         seen=len(found.origins) + sum(1 for item in found.failures if item.document_id not in found.origins),
@@ -206,5 +200,6 @@ def _summarise(run: _Run) -> IndexSummary:
         deleted=sum(job.deleted for job in jobs),
         failed=len(failures),
         chunks_embedded=sum(job.chunks_embedded for job in jobs),
+        seconds=seconds,
         failures=failures,
     )

@@ -1,15 +1,17 @@
-"""Reads sources in batches and keeps track of which documents they hold."""
+"""Reads sources in batches, notes which documents they hold, and compares those with a collection."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
 from indexer.sources.base import Failure, Source
+from winnow.core.documents import hash_content
 from winnow.core.types import Document
+from winnow.ports import DocumentKey
 
 BATCH_DOCUMENTS: Final = 256
 BATCH_CHARS: Final = 4_000_000
@@ -74,3 +76,41 @@ class Inventory:
         message = f"{len(lacking):,} documents were not found; they are kept, as unreadable parts may contain them"
         self.failures.append(Failure(source.label, "kept_missing", message))
         return ()
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """Ids of documents that would be added, changed and deleted, and items that cannot be read."""
+
+    collection: str
+    new: tuple[str, ...]
+    changed: tuple[str, ...]
+    missing: tuple[str, ...]
+    unchanged: int
+    failures: tuple[Failure, ...]
+
+
+async def compare_sources(
+    known: Mapping[str, DocumentKey], collection: str, sources: Sequence[Source], *, delete_missing: bool = False
+) -> DryRun:
+    """Compare ``sources`` with the documents of a collection, ``known`` by id."""
+    found = Inventory()
+    hashes: dict[str, str] = {}
+    for source in sources:
+        async for documents, failures in read_batches(source):
+            found.add_unreadable(source, failures)
+            found.origins |= dict.fromkeys((document.id for document in documents), source.label)
+            hashes |= {document.id: hash_content(document) for document in documents}
+    missing: list[str] = []
+    for source in sources if delete_missing else ():
+        lacking = [id_ for id_, key in known.items() if key.source == source.label and found.lacks(id_)]
+        missing += found.missing_from(source, lacking)
+    fresh = {id_ for id_, digest in hashes.items() if id_ not in known or known[id_].content_hash != digest}
+    return DryRun(
+        collection=collection,
+        new=tuple(sorted(fresh - known.keys())),
+        changed=tuple(sorted(fresh & known.keys())),
+        missing=tuple(sorted(missing)),
+        unchanged=len(hashes) - len(fresh),
+        failures=tuple(found.failures),
+    )

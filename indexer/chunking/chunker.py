@@ -1,15 +1,7 @@
 """Cuts a document into chunks: by structure first, then by tokens where sections are too long. Pure.
 
-- A document that fits is one chunk.
-- Otherwise a chunk never crosses a heading, except for tiny sections (under an eighth of the limit), which join their
-  neighbour or their first subsection: ten words on their own match everything a little and answer nothing.
-- Inside a section whole blocks are packed into chunks of even size; a block that is too long is cut at sentences
-  (lines for code and tables), and chunks overlap only there.
-- A chunk's passage (title, heading path, text) never has more tokens than the limit. Title and headings take at most a
-  quarter of it and are shortened beyond that.
-
-Offsets: for plain text ``chunk.text == document.text[start:end]``. For Markdown they are exact to the lines of a block,
-for HTML to the character, and inside a block that was cut to the word.
+The rules are in ``docs/indexing.md``. Offsets: for plain text ``chunk.text == document.text[start:end]``. For Markdown
+they are exact to the lines of a block, for HTML to the character, and inside a block that was cut to the word.
 """
 
 from __future__ import annotations

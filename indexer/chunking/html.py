@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from indexer.chunking.main_content import is_main_content
-from indexer.chunking.markup import BLOCK, DROPPED, attributes_of, match_tag
+from indexer.chunking.markup import BLOCK, DROPPED, LinearSearch, attributes_of, match_tag
 from indexer.chunking.outline import Block, Outline, OutlineBuilder, Slugger
 
 _OPENING: Final = re.compile(r"<(?=[/!?A-Za-z])")
@@ -91,7 +91,7 @@ class _Scanner:
         self._seen: list[tuple[int, int]] = []  # spans of visible text
         self._open: dict[str, int] = {}  # how many elements of a name are open
         self._depth = self._deepest = 0
-        self._absent: set[str] = set()
+        self._search = LinearSearch(text)
         self._title = ""
         self._pieces: list[str] = []
         self._start = self._end = 0
@@ -123,7 +123,7 @@ class _Scanner:
         if name == "title" and not tag["close"]:
             return self._read_title(tag.end())
         if name in _UNSEEN and not tag["close"] and name != "head":
-            end = self._skip_past(f"</{name}", tag.end(), tag_end=True)
+            end = self._skip_past(f"</{name}[^>]*>", tag.end())
             inside = (match_tag(self._text, found.start()) for found in _REFERENCE.finditer(self._text, tag.end(), end))
             self._references += [(found["name"].lower(), found["attributes"]) for found in inside if found]
             return end
@@ -133,15 +133,10 @@ class _Scanner:
             self._enter(name, tag["attributes"])
         return tag.end()
 
-    def _skip_past(self, what: str, start: int, *, tag_end: bool = False) -> int:
-        """Position after the next ``what``; ``start`` if there is none, so that only the markup is dropped."""
-        if what in self._absent:
-            return start
-        found = re.compile(re.escape(what) + ("[^>]*>" if tag_end else ""), re.IGNORECASE).search(self._text, start)
-        if found is None:
-            self._absent.add(what)
-            return start
-        return found.end()
+    def _skip_past(self, pattern: str, start: int) -> int:
+        """Position after the next match; ``start`` if there is none, so that only the markup is dropped."""
+        found = self._search.find(pattern, start)
+        return found.end() if found else start
 
     def _read_title(self, start: int) -> int:
         end = self._text.find("</", start)

@@ -1,4 +1,4 @@
-"""Tags and attributes, as HTML and Markdown with components share them.
+"""Tags, attributes and a linear search, as HTML and Markdown with components share them.
 
 Every pattern is possessive, so that hostile text takes linear time.
 """
@@ -34,6 +34,24 @@ BLOCK: Final = frozenset(
     datalist ruby rb rp rt rtc slot""".split()
 )
 KNOWN: Final = INLINE | BLOCK | DROPPED
+
+
+class LinearSearch:
+    """Searches one text again and again, and remembers which patterns do not occur again: linear time in all."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._absent: dict[str, int] = {}  # by pattern, the position before which it does not occur again
+
+    def find(self, pattern: str, start: int, limit: int | None = None) -> re.Match[str] | None:
+        """Search ``pattern``, in any case and with ``^`` and ``$`` at lines, from ``start`` to ``limit``."""
+        if start < self._absent.get(pattern, 0):
+            return None
+        limit = len(self._text) if limit is None else min(limit, len(self._text))
+        match = re.compile(pattern, re.MULTILINE | re.IGNORECASE).search(self._text, start, limit)
+        if match is None:
+            self._absent[pattern] = limit
+        return match
 
 
 def attributes_of(raw: str) -> dict[str, str]:

@@ -11,14 +11,12 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from indexer.chunking.markup import ATTRIBUTE, DROPPED, INLINE, KNOWN, match_tag
+from indexer.chunking.markup import ATTRIBUTE, DROPPED, INLINE, KNOWN, LinearSearch, match_tag
 
 FILL: Final = "\ufdd0"  # replaces an inline tag: a noncharacter, neither space nor punctuation to Markdown
 
-_VISIBLE: Final = frozenset(
-    "title description label alt caption tip summary path body query header name heading".split()
-)
-_VISIBLE_HTML: Final = frozenset({"alt", "summary"})
+_SHOWN: Final = frozenset("title description label alt caption tip summary path body query header name heading".split())
+_SHOWN_HTML: Final = frozenset({"alt", "summary"})
 _INLINE_COMPONENTS: Final = frozenset({"Tooltip", "Icon", "Badge"})
 _WINDOW: Final = 5000
 
@@ -52,7 +50,7 @@ class _Masker:
         self._text = text
         self._start = start
         self._edits: list[tuple[int, int, str, bool]] = []  # start, end, replacement, only in MDX
-        self._absent: dict[str, int] = {}  # by pattern, where it was last searched for in vain: keeps searches linear
+        self._search = LinearSearch(text)
         self._components = False
         self._handlers: dict[str | None, Callable[[re.Match[str]], int]] = {
             "fence": self._fence,
@@ -81,33 +79,23 @@ class _Masker:
         self._edits.append((start, end, _blank(self._text[start:end]), only_mdx))
         return end
 
-    def _find(self, pattern: str, start: int, limit: int | None = None) -> re.Match[str] | None:
-        """Search ``pattern`` and remember where it does not occur."""
-        if start < self._absent.get(pattern, 0):
-            return None
-        limit = len(self._text) if limit is None else min(limit, len(self._text))
-        match = re.compile(pattern, re.MULTILINE | re.IGNORECASE).search(self._text, start, limit)
-        if match is None:
-            self._absent[pattern] = limit
-        return match
-
     def _fence(self, mark: re.Match[str]) -> int:
         ticks = mark["ticks"]
         if ticks[0] == "`" and "`" in mark["info"]:
             return self._code_span(mark.start("ticks"), ticks)
-        closing = self._find(rf"^[ \t>]*{ticks[0]}{{{len(ticks)},}}[ \t]*\r?$", mark.end())
+        closing = self._search.find(rf"^[ \t>]*{ticks[0]}{{{len(ticks)},}}[ \t]*\r?$", mark.end())
         return closing.end() if closing else len(self._text)
 
     def _code_span(self, start: int, ticks: str) -> int:
         begin = start + len(ticks)
-        closing = self._find(rf"(?<!`)`{{{len(ticks)}}}(?!`)", begin, begin + _WINDOW)
+        closing = self._search.find(rf"(?<!`)`{{{len(ticks)}}}(?!`)", begin, begin + _WINDOW)
         if closing is None or _BLANK_LINE.search(self._text, begin, closing.start()):
             return begin
         return closing.end()
 
     def _comment(self, mark: re.Match[str]) -> int:
         html = mark["comment"] == "<!--"
-        closing = self._find("-->" if html else r"\*/\s*\}", mark.end())
+        closing = self._search.find("-->" if html else r"\*/\s*\}", mark.end())
         return self._blank_out(mark.start(), closing.end()) if closing else mark.end()
 
     def _module(self, mark: re.Match[str]) -> int:
@@ -140,7 +128,7 @@ class _Masker:
         if name[0].isupper():
             self._components = True
         if name in DROPPED and not tag["close"] and not tag["attributes"].rstrip().endswith("/"):
-            closing = self._find(rf"</{name}\s*>", end)
+            closing = self._search.find(rf"</{name}\s*>", end)
             return self._blank_out(mark.start(), closing.end() if closing else end)
         self._edits.append((mark.start(), end, self._replacement(tag), False))
         return end
@@ -148,7 +136,7 @@ class _Masker:
     def _replacement(self, tag: re.Match[str]) -> str:
         """The replacement of a tag: the attributes that a reader sees, a heading's marks, or nothing."""
         text, name = tag[0], tag["name"]
-        visible = _VISIBLE if name[0].isupper() else _VISIBLE_HTML
+        visible = _SHOWN if name[0].isupper() else _SHOWN_HTML
         if not tag["close"] and (kept := _visible_attributes(text, visible)):
             return kept
         line_start = self._text.rfind("\n", max(0, tag.start() - 200), tag.start()) + 1

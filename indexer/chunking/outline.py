@@ -83,9 +83,7 @@ class Alignment:
                 cursor = found + len(word[0])
 
     def original(self, position: int) -> int:
-        """Position in the original of a position in ``block.text``."""
-        if position >= len(self._block.text):
-            return self._block.end
+        """Position in the original of a position inside of ``block.text``."""
         at = bisect_right(self._read, position) - 1
         following = self._original[at + 1] if at + 1 < len(self._original) else self._block.end
         return min(self._original[at] + position - self._read[at], following)

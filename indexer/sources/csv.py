@@ -32,8 +32,9 @@ def parse(file: IO[bytes], *, delimiter: str = "") -> Iterator[dict[str, Any]]:
         raise ReadError("binary", "the file contains NUL bytes: it is not CSV, or CSV in UTF-16; convert it to UTF-8")
     file.seek(0)
     csv.field_size_limit(MAX_CELL_CHARS)  # global, which is why it is set here and not in the service
+    first = header.decode(errors="replace")
     text = io.TextIOWrapper(file, "utf-8-sig", newline="")
-    rows = csv.reader(text, delimiter=delimiter or _delimiter(header), strict=True)
+    rows = csv.reader(text, delimiter=delimiter or max(_DELIMITERS, key=first.count), strict=True)
     try:
         names = _names(next(rows, []))
         yield {"columns": names}
@@ -44,11 +45,6 @@ def parse(file: IO[bytes], *, delimiter: str = "") -> Iterator[dict[str, Any]]:
         raise ReadError(
             "invalid_csv", f"near line {rows.line_num:,}: {error}; a quote is unclosed or misplaced"
         ) from None
-
-
-def _delimiter(header: bytes) -> str:
-    line = header.decode(errors="replace")
-    return max(_DELIMITERS, key=line.count)
 
 
 def _names(header: list[str]) -> list[str]:
@@ -70,10 +66,8 @@ def _rows(rows: Iterator[list[str]], names: list[str]) -> Iterator[dict[str, Any
             continue
         number += 1
         if len(values) > len(names):
-            message = (
-                f"the row has {len(values):,} cells, the header {len(names):,}; quote cells that contain separators"
-            )
-            yield {"row": number, "code": "wrong_row", "message": message}
+            cells = f"the row has {len(values):,} cells, the header {len(names):,}"
+            yield {"row": number, "code": "wrong_row", "message": f"{cells}; quote cells that contain separators"}
             continue
-        cells = zip(names, values, strict=False)
-        yield {"row": number, "values": {name: value for name, value in cells if name and value}}
+        filled = {name: value for name, value in zip(names, values, strict=False) if name and value}
+        yield {"row": number, "values": filled}

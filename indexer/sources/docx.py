@@ -43,7 +43,5 @@ def _check(file: IO[bytes]) -> None:
     except zipfile.BadZipFile as error:
         raise ReadError("damaged", f"not a readable DOCX file ({error}); save it again") from None
     if unpacked > MAX_UNPACKED_BYTES:
-        limit = MAX_UNPACKED_BYTES // 1024 // 1024
-        raise ReadError(
-            "too_large", f"the file unpacks to {unpacked / 1024 / 1024:,.0f} MiB, the limit is {limit}: split it"
-        )
+        size, limit = f"{unpacked / 1024 / 1024:,.0f}", MAX_UNPACKED_BYTES // 1024 // 1024
+        raise ReadError("too_large", f"the file unpacks to {size} MiB, the limit is {limit}: split it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, Final, cast
 from urllib.parse import quote
@@ -19,14 +20,9 @@ from winnow.core.documents import MAX_TITLE_CHARS
 from winnow.core.types import Document, JsonValue, TextFormat
 
 TEXTS: Final[dict[str, TextFormat]] = {
-    ".md": "markdown",
-    ".mdx": "markdown",
-    ".markdown": "markdown",
-    ".html": "html",
-    ".htm": "html",
-    ".txt": "text",
-    ".rst": "text",
-    ".text": "text",
+    **dict.fromkeys((".md", ".mdx", ".markdown"), "markdown"),
+    **dict.fromkeys((".html", ".htm"), "html"),
+    **dict.fromkeys((".txt", ".rst", ".text"), "text"),
 }
 PARSED: Final[dict[str, str]] = {".pdf": "pdf", ".docx": "docx"}
 SUFFIXES: Final = frozenset({*TEXTS, *ROWS, *PARSED})
@@ -119,16 +115,14 @@ class FileReader:
         self._cache = cache
         self._sandbox = sandbox
         self._documents = DocumentParser(MAX_FILE_BYTES)
+        self._read_rows = partial(read_rows, documents=self._documents, sandbox=sandbox, options=options)
 
     def read(self, file: File) -> Iterator[Document | Failure]:
         """Read the documents of one file."""
         document_id = "" if holds_many(file.relative) else file.relative.as_posix()
         try:
             if holds_many(file.relative):
-                name, row_id, options = file.name, file.relative.as_posix(), self._options
-                yield from read_rows(
-                    file.fetch(), name, row_id, self._documents, sandbox=self._sandbox, options=options
-                )
+                yield from self._read_rows(file.fetch(), file.name, file.relative.as_posix())
             elif printable(document_id) != document_id:
                 yield Failure(file.name, "not_utf8", "the name of the file is not UTF-8; rename it")
             else:

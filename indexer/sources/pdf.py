@@ -24,9 +24,7 @@ _PAGE_LEVEL: Final = 6  # <h6>: under every bookmark
 _RUNNING_PAGES: Final = 5  # in shorter documents a line that repeats may be content
 _HYPHEN: Final = re.compile("(?<=\\w)(?:[\x02\ufffe\u00ad]\\s*|-\\s+(?=[a-zäöüß]))")
 _UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
-_NO_TITLE: Final = re.compile(
-    r"untitled|microsoft \w+ -|.*\.(?:docx?|pptx?|xlsx?|tex|dvi|indd|pdf|html?)$", re.IGNORECASE
-)
+_NO_TITLE: Final = re.compile(r"(?i)untitled|microsoft \w+ -|.*\.(?:docx?|pptx?|xlsx?|tex|dvi|indd|pdf|html?)$")
 _DIGITS: Final = re.compile(r"\d+")
 
 
@@ -41,9 +39,8 @@ def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
             raise ReadError("too_large", f"the PDF has {len(document):,} pages; the limit is {MAX_PAGES:,}: split it")
         pages = _lines(document, max_chars)
         if not any(pages):
-            raise ReadError(
-                "no_text", "the PDF contains no text, it is a scan; run text recognition on it, for example ocrmypdf"
-            )
+            message = "the PDF contains no text, it is a scan; run text recognition on it, for example ocrmypdf"
+            raise ReadError("no_text", message)
         text = _as_html(_without_running_lines(pages), _bookmarks(document))
         yield {"text": text, "title": _title(document)}
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 
 from indexer.sources.base import Failure, ReadError, SourceOptions
@@ -97,17 +96,13 @@ class RemoteSource(FileSource):
                 limit = _MAX_OBJECT_BYTES / 1024**2
                 raise ReadError("too_large", f"the file is larger than {limit:g} MiB; split it")
             local = folder / f"object{relative.suffix}"
-            _download(self._files, path, local)
+            try:
+                self._files.get_file(path, str(local))
+            except Exception as error:  # as above
+                raise OSError(_reason(error)) from error
             return local
 
         return File(name, relative, fetch, stamp)
-
-
-def _download(files: AbstractFileSystem, path: str, local: Path) -> None:
-    try:
-        files.get_file(path, str(local))
-    except Exception as error:  # as above
-        raise OSError(_reason(error)) from error
 
 
 def _reason(error: Exception) -> str:

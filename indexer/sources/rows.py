@@ -67,7 +67,7 @@ def _count_lines(path: Path) -> int:
 
 
 def read_rows(
-    path: Path, name: str, row_id: str, documents: DocumentParser, *, sandbox: Sandbox, options: SourceOptions
+    path: Path, name: str, row_id: str, *, documents: DocumentParser, sandbox: Sandbox, options: SourceOptions
 ) -> Iterator[Document | Failure]:
     """Read the documents of a file, a row at a time; memory is bounded by the longest row that is accepted.
 

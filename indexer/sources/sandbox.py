@@ -4,8 +4,7 @@ The process is started once for a run, and again after it died. It reads one fil
 empty environment) and hard limits on memory, CPU time between two items, files that it writes (none) and open files;
 this side enforces the limit on wall-clock time. Items come back as JSON: none of the process's output is executed.
 
-The limits bound the cost of a hostile file. They do not confine a parser that such a file has taken over: it can read
-every file that this user can read. To index files of strangers, run the whole indexer in a container.
+The limits bound the cost of a hostile file. They do not confine a parser that such a file has taken over.
 """
 
 from __future__ import annotations

@@ -102,9 +102,8 @@ def _serve(channel: _Channel, request: dict[str, Any]) -> bool:
     except OSError as error:
         channel.send("failed", "unreadable", f"cannot be read: {error.strerror or error}")
     except Exception as error:  # noqa: BLE001 - the libraries raise anything on damaged files
-        channel.send(
-            "failed", "damaged", f"the file is damaged ({type(error).__name__}: {error!s:.200}); save it again"
-        )
+        reason = f"{type(error).__name__}: {error!s:.200}"
+        channel.send("failed", "damaged", f"the file is damaged ({reason}); save it again")
     channel.flush()
     return fit
 

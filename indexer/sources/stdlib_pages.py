@@ -68,9 +68,7 @@ _ASYNCIO: Final = {
     "unix_events": "policy",
     "windows_events": "policy",
 }
-_STANDARD_TYPES: Final = frozenset(
-    "bytearray bytes complex dict float frozenset int list memoryview range set str tuple".split()
-)
+_STANDARD_TYPES: Final = "bytearray bytes complex dict float frozenset int list memoryview range set str tuple".split()
 _IN_FUNCTIONS: Final = frozenset({"complex", "float", "int"})
 
 

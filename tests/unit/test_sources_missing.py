@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from indexer.dry_run import compare_sources
 from indexer.ingest import ingest
+from indexer.reading import compare_sources
 from indexer.sources.base import Failure
 from winnow.core.types import Document, FieldType
 from winnow.ports import DocumentKey, Job, Submission
@@ -70,7 +70,8 @@ async def test_only_what_is_surely_gone_is_deleted(
     summary = await ingest(destination, "docs", [source], delete_missing=True, max_chars=1000)
     assert destination.deleted == deleted
     assert [failure.code for failure in summary.failures] == codes
-    planned = await compare_sources(destination, "docs", [source], delete_missing=True)
+    known = {key.id: key async for key in destination.keys("docs")}
+    planned = await compare_sources(known, "docs", [source], delete_missing=True)
     assert list(planned.missing) == deleted
     assert [failure.code for failure in planned.failures] == codes
 

@@ -69,13 +69,13 @@ def test_what_is_unchanged_is_not_fetched_again(
     bucket.pipe({"/docs/a.md": b"# A", "/docs/b.md": b"# B"})
     first = read("memory://docs", tmp_path)
     fetched: list[str] = []
-    download = remote._download
+    fetch = MemoryFileSystem.get_file
 
-    def watched(files: Any, path: str, local: Path) -> None:
+    def watched(self: MemoryFileSystem, path: str, *rest: Any) -> None:
         fetched.append(path)
-        download(files, path, local)
+        fetch(self, path, *rest)
 
-    monkeypatch.setattr(remote, "_download", watched)
+    monkeypatch.setattr(MemoryFileSystem, "get_file", watched)
     assert read("memory://docs", tmp_path) == first
     assert fetched == []
     bucket.pipe("/docs/b.md", b"# B, again")

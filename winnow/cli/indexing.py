@@ -11,7 +11,7 @@ from watchfiles import awatch
 
 from indexer import ingest
 from indexer.bulk.options import RayOptions
-from indexer.dry_run import DryRun, compare_sources
+from indexer.reading import DryRun, compare_sources
 from indexer.sources.base import Failure, Source
 from winnow.cli.command import reach
 from winnow.cli.console import err, note, print_json, progress_bar
@@ -89,12 +89,11 @@ class Indexing:
 
     async def _dry_run(self, client: Client) -> int:
         try:
-            found = await compare_sources(
-                HttpTarget(client), self.collection, self.sources, delete_missing=self.delete_missing
-            )
+            known = {key.id: key async for key in HttpTarget(client).keys(self.collection)}
         except CollectionNotFound:
             note(f"collection {self.collection} does not exist yet; it would be created")
-            found = await compare_sources(None, self.collection, self.sources, delete_missing=self.delete_missing)
+            known = {}
+        found = await compare_sources(known, self.collection, self.sources, delete_missing=self.delete_missing)
         if self.as_json:
             print_json(asdict(found))
         else:

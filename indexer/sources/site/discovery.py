@@ -49,7 +49,7 @@ class Discovery:
 
     def allows(self, url: str) -> bool:
         """Whether the rules of the host allow us to fetch a page."""
-        return _allows(self.robots, url)
+        return bool(self.robots.can_fetch(url, USER_AGENT))
 
 
 async def discover(fetcher: Fetcher, start: str, *, max_pages: int) -> Discovery:
@@ -62,7 +62,7 @@ async def discover(fetcher: Fetcher, start: str, *, max_pages: int) -> Discovery
     is_sitemap = URL(start).path.endswith(_SITEMAP_ENDINGS)
     scope = Scope.of(f"{URL(start).origin()}/" if is_sitemap else start)
     robots = await _load_robots(fetcher, scope.origin)
-    if not _allows(robots, start):
+    if not robots.can_fetch(start, USER_AGENT):
         raise FetchError("robots_denied", "robots.txt of the site forbids it; ask its owner to allow 'Winnow'")
     if not is_sitemap:
         moved = await _home(fetcher, start)
@@ -101,10 +101,6 @@ async def _home(fetcher: Fetcher, start: str) -> str:
         if error.gone or error.code == "refused":
             return start  # pages under it may exist all the same
         raise
-
-
-def _allows(robots: Protego, url: str) -> bool:
-    return bool(robots.can_fetch(url, USER_AGENT))
 
 
 @dataclass

@@ -103,9 +103,8 @@ class Fetcher:
         self._options = options
         self._free = asyncio.Semaphore(options.concurrency)
         self._not_before = 0.0
-        self._policy = RetryPolicy(
-            options.attempts, first_wait=1.0, longest_wait=options.max_wait, wait_limit=options.max_wait
-        )
+        wait = options.max_wait
+        self._policy = RetryPolicy(options.attempts, first_wait=1.0, longest_wait=wait, wait_limit=wait)
 
     async def fetch(
         self,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from indexer.chunking.html import scan_html
-from indexer.chunking.markup import attributes_of
+from indexer.chunking.markup import LinearSearch, attributes_of
 from indexer.sources.base import ReadError
 from indexer.sources.site.fetch import FetchedPage
 from indexer.sources.site.urls import normalise
@@ -78,24 +78,23 @@ def read_page(reply: FetchedPage) -> SitePage:
         return _read_html(reply, _without_code(text))
     kind = TEXTS[reply.kind]
     title = describe_markdown(text)[0] if kind == "markdown" else ""
-    return SitePage(reply.url, kind, text, title, index=may_index(reply.robots_tag))
+    return SitePage(reply.url, kind, text, title, index=not forbids([reply.robots_tag], "noindex"))
 
 
-def may_index(*directives: str) -> bool:
-    """Whether robots directives, of a page or of its server, allow indexing."""
-    return not _forbids(directives, "noindex")
+def forbids(directives: Sequence[str], word: str) -> bool:
+    """Whether robots directives, of a page or of its server, contain ``word``, ``noindex`` or ``nofollow``."""
+    said = {part for text in directives for part in _DIRECTIVES.split(text.lower())}
+    return word in said or "none" in said
 
 
 def _without_code(text: str) -> str:
     """Drop comments, scripts, styles and drawings, which may differ at every visit and are not searched for."""
     kept: list[str] = []
     position = 0
-    absent: set[str] = set()
+    search = LinearSearch(text)
     while opening := _UNREAD.search(text, position):
-        closing = f"</{opening['name'].lower()}" if opening["name"] else "-->"
-        found = None if closing in absent else re.compile(closing, re.IGNORECASE).search(text, opening.end())
+        found = search.find(f"</{opening['name'].lower()}" if opening["name"] else "-->", opening.end())
         if found is None:
-            absent.add(closing)
             kept.append(text[position : opening.end()])
             position = opening.end()
             continue
@@ -122,7 +121,7 @@ def _read_html(reply: FetchedPage, text: str) -> SitePage:
         elif name in {"a", "area"} and href and "nofollow" not in rel and len(links) < MAX_LINKS:
             links[normalise(href, base)] = None
     links.pop("", None)
-    index = may_index(*directives)
+    index = not forbids(directives, "noindex")
     if index and text and not scan.blocks:
         raise ReadError("no_text", "the page has no text of its own; scripts may add it, but they are not run")
     return SitePage(
@@ -131,11 +130,6 @@ def _read_html(reply: FetchedPage, text: str) -> SitePage:
         text,
         title_of(scan),
         canonical="" if canonical == reply.url else canonical,
-        links=() if _forbids(directives, "nofollow") else tuple(links),
+        links=() if forbids(directives, "nofollow") else tuple(links),
         index=index,
     )
-
-
-def _forbids(directives: Sequence[str], word: str) -> bool:
-    said = {part for text in directives for part in _DIRECTIVES.split(text.lower())}
-    return word in said or "none" in said

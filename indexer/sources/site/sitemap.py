@@ -37,10 +37,7 @@ def parse_sitemap(data: bytes) -> Sitemap:
         return Sitemap([line.strip() for line in lines if line.startswith("http")][:MAX_URLS], [])
     found = Sitemap([], [])
     try:
-        events = etree.iterparse(
-            BytesIO(data), resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
-        )
-        for _, element in events:
+        for _, element in etree.iterparse(BytesIO(data), resolve_entities=False, no_network=True, huge_tree=False):
             _note(element, found)
     except etree.XMLSyntaxError as error:
         if not found.pages and not found.sitemaps:

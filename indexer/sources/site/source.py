@@ -19,7 +19,7 @@ from indexer.sources.formats import MAX_FILE_BYTES, parse_file
 from indexer.sources.sandbox import Sandbox
 from indexer.sources.site.discovery import Discovery, discover
 from indexer.sources.site.fetch import FetchedPage, Fetcher, FetchError, open_fetcher
-from indexer.sources.site.page import FILES, SitePage, may_index, read_page
+from indexer.sources.site.page import FILES, SitePage, forbids, read_page
 from indexer.sources.site.urls import Scope, normalise
 from indexer.sources.site.walk import Walk
 from winnow.core.documents import MAX_TITLE_CHARS
@@ -102,7 +102,8 @@ class _PageReader:
         path = self.folder / f"page{FILES[reply.kind]}"
         path.write_bytes(reply.body)
         found = parse_file(path, sandbox=self._sandbox, max_chars=MAX_FILE_BYTES)
-        return SitePage(reply.url, "html", found["text"], found["title"], index=may_index(reply.robots_tag))
+        index = not forbids([reply.robots_tag], "noindex")
+        return SitePage(reply.url, "html", found["text"], found["title"], index=index)
 
 
 @asynccontextmanager
