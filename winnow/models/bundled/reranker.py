@@ -58,7 +58,7 @@ _UNSPACED_RUN: Final = re.compile(rf"[{_UNSPACED}]")
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of n passages for one query; each array has shape (n,).
+    """The evidence on n passages for one query; each array has shape (n,).
 
     Attributes:
         maxsim: mean over the query's tokens, in [-1, 1].

@@ -148,7 +148,12 @@ class HttpEmbedder(HttpModel, DenseEmbedder):
             try:
                 self._read(batch, answer)
             except UpstreamRejected:
-                raise UpstreamRejected(f"{refused.message}: {self._size_remedy()}") from refused
+                fix = f"unset {VARIABLE}__DIMENSIONS"
+                if isinstance(self._settings, VllmEmbedding):
+                    fix = f"""start vLLM with --hf-overrides '{{"is_matryoshka":true}}' or {fix}"""
+                else:
+                    fix = f"{fix}, or set it to a size that the model has"
+                raise UpstreamRejected(f"{refused.message}: {fix}") from refused
             self._asked_size = None
             return answer
 
@@ -163,12 +168,6 @@ class HttpEmbedder(HttpModel, DenseEmbedder):
                 raise
         self._dialect = plain
         return await self._client.post(plain.path, plain.body(batch, size))
-
-    def _size_remedy(self) -> str:
-        setting = f"{VARIABLE}__DIMENSIONS"
-        if isinstance(self._settings, VllmEmbedding):
-            return f"""start vLLM with --hf-overrides '{{"is_matryoshka":true}}' or unset {setting}"""
-        return f"unset {setting}, or set it to a size that the model has"
 
     def _read(self, batch: EmbedBatch, answer: Any) -> _Part:
         try:

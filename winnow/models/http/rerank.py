@@ -137,9 +137,7 @@ class HttpReranker(HttpModel, Reranker):
             else:
                 longest = max(question.tokens, *(item.tokens for item in items))
                 limit = f"{VARIABLE}__MAX_TOKENS ({self._settings.max_tokens})"
-                log.warning(
-                    "%s takes less than %s: texts were cut to %d tokens until it did", self._where, limit, longest
-                )
+                log.warning("%s takes less than %s: its texts were cut to %d tokens", self._where, limit, longest)
                 return scores
         raise refused
 
