@@ -112,10 +112,16 @@ class Journal:
 
 
 class Client:
-    """Calls the service over one connection, which is made anew when it breaks."""
+    """Calls the service.
 
-    def __init__(self, port: int) -> None:
+    Args:
+        port: of the service on this machine.
+        keep: use one connection for all calls, and another once it breaks; ``close`` ends it.
+    """
+
+    def __init__(self, port: int, *, keep: bool = False) -> None:
         self._port = port
+        self._keep = keep
         self._connection: http.client.HTTPConnection | None = None
 
     def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
@@ -137,8 +143,16 @@ class Client:
         except OSError:
             connection.close()
             raise
-        self._connection = connection
+        if self._keep:
+            self._connection = connection
+        else:
+            connection.close()
         return response.status, answer
+
+    def close(self) -> None:
+        """Close the connection that is kept."""
+        if self._connection is not None:
+            self._connection.close()
 
 
 class Walker(threading.Thread):
@@ -146,7 +160,7 @@ class Walker(threading.Thread):
 
     def __init__(self, name: str, port: int, pause: Callable[[], float]) -> None:
         super().__init__(name=name, daemon=True)
-        self.client = Client(port)
+        self.client = Client(port, keep=True)
         self._pause = pause
         self._ending = threading.Event()
         self._active = threading.Event()
@@ -183,6 +197,7 @@ class Walker(threading.Thread):
         self._ending.set()
         self._active.set()
         self.join()
+        self.client.close()
 
 
 class Editor(Walker):
