@@ -50,18 +50,14 @@ class Indexing:
         async with reach(settings, url, bulk=None if dry_run else bulk) as client:
             if dry_run:
                 return await self._dry_run(client)
-            await self._ensure_collection(client)
+            fields = {key: kind for source in self.sources for key, kind in source.fields.items()} | self.fields
+            await client.call("PUT", collection_path(self.collection), {"fields": fields} if fields else {})
             failed = await self._index(client)
             if watched:
                 note(f"watching {', '.join(watched)}; Ctrl-C stops")
                 async for _ in awatch(*watched):
                     failed = await self._index(client)
             return failed
-
-    async def _ensure_collection(self, client: Client) -> None:
-        fields: dict[str, str] = {key: kind for source in self.sources for key, kind in source.fields.items()}
-        fields |= self.fields
-        await client.call("PUT", collection_path(self.collection), {"fields": fields} if fields else {})
 
     async def _index(self, client: Client) -> int:
         began = time.perf_counter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 from typer.core import TyperGroup
 
 from winnow.cli.command import ask, configure, read_catalog
@@ -60,10 +60,8 @@ def list_jobs(
     if not answer["jobs"]:
         note("no jobs match")
         return
-    table = Table(box=None, header_style="dim")
-    table.add_column("job", no_wrap=True)  # to be copied
-    for name in ("collection", "status", "documents"):
-        table.add_column(name)
+    job_id = Column("job", no_wrap=True)  # to be copied
+    table = Table(job_id, "collection", "status", "documents", box=None, header_style="dim")
     for job in answer["jobs"]:
         documents = ", ".join(f"{job[name]:,} {name}" for name in COUNTERS if job[name])
         table.add_row(job["id"], job["collection"], job["status"], documents or "none")
@@ -84,9 +82,7 @@ def show_job(job_id: JobId, url: Url = None, data_dir: DataDir = None, json: Jso
 def retry_jobs(
     job_id: Annotated[str | None, typer.Argument(help="ID of the job.", metavar="ID")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Retry the failures of all jobs.")] = False,
-    collection: Annotated[
-        str | None, typer.Option("--collection", "-c", help="With --failed: of this collection.", metavar="NAME")
-    ] = None,
+    collection: AnyCollection = None,
     url: Url = None,
     data_dir: DataDir = None,
     json: Json = False,

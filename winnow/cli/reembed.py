@@ -17,6 +17,7 @@ from winnow.core.text import counted
 if TYPE_CHECKING:
     from winnow.cli.remote import Client
     from winnow.core.settings import Settings
+    from winnow.core.types import FloatArray
     from winnow.evaluation.dataset import Questions
 
 POLL_SECONDS: Final = 0.5
@@ -143,30 +144,26 @@ async def _build(client: Client, path: str, status: dict[str, Any]) -> dict[str,
 
 async def _compare(client: Client, collection: str, questions: Questions) -> dict[str, Any]:
     """nDCG@10 of both indexes over the same queries, and the difference, each with a 95 % interval."""
-    from winnow.evaluation.metrics import NDCG, estimate_mean, score_rankings
-
-    old, new = [
-        score_rankings(await _rankings(client, collection, questions, index), questions.judgments)[NDCG]
-        for index in ("serving", "other")
-    ]
-    parts = {"serving": estimate_mean(old), "other": estimate_mean(new), "difference": estimate_mean(new - old)}
-    figures = {name: {"mean": each.mean, "low": each.low, "high": each.high} for name, each in parts.items()}
-    return {"metric": NDCG, "queries": len(questions.queries), **figures}
-
-
-async def _rankings(client: Client, collection: str, questions: Questions, index: str) -> dict[str, list[str]]:
     from asyncio import Semaphore, gather
+
+    from winnow.evaluation.metrics import NDCG, estimate_mean, score_rankings
 
     places = Semaphore(SEARCHES)
 
-    async def ask(text: str) -> list[str]:
+    async def ranking(index: str, text: str) -> list[str]:
         body = {"query": text, "top_n": JUDGED, "index": index, "return_documents": False, "highlight": False}
         async with places:
             answer = await client.call("POST", f"{collection_path(collection)}/search", body)
         return [result["document_id"] for result in answer["results"]]
 
-    found = await gather(*(ask(text) for text in questions.queries.values()))
-    return dict(zip(questions.queries, found, strict=True))
+    async def scores(index: str) -> FloatArray:
+        found = await gather(*(ranking(index, text) for text in questions.queries.values()))
+        return score_rankings(dict(zip(questions.queries, found, strict=True)), questions.judgments)[NDCG]
+
+    old, new = await scores("serving"), await scores("other")
+    parts = {"serving": estimate_mean(old), "other": estimate_mean(new), "difference": estimate_mean(new - old)}
+    figures = {name: {"mean": each.mean, "low": each.low, "high": each.high} for name, each in parts.items()}
+    return {"metric": NDCG, "queries": len(questions.queries), **figures}
 
 
 def _show(report: dict[str, Any], settings: Settings) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from winnow.cli.command import ask, configure
@@ -65,11 +65,10 @@ def _show(answer: dict[str, Any]) -> None:
     console = out()
     if not answer["results"]:
         console.print(f"No results in {answer['collection']} for: {answer['query']}", markup=False)
-    table = Table(show_edge=False, pad_edge=False, expand=True, box=None, header_style="dim")
-    table.add_column("#", justify="right")
-    table.add_column("relevance" if answer["score_kind"] == "relevance" else "retrieval", no_wrap=True)
-    table.add_column("first stage", no_wrap=True)
-    table.add_column("result", ratio=1, overflow="fold")
+    score = "relevance" if answer["score_kind"] == "relevance" else "retrieval"
+    columns = (Column("#", justify="right"), Column(score, no_wrap=True), Column("first stage", no_wrap=True))
+    body = Column("result", ratio=1, overflow="fold")
+    table = Table(*columns, body, show_edge=False, pad_edge=False, expand=True, box=None, header_style="dim")
     for result in answer["results"]:
         table.add_row(str(result["rank"]), _score(result), _movement(result), _body(result))
     console.print(table)

@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from winnow.core.text import counted
@@ -55,10 +55,8 @@ def to_json(evaluation: Evaluation) -> dict[str, Any]:
 def render_table(evaluation: Evaluation) -> RenderableType:
     """A table of the runs, then the effect of the second stage and the time of each stage."""
     size = f"{counted(evaluation.documents, 'document')}, {counted(evaluation.queries, 'query')}"
-    table = Table(title=f"{evaluation.dataset}: {size}")
-    table.add_column("run")
-    for name in (*METRICS, "p50 ms"):
-        table.add_column(name, justify="right")
+    figures = (Column(name, justify="right") for name in (*METRICS, "p50 ms"))
+    table = Table("run", *figures, title=f"{evaluation.dataset}: {size}")
     for run in evaluation.runs:
         means = [run.estimates[metric] for metric in METRICS]
         cells = [f"{each.mean:.3f}\n[dim]{each.low:.3f}–{each.high:.3f}[/dim]" for each in means]
