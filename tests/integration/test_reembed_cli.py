@@ -145,13 +145,12 @@ def built(cli: Cli) -> int:
 
 @pytest.fixture
 def server(docs: Cli) -> Iterator[subprocess.Popen[str]]:
-    process = docs.start("serve", "--port", "0")
-    assert process.stdout is not None
-    assert any("Winnow serves" in line for line in process.stdout)
-    yield process
-    process.send_signal(signal.SIGTERM)
-    process.wait(30)
-    process.stdout.close()
+    with docs.start("serve", "--port", "0") as process:
+        assert process.stdout is not None
+        assert any("Winnow serves" in line for line in process.stdout)
+        yield process
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
 
 
 def test_a_running_server_does_it_with_the_model_it_is_configured_with(
