@@ -1,4 +1,4 @@
-"""The domain's words as frozen dataclasses. Nothing here knows of HTTP, SQL or a vendor."""
+"""The types of the domain, as frozen dataclasses. They are independent of HTTP, SQL and vendors."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def passage_of(title: str, chunk: Chunk) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Chunking:
-    """How documents are cut: tokens of the embedder's own tokenizer."""
+    """The size of chunks and their overlap, in tokens of the embedder's own tokenizer."""
 
     max_tokens: int = 256
     overlap: int = 32
@@ -90,17 +90,17 @@ class Chunking:
 
 @dataclass(frozen=True, slots=True)
 class IndexIdentity:
-    """What a collection was built with. A service configured otherwise must refuse the collection.
+    """The models and parameters that an index was built with. A service configured otherwise refuses the collection.
 
     Attributes:
-        provider: where the embedder ran; for people, since another one gives the same vectors of the same model.
-        model, revision: the embedder; the revision is "" where the provider does not tell it.
+        provider: where the embedder ran; informative, since another one gives the same vectors of the same model.
+        model, revision: the embedder; the revision is "" where the provider does not name it.
         dimensions: size of the dense vector.
         instruct: instruct that the embedder adds to queries, "" if none.
         keyword_tokenizer: tokenizer and parameters of the keyword arm, one string.
         chunker: name and version of the chunker.
         token_dimensions: size of the stored token vectors for late interaction, 0 where none are stored.
-        tokenizer: what counted the chunks' tokens, "" if that was not recorded; for people, as the provider is.
+        tokenizer: the tokenizer that counted the chunks' tokens, "" if it was not recorded; informative too.
     """
 
     provider: str
@@ -169,7 +169,7 @@ class Collection:
 
     Attributes:
         serving: the index that searches read. The catalog row that names it is the atomic pointer to it.
-        last_generation: the highest number that an index of this collection ever had; none is used twice.
+        last_generation: the highest number that an index of this collection ever had; numbers are not used twice.
         beside: the second index while the model is being changed; writes and deletions reach both.
     """
 
@@ -206,7 +206,7 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many documents of a collection are in which state, and how many chunks are searchable."""
+    """The number of documents of a collection, by state, and of its searchable chunks."""
 
     documents: int = 0
     chunks: int = 0
@@ -266,7 +266,7 @@ Filter: TypeAlias = Comparison | Exists | And | Or | Not
 
 
 class ArmScore(NamedTuple):
-    """Where one arm or stage put a candidate: rank from 1, score on that arm's own scale.
+    """The place that one arm or stage gave a candidate: rank from 1, score on that arm's own scale.
 
     A tuple, because a search makes hundreds.
     """
@@ -292,10 +292,10 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RerankOptions:
-    """How the second stage is to run for one search.
+    """The options of the second stage for one search.
 
     Attributes:
-        top_k: how many candidates are scored; ``None`` takes the configured depth.
+        top_k: the number of candidates to score; ``None`` takes the configured depth.
         on_failure: ``degrade`` returns the first stage's order, ``fail`` raises.
     """
 
@@ -359,7 +359,7 @@ class StageReport:
     Attributes:
         ms: wall time in milliseconds.
         reason: why the status is not ``ok``; ``None`` where there is nothing to explain.
-        details: what else the stage has to say (``candidates``, ``scored``, ``tokens``, ``cached``,
+        details: further figures (``candidates``, ``scored``, ``tokens``, ``cached``,
             ``coverage`` …), JSON values only.
     """
 

@@ -29,10 +29,10 @@ class Finding:
 
 @runtime_checkable
 class Remote(Protocol):
-    """What an embedder or reranker behind HTTP can say about its server beyond its port."""
+    """Checks of its server that an embedder or reranker behind HTTP offers beyond its port."""
 
     async def ping(self) -> None:
-        """Raise ``Upstream`` unless the server answers. Free of charge: does nothing where that cannot be asked."""
+        """Raise ``Upstream`` unless the server answers. Does nothing where each call costs money."""
 
     async def self_check(self) -> Sequence[Finding]:
-        """Look at what only this kind of server shows: its models, its limits, its template."""
+        """Check the properties that only this kind of server shows: its models, its limits, its template."""

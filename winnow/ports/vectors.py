@@ -41,7 +41,7 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ArmHits:
-    """What each arm found, best first; ties by point id."""
+    """The hits of each arm, best first; ties by point id."""
 
     dense: tuple[Hit, ...] = ()
     sparse: tuple[Hit, ...] = ()
@@ -58,7 +58,7 @@ class PointScores:
 
 @dataclass(frozen=True, slots=True)
 class PointKey:
-    """Which point belongs to which revision of which document: what integrity checks compare."""
+    """The document, revision and chunk that a point belongs to, which integrity checks compare."""
 
     id: str
     document_id: str
@@ -131,7 +131,7 @@ class VectorStore(Protocol):
         """The points of these ids with their vectors; unknown ids are left out."""
 
     async def count(self, index: IndexRef) -> int:
-        """How many points the index holds."""
+        """The number of points in the index."""
 
     def keys(self, index: IndexRef) -> AsyncIterator[PointKey]:
         """Every point's key, in no particular order."""
