@@ -60,7 +60,7 @@ class Service:
         collections = CollectionLookup(catalog.collections)
         search = TwoStageSearch(embedders, store, collections, reranker, settings.search)
         self.resources = Resources(settings, embedder, reranker, store, catalog, collections, search, self._wake)
-        pipeline = Pipeline.configured(settings, embedders, store, catalog)
+        pipeline = Pipeline(embedders, store, catalog, settings.indexing)
         self._worker = Worker(pipeline, catalog, settings.indexing)
         self._work: set[asyncio.Task[None]] = set()
         self.automatic = False

@@ -90,12 +90,12 @@ async def open_local(settings: Settings, *, bulk: RayOptions | None = None) -> A
         if not settings.shares_catalog:
             await resources.catalog.queue.release(None)  # no other process can hold a lease
         catalog, indexing = resources.catalog, settings.indexing
-        pipeline = Pipeline.configured(settings, resources.embedders, resources.store, catalog)
+        pipeline = Pipeline(resources.embedders, resources.store, catalog, indexing)
         worker: Worker | BulkWorker
         if job is None:
             worker = Worker(pipeline, catalog, indexing)
         else:
-            worker = BulkWorker(job, catalog, Maintenance.configured(indexing, pipeline, catalog))
+            worker = BulkWorker(job, catalog, Maintenance(pipeline, catalog, indexing))
         yield Local(replace(resources, wake=worker.wake), worker, lock)
 
 

@@ -7,9 +7,8 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from indexer.bulk.loop import LoopThread
 from indexer.bulk.options import BATCHES_A_CLAIM
-from indexer.bulk.stores import opened
+from indexer.bulk.stage import LoopThread, opened
 from indexer.bulk.work import Work, packed, slim, unpacked
 from indexer.worker.batches import SLICE_CHUNKS, ClaimBatch
 from indexer.worker.claims import ClaimLoop

@@ -1,4 +1,4 @@
-"""The coordinator of a bulk job: the one actor that its other processes talk to.
+"""The coordinator of a bulk job, which its other processes talk to, and the embedders that they describe to it.
 
 Settings, which hold keys, are passed by calls between processes only, because the cluster's head node keeps the
 arguments with which an actor is constructed.
@@ -11,13 +11,40 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NoReturn
 
-from indexer.bulk.known import KnownEmbedder
 from indexer.worker.claims import wait_for
+from winnow.core.errors import UpstreamUnavailable
 from winnow.core.settings import Settings
+from winnow.ports import Embedder, EmbedderInfo, EmbedKind, Tokenizer
 
 FORGOTTEN_SECONDS: Final = 3600.0  # a batch that takes longer was lost by Ray with one of its machines
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownEmbedder:
+    """Describes an embedder, for chunking documents and creating collections; it embeds nothing itself."""
+
+    info: EmbedderInfo
+    tokenizer: Tokenizer
+
+    @classmethod
+    def of(cls, embedder: Embedder) -> KnownEmbedder:
+        """The description of an embedder, which can be sent to another process."""
+        return cls(embedder.info, embedder.tokenizer)
+
+    async def embed(self, texts: Sequence[str], kind: EmbedKind, *, instruct: str | None = None) -> NoReturn:
+        """Refuse: only processes of Ray embed.
+
+        Raises:
+            UpstreamUnavailable: always.
+        """
+        raise UpstreamUnavailable(
+            f"{len(texts)} texts ({kind}, instruct {instruct!r}) cannot be embedded here: a bulk job embeds on Ray only"
+        )
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from indexer.bulk.known import KnownEmbedder
-from indexer.bulk.loop import LoopThread
+from indexer.bulk.coordinator import KnownEmbedder
 from indexer.bulk.options import HELD_BATCHES
+from indexer.bulk.stage import LoopThread
 from indexer.bulk.work import Work, packed, unpacked
 from indexer.worker.batches import filled
 from indexer.worker.stages import OUTAGE

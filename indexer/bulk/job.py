@@ -12,8 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
-from indexer.bulk.coordinator import Coordinator
-from indexer.bulk.known import KnownEmbedder
+from indexer.bulk.coordinator import Coordinator, KnownEmbedder
 from indexer.bulk.options import START_SECONDS, RayOptions, connected, for_models, for_stores
 from indexer.bulk.plan import bulk_plan
 from indexer.bulk.work import unpacked

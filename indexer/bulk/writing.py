@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from indexer.bulk.loop import LoopThread
-from indexer.bulk.stores import opened
+from indexer.bulk.stage import LoopThread, opened
 from indexer.bulk.work import Work, packed, reported, unpacked
-from indexer.worker.isolation import SUSPICIOUS, WORKER_LOST
+from indexer.worker.claims import SUSPICIOUS, WORKER_LOST
 from indexer.worker.lease import Lease, renewing
 from indexer.worker.stages import OUTAGE
 from winnow.core.errors import WinnowError

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
-from indexer.worker.isolation import isolate
 from indexer.worker.lease import Lease, renewing
 from winnow.core.errors import WinnowError
 from winnow.core.retry import RetryPolicy
@@ -22,6 +21,10 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 1.0  # how often an idle worker looks for work that other processes accepted
 MAX_PAUSE_SECONDS: Final = 30.0
+SUSPICIOUS: Final = 2  # a document claimed this often without an outcome is processed alone
+FATAL: Final = 4  # times ``max_attempts``: after that number of claims without an outcome, the document is at fault
+
+WORKER_LOST: Final = "worker_lost"
 
 
 class Pause(Protocol):
@@ -96,14 +99,34 @@ class ClaimLoop:
             return () if await self._refill() > 0 else None
         if len(claims) == self._limit:
             self._on_full()
-        parts = isolate(claims, max_attempts=self._settings.max_attempts)
+        parts, settled = isolate(claims, max_attempts=self._settings.max_attempts)
         outcomes: list[Outcome] = []
         async with renewing(self._queue, self._owner, claims, lease, seconds):
-            if parts.settled:
-                await self._queue.commit(parts.settled)
-            for part in parts.runs:
+            if settled:
+                await self._queue.commit(settled)
+            for part in parts:
                 outcomes += await self._carry_out(part, lease)
         return outcomes
+
+
+def isolate(claims: Sequence[Claim], *, max_attempts: int) -> tuple[Sequence[Sequence[Claim]], Sequence[Outcome]]:
+    """Split a batch, so that documents which may have killed a worker do not take others with them.
+
+    Returns the parts to carry out one after the other (the harmless documents together, then one suspicious document
+    alone), and the outcomes of claims that are not carried out now: the other suspicious ones, which wait for a claim
+    of their own, and those that are given up. Waiting counts as no attempt.
+    """
+    harmless = [claim for claim in claims if claim.attempts < SUSPICIOUS]
+    fatal = [claim for claim in claims if claim.attempts >= max_attempts * FATAL]
+    tried = [claim for claim in claims if SUSPICIOUS <= claim.attempts < max_attempts * FATAL]
+    later = (Outcome(claim, error="waits to be tried alone", retry_in=0.0, waited=True) for claim in tried[1:])
+    settled = (*later, *(_given_up(claim) for claim in fatal))
+    return [part for part in (harmless, tried[:1]) if part], settled
+
+
+def _given_up(claim: Claim) -> Outcome:
+    message = f"{claim.attempts} workers were lost while they processed it; their logs may say why"
+    return Outcome(claim, error=message, error_code=WORKER_LOST)
 
 
 async def release_leases(queue: WorkQueue, owner: str) -> None:

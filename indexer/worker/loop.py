@@ -37,7 +37,7 @@ class Worker:
         self._catalog = catalog
         self._settings = settings
         self.on_outcomes = on_outcomes
-        self._maintenance = Maintenance.configured(settings, pipeline, catalog)
+        self._maintenance = Maintenance(pipeline, catalog, settings)
         self._wake = asyncio.Event()
         self._stopped = asyncio.Event()
         self.owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import timedelta
-from typing import Final, Self
+from typing import Final
 
 from indexer.worker.claims import wait_for
 from indexer.worker.pipeline import Pipeline
 from winnow.core.clock import Clock, utc_now
 from winnow.core.errors import WinnowError
 from winnow.core.settings import IndexingSettings
-from winnow.ports import Catalog, Removal
+from winnow.ports import Catalog
 
 log = logging.getLogger(__name__)
 
@@ -27,20 +27,17 @@ class Maintenance:
     Args:
         pipeline: removes points.
         catalog: lists the deletions and the jobs.
-        keep_jobs_days: days from the end of a job until it is removed.
+        settings: how long jobs are kept.
         clock: tells the time of day.
     """
 
-    def __init__(self, pipeline: Pipeline, catalog: Catalog, *, keep_jobs_days: float, clock: Clock) -> None:
+    def __init__(
+        self, pipeline: Pipeline, catalog: Catalog, settings: IndexingSettings, clock: Clock = utc_now
+    ) -> None:
         self._pipeline = pipeline
         self._catalog = catalog
-        self._keep = timedelta(days=keep_jobs_days)
+        self._keep = timedelta(days=settings.keep_jobs_days)
         self._clock = clock
-
-    @classmethod
-    def configured(cls, settings: IndexingSettings, pipeline: Pipeline, catalog: Catalog) -> Self:
-        """Maintenance according to ``settings``."""
-        return cls(pipeline, catalog, keep_jobs_days=settings.keep_jobs_days, clock=utc_now)
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Run once a minute until ``stopped``; what fails is done a minute later."""
@@ -53,12 +50,9 @@ class Maintenance:
 
     async def run_once(self) -> None:
         """Carry out due deletions and remove old jobs, a bounded number at a time."""
-        while len(removals := await self._catalog.queue.removals(limit=REMOVALS)) > 0:
-            by_collection: dict[str, list[Removal]] = {}
-            for removal in removals:
-                by_collection.setdefault(removal.collection, []).append(removal)
-            for some in by_collection.values():
-                await self._pipeline.remove(some)
+        while removals := await self._catalog.queue.removals(limit=REMOVALS):
+            for name in sorted({removal.collection for removal in removals}):
+                await self._pipeline.remove([removal for removal in removals if removal.collection == name])
             await self._catalog.queue.forget_removals(removals)
         before = self._clock() - self._keep
         while await self._catalog.jobs.prune(before=before, limit=JOBS) == JOBS:

@@ -24,7 +24,7 @@ from indexer.worker.lease import Lease, LeaseLost
 from indexer.worker.stages import OUTAGE, Vectors, chunk_claims, chunk_keys, failed, point_id_of, point_of
 from winnow.core.errors import CollectionNotFound, IdentityMismatch, UpstreamUnavailable, WinnowError
 from winnow.core.retry import retry
-from winnow.core.settings import Settings
+from winnow.core.settings import IndexingSettings
 from winnow.core.types import Collection, Index
 from winnow.operations.reembed import queue_more
 from winnow.ports import Catalog, Claim, Embedder, Outcome, Point, Removal, VectorStore
@@ -44,16 +44,11 @@ class Pipeline:
     that embed elsewhere in between; ``settle`` surrounds them.
     """
 
-    def __init__(self, embedders: Embedders, store: VectorStore, catalog: Catalog, *, max_attempts: int) -> None:
+    def __init__(self, embedders: Embedders, store: VectorStore, catalog: Catalog, settings: IndexingSettings) -> None:
         self._embedders = embedders
         self._store = store
         self._catalog = catalog
-        self._max_attempts = max_attempts
-
-    @classmethod
-    def configured(cls, settings: Settings, embedders: Embedders, store: VectorStore, catalog: Catalog) -> Pipeline:
-        """A pipeline according to ``settings``."""
-        return cls(embedders, store, catalog, max_attempts=settings.indexing.max_attempts)
+        self._max_attempts = settings.max_attempts
 
     async def run(self, claims: Sequence[Claim], lease: Lease | None = None) -> Sequence[Outcome]:
         """Carry out claims of one collection and record how each ended.
@@ -82,18 +77,16 @@ class Pipeline:
                 return [outcome for claim in claims for outcome in await self.settle([claim], carry_out, lease)]
             if not isinstance(error, WinnowError):
                 log.exception("indexing %s failed", claims[0].document.id)
-            outcomes = [self._failed(claim, error) for claim in claims]
+            outcomes = [failed(claim, error, max_attempts=self._max_attempts) for claim in claims]
         if outcomes:
             await self._record(outcomes, lease)
         return outcomes
 
     async def prepare(self, claims: Sequence[Claim]) -> ClaimBatch:
-        """ChunkedClaims the documents of claims of one collection, for the indexes that it has now."""
+        """Chunk the documents of claims of one collection, for the indexes that it has now."""
         collection = await self._catalog.collections.get(claims[0].collection)
         additions = [claim for claim in claims if claim.kind != "delete"]
-        reader = min(
-            (self._embedder(index) for index in collection.indexes), key=lambda embedder: embedder.info.max_tokens
-        )
+        reader = min(map(self._embedder, collection.indexes), key=lambda embedder: embedder.info.max_tokens)
         limit = reader.info.max_tokens
         parts = await asyncio.to_thread(chunk_claims, collection, additions, reader.tokenizer, max_tokens=limit)
         return ClaimBatch(collection, tuple(claim for claim in claims if claim.kind == "delete"), parts)
@@ -132,7 +125,8 @@ class Pipeline:
         # a first revision has nothing older than itself
         below |= {claim.document.id: claim.revision for claim in batch.chunked.claims if claim.revision > 1}
         await self._remove_below(batch.collection.indexes, below, lease)
-        failures = [self._failed(claim, error) for claim, error in batch.chunked.failures]
+        limit = self._max_attempts
+        failures = [failed(claim, error, max_attempts=limit) for claim, error in batch.chunked.failures]
         done = [
             Outcome(
                 claim,
@@ -209,9 +203,6 @@ class Pipeline:
         except CollectionNotFound:
             return []
         return [Outcome(claim, error="an index was dropped meanwhile", retry_in=0.0) for claim in claims]
-
-    def _failed(self, claim: Claim, error: Exception) -> Outcome:
-        return failed(claim, error, max_attempts=self._max_attempts)
 
 
 def _same_text(point: Point, row: Row) -> bool:

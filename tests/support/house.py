@@ -90,7 +90,7 @@ class House:
         self.reranker: Any = FakeReranker()
         self.search_settings = SearchSettings()
         self.settings = IndexingSettings(max_attempts=max_attempts)
-        self.pipeline = Pipeline(self.embedders, self.store, self.catalog, max_attempts=max_attempts)
+        self.pipeline = Pipeline(self.embedders, self.store, self.catalog, self.settings)
         self.worker = Worker(self.pipeline, self.catalog, self.settings)
 
     async def open(self) -> House:

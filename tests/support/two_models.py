@@ -67,7 +67,7 @@ class Reembed:
             Embedders(*models, keyword_tokenizer=self.store.keyword_tokenizer),
             self.store,
             self.catalog,
-            max_attempts=1,
+            IndexingSettings(max_attempts=1),
         )
 
     def worker_of(self, *models: Model) -> Worker:

@@ -6,8 +6,7 @@ import asyncio
 
 import pytest
 
-from indexer.bulk.coordinator import FORGOTTEN_SECONDS, Coordinator
-from indexer.bulk.known import KnownEmbedder
+from indexer.bulk.coordinator import FORGOTTEN_SECONDS, Coordinator, KnownEmbedder
 from tests.ticks import Ticks
 from winnow.core.errors import InvalidSettings, UpstreamUnavailable
 from winnow.testing.models import FakeEmbedder

@@ -11,6 +11,7 @@ import pytest
 from indexer.worker.pipeline import Pipeline
 from tests.support.house import House
 from winnow.core.errors import StorageFull, UpstreamRejected, UpstreamUnavailable
+from winnow.core.settings import IndexingSettings
 from winnow.core.types import Document
 from winnow.ports import Point
 from winnow.search.embedders import Embedders
@@ -121,7 +122,7 @@ async def test_a_collection_deleted_meanwhile_is_passed_over(house: House) -> No
         Embedders(house.embedder, keyword_tokenizer=house.store.keyword_tokenizer),
         house.store,
         house.catalog,
-        max_attempts=2,
+        IndexingSettings(max_attempts=2),
     )
     assert list(await pipeline.run(claims)) == []
 
@@ -134,7 +135,7 @@ async def test_a_batch_that_was_overtaken_does_not_count(house: House) -> None:
         Embedders(house.embedder, keyword_tokenizer=house.store.keyword_tokenizer),
         house.store,
         house.catalog,
-        max_attempts=2,
+        IndexingSettings(max_attempts=2),
     )
     await pipeline.run(claims)
     assert (await house.catalog.documents.get("c", "a")).state == "pending"

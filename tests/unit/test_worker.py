@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from indexer.worker.isolation import FATAL, WORKER_LOST, isolate
+from indexer.worker.claims import FATAL, WORKER_LOST, isolate
 from indexer.worker.lease import Lease, LeaseLost
 from indexer.worker.maintenance import Maintenance
 from tests.contracts.catalog_data import LEASE, FakeClock
 from tests.support.house import House
 from winnow.catalog.rules.entries import SETTLING
 from winnow.core.errors import InvalidDocument, JobNotFound, StorageFailure, UpstreamUnavailable
+from winnow.core.settings import IndexingSettings
 from winnow.core.types import Document
 from winnow.ports import Claim, IndexRef, Outcome, Point, WorkQueue
 from winnow.testing.vectors import FakeVectorStore
@@ -151,7 +152,7 @@ async def test_a_write_that_nobody_knows_of_any_more_is_removed_with_the_second_
     await house.catalog.documents.tombstone("c", ["a"])
     await house.work()
     await house.store.upsert(house.index, [late])
-    maintenance = Maintenance(house.pipeline, house.catalog, keep_jobs_days=30, clock=house.clock)
+    maintenance = Maintenance(house.pipeline, house.catalog, house.settings, house.clock)
     await maintenance.run_once()
     assert await house.revisions() == {"a": {1}}
     house.clock.advance(SETTLING.total_seconds())
@@ -167,7 +168,7 @@ async def test_the_second_removal_spares_a_document_that_came_back(house: Stalli
     await house.submit(Document("a", "born again"))
     await house.work()
     house.clock.advance(SETTLING.total_seconds())
-    await Maintenance(house.pipeline, house.catalog, keep_jobs_days=30, clock=house.clock).run_once()
+    await Maintenance(house.pipeline, house.catalog, house.settings, house.clock).run_once()
     assert await house.revisions() == {"a": {3}}
 
 
@@ -277,9 +278,8 @@ def claim(name: str, attempts: int) -> Claim:
 
 def test_documents_that_were_tried_before_are_worked_on_alone() -> None:
     claims = [claim("new", 0), claim("once", 1), claim("twice", 2), claim("thrice", 3)]
-    parts = isolate(claims, max_attempts=3)
-    assert [[each.document.id for each in run] for run in parts.runs] == [["new", "once"], ["twice"]]
-    (later,) = parts.settled
+    parts, (later,) = isolate(claims, max_attempts=3)
+    assert [[each.document.id for each in part] for part in parts] == [["new", "once"], ["twice"]]
     assert (later.claim.document.id, later.waited, later.retry_in) == ("thrice", True, 0.0)
 
 
@@ -304,7 +304,7 @@ async def test_old_jobs_are_forgotten(house: Stalling) -> None:
     house.clock.advance(timedelta(days=2).total_seconds())
     recent = await house.submit(Document("b", "beta"))
     await house.work()
-    await Maintenance(house.pipeline, house.catalog, keep_jobs_days=1, clock=house.clock).run_once()
+    await Maintenance(house.pipeline, house.catalog, IndexingSettings(keep_jobs_days=1), house.clock).run_once()
     assert (await house.catalog.jobs.get(recent)).status == "done"
     with pytest.raises(JobNotFound):
         await house.catalog.jobs.get(old)

@@ -9,6 +9,7 @@ import pytest
 from indexer.worker.loop import Worker
 from indexer.worker.pipeline import Pipeline
 from service.app import create_app
+from winnow.core.settings import IndexingSettings
 from winnow.operations import reembed as reembedding
 from winnow.search.embedders import Embedders
 from winnow.search.two_stage import TwoStageSearch
@@ -26,7 +27,7 @@ async def two(service, monkeypatch):
     embedders = Embedders(old.embedder, following, keyword_tokenizer=old.store.keyword_tokenizer)
     search = TwoStageSearch(embedders, old.store, old.collections, old.reranker, service.resources.settings.search)
     service.resources = replace(old, next_embedder=following, search=search)
-    pipeline = Pipeline(embedders, old.store, old.catalog, max_attempts=1)
+    pipeline = Pipeline(embedders, old.store, old.catalog, IndexingSettings(max_attempts=1))
     service._worker = Worker(pipeline, old.catalog, old.settings.indexing)
     service.app = create_app(old.settings, service.resources)
     service.client._transport.app = service.app

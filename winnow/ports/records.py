@@ -86,11 +86,6 @@ class LedgerEntry:
     waits: bool
     built: int | None = None
 
-    @property
-    def is_leaving(self) -> bool:
-        """Whether the document is being deleted."""
-        return self.state == "deleting"
-
 
 @dataclass(frozen=True, slots=True)
 class Claim:

@@ -1,9 +1,12 @@
-"""Opening the catalog, store and pipeline of the stages that read and write."""
+"""The base of each stage: an event loop for its asynchronous clients, and the stores that it opens."""
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Awaitable, Coroutine
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from indexer.worker.pipeline import Pipeline
 from indexer.worker.stages import OUTAGE
@@ -12,6 +15,28 @@ from winnow.core.settings import IndexingSettings, Settings
 from winnow.operations.resources import Adapters
 from winnow.ports import Catalog
 from winnow.search.embedders import Embedders
+
+_Answer = TypeVar("_Answer")
+
+
+class LoopThread:
+    """An event loop on a thread, because Ray calls stages from its own threads. It ends with the process."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="stage", daemon=True).start()
+
+    def run(self, work: Awaitable[_Answer]) -> _Answer:
+        """Await a coroutine, or a reference of Ray's, on the loop and return the answer; several threads may."""
+
+        async def wait() -> _Answer:
+            return await work
+
+        return asyncio.run_coroutine_threadsafe(wait(), self._loop).result()
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run on the loop for as long as the process lives."""
+        self._kept = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
 
 class Opened(NamedTuple):
@@ -34,5 +59,5 @@ async def opened(coordinator: Any, adapters: Adapters) -> Opened | None:
     if not await coordinator.ready.remote():
         return None
     embedders = Embedders(*await coordinator.embedders.remote(), keyword_tokenizer=store.keyword_tokenizer)
-    pipeline = Pipeline.configured(settings, embedders, store, catalog)
+    pipeline = Pipeline(embedders, store, catalog, settings.indexing)
     return Opened(settings.indexing, catalog, pipeline)
