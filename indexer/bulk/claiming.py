@@ -43,9 +43,9 @@ class Claiming:
         if parts is not None:
             self._indexing, self._catalog, self._pipeline = parts
             self._claims = ClaimLoop(
-                self._catalog.queue,
-                owner,
-                self._indexing,
+                queue=self._catalog.queue,
+                owner=owner,
+                settings=self._indexing,
                 limit=BATCHES_A_CLAIM * self._indexing.batch_documents,
                 carry_out=self._carry_out,
                 refill=self._pipeline.queue_more,

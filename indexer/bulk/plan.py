@@ -29,54 +29,35 @@ def bulk_plan(coordinator: Any, owner: str, options: RayOptions, adapters: Adapt
         # no `range`: reading it would be a task, which needs a CPU that the actors may have taken
         sources = data.from_arrow([packed([source]) for source in range(options.helpers)])
 
-    def pool(size: int, in_hand: int) -> Any:
-        return data.ActorPoolStrategy(
+    def stage(rows: Any, kind: type, *args: Any, size: int, calls: int, **resources: float | None) -> Any:
+        pool = data.ActorPoolStrategy(
             size=size,
-            max_concurrent_calls_per_actor=in_hand,
-            max_tasks_in_flight_per_actor=in_hand,
+            max_concurrent_calls_per_actor=calls,
+            max_tasks_in_flight_per_actor=calls,
             enable_true_multi_threading=True,
         )
+        how = {"batch_size": None, "batch_format": "pyarrow", **resources}
+        return rows.map_batches(kind, fn_constructor_args=(coordinator, *args), compute=pool, **how)
 
-    common = {"batch_size": None, "batch_format": "pyarrow"}
-    return (
-        sources.map_batches(
-            Claiming,
-            fn_constructor_args=(coordinator, owner, adapters),
-            compute=pool(options.helpers, 1),
-            num_cpus=HELPER_CPUS,
-            **common,
-        )
-        .map_batches(
-            Embedding,
-            fn_constructor_args=(coordinator, adapters),
-            compute=pool(options.actors, HELD_BATCHES),
-            num_cpus=1,
-            num_gpus=options.gpus or None,
-            **common,
-        )
-        .map_batches(
-            Writing,
-            fn_constructor_args=(coordinator, owner, adapters),
-            compute=pool(options.helpers, HELD_WRITES),
-            num_cpus=HELPER_CPUS,
-            **common,
-        )
-    )
+    work = stage(sources, Claiming, owner, adapters, size=options.helpers, calls=1, num_cpus=HELPER_CPUS)
+    gpus = options.gpus or None
+    done = stage(work, Embedding, adapters, size=options.actors, calls=HELD_BATCHES, num_cpus=1, num_gpus=gpus)
+    return stage(done, Writing, owner, adapters, size=options.helpers, calls=HELD_WRITES, num_cpus=HELPER_CPUS)
 
 
 def _ray_data() -> Any:
     import ray.data  # noqa: PLC0415 - an extra, and slow to import
 
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # the command says itself how far it is and what failed
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # the command reports progress and failures itself
     return ray.data
 
 
 def _context(data: Any) -> Any:
-    """How the plan runs: every row moves on at once, and the ledger brings back lost rows."""
+    """The options of the plan: every row moves on at once, and the ledger brings back lost rows."""
     context = data.DataContext.get_current().copy()
     context.target_max_block_size = 1  # bytes: a block a row
     context.max_errored_blocks = UNBOUNDED
-    context.execution_no_progress_timeout_s = UNBOUNDED  # reading a source may pause for as long as it likes
+    context.execution_no_progress_timeout_s = UNBOUNDED  # the pauses of a source have no limit
     context.memory_usage_poll_interval_s = None
     context.enable_progress_bars = False
     context.print_on_execution_start = False

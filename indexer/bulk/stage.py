@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Coroutine
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from indexer.worker.pipeline import Pipeline
 from indexer.worker.stages import OUTAGE
@@ -39,15 +39,7 @@ class LoopThread:
         self._kept = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
 
-class Opened(NamedTuple):
-    """The open parts of a stage."""
-
-    indexing: IndexingSettings
-    catalog: Catalog
-    pipeline: Pipeline
-
-
-async def opened(coordinator: Any, adapters: Adapters) -> Opened | None:
+async def opened(coordinator: Any, adapters: Adapters) -> tuple[IndexingSettings, Catalog, Pipeline] | None:
     """Open the stores of the coordinator's settings and wait for an embedder; ``None`` if none loads: the job ends.
 
     Raises:
@@ -59,5 +51,4 @@ async def opened(coordinator: Any, adapters: Adapters) -> Opened | None:
     if not await coordinator.ready.remote():
         return None
     embedders = Embedders(*await coordinator.embedders.remote(), keyword_tokenizer=store.keyword_tokenizer)
-    pipeline = Pipeline(embedders, store, catalog, settings.indexing)
-    return Opened(settings.indexing, catalog, pipeline)
+    return settings.indexing, catalog, Pipeline(embedders, store, catalog, settings.indexing)

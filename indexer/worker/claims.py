@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from indexer.worker.lease import Lease, renewing
@@ -33,10 +34,11 @@ class Pause(Protocol):
     async def __call__(self, seconds: float, *, down: bool) -> None: ...
 
 
+@dataclass(kw_only=True)
 class ClaimLoop:
     """Claims batches and has them carried out.
 
-    Args:
+    Attributes:
         queue: where work is claimed, for ``owner``.
         settings: lease and attempts.
         limit: documents to claim at once.
@@ -46,28 +48,15 @@ class ClaimLoop:
         on_full: called when a claim reached ``limit``, so that there may be more.
     """
 
-    def __init__(
-        self,
-        queue: WorkQueue,
-        owner: str,
-        settings: IndexingSettings,
-        *,
-        limit: int,
-        carry_out: Callable[[Sequence[Claim], Lease], Awaitable[Sequence[Outcome]]],
-        refill: Callable[[], Awaitable[int]],
-        pause: Pause,
-        on_full: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._queue = queue
-        self._owner = owner
-        self._settings = settings
-        self._limit = limit
-        self._carry_out = carry_out
-        self._refill = refill
-        self._pause = pause
-        self._on_full = on_full
-        self._policy = RetryPolicy(first_wait=POLL_SECONDS, longest_wait=MAX_PAUSE_SECONDS)
-        self._failures = 0
+    queue: WorkQueue
+    owner: str
+    settings: IndexingSettings
+    limit: int
+    carry_out: Callable[[Sequence[Claim], Lease], Awaitable[Sequence[Outcome]]]
+    refill: Callable[[], Awaitable[int]]
+    pause: Pause
+    on_full: Callable[[], None] = lambda: None
+    _failures: int = field(default=0, init=False)
 
     async def step(self) -> None:
         """Carry out one batch; then pause if there was none, or, ever longer, while something is down."""
@@ -78,13 +67,13 @@ class ClaimLoop:
             outcomes, down = None, error.message
         if down is not None:
             self._failures += 1
-            seconds = self._policy.wait(self._failures)
+            seconds = RetryPolicy(first_wait=POLL_SECONDS, longest_wait=MAX_PAUSE_SECONDS).wait(self._failures)
             log.warning("no work is claimed for %.0f s: %s", seconds, down)
-            await self._pause(seconds, down=True)
+            await self.pause(seconds, down=True)
             return
         self._failures = 0
         if outcomes is None:
-            await self._pause(POLL_SECONDS, down=False)
+            await self.pause(POLL_SECONDS, down=False)
 
     async def claim(self) -> Sequence[Outcome] | None:
         """Claim and carry out one batch; ``None`` if there was none and more could not be queued.
@@ -92,20 +81,20 @@ class ClaimLoop:
         Raises:
             WinnowError: the queue cannot be read or written.
         """
-        seconds = self._settings.lease_seconds
+        seconds = self.settings.lease_seconds
         lease = Lease(seconds)
-        claims = await self._queue.claim(self._owner, limit=self._limit, lease_seconds=seconds)
+        claims = await self.queue.claim(self.owner, limit=self.limit, lease_seconds=seconds)
         if not claims:
-            return () if await self._refill() > 0 else None
-        if len(claims) == self._limit:
-            self._on_full()
-        parts, settled = isolate(claims, max_attempts=self._settings.max_attempts)
+            return () if await self.refill() > 0 else None
+        if len(claims) == self.limit:
+            self.on_full()
+        parts, settled = isolate(claims, max_attempts=self.settings.max_attempts)
         outcomes: list[Outcome] = []
-        async with renewing(self._queue, self._owner, claims, lease, seconds):
+        async with renewing(self.queue, self.owner, claims, lease, seconds):
             if settled:
-                await self._queue.commit(settled)
+                await self.queue.commit(settled)
             for part in parts:
-                outcomes += await self._carry_out(part, lease)
+                outcomes += await self.carry_out(part, lease)
         return outcomes
 
 

@@ -26,17 +26,11 @@ class Worker:
         on_outcomes: called with the outcomes of each part of a batch; may be exchanged.
     """
 
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        catalog: Catalog,
-        settings: IndexingSettings,
-        on_outcomes: Callable[[Sequence[Outcome]], None] = lambda _: None,
-    ) -> None:
+    def __init__(self, pipeline: Pipeline, catalog: Catalog, settings: IndexingSettings) -> None:
         self._pipeline = pipeline
         self._catalog = catalog
         self._settings = settings
-        self.on_outcomes = on_outcomes
+        self.on_outcomes: Callable[[Sequence[Outcome]], None] = lambda _: None
         self._maintenance = Maintenance(pipeline, catalog, settings)
         self._wake = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -74,9 +68,9 @@ class Worker:
 
     def _claims(self, *, polls: bool) -> ClaimLoop:
         return ClaimLoop(
-            self._catalog.queue,
-            self.owner,
-            self._settings,
+            queue=self._catalog.queue,
+            owner=self.owner,
+            settings=self._settings,
             # together the loops hold one batch, which bounds what a killed worker has embedded in vain
             limit=max(1, self._settings.batch_documents // PIPELINED_BATCHES),
             carry_out=self._carry_out,

@@ -41,9 +41,9 @@ async def pauses_of(queue: Queue, steps: int, refilled: int = 0) -> list[tuple[f
         raise AssertionError("there is no work")
 
     loop = ClaimLoop(
-        cast("WorkQueue", queue),
-        "me",
-        IndexingSettings(),
+        queue=cast("WorkQueue", queue),
+        owner="me",
+        settings=IndexingSettings(),
         limit=1,
         carry_out=carry_out,
         refill=refill,
