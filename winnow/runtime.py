@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanag
 from dataclasses import dataclass, replace
 from typing import Final
 
-from indexer.bulk.job import BulkWorker, open_bulk_job
+from indexer.bulk.job import BulkJob, open_bulk_job
 from indexer.bulk.options import RayOptions, require_servers
 from indexer.worker.loop import Worker
 from indexer.worker.maintenance import Maintenance
@@ -38,7 +38,7 @@ class Local:
     """The open parts of a process that owns its data directory and may index."""
 
     resources: Resources
-    worker: Worker | BulkWorker
+    worker: Worker | BulkJob
     lock: DirectoryLock | None
 
 
@@ -91,16 +91,17 @@ async def open_local(settings: Settings, *, bulk: RayOptions | None = None) -> A
             await resources.catalog.queue.release(None)  # no other process can hold a lease
         catalog, indexing = resources.catalog, settings.indexing
         pipeline = Pipeline(resources.embedders, resources.store, catalog, indexing)
-        worker: Worker | BulkWorker
+        worker: Worker | BulkJob
         if job is None:
             worker = Worker(pipeline, catalog, indexing)
         else:
-            worker = BulkWorker(job, catalog, Maintenance(pipeline, catalog, indexing))
+            job.attach(catalog, Maintenance(pipeline, catalog, indexing))
+            worker = job
         yield Local(replace(resources, wake=worker.wake), worker, lock)
 
 
 @asynccontextmanager
-async def running(worker: Worker | BulkWorker) -> AsyncIterator[None]:
+async def running(worker: Worker | BulkJob) -> AsyncIterator[None]:
     """Run the worker beside the body; if the worker fails, the body is cancelled."""
     try:
         async with asyncio.TaskGroup() as group:

@@ -29,20 +29,23 @@ log = logging.getLogger(__name__)
 
 
 class BulkJob:
-    """Runs the plan, and runs it again if it ends before ``end``.
+    """Takes the worker's place: runs the plan, and runs it again if it ends before ``stop``.
 
-    Its first run starts with the job, because only its processes know the embedder.
+    The first run starts before the catalog is open, because only the processes of the plan know the embedder.
 
     Attributes:
-        on_outcomes: called with the outcomes of each batch.
+        on_outcomes: called with the outcomes of each batch; may be exchanged.
     """
+
+    _catalog: Catalog
+    _maintenance: Maintenance
 
     def __init__(self, ray: Any, settings: Settings, options: RayOptions, adapters: Adapters) -> None:
         self._ray = ray
         self._settings = settings
         self._options = options
         self._adapters = adapters
-        self._ended = False
+        self._stopped = asyncio.Event()
         self.on_outcomes: Callable[[Sequence[Outcome]], None] = lambda _: None
         self.owner = f"ray-{os.getpid()}-{uuid.uuid4().hex[:12]}"
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
@@ -72,38 +75,52 @@ class BulkJob:
             raise InvalidSettings(f"no embedder starts on Ray: {type(error).__name__}") from error
         return known[0] if settings.embedding == self._settings.embedding else known[1]
 
+    def attach(self, catalog: Catalog, maintenance: Maintenance) -> None:
+        """Give the job the catalog of this process, and its maintenance; before ``run``."""
+        self._catalog, self._maintenance = catalog, maintenance
+
     def wake(self) -> None:
         """Say that work waits."""
-        if not self._ended:  # afterwards the coordinator is gone
+        if not self._stopped.is_set():  # afterwards the coordinator is gone
             self._coordinator.wake.remote()
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Claim no more; batches under way are finished."""
-        if not self._ended:
-            self._ended = True
+        if not self._stopped.is_set():
+            self._stopped.set()
             self._coordinator.end.remote()
 
-    async def run(self, catalog: Catalog) -> None:
-        """Work until ``end``. If a run of the plan ends before, its unfinished work is released.
+    async def run(self) -> None:
+        """Work until ``stop``, and do the maintenance of the catalog; work under way is released at the end.
 
         Raises:
             UpstreamUnavailable: Ray failed before anything was done.
         """
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._maintenance.run(self._stopped), name="maintenance")
+                await self._run_plan()
+        finally:
+            await self.close()
+            await release_leases(self._catalog.queue, self.owner)
+
+    async def _run_plan(self) -> None:
+        """Run the plan until ``stop``. If a run ends before, its unfinished work is released."""
         while True:
             done, error = await self._round
-            if self._ended:
+            if self._stopped.is_set():
                 return
             reason = error or "all of its sources died"
             if not done:
                 raise UpstreamUnavailable(f"Ray could not run the plan: {reason}") from error
             log.warning("Ray stopped the plan, which is run again: %s", reason)
-            await retry(partial(catalog.queue.release, self.owner), OUTAGE)
+            await retry(partial(self._catalog.queue.release, self.owner), OUTAGE)
             await self._coordinator.clear.remote()
             self._round = self._started()
 
     async def close(self) -> None:
         """End Ray's processes, and Ray itself if it was started for them. May be called twice."""
-        self._ended = True
+        self._stopped.set()
         await asyncio.to_thread(self._ray.shutdown)
 
     def _started(self) -> asyncio.Future[tuple[int, Exception | None]]:
@@ -131,7 +148,7 @@ class BulkJob:
         self.on_outcomes(outcomes)
 
     def _heard(self, future: asyncio.Future[tuple[int, Exception | None]], done: int, error: Exception | None) -> None:
-        if error is not None and not self._ended:
+        if error is not None and not self._stopped.is_set():
             self._coordinator.refuse.remote(InvalidSettings(f"no embedder starts on Ray: {error}"))
         if not future.done():
             future.set_result((done, error))
@@ -151,48 +168,3 @@ async def open_bulk_job(settings: Settings, options: RayOptions, adapters: Adapt
         yield job
     finally:
         await job.close()
-
-
-class BulkWorker:
-    """Takes the place of the ordinary worker in the command: runs the job, and beside it the maintenance.
-
-    Args:
-        job: started.
-        catalog: of the command's own process.
-        maintenance: of that catalog.
-    """
-
-    def __init__(self, job: BulkJob, catalog: Catalog, maintenance: Maintenance) -> None:
-        self._job = job
-        self._catalog = catalog
-        self._maintenance = maintenance
-        self._stopped = asyncio.Event()
-        self.owner = job.owner
-
-    @property
-    def on_outcomes(self) -> Callable[[Sequence[Outcome]], None]:
-        """Called with the outcomes of each batch; may be exchanged."""
-        return self._job.on_outcomes
-
-    @on_outcomes.setter
-    def on_outcomes(self, report: Callable[[Sequence[Outcome]], None]) -> None:
-        self._job.on_outcomes = report
-
-    def wake(self) -> None:
-        """Say that work waits."""
-        self._job.wake()
-
-    def stop(self) -> None:
-        """Ask the job to end once the batches under way are done."""
-        self._job.end()
-        self._stopped.set()
-
-    async def run(self) -> None:
-        """Work until ``stop``; if it is cancelled, work under way is released."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._maintenance.run(self._stopped), name="maintenance")
-                await self._job.run(self._catalog)
-        finally:
-            await self._job.close()
-            await release_leases(self._catalog.queue, self.owner)
