@@ -29,19 +29,15 @@ class Destination(Protocol):
 
     async def submit(self, collection: str, documents: Sequence[Document], *, source: str) -> Submission:
         """Submit documents; they are acknowledged on return. Raises ``Overloaded`` if too many are waiting."""
-        ...
 
     async def delete(self, collection: str, document_ids: Sequence[str]) -> Submission:
         """Delete documents; acknowledged on return."""
-        ...
 
     async def job(self, job_id: str) -> Job:
         """Progress of a submission."""
-        ...
 
     def keys(self, collection: str, *, source: str | None = None) -> AsyncIterator[DocumentKey]:
         """Keys of the collection's documents; only of those from ``source`` if given."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

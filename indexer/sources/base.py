@@ -49,20 +49,16 @@ class Source(Protocol):
     @property
     def label(self) -> str:
         """Stable name of the source, kept with its documents so that missing ones can be found."""
-        ...
 
     @property
     def fields(self) -> Mapping[str, FieldType]:
         """Metadata keys worth filtering on; a collection created for this source declares them."""
-        ...
 
     async def count(self) -> int | None:
         """A cheap estimate of the number of items, ``None`` if unknown."""
-        ...
 
     def read(self) -> AsyncGenerator[Document | Failure, None]:
         """Read everything, from the start at each call. Close the generator to stop early."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

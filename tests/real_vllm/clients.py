@@ -14,7 +14,7 @@ from winnow.core.types import FloatArray
 from winnow.models.http.embed import HttpEmbedder
 from winnow.models.http.rerank import HttpReranker
 from winnow.ports import EmbeddedQuery
-from winnow.ports.known_answers import passages_of
+from winnow.ports.checks import passages_of
 
 
 @asynccontextmanager

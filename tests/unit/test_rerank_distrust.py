@@ -25,7 +25,7 @@ from winnow.core.settings.rerank import (
 )
 from winnow.models.http.rerank import HttpReranker
 from winnow.ports import EmbeddedQuery, Remote
-from winnow.ports.known_answers import passages_of
+from winnow.ports.checks import passages_of
 
 TEXTS = ["apples", "pears", "plums"]
 FINE = {0: "0.1", 1: "0.2", 2: "0.3"}

@@ -32,7 +32,7 @@ from winnow.core.settings.rerank import (
 from winnow.models.http.rerank_packing import Limits, RerankItem, RerankQuestion, fit, shorten, split_calls
 from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX
 from winnow.ports import EmbeddedQuery
-from winnow.ports.known_answers import passages_of
+from winnow.ports.checks import passages_of
 
 
 def numbered(count: int, words: int = 3) -> list[str]:

@@ -9,8 +9,7 @@ from rich.table import Table
 
 from winnow.cli.command import ask, configure, read_catalog
 from winnow.cli.console import note, out, print_json, print_pairs
-from winnow.cli.options import CollectionArgument, DataDir, Json, Url
-from winnow.cli.paths import collection_path
+from winnow.cli.options import CollectionArgument, DataDir, Json, Url, collection_path
 
 app = typer.Typer(help="List, show and delete collections.", no_args_is_help=True)
 

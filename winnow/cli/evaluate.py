@@ -12,8 +12,7 @@ import typer
 
 from winnow.cli.command import configure, hosting, run_loop
 from winnow.cli.console import note, out, print_json, progress_bar
-from winnow.cli.options import Json
-from winnow.cli.paths import collection_path
+from winnow.cli.options import Json, collection_path
 from winnow.core.text import counted
 
 if TYPE_CHECKING:

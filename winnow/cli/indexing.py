@@ -15,7 +15,7 @@ from indexer.reading import DryRun, compare_sources
 from indexer.sources.base import Failure, Source
 from winnow.cli.command import reach
 from winnow.cli.console import err, note, print_json, progress_bar
-from winnow.cli.paths import collection_path
+from winnow.cli.options import collection_path
 from winnow.cli.remote import Client, HttpTarget
 from winnow.core.errors import CollectionNotFound
 from winnow.core.settings import Settings

@@ -10,8 +10,7 @@ from typer.core import TyperGroup
 
 from winnow.cli.command import ask, configure, read_catalog
 from winnow.cli.console import note, out, print_json, print_pairs
-from winnow.cli.options import AnyCollection, DataDir, JobId, Json, Url
-from winnow.cli.paths import job_path
+from winnow.cli.options import AnyCollection, DataDir, JobId, Json, Url, job_path
 from winnow.core.errors import InvalidInput
 from winnow.core.text import counted
 

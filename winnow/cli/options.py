@@ -1,9 +1,10 @@
-"""Options that several commands have."""
+"""Options that several commands have, and paths of the HTTP API that several call."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -21,3 +22,13 @@ AnyCollection = Annotated[
 ]
 CollectionArgument = Annotated[str, typer.Argument(help="Name of the collection.", metavar="NAME")]
 JobId = Annotated[str, typer.Argument(help="ID of the job.", metavar="ID")]
+
+
+def collection_path(name: str) -> str:
+    """Path of a collection."""
+    return f"/v1/collections/{quote(name, safe='')}"
+
+
+def job_path(job_id: str) -> str:
+    """Path of a job."""
+    return f"/v1/jobs/{quote(job_id, safe='')}"

@@ -9,8 +9,7 @@ import typer
 
 from winnow.cli.command import ask, configure, read_catalog
 from winnow.cli.console import note, print_json, print_line, progress_bar
-from winnow.cli.options import CollectionOption, DataDir, Json, Url
-from winnow.cli.paths import collection_path
+from winnow.cli.options import CollectionOption, DataDir, Json, Url, collection_path
 from winnow.core.errors import InvalidInput, InvalidSettings
 from winnow.core.text import counted
 

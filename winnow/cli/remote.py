@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import aiohttp
 import orjson
 
-from winnow.cli.paths import collection_path, job_path
+from winnow.cli.options import collection_path, job_path
 from winnow.core.errors import InvalidInput, Overloaded, UpstreamRejected, UpstreamUnavailable, WinnowError, by_code
 from winnow.core.retry import parse_retry_after
 from winnow.core.types import Document

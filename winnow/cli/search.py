@@ -12,8 +12,7 @@ from rich.text import Text
 
 from winnow.cli.command import ask, configure
 from winnow.cli.console import out, print_json
-from winnow.cli.options import CollectionOption, DataDir, Json, Url
-from winnow.cli.paths import collection_path
+from winnow.cli.options import CollectionOption, DataDir, Json, Url, collection_path
 from winnow.core.errors import InvalidFilter
 
 SNIPPET_CHARS = 240

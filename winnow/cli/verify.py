@@ -9,8 +9,7 @@ import typer
 
 from winnow.cli.command import ask, configure
 from winnow.cli.console import note, print_json, print_line, progress_bar
-from winnow.cli.options import AnyCollection, DataDir, Json, Url
-from winnow.cli.paths import collection_path, job_path
+from winnow.cli.options import AnyCollection, DataDir, Json, Url, collection_path, job_path
 from winnow.core.text import counted
 
 if TYPE_CHECKING:

@@ -26,9 +26,6 @@ StageStatus: TypeAlias = Literal["ok", "cached", "skipped", "timeout", "failed"]
 JobStatus: TypeAlias = Literal["pending", "running", "done"]
 
 
-# --- documents -----------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Document:
     """A document as a user submits it.
@@ -75,9 +72,6 @@ def passage_of(title: str, chunk: Chunk) -> str:
     heads = [part for part in (title, *chunk.headings) if part]
     unique = list(dict.fromkeys(heads))
     return "\n".join([" › ".join(unique), chunk.text]) if unique else chunk.text
-
-
-# --- collections ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +210,6 @@ class Counts:
     deleting: int = 0
 
 
-# --- filters -------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """``{"type": op, "key": key, "value": value}``; ``value`` is a list for ``in`` and ``nin``.
@@ -260,9 +251,6 @@ class Not:
 
 
 Filter: TypeAlias = Comparison | Exists | And | Or | Not
-
-
-# --- search --------------------------------------------------------------------------------------
 
 
 class ArmScore(NamedTuple):

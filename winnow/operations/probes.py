@@ -17,7 +17,7 @@ import numpy as np
 from winnow.core.errors import UpstreamUnavailable, WinnowError
 from winnow.core.types import FloatArray
 from winnow.ports import EmbeddedQuery, Embedder, Embeddings, Finding, Remote, Reranker
-from winnow.ports.known_answers import QUESTIONS, Question, passages_of
+from winnow.ports.checks import QUESTIONS, Question, passages_of
 
 UNIT: Final = 1e-2  # largest deviation of a vector's length from 1: providers round
 SAME: Final = 0.9999  # cosine from which two vectors count as equal
@@ -98,9 +98,6 @@ async def _report(part: str, model: Embedder | Reranker, asking: Awaitable[list[
     return named(tuple(findings))
 
 
-# --- the embedder --------------------------------------------------------------------------------
-
-
 async def _ask_embedder(embedder: Embedder) -> list[Finding]:
     texts = [text for question in QUESTIONS for text in (question.right, question.wrong)]
     queries = [question.query for question in QUESTIONS]
@@ -161,9 +158,6 @@ def _nearest(asked: Embeddings, told: Embeddings) -> Finding:
     right, wrong = (np.einsum("ij,ij->i", asked.vectors, told.vectors[first:-1:2])[legible] for first in (0, 1))
     fix = "serve the model that WINNOW_EMBEDDING__MODEL names with its own weights, tokenizer and pooling"
     return _known_answers(right, wrong, [QUESTIONS[number] for number in legible], fix)
-
-
-# --- the reranker --------------------------------------------------------------------------------
 
 
 async def _ask_reranker(reranker: Reranker) -> list[Finding]:

@@ -23,7 +23,7 @@ from winnow.core.types import FloatArray, Metadata
 from winnow.models.http.rerank import HttpReranker
 from winnow.models.qwen_tokens import QwenTokens
 from winnow.ports import EmbeddedQuery, Passage
-from winnow.ports.known_answers import passages_of
+from winnow.ports.checks import passages_of
 
 TOKENS = QwenTokens()
 KEY = "sk-test"

@@ -23,7 +23,7 @@ from winnow.models.checks.vllm_server import check_served
 from winnow.models.http.client import ModelClient
 from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, rerank_document, rerank_head, rerank_prompt
 from winnow.ports import EmbeddedQuery, Finding, Reranker, Reranking
-from winnow.ports.known_answers import QUESTIONS, passages_of
+from winnow.ports.checks import QUESTIONS, passages_of
 
 INSTRUCT: Final = "Judge whether the passage answers the question"  # not the default one, to see that it is heard
 TEMPLATE_TOKENS: Final = 48  # around instruct, query and document: 39 before, 9 behind

@@ -56,8 +56,6 @@ class VectorStoreContract:
         await store.create(INDEX, SCHEMA)
         return store
 
-    # --- indexes ---------------------------------------------------------------------------------
-
     async def test_an_index_is_made_once_and_the_same_schema_again_changes_nothing(self, store: VectorStore) -> None:
         await store.create(INDEX, SCHEMA)
         await store.upsert(INDEX, [make_point(1)])
@@ -96,8 +94,6 @@ class VectorStoreContract:
         condition = And((Comparison("gt", "stock", 240), Comparison("eq", "lang", "en")))
         found = await ready.query(INDEX, dense=unit(1), limit=1000, filter=condition)
         assert sorted(numbers(found.dense)) == list(range(241, 251))
-
-    # --- points ----------------------------------------------------------------------------------
 
     async def test_a_point_comes_back_as_it_was_stored(self, ready: VectorStore) -> None:
         chunk = Chunk(2, 10, 40, "Ünïcode text 语义搜索 😀", ("Guide", "Setup › two"), "set-up")
@@ -193,8 +189,6 @@ class VectorStoreContract:
         expected = [PointKey(point.id, point.document_id, point.revision, point.chunk.index) for point in points]
         assert sorted(keys, key=lambda key: key.id) == expected
 
-    # --- searching -------------------------------------------------------------------------------
-
     async def test_dense_hits_are_ordered_by_cosine_then_id(self, ready: VectorStore) -> None:
         points = [make_point(number) for number in range(1, 60)]
         twins = [make_point(number, dense=unit(5) * 2) for number in (103, 101, 102)]
@@ -267,8 +261,6 @@ class VectorStoreContract:
         text = "amber " + " ".join(f"word{number}" for number in range(15_000))
         assert numbers((await ready.query(INDEX, text=text, limit=5)).sparse) == [1]
 
-    # --- exact scores ----------------------------------------------------------------------------
-
     async def test_scores_are_those_of_the_search_and_maxsim_sums_over_query_tokens(self, ready: VectorStore) -> None:
         rng = random.Random(3)
         points = [make_point(number, " ".join(rng.choices(WORDS, k=6))) for number in range(1, 80)]
@@ -292,8 +284,6 @@ class VectorStoreContract:
         scores = (await ready.score(INDEX, [unknown], dense=unit(1), text="amber", tokens=halves(1)))[unknown]
         assert (scores.dense, scores.sparse, scores.maxsim) == (None, None, None)
 
-    # --- filters ---------------------------------------------------------------------------------
-
     async def test_filters_mean_on_both_arms_what_matches_says(self, ready: VectorStore) -> None:
         await ready.create(INDEX, replace(SCHEMA, fields=FIELDS))
         rng = random.Random(11)
@@ -315,8 +305,6 @@ class VectorStoreContract:
     async def test_a_filter_on_an_undeclared_field_is_refused(self, ready: VectorStore) -> None:
         with pytest.raises(InvalidFilter, match="colour"):
             await ready.query(INDEX, dense=unit(1), limit=5, filter=Not(Or((Exists("colour"),))))
-
-    # --- life ------------------------------------------------------------------------------------
 
     async def test_a_store_that_serves_says_so_and_closes_twice(self, ready: VectorStore) -> None:
         await ready.upsert(INDEX, [make_point(1)])

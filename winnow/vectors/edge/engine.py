@@ -39,8 +39,6 @@ class Engine:
         with edge_errors("recovering from a crash"):
             self._layout.recover()
 
-    # --- indexes ---------------------------------------------------------------------------------
-
     def indexes(self) -> list[IndexRef]:
         """Every complete index."""
         with edge_errors("listing indexes"):
@@ -87,8 +85,6 @@ class Engine:
             log.warning("the vectors of %s stay unoptimised, searches are slower: %s", index.collection, error)
             self._layout.recover()
 
-    # --- points ----------------------------------------------------------------------------------
-
     def upsert(self, index: IndexRef, points: Sequence[Point]) -> None:
         """Insert or replace points that have been checked."""
         self._layout.require_space(WRITE_RESERVE)
@@ -103,8 +99,6 @@ class Engine:
         if method not in _OF_SHARDS:
             raise AttributeError(method)
         return lambda index, *arguments: getattr(self._open(index), method)(*arguments)
-
-    # --- life ------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Flush and close every shard, also when one of them fails; the first failure is raised."""

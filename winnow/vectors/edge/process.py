@@ -210,9 +210,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-# --- in the engine's process ---------------------------------------------------------------------
-
-
 def main() -> None:
     """Serve the engine of one root until the other end closes."""
     line, lock_file, root, optimize_on_start = sys.argv[1:]

@@ -129,8 +129,6 @@ class Shard:
             with edge_errors("flushing again"):
                 self._shard.flush()
 
-    # --- writing ---------------------------------------------------------------------------------
-
     def upsert(self, points: Sequence[Point]) -> None:
         """Insert or replace points that have been checked; they are in the write-ahead log on return."""
         encoded = [edge_point(point, self.schema.fields, self._encoder) for point in points]
@@ -169,8 +167,6 @@ class Shard:
     def _update(self, operation: edge.UpdateOperation, doing: str) -> None:
         with edge_errors(doing):
             self._shard.update(operation)
-
-    # --- reading ---------------------------------------------------------------------------------
 
     def query(
         self, dense: FloatArray | None, text: str | None, limit: int, filter: Filter | None

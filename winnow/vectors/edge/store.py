@@ -66,8 +66,6 @@ class EdgeVectorStore:
         self._flusher: asyncio.Task[None] | None = None
         self._flush_failure: WinnowError | None = None
 
-    # --- indexes ---------------------------------------------------------------------------------
-
     async def create(self, index: IndexRef, schema: IndexSchema) -> None:
         async with self._schema_changes:
             added = await self._engine.call("create", index, schema)
@@ -109,8 +107,6 @@ class EdgeVectorStore:
             yield self._root
             if self._engine.starts != starts:
                 raise UpstreamUnavailable("the vector engine died while its files were copied; try again")
-
-    # --- points ----------------------------------------------------------------------------------
 
     async def upsert(self, index: IndexRef, points: Sequence[Point]) -> None:
         schema = self._schemas.get(index)
@@ -210,8 +206,6 @@ class EdgeVectorStore:
     def _known(self, index: IndexRef) -> KnownPoints:
         return self._points.setdefault(index, KnownPoints())
 
-    # --- life ------------------------------------------------------------------------------------
-
     async def check(self) -> None:
         for index in await self.indexes():
             await self.count(index)
@@ -226,8 +220,6 @@ class EdgeVectorStore:
             await self._engine.close()
         finally:
             self._lock.release()
-
-    # --- flushing --------------------------------------------------------------------------------
 
     def _note_write(self, index: IndexRef) -> None:
         self._unflushed.add(index)

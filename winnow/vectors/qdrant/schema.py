@@ -45,9 +45,6 @@ class StoredSchema:
     incomplete: Mapping[str, FieldType]
 
 
-# --- names ---------------------------------------------------------------------------------------
-
-
 def name_of(index: IndexRef, prefix: str) -> str:
     """The server's name of an index.
 
@@ -63,9 +60,6 @@ def indexes_in(names: Iterable[str], prefix: str) -> list[IndexRef]:
     pattern = re.compile(rf"{re.escape(prefix)}__([A-Za-z0-9._-]+)__([1-9]\d*)\Z")
     found = [IndexRef(match[1], int(match[2])) for name in names if (match := pattern.match(name))]
     return sorted(found, key=lambda index: (index.collection, index.generation))
-
-
-# --- the collection ------------------------------------------------------------------------------
 
 
 def collection_for(schema: IndexSchema, settings: QdrantVectors) -> dict[str, Any]:
@@ -124,9 +118,6 @@ def search_params(settings: QdrantVectors, *, filtered: bool) -> models.SearchPa
 def _index(kind: FieldType, settings: QdrantVectors) -> Any:
     params, name = _INDEX_TYPES[kind]
     return params(type=name, on_disk=settings.on_disk)
-
-
-# --- the note of the schema ----------------------------------------------------------------------
 
 
 def note_of(fields: Mapping[str, FieldType], *, complete: bool) -> dict[str, JsonValue]:

@@ -48,8 +48,6 @@ class QdrantVectorStore(ServerIndexes):
         super().__init__(client, settings)
         self._encoder = KeywordEncoder()
 
-    # --- points ----------------------------------------------------------------------------------
-
     async def upsert(self, index: IndexRef, points: Sequence[Point]) -> None:
         """See the port. Points that were written while another process declared a field are written again with it."""
         schema = await self._schema(index)
@@ -77,8 +75,6 @@ class QdrantVectorStore(ServerIndexes):
         ]
         deletes = [models.DeleteOperation(delete=models.FilterSelector(filter=each)) for each in stale]
         await self._update(index, "deleting points", deletes)
-
-    # --- searching -------------------------------------------------------------------------------
 
     async def query(
         self,
@@ -141,8 +137,6 @@ class QdrantVectorStore(ServerIndexes):
             return FILTERS.translate(filter, (await self._schema(index)).fields)
         except InvalidFilter:  # unless another process has declared the field
             return FILTERS.translate(filter, (await self._read(index)).schema.fields)
-
-    # --- reading ---------------------------------------------------------------------------------
 
     async def fetch(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
         vectors = [DENSE, TOKENS] if (await self._schema(index)).token_dimensions else [DENSE]
