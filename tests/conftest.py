@@ -26,9 +26,10 @@ from winnow.search.two_stage import TwoStageSearch
 from winnow.vectors.build import build_store
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True)
 def _structured_log_through_logging() -> None:
-    """So that ``caplog`` sees it and the terminal does not."""
+    """So that ``caplog`` sees it and the terminal does not, also after a test that ran a command in this process."""
+    structlog.reset_defaults()
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, structlog.stdlib.render_to_log_kwargs],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -133,11 +133,12 @@ async def test_a_service_without_its_models_starts_declares_it_and_heals(winnow:
     async with provider.open(reranks.DashScopeStub()), winnow.serve() as url:
         await fill(url, PAGES)
     async with winnow.serve() as url:
-        status, told = await call(f"{url}/readyz")
-        assert status == 503
-        text = json.dumps(told)
-        assert "WINNOW_EMBEDDING__URL" in text
-        assert "WINNOW_RERANK__URL" in text
+        async with asyncio.timeout(30):  # while the first check runs, readiness says just that
+            text = ""
+            while not ("WINNOW_EMBEDDING__URL" in text and "WINNOW_RERANK__URL" in text):
+                status, told = await call(f"{url}/readyz")
+                assert status == 503
+                text = json.dumps(told)
         dead = await search(url, budget_ms=3000)
         assert (dead["degraded"], dead["results"][0]["document_id"]) == (True, "copy")
         assert dead["stages"]["embed"]["status"] != "ok"

@@ -1,14 +1,15 @@
 """Qwen3-Embedding and Qwen3-Reranker in small: the real vocabulary and file layout, two layers of random weights.
 
 The layout is that of the published checkpoints, so vLLM, sentence-transformers and transformers load them alike.
-Vocabulary: Qwen's byte pairs as the package ``dashscope`` ships them, then the special tokens as Qwen3 publishes them.
+Vocabulary: Qwen's byte pairs as they ship with Winnow, then the special tokens as Qwen3 publishes them.
 """
 
 from __future__ import annotations
 
 import json
+import lzma
+import tempfile
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers
 from transformers import Qwen3Config, Qwen3ForCausalLM, Qwen3Model
 from transformers.convert_slow_tokenizer import TikTokenConverter
 
+BYTE_PAIRS = Path(__file__).parents[2] / "winnow" / "models" / "qwen.tiktoken.xz"
 VOCABULARY = 151_669
 END_OF_TEXT = 151_643
 DIMENSIONS = 64
@@ -173,11 +175,10 @@ def _save_tokenizer(folder: Path, *, closing: bool) -> None:
 @cache
 def _vocabulary() -> str:
     """The tokenizer of all Qwen3 models in the format of ``tokenizer.json``."""
-    package = find_spec("dashscope")
-    assert package is not None
-    assert package.origin is not None
-    file = Path(package.origin).parent / "resources" / "qwen.tiktoken"
-    tokenizer = TikTokenConverter(str(file), pattern=PATTERN).tokenizer()
+    with tempfile.NamedTemporaryFile(suffix=".tiktoken") as file:
+        file.write(lzma.decompress(BYTE_PAIRS.read_bytes()))
+        file.flush()
+        tokenizer = TikTokenConverter(file.name, pattern=PATTERN).tokenizer()
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -189,7 +190,7 @@ def _vocabulary() -> str:
     tokenizer.add_special_tokens([AddedToken(each, special=True, normalized=False) for each in SPECIAL])
     tokenizer.add_tokens([AddedToken(each, normalized=False) for each in ADDED])
     if (tokenizer.token_to_id("</think>"), tokenizer.get_vocab_size()) != (VOCABULARY - 1, VOCABULARY):
-        raise ValueError("the vocabulary in dashscope is not Qwen's any more")
+        raise ValueError("the vocabulary that ships with Winnow is not Qwen's any more")
     return tokenizer.to_str()
 
 
