@@ -26,6 +26,7 @@ class QdrantVectors(Group):
     ca_file: Path | None = Field(None, description="certificates (PEM) to trust in place of the public ones")
     prefer_grpc: bool = Field(True, description="use gRPC, which is faster; false: HTTP only")
     grpc_port: int = Field(6334, ge=1, le=65535)
+    compress: bool = Field(False, description="let the server compress its answers, which pays on slow links only")
     timeout_seconds: float = Field(30.0, gt=0, description="longest wait for one answer, retries included")
     prefix: str = Field(
         "winnow",

@@ -25,6 +25,10 @@ from winnow.vectors.qdrant.schema import name_of
 
 MINIMUM_VERSION: Final = (1, 18)  # metadata of collections, ACORN, TurboQuant
 _PROBE_SECONDS: Final = 5.0
+# Compressing costs the server and us more than a fast link saves. Over HTTP such an answer comes in chunks too, and the
+# last one waits 40 ms for a delayed ACK (a real server keeps Nagle's algorithm).
+_IDENTITY: Final = {"Accept-Encoding": "identity"}
+_NO_COMPRESSION: Final = {"grpc.compression_enabled_algorithms_bitset": 1}  # bit 0: identity alone
 _GRPC_OPTIONS: Final = {
     "grpc.lb_policy_name": "round_robin",  # over all nodes that the name of a cluster leads to
     "grpc.initial_reconnect_backoff_ms": 200,
@@ -45,7 +49,7 @@ def server_client(settings: QdrantVectors) -> AsyncQdrantClient:
         InvalidSettings: the file of certificates cannot be used.
     """
     key = settings.api_key.get_secret_value()
-    options: dict[str, Any] = dict(_GRPC_OPTIONS)
+    options: dict[str, Any] = _GRPC_OPTIONS | ({} if settings.compress else _NO_COMPRESSION)
     trust: dict[str, Any] = {}
     if settings.ca_file is not None:
         try:
@@ -64,6 +68,7 @@ def server_client(settings: QdrantVectors) -> AsyncQdrantClient:
             api_key=key or None,
             timeout=math.ceil(settings.timeout_seconds),
             grpc_options=options,
+            headers=_IDENTITY if not (settings.compress or settings.prefer_grpc) else None,
             check_compatibility=False,  # it would block a thread on its own; ``Server.check`` looks at the version
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),  # else none are kept on localhost
             **trust,
