@@ -192,8 +192,8 @@ async def test_an_optimised_index_answers_as_before_and_takes_writes(tmp_path: P
     before = await store.query(index, dense=vectors[7], text="word7", limit=5)
     await store.optimize(index)
     after = await store.query(index, dense=vectors[7], text="word7", limit=5)
-    assert [hit.point for hit in after.sparse] == [hit.point for hit in before.sparse]
-    assert after.dense[0].point == before.dense[0].point
+    assert [hit.point.read() for hit in after.sparse] == [hit.point.read() for hit in before.sparse]
+    assert after.dense[0].point.read() == before.dense[0].point.read()
     await store.upsert(index, [Point(str(uuid.UUID(int=9999)), "new", 1, Chunk(0, 0, 4, "fresh"), dense=vectors[7])])
     assert await store.count(index) == 801
     assert sorted(entry.name for entry in (tmp_path / "grown").iterdir()) == ["g0001"]

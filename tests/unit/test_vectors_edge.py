@@ -284,12 +284,12 @@ async def test_what_was_read_before_a_write_is_not_shown_after_it(store: EdgeVec
     for title in ("old", "new"):
         await store.upsert(INDEX, [replace(point, title=title) for point in make_points(3)])
         found = await store.query(INDEX, dense=np.ones(4, np.float32), limit=9)
-        assert [hit.point.title for hit in found.dense] == [title] * 3
+        assert [hit.point.read().title for hit in found.dense] == [title] * 3
 
 
 async def titles(store: EdgeVectorStore) -> list[str]:
     found = await store.query(INDEX, dense=np.ones(4, np.float32), limit=9)
-    return [hit.point.title for hit in found.dense]
+    return [hit.point.read().title for hit in found.dense]
 
 
 async def test_what_a_cancelled_caller_wrote_is_shown_all_the_same(store: EdgeVectorStore, calls: Calls) -> None:

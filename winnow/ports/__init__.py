@@ -40,6 +40,7 @@ from winnow.ports.records import StoredDocument as StoredDocument
 from winnow.ports.records import Submission as Submission
 from winnow.ports.vectors import ArmHits as ArmHits
 from winnow.ports.vectors import CopyableStore as CopyableStore
+from winnow.ports.vectors import FoundPoint as FoundPoint
 from winnow.ports.vectors import Hit as Hit
 from winnow.ports.vectors import Point as Point
 from winnow.ports.vectors import PointKey as PointKey

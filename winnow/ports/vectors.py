@@ -28,14 +28,40 @@ class Point:
     dense: FloatArray | None = None
     tokens: HalfArray | None = None
 
+    def read(self) -> Point:
+        """The point itself: it is a ``FoundPoint`` whose content is there already."""
+        return self
+
+
+class FoundPoint(Protocol):
+    """A point out of a search: what fusion looks at, and on demand the rest.
+
+    A search finds hundreds and uses some dozens, and decoding them all takes longer than finding them.
+    """
+
+    @property
+    def id(self) -> str:
+        """As ``Point.id``."""
+
+    @property
+    def document_id(self) -> str:
+        """As ``Point.document_id``."""
+
+    @property
+    def revision(self) -> int:
+        """As ``Point.revision``."""
+
+    def read(self) -> Point:
+        """The whole point without vectors."""
+
 
 class Hit(NamedTuple):
-    """A stored chunk with its score on one arm (cosine for dense, BM25 for sparse). ``point`` comes without vectors.
+    """A stored chunk with its score on one arm (cosine for dense, BM25 for sparse).
 
     A tuple, because a search makes hundreds.
     """
 
-    point: Point
+    point: FoundPoint
     score: float
 
 

@@ -63,7 +63,7 @@ def fuse(hits: ArmHits, *, dense_weight: float, limit: int, by_document: bool) -
             fused=ArmScore(rank, scores[i]),
         )
         for rank, i in enumerate(order[:limit], 1)
-        for point in [points[ids[i]]]
+        for point in [points[ids[i]].read()]
     ]
 
 

@@ -7,6 +7,7 @@ string over in a fraction of the time that a nested object takes.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -16,7 +17,7 @@ import orjson
 
 from winnow.core.filters import fits, parse_datetime, values_of
 from winnow.core.types import Chunk, FieldType, FloatArray, JsonValue, Metadata
-from winnow.ports import IndexSchema, Point, PointKey
+from winnow.ports import Hit, IndexSchema, Point, PointKey
 from winnow.vectors.points import check_tokens, check_vector
 
 DENSE: Final = "dense"
@@ -133,6 +134,31 @@ def decode_point(point_id: str, payload: Mapping[str, Any], vectors: Mapping[str
         dense=None if dense is None else np.asarray(dense, np.float32),
         tokens=None if tokens is None else np.asarray(tokens, np.float16),
     )
+
+
+class StoredPoint:
+    """A point without vectors, as ``FoundPoint``: its payload is decoded when it is read, and once."""
+
+    __slots__ = ("_stored", "document_id", "id", "revision")
+
+    def __init__(self, point_id: str, payload: Mapping[str, Any]) -> None:
+        self.id = point_id
+        self.document_id: str = payload[DOCUMENT_ID]
+        self.revision: int = payload[REVISION]
+        self._stored: Mapping[str, Any] | Point = payload
+
+    def read(self) -> Point:
+        """See the port."""
+        if not isinstance(self._stored, Point):
+            self._stored = decode_point(self.id, self._stored)
+        return self._stored
+
+
+def ranked(hits: list[Hit]) -> tuple[Hit, ...]:
+    """Hits of one arm, best first, ties by id. Engines give them by score, so that mostly nothing is left to do."""
+    if any(one.score <= following.score for one, following in pairwise(hits)):
+        hits.sort(key=lambda hit: (-hit.score, hit.point.id))
+    return tuple(hits)
 
 
 def decode_metadata(payload: Mapping[str, Any]) -> Metadata:

@@ -132,7 +132,7 @@ class VectorStoreContract:
         await ready.upsert(INDEX, [make_point(1, "amber", metadata={"lang": "en", "year": 1})])
         await ready.upsert(INDEX, [make_point(1, "birch", metadata={"lang": "de"}, tokens=None)])
         found = await ready.query(INDEX, text="amber birch", limit=10)
-        assert [hit.point.metadata for hit in found.sparse] == [{"lang": "de"}]
+        assert [hit.point.read().metadata for hit in found.sparse] == [{"lang": "de"}]
         assert not (await ready.query(INDEX, text="amber", limit=10)).sparse
         assert not (await ready.query(INDEX, dense=unit(1), limit=10, filter=Exists("year"))).dense
         assert (await ready.fetch(INDEX, [make_point(1).id]))[make_point(1).id].tokens is None
@@ -204,7 +204,7 @@ class VectorStoreContract:
         assert [hit.point.id for hit in found.dense] == expected
         assert [hit.score for hit in found.dense] == pytest.approx([exact[each] for each in expected], abs=1e-5)
         assert found.sparse == ()
-        assert found.dense[0].point.dense is None
+        assert found.dense[0].point.read().dense is None
         nearest = await ready.query(INDEX, dense=unit(5), limit=4)
         assert numbers(nearest.dense) == [5, 101, 102, 103]
 
@@ -237,7 +237,10 @@ class VectorStoreContract:
         await ready.upsert(INDEX, [make_point(1, "amber"), make_point(2, "birch")])
         found = await ready.query(INDEX, dense=unit(1), text="amber", limit=5)
         assert numbers(found.dense)[0] == numbers(found.sparse)[0] == 1
-        assert found.dense[0].point == found.sparse[0].point
+        by_dense, by_sparse = found.dense[0].point, found.sparse[0].point
+        assert by_dense.read() == by_sparse.read()
+        known = (by_dense.id, by_dense.document_id, by_dense.revision)
+        assert known == (by_dense.read().id, by_dense.read().document_id, by_dense.read().revision)
 
     @pytest.mark.parametrize("text", ["", "the of and", "?!… --", "\u200b\ufeff"])
     async def test_a_query_without_words_finds_nothing_on_the_keyword_arm(self, ready: VectorStore, text: str) -> None:

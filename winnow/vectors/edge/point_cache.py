@@ -7,29 +7,29 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from winnow.ports import Point
-from winnow.vectors.payloads import decode_point
+from winnow.vectors.payloads import StoredPoint
 from winnow.vectors.points import is_stale
 
 KEPT: Final = 20_000  # points, some 2 KB each
 
 
 class KnownPoints:
-    """Decoded points without vectors, by the 16 bytes of their ids.
+    """Points without vectors, by the 16 bytes of their ids. Each is decoded when it is first used.
 
     Answers of the engine arrive in the order in which it carried out the calls. So what is forgotten when a write was
     answered, or failed, is all that was read before it.
     """
 
     def __init__(self) -> None:
-        self._points: dict[bytes, Point] = {}
+        self._points: dict[bytes, StoredPoint] = {}
 
-    def among(self, keys: Iterable[bytes]) -> dict[bytes, Point]:
+    def among(self, keys: Iterable[bytes]) -> dict[bytes, StoredPoint]:
         """Those of the points with these ids that are known."""
         return {key: self._points[key] for key in keys if key in self._points}
 
-    def learn(self, payloads: Mapping[bytes, Mapping[str, Any]]) -> dict[bytes, Point]:
-        """Decode points as the engine stores them, and keep them. When too much is kept, all else is forgotten."""
-        learnt = {key: decode_point(str(uuid.UUID(bytes=key)), payload) for key, payload in payloads.items()}
+    def learn(self, payloads: Mapping[bytes, Mapping[str, Any]]) -> dict[bytes, StoredPoint]:
+        """Keep points as the engine stores them. When too much is kept, all else is forgotten."""
+        learnt = {key: StoredPoint(str(uuid.UUID(bytes=key)), payload) for key, payload in payloads.items()}
         if len(self._points) + len(learnt) > KEPT:
             self._points.clear()  # simpler than to track which were used last, and rare
         self._points |= learnt

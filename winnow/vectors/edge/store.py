@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -20,13 +20,13 @@ from winnow.core.errors import CollectionNotFound, UpstreamUnavailable, WinnowEr
 from winnow.core.lock import DirectoryLock
 from winnow.core.settings.vectors import EdgeVectors
 from winnow.core.types import Filter, FloatArray, HalfArray
-from winnow.ports import ArmHits, Hit, IndexRef, IndexSchema, Point, PointKey, PointScores
+from winnow.ports import ArmHits, FoundPoint, Hit, IndexRef, IndexSchema, Point, PointKey, PointScores
 from winnow.vectors.bm25 import IDENTITY
 from winnow.vectors.edge.layout import Layout
 from winnow.vectors.edge.point_cache import KnownPoints
 from winnow.vectors.edge.process import EngineProcess
 from winnow.vectors.edge.shard import ArmRows
-from winnow.vectors.payloads import DENSE, SPARSE, TOKENS
+from winnow.vectors.payloads import DENSE, SPARSE, TOKENS, ranked
 from winnow.vectors.points import check_points
 
 POINT_BATCH: Final = 16  # points with vectors in one engine call: some 10 ms, for which a search may have to wait
@@ -159,7 +159,7 @@ class EdgeVectorStore:
         arms = {arm: _hits(rows, points) for arm, rows in found.items()}
         return ArmHits(dense=arms.get(DENSE, ()), sparse=arms.get(SPARSE, ()))
 
-    async def _read(self, index: IndexRef, ids: Iterable[bytes]) -> Mapping[bytes, Point]:
+    async def _read(self, index: IndexRef, ids: Iterable[bytes]) -> Mapping[bytes, FoundPoint]:
         """The points of these ids without vectors; those that were deleted meanwhile are left out."""
         points = self._known(index).among(ids)
         missing = [each for each in ids if each not in points]
@@ -246,10 +246,7 @@ def _batches(items: Sequence[_T], size: int) -> list[Sequence[_T]]:
     return [items[at : at + size] for at in range(0, len(items), size)]
 
 
-def _hits(rows: ArmRows, points: Mapping[bytes, Point]) -> tuple[Hit, ...]:
+def _hits(rows: ArmRows, points: Mapping[bytes, FoundPoint]) -> tuple[Hit, ...]:
     """The rows of one arm with their points, best first, ties by id."""
     found = zip(rows.ids, rows.scores, strict=True)
-    hits = [Hit(points[each], score) for each, score in found if each in points]
-    if any(one == next_one for one, next_one in pairwise(rows.scores)):
-        hits.sort(key=lambda hit: (-hit.score, hit.point.id))
-    return tuple(hits)
+    return ranked([Hit(points[each], score) for each, score in found if each in points])

@@ -11,7 +11,7 @@ from winnow.core.types import FieldType, passage_of
 from winnow.ports import Hit, Point
 from winnow.vectors.bm25 import KeywordEncoder
 from winnow.vectors.filters import FilterTranslator
-from winnow.vectors.payloads import SPARSE, decode_point, encode_payload, model_vectors
+from winnow.vectors.payloads import SPARSE, StoredPoint, decode_point, encode_payload, model_vectors, ranked
 
 BATCH_POINTS: Final = 256
 BATCH_BYTES: Final = 5_000_000  # the server refuses requests beyond 32 MB; smaller ones keep its queues moving
@@ -62,9 +62,7 @@ def decode_record(record: models.Record) -> Point:
 
 def decode_hits(rows: Sequence[models.ScoredPoint]) -> tuple[Hit, ...]:
     """The hits of one arm, best first, ties by id."""
-    hits = [Hit(decode_point(str(row.id), row.payload or {}), row.score) for row in rows]
-    hits.sort(key=lambda hit: (-hit.score, hit.point.id))
-    return tuple(hits)
+    return ranked([Hit(StoredPoint(str(row.id), row.payload or {}), row.score) for row in rows])
 
 
 def _size(point: Point, number: int) -> int:
