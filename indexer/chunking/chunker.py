@@ -6,6 +6,7 @@ they are exact to the lines of a block, for HTML to the character, and inside a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
@@ -20,6 +21,8 @@ from winnow.ports import Tokenizer
 
 _CHARS_PER_TOKEN: Final = 32  # a chunk of mostly white space is cut at this number of characters a token
 _FITTING_CHARS: Final = 12  # no text has more characters a token: longer ones need not be counted
+_JOIN: Final = 2  # tokens that what stands between two blocks, or between headings and text, may take
+_WORD: Final = re.compile(r"\s*\S*")
 _TINY: Final = 8  # sections under an eighth of the limit are joined
 _JOINED: Final = 2  # up to half of the limit
 
@@ -92,6 +95,7 @@ class _Cutter:
         self._overlap = overlap
         self._max_chars = limit * _CHARS_PER_TOKEN
         self._starts = cache(lambda text: token_starts(text, tokenizer))  # each text is tokenized once
+        self._header_tokens = cache(lambda headings: self._passage_tokens(Chunk(0, 0, 0, "", headings)))
         self._alignment = lru_cache(1)(lambda counted: Alignment(counted.block, outline.source))
 
     def chunks(self) -> Iterator[Chunk]:
@@ -110,9 +114,11 @@ class _Cutter:
         size = blocks[-1].end - blocks[0].start if self._outline.verbatim else sum(len(block.text) for block in blocks)
         if size > self._limit * _FITTING_CHARS:
             return None
-        draft = Draft(tuple(BlockPiece(CountedBlock(block, ()), 0, 0) for block in blocks), 0)
-        chunk = self._chunk(document.anchor, self._fit_headings(document.headings), draft)
-        return chunk if self._passage_tokens(chunk) <= self._limit else None
+        counted = [self._counted(block) for block in blocks]
+        if sum(map(len, counted)) - _JOIN * len(counted) > self._limit:
+            return None
+        draft = Draft(tuple(BlockPiece(each, 0, len(each)) for each in counted), 0)
+        return self._fitting(document.anchor, self._fit_headings(document.headings), draft)
 
     def _groups(self, sections: Sequence[Section]) -> Iterator[list[Section]]:
         """Sections that share chunks: tiny ones with a neighbour under the same heading, up to half the limit."""
@@ -144,16 +150,41 @@ class _Cutter:
 
         Tokenizers are not additive: a text may have more tokens than its parts had inside their blocks.
         """
-        chunk = self._chunk(anchor, headings, draft)
-        halves = draft.halves() if self._passage_tokens(chunk) > self._limit else ()
+        chunk = self._fitting(anchor, headings, draft)
+        halves = draft.halves() if chunk is None else ()
         if halves:
             for half in halves:
                 yield from self._checked(anchor, headings, half)
-        elif chunk.text:
-            yield chunk
+        else:
+            chunk = chunk or self._chunk(anchor, headings, list(draft.slices()))
+            if chunk.text:
+                yield chunk
 
-    def _chunk(self, anchor: str, headings: tuple[str, ...], draft: Draft) -> Chunk:
+    def _fitting(self, anchor: str, headings: tuple[str, ...], draft: Draft) -> Chunk | None:
+        """The chunk of a draft, if its passage has no more tokens than the limit; these are counted if in doubt."""
         slices = list(draft.slices())
+        chunk = self._chunk(anchor, headings, slices)
+        most = self._header_tokens(headings) + sum(map(len, draft.pieces)) + draft.pieces[0].first - draft.lead
+        for before, (counted, first, last) in zip([None, *slices], slices, strict=False):
+            most += self._margin(counted.block, first, last, before[0].block if before else None)
+        return chunk if most <= self._limit or self._passage_tokens(chunk) <= self._limit else None
+
+    def _margin(self, block: Block, first: int, last: int, before: Block | None) -> int:
+        """Tokens that a slice of a block may have in a passage beyond those that it had in the block.
+
+        Only the words beside a cut may be read differently, as a token for each character at most.
+        """
+        text = block.text
+        if before is not None and self._outline.verbatim and block.start - before.end > _JOIN:
+            return self._limit
+        margin = _JOIN
+        if first > 0 and (word := _WORD.match(text, first)):
+            margin += word.end() - first
+        if last < len(text) and not text[last].isspace():
+            margin += last - 1 - max(text.rfind(" ", first, last), text.rfind("\n", first, last), first - 1)
+        return margin
+
+    def _chunk(self, anchor: str, headings: tuple[str, ...], slices: Sequence[tuple[CountedBlock, int, int]]) -> Chunk:
         start = self._original(*slices[0][:2])
         end = self._original(slices[-1][0], slices[-1][2])
         if self._outline.verbatim:
@@ -183,9 +214,6 @@ class _Cutter:
 
     def _passage_tokens(self, chunk: Chunk) -> int:
         return len(self._tokenizer.spans(passage_of(self._title, chunk)))
-
-    def _header_tokens(self, headings: tuple[str, ...]) -> int:
-        return self._passage_tokens(Chunk(0, 0, 0, "", headings))
 
     def _fit_headings(self, headings: tuple[str, ...]) -> tuple[str, ...]:
         """Drop outer headings, then shorten the last, until title and headings take a quarter of the limit."""

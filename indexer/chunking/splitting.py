@@ -9,6 +9,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import sub
 from typing import Final
 
 from indexer.chunking.outline import Block
@@ -41,9 +42,13 @@ class CountedBlock:
 
 def token_starts(text: str, tokenizer: Tokenizer) -> list[int]:
     """Where the tokens of ``text`` start; long stretches with one token or none count one for each character."""
-    starts: list[int] = []
+    spans = tokenizer.spans(text)
+    starts = [start for start, _ in spans]
+    if max(map(sub, [*starts, len(text)], [0, *starts])) <= _LONG_TOKEN:
+        return starts
+    starts = []
     behind = 0
-    for start, end in tokenizer.spans(text):
+    for start, end in spans:
         if start - behind > _LONG_TOKEN and not text[behind:start].isspace():
             starts.extend(range(behind, start))
         if end - start > _LONG_TOKEN:
@@ -93,6 +98,8 @@ def cut_block(counted: CountedBlock, limit: int, *, max_chars: int, grain: int) 
     for level in levels:
         ends = [match.end() for match in level.finditer(text)]
         pieces = [part for piece in pieces for part in _at(piece, ends, limit, max_chars)]
+    if all(_fits(piece, limit, max_chars) for piece in pieces):
+        return pieces
     words = [match.end() for match in _WORD_END.finditer(text)]
     return [part for piece in pieces for part in _by_tokens(piece, words, limit, max_chars, grain)]
 

@@ -14,7 +14,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
-from itertools import chain, pairwise
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +47,7 @@ class QwenTokens(Tokenizer):
     name = "qwen3"
 
     def __init__(self) -> None:
-        self._encoding = _qwen()
+        self._encoding, self._lengths = _qwen()
 
     def count(self, text: str) -> int:
         """Number of tokens of ``text``."""
@@ -78,13 +78,14 @@ class QwenTokens(Tokenizer):
         return list(chain.from_iterable(map(self._encoding.encode_ordinary, pieces)))
 
     def _spans(self, text: str) -> Spans:
-        lengths = list(map(len, self._encoding.decode_tokens_bytes(self._tokens(text))))
-        ends = np.cumsum(lengths, dtype=np.int64)
-        if not text.isascii():  # from bytes to characters; a token that ends within a character ends no span
-            octets = np.frombuffer(text.encode(), dtype=np.uint8)
-            begins = np.append((octets & _TOP_BITS) != _CONTINUATION, [True])
-            ends = np.cumsum(begins)[ends[begins[ends]]] - 1
-        return list(pairwise([0, *ends.tolist()]))
+        borders = accumulate(map(self._lengths.__getitem__, self._tokens(text)), initial=0)
+        if text.isascii():
+            return list(pairwise(borders))
+        # from bytes to characters; a token that ends within a character ends no span
+        ends = np.fromiter(borders, dtype=np.int64)
+        octets = np.frombuffer(text.encode(), dtype=np.uint8)
+        begins = np.append((octets & _TOP_BITS) != _CONTINUATION, [True])
+        return list(pairwise((np.cumsum(begins)[ends[begins[ends]]] - 1).tolist()))
 
 
 class FileTokens(Tokenizer):
@@ -126,11 +127,15 @@ def load_tokenizer(name_or_path: str) -> QwenTokens | FileTokens:
 
 
 @cache
-def _qwen() -> tiktoken.Encoding:
-    """Qwen's vocabulary, which takes a moment and some 50 MB to load. Immutable, so one for all."""
+def _qwen() -> tuple[tiktoken.Encoding, bytes]:
+    """Qwen's vocabulary, which takes a moment and some 50 MB to load, and the length in bytes of each token.
+
+    Immutable, so one for all. The longest token has 128 bytes.
+    """
     with lzma.open(_VOCABULARY) as lines:
         ranks = {base64.b64decode(line.split()[0]): rank for rank, line in enumerate(lines)}
-    return tiktoken.Encoding("qwen3", pat_str=_PATTERN, mergeable_ranks=ranks, special_tokens={})
+    encoding = tiktoken.Encoding("qwen3", pat_str=_PATTERN, mergeable_ranks=ranks, special_tokens={})
+    return encoding, bytes(map(len, ranks))
 
 
 def _normal(text: str) -> str:
