@@ -70,9 +70,11 @@ class TestPostgresCatalog(CatalogContract):
         await docs.documents.submit("docs", [doc("a")])
         engine = create_async_engine(database_url(postgres_url))
         async with engine.connect() as connection:
-            await connection.execute(
-                text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'winnow'")
-            )
+            ours = "FROM pg_stat_activity WHERE application_name = 'winnow'"
+            await connection.execute(text(f"SELECT pg_terminate_backend(pid) {ours}"))
+            await connection.execute(text("COMMIT"))
+            while await connection.scalar(text(f"SELECT count(*) {ours}")):
+                await connection.execute(text("SELECT pg_stat_clear_snapshot()"))
         await engine.dispose()
         assert (await docs.documents.get("docs", "a")).document == doc("a")
 

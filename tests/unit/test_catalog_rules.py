@@ -28,7 +28,7 @@ def test_fields_do_not_run_into_each_other() -> None:
 
 def test_queues_take_turns() -> None:
     turns = FairOrder()
-    queues = [Queue(uid, 0, NOW) for uid in ("a", "b", "c")]
+    queues = [Queue(uid, uid, 0, NOW, "d") for uid in ("a", "b", "c")]
     served = []
     for _ in range(6):
         uid = turns.order(queues)[0].uid
@@ -40,4 +40,4 @@ def test_queues_take_turns() -> None:
 def test_a_new_queue_waits_for_nobody() -> None:
     turns = FairOrder()
     turns.served("old")
-    assert turns.order([Queue("old", 0, NOW), Queue("new", 0, NOW)])[0].uid == "new"
+    assert turns.order([Queue(uid, uid, 0, NOW, "d") for uid in ("old", "new")])[0].uid == "new"

@@ -29,7 +29,7 @@ async def open_catalog(settings: Settings, *, clock: Clock = utc_now) -> Catalog
     """
     url = database_url(settings.catalog_url)
     await asyncio.to_thread(migrate, url)
-    return catalog_of(Database(url), clock)
+    return catalog_of(Database(url, statement_seconds=settings.catalog.statement_seconds), clock)
 
 
 def catalog_of(database: Database, clock: Clock) -> Catalog:

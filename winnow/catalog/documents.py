@@ -107,9 +107,9 @@ class SqlDocuments(Repository):
         return counts
 
 
-def document_of(row: Row[Any]) -> Document:
-    """The document in a row that has ``id``, ``version`` and ``CONTENT_COLUMNS``."""
-    return Document(row.id, row.text, row.format, row.title, row.url, row.metadata, row.version)
+def document_of(row: Row[Any], content: Row[Any]) -> Document:
+    """The document in a row with ``id`` and ``version`` and one, perhaps the same, with ``CONTENT_COLUMNS``."""
+    return Document(row.id, content.text, content.format, content.title, content.url, content.metadata, row.version)
 
 
 def _visible(statement: Select[Any], uid: str) -> Select[Any]:
@@ -118,7 +118,7 @@ def _visible(statement: Select[Any], uid: str) -> Select[Any]:
 
 def _stored(row: Row[Any]) -> StoredDocument:
     return StoredDocument(
-        document=document_of(row),
+        document=document_of(row, row),
         revision=row.revision,
         state=row.state,
         content_hash=row.content_hash,

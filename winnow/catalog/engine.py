@@ -1,17 +1,22 @@
-"""Connections and transactions: reads never wait for writes, and writes are atomic and durable on return."""
+"""Connections and transactions: reads never wait for writes, and writes are atomic and durable on return.
+
+On PostgreSQL the server itself ends a statement that runs too long, a transaction that lies idle, and a statement whose
+client is gone: none of them may go on holding locks, or a snapshot that keeps dead rows from being removed. A cancelled
+task cancels its statement on the server (asyncpg does).
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import event, make_url
+from sqlalchemy import event, func, make_url, select
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from winnow.catalog.failures import translate
@@ -21,6 +26,23 @@ from winnow.core.errors import InvalidSettings
 BUSY_SECONDS: Final = 10.0
 CONNECT_SECONDS: Final = 10.0
 READERS: Final = 4
+STATEMENT_SECONDS: Final = 30.0
+LONG_SECONDS: Final = 3600.0
+UNLIMITED: Final = 0.0
+
+# a claim walks the queue's index in its order. With statistics that are out of date PostgreSQL may else believe that a
+# collection has hardly any rows, read all of them and sort them
+_INDEX_ORDER: Final = {
+    "enable_indexscan": "on",
+    "enable_sort": "off",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "max_parallel_workers_per_gather": "0",
+}
+# the server looks whether the client is still there; a setting of PostgreSQL 14 and above
+_WATCH_CLIENT: Final = (
+    "SELECT set_config(name, '5s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'"
+)
 
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 
@@ -59,12 +81,13 @@ class Database:
     Args:
         url: as ``database_url`` returns it.
         enforce_keys: off while migrations rebuild tables, so that SQLite deletes no rows that refer to them.
+        statement_seconds: time limit of a statement, and of a pause within a transaction (PostgreSQL); 0: none.
     """
 
-    def __init__(self, url: URL, *, enforce_keys: bool = True) -> None:
+    def __init__(self, url: URL, *, enforce_keys: bool = True, statement_seconds: float = STATEMENT_SECONDS) -> None:
         self._engines: tuple[AsyncEngine, ...]
         if sqlite_file(url) is None:
-            self._reader = self._writer = _postgres_engine(url)
+            self._reader = self._writer = _postgres_engine(url, statement_seconds)
             self._engines = (self._writer,)
         else:
             pragmas = ("journal_mode = WAL", "synchronous = FULL", f"foreign_keys = {int(enforce_keys)}")
@@ -107,29 +130,73 @@ async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         raise translate(error) from error
 
 
-def _dump(value: Any) -> str:
+async def allow_long(connection: AsyncConnection, seconds: float = LONG_SECONDS) -> None:
+    """Give the statements of this transaction more time than the usual limit (PostgreSQL); 0: no limit."""
+    await _set_local(connection, {"statement_timeout": _milliseconds(seconds)})
+
+
+async def keep_index_order(connection: AsyncConnection) -> None:
+    """Have this transaction's statements walk indexes in their order, whatever the statistics say (PostgreSQL)."""
+    await _set_local(connection, _INDEX_ORDER)
+
+
+async def _set_local(connection: AsyncConnection, settings: Mapping[str, str]) -> None:
+    if connection.dialect.name == "postgresql":
+        await connection.execute(select(*(func.set_config(*each, True) for each in settings.items())))
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f}"
+
+
+def dump_json(value: Any) -> str:
+    """A value of a JSON column as text."""
     return orjson.dumps(value).decode()
 
 
-def _postgres_engine(url: URL) -> AsyncEngine:
-    return create_async_engine(
+def _postgres_engine(url: URL, statement_seconds: float) -> AsyncEngine:
+    limit = _milliseconds(statement_seconds)
+    engine = create_async_engine(
         url,
-        json_serializer=_dump,
+        json_serializer=dump_json,
         json_deserializer=orjson.loads,
         pool_size=8,
         max_overflow=8,
-        pool_pre_ping=True,  # a restarted server costs one round trip, not an error
         connect_args={
             "timeout": CONNECT_SECONDS,
-            "server_settings": {"application_name": "winnow", "lock_timeout": f"{BUSY_SECONDS:.0f}s"},
+            "server_settings": {
+                "application_name": "winnow",
+                "lock_timeout": _milliseconds(BUSY_SECONDS),
+                "statement_timeout": limit,
+                "idle_in_transaction_session_timeout": limit,
+                "jit": "off",  # compiling takes longer than any statement of ours
+                # every join of ours leads from few rows to a primary key
+                "enable_hashjoin": "off",
+                "enable_mergejoin": "off",
+            },
         },
     )
+    event.listen(engine.sync_engine, "connect", _watch_client)
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
+
+
+def _watch_client(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute(_WATCH_CLIENT)
+    cursor.close()
+
+
+def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Have the pool replace a connection that the server has closed: a restart costs no error and no round trip."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def _sqlite_engine(url: URL, begin: str, pragmas: tuple[str, ...], *, connections: int) -> AsyncEngine:
     engine = create_async_engine(
         url,
-        json_serializer=_dump,
+        json_serializer=dump_json,
         json_deserializer=orjson.loads,
         pool_size=connections,
         max_overflow=0,

@@ -6,27 +6,32 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, insert, null, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, insert, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from winnow.catalog import entries
+from winnow.catalog.bulk import insert_rows
 from winnow.catalog.collections import uid_of
 from winnow.catalog.engine import Repository
 from winnow.catalog.rules.interventions import deletion_stays, plan_cancellation, plan_retry
 from winnow.catalog.rules.job_counters import ADDED, ENDINGS, JobCounters, make_job
 from winnow.catalog.rules.submissions import LedgerChange, Order, touching
-from winnow.catalog.tables import COLLECTIONS, JOB_FAILURES, JOBS
+from winnow.catalog.tables import COLLECTIONS, JOB_FAILURES, JOBS, UtcDateTime
 from winnow.core.errors import JobNotFound
 from winnow.core.ids import new_id
 from winnow.core.types import Document, JobStatus
 from winnow.ports import Job, JobFailure, Submission
 
+_ENDED: Final = sum((JOBS.c[name] for name in ENDINGS[1:]), start=JOBS.c[ENDINGS[0]])
+_ADDED: Final = {name: JOBS.c[name] + bindparam(f"add_{name}") for name in ADDED}
+_COMPLETE: Final = and_(JOBS.c.finished_at.is_(null()), JOBS.c.total - JOBS.c.unchanged - _ENDED == bindparam("ending"))
 _ADD: Final = (
     update(JOBS)
     .where(JOBS.c.id == bindparam("of_job"))
-    .values({name: JOBS.c[name] + bindparam(f"add_{name}") for name in ADDED})
+    .values(
+        _ADDED | {"finished_at": case((_COMPLETE, bindparam("now", type_=UtcDateTime())), else_=JOBS.c.finished_at)}
+    )
 )
-_ENDED: Final = sum((JOBS.c[name] for name in ENDINGS[1:]), start=JOBS.c[ENDINGS[0]])
 _FAILURE: Final = (JOB_FAILURES.c.document_id, JOB_FAILURES.c.code, JOB_FAILURES.c.message)
 _NAMED: Final = select(JOBS, COLLECTIONS.c.name).join(COLLECTIONS, COLLECTIONS.c.uid == JOBS.c.collection_uid)
 
@@ -122,18 +127,17 @@ async def add_counters(connection: AsyncConnection, job_counters: JobCounters, n
     if not job_counters.counters:
         return
     counters = sorted(job_counters.counters.items())  # always in this order, so that two commits cannot deadlock
-    rows = [{"of_job": job_id} | {f"add_{name}": counter[name] for name in ADDED} for job_id, counter in counters]
+    rows = [
+        {"of_job": job_id, "now": now, "ending": sum(counter[name] for name in ENDINGS)}
+        | {f"add_{name}": counter[name] for name in ADDED}
+        for job_id, counter in counters
+    ]
     await connection.execute(_ADD, rows)
-    if job_counters.failures:
-        failures = [
-            {"job_id": job_id, "document_id": failure.document_id, "code": failure.code, "message": failure.message}
-            for job_id, failure in job_counters.failures
-        ]
-        await connection.execute(insert(JOB_FAILURES), failures)
-    pending = JOBS.c.total - JOBS.c.unchanged - _ENDED
-    complete = (JOBS.c.id == bindparam("of_job"), JOBS.c.finished_at.is_(null()), pending == 0)
-    finish = update(JOBS).where(*complete).values(finished_at=now)
-    await connection.execute(finish, [{"of_job": job_id} for job_id, _ in counters])
+    failures = [
+        {"job_id": job_id, "document_id": failure.document_id, "code": failure.code, "message": failure.message}
+        for job_id, failure in job_counters.failures
+    ]
+    await insert_rows(connection, JOB_FAILURES, failures)
 
 
 async def _cancel_some(connection: AsyncConnection, job_id: str, after: str, order: Order) -> str | None:

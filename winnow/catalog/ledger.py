@@ -6,30 +6,29 @@ becomes due again if the worker dies. Every claim raises the token, and a commit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, Final, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import Row, func, null, select, update
+from sqlalchemy import func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from winnow.catalog import entries
+from winnow.catalog.claims import Terms, lease, waiting_queues
 from winnow.catalog.collections import collection_of, find_collection
-from winnow.catalog.documents import CONTENT_COLUMNS, SAME_DOCUMENT, document_of
-from winnow.catalog.engine import Repository
+from winnow.catalog.engine import Repository, keep_index_order
 from winnow.catalog.jobs import add_counters
 from winnow.catalog.reembedding import is_behind
-from winnow.catalog.rules.entries import REEMBED_PRIORITY, SETTLING, Entry, holds, kind_of, settle, was_tried
-from winnow.catalog.rules.fairness import FairOrder, Queue
+from winnow.catalog.rules.entries import REEMBED_PRIORITY, SETTLING, Entry, holds, settle
+from winnow.catalog.rules.fairness import FairOrder
+from winnow.catalog.rules.frontier import Frontier, Levels
 from winnow.catalog.rules.job_counters import JobCounters
-from winnow.catalog.tables import COLLECTIONS, CONTENTS, DOCUMENTS, REMOVALS
+from winnow.catalog.tables import COLLECTIONS, DOCUMENTS, REMOVALS
 from winnow.core.types import Collection
 from winnow.ports import ChunkKey, Claim, Outcome, Removal
-
-_QUEUE_ORDER: Final = (DOCUMENTS.c.priority.desc(), DOCUMENTS.c.submitted_at, DOCUMENTS.c.id)
 
 _Item = TypeVar("_Item")
 
@@ -39,16 +38,34 @@ class SqlWorkQueue(Repository):
     """The port ``WorkQueue`` in SQL."""
 
     fair_order: FairOrder = field(default_factory=FairOrder)
+    frontier: Frontier = field(default_factory=Frontier)
 
     async def claim(self, owner: str, *, limit: int, lease_seconds: float) -> Sequence[Claim]:
         # in several transactions: one reads the queues, each other one tries to lease from one of them
         now = self.clock()
-        leased = {"due_at": now + timedelta(seconds=lease_seconds), "lease_owner": owner}
+        terms = Terms(owner, limit, now, now + timedelta(seconds=lease_seconds))
+        if not self.frontier.may_walk(now):
+            claims = await self._claim(self.frontier.positions(), terms)
+            if claims or not self.frontier.may_walk(now, idle=True):
+                return claims
+        return await self._claim({}, terms)
+
+    async def _claim(self, positions: Mapping[str, Levels], terms: Terms) -> Sequence[Claim]:
+        """Claim from the first queue in order that has something left; without ``positions`` from its head."""
+        passing = self.fair_order.levels_passed()
         async with self.database.read() as connection:
-            waiting = await _queues(connection, now, passing=self.fair_order.levels_passed())
+            await keep_index_order(connection)
+            began = self.clock()
+            waiting = await waiting_queues(connection, terms.now, positions, passing=passing)
+            if not positions:
+                self.frontier.walked(began, self.clock())
         for queue in self.fair_order.order(waiting):
+            self.frontier.reached(queue.uid, queue.priority, (queue.waiting_since, queue.document_id))
             async with self.database.write() as connection:
-                claims = await _lease(connection, queue, leased, limit, now)
+                await keep_index_order(connection)
+                claims, last = await lease(connection, queue, positions.get(queue.uid, {}), terms)
+            for priority, position in last.items():
+                self.frontier.reached(queue.uid, priority, position)
             if claims:  # else another worker was quicker: the next collection may have something left
                 self.fair_order.served(queue.uid)
                 return claims
@@ -172,67 +189,3 @@ async def _by_collection(
     groups = [(name, list(group)) for name, group in groupby(sorted(items, key=name_of), key=name_of)]
     found = [(await find_collection(connection, name), group) for name, group in groups]
     return [(collection, group) for collection, group in found if collection is not None]
-
-
-async def _queues(connection: AsyncConnection, now: datetime, *, passing: int) -> list[Queue]:
-    """The collections with work that is due, read from the heads of their parts of the index.
-
-    The ``passing`` highest levels of priority are skipped, as far as there is work below them.
-    """
-    found = await _heads(connection, now, below=None)
-    for _ in range(passing):
-        highest = max((queue.priority for queue in found), default=0)
-        lower = await _heads(connection, now, below=highest)
-        if not lower:
-            break
-        found = lower
-    return found
-
-
-async def _heads(connection: AsyncConnection, now: datetime, *, below: int | None) -> list[Queue]:
-    due = [DOCUMENTS.c.collection_uid == COLLECTIONS.c.uid, DOCUMENTS.c.due_at <= now]
-    if below is not None:
-        due.append(DOCUMENTS.c.priority < below)
-    heads = [
-        select(column).where(*due).order_by(*_QUEUE_ORDER).limit(1).scalar_subquery()
-        for column in (DOCUMENTS.c.priority, DOCUMENTS.c.submitted_at)
-    ]
-    rows = await connection.execute(select(COLLECTIONS.c.uid, *heads))
-    return [Queue(uid, priority, waiting_since) for uid, priority, waiting_since in rows if priority is not None]
-
-
-async def _lease(
-    connection: AsyncConnection, queue: Queue, leased: dict[str, Any], limit: int, now: datetime
-) -> list[Claim]:
-    """Claim due documents of one queue and set ``leased`` in them; those locked by another claim are skipped."""
-    uid = queue.uid
-    due = (DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.priority <= queue.priority, DOCUMENTS.c.due_at <= now)
-    statement = (
-        select(COLLECTIONS.c.name.label("collection"), DOCUMENTS, *CONTENT_COLUMNS)
-        .join_from(DOCUMENTS, CONTENTS, SAME_DOCUMENT)
-        .join(COLLECTIONS, COLLECTIONS.c.uid == DOCUMENTS.c.collection_uid)
-        .where(*due)
-        .order_by(*_QUEUE_ORDER)
-        .limit(limit)
-        # both tables: of a row that is only joined PostgreSQL may return an older revision than the locked one's
-        .with_for_update(of=(DOCUMENTS, CONTENTS), skip_locked=True)
-    )
-    claims = [_claim(row) for row in await connection.execute(statement)]
-    if claims:
-        mine = (DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.id.in_([claim.document.id for claim in claims]))
-        tried = {"token": DOCUMENTS.c.token + 1, "attempts": DOCUMENTS.c.attempts + 1}
-        await connection.execute(update(DOCUMENTS).where(*mine).values(tried | leased))
-    return claims
-
-
-def _claim(row: Row[Any]) -> Claim:
-    return Claim(
-        collection=row.collection,
-        kind=kind_of(row.state),
-        document=document_of(row),
-        revision=row.revision,
-        token=row.token + 1,
-        previous=() if row.indexed_revision is None else row.chunks,
-        attempts=row.attempts,
-        tried=was_tried(row.attempts, row.submitted_at, row.updated_at),
-    )

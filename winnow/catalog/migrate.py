@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL
 
-from winnow.catalog.engine import Database, sqlite_file
+from winnow.catalog.engine import UNLIMITED, Database, sqlite_file
 from winnow.core.errors import StorageFailure
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -44,7 +44,7 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 
 async def _migrate(url: URL) -> None:
-    database = Database(url, enforce_keys=False)
+    database = Database(url, enforce_keys=False, statement_seconds=UNLIMITED)
     try:
         async with database.write() as connection:
             await connection.run_sync(_upgrade)
@@ -54,7 +54,10 @@ async def _migrate(url: URL) -> None:
 
 def _upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
+        # another replica's migration may take longer than a lock of a table may be waited for
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        connection.execute(text("SET LOCAL lock_timeout = DEFAULT"))
     config = alembic_config(connection)
     scripts = ScriptDirectory.from_config(config)
     current = MigrationContext.configure(connection).get_current_revision()

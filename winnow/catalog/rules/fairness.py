@@ -16,11 +16,13 @@ DEEPEST: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A collection with work that is due: the priority of its first document, and the time since which it waits."""
+    """A collection with work that is due: its name, and its first document, with the time since which it waits."""
 
     uid: str
+    collection: str
     priority: int
     waiting_since: datetime
+    document_id: str
 
 
 class FairOrder:

@@ -29,9 +29,12 @@ _PUBLIC = ("openai.com", "aliyuncs.com", "jina.ai", "cohere.com", "siliconflow.c
 
 
 class CatalogSettings(Group):
-    """Where documents and the ledger are kept. Empty: SQLite in ``data_dir``/winnow.db."""
+    """Where documents and the ledger are kept. Without a URL: SQLite in ``data_dir``/winnow.db."""
 
     url: SecretStr = SecretStr("")
+    statement_seconds: float = Field(
+        30.0, gt=0, description="time limit of a statement, and of a pause within a transaction, on PostgreSQL"
+    )
 
 
 class ServerSettings(Group):

@@ -1,0 +1,134 @@
+"""Statements about many rows at once.
+
+On PostgreSQL each is one statement over arrays, which ``unnest`` turns into rows: a round trip and a plan for all of
+them. The rows lead, and each finds its document by the whole primary key, so that no statistics suggest anything else.
+SQLite, which is in the process, gets a list of values or one execution a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, Final, TypeAlias, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from winnow.catalog.engine import dump_json
+from winnow.catalog.tables import ChunkKeys, UtcDateTime
+
+# rows of one statement: below SQLite's limit for parameters (32,766), and few enough that the event loop is not held up
+# while their values are converted
+SLICE: Final = 1000
+
+Values: TypeAlias = Mapping[str, Any]
+_Item = TypeVar("_Item")
+
+_KEY: Final = ("collection_uid", "id")
+
+
+def slices(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    """The items in parts of at most ``SLICE``."""
+    for begin in range(0, len(items), SLICE):
+        yield items[begin : begin + SLICE]
+
+
+def among(
+    connection: AsyncConnection, table: sa.Table, uid: str, ids: Sequence[str]
+) -> tuple[sa.ColumnElement[bool], ...]:
+    """The condition that a row is of one of these documents of a collection."""
+    if _is_postgres(connection):
+        among_ids = table.c.id == sa.any_(sa.literal(list(ids), sa.ARRAY(sa.Text)))
+        return table.c.collection_uid == uid, among_ids
+    return table.c.collection_uid == uid, table.c.id.in_(ids)
+
+
+def of_ids(
+    connection: AsyncConnection, columns: Sequence[sa.Column[Any]], uid: str, ids: Sequence[str]
+) -> sa.Select[Any]:
+    """Select the rows of these documents of a collection, in the order of ``ids`` (SQLite: sorted by id)."""
+    table = columns[0].table
+    if not _is_postgres(connection):
+        return sa.select(*columns).where(*among(connection, table, uid, ids)).order_by(table.c.id)
+    texts = sa.ARRAY(sa.Text)
+    given = (
+        sa.func.unnest(sa.literal([uid] * len(ids), texts), sa.literal(list(ids), texts))
+        .table_valued(*(sa.column(name, sa.Text) for name in _KEY), with_ordinality="place", name="given")
+        .render_derived()
+    )
+    same = sa.and_(*(table.c[name] == given.c[name] for name in _KEY))
+    return sa.select(*columns).join_from(given, table, same).order_by(given.c.place)
+
+
+async def insert_rows(connection: AsyncConnection, table: sa.Table, rows: Sequence[Values]) -> None:
+    """Insert rows with the same columns."""
+    if not rows:
+        return
+    if _is_postgres(connection):
+        await connection.exec_driver_sql(_insert(table, tuple(rows[0])), _arrays(table, rows))
+    else:
+        await connection.execute(sa.insert(table), list(rows))
+
+
+async def update_rows(connection: AsyncConnection, table: sa.Table, rows: Sequence[Values]) -> None:
+    """Update rows by ``collection_uid`` and ``id``, which all of them have, beside the same other columns."""
+    if not rows:
+        return
+    if _is_postgres(connection):
+        await connection.exec_driver_sql(_update(table, tuple(rows[0])), _arrays(table, rows))
+        return
+    same = [table.c[name] == sa.bindparam(f"of_{name}") for name in _KEY]
+    values: dict[str, Any] = {name: sa.bindparam(name) for name in rows[0] if name not in _KEY}
+    renamed = [{f"of_{name}" if name in _KEY else name: value for name, value in row.items()} for row in rows]
+    await connection.execute(sa.update(table).where(*same).values(values), renamed)
+
+
+@cache
+def _insert(table: sa.Table, names: tuple[str, ...]) -> str:
+    columns = ", ".join(f'"{name}"' for name in names)
+    # S608: the texts hold names of the tables' own columns, never a value
+    return f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM {_given(table, names)}"  # noqa: S608
+
+
+@cache
+def _update(table: sa.Table, names: tuple[str, ...]) -> str:
+    values = ", ".join(f'"{name}" = given."{name}"' for name in names if name not in _KEY)
+    same = " AND ".join(f"{table.name}.{name} = given.{name}" for name in _KEY)
+    return f"UPDATE {table.name} SET {values} FROM {_given(table, names)} WHERE {same}"  # noqa: S608
+
+
+def _given(table: sa.Table, names: tuple[str, ...]) -> str:
+    """Arrays as rows: one parameter a column."""
+    types = [_type(table.c[name]) for name in names]
+    parameters = ", ".join(f"${number}::{type_}[]" for number, type_ in enumerate(types, 1))
+    # an array of json would be encoded item by item by the driver's codec; text is cast by the server
+    columns = ", ".join(f'"{name}"::json' if _is_json(table.c[name]) else f'"{name}"' for name in names)
+    plain = ", ".join(f'"{name}"' for name in names)
+    return f"(SELECT {columns} FROM unnest({parameters}) AS arrays ({plain})) AS given"  # noqa: S608
+
+
+def _arrays(table: sa.Table, rows: Sequence[Values]) -> tuple[list[Any], ...]:
+    return tuple(
+        [dump_json(row[name]) for row in rows] if _is_json(table.c[name]) else [row[name] for row in rows]
+        for name in rows[0]
+    )
+
+
+def _type(column: sa.Column[Any]) -> str:
+    match column.type:
+        case sa.BigInteger():
+            return "bigint"
+        case sa.Integer():
+            return "integer"
+        case UtcDateTime():
+            return "timestamptz"
+        case _:
+            return "text"
+
+
+def _is_json(column: sa.Column[Any]) -> bool:
+    return isinstance(column.type, sa.JSON | ChunkKeys)
+
+
+def _is_postgres(connection: AsyncConnection) -> bool:
+    return connection.dialect.name == "postgresql"
