@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 import qdrant_edge
 
@@ -466,3 +467,29 @@ async def test_settings_choose_the_store(tmp_path: Path) -> None:
     assert (tmp_path / "vectors").is_dir()
     await edge.close()
     assert isinstance(build_store(load_settings(data_dir=tmp_path, vectors=STORE)), FakeVectorStore)
+
+
+# --- forms of token vectors ----------------------------------------------------------------------
+
+
+def test_an_index_of_an_earlier_version_keeps_its_token_vectors_as_halves(tmp_path: Path) -> None:
+    """Its ``schema.json`` says nothing of their form. It is read, written and compared as it was made."""
+    tokens = np.eye(4, dtype=np.float16)[:2]
+    point = replace(make_points(1)[0], tokens=tokens)
+    engine = Engine(tmp_path, optimize_on_start=False)
+    engine.create(INDEX, IndexSchema(4, 4, tokens_as="float16"))
+    engine.upsert(INDEX, [point])
+    engine.close()
+    file = Layout(tmp_path).home(INDEX) / "schema.json"
+    earlier = orjson.loads(file.read_bytes())
+    assert earlier.pop("tokens_as") == "float16"
+    file.write_bytes(orjson.dumps(earlier))
+
+    engine = Engine(tmp_path, optimize_on_start=False)
+    assert engine.create(INDEX, IndexSchema(4, 4, {"lang": "keyword"})) == {"lang": "keyword"}
+    engine.upsert(INDEX, [replace(make_points(2)[1], tokens=tokens)])
+    assert engine.schema(INDEX).tokens_as == "float16"
+    np.testing.assert_array_equal(engine.fetch(INDEX, [point.id])[point.id].tokens, tokens)
+    both = [each.id for each in make_points(2)]
+    assert engine.score(INDEX, both, None, None, tokens)["tokens"] == [2.0, 2.0]
+    engine.close()

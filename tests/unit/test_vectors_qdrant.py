@@ -19,6 +19,7 @@ import grpc
 import httpx
 import numpy as np
 import pytest
+from qdrant_client import grpc as grpc_models
 from qdrant_client.common import client_exceptions
 from qdrant_client.http import exceptions as http_exceptions
 
@@ -46,7 +47,7 @@ from winnow.vectors.build import build_store
 from winnow.vectors.qdrant import errors as qdrant_errors
 from winnow.vectors.qdrant.codec import BATCH_BYTES, BATCH_POINTS, batches
 from winnow.vectors.qdrant.errors import Errand, translate
-from winnow.vectors.qdrant.schema import collection_for, indexes_in, name_of, search_params
+from winnow.vectors.qdrant.schema import collection_for, indexes_in, name_of, read_note, search_params
 from winnow.vectors.qdrant.server import server_client
 from winnow.vectors.qdrant.store import QdrantVectorStore
 
@@ -157,8 +158,15 @@ async def test_settings_reach_the_server_when_an_index_is_made(server: MemorySer
     assert (vectors["dense"].size, vectors["dense"].on_disk) == (4, True)
     assert vectors["dense"].quantization_config.turboquant.always_ram
     assert vectors["tokens"].hnsw_config.m == 0
+    assert (vectors["tokens"].datatype, vectors["tokens"].size) == (grpc_models.Datatype.Uint8, 6)
     assert not vectors["tokens"].HasField("quantization_config")
     assert made.sparse_vectors_config.map["bm25"].index.on_disk
+
+
+def test_an_index_that_does_not_tell_the_form_of_its_token_vectors_has_halves() -> None:
+    note = {"winnow": 1, "dimensions": 4, "token_dimensions": 4}
+    assert read_note(INDEX, note).schema == IndexSchema(4, 4, tokens_as="float16")
+    assert read_note(INDEX, {**note, "tokens_as": "uint8"}).schema == IndexSchema(4, 4)
 
 
 def test_a_plain_index_is_neither_quantised_nor_on_disk() -> None:

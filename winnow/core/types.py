@@ -16,6 +16,7 @@ FloatArray: TypeAlias = npt.NDArray[np.float32]
 HalfArray: TypeAlias = npt.NDArray[np.float16]
 
 TextFormat: TypeAlias = Literal["text", "markdown", "html"]
+TokenFormat: TypeAlias = Literal["uint8", "float16"]
 FieldType: TypeAlias = Literal["keyword", "integer", "float", "datetime", "boolean"]
 DocumentState: TypeAlias = Literal["pending", "indexed", "failed", "deleting"]
 SearchMode: TypeAlias = Literal["hybrid", "dense", "sparse"]
@@ -118,11 +119,15 @@ class IndexRef:
 
 @dataclass(frozen=True, slots=True)
 class IndexSchema:
-    """The layout of an index. With ``token_dimensions`` 0 it stores no token vectors."""
+    """The layout of an index. With ``token_dimensions`` 0 it stores no token vectors.
+
+    ``tokens_as`` is how an engine keeps them. An index that exists keeps its own, whatever is asked for.
+    """
 
     dimensions: int
     token_dimensions: int = 0
     fields: Mapping[str, FieldType] = field(default_factory=dict)
+    tokens_as: TokenFormat = "uint8"
 
 
 @dataclass(frozen=True, slots=True)

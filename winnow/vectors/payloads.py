@@ -16,9 +16,10 @@ import numpy.typing as npt
 import orjson
 
 from winnow.core.filters import fits, parse_datetime, values_of
-from winnow.core.types import Chunk, FieldType, FloatArray, JsonValue, Metadata
+from winnow.core.types import Chunk, FieldType, FloatArray, JsonValue, Metadata, TokenFormat
 from winnow.ports import Hit, IndexSchema, Point, PointKey
 from winnow.vectors.points import check_tokens, check_vector
+from winnow.vectors.tokens import AskedTokens, asked_tokens, read_tokens, stored_tokens
 
 DENSE: Final = "dense"
 TOKENS: Final = "tokens"
@@ -43,18 +44,30 @@ def field_path(key: str) -> str:
     return f'{FIELDS}."{field_name(key)}"'
 
 
-def model_vectors(point: Point) -> dict[str, Any]:
-    """The vectors that a model made for a point, by name, as lists."""
+def model_vectors(point: Point, form: TokenFormat) -> dict[str, Any]:
+    """The vectors that a model made for a point, by name, as lists; those of tokens in the form of the index."""
     vectors: dict[str, Any] = {}
     if point.dense is not None:
         vectors[DENSE] = point.dense.tolist()
     if point.tokens is not None and len(point.tokens):
-        vectors[TOKENS] = point.tokens.tolist()
+        vectors[TOKENS] = stored_tokens(point.tokens, form).tolist()
     return vectors
 
 
+def query_tokens(schema: IndexSchema, tokens: npt.NDArray[np.floating] | None) -> AskedTokens | None:
+    """The token vectors of a query, shape (k, token_dimensions), in the form of the index; ``None`` without any.
+
+    Raises:
+        ValueError: they do not fit the schema, or are not finite.
+    """
+    if tokens is None or not len(tokens):
+        return None
+    check_tokens(tokens, schema.token_dimensions)
+    return asked_tokens(tokens, schema.tokens_as)
+
+
 def query_vectors(
-    schema: IndexSchema, dense: FloatArray | None, words: Any, tokens: npt.NDArray[np.floating] | None = None
+    schema: IndexSchema, dense: FloatArray | None, words: Any, tokens: AskedTokens | None = None
 ) -> dict[str, Any]:
     """The vectors of a query by name, as lists, for each arm that has input. A zero vector has no direction.
 
@@ -62,10 +75,10 @@ def query_vectors(
         schema: of the index that is searched.
         dense: shape (dimensions,).
         words: the engine's sparse vector; ``None`` leaves the arm out.
-        tokens: shape (k, token_dimensions).
+        tokens: from ``query_tokens``.
 
     Raises:
-        ValueError: a vector does not fit the schema, or is not finite.
+        ValueError: the dense vector does not fit the schema, or is not finite.
     """
     vectors: dict[str, Any] = {}
     if dense is not None:
@@ -74,9 +87,8 @@ def query_vectors(
             vectors[DENSE] = dense.tolist()
     if words is not None:
         vectors[SPARSE] = words
-    if tokens is not None and len(tokens):
-        check_tokens(tokens, schema.token_dimensions)
-        vectors[TOKENS] = tokens.tolist()
+    if tokens is not None:
+        vectors[TOKENS] = tokens.vectors.tolist()
     return vectors
 
 
@@ -118,8 +130,13 @@ def encode_value(kind: FieldType, value: JsonValue) -> JsonValue:
             return value
 
 
-def decode_point(point_id: str, payload: Mapping[str, Any], vectors: Mapping[str, Any] | None = None) -> Point:
-    """The point of a stored record; without ``vectors`` its arrays stay ``None``."""
+def decode_point(
+    point_id: str,
+    payload: Mapping[str, Any],
+    vectors: Mapping[str, Any] | None = None,
+    form: TokenFormat = "uint8",
+) -> Point:
+    """The point of a stored record; without ``vectors`` its arrays stay ``None``. ``form`` is that of the index."""
     start, end, text, headings, anchor, title, url, metadata = orjson.loads(payload[SOURCE])
     dense = vectors.get(DENSE) if vectors else None
     tokens = vectors.get(TOKENS) if vectors else None
@@ -132,7 +149,7 @@ def decode_point(point_id: str, payload: Mapping[str, Any], vectors: Mapping[str
         url=url,
         metadata=metadata,
         dense=None if dense is None else np.asarray(dense, np.float32),
-        tokens=None if tokens is None else np.asarray(tokens, np.float16),
+        tokens=None if tokens is None else read_tokens(np.asarray(tokens), form),
     )
 
 

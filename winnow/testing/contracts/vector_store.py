@@ -109,7 +109,7 @@ class VectorStoreContract:
         assert stored.dense.dtype == np.float32
         assert stored.tokens.dtype == np.float16
         assert stored.dense == pytest.approx(point.dense, abs=1e-6)
-        np.testing.assert_array_equal(stored.tokens, point.tokens)
+        assert stored.tokens == pytest.approx(point.tokens, abs=0.01)  # an engine may store bytes
 
     async def test_vectors_may_be_missing(self, ready: VectorStore) -> None:
         await ready.upsert(INDEX, [make_point(1, "amber", dense=None, tokens=None), make_point(2, "amber")])
@@ -279,7 +279,7 @@ class VectorStoreContract:
             inner = tokens.astype(np.float32) @ point.tokens.astype(np.float32).T
             assert scores[point.id].dense == pytest.approx(dense[point.id], abs=1e-5)
             assert scores[point.id].sparse == pytest.approx(sparse.get(point.id), abs=1e-4)
-            assert scores[point.id].maxsim == pytest.approx(inner.max(axis=1).sum(), abs=0.01)
+            assert scores[point.id].maxsim == pytest.approx(inner.max(axis=1).sum(), abs=0.03)
 
     async def test_scores_of_nothing_and_of_unknown_points_are_empty(self, ready: VectorStore) -> None:
         assert await ready.score(INDEX, [], dense=unit(1)) == {}

@@ -7,17 +7,23 @@ from typing import Final
 
 import qdrant_edge as edge
 
-from winnow.core.types import FieldType, passage_of
+from winnow.core.types import FieldType, TokenFormat, passage_of
 from winnow.ports import IndexSchema, Point
 from winnow.vectors.bm25 import KeywordEncoder
 from winnow.vectors.filters import FilterTranslator
 from winnow.vectors.payloads import DENSE, SPARSE, TOKENS, encode_payload, model_vectors
+from winnow.vectors.tokens import stored_size
 
 INDEXING_THRESHOLD_KB: Final = 1000  # segments above this get a graph when the index is optimised
 _NO_GRAPH: Final = 0  # token vectors are only ever scored for given points
 # Calls come one by one, and an index has a segment or two: with the engine's eight threads a hybrid search of 200,000
 # chunks takes 2.2 ms (2.6 ms of CPU), with one 0.95
 _SEARCH_THREADS: Final = 1
+
+_DATATYPES: Final[Mapping[TokenFormat, edge.VectorStorageDatatype]] = {
+    "uint8": edge.VectorStorageDatatype.Uint8,
+    "float16": edge.VectorStorageDatatype.Float16,
+}
 
 INDEX_TYPES: Final[Mapping[FieldType, edge.PayloadSchemaType]] = {
     "keyword": edge.PayloadSchemaType.Keyword,
@@ -39,10 +45,11 @@ FILTERS: Final = FilterTranslator(
 )
 
 
-def edge_point(point: Point, fields: Mapping[str, FieldType], encoder: KeywordEncoder) -> edge.Point:
+def edge_point(point: Point, schema: IndexSchema, encoder: KeywordEncoder) -> edge.Point:
     """The engine's form of a point that has been checked."""
-    vectors = {SPARSE: encoder.document(passage_of(point.title, point.chunk)), **model_vectors(point)}
-    return edge.Point(point.id, vectors, encode_payload(point, fields))
+    words = encoder.document(passage_of(point.title, point.chunk))
+    vectors = {SPARSE: words, **model_vectors(point, schema.tokens_as)}
+    return edge.Point(point.id, vectors, encode_payload(point, schema.fields))
 
 
 def edge_config(schema: IndexSchema) -> edge.EdgeConfig:
@@ -50,10 +57,10 @@ def edge_config(schema: IndexSchema) -> edge.EdgeConfig:
     vectors = {DENSE: edge.EdgeVectorParams(schema.dimensions, edge.Distance.Cosine)}
     if schema.token_dimensions:
         vectors[TOKENS] = edge.EdgeVectorParams(
-            schema.token_dimensions,
+            stored_size(schema.token_dimensions, schema.tokens_as),
             edge.Distance.Dot,
             multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim),
-            datatype=edge.VectorStorageDatatype.Float16,
+            datatype=_DATATYPES[schema.tokens_as],
             hnsw_config=edge.HnswIndexConfig(_NO_GRAPH, 100, 10_000),
         )
     return edge.EdgeConfig(

@@ -141,8 +141,8 @@ def shard_of(home: Path) -> Path:
 
 
 def read_schema(home: Path) -> IndexSchema:
-    """The schema of the index."""
-    return IndexSchema(**orjson.loads((home / "schema.json").read_bytes()))
+    """The schema of the index. Where it does not tell the form of its token vectors, they are float16."""
+    return IndexSchema(**{"tokens_as": "float16", **orjson.loads((home / "schema.json").read_bytes())})
 
 
 def write_schema(home: Path, schema: IndexSchema) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from qdrant_client import models
 
-from winnow.core.types import FieldType, passage_of
-from winnow.ports import Hit, Point
+from winnow.core.types import TokenFormat, passage_of
+from winnow.ports import Hit, IndexSchema, Point
 from winnow.vectors.bm25 import KeywordEncoder
 from winnow.vectors.filters import FilterTranslator
 from winnow.vectors.payloads import SPARSE, StoredPoint, decode_point, encode_payload, model_vectors, ranked
@@ -29,11 +29,11 @@ FILTERS: Final = FilterTranslator(
 )
 
 
-def server_point(point: Point, fields: Mapping[str, FieldType], encoder: KeywordEncoder) -> models.PointStruct:
+def server_point(point: Point, schema: IndexSchema, encoder: KeywordEncoder) -> models.PointStruct:
     """The server's form of a point that has been checked."""
     words = sparse_vector(encoder.document(passage_of(point.title, point.chunk)))
-    vectors: dict[str, Any] = {SPARSE: words, **model_vectors(point)}
-    return models.PointStruct(id=point.id, vector=vectors, payload=encode_payload(point, fields))
+    vectors: dict[str, Any] = {SPARSE: words, **model_vectors(point, schema.tokens_as)}
+    return models.PointStruct(id=point.id, vector=vectors, payload=encode_payload(point, schema.fields))
 
 
 def sparse_vector(words: Any) -> models.SparseVector | None:
@@ -54,10 +54,10 @@ def batches(points: Sequence[Point], *, as_json: bool) -> Iterator[Sequence[Poin
         yield points[begin:]
 
 
-def decode_record(record: models.Record) -> Point:
+def decode_record(record: models.Record, form: TokenFormat) -> Point:
     """The point of a stored record, with the vectors that came along."""
     vectors = record.vector if isinstance(record.vector, dict) else None
-    return decode_point(str(record.id), record.payload or {}, vectors)
+    return decode_point(str(record.id), record.payload or {}, vectors, form)
 
 
 def decode_hits(rows: Sequence[models.ScoredPoint]) -> tuple[Hit, ...]:

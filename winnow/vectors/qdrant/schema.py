@@ -3,7 +3,8 @@
 One index is one collection of the server, ``<prefix>__<collection>__<generation>``. Its metadata holds the schema,
 since the server does not tell a boolean field, which is indexed as words, from a keyword::
 
-    {"winnow": 1, "dimensions": 384, "token_dimensions": 0, "field:lang": {"type": "keyword", "complete": true}}
+    {"winnow": 1, "dimensions": 384, "token_dimensions": 0, "tokens_as": "uint8",
+     "field:lang": {"type": "keyword", "complete": true}}
 
 Each field has a key of its own: the server merges metadata by key, so that two processes can add fields at a time. A
 field is complete when the points that were there before it have its values.
@@ -20,13 +21,19 @@ from qdrant_client import models
 
 from winnow.core.errors import IdentityMismatch
 from winnow.core.settings.vectors import QdrantVectors
-from winnow.core.types import FieldType, JsonValue
+from winnow.core.types import FieldType, JsonValue, TokenFormat
 from winnow.ports import IndexRef, IndexSchema
 from winnow.vectors.payloads import DENSE, DOCUMENT_ID, REVISION, SPARSE, TOKENS, field_path
 from winnow.vectors.points import check_index
+from winnow.vectors.tokens import stored_size
 
 _FORMAT: Final = 1
 _FIELD: Final = "field:"
+
+_DATATYPES: Final[Mapping[TokenFormat, models.Datatype]] = {
+    "uint8": models.Datatype.UINT8,
+    "float16": models.Datatype.FLOAT16,
+}
 
 _INDEX_TYPES: Final[Mapping[FieldType, Any]] = {
     "keyword": (models.KeywordIndexParams, models.KeywordIndexType.KEYWORD),
@@ -75,17 +82,21 @@ def collection_for(schema: IndexSchema, settings: QdrantVectors) -> dict[str, An
     }
     if schema.token_dimensions:
         vectors[TOKENS] = models.VectorParams(
-            size=schema.token_dimensions,
+            size=stored_size(schema.token_dimensions, schema.tokens_as),
             distance=models.Distance.DOT,
             on_disk=settings.on_disk,
-            datatype=models.Datatype.FLOAT16,
+            datatype=_DATATYPES[schema.tokens_as],
             multivector_config=models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM),
             hnsw_config=models.HnswConfigDiff(m=0),  # only ever scored for given points
         )
     sparse = models.SparseVectorParams(
         index=models.SparseIndexParams(on_disk=settings.on_disk), modifier=models.Modifier.IDF
     )
-    sizes = {"dimensions": schema.dimensions, "token_dimensions": schema.token_dimensions}
+    shape = {
+        "dimensions": schema.dimensions,
+        "token_dimensions": schema.token_dimensions,
+        "tokens_as": schema.tokens_as,
+    }
     return {
         "vectors_config": vectors,
         "sparse_vectors_config": {SPARSE: sparse},
@@ -93,7 +104,7 @@ def collection_for(schema: IndexSchema, settings: QdrantVectors) -> dict[str, An
         "shard_number": settings.shards,
         "replication_factor": settings.replicas,
         "write_consistency_factor": settings.write_consistency,
-        "metadata": {"winnow": _FORMAT, **sizes, **note_of(schema.fields, complete=True)},
+        "metadata": {"winnow": _FORMAT, **shape, **note_of(schema.fields, complete=True)},
     }
 
 
@@ -139,4 +150,5 @@ def read_note(index: IndexRef, metadata: Mapping[str, Any] | None) -> StoredSche
     notes = {key.removeprefix(_FIELD): note for key, note in metadata.items() if key.startswith(_FIELD)}
     fields = {key: note["type"] for key, note in notes.items()}
     incomplete = {key: fields[key] for key, note in notes.items() if not note["complete"]}
-    return StoredSchema(IndexSchema(metadata["dimensions"], metadata["token_dimensions"], fields), incomplete)
+    form = metadata.get("tokens_as", "float16")  # indexes of earlier versions do not say
+    return StoredSchema(IndexSchema(metadata["dimensions"], metadata["token_dimensions"], fields, form), incomplete)

@@ -15,8 +15,8 @@ from qdrant_client import AsyncQdrantClient, models
 
 from winnow.core.errors import InvalidFilter
 from winnow.core.settings.vectors import QdrantVectors
-from winnow.core.types import FieldType, Filter, FloatArray, HalfArray
-from winnow.ports import ArmHits, IndexRef, Point, PointKey, PointScores
+from winnow.core.types import Filter, FloatArray, HalfArray
+from winnow.ports import ArmHits, IndexRef, IndexSchema, Point, PointKey, PointScores
 from winnow.vectors.bm25 import IDENTITY, KeywordEncoder
 from winnow.vectors.payloads import (
     DENSE,
@@ -27,6 +27,7 @@ from winnow.vectors.payloads import (
     SPARSE,
     TOKENS,
     decode_key,
+    query_tokens,
     query_vectors,
 )
 from winnow.vectors.points import check_points, ids_by_revision
@@ -54,13 +55,13 @@ class QdrantVectorStore(ServerIndexes):
         check_points(points, schema)
         while points:
             for batch in batches(points, as_json=not self._settings.prefer_grpc):
-                await self._upsert(index, batch, schema.fields)
+                await self._upsert(index, batch, schema)
             known, schema = schema, (await self._read(index)).schema
             if schema == known:
                 return
 
-    async def _upsert(self, index: IndexRef, batch: Sequence[Point], fields: Mapping[str, FieldType]) -> None:
-        encoded = await asyncio.to_thread(lambda: [server_point(point, fields, self._encoder) for point in batch])
+    async def _upsert(self, index: IndexRef, batch: Sequence[Point], schema: IndexSchema) -> None:
+        encoded = await asyncio.to_thread(lambda: [server_point(point, schema, self._encoder) for point in batch])
         await self._server.call("writing points", index, partial(self._client.upsert, points=encoded, wait=True))
 
     async def flush(self, index: IndexRef) -> None:
@@ -108,7 +109,9 @@ class QdrantVectorStore(ServerIndexes):
     ) -> Mapping[str, PointScores]:
         if not point_ids:
             return {}
-        arms = query_vectors(await self._schema(index), dense, sparse_vector(self._encoder.query(text)), tokens)
+        schema = await self._schema(index)
+        asked = query_tokens(schema, tokens)
+        arms = query_vectors(schema, dense, sparse_vector(self._encoder.query(text)), asked)
         only = models.Filter(must=[models.HasIdCondition(has_id=list(point_ids))])
         exact = models.SearchParams(exact=True, quantization=models.QuantizationSearchParams(ignore=True))
         requests = [
@@ -117,6 +120,8 @@ class QdrantVectorStore(ServerIndexes):
         ]
         rows = zip(arms, await self._search(index, requests), strict=True)
         scores = {arm: {str(row.id): row.score for row in found} for arm, found in rows}
+        if asked is not None:
+            scores[TOKENS] = {each: asked.maxsim(score) for each, score in scores[TOKENS].items()}
         dense_scores, sparse_scores, maxsim = (scores.get(arm, {}) for arm in (DENSE, SPARSE, TOKENS))
         return {
             each: PointScores(dense_scores.get(each), sparse_scores.get(each), maxsim.get(each)) for each in point_ids
@@ -139,13 +144,14 @@ class QdrantVectorStore(ServerIndexes):
             return FILTERS.translate(filter, (await self._read(index)).schema.fields)
 
     async def fetch(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
-        vectors = [DENSE, TOKENS] if (await self._schema(index)).token_dimensions else [DENSE]
+        schema = await self._schema(index)
+        vectors = [DENSE, TOKENS] if schema.token_dimensions else [DENSE]
         found: dict[str, Point] = {}
         for begin in range(0, len(point_ids), FETCH_BATCH):
             ids = list(point_ids[begin : begin + FETCH_BATCH])
             work = partial(self._client.retrieve, ids=ids, with_payload=POINT_FIELDS, with_vectors=vectors)
             records = await self._server.call("fetching points", index, work)
-            found |= {str(record.id): decode_record(record) for record in records}
+            found |= {str(record.id): decode_record(record, schema.tokens_as) for record in records}
         return found
 
     async def count(self, index: IndexRef) -> int:
