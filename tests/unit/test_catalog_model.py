@@ -176,6 +176,8 @@ class Subject:
             )
             assert counts.deleting == len(await documents.list(name, state="deleting"))
             assert [key.id for key in await documents.list(name)] == [each.document.id for each in stored]
+        entries = [entry for name in COLLECTIONS for entry in await self.catalog.audit.entries(name)]
+        assert await self.catalog.queue.backlog() == sum(entry.waits for entry in entries)
         for job_id in self.jobs:
             job = await self.catalog.jobs.get(job_id)
             ended = job.indexed + job.deleted + job.unchanged + job.failed + job.superseded + job.cancelled

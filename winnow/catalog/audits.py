@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from winnow.catalog import entries, reembedding
 from winnow.catalog.collections import collection_of, uid_of
-from winnow.catalog.engine import Repository
+from winnow.catalog.engine import Repository, allow_long
 from winnow.catalog.jobs import carry_out, new_order
 from winnow.catalog.rules.interventions import NO_CONTENT, plan_repair
 from winnow.catalog.tables import DOCUMENTS
@@ -57,4 +57,5 @@ class SqlAudit(Repository):
 
     async def reembed_progress(self, name: str) -> ReembedProgress:
         async with self.database.read() as connection:
+            await allow_long(connection)
             return await reembedding.progress(connection, await collection_of(connection, name))

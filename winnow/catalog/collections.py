@@ -7,14 +7,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, and_, delete, func, null, select, update
+from sqlalchemy import BigInteger, RowMapping, and_, delete, func, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from winnow.catalog import reembedding
-from winnow.catalog.engine import Repository
+from winnow.catalog.engine import Repository, allow_long
 from winnow.catalog.rules.index_pair import begun, switched
-from winnow.catalog.tables import COLLECTIONS, DOCUMENTS, JOBS, REMOVALS
+from winnow.catalog.tables import COLLECTIONS, DOCUMENT_COUNTS, DOCUMENTS, JOBS, REMOVALS
 from winnow.core.errors import CollectionNotFound
 from winnow.core.types import Chunking, Collection, Counts, Index, IndexIdentity
 
@@ -61,6 +61,7 @@ class SqlCollections(Repository):
 
     async def mark_deleting(self, name: str) -> Collection:
         async with self.database.write() as connection:
+            await allow_long(connection)
             uid = await uid_of(connection, name, lock=True)
             await connection.execute(update(COLLECTIONS).where(COLLECTIONS.c.uid == uid).values(status="deleting"))
             waiting = (DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.due_at.is_not(null()))
@@ -77,6 +78,7 @@ class SqlCollections(Repository):
 
     async def begin_reembed(self, name: str, identity: IndexIdentity) -> Collection:
         async with self.database.write() as connection:
+            await allow_long(connection)
             uid = await uid_of(connection, name, lock=True)
             collection = begun(await collection_of(connection, name), identity, self.clock())
             await _write_indexes(connection, collection)
@@ -88,6 +90,7 @@ class SqlCollections(Repository):
     async def switch_index(self, name: str, *, force: bool = False) -> Collection:
         # both indexes are in one row: no search sees the number of one and the identity of the other
         async with self.database.write() as connection:
+            await allow_long(connection)
             await uid_of(connection, name, lock=True)
             collection = await collection_of(connection, name)
             lacking = 0 if force else (await reembedding.progress(connection, collection)).lacking
@@ -97,6 +100,7 @@ class SqlCollections(Repository):
 
     async def clear_beside(self, name: str) -> Collection:
         async with self.database.write() as connection:
+            await allow_long(connection)
             uid = await uid_of(connection, name, lock=True)
             await connection.execute(update(COLLECTIONS).where(COLLECTIONS.c.uid == uid).values(other=null()))
             waiting = update(DOCUMENTS).where(*_indexed(uid), DOCUMENTS.c.due_at.is_not(null()))
@@ -137,19 +141,13 @@ async def count_documents(connection: AsyncConnection, name: str | None = None) 
         CollectionNotFound: a name is given, and no collection in service has it.
     """
     wanted = COLLECTIONS.c.status == "ready" if name is None else and_(*_in_service(name))
-    totals = select(
-        DOCUMENTS.c.collection_uid,
-        DOCUMENTS.c.state,
-        func.count().label("n_documents"),
-        func.sum(DOCUMENTS.c.n_chunks).label("n_chunks"),
-    ).group_by(DOCUMENTS.c.collection_uid, DOCUMENTS.c.state)
-    if name is not None:
-        totals = totals.where(DOCUMENTS.c.collection_uid == select(COLLECTIONS.c.uid).where(wanted).scalar_subquery())
-    by_state = totals.subquery()
+    counts = DOCUMENT_COUNTS.c
+    sums = [func.sum(each).cast(BigInteger).label(f"n_{each.name}") for each in (counts.documents, counts.chunks)]
     statement = (
-        select(COLLECTIONS, by_state.c.state, by_state.c.n_documents, by_state.c.n_chunks)
-        .outerjoin(by_state, by_state.c.collection_uid == COLLECTIONS.c.uid)
+        select(COLLECTIONS, counts.state, *sums)
+        .outerjoin(DOCUMENT_COUNTS, counts.collection_uid == COLLECTIONS.c.uid)
         .where(wanted)
+        .group_by(COLLECTIONS.c.uid, counts.state)
         .order_by(COLLECTIONS.c.name)
     )
     found: dict[str, tuple[RowMapping, dict[str, tuple[int, int]]]] = {}
@@ -184,7 +182,7 @@ async def _purge_some(connection: AsyncConnection, uid: str) -> bool:
     statement = delete(DOCUMENTS).where(DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.id.in_(some.scalar_subquery()))
     if (await connection.execute(statement)).rowcount > 0:
         return True
-    for table in (JOBS, REMOVALS):
+    for table in (JOBS, REMOVALS, DOCUMENT_COUNTS):
         await connection.execute(delete(table).where(table.c.collection_uid == uid))
     await connection.execute(delete(COLLECTIONS).where(*marked))
     return False

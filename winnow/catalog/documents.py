@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Row, Select, select
@@ -14,6 +15,7 @@ from winnow.catalog.engine import Repository
 from winnow.catalog.jobs import carry_out, new_order
 from winnow.catalog.rules.submissions import plan_submission, plan_tombstones, sort_batch
 from winnow.catalog.tables import CONTENTS, DOCUMENTS, REMOVALS
+from winnow.catalog.upkeep import Upkeep
 from winnow.core.errors import DocumentNotFound
 from winnow.core.types import Counts, Document, DocumentState, Metadata
 from winnow.ports import DocumentKey, StoredDocument, Submission
@@ -30,8 +32,11 @@ _STORED: Final = select(*_KEY, *_MORE, *CONTENT_COLUMNS).join_from(DOCUMENTS, CO
 _METADATA: Final = select(DOCUMENTS.c.id, CONTENTS.c.metadata).join_from(DOCUMENTS, CONTENTS, SAME_DOCUMENT)
 
 
+@dataclass
 class SqlDocuments(Repository):
     """The port ``DocumentCatalog`` in SQL."""
+
+    upkeep: Upkeep
 
     async def submit(
         self, collection: str, documents: Sequence[Document], *, source: str = "", priority: int = 0
@@ -44,7 +49,9 @@ class SqlDocuments(Repository):
             known = await entries.read(connection, uid, by_id)
             removed = await entries.revisions(connection, REMOVALS, uid, by_id.keys() - known.keys())
             change = plan_submission(batch, known, removed, order)
-            return await carry_out(connection, uid, change, order, by_id)
+            submission = await carry_out(connection, uid, change, order, by_id)
+        self.upkeep.wrote(submission.accepted)
+        return submission
 
     async def tombstone(self, collection: str, document_ids: Sequence[str], *, priority: int = 0) -> Submission:
         order = new_order(self.clock(), priority)

@@ -86,7 +86,8 @@ class Database:
 
     def __init__(self, url: URL, *, enforce_keys: bool = True, statement_seconds: float = STATEMENT_SECONDS) -> None:
         self._engines: tuple[AsyncEngine, ...]
-        if sqlite_file(url) is None:
+        self.is_server = sqlite_file(url) is None
+        if self.is_server:
             self._reader = self._writer = _postgres_engine(url, statement_seconds)
             self._engines = (self._writer,)
         else:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, delete, insert, null, select, update
+from sqlalchemy import BigInteger, ColumnElement, and_, bindparam, case, delete, func, insert, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from winnow.catalog import entries
@@ -23,8 +23,9 @@ from winnow.core.types import Document, JobStatus
 from winnow.ports import Job, JobFailure, Submission
 
 _ENDED: Final = sum((JOBS.c[name] for name in ENDINGS[1:]), start=JOBS.c[ENDINGS[0]])
+_PENDING: Final = JOBS.c.total - JOBS.c.unchanged - _ENDED
 _ADDED: Final = {name: JOBS.c[name] + bindparam(f"add_{name}") for name in ADDED}
-_COMPLETE: Final = and_(JOBS.c.finished_at.is_(null()), JOBS.c.total - JOBS.c.unchanged - _ENDED == bindparam("ending"))
+_COMPLETE: Final = and_(JOBS.c.finished_at.is_(null()), bindparam("ending") == _PENDING)
 _ADD: Final = (
     update(JOBS)
     .where(JOBS.c.id == bindparam("of_job"))
@@ -138,6 +139,15 @@ async def add_counters(connection: AsyncConnection, job_counters: JobCounters, n
         for job_id, failure in job_counters.failures
     ]
     await insert_rows(connection, JOB_FAILURES, failures)
+
+
+async def pending_documents(connection: AsyncConnection) -> int:
+    """The number of documents that unfinished jobs wait for, which is added up from the jobs' own counters."""
+    pending = func.coalesce(func.sum(_PENDING), 0).cast(BigInteger)
+    statement = select(pending).join(COLLECTIONS, COLLECTIONS.c.uid == JOBS.c.collection_uid)
+    return (
+        await connection.scalar(statement.where(JOBS.c.finished_at.is_(null()), COLLECTIONS.c.status == "ready")) or 0
+    )
 
 
 async def _cancel_some(connection: AsyncConnection, job_id: str, after: str, order: Order) -> str | None:

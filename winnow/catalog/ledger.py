@@ -13,20 +13,21 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TypeVar
 
-from sqlalchemy import func, null, select, update
+from sqlalchemy import null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from winnow.catalog import entries
 from winnow.catalog.claims import Terms, lease, waiting_queues
 from winnow.catalog.collections import collection_of, find_collection
 from winnow.catalog.engine import Repository, keep_index_order
-from winnow.catalog.jobs import add_counters
-from winnow.catalog.reembedding import is_behind
+from winnow.catalog.jobs import add_counters, pending_documents
+from winnow.catalog.reembedding import is_behind, waiting_reembeddings
 from winnow.catalog.rules.entries import REEMBED_PRIORITY, SETTLING, Entry, holds, settle
 from winnow.catalog.rules.fairness import FairOrder
 from winnow.catalog.rules.frontier import Frontier, Levels
 from winnow.catalog.rules.job_counters import JobCounters
 from winnow.catalog.tables import COLLECTIONS, DOCUMENTS, REMOVALS
+from winnow.catalog.upkeep import Upkeep
 from winnow.core.types import Collection
 from winnow.ports import ChunkKey, Claim, Outcome, Removal
 
@@ -37,6 +38,7 @@ _Item = TypeVar("_Item")
 class SqlWorkQueue(Repository):
     """The port ``WorkQueue`` in SQL."""
 
+    upkeep: Upkeep
     fair_order: FairOrder = field(default_factory=FairOrder)
     frontier: Frontier = field(default_factory=Frontier)
 
@@ -101,6 +103,7 @@ class SqlWorkQueue(Repository):
                 await entries.remove(connection, collection.uid, list(ends.removed))
                 await entries.add_removals(connection, collection.uid, ends.removed, now + SETTLING)
             await add_counters(connection, job_counters, now)
+        self.upkeep.wrote(len(outcomes))
         return accepted
 
     async def outdated(self, claims: Sequence[Claim]) -> Sequence[Claim]:
@@ -120,9 +123,9 @@ class SqlWorkQueue(Repository):
             return (await connection.execute(statement.values(due_at=now, lease_owner=None))).rowcount
 
     async def backlog(self) -> int:
-        waiting = select(func.count()).select_from(DOCUMENTS).where(DOCUMENTS.c.due_at.is_not(null()))
         async with self.database.read() as connection:
-            return await connection.scalar(waiting) or 0
+            await keep_index_order(connection)
+            return await pending_documents(connection) + await waiting_reembeddings(connection)
 
     async def enqueue_reembed(self, name: str, *, limit: int = 1000) -> int:
         async with self.database.write() as connection:

@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, func, null, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from winnow.catalog.rules.entries import REEMBED_PRIORITY
 from winnow.catalog.rules.index_pair import FAILURES_NAMED
-from winnow.catalog.tables import DOCUMENTS
+from winnow.catalog.tables import COLLECTIONS, DOCUMENTS
 from winnow.core.types import Collection
 from winnow.ports import JobFailure, ReembedProgress
 
@@ -28,6 +29,18 @@ async def progress(connection: AsyncConnection, collection: Collection) -> Reemb
     named = select(*columns).where(*found, lost).order_by(DOCUMENTS.c.id).limit(FAILURES_NAMED)
     return ReembedProgress(
         row[0], row[1], row[2], row[3], tuple(JobFailure(*each) for each in await connection.execute(named))
+    )
+
+
+async def waiting_reembeddings(connection: AsyncConnection) -> int:
+    """The number of documents that wait for nothing but the second index; no job waits for them."""
+    waiting = (DOCUMENTS.c.priority == REEMBED_PRIORITY, DOCUMENTS.c.due_at.is_not(null()))
+    statement = select(func.count()).join_from(COLLECTIONS, DOCUMENTS, DOCUMENTS.c.collection_uid == COLLECTIONS.c.uid)
+    return (
+        await connection.scalar(
+            statement.where(COLLECTIONS.c.other.is_not(null()), *waiting, DOCUMENTS.c.state == "indexed")
+        )
+        or 0
     )
 
 

@@ -87,7 +87,6 @@ class DocumentRow(Base, table=True):
     """The ledger entry of a document (``rules.Entry``) and the chunks of the revision that is indexed."""
 
     __tablename__ = "documents"
-    __table_args__ = (sa.Index("ix_documents_state", "collection_uid", "state", "n_chunks"),)
 
     collection_uid: str = Field(sa_column=sa.Column(Key, sa.ForeignKey("collections.uid"), primary_key=True))
     id: str = Field(sa_column=sa.Column(Key, primary_key=True))
@@ -129,6 +128,21 @@ class ContentRow(Base, table=True):
     format: str
     metadata_: JsonValue = Field(sa_column=sa.Column("metadata", sa.JSON, nullable=False))
     text: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
+
+
+class DocumentCountRow(Base, table=True):
+    """A part of a collection's number of documents and chunks in a state: the sum of its parts is what there is.
+
+    Triggers of the database add them (migration 0004); ``upkeep`` merges them.
+    """
+
+    __tablename__ = "document_counts"
+
+    collection_uid: str = Field(sa_column=sa.Column(Key, primary_key=True))
+    state: str = Field(sa_column=sa.Column(Key, primary_key=True))
+    part: int = Field(sa_column=sa.Column(sa.BigInteger, primary_key=True))
+    documents: int = Field(sa_column=sa.Column(sa.BigInteger, nullable=False))
+    chunks: int = Field(sa_column=sa.Column(sa.BigInteger, nullable=False))
 
 
 class JobRow(Base, table=True):
@@ -179,6 +193,7 @@ def _table(row: type[Base]) -> sa.Table:
 COLLECTIONS = _table(CollectionRow)
 DOCUMENTS = _table(DocumentRow)
 CONTENTS = _table(ContentRow)
+DOCUMENT_COUNTS = _table(DocumentCountRow)
 JOBS = _table(JobRow)
 JOB_FAILURES = _table(JobFailureRow)
 REMOVALS = _table(RemovalRow)
