@@ -45,7 +45,7 @@ from winnow.core.types import Chunk, Comparison
 from winnow.ports import IndexRef, IndexSchema, Point
 from winnow.vectors.build import build_store
 from winnow.vectors.qdrant import errors as qdrant_errors
-from winnow.vectors.qdrant.codec import BATCH_BYTES, BATCH_POINTS, batches
+from winnow.vectors.qdrant.batches import BATCH_BYTES, BATCH_POINTS, batches
 from winnow.vectors.qdrant.errors import Errand, translate
 from winnow.vectors.qdrant.schema import collection_for, indexes_in, name_of, read_note, search_params
 from winnow.vectors.qdrant.server import server_client

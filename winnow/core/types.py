@@ -319,8 +319,9 @@ class SearchRequest:
     index: WhichIndex = "serving"
 
 
-class Span(NamedTuple):
-    """Half-open range of characters inside a result's text. A tuple as ``ArmScore`` is."""
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Half-open range of characters inside a result's text."""
 
     start: int
     end: int

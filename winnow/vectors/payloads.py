@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 import numpy as np
@@ -32,6 +32,8 @@ KEY_FIELDS: Final = [DOCUMENT_ID, REVISION, CHUNK_INDEX]
 SOURCE: Final = "source"
 POINT_FIELDS: Final = [*KEY_FIELDS, SOURCE]  # what `decode_point` needs
 FIELDS: Final = "f"
+
+Arms: TypeAlias = Mapping[str, Any]  # a query's vectors by name: arrays, and the engine's sparse vector for words
 
 
 def field_name(key: str) -> str:
@@ -66,10 +68,8 @@ def query_tokens(schema: IndexSchema, tokens: npt.NDArray[np.floating] | None) -
     return asked_tokens(tokens, schema.tokens_as)
 
 
-def query_vectors(
-    schema: IndexSchema, dense: FloatArray | None, words: Any, tokens: AskedTokens | None = None
-) -> dict[str, Any]:
-    """The vectors of a query by name, as lists, for each arm that has input. A zero vector has no direction.
+def query_vectors(schema: IndexSchema, dense: FloatArray | None, words: Any, tokens: AskedTokens | None = None) -> Arms:
+    """The vectors of a query by name, for each arm that has input. A zero vector has no direction.
 
     Args:
         schema: of the index that is searched.
@@ -84,11 +84,11 @@ def query_vectors(
     if dense is not None:
         check_vector(dense, schema.dimensions)
         if dense.any():
-            vectors[DENSE] = dense.tolist()
+            vectors[DENSE] = dense
     if words is not None:
         vectors[SPARSE] = words
     if tokens is not None:
-        vectors[TOKENS] = tokens.vectors.tolist()
+        vectors[TOKENS] = tokens.vectors
     return vectors
 
 

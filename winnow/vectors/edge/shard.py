@@ -217,7 +217,10 @@ class Shard:
     def _arms(self, dense: FloatArray | None, text: str | None, tokens: AskedTokens | None = None) -> dict[str, Any]:
         """The engine's query for each arm that has input."""
         vectors = query_vectors(self.schema, dense, self._encoder.query(text), tokens)
-        return {arm: edge.Query.Nearest(vector, using=arm) for arm, vector in vectors.items()}
+        return {
+            arm: edge.Query.Nearest(vector.tolist() if isinstance(vector, np.ndarray) else vector, using=arm)
+            for arm, vector in vectors.items()
+        }
 
     def _batch(self, requests: list[edge.QueryRequest]) -> list[list[edge.ScoredPoint]]:
         if not requests:

@@ -15,6 +15,9 @@ from winnow.ports import IndexRef, IndexSchema
 from winnow.vectors.payloads import FIELDS, SOURCE, decode_metadata, encode_fields
 from winnow.vectors.points import new_fields
 from winnow.vectors.qdrant.errors import AlreadyThere
+from winnow.vectors.qdrant.grpc_calls import GrpcPointCalls
+from winnow.vectors.qdrant.http_calls import HttpPointCalls
+from winnow.vectors.qdrant.point_calls import PointCalls
 from winnow.vectors.qdrant.schema import StoredSchema, collection_for, indexes_in, note_of, payload_indexes, read_note
 from winnow.vectors.qdrant.server import Server
 
@@ -29,6 +32,9 @@ class ServerIndexes:
         self._client = client
         self._settings = settings
         self._server = Server(client, settings)
+        self._calls: PointCalls = (
+            GrpcPointCalls(client, settings) if settings.prefer_grpc else HttpPointCalls(client, settings)
+        )
         self._schemas: dict[IndexRef, IndexSchema] = {}
 
     async def indexes(self) -> Sequence[IndexRef]:
@@ -66,11 +72,13 @@ class ServerIndexes:
             work = partial(self._client.batch_update_points, update_operations=part, wait=True)
             await self._server.call(doing, index, work)
 
-    async def _pages(self, index: IndexRef, payload: list[str]) -> AsyncIterator[list[models.Record]]:
-        """All points, without vectors and with these keys of their payloads."""
+    async def _pages(
+        self, index: IndexRef, fields: Sequence[str]
+    ) -> AsyncIterator[Sequence[tuple[str, Mapping[str, Any]]]]:
+        """The ids of all points, with these keys of their payloads."""
         offset = None
         while True:
-            page = partial(self._client.scroll, limit=PAGE, offset=offset, with_payload=payload)
+            page = partial(self._calls.page, fields=fields, limit=PAGE, offset=offset)
             records, offset = await self._server.call("listing points", index, page)
             yield records
             if offset is None:
@@ -78,8 +86,7 @@ class ServerIndexes:
 
     async def _read(self, index: IndexRef) -> StoredSchema:
         """The schema as it is on the server now."""
-        info = await self._server.call("reading a schema", index, self._client.get_collection)
-        stored = read_note(index, info.config.metadata)
+        stored = read_note(index, await self._server.call("reading a schema", index, self._calls.metadata))
         self._schemas[index] = stored.schema
         return stored
 
@@ -114,13 +121,15 @@ class ServerIndexes:
         await self._server.call("adding a field", index, partial(self._client.update_collection, metadata=note))
 
 
-def _values(records: Sequence[models.Record], fields: Mapping[str, FieldType]) -> list[models.UpdateOperation]:
+def _values(
+    records: Sequence[tuple[str, Mapping[str, Any]]], fields: Mapping[str, FieldType]
+) -> list[models.UpdateOperation]:
     """Changes that give points the values of new fields. By filter: missing points are not an error."""
     changes: list[models.UpdateOperation] = []
-    for record in records:
-        values: dict[str, Any] = encode_fields(decode_metadata(record.payload or {}), fields)
+    for point_id, payload in records:
+        values: dict[str, Any] = encode_fields(decode_metadata(payload), fields)
         if values:
-            only = models.Filter(must=[models.HasIdCondition(has_id=[record.id])])
+            only = models.Filter(must=[models.HasIdCondition(has_id=[point_id])])
             change = models.SetPayload(payload=values, filter=only, key=FIELDS)
             changes.append(models.SetPayloadOperation(set_payload=change))
     return changes

@@ -117,6 +117,10 @@ def payload_indexes(fields: Mapping[str, FieldType], settings: QdrantVectors) ->
     return own | {field_path(key): _index(kind, settings) for key, kind in fields.items()}
 
 
+EXACT: Final = models.SearchParams(exact=True, quantization=models.QuantizationSearchParams(ignore=True))
+"""How points are scored: one by one, with their own vectors."""
+
+
 def search_params(settings: QdrantVectors, *, filtered: bool) -> models.SearchParams:
     """How an arm is searched. ACORN keeps the graph connected when a filter leaves little of it."""
     turbo = settings.quantization == "turbo"
