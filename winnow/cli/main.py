@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Final
 
 import typer
@@ -58,19 +59,26 @@ def root(
     """Two-stage semantic search."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; a ``WinnowError`` becomes one line on stderr and an exit status.
+@contextmanager
+def reported() -> Iterator[None]:
+    """End the process for a ``WinnowError`` with one line on stderr and an exit status.
 
     Exit status: 0 success, 1 failure of the command or of some documents, 2 wrong input, 130 interrupted.
     """
-    put_ours_first()
     try:
-        app(args=list(arguments) if arguments is not None else None)
+        yield
     except WinnowError as error:
         fail(error.message)
         sys.exit(EXIT_USAGE if isinstance(error, InvalidInput) else EXIT_FAILED)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; exits as ``reported`` says."""
+    put_ours_first()
+    with reported():
+        app(args=list(arguments) if arguments is not None else None)
 
 
 if __name__ == "__main__":

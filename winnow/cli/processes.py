@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,9 @@ from winnow.cli.command import configure, run_loop
 from winnow.cli.console import note
 from winnow.cli.options import DataDir
 from winnow.core.text import counted
+
+if TYPE_CHECKING:
+    from winnow.core.settings import Settings
 
 
 def serve(
@@ -20,34 +24,71 @@ def serve(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen on other addresses than loopback without a key.")
     ] = False,
+    with_worker: Annotated[
+        bool, typer.Option("--with-worker", help="Index in this process even if all storage is on servers.")
+    ] = False,
 ) -> None:
-    """Serve searches and uploads over HTTP. With embedded storage the worker runs in the same process."""
+    """Serve searches and uploads over HTTP.
+
+    With embedded storage the worker runs in the same process; with server storage `winnow worker` indexes.
+    """
     chosen = {"host": host, "port": port, "insecure": insecure or None}
     server = {key: value for key, value in chosen.items() if value is not None}
     settings = configure(data_dir, quiet=False, server=server or None)
     from winnow.cli.server import run_server
 
-    run_server(settings)
+    run_server(settings, with_worker=with_worker)
 
 
-def worker(data_dir: DataDir = None) -> None:
+def worker(
+    data_dir: DataDir = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes that share the work (default: the number of cores, at most 8, with remote models; 1).",
+        ),
+    ] = None,
+) -> None:
     """Run the indexer's worker alone until SIGINT or SIGTERM; open batches are finished first."""
+    settings = configure(data_dir, quiet=False)
+    from winnow.cli.worker_pool import run_pool, worker_count
+
+    count = worker_count(processes, settings)
+    if count > 1:
+        raise typer.Exit(run_pool(count, data_dir))
+    run_worker(settings)
+
+
+def run_worker(settings: Settings, lifeline: int | None = None) -> None:
+    """Run one worker in this process until SIGINT or SIGTERM, or until the file descriptor ``lifeline`` ends."""
+    import uvloop
+
+    from winnow.core.gc_tuning import tune_gc
+    from winnow.runtime import open_local
 
     async def work() -> None:
         from asyncio import get_running_loop
 
-        from winnow.runtime import open_local
-
+        loop = get_running_loop()
         async with open_local(settings) as local:
             for number in (signal.SIGINT, signal.SIGTERM):
-                get_running_loop().add_signal_handler(number, local.worker.stop)
+                loop.add_signal_handler(number, local.worker.stop)
+
+            def watch(lifeline: int) -> None:
+                if not os.read(lifeline, 1):
+                    loop.remove_reader(lifeline)
+                    local.worker.stop()
+
+            if lifeline is not None:
+                loop.add_reader(lifeline, watch, lifeline)
             pending = counted(await local.resources.catalog.queue.backlog(), "document")
             note(f"worker {local.worker.owner} started; {pending} pending. Ctrl-C stops it.")
+            tune_gc()
             await local.worker.run()
             note("worker stopped")
 
-    settings = configure(data_dir, quiet=False)
-    run_loop(work())
+    uvloop.run(work())
 
 
 def migrate(data_dir: DataDir = None) -> None:

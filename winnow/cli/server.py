@@ -1,4 +1,4 @@
-"""The HTTP server of ``winnow serve`` and, with embedded storage, the worker beside it."""
+"""The HTTP server of ``winnow serve`` and, with embedded storage or on demand, the worker beside it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import logging
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -29,16 +29,20 @@ from winnow.runtime import open_local, running
 
 log = logging.getLogger(__name__)
 
+INDEXES_NOTHING = "This process indexes nothing: run `winnow worker` too, or serve with --with-worker.\n"
 SHUTDOWN_SECONDS = 10
 WARM_UP_MS = 60_000.0
 KEEP_ALIVE_SECONDS = 75  # longer than common proxies keep theirs, so that they close first
 
 
-def run_server(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM; then open requests and batches are finished and everything is closed."""
+def run_server(settings: Settings, *, with_worker: bool) -> None:
+    """Serve until SIGINT or SIGTERM; then open requests and batches are finished and everything is closed.
+
+    ``with_worker`` has this process index although other processes could; with embedded storage it always does.
+    """
     check_bind(settings)
     listener = bind(settings)
-    uvloop.run(_serve(settings, listener))
+    uvloop.run(_serve(settings, listener, indexes=with_worker or settings.keeps_data))
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -81,8 +85,8 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> None:
-    async with open_local(settings) as local, running(local.worker):
+async def _serve(settings: Settings, listener: socket.socket, *, indexes: bool) -> None:
+    async with open_local(settings) as local, running(local.worker) if indexes else nullcontext():
         names = await _warm_up(local.resources)
         url = _url(listener)
         if local.lock is not None:
@@ -99,7 +103,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             server_header=False,
         )
         tune_gc()
-        server = _Server(config, announce=lambda: _announce(settings, url, names), drain=lambda: begin_drain(app))
+        announce = partial(_announce, settings, url, names, indexes=indexes)
+        server = _Server(config, announce=announce, drain=lambda: begin_drain(app))
         await server.serve(sockets=[listener])
 
 
@@ -139,7 +144,7 @@ def _url(listener: socket.socket) -> str:
     return f"http://{reachable}:{port}"
 
 
-def _announce(settings: Settings, url: str, collections: list[str]) -> None:
+def _announce(settings: Settings, url: str, collections: list[str], *, indexes: bool) -> None:
     console = out()
     console.print(f"\n[bold]Winnow serves[/bold] {url}    search page {url}/    API {url}/docs")
     if not collections:
@@ -149,6 +154,8 @@ def _announce(settings: Settings, url: str, collections: list[str]) -> None:
         query = "how do I copy a file and keep its timestamps" if name == "python" else "your question"
         curl = f'curl -s {url}/v1/collections/{name}/search --json \'{{"query": "{query}", "top_n": 3}}\''
         console.print(f"Try:  {curl}\n", markup=False, soft_wrap=True)
+    if not indexes:
+        console.print(INDEXES_NOTHING, markup=False)
     if settings.server.insecure:
         err().print("No key is configured: everyone who can reach this address can read and write.", style="bold red")
     else:

@@ -1,0 +1,25 @@
+"""One worker of a pool: ``python -m winnow.cli.worker_child [DATA_DIR]``, as ``winnow worker`` starts it.
+
+It ends as ``winnow worker`` does on SIGTERM, and when its standard input ends.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from winnow.cli.command import configure
+from winnow.cli.processes import run_worker
+
+
+def main() -> None:
+    """Work until told to stop; what is wrong goes to stderr in one line, with the exit status of the command."""
+    from winnow.cli.main import reported
+
+    data_dir = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    with reported():
+        run_worker(configure(data_dir, quiet=False), lifeline=sys.stdin.fileno())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Several worker processes under one parent, which starts dead ones again and passes signals on.
+
+A child is a process of its own with its own name in the queue. What it prints goes to the parent's stderr behind its
+number. Its standard input is a pipe from the parent: when that ends, because the parent was killed, the child stops as
+it does on SIGTERM, so that no worker is left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from winnow.cli.console import note
+from winnow.core.errors import InvalidSettings
+from winnow.core.retry import RetryPolicy
+from winnow.core.settings import Settings
+from winnow.core.settings.embedding import DashScopeEmbedding, OpenAIEmbedding, VllmEmbedding
+
+MOST: Final = 8  # that are started unasked: each has connections to the database
+STEADY_SECONDS: Final = 60.0  # a process that ran that long is started again at once when it dies
+RESTART: Final = RetryPolicy(first_wait=1.0, longest_wait=30.0)
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+_CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/cpu.max")
+
+
+def worker_count(asked: int | None, settings: Settings) -> int:
+    """The number of processes: as asked, else one for each core where models run elsewhere, up to eight, else one.
+
+    Raises:
+        InvalidSettings: several, although a part of the storage belongs to one process.
+    """
+    if settings.keeps_data:
+        if (asked or 1) > 1:
+            raise InvalidSettings(
+                f"--processes {asked} needs documents and vectors on servers: what lies in {settings.data_dir} belongs "
+                "to one process. Leave the option out, or set WINNOW_CATALOG__URL=postgresql://… and "
+                "WINNOW_VECTORS__PROVIDER=qdrant"
+            )
+        return 1
+    if asked is not None:
+        return asked
+    remote = isinstance(settings.embedding, VllmEmbedding | OpenAIEmbedding | DashScopeEmbedding)
+    return min(usable_cores(), MOST) if remote else 1
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: those it may run on, or fewer where its control group (v2) limits its time."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = _CGROUP_LIMIT.read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, -(-int(quota) // int(period))))
+
+
+def run_pool(count: int, data_dir: Path | None) -> int:
+    """Run ``count`` workers until SIGINT or SIGTERM; returns the exit status.
+
+    0: all finished their batches and ended. 1: one of them ended badly while it was asked to stop. 2: the settings are
+    wrong, so that starting again would not help.
+    """
+    return asyncio.run(_Pool(_command(data_dir)).run(count))
+
+
+def _command(data_dir: Path | None) -> list[str]:
+    own = [] if data_dir is None else [str(data_dir)]
+    return [sys.executable, "-P", "-m", "winnow.cli.worker_child", *own]
+
+
+class _Pool:
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
+        self._stopped = asyncio.Event()
+        self._running: dict[int, Process] = {}
+        self._status = 0
+
+    async def run(self, count: int) -> int:
+        loop = asyncio.get_running_loop()
+        for signal_number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(signal_number, self._stop)
+        note(f"{count} worker processes; Ctrl-C stops them")
+        async with asyncio.TaskGroup() as group:
+            for number in range(1, count + 1):
+                group.create_task(self._keep(number))
+        note("all workers stopped" if self._status == 0 else "the workers stopped, not all of them well")
+        return self._status
+
+    def _stop(self, status: int = 0) -> None:
+        self._status = max(self._status, status)
+        self._stopped.set()
+        for process in self._running.values():
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+
+    async def _keep(self, number: int) -> None:
+        """Keep worker ``number`` running until all are to stop."""
+        deaths = 0
+        while not self._stopped.is_set():
+            began = time.monotonic()
+            code = await self._run_once(number)
+            if code == EXIT_USAGE:
+                self._stop(EXIT_USAGE)
+            if self._stopped.is_set():
+                self._status = max(self._status, EXIT_FAILED if code else 0)
+                return
+            deaths = 1 if time.monotonic() - began > STEADY_SECONDS else deaths + 1
+            wait = 0.0 if deaths == 1 else RESTART.wait(deaths - 1)
+            note(f"worker {number} ended with {_reason(code)}; it starts again in {wait:.0f} s")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), wait)
+
+    async def _run_once(self, number: int) -> int:
+        """Start worker ``number`` and pass on what it prints until it ends; returns its exit status."""
+        process = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, stdout=PIPE, stderr=STDOUT)
+        self._running[number] = process
+        if self._stopped.is_set():  # while it was started
+            process.terminate()
+        assert process.stdout is not None
+        async for line in process.stdout:
+            sys.stderr.write(f"worker {number}: {line.decode(errors='replace')}")
+            sys.stderr.flush()
+        code = await process.wait()
+        del self._running[number]
+        return code
+
+
+def _reason(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"status {code}"
