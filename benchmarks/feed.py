@@ -141,8 +141,7 @@ async def measure(texts: Sequence[Document], processes: int, profile: Path | Non
                 for at in range(0, len(texts), BATCH)
             ]
             main = "import sys; from winnow.cli.main import main; sys.argv[0] = 'winnow'; main(sys.argv[1:])"
-            count = [] if processes == 1 else ["--processes", str(processes)]
-            command = [sys.executable, "-c", main, "worker", *count]
+            command = [sys.executable, "-c", main, "worker", "--processes", str(processes)]
             worker = stack.enter_context(started(command, env, folder / "worker.log"))
             parts = [Cpu(worker.pid), Cpu(postgres), Cpu(instant)]
 

@@ -1,4 +1,4 @@
-"""Servers that answer at once, for measuring what stands in front of them: ``python benchmarks/instant_servers.py FILE``.
+"""Servers that answer at once, for measuring what stands in front of them; ``feed.py`` starts them with a FILE.
 
 An embedder in vLLM's shape, whose vectors are made beforehand, and a Qdrant server over gRPC that keeps schemas and
 acknowledges points unread. Both listen on free ports of the loopback; the addresses go to ``FILE`` as JSON.
@@ -87,7 +87,7 @@ class _Collections(wire.collections_service_pb2_grpc.CollectionsServicer):
         return wire.ListCollectionsResponse(collections=names)
 
     async def Get(self, request: Any, context: Any) -> Any:
-        made = self._made.get(request.collection_name)
+        made: Any = self._made.get(request.collection_name)
         if made is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"Collection {request.collection_name} doesn't exist!")
         config = wire.CollectionConfig(
@@ -99,7 +99,9 @@ class _Collections(wire.collections_service_pb2_grpc.CollectionsServicer):
             wal_config=wire.WalConfigDiff(wal_capacity_mb=32, wal_segments_ahead=0),
             metadata=made.metadata,
         )
-        return wire.GetCollectionInfoResponse(result=wire.CollectionInfo(status=1, config=config))
+        return wire.GetCollectionInfoResponse(
+            result=wire.CollectionInfo(status=wire.CollectionStatus.Green, config=config)
+        )
 
     async def Create(self, request: Any, context: Any) -> Any:  # noqa: ARG002
         self._made[request.collection_name] = request
@@ -117,7 +119,7 @@ class _Points(grpc.GenericRpcHandler):  # type: ignore[misc]
     def service(self, details: Any) -> Any:
         """The handler of a call, if it is one of the points service."""
         call = details.method.rsplit("/", 1)[1]
-        answers = {
+        answers: dict[str, Any] = {
             "Upsert": wire.PointsOperationResponse(result=_OK),
             "CreateFieldIndex": wire.PointsOperationResponse(result=_OK),
             "UpdateBatch": wire.UpdateBatchResponse(result=[_OK]),
@@ -125,7 +127,7 @@ class _Points(grpc.GenericRpcHandler):  # type: ignore[misc]
         }
         if not details.method.startswith("/qdrant.Points/") or call not in answers:
             return None
-        raw = answers[call].SerializeToString()
+        raw: bytes = answers[call].SerializeToString()
 
         async def answer(_request: bytes, _context: Any) -> bytes:
             return raw

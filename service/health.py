@@ -11,10 +11,11 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Final
+from typing import Final, Literal
 
 from service.schemas.operations import CheckView, Readiness
 from winnow.core.errors import WinnowError
+from winnow.operations.attendance import missing_worker
 from winnow.operations.probes import ProbeReport, ping_embedder, ping_reranker, probe_embedder, probe_reranker
 from winnow.operations.resources import Resources
 
@@ -135,13 +136,20 @@ async def check_readiness(resources: Resources, models: Mapping[str, ModelHealth
         "catalog": _checked(resources.catalog.check()),
         **{name: _checked(health.reason(wait=MODEL_WAIT), health) for name, health in models.items()},
     }
+    if not resources.settings.keeps_data:
+        checks["workers"] = _checked(missing_worker(resources), wrong="warning")
     results = dict(zip(checks, await asyncio.gather(*checks.values()), strict=True))
-    ready = all(check.status == "ok" for check in results.values())
+    ready = all(check.status != "failed" for check in results.values())
     return Readiness(status="ready" if ready else "unavailable", checks=results)
 
 
-async def _checked(work: Awaitable[str | None], health: ModelHealth | None = None) -> CheckView:
-    """The result of a check that returns or raises the reason of its failure; ``health`` gives the result's age."""
+async def _checked(
+    work: Awaitable[str | None],
+    health: ModelHealth | None = None,
+    *,
+    wrong: Literal["warning", "failed"] = "failed",
+) -> CheckView:
+    """The result of a check that returns or raises what is ``wrong``; ``health`` gives the result's age."""
     began = time.perf_counter()
     try:
         reason = await asyncio.wait_for(work, CHECK_LIMIT)
@@ -150,7 +158,7 @@ async def _checked(work: Awaitable[str | None], health: ModelHealth | None = Non
     except Exception as error:  # noqa: BLE001 - any failure of a dependency is the result here
         reason = f"{type(error).__name__}: {error}"
     return CheckView(
-        status="failed" if reason else "ok",
+        status=wrong if reason else "ok",
         ms=round((time.perf_counter() - began) * 1000, 2),
         age_s=round(health.age, 1) if health else 0.0,
         reason=reason,

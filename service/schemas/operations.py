@@ -18,7 +18,7 @@ class Health(View):
 class CheckView(View):
     """The state of one dependency."""
 
-    status: Literal["ok", "failed"]
+    status: Literal["ok", "warning", "failed"] = Field(description="warning: searches are answered all the same")
     ms: float = Field(description="time that this check took")
     age_s: float = Field(0.0, description="age of the result in seconds: models are checked rarely")
     reason: str | None = Field(None, description="cause of the failure, and how to fix it")
@@ -28,7 +28,9 @@ class Readiness(View):
     """Whether searches can be answered, dependency by dependency."""
 
     status: Literal["ready", "unavailable", "draining"]
-    checks: dict[str, CheckView] = Field(description="by dependency: store, catalog, embed, rerank")
+    checks: dict[str, CheckView] = Field(
+        description="by dependency: store, catalog, embed, rerank, and workers where other processes index"
+    )
 
 
 class VerifyBody(Body):

@@ -58,6 +58,21 @@ class LedgerContract:
         assert (second.revision, second.attempts) == (1, 1)
         assert list(await docs.queue.commit([success(first), success(second)])) == [False, True]
 
+    async def test_work_that_no_worker_takes_is_told(self, docs: Catalog, clock: FakeClock) -> None:
+        assert not await docs.queue.is_unattended(30)
+        await docs.documents.submit("docs", [doc("a"), doc("b")])
+        assert not await docs.queue.is_unattended(30)
+        clock.advance(31)
+        assert await docs.queue.is_unattended(30)
+        await docs.queue.claim("one", limit=1, lease_seconds=LEASE)
+        assert not await docs.queue.is_unattended(30), "a worker is at it"
+        clock.advance(LEASE)
+        assert await docs.queue.is_unattended(30), "the worker is gone"
+        claims = await docs.queue.claim("two", limit=2, lease_seconds=LEASE)
+        await docs.queue.commit([success(claim) for claim in claims])
+        clock.advance(31)
+        assert not await docs.queue.is_unattended(30), "nothing waits"
+
     async def test_a_late_commit_counts_if_nobody_took_over(self, docs: Catalog, clock: FakeClock) -> None:
         await docs.documents.submit("docs", [doc("a")])
         claims = await docs.queue.claim("one", limit=1, lease_seconds=LEASE)

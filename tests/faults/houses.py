@@ -72,9 +72,14 @@ class _Rooms:
     def settings(self) -> Settings:
         return load_settings(**self._overrides)
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """The settings as environment variables."""
+        return _variables("WINNOW", self._overrides)
+
     def program(self, name: str, arguments: list[str]) -> Program:
         """One of the command's processes."""
-        environment = _variables("WINNOW", self._overrides) | {
+        environment = self.variables | {
             EMBEDDINGS_VARIABLE: str(self.folder / "embeddings.log"),
             FLUSHED_VARIABLE: str(self.folder / "flushed"),
             CUE_VARIABLE: str(self.folder),

@@ -13,7 +13,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TypeVar
 
-from sqlalchemy import null, select, update
+from sqlalchemy import exists, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from winnow.catalog import entries
@@ -126,6 +126,14 @@ class SqlWorkQueue(Repository):
         async with self.database.read() as connection:
             await keep_index_order(connection)
             return await pending_documents(connection) + await waiting_reembeddings(connection)
+
+    async def is_unattended(self, seconds: float) -> bool:
+        now = self.clock()
+        due = DOCUMENTS.c.due_at  # which is in the queue's index: no row is read
+        overdue, later = (exists().where(each) for each in (due <= now - timedelta(seconds=seconds), due > now))
+        async with self.database.read() as connection:
+            await keep_index_order(connection)
+            return bool(await connection.scalar(select(overdue & ~later)))
 
     async def enqueue_reembed(self, name: str, *, limit: int = 1000) -> int:
         async with self.database.write() as connection:

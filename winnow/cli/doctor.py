@@ -105,6 +105,7 @@ async def _probe_resources(resources: Resources) -> list[DoctorCheck]:
 
     probes = (("catalog", _catalog), ("vectors", _vectors), ("collections", _collections))
     checks = [await _check(name, probe(resources)) for name, probe in probes]
+    checks += await _workers(resources)
     checks += _of_report(await probe_embedder(resources.uncached or resources.embedder))
     if resources.reranker is None:
         return [*checks, DoctorCheck("reranker", "skipped", "not configured: results have retrieval scores only")]
@@ -130,6 +131,22 @@ def _of_report(report: ProbeReport) -> list[DoctorCheck]:
 async def _catalog(resources: Resources) -> str:
     await resources.catalog.check()
     return f"{counted(await resources.catalog.queue.backlog(), 'document')} pending"
+
+
+async def _workers(resources: Resources) -> list[DoctorCheck]:
+    """Whether a worker runs; nothing is said where this process's own would do the work."""
+    from winnow.operations.attendance import missing_worker
+
+    if resources.settings.keeps_data:
+        return []
+    try:
+        missing = await missing_worker(resources)
+    except WinnowError as error:
+        return [DoctorCheck("workers", "failed", error.message)]
+    if missing is None:
+        return [DoctorCheck("workers", "ok", "no document waits for one")]
+    found, _, fix = missing.partition(": ")
+    return [DoctorCheck("workers", "warning", found, fix)]
 
 
 async def _vectors(resources: Resources) -> str:

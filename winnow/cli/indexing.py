@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,11 +19,12 @@ from winnow.cli.command import reach
 from winnow.cli.console import err, note, print_json, progress_bar
 from winnow.cli.options import collection_path
 from winnow.cli.remote import Client, HttpTarget
-from winnow.core.errors import CollectionNotFound
+from winnow.core.errors import CollectionNotFound, WinnowError
 from winnow.core.settings import Settings
 from winnow.core.settings.rerank import NoRerank
 from winnow.core.text import counted
 
+STALLED_SECONDS = 10.0  # without progress, after which the service is asked whether a worker runs
 SHOWN = 20  # failures and ids; --json prints all of them
 
 
@@ -62,21 +65,28 @@ class Indexing:
     async def _index(self, client: Client) -> int:
         began = time.perf_counter()
         with progress_bar(f"indexing {self.collection}", keep=True) as show:
+            done = 0
 
             def on_progress(state: ingest.IngestProgress) -> None:
+                nonlocal done
+                done = state.done
                 seconds = time.perf_counter() - began
                 rate = f"{state.done / seconds:,.0f}" if seconds > 0.5 else "–"
                 total = None if state.expected is None else max(state.expected, state.done)
                 show(state.done, total, f"{rate}/s, {counted(state.chunks, 'chunk')}")
 
-            summary = await ingest.ingest(
-                HttpTarget(client),
-                self.collection,
-                self.sources,
-                delete_missing=self.delete_missing,
-                max_chars=self.max_chars,
-                on_progress=on_progress,
-            )
+            waiting = asyncio.create_task(_note_missing_worker(client, lambda: done))
+            try:
+                summary = await ingest.ingest(
+                    HttpTarget(client),
+                    self.collection,
+                    self.sources,
+                    delete_missing=self.delete_missing,
+                    max_chars=self.max_chars,
+                    on_progress=on_progress,
+                )
+            finally:
+                waiting.cancel()
         if self.as_json:
             print_json(_as_json(summary))
         else:
@@ -95,6 +105,20 @@ class Indexing:
         else:
             _print_plan(found)
         return len(found.failures)
+
+
+async def _note_missing_worker(client: Client, done: Callable[[], int]) -> None:
+    """Say so once if nothing is ``done`` for a while and the service knows that no worker takes the documents."""
+    before = -1
+    while True:
+        if done() == before:
+            with suppress(WinnowError):  # a service that is not ready has another trouble
+                workers = (await client.call("GET", "/readyz"))["checks"].get("workers", {})
+                if workers.get("status") == "warning":
+                    note(workers["reason"])
+                    return
+        before = done()
+        await asyncio.sleep(STALLED_SECONDS)
 
 
 def _as_json(summary: ingest.IndexSummary) -> dict[str, Any]:

@@ -123,6 +123,9 @@ class WorkQueue(Protocol):
     async def backlog(self) -> int:
         """The number of documents with work, including leased ones."""
 
+    async def is_unattended(self, seconds: float) -> bool:
+        """Tell whether work has been due for ``seconds`` and no work is leased or put off: no worker seems to run."""
+
     async def enqueue_reembed(self, name: str, *, limit: int = 1000) -> int:
         """Queue up to ``limit`` documents that the second index lacks, after all other work; return how many."""
 
