@@ -32,6 +32,13 @@ def be_quick() -> None:
     store.FLUSH_SECONDS = 0.3  # type: ignore[misc]
 
 
+def be_impatient() -> None:
+    """Say after half a second that no worker takes what waits."""
+    from winnow.operations import attendance
+
+    attendance.PATIENCE_SECONDS = 0.5  # type: ignore[misc]
+
+
 def never_flush_in_time() -> None:
     """Leave flushing to the write path's own flushes."""
     from winnow.vectors.edge import store

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
+from tests.faults.editors import Client
 from tests.faults.houses import Scale
 from tests.faults.processes import polls
 from winnow.core.types import Document
@@ -63,7 +64,7 @@ class Pool:
 def house() -> Iterator[Scale]:
     with tempfile.TemporaryDirectory(prefix="winnow-", ignore_cleanup_errors=True) as folder:
         (Path(folder) / "slow_model.py").write_text(SLOW_MODEL)
-        built = Scale(Path(folder), (), workers=0)
+        built = Scale(Path(folder), ("be_impatient",), workers=0)
         try:
             yield built
         finally:
@@ -147,6 +148,26 @@ async def test_children_end_when_their_parent_is_killed(house: Scale, resources:
         for _ in polls("the children end"):
             if not any(child.is_running() and child.status() != "zombie" for child in children):
                 break
+
+
+async def test_a_service_on_servers_indexes_nothing_and_says_so(house: Scale, resources: Resources) -> None:
+    house.serve()
+    job_id = await hand_in(resources, "served")
+    client = Client(house.port)
+    for _ in polls("the service says that no worker runs"):
+        _, ready = await asyncio.to_thread(client.call, "GET", "/readyz")
+        if ready["checks"]["workers"]["status"] == "warning":
+            break
+    assert ready["status"] == "ready", "searches are answered all the same"
+    assert "no worker took them: run `winnow worker`" in ready["checks"]["workers"]["reason"]
+    assert (await resources.catalog.jobs.get(job_id)).indexed == 0
+    house.service.kill()
+    helping = house.program("helping", ["serve", "--with-worker", "--port", str(house.port)])
+    helping.start()
+    try:
+        await indexed(resources, job_id)
+    finally:
+        helping.kill()
 
 
 def test_wrong_settings_of_a_child_end_the_pool(house: Scale) -> None:

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import typer
 
 from tests.fakes import FAKES, variables
-from winnow.cli.doctor import doctor
+from winnow.cli.doctor import _workers, doctor
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.lock import DirectoryLock
 from winnow.core.settings import load_settings
@@ -182,3 +183,20 @@ def test_an_owner_that_serves_nothing_is_named(capsys: pytest.CaptureFixture[str
         status, checks = checks_of(capsys, tmp_path)
     assert (status, checks["data directory"]["status"]) == (0, "warning")
     assert "embedder" not in checks
+
+
+async def test_work_that_no_worker_takes_is_a_warning() -> None:
+    class Queue:
+        unattended = True
+
+        async def is_unattended(self, seconds: float) -> bool:
+            return self.unattended
+
+    queue = Queue()
+    resources: Any = SimpleNamespace(settings=SimpleNamespace(keeps_data=False), catalog=SimpleNamespace(queue=queue))
+    (check,) = await _workers(resources)
+    assert (check.status, check.fix.startswith("run `winnow worker`")) == ("warning", True)
+    queue.unattended = False
+    assert [check.status for check in await _workers(resources)] == ["ok"]
+    resources.settings.keeps_data = True
+    assert await _workers(resources) == [], "its own worker does the work"
