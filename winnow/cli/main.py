@@ -60,7 +60,7 @@ def root(
 
 
 @contextmanager
-def reported() -> Iterator[None]:
+def ends_with_status() -> Iterator[None]:
     """End the process for a ``WinnowError`` with one line on stderr and an exit status.
 
     Exit status: 0 success, 1 failure of the command or of some documents, 2 wrong input, 130 interrupted.
@@ -75,9 +75,9 @@ def reported() -> Iterator[None]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; exits as ``reported`` says."""
+    """Run the command line; exits as ``ends_with_status`` says."""
     put_ours_first()
-    with reported():
+    with ends_with_status():
         app(args=list(arguments) if arguments is not None else None)
 
 

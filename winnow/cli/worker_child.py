@@ -14,10 +14,10 @@ from winnow.cli.processes import run_worker
 
 def main() -> None:
     """Work until told to stop; what is wrong goes to stderr in one line, with the exit status of the command."""
-    from winnow.cli.main import reported
+    from winnow.cli.main import ends_with_status
 
     data_dir = Path(sys.argv[1]) if len(sys.argv) > 1 else None
-    with reported():
+    with ends_with_status():
         run_worker(configure(data_dir, quiet=False), lifeline=sys.stdin.fileno())
 
 
