@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import queue
+import threading
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -12,6 +14,7 @@ from winnow.core.errors import UpstreamUnavailable
 from winnow.core.settings.embedding import BundledEmbedding
 from winnow.models.bundled.embedder import BundledEmbedder
 from winnow.models.bundled.minilm import Dtype, Encoded, MiniLM, has_bfloat16
+from winnow.models.bundled.query_graphs import OFTEN
 
 TEXTS = [
     "How do I copy a file and keep its timestamps?",
@@ -106,45 +109,40 @@ async def test_documents_come_back_in_their_order(embedder: BundledEmbedder) -> 
     assert np.einsum("ij,ij->i", together, alone) == pytest.approx(1, abs=5e-3)
 
 
-async def test_the_usual_shapes_are_prepared_once_there_are_more_queries_than_probes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    prepared: list[tuple[int, int]] = []
-    complete = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
+async def test_a_shape_gets_a_graph_when_it_comes_often_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that starts and answers one search has compiled no graph beyond the two that take any shape."""
+    prepared: queue.Queue[tuple[int, int]] = queue.Queue()
+    monkeypatch.setattr(MiniLM, "prepare", lambda _, texts, length: prepared.put((texts, length)))
     embedder = BundledEmbedder(BundledEmbedding(threads=1))
-
-    def prepare(model: MiniLM, texts: int, length: int) -> None:
-        if model is embedder._queries:
-            prepared.append((texts, length))
-        if len(prepared) == 10:
-            loop.call_soon_threadsafe(complete.set)
-
-    monkeypatch.setattr(MiniLM, "prepare", prepare)
     await embedder.embed(TEXTS, "document")
-    await embedder.embed(["a probe"] * 8, "query")
-    assert embedder._preparing is None
-    for _ in range(2):
-        await embedder.embed(["a question"], "query")
-        await complete.wait()
+    for number in range(OFTEN - 1):
+        await embedder.embed([f"question {number}"], "query")
+    assert prepared.empty()
+    for number in range(OFTEN):
+        await embedder.embed([f"again {number}"], "query")
+        await embedder.embed(["a long question " * 17], "query")
+    assert await asyncio.to_thread(prepared.get, timeout=60) == (1, 8)
     await embedder.close()
-    one_by_one = [(1, length) for length in (8, 16, 24, 32, 40, 48)]
-    assert sorted(prepared) == [*one_by_one, *((2, length) for length in (8, 16, 24, 32))]
+    assert prepared.empty(), "longer ones come too rarely to keep a graph for each length"
 
 
 async def test_a_shape_that_cannot_be_prepared_is_logged_and_hinders_no_query(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    tried = threading.Event()
+
     def prepare(_: MiniLM, _texts: int, _length: int) -> None:
+        tried.set()
         raise RuntimeError("no memory")
 
     monkeypatch.setattr(MiniLM, "prepare", prepare)
     embedder = BundledEmbedder(BundledEmbedding(threads=1))
-    for _ in range(2):
-        assert len((await embedder.embed(TEXTS * 4, "query")).vectors) == len(TEXTS) * 4
+    for number in range(OFTEN):
+        await embedder.embed([f"question {number}"], "query")
+    assert await asyncio.to_thread(tried.wait, 60)
+    assert len((await embedder.embed(TEXTS * 4, "query")).vectors) == len(TEXTS) * 4
     await embedder.close()
-    assert "queries of 16 tokens will take longer" in caplog.text
+    assert "tokens will take longer" in caplog.text
 
 
 async def test_a_long_query_is_read_like_a_short_one(embedder: BundledEmbedder) -> None:

@@ -39,7 +39,7 @@ def encoder() -> Encoder:
 
 
 def line_of(encoder: Encoder, *, passes: int = 1) -> QueryBatcher:
-    return QueryBatcher(cast("MiniLM", encoder), passes=passes)
+    return QueryBatcher(cast("MiniLM", encoder), passes=passes, count=lambda *_: None)
 
 
 async def first_of(line: QueryBatcher, ids: Sequence[int]) -> int:

