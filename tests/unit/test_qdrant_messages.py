@@ -22,7 +22,7 @@ from winnow.core.types import And, Chunk, Comparison, Exists, FieldType, Filter,
 from winnow.ports import IndexSchema, Point
 from winnow.vectors.bm25 import KeywordEncoder
 from winnow.vectors.payloads import POINT_FIELDS, encode_payload
-from winnow.vectors.qdrant.grpc_calls import GrpcPointCalls, dense_vector, multi_vector, plain_payload
+from winnow.vectors.qdrant.grpc_calls import GrpcPointCalls, packed_vector, packed_vectors, plain_payload
 from winnow.vectors.qdrant.http_calls import HttpPointCalls
 from winnow.vectors.qdrant.schema import search_params
 from winnow.vectors.tokens import stored_tokens
@@ -257,10 +257,10 @@ async def test_points_are_deleted_as_the_client_deletes_them() -> None:
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4"])
 def test_a_vector_out_of_an_array_is_the_vector_of_its_numbers(shape: tuple[int, ...], dtype: Any) -> None:
     vector = RNG.standard_normal(shape).astype(np.float16).astype(dtype)
-    assert dense_vector(vector) == wire.DenseVector(data=vector.tolist())
+    assert wire.DenseVector.FromString(packed_vector(vector)) == wire.DenseVector(data=vector.tolist())
     backwards = np.stack([vector[::-1], vector])[:, ::-1]
     rows = [wire.DenseVector(data=row.tolist()) for row in backwards]
-    assert multi_vector(backwards) == wire.MultiDenseVector(vectors=rows)
+    assert wire.MultiDenseVector.FromString(packed_vectors(backwards)) == wire.MultiDenseVector(vectors=rows)
 
 
 def test_a_payload_comes_back_as_it_was_written() -> None:

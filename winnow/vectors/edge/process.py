@@ -154,7 +154,7 @@ class EngineProcess:
             with theirs:
                 process = subprocess.Popen(  # noqa: S603 - our own program
                     [sys.executable, "-P", "-c", _PROGRAM, *arguments],
-                    env={**os.environ, "PYTHONPATH": python_path()},
+                    env={"OPENBLAS_NUM_THREADS": "1", **os.environ, "PYTHONPATH": python_path()},
                     pass_fds=inherited,
                     stdin=subprocess.DEVNULL,
                 )

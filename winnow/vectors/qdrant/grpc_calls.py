@@ -94,7 +94,7 @@ class GrpcPointCalls:
     def encode(self, points: Sequence[Point], schema: IndexSchema, encoder: KeywordEncoder) -> Any:
         request = wire.UpsertPoints(wait=True)
         for point in points:
-            request.points.append(_point_struct(point, schema, encoder))
+            _add(request, point, schema, encoder)
         return request
 
     async def upsert(self, name: str, encoded: Any) -> None:
@@ -157,21 +157,21 @@ class GrpcPointCalls:
 # --- requests ------------------------------------------------------------------------------------
 
 
-def dense_vector(vector: npt.NDArray[np.floating]) -> Any:
-    """The message of a vector of shape (dimensions,)."""
+def packed_vector(vector: npt.NDArray[np.floating]) -> bytes:
+    """A vector of shape (dimensions,) as the bytes of a ``DenseVector``."""
     packed = vector.astype("<f4", copy=False).tobytes()
-    return wire.DenseVector.FromString(_head(len(packed)) + packed)
+    return _head(len(packed)) + packed
 
 
-def multi_vector(vectors: npt.NDArray[np.floating]) -> Any:
-    """The message of vectors of shape (k, dimensions): k times the same head before the floats of a row."""
+def packed_vectors(vectors: npt.NDArray[Any]) -> bytes:
+    """Vectors of shape (k, dimensions) as the bytes of a ``MultiDenseVector``: a head before the floats of each row."""
     rows = np.ascontiguousarray(vectors, "<f4")
     inner = _head(rows.shape[1] * 4)
     head = np.frombuffer(_head(len(inner) + rows.shape[1] * 4) + inner, np.uint8)
     packed = np.empty((len(rows), len(head) + rows.shape[1] * 4), np.uint8)
     packed[:, : len(head)] = head
     packed[:, len(head) :] = rows.view(np.uint8)
-    return wire.MultiDenseVector.FromString(packed.tobytes())
+    return packed.tobytes()
 
 
 @lru_cache(64)
@@ -190,26 +190,24 @@ def _nearest(vector: Any) -> Any:
     if not isinstance(vector, np.ndarray):
         return wire.Query(nearest=wire.VectorInput(sparse=_sparse(vector)))
     if vector.ndim == 1:
-        return wire.Query(nearest=wire.VectorInput(dense=dense_vector(vector)))
-    return wire.Query(nearest=wire.VectorInput(multi_dense=multi_vector(vector)))
+        return wire.Query(nearest=wire.VectorInput(dense=wire.DenseVector.FromString(packed_vector(vector))))
+    rows = wire.MultiDenseVector.FromString(packed_vectors(vector))
+    return wire.Query(nearest=wire.VectorInput(multi_dense=rows))
 
 
 def _sparse(words: Any) -> Any:
     return wire.SparseVector(values=words.values, indices=words.indices)
 
 
-def _point_struct(point: Point, schema: IndexSchema, encoder: KeywordEncoder) -> Any:
-    """The message of a point that has been checked."""
-    vectors = {SPARSE: wire.Vector(sparse=_sparse(encoder.document(passage_of(point.title, point.chunk))))}
+def _add(request: Any, point: Point, schema: IndexSchema, encoder: KeywordEncoder) -> None:
+    """Add a point that has been checked, in place: each message that is put into another one is copied."""
+    payload = RestToGrpc.convert_payload(encode_payload(point, schema.fields))
+    vectors = request.points.add(id=wire.PointId(uuid=point.id), payload=payload).vectors.vectors.vectors
+    vectors[SPARSE].sparse.MergeFrom(_sparse(encoder.document(passage_of(point.title, point.chunk))))
     if point.dense is not None:
-        vectors[DENSE] = wire.Vector(dense=dense_vector(point.dense))
+        vectors[DENSE].dense.MergeFromString(packed_vector(point.dense))
     if point.tokens is not None and len(point.tokens):
-        vectors[TOKENS] = wire.Vector(multi_dense=multi_vector(stored_tokens(point.tokens, schema.tokens_as)))
-    return wire.PointStruct(
-        id=wire.PointId(uuid=point.id),
-        vectors=wire.Vectors(vectors=wire.NamedVectors(vectors=vectors)),
-        payload=RestToGrpc.convert_payload(encode_payload(point, schema.fields)),
-    )
+        vectors[TOKENS].multi_dense.MergeFromString(packed_vectors(stored_tokens(point.tokens, schema.tokens_as)))
 
 
 def _ids(point_ids: Sequence[str]) -> list[Any]:
