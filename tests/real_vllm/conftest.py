@@ -63,6 +63,7 @@ def fleet(
             "reranker", models.reranker, {"chat-template": str(folder / "vllm_example.jinja")}
         ),
         "plain_embedding_server": Deployment("embedder", models.embedder, {"hf-overrides": None}),
+        "fcfs_embedding_server": Deployment("embedder", models.embedder, {"scheduling-policy": None}),
     }
     wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
     servers = {name: Server(each, folder / name) for name, each in deployments.items() if name in wanted}
@@ -122,6 +123,12 @@ def example_rerank_server(fleet: dict[str, Server]) -> Server:
 def plain_embedding_server(fleet: dict[str, Server]) -> Server:
     """An embedder that was not told that its vectors may be shortened."""
     return _running(fleet, "plain_embedding_server")
+
+
+@pytest.fixture
+def fcfs_embedding_server(fleet: dict[str, Server]) -> Server:
+    """An embedder that serves calls in the order in which they come."""
+    return _running(fleet, "fcfs_embedding_server")
 
 
 @pytest.hookimpl(wrapper=True)

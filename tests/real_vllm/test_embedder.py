@@ -86,3 +86,16 @@ async def test_special_tokens_in_texts_are_words_like_others(embedding_server: S
         harmless = (await adapter.embed([neutralise(hostile)], "document")).vectors
     assert [token for token in read[0] if token >= CLOSING] == [CLOSING]
     assert cosines(got, harmless).min() > 0.99999
+
+
+async def test_documents_may_come_after_queries(
+    embedding_server: Server, fcfs_embedding_server: Server, native: int
+) -> None:
+    """With priority scheduling as shipped, and without it, where the field has no effect."""
+    for server in (embedding_server, fcfs_embedding_server):
+        body = {"model": server.model, "input": ["one"], "priority": 1}
+        status, answer = server.post("/v1/embeddings", body)
+        assert status == 200, answer
+        async with embedder(server, dimensions=native) as adapter:
+            found = await adapter.embed(DOCUMENTS, "document")
+        assert found.coverage.all()

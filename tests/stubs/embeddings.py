@@ -250,12 +250,21 @@ async def never(request: web.Request) -> web.Response:
 
 @asynccontextmanager
 async def embedding(
-    handler: Handler, kind: type[HttpEmbedding] = VllmEmbedding, **settings: Any
+    handler: Handler,
+    kind: type[HttpEmbedding] = VllmEmbedding,
+    *,
+    pace: tuple[int, int] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[tuple[HttpEmbedder, Stub]]:
-    """An embedder over a stub that answers with ``handler``."""
+    """An embedder over a stub that answers with ``handler``.
+
+    ``pace`` is that of documents, as if it had been found already: texts of a call, calls at a time.
+    """
     async with serve(handler) as stub:
         defaults = {"url": stub.url, "dimensions": DIMENSIONS, "max_tokens": LIMIT + 1}
         embedder = HttpEmbedder(kind(**{**defaults, **settings}), WordTokenizer())
+        if pace is not None:
+            embedder.pace.start_at(*pace)
         yield embedder, stub
         await embedder.close()
 

@@ -40,6 +40,7 @@ class TestAsking:
                 "input": ["one", "two"],
                 "encoding_format": "base64",
                 "truncate_prompt_tokens": -1,
+                "priority": 1,
                 "dimensions": DIMENSIONS,
             }
         ]
@@ -166,11 +167,30 @@ class TestBatches:
             return await stub_of(request)
 
         texts = [f"word{number} text" for number in range(20)]
-        async with embedding(handler, batch_size=6, connections=5) as (embedder, stub):
+        async with embedding(handler, batch_size=6, connections=5, pace=(6, 4)) as (embedder, stub):
             found = await embedder.embed(texts, "document")
         assert sorted(len(body["input"]) for body in stub.bodies) == [2, 6, 6, 6]
         np.testing.assert_allclose(found.vectors, await expected(texts), atol=1e-6)
         assert found.token_count == 40
+
+    async def test_documents_begin_with_small_calls_one_at_a_time(self) -> None:
+        running, most, stub_of = 0, 0, VllmStub()
+
+        async def handler(request: web.Request) -> web.Response:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0)
+            running -= 1
+            return await stub_of(request)
+
+        async with embedding(handler, batch_size=32) as (embedder, stub):
+            texts = [f"text {number}" for number in range(40)]
+            found = await asyncio.gather(embedder.embed(texts, "document"), embedder.embed(texts, "document"))
+        assert [len(body["input"]) for body in stub.bodies[:3]] == [16] * 3
+        assert most == 1
+        for each in found:
+            np.testing.assert_allclose(each.vectors, await expected(texts), atol=1e-6)
 
     async def test_documents_leave_a_connection_to_queries(self) -> None:
         documents_may_go, stub_of, waiting = asyncio.Event(), VllmStub(), 0
@@ -182,7 +202,7 @@ class TestBatches:
                 await documents_may_go.wait()
             return await stub_of(request)
 
-        async with embedding(handler, batch_size=1, connections=3) as (embedder, _):
+        async with embedding(handler, batch_size=1, connections=3, pace=(1, 9)) as (embedder, _):
             bulk = asyncio.create_task(embedder.embed([f"document {i}" for i in range(9)], "document"))
             while waiting < 2:
                 await asyncio.sleep(0.001)
@@ -196,13 +216,13 @@ class TestBatches:
         async def handler(request: web.Request) -> web.StreamResponse:
             return openai_error(400, "bad text") if "bad" in (await request.json())["input"] else await never(request)
 
-        async with embedding(handler, batch_size=1) as (embedder, _):
+        async with embedding(handler, batch_size=1, pace=(1, 3)) as (embedder, _):
             with pytest.raises(UpstreamRejected, match="bad text"):
-                await embedder.embed(["a", "b", "bad"], "document")
+                await embedder.embed(["a", "b", "bad", "c", "d"], "document")
 
     async def test_a_batch_that_is_too_large_is_halved(self) -> None:
         texts = [f"text {number}" for number in range(25)]
-        async with embedding(DashScopeStub(), DashScopeEmbedding, batch_size=25) as (embedder, stub):
+        async with embedding(DashScopeStub(), DashScopeEmbedding, batch_size=25, pace=(25, 1)) as (embedder, stub):
             found = await embedder.embed(texts, "document")
         np.testing.assert_allclose(found.vectors, await expected(texts), atol=1e-6)
         assert sorted(len(body["input"]) for body in stub.bodies) == [6, 6, 6, 7, 12, 13, 25]
@@ -264,6 +284,9 @@ class TestErrors:
                 with pytest.raises(TimeoutError):
                     async with asyncio.timeout(0.05):
                         await embedder.embed(["one", "two", "three"], kind)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await embedder.embed(["one"], "document")  # the turn of the one that left is free again
 
 
 class TestIdentity:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,6 +57,9 @@ class Served:
 
     async def ping(self) -> None:
         raise UpstreamUnavailable("nobody listens")
+
+    def each(self) -> dict[str, Any]:
+        return {}
 
     async def self_check(self) -> Sequence[Finding]:
         return self.found

@@ -139,8 +139,16 @@ async def retry(
     decision = _Decision(policy, again, time_limit or TimeLimit(policy.seconds), budget, on_wait)
     if budget is not None:
         budget.record_call()
+    decision.begin()
+    try:
+        return await call()  # most calls end here, and pay for no machinery of retries
+    except Exception as error:  # noqa: BLE001 - raised again, at once or by the last attempt
+        first: Exception | None = error
     async for attempt in stamina.retry_context(on=decision, attempts=None, timeout=None):
         with attempt:
+            if first is not None:
+                failed, first = first, None
+                raise failed
             decision.begin()
             return await call()
     raise AssertionError("unreachable: the last attempt returns or raises")

@@ -7,10 +7,10 @@ embedder behind the reranker's address. Only known answers reveal it. ``winnow d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from winnow.core.errors import UpstreamUnavailable, WinnowError
 from winnow.core.types import FloatArray
 from winnow.ports import EmbeddedQuery, Embedder, Embeddings, Finding, Remote, Reranker
 from winnow.ports.checks import QUESTIONS, Question, passages_of
+
+Model = TypeVar("Model", Embedder, Reranker)
 
 UNIT: Final = 1e-2  # largest deviation of a vector's length from 1: providers round
 SAME: Final = 0.9999  # cosine from which two vectors count as equal
@@ -54,12 +56,12 @@ class ProbeReport:
 
 async def probe_embedder(embedder: Embedder) -> ProbeReport:
     """Ask an embedder the known answers with two calls of a few short texts; add what its server reports."""
-    return await _report("embedder", embedder, _ask_embedder(embedder))
+    return await _report("embedder", embedder, _ask_embedder)
 
 
 async def probe_reranker(reranker: Reranker) -> ProbeReport:
     """Ask a reranker the known answers with one call of two short passages each; add what its server reports."""
-    return await _report("reranker", reranker, _ask_reranker(reranker))
+    return await _report("reranker", reranker, _ask_reranker)
 
 
 async def ping_embedder(embedder: Embedder) -> None:
@@ -78,12 +80,31 @@ async def ping_reranker(reranker: Reranker) -> None:
         await reranker.rerank(EmbeddedQuery("ready"), passages_of(["ready"]))
 
 
-async def _report(part: str, model: Embedder | Reranker, asking: Awaitable[list[Finding]]) -> ProbeReport:
-    """The findings of ``asking``, then those of the model's server; an error of either is a finding."""
+async def _report(part: str, model: Model, ask: Callable[[Model], Awaitable[list[Finding]]]) -> ProbeReport:
+    """The findings of ``ask``, then those of the model's server; of every address where it has several."""
+    each = model.each() if isinstance(model, Remote) else {}
+    if not each:
+        return await _report_of_one(part, model, ask)
+    try:
+        reports = await asyncio.gather(*(_report_of_one(part, one, ask) for one in each.values()))
+    finally:
+        for one in each.values():
+            await one.close()
+    findings = [
+        replace(finding, check=f"{finding.check} ({url})", seen=f"at {url}, {finding.seen}")
+        for url, report in zip(each, reports, strict=True)
+        for finding in report.findings
+    ]
+    reachable = any(report.reachable for report in reports)
+    return ProbeReport(part, model.info.model, model.info.provider, tuple(findings), reachable)
+
+
+async def _report_of_one(part: str, model: Model, ask: Callable[[Model], Awaitable[list[Finding]]]) -> ProbeReport:
+    """The findings about a model at one address; an error is a finding."""
     named = partial(ProbeReport, part, model.info.model, model.info.provider)
     findings: list[Finding] = []
     try:
-        findings += await asking
+        findings += await ask(model)
     except UpstreamUnavailable as error:
         setting = f"WINNOW_{_GROUPS[part]}__URL"
         fix = f"see that it runs, and that {setting} leads to it" if isinstance(model, Remote) else ""

@@ -5,9 +5,9 @@ Only known answers tell a model that is deployed wrongly from one that answers w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Final, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 from winnow.core.types import Chunk
 from winnow.ports.models import Passage
@@ -42,6 +42,9 @@ class Remote(Protocol):
 
     async def self_check(self) -> Sequence[Finding]:
         """Check the properties that only this kind of server shows: its models, its limits, its template."""
+
+    def each(self) -> Mapping[str, Self]:
+        """By address, the model as that one alone serves it, which the caller closes; empty where it has one."""
 
 
 class Question(NamedTuple):

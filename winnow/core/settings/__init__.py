@@ -165,9 +165,10 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     for name, group in groups.items():
         if not isinstance(group, Endpoint):
             continue
-        host, key = urlsplit(group.url).hostname or "", group.api_key.get_secret_value()
-        if not key and any(host == domain or host.endswith(f".{domain}") for domain in _PUBLIC):
-            yield f"{PREFIX}{name}__API_KEY: {host} needs a key"
+        hosts, key = [urlsplit(url).hostname or "" for url in group.urls], group.api_key.get_secret_value()
+        needy = [host for host in hosts if any(host == domain or host.endswith(f".{domain}") for domain in _PUBLIC)]
+        if needy and not key:
+            yield f"{PREFIX}{name}__API_KEY: {needy[0]} needs a key"
         if key.casefold().startswith("bearer "):
             yield f"{PREFIX}{name}__API_KEY: leave out the word Bearer: __AUTH_SCHEME adds it"
 

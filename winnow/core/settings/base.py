@@ -31,6 +31,14 @@ def plain_url(value: str) -> str:
     return value
 
 
+def plain_urls(value: str) -> str:
+    """Addresses of one server, or of several that serve the same, as ``plain_url`` has them, separated by commas."""
+    urls = [plain_url(part) for part in value.split(",")]
+    if twice := next((url for url in urls if urls.count(url) > 1), None):
+        raise ValueError(f"names {twice} twice")
+    return ",".join(urls)
+
+
 def sendable_key(value: SecretStr) -> SecretStr:
     """A key as a header can hold it; a line end at its end comes from a file and is dropped."""
     key = value.get_secret_value().strip()
@@ -79,11 +87,19 @@ class Endpoint(Group):
     """A model behind HTTP: its address, the key, the time limit of calls."""
 
     provider: str
-    url: str = Field(description="address of the server, without the path of the call")
+    url: str = Field(
+        description="address of the server, without the path of the call; or several, separated by commas, that serve "
+        "the same model and share its calls"
+    )
     api_key: SecretStr = SecretStr("")
     auth_scheme: Literal["bearer", "raw"] = Field("bearer", description="raw: the bare key in the Authorization header")
     timeout_seconds: float = Field(30.0, gt=0, description="longest wait for one answer")
-    connections: int = Field(8, ge=1, le=256, description="calls that run at the same time")
+    connections: int = Field(8, ge=1, le=256, description="calls that run at the same time at one address")
 
-    _plain_url = field_validator("url")(plain_url)
+    _plain_urls = field_validator("url")(plain_urls)
     _sendable_key = field_validator("api_key")(sendable_key)
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The addresses of ``url``, one at least."""
+        return tuple(self.url.split(","))

@@ -46,7 +46,7 @@ class VllmEmbedding(Endpoint):
     max_tokens: int = Field(
         8192, ge=16, description="longest text in tokens that the server accepts (its --max-model-len)"
     )
-    batch_size: int = Field(32, ge=1, description="texts in one call")
+    batch_size: int = Field(64, ge=1, description="most texts in one call")
     tokenizer: str = Field("qwen", description="qwen, or the path of a tokenizer.json: counts tokens for chunks")
 
 
@@ -62,7 +62,7 @@ class OpenAIEmbedding(Endpoint):
         "", description="added in front of a query as Qwen3 expects it; empty: the query is sent as it is"
     )
     max_tokens: int = Field(8191, ge=16, description="longest text in tokens that the model accepts")
-    batch_size: int = Field(64, ge=1, le=2048, description="texts in one call")
+    batch_size: int = Field(64, ge=1, le=2048, description="most texts in one call")
     tokenizer: str = Field("qwen", description="qwen, or the path of a tokenizer.json: counts tokens for chunks")
 
 
@@ -78,7 +78,7 @@ class DashScopeEmbedding(Endpoint):
         "", description="the query's task, in English; the compatible API has no field for it and gets it in the text"
     )
     max_tokens: int = Field(8192, ge=16, description="longest text in tokens that the model accepts")
-    batch_size: int = Field(10, ge=1, description="texts in one call")
+    batch_size: int = Field(10, ge=1, description="most texts in one call")
 
 
 class TorchEmbedding(Group):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from typing import Any, Final
+from contextlib import suppress
+from functools import cached_property
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -15,25 +18,37 @@ from winnow.core.errors import InvalidInput, Upstream, UpstreamRejected, Upstrea
 from winnow.core.retry import REMOTE_CALL, RetryBudget, TimeLimit, retry
 from winnow.core.settings.base import Endpoint
 from winnow.models.http.refusals import Callee, QuotaSpent, complaint_of, refusal
+from winnow.models.http.replicas import Replica, Replicas
 
 _Headers = Mapping[str, str]
 
 _CONNECT_SECONDS: Final = 5.0
+_SWITCH_SECONDS: Final = 1.0  # to connect, where another address can take the call
+_KEEP_SECONDS: Final = 50.0  # that an idle connection is kept: less than the minute after which gateways drop it
 _ERROR_BYTES: Final = 64 << 10  # of an error's body; more does not explain more
 _PROBE_SECONDS: Final = 5.0
 _QUOTA_ATTEMPTS: Final = 2  # a used up quota may refill within a moment, or else not for days
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
+class _Target(NamedTuple):
+    """Where a call goes: as messages name it, as it is called, and through which proxy."""
+
+    callee: Callee
+    url: URL
+    proxy: str | None
+
+
 class ModelClient:
     """Calls one endpoint. Belongs to the event loop that first uses it; opens its connections then.
 
-    An answer within ``endpoint.timeout_seconds`` includes waiting for a free connection and every retry. Proxies are
-    those of the environment (``HTTPS_PROXY``, ``NO_PROXY``). Redirects are refused: they would hand
-    the key to another host.
+    An answer within ``endpoint.timeout_seconds`` includes waiting for a free connection and every retry. Of several
+    addresses a call goes to the one with the least work under way; where it fails, it goes to another at once. Proxies
+    are those of the environment (``HTTPS_PROXY``, ``NO_PROXY``). Redirects are refused: they would hand the key to
+    another host.
 
     Args:
-        endpoint: the address, the key and the time limit of calls.
+        endpoint: the addresses, the key and the time limit of calls.
         variable: prefix of its settings in messages, ``WINNOW_RERANK`` or ``WINNOW_EMBEDDING``.
         max_answer_bytes: longest answer, decompressed, that is read.
     """
@@ -43,8 +58,15 @@ class ModelClient:
         self._variable = variable
         self._max_answer_bytes = max_answer_bytes
         self._budget = RetryBudget()
-        self._session: aiohttp.ClientSession | None = None
+        self._replicas = Replicas(endpoint.urls)
+        self._targets: dict[tuple[str, str], _Target] = {}
+        self._sessions: dict[str | None, aiohttp.ClientSession] = {}
         self._closed = False
+
+    @property
+    def replicas(self) -> int:
+        """The number of addresses that get calls now."""
+        return self._replicas.well
 
     async def post(self, path: str, body: Mapping[str, Any], *, headers: _Headers | None = None) -> Any:
         """Send ``body`` as JSON and return the parsed answer.
@@ -55,46 +77,78 @@ class ModelClient:
             UpstreamRejected: refused for good, or the answer is not JSON or too long.
             InvalidInput: ``body`` cannot be written as JSON.
         """
-        callee = self._callee(path)
         data = _encode(body)
         time_limit = TimeLimit(self._endpoint.timeout_seconds)
 
         async def attempt() -> Any:
-            status, answered, raw = await self._exchange("POST", callee, time_limit.left(), data, headers)
-            if not 200 <= status < 300:
-                raise refusal(callee, status, answered, raw)
-            return _decode(callee, answered, raw)
+            return await self._attempt(path, data, time_limit, headers)
 
         try:
             return await retry(attempt, REMOTE_CALL, again=self._may_pass, time_limit=time_limit, budget=self._budget)
         except QuotaSpent as error:
             raise UpstreamRejected(f"{error.message}; raise it with the provider, or wait") from error
+        except UpstreamUnavailable as error:
+            if complaints := self._replicas.complaints:
+                raise UpstreamUnavailable(complaints, retry_after=error.retry_after) from error
+            raise
 
     async def get(self, path: str) -> tuple[int, Any]:
         """Status and body of one try, whatever the status: parsed JSON, or the text where it is none.
+
+        Of several addresses the first that answers, with less than 500, is heard; else the last.
 
         Raises:
             UpstreamUnavailable: no answer came within five seconds.
             UpstreamRejected: the answer is too long.
         """
-        callee = self._callee(path)
         seconds = min(_PROBE_SECONDS, self._endpoint.timeout_seconds)
-        status, _, raw = await self._exchange("GET", callee, seconds)
+        for replica in list(self._replicas)[:-1]:
+            with suppress(UpstreamUnavailable):
+                status, answer = await self._get(replica, path, seconds)
+                if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                    return status, answer
+        *_, last = self._replicas
+        return await self._get(last, path, seconds)
+
+    async def _get(self, replica: Replica, path: str, seconds: float) -> tuple[int, Any]:
+        status, _, raw = await self._exchange("GET", self._target(replica, path), seconds)
         try:
             return status, orjson.loads(raw)
         except orjson.JSONDecodeError:
             return status, raw.decode("utf-8", "replace")
 
+    async def _attempt(self, path: str, data: bytes, time_limit: TimeLimit, headers: _Headers | None) -> Any:
+        """One try; where an address fails, those that are well get one too."""
+        tried: list[Replica] = []
+        replica = self._replicas.choose()
+        while replica is not None:
+            tried.append(replica)
+            try:
+                with self._replicas.calling(replica, len(data)):
+                    return await self._send(replica, path, data, time_limit.left(), headers)
+            except UpstreamUnavailable:
+                replica = None if self._closed else self._replicas.choose(tried)
+                if replica is None or not self._budget.take():
+                    raise
+        raise AssertionError("unreachable: there is an address")
+
+    async def _send(self, replica: Replica, path: str, data: bytes, seconds: float, headers: _Headers | None) -> Any:
+        target = self._target(replica, path)
+        status, answered, raw = await self._exchange("POST", target, seconds, data, headers)
+        if not 200 <= status < 300:
+            raise refusal(target.callee, status, answered, raw)
+        return _decode(target.callee, answered, raw)
+
     def complaint_in(self, answer: Any) -> str:
         """What an answer with status 200 says instead of a result, as ``": …"``; empty where it says nothing."""
-        said = self._callee("").clean(complaint_of(answer).message)
+        said = Callee("", "", "", self._endpoint.api_key.get_secret_value()).clean(complaint_of(answer).message)
         return f": {said}" if said else ""
 
     async def close(self) -> None:
         """Close the connections; calls under way fail as ``UpstreamUnavailable``."""
         self._closed = True
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
     def _may_pass(self, error: Exception, tries: int) -> bool:
         if isinstance(error, QuotaSpent) and tries >= _QUOTA_ATTEMPTS:
@@ -102,18 +156,20 @@ class ModelClient:
         return isinstance(error, UpstreamUnavailable) and not self._closed
 
     async def _exchange(
-        self, method: str, callee: Callee, seconds: float, data: bytes | None = None, headers: _Headers | None = None
+        self, method: str, target: _Target, seconds: float, data: bytes | None = None, headers: _Headers | None = None
     ) -> tuple[int, _Headers, bytes]:
         """One try: status, headers and body of the answer."""
-        limits = aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, _CONNECT_SECONDS))
+        callee, url, _ = target
+        connect = min(seconds, _CONNECT_SECONDS if self._replicas.well == 1 else _SWITCH_SECONDS)
+        limits = aiohttp.ClientTimeout(total=seconds, sock_connect=connect)
         try:
-            async with self._open(callee).request(
-                method, URL(callee.url), data=data, headers=headers, timeout=limits, allow_redirects=False
+            async with self._session(target).request(
+                method, url, data=data, headers=headers, timeout=limits, allow_redirects=False
             ) as response:
                 body = await self._read(callee, response)
                 return response.status, response.headers, body
         except (aiohttp.ClientError, OSError) as error:
-            raise _translated(callee, error, seconds) from error
+            raise _translated(callee, error, seconds, connect) from error
 
     async def _read(self, callee: Callee, response: aiohttp.ClientResponse) -> bytes:
         """The body, read no further than allowed; the connection of a longer one is closed."""
@@ -130,18 +186,25 @@ class ModelClient:
             raise UpstreamRejected(f"{callee} answered with more than {size}: more than any answer has")
         return bytes(body)
 
-    def _open(self, callee: Callee) -> aiohttp.ClientSession:
+    def _session(self, target: _Target) -> aiohttp.ClientSession:
+        """The connections to all addresses that are reached through one proxy, or through none."""
         if self._closed:
-            raise UpstreamUnavailable(f"{callee}: the connection was closed because the process is ending")
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._endpoint.connections),
-                headers=self._headers(),
+            raise UpstreamUnavailable(f"{target.callee}: the connection was closed because the process is ending")
+        session = self._sessions.get(target.proxy)
+        if session is None:
+            session = self._sessions[target.proxy] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=self._endpoint.connections * len(self._replicas),
+                    limit_per_host=self._endpoint.connections,
+                    keepalive_timeout=_KEEP_SECONDS,
+                ),
+                headers=self._headers,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                proxy=_proxy(URL(self._endpoint.url)),
+                proxy=target.proxy,
             )
-        return self._session
+        return session
 
+    @cached_property
     def _headers(self) -> dict[str, str]:
         # vectors and scores hardly shrink: compressing them costs more than it saves
         headers = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
@@ -150,9 +213,13 @@ class ModelClient:
             headers["Authorization"] = key if self._endpoint.auth_scheme == "raw" else f"Bearer {key}"
         return headers
 
-    def _callee(self, path: str) -> Callee:
-        url = join_path(self._endpoint.url, path)
-        return Callee(self._endpoint.provider, url, self._variable, self._endpoint.api_key.get_secret_value())
+    def _target(self, replica: Replica, path: str) -> _Target:
+        found = self._targets.get((replica.url, path))
+        if found is None:
+            url = join_path(replica.url, path)
+            callee = Callee(self._endpoint.provider, url, self._variable, self._endpoint.api_key.get_secret_value())
+            found = self._targets[replica.url, path] = _Target(callee, URL(url), _proxy(URL(url)))
+        return found
 
 
 def join_path(base: str, path: str) -> str:
@@ -189,11 +256,11 @@ def _decode(callee: Callee, headers: _Headers, raw: bytes) -> Any:
         ) from error
 
 
-def _translated(callee: Callee, error: Exception, seconds: float) -> Upstream:
+def _translated(callee: Callee, error: Exception, seconds: float, connect: float) -> Upstream:
     """The one map from what aiohttp and the system raise. Timeouts of aiohttp are ``TimeoutError``, an ``OSError``."""
     match error:
         case aiohttp.ConnectionTimeoutError():
-            return UpstreamUnavailable(f"{callee}: no connection within {min(seconds, _CONNECT_SECONDS):.3g} s")
+            return UpstreamUnavailable(f"{callee}: no connection within {connect:.3g} s")
         case TimeoutError():
             setting = callee.setting("TIMEOUT_SECONDS")
             return UpstreamUnavailable(f"{callee} gave no answer within {seconds:.3g} s ({setting})")
@@ -209,8 +276,8 @@ def _translated(callee: Callee, error: Exception, seconds: float) -> Upstream:
             return UpstreamRejected(f"{callee} does not speak HTTP as it should ({type(error).__name__}); check {url}")
 
 
-def _proxy(url: URL) -> URL | None:
+def _proxy(url: URL) -> str | None:
     """The proxy that the environment names for ``url``; never for this machine itself."""
     host = url.host or ""
     found = getproxies().get(url.scheme)
-    return URL(found) if found and host not in _LOOPBACK and not proxy_bypass(host) else None
+    return found if found and host not in _LOOPBACK and not proxy_bypass(host) else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -19,6 +18,8 @@ from winnow.models.dense import DenseEmbedder
 from winnow.models.http.client import ModelClient
 from winnow.models.http.embed_dialects import EmbedBatch, HttpEmbedding, embed_dialect, vectors_of
 from winnow.models.http.model import BadAnswer, HttpModel, all_of
+from winnow.models.http.pace import Pace, PacedCall
+from winnow.models.micro_batcher import MicroBatcher
 from winnow.models.prompts import chosen_instruct, usual_instruct
 from winnow.models.qwen_tokens import load_tokenizer
 from winnow.ports import EmbedderInfo, EmbedKind, Finding, Tokenizer
@@ -39,6 +40,7 @@ _KNOWN_SIZES: Final = {
 }
 _CUTS: Final = 8  # times that a text which is refused as too long is made shorter
 _TELLING: Final = 8  # that many different texts with one vector are not a coincidence
+_QUERY_CALLS: Final = 2  # at one address, at which further queries wait for company
 _CLOSING_TOKENS: Final = 1  # what models append to a text counts towards their limit
 
 
@@ -50,16 +52,20 @@ class _Part(NamedTuple):
 
 
 class HttpEmbedder(HttpModel, DenseEmbedder):
-    """Embeds through a provider's API, in batches that are sent at the same time.
+    """Embeds through a provider's API.
 
-    Documents leave one connection free, so that a query does not wait behind an indexing run. A batch that is
-    refused as too long is halved, down to single texts, and a single text is cut at its end until it is taken:
-    one long text does not fail the others.
+    Documents go in calls whose number and size follow the latency (``pace``), so that queries do not wait behind an
+    indexing run, be it in this process or another; queries go at once, and share calls where many come together. A
+    batch that is refused as too long is halved, down to single texts, and a single text is cut at its end until it is
+    taken: one long text does not fail the others.
 
     Args:
         settings: the provider, and how to call it.
         tokenizer: counts tokens; unless given, the one that the settings name is loaded, which takes a moment.
         root: the model behind the configured name, where that is an alias: its instruct is the usual one.
+
+    Attributes:
+        pace: of documents.
 
     Raises:
         InvalidSettings: the size of the model's vectors is neither set nor known.
@@ -68,6 +74,7 @@ class HttpEmbedder(HttpModel, DenseEmbedder):
     def __init__(self, settings: HttpEmbedding, tokenizer: Tokenizer | None = None, root: str = "") -> None:
         super().__init__(settings, VARIABLE)
         self._settings = settings
+        self._root = root
         self._dialect = embed_dialect(settings)
         self._info = EmbedderInfo(
             provider=settings.provider,
@@ -78,9 +85,21 @@ class HttpEmbedder(HttpModel, DenseEmbedder):
             instruct=chosen_instruct(settings.instruct, root or settings.model),
         )
         self._asked_size: int | None = settings.dimensions
-        self._bulk = asyncio.Semaphore(max(1, settings.connections - 1))
+        at_once = max(1, settings.connections - 1) * len(settings.urls)  # one is left to queries
+        self.pace = Pace(most_texts=settings.batch_size, most_calls=at_once)
+        self._queries: MicroBatcher[EmbedBatch, _Part] = MicroBatcher(
+            self._embed_queries,
+            at_once=lambda: _QUERY_CALLS * self._client.replicas,
+            most=settings.batch_size,
+            alike=lambda query: query.instruct,
+        )
         name = "qwen" if isinstance(settings, DashScopeEmbedding) else settings.tokenizer
         self._tokenizer = tokenizer or load_tokenizer(name)
+
+    async def close(self) -> None:
+        """Close the connections; calls in progress fail as ``UpstreamUnavailable``."""
+        await super().close()
+        await self._queries.close()
 
     async def self_check(self) -> Sequence[Finding]:
         """Look at a vLLM server's models, limit and tokenizer; other providers show none of these."""
@@ -88,18 +107,51 @@ class HttpEmbedder(HttpModel, DenseEmbedder):
             return ()
         return await check_vllm_embedder(self._client, self._settings, self._info.instruct)
 
+    def _at(self, url: str) -> HttpEmbedder:
+        return HttpEmbedder(self._settings.model_copy(update={"url": url}), self._tokenizer, self._root)
+
     async def _embed(self, texts: Sequence[str], kind: EmbedKind, task: str) -> tuple[FloatArray, int]:
         sent = [self._dialect.text(encodable(text), kind, task) for text in texts]
-        size = self._settings.batch_size
-        batches = [EmbedBatch(sent[start : start + size], kind, task) for start in range(0, len(sent), size)]
-        parts = await all_of([self._embed_batch(batch) for batch in batches])
-        vectors = np.concatenate([part.vectors for part in parts])
-        if len(set(sent)) >= _TELLING and (vectors == vectors[0]).all():  # wrong pooling would fill an index
+        batch = EmbedBatch(sent, kind, task)
+        if kind == "query" and len(sent) == 1:
+            part = await self._queries.ask(batch)
+        elif kind == "query":
+            part = _joined(await all_of([self._embed_batch(each) for each in batch.cut(self._settings.batch_size)]))
+        else:
+            part = await self._embed_documents(batch)
+        if len(set(sent)) >= _TELLING and (part.vectors == part.vectors[0]).all():  # wrong pooling would fill an index
             raise UpstreamRejected(
                 f"{self._where} gave {len(sent)} texts the same vector; see that it serves the model of "
                 f"{VARIABLE}__MODEL as an embedder, with its own pooling: winnow doctor looks into it"
             )
-        return vectors, sum(part.tokens for part in parts)
+        return part
+
+    async def _embed_queries(self, queries: Sequence[EmbedBatch]) -> list[_Part]:
+        """Embed single queries with one instruct in one call; each counts as many tokens as the others."""
+        texts = [text for query in queries for text in query.texts]
+        joint = await self._embed_batch(queries[0]._replace(texts=texts))
+        ends = [joint.tokens * i // len(queries) for i in range(len(queries) + 1)]
+        return [_Part(joint.vectors[i : i + 1], ends[i + 1] - ends[i]) for i in range(len(queries))]
+
+    async def _embed_documents(self, batch: EmbedBatch) -> _Part:
+        """Embed documents at the pace that the server keeps up with. The first failure ends the other calls."""
+        calls: list[asyncio.Task[_Part]] = []
+        begin = 0
+        try:
+            async with asyncio.TaskGroup() as group:
+                while begin < len(batch.texts):
+                    turn = await self.pace.enter()
+                    texts = batch.texts[begin : begin + turn.texts]
+                    calls.append(group.create_task(self._embed_in_turn(batch._replace(texts=texts), turn)))
+                    calls[-1].add_done_callback(lambda _: self.pace.leave())  # even if it ends before it begins
+                    begin += len(texts)
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return _joined([call.result() for call in calls])
+
+    async def _embed_in_turn(self, batch: EmbedBatch, turn: PacedCall) -> _Part:
+        with self.pace.timing(turn, len(batch.texts)):
+            return await self._embed_batch(batch)
 
     async def _embed_batch(self, batch: EmbedBatch) -> _Part:
         try:
@@ -109,8 +161,7 @@ class HttpEmbedder(HttpModel, DenseEmbedder):
                 return await self._embed_shortened(batch, refused)
             middle = len(batch.texts) // 2
             halves = [batch._replace(texts=texts) for texts in (batch.texts[:middle], batch.texts[middle:])]
-            first, second = await all_of([self._embed_batch(half) for half in halves])
-            return _Part(np.concatenate([first.vectors, second.vectors]), first.tokens + second.tokens)
+            return _joined(await all_of([self._embed_batch(half) for half in halves]))
 
     async def _embed_shortened(self, batch: EmbedBatch, refused: UpstreamTooLong) -> _Part:
         """Embed the beginning of a text that is too long: what the limit allows by our count, then less and less."""
@@ -130,10 +181,7 @@ class HttpEmbedder(HttpModel, DenseEmbedder):
         raise refused
 
     async def _call(self, batch: EmbedBatch) -> _Part:
-        slot: AbstractAsyncContextManager[Any] = self._bulk if batch.kind == "document" else nullcontext()
-        async with slot:
-            answer = await self._ask(batch)
-        return self._read(batch, answer)
+        return self._read(batch, await self._ask(batch))
 
     async def _ask(self, batch: EmbedBatch) -> Any:
         """The provider's answer. If it refuses a choice of size, it is asked without: its own may be the right one."""
@@ -158,16 +206,16 @@ class HttpEmbedder(HttpModel, DenseEmbedder):
             return answer
 
     async def _post(self, batch: EmbedBatch, size: int | None) -> Any:
-        """The answer to one call; a server that refuses an encoding is asked for its own, floats, from then on."""
+        """The answer to one call; a server that refuses a member that can be left out gets it no more."""
         dialect = self._dialect
-        try:
-            return await self._client.post(dialect.path, dialect.body(batch, size))
-        except UpstreamRejected as refused:
-            plain = dialect.without("encoding_format")
-            if plain == dialect or "encoding_format" not in refused.message:
-                raise
-        self._dialect = plain
-        return await self._client.post(plain.path, plain.body(batch, size))
+        while True:
+            try:
+                return await self._client.post(dialect.path, dialect.body(batch, size))
+            except UpstreamRejected as refused:
+                refused_member = next((name for name in dialect.optional if name in refused.message.casefold()), None)
+                if refused_member is None:
+                    raise
+                dialect = self._dialect = dialect.without(refused_member)
 
     def _read(self, batch: EmbedBatch, answer: Any) -> _Part:
         try:
@@ -176,6 +224,12 @@ class HttpEmbedder(HttpModel, DenseEmbedder):
         except BadAnswer as error:
             hint = f"; {VARIABLE}__DIMENSIONS and {VARIABLE}__MODEL must fit" if "dimensions" in str(error) else ""
             raise self._distrust(error, answer, hint) from error
+
+
+def _joined(parts: Sequence[_Part]) -> _Part:
+    if len(parts) == 1:
+        return parts[0]
+    return _Part(np.concatenate([part.vectors for part in parts]), sum(part.tokens for part in parts))
 
 
 def open_http_embedder(settings: HttpEmbedding) -> HttpEmbedder:

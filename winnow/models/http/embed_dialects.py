@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, assert_never
 
 import numpy as np
@@ -24,6 +24,8 @@ HttpEmbedding = VllmEmbedding | OpenAIEmbedding | DashScopeEmbedding
 
 _COMPATIBLE_PATH: Final = "/compatible-mode/v1/embeddings"
 _NATIVE_PATH: Final = "/api/v1/services/embeddings/text-embedding/text-embedding"
+_OPTIONAL: Final = ("encoding_format", "priority")
+_AFTER_QUERIES: Final = 1
 _SHORTEST: Final = 1e-12  # a vector of this length has no direction that could be trusted
 
 
@@ -33,6 +35,10 @@ class EmbedBatch(NamedTuple):
     texts: Sequence[str]
     kind: EmbedKind
     instruct: str
+
+    def cut(self, size: int) -> list[EmbedBatch]:
+        """Batches of at most ``size`` texts."""
+        return [self._replace(texts=self.texts[begin : begin + size]) for begin in range(0, len(self.texts), size)]
 
 
 class EmbedAnswer(NamedTuple):
@@ -58,9 +64,14 @@ class EmbedDialect(ABC):
         """The text as it is sent."""
         return neutralise(text)
 
-    def without(self, member: str) -> EmbedDialect:  # noqa: ARG002 - for dialects with such members
-        """The dialect without an optional member of its requests."""
-        return self
+    @property
+    def optional(self) -> Sequence[str]:
+        """Members of its requests that a server may refuse, and that can be left out."""
+        return ()
+
+    def without(self, member: str) -> EmbedDialect:
+        """The dialect without one of its ``optional`` members."""
+        raise KeyError(member)
 
     @abstractmethod
     def body(self, batch: EmbedBatch, dimensions: int | None) -> Mapping[str, Any]:
@@ -77,20 +88,28 @@ class OpenAIShape(EmbedDialect):
 
     Attributes:
         extras: further members of every request.
+        for_documents: further members of requests with documents.
     """
 
     extras: Mapping[str, Any]
+    for_documents: Mapping[str, Any] = field(default_factory=dict)
 
     def text(self, text: str, kind: EmbedKind, instruct: str) -> str:
         """The query behind its instruct in Qwen3's own words."""
         return embedding_query(neutralise(instruct), neutralise(text)) if kind == "query" else neutralise(text)
 
-    def without(self, member: str) -> EmbedDialect:
-        return replace(self, extras={name: value for name, value in self.extras.items() if name != member})
+    @property
+    def optional(self) -> Sequence[str]:
+        return [name for name in _OPTIONAL if name in {**self.extras, **self.for_documents}]
+
+    def without(self, member: str) -> OpenAIShape:
+        extras, others = ({k: v for k, v in all_.items() if k != member} for all_ in (self.extras, self.for_documents))
+        return replace(self, extras=extras, for_documents=others)
 
     def body(self, batch: EmbedBatch, dimensions: int | None) -> Mapping[str, Any]:
         size = {} if dimensions is None else {"dimensions": dimensions}
-        return {"model": self.model, "input": batch.texts, **self.extras, **size}
+        more = self.for_documents if batch.kind == "document" else {}
+        return {"model": self.model, "input": batch.texts, **self.extras, **more, **size}
 
     def read(self, answer: Any) -> EmbedAnswer:
         return _read(answer, rows=_member(answer, "data"), index="index")
@@ -118,12 +137,13 @@ def embed_dialect(settings: HttpEmbedding) -> EmbedDialect:
     """The dialect that a provider speaks.
 
     vLLM gets ``truncate_prompt_tokens`` alone: it then cuts a text in front of the closing token that the vector is
-    read from. With ``truncation_side`` it would cut that token.
+    read from. With ``truncation_side`` it would cut that token. Its documents come after queries: a lower ``priority``
+    is served earlier, 0 unless given. Without priority scheduling vLLM ignores the field, or refuses it.
     """
     match settings:
         case VllmEmbedding():
             extras = {"encoding_format": "base64", "truncate_prompt_tokens": -1}
-            return OpenAIShape(settings.path, settings.model, extras)
+            return OpenAIShape(settings.path, settings.model, extras, {"priority": _AFTER_QUERIES})
         case OpenAIEmbedding():
             return OpenAIShape(settings.path, settings.model, {"encoding_format": "base64"})
         case DashScopeEmbedding(api="native"):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from winnow.core.errors import UpstreamRejected, UpstreamUnavailable
 from winnow.core.settings.base import Endpoint
@@ -19,7 +20,7 @@ class BadAnswer(ValueError):
     """An answer that cannot be trusted; says what is wrong with it."""
 
 
-class HttpModel:
+class HttpModel(ABC):
     """A model that a provider serves.
 
     Args:
@@ -36,7 +37,10 @@ class HttpModel:
         await self._client.close()
 
     async def ping(self) -> None:
-        """Ask a vLLM or TEI server for its health; other providers charge for calls or have no health check."""
+        """Ask a vLLM or TEI server for its health; other providers charge for calls or have no health check.
+
+        Of several addresses one that is well is enough.
+        """
         if not isinstance(self._endpoint, VllmEmbedding | VllmRerank | TeiRerank):
             return
         status, _ = await self._client.get("/health")
@@ -45,7 +49,16 @@ class HttpModel:
 
     @property
     def _where(self) -> str:
-        return f"{self._endpoint.provider} at {self._endpoint.url}"
+        return f"{self._endpoint.provider} at {' and '.join(self._endpoint.urls)}"
+
+    def each(self) -> dict[str, Self]:
+        """By address, the model as that one alone serves it, which the caller closes; empty where it has one."""
+        urls = self._endpoint.urls
+        return {url: self._at(url) for url in urls} if len(urls) > 1 else {}
+
+    @abstractmethod
+    def _at(self, url: str) -> Self:
+        """The same model at one address."""
 
     def _distrust(self, error: BadAnswer, answer: Any, hint: str = "") -> UpstreamRejected:
         """The error for ``answer``, with what the provider says in it."""

@@ -75,6 +75,9 @@ class HttpReranker(HttpModel, Reranker):
             return ()
         return await check_vllm_reranker(self._client, self._settings, self, self._tokens.count)
 
+    def _at(self, url: str) -> HttpReranker:
+        return HttpReranker(self._settings.model_copy(update={"url": url}))
+
     def _prepare(
         self, query: str, instruct: str, passages: Sequence[Passage]
     ) -> tuple[RerankQuestion, list[RerankItem]]:
