@@ -116,7 +116,7 @@ class Pace:
 
     @contextmanager
     def timing(self, call: PacedCall, texts: int) -> Iterator[None]:
-        """Learn from how long a call with so many texts takes, or from how it fails.
+        """Learn from how long a call with this number of texts takes, or from how it fails.
 
         Calls that held fewer texts than they might, or had fewer beside them, say nothing about the load.
         """
