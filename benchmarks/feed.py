@@ -159,7 +159,7 @@ async def measure(texts: Sequence[Document], processes: int, profile: Path | Non
                 if begin is None and chunks >= WARM * 2 * len(texts):
                     begin = (time.perf_counter(), chunks, [part.seconds() for part in parts])
                     if profile is not None:
-                        spy = ["py-spy", "record", "-p", str(worker.pid), "-d", "20", "-o", str(profile)]
+                        spy = ["py-spy", "record", "-p", str(worker.pid), "-d", "10", "-o", str(profile)]
                         stack.enter_context(started([*spy, "-f", "raw", "-r", "200"], {}, folder / "spy.log"))
                 if pending == 0:
                     break
