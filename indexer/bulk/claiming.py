@@ -92,7 +92,7 @@ class Claiming:
         found = []
         for ids in _portions(whole):
             batch = whole.only(ids)
-            slices = [await self._pipeline.look_up(batch.collection, part) for part in batch.slices()]
+            slices = [await self._pipeline.look_up(part) for part in batch.slices()]
             found.append(Work(new_id("batch"), batch, tuple(slices)))
         works += found
         return []

@@ -81,7 +81,7 @@ class Writing:
     async def _put(self, work: Work, lease: Lease | None) -> list[Outcome]:
         embedded: Counter[str] = Counter()
         for part in work.slices:
-            await self._pipeline.write(work.batch.collection, part, lease)
+            await self._pipeline.write(part, lease)
             embedded += part.embedded
         return await self._pipeline.finish(work.batch, embedded, lease)
 

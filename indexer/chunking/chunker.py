@@ -70,6 +70,8 @@ def _shortened(text: str, tokenizer: Tokenizer, tokens: int) -> str:
 
 def _joined(sections: Sequence[Section]) -> Section:
     """Sections as one: headings that they do not have in common become lines of the text."""
+    if len(sections) == 1 and sections[0].blocks:
+        return replace(sections[0], heading=None)
     common = _common_path([section.headings for section in sections])
     blocks: list[Block] = []
     for section in sections:

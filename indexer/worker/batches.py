@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from indexer.worker.stages import ChunkedClaims, Piece, Vectors, embed, point_id_of
+from indexer.worker.stages import ChunkedClaims, Piece, Vectors, embed
 from winnow.core.types import Collection, Index
 from winnow.ports import Claim, Embedder
 
@@ -92,7 +92,7 @@ class ClaimBatch:
         moved = {
             piece.claim.document.id
             for piece in self.chunked.pieces
-            if piece.claim.kind != "reembed" or piece.reuse != point_id_of(self.collection, piece)
+            if piece.claim.kind != "reembed" or piece.reuse != piece.point_id
         }
         return [piece for piece in self.chunked.pieces if piece.claim.document.id in moved]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 1.0  # how often an idle worker looks for work that other processes accepted
 MAX_PAUSE_SECONDS: Final = 30.0
+QUICK_SECONDS: Final = 0.5  # more is claimed at once after a batch that took less
+SLOW_SECONDS: Final = 2.0  # and less after one that took longer
 SUSPICIOUS: Final = 2  # a document claimed this often without an outcome is processed alone
 FATAL: Final = 4  # times ``max_attempts``: after that number of claims without an outcome, the document is at fault
 
@@ -42,6 +45,7 @@ class ClaimLoop:
         queue: where work is claimed, for ``owner``.
         settings: lease and attempts.
         limit: documents to claim at once.
+        most: up to which that number grows while batches are quick, so that the costs of a batch are shared by more.
         carry_out: does the work of one part of a batch, and records its outcomes.
         refill: queues more work when there is none; returns the number of documents.
         pause: waits when there is no work, or when something is down.
@@ -56,7 +60,12 @@ class ClaimLoop:
     refill: Callable[[], Awaitable[int]]
     pause: Pause
     on_full: Callable[[], None] = lambda: None
+    most: int = 0
     _failures: int = field(default=0, init=False)
+    _size: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._size = self.limit
 
     async def step(self) -> None:
         """Carry out one batch; then pause if there was none, or, ever longer, while something is down."""
@@ -83,10 +92,11 @@ class ClaimLoop:
         """
         seconds = self.settings.lease_seconds
         lease = Lease(seconds)
-        claims = await self.queue.claim(self.owner, limit=self.limit, lease_seconds=seconds)
+        began, size = time.monotonic(), self._size
+        claims = await self.queue.claim(self.owner, limit=size, lease_seconds=seconds)
         if not claims:
             return () if await self.refill() > 0 else None
-        if len(claims) == self.limit:
+        if len(claims) == size:
             self.on_full()
         parts, settled = isolate(claims, max_attempts=self.settings.max_attempts)
         outcomes: list[Outcome] = []
@@ -95,7 +105,15 @@ class ClaimLoop:
                 await self.queue.commit(settled)
             for part in parts:
                 outcomes += await self.carry_out(part, lease)
+        self._resize(time.monotonic() - began, full=len(claims) == size and not any(each.waited for each in outcomes))
         return outcomes
+
+    def _resize(self, seconds: float, *, full: bool) -> None:
+        """Claim twice as much after a full batch that was quick, half as much after a slow one."""
+        if seconds > SLOW_SECONDS:
+            self._size = max(self.limit, self._size // 2)
+        elif full and seconds < QUICK_SECONDS:
+            self._size = max(self.limit, min(self.most, self._size * 2))
 
 
 def isolate(claims: Sequence[Claim], *, max_attempts: int) -> tuple[Sequence[Sequence[Claim]], Sequence[Outcome]]:

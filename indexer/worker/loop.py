@@ -17,6 +17,7 @@ from winnow.core.settings import IndexingSettings
 from winnow.ports import Catalog, Claim, Outcome
 
 PIPELINED_BATCHES: Final = 3  # while one is embedded, others are chunked and written
+GROWTH: Final = 8  # times the configured batch, while models answer at once
 
 
 class Worker:
@@ -67,12 +68,15 @@ class Worker:
             await claims.step()
 
     def _claims(self, *, polls: bool) -> ClaimLoop:
+        # together the loops begin with one batch, which bounds what a killed worker has embedded in vain; what grows
+        # beyond it took less than a second to embed
+        limit = max(1, self._settings.batch_documents // PIPELINED_BATCHES)
         return ClaimLoop(
             queue=self._catalog.queue,
             owner=self.owner,
             settings=self._settings,
-            # together the loops hold one batch, which bounds what a killed worker has embedded in vain
-            limit=max(1, self._settings.batch_documents // PIPELINED_BATCHES),
+            limit=limit,
+            most=limit * GROWTH,
             carry_out=self._carry_out,
             refill=self._pipeline.queue_more,
             pause=partial(self._pause, polls=polls),

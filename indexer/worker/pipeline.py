@@ -21,11 +21,11 @@ from typing import Final
 
 from indexer.worker.batches import ClaimBatch, Row, Slice, filled
 from indexer.worker.lease import Lease, LeaseLost
-from indexer.worker.stages import OUTAGE, Vectors, chunk_claims, chunk_keys, failed, point_id_of, point_of
+from indexer.worker.stages import OUTAGE, Vectors, chunk_claims, chunk_keys, failed, point_of
 from winnow.core.errors import CollectionNotFound, IdentityMismatch, UpstreamUnavailable, WinnowError
 from winnow.core.retry import retry
 from winnow.core.settings import IndexingSettings
-from winnow.core.types import Collection, Index
+from winnow.core.types import Index
 from winnow.operations.reembed import queue_more
 from winnow.ports import Catalog, Claim, Embedder, Outcome, Point, Removal, VectorStore
 from winnow.search.embedders import Embedders
@@ -91,13 +91,13 @@ class Pipeline:
         parts = await asyncio.to_thread(chunk_claims, collection, additions, reader.tokenizer, max_tokens=limit)
         return ClaimBatch(collection, tuple(claim for claim in claims if claim.kind == "delete"), parts)
 
-    async def look_up(self, collection: Collection, part: Slice) -> Slice:
+    async def look_up(self, part: Slice) -> Slice:
         """Fill in vectors that the index already holds: of unchanged chunks, and those that an earlier try wrote."""
         wanted: dict[int, str] = {}
         for i, row in enumerate(part.rows):
             piece = row.piece
             tried = piece.claim.tried or piece.claim.kind == "reembed"
-            known = piece.reuse or (point_id_of(collection, piece) if tried else None)
+            known = piece.reuse or (piece.point_id if tried else None)
             if known is not None:
                 wanted[i] = known
         if not wanted:
@@ -109,11 +109,11 @@ class Pipeline:
                 rows[i] = Row(rows[i].piece, Vectors(found[id_].dense, found[id_].tokens))
         return replace(part, rows=tuple(rows))
 
-    async def write(self, collection: Collection, part: Slice, lease: Lease | None) -> None:
+    async def write(self, part: Slice, lease: Lease | None) -> None:
         """Upsert a slice whose vectors are all there. Raises ``LeaseLost``."""
         if lease is not None:
             lease.require()
-        points = [point_of(collection, row.piece, row.vectors) for row in part.rows if row.vectors is not None]
+        points = [point_of(row.piece, row.vectors) for row in part.rows if row.vectors is not None]
         await self._store.upsert(part.index.ref, points)
 
     async def finish(self, batch: ClaimBatch, embedded: Mapping[str, int], lease: Lease | None) -> list[Outcome]:
@@ -127,10 +127,11 @@ class Pipeline:
         await self._remove_below(batch.collection.indexes, below, lease)
         limit = self._max_attempts
         failures = [failed(claim, error, max_attempts=limit) for claim, error in batch.chunked.failures]
+        keys = chunk_keys(batch.chunked.pieces)
         done = [
             Outcome(
                 claim,
-                chunk_keys(batch.collection, claim, batch.chunked.pieces),
+                keys[claim.document.id],
                 embedded.get(claim.document.id, 0),
                 built=batch.collection.newer_generation,
             )
@@ -158,9 +159,9 @@ class Pipeline:
         batch = await self.prepare(claims)
         embedded: Counter[str] = Counter()
         for part in batch.slices():
-            known = await self.look_up(batch.collection, part)
+            known = await self.look_up(part)
             whole = await filled(known, self._embedder(part.index))
-            await self.write(batch.collection, whole, lease)
+            await self.write(whole, lease)
             embedded += whole.embedded
         return await self.finish(batch, embedded, lease)
 

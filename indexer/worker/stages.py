@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 from indexer.chunking.chunker import chunk_document, chunk_passages
@@ -24,12 +25,18 @@ WAIT_SECONDS: Final = 1.0  # before a document is tried again after an outage; t
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One chunk on its way into the index; ``reuse`` names the point that already holds its vectors."""
+    """One chunk on its way into the index.
+
+    Attributes:
+        point_id: a UUID that is the same whenever the same revision of a document is cut the same way.
+        reuse: the point that already holds its vectors.
+    """
 
     claim: Claim
     chunk: Chunk
     passage: str
     hash: str
+    point_id: str
     reuse: str | None
 
 
@@ -74,9 +81,12 @@ def _pieces(collection: Collection, claim: Claim, tokenizer: Tokenizer, max_toke
         raise InvalidDocument("no readable text is left once markup is removed")
     known = {key.hash: key.point_id for key in claim.previous}
     passages = chunk_passages(document, chunks, tokenizer, chunking, max_tokens=max_tokens)
-    hashes = [hashlib.sha256(passage.encode()).hexdigest()[:32] for passage in passages]
-    rows = zip(chunks, passages, hashes, strict=True)
-    return [Piece(claim, chunk, passage, digest, known.get(digest)) for chunk, passage, digest in rows]
+    pieces = []
+    for chunk, passage in zip(chunks, passages, strict=True):
+        digest = hashlib.sha256(passage.encode()).hexdigest()[:32]
+        id_ = point_id(collection.uid, document.id, claim.revision, chunk.index)
+        pieces.append(Piece(claim, chunk, passage, digest, id_, known.get(digest)))
+    return pieces
 
 
 async def embed(embedder: Embedder, passages: Sequence[str]) -> list[Vectors]:
@@ -92,11 +102,11 @@ async def embed(embedder: Embedder, passages: Sequence[str]) -> list[Vectors]:
     return result
 
 
-def point_of(collection: Collection, piece: Piece, vectors: Vectors) -> Point:
-    """The point that holds a piece. Its id follows from collection, document, revision and the chunk's place."""
+def point_of(piece: Piece, vectors: Vectors) -> Point:
+    """The point that holds a piece."""
     document = piece.claim.document
     return Point(
-        id=point_id_of(collection, piece),
+        id=piece.point_id,
         document_id=document.id,
         revision=piece.claim.revision,
         chunk=piece.chunk,
@@ -108,14 +118,10 @@ def point_of(collection: Collection, piece: Piece, vectors: Vectors) -> Point:
     )
 
 
-def point_id_of(collection: Collection, piece: Piece) -> str:
-    """A UUID that is the same whenever the same revision of a document is cut the same way."""
-    return point_id(collection.uid, piece.claim.document.id, piece.claim.revision, piece.chunk.index)
-
-
-def chunk_keys(collection: Collection, claim: Claim, pieces: Sequence[Piece]) -> tuple[ChunkKey, ...]:
-    """The chunks of a claim as the ledger stores them."""
-    return tuple(ChunkKey(piece.hash, point_id_of(collection, piece)) for piece in pieces if piece.claim is claim)
+def chunk_keys(pieces: Sequence[Piece]) -> dict[str, tuple[ChunkKey, ...]]:
+    """The chunks of each document, by its id, as the ledger stores them; those of one follow each other."""
+    grouped = groupby(pieces, key=lambda piece: piece.claim.document.id)
+    return {id_: tuple(ChunkKey(piece.hash, piece.point_id) for piece in own) for id_, own in grouped}
 
 
 def failed(claim: Claim, error: Exception, *, max_attempts: int) -> Outcome:

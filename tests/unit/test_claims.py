@@ -1,15 +1,19 @@
-"""The loop that claims work: how it pauses."""
+"""The loop that claims work: how it pauses, and how much it claims."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, cast
+
+import pytest
 
 from indexer.worker import claims
 from indexer.worker.claims import MAX_PAUSE_SECONDS, ClaimLoop, release_leases
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.settings import IndexingSettings
-from winnow.ports import Claim, WorkQueue
+from winnow.core.types import Document
+from winnow.ports import Claim, Outcome, WorkQueue
 
 
 class Queue:
@@ -66,3 +70,60 @@ async def test_there_is_no_pause_after_more_work_was_queued() -> None:
 
 async def test_a_queue_that_is_down_does_not_fail_the_release() -> None:
     await release_leases(cast("WorkQueue", Queue(failures=0)), "me")
+
+
+class Full:
+    """Has as much work as is asked for, and notes how much that is."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.left = 10_000
+
+    async def claim(self, owner: str, *, limit: int, **_: Any) -> Sequence[Claim]:
+        self.asked.append(limit)
+        found = min(limit, self.left)
+        self.left -= found
+        return [Claim("docs", "index", Document(str(number), "text"), 1, 1) for number in range(found)]
+
+
+async def sizes_of(
+    seconds: Sequence[float], monkeypatch: pytest.MonkeyPatch, queue: Full, error: str = ""
+) -> list[int]:
+    """What is claimed while batches take these seconds."""
+    clock = [0.0]
+    monkeypatch.setattr(claims, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    taken = iter(seconds)
+
+    async def carry_out(batch: Sequence[Claim], _: object) -> Sequence[Outcome]:
+        clock[0] += next(taken)
+        return [Outcome(claim, error=error or None, waited=bool(error)) for claim in batch]
+
+    async def never(*_: object, **__: object) -> int:
+        return 0
+
+    loop = ClaimLoop(
+        queue=cast("WorkQueue", queue),
+        owner="me",
+        settings=IndexingSettings(),
+        limit=10,
+        carry_out=carry_out,
+        refill=never,
+        pause=cast("claims.Pause", never),
+        most=60,
+    )
+    for _ in seconds:
+        await loop.step()
+    return queue.asked
+
+
+async def test_quick_batches_grow_and_slow_ones_shrink(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick, slow, usual = claims.QUICK_SECONDS / 2, claims.SLOW_SECONDS * 2, 1.0
+    seconds = [quick, quick, quick, quick, usual, slow, slow, slow, slow, usual]
+    assert await sizes_of(seconds, monkeypatch, Full()) == [10, 20, 40, 60, 60, 60, 30, 15, 10, 10]
+
+
+async def test_a_batch_that_was_not_full_or_met_an_outage_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = Full()
+    few.left = 9
+    assert await sizes_of([0.0, 0.0], monkeypatch, few) == [10, 10]
+    assert await sizes_of([0.0, 0.0], monkeypatch, Full(), error="it is down") == [10, 10]

@@ -62,7 +62,10 @@ class IndexingSettings(Group):
     max_document_chars: int = Field(5_000_000, ge=1)
     max_backlog: int = Field(200_000, ge=1, description="pending documents beyond which uploads are answered with 429")
     batch_documents: int = Field(
-        96, ge=1, le=1024, description="documents that a worker processes at a time; a batch of Ray has twice as many"
+        96,
+        ge=1,
+        le=1024,
+        description="documents that a worker processes at a time, more while that is quick; twice as many with Ray",
     )
     lease_seconds: float = Field(60.0, gt=0)
     max_attempts: int = Field(5, ge=1)
