@@ -32,6 +32,13 @@ def be_quick() -> None:
     store.FLUSH_SECONDS = 0.3  # type: ignore[misc]
 
 
+def keep_batches_small() -> None:
+    """Claim no more after quick batches."""
+    from indexer.worker import claims
+
+    claims.QUICK_SECONDS = 0.0  # type: ignore[misc]
+
+
 def be_impatient() -> None:
     """Say after half a second that no worker takes what waits."""
     from winnow.operations import attendance

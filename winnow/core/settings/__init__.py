@@ -65,7 +65,7 @@ class IndexingSettings(Group):
         96,
         ge=1,
         le=1024,
-        description="documents that a worker processes at a time, more while that is quick; twice as many with Ray",
+        description="documents that a worker processes at a time, more while that is quick",
     )
     lease_seconds: float = Field(60.0, gt=0)
     max_attempts: int = Field(5, ge=1)
