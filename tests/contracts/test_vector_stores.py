@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.stubs import qdrant_server
+from tests.support import real_qdrant
 from winnow.core.settings.vectors import EdgeVectors, QdrantVectors
 from winnow.ports import VectorStore
 from winnow.testing.contracts.vector_store import VectorStoreContract
@@ -59,26 +58,16 @@ class TestQdrantOverHttp(VectorStoreContract):
             await store.close()
 
 
-@pytest.mark.skipif("QDRANT_URL" not in os.environ, reason="QDRANT_URL names no Qdrant server to test with")
+@pytest.mark.skipif(not real_qdrant.GIVEN, reason="QDRANT_URL names no Qdrant server to test with")
 @pytest.mark.parametrize(("prefer_grpc", "quantization"), [(True, "turbo"), (False, "none")])
 class TestQdrantServer(VectorStoreContract):
-    """A real server: ``QDRANT_URL``, and ``QDRANT_API_KEY`` where it asks for one. Leaves nothing behind."""
+    """A real server, as ``tests.support.real_qdrant`` finds it. Leaves nothing behind."""
 
     @pytest.fixture
     async def store(self, prefer_grpc: bool, quantization: str) -> AsyncIterator[VectorStore]:
-        settings = QdrantVectors.model_validate(
-            {
-                "url": os.environ["QDRANT_URL"],
-                "api_key": os.environ.get("QDRANT_API_KEY", ""),
-                "prefer_grpc": prefer_grpc,
-                "quantization": quantization,
-                "prefix": f"test-{uuid.uuid4().hex[:12]}",
-            }
-        )
+        given = real_qdrant.server_settings(prefer_grpc=prefer_grpc, quantization=quantization)
+        settings = QdrantVectors.model_validate(given)
         store = QdrantVectorStore(server_client(settings), settings)
         yield store
-        cleaner = QdrantVectorStore(server_client(settings), settings)
-        for index in await cleaner.indexes():
-            await cleaner.drop(index)
-        await cleaner.close()
+        await real_qdrant.remove_indexes(given)
         await store.close()

@@ -14,6 +14,7 @@ from tests.fakes import EMBEDDER
 from tests.faults.editors import Client
 from tests.faults.processes import Postgres, Program, Tampering, free_port, polls, stub_qdrant, winnow
 from tests.faults.tampering import CUE_VARIABLE, EMBEDDINGS_VARIABLE, FLUSHED_VARIABLE, flushed_copies
+from tests.support.real_qdrant import GIVEN, RealQdrant
 from winnow.core.settings import Settings, load_settings
 
 LEASE_SECONDS: Final = 1.0
@@ -155,19 +156,14 @@ class Unplugged(Embedded):
 
 
 class Scale(_Rooms):
-    """A service, workers, PostgreSQL, and a stub of Qdrant that outlives them all."""
+    """A service, workers, PostgreSQL, and Qdrant: a stub that outlives them all, or a real server."""
 
     def __init__(
         self, folder: Path, tampering: Tampering = ("log_embeddings",), *, workers: int = 2, **settings: Any
     ) -> None:
-        address = folder / "qdrant.json"
-        self._qdrant = Program("qdrant", stub_qdrant, [address], folder / "qdrant.log")
-        self._qdrant.start()
+        self._qdrant: Program | RealQdrant
+        self._qdrant, where = _real_qdrant() if GIVEN else _stub_of_qdrant(folder)
         self._postgres = Postgres(folder / "postgres")
-        for _ in polls("the stub of Qdrant listens"):
-            if address.exists():
-                break
-        where = json.loads(address.read_text())
         stores = {
             "vectors": {"provider": "qdrant", "timeout_seconds": 10.0} | where,
             "catalog": {"url": self._postgres.url},
@@ -183,14 +179,16 @@ class Scale(_Rooms):
         self.serve()
 
     def befall(self, chance: random.Random) -> str:
-        fates: Mapping[str, Callable[[random.Random], None]] = {
-            "worker": self._lose_worker,
-            "service": self._lose_service,
-            "postgres": self._lose_postgres,
-            "pause": self._pause,
+        fates: dict[str, tuple[Callable[[random.Random], None], int]] = {
+            "worker": (self._lose_worker, 12),
+            "service": (self._lose_service, 4),
+            "postgres": (self._lose_postgres, 2),
+            "pause": (self._pause, 1),
         }
-        fate = chance.choices(tuple(fates), (12, 4, 2, 1))[0]
-        fates[fate](chance)
+        if isinstance(self._qdrant, RealQdrant) and self._qdrant.killable:
+            fates["qdrant"] = (self._lose_qdrant, 5)
+        fate = chance.choices(tuple(fates), [weight for _, weight in fates.values()])[0]
+        fates[fate][0](chance)
         return fate
 
     def _lose_worker(self, chance: random.Random) -> None:
@@ -211,7 +209,7 @@ class Scale(_Rooms):
         self._postgres.start()
 
     def stall_store(self, seconds: float) -> None:
-        """Let the stub of Qdrant answer nobody for ``seconds``."""
+        """Let Qdrant answer nobody for ``seconds``."""
         self._qdrant.pause(seconds)
 
     def _lose_postgres(self, chance: random.Random) -> None:
@@ -219,6 +217,10 @@ class Scale(_Rooms):
         time.sleep(chance.uniform(0.0, 0.3))
         self._postgres.start()
         self.start()  # a process that was just starting may have given up
+
+    def _lose_qdrant(self, chance: random.Random) -> None:
+        assert isinstance(self._qdrant, RealQdrant)
+        self._qdrant.lose(chance.uniform(0.0, 0.3))
 
     def _pause(self, chance: random.Random) -> None:
         chance.choice(self.workers).pause(LEASE_SECONDS * 1.5)
@@ -231,6 +233,22 @@ class Scale(_Rooms):
         self.kill()
         self._qdrant.kill()
         self._postgres.close()
+
+
+def _stub_of_qdrant(folder: Path) -> tuple[Program, dict[str, Any]]:
+    """A stub that listens, and its settings."""
+    address = folder / "qdrant.json"
+    stub = Program("qdrant", stub_qdrant, [address], folder / "qdrant.log")
+    stub.start()
+    for _ in polls("the stub of Qdrant listens"):
+        if address.exists():
+            break
+    return stub, json.loads(address.read_text())
+
+
+def _real_qdrant() -> tuple[RealQdrant, dict[str, Any]]:
+    found = RealQdrant()
+    return found, found.settings
 
 
 HOUSES: Final[dict[str, Callable[..., Embedded | Scale]]] = {"embedded": Embedded, "scale": Scale}

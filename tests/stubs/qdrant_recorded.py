@@ -79,12 +79,14 @@ class RecordedServer:
         port: where it listens on the loopback.
         calls: names of the calls that came in, such as ``Points/QueryBatch``, in order of arrival.
         wait: seconds that a query takes.
+        refused: calls that the key may not make.
     """
 
     port: int = 0
     wait: float = WAIT_SECONDS
     calls: list[str] = field(default_factory=list)
     collections: dict[str, _Collection] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, call: str, request: bytes) -> bytes:
@@ -117,6 +119,8 @@ def serve(*, port: int = 0, wait: float = WAIT_SECONDS, threads: int = 32) -> It
 
 def _handler(state: RecordedServer, call: str) -> Callable[[bytes, Any], bytes]:
     def answer(request: bytes, context: Any) -> bytes:
+        if call in state.refused:
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, "Global manage access is required")
         try:
             return state.answer(call, request)
         except KeyError as error:

@@ -16,12 +16,14 @@ import pytest
 import typer
 
 from tests.fakes import FAKES, variables
+from tests.stubs import qdrant_recorded
+from tests.stubs.qdrant_recorded import RecordedServer
 from winnow.cli.doctor import _workers, doctor
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.lock import DirectoryLock
 from winnow.core.settings import load_settings
 from winnow.operations.collections import CollectionSpec, ensure_collection
-from winnow.ports import EmbeddedQuery, Passage, Reranking
+from winnow.ports import EmbeddedQuery, IndexRef, IndexSchema, Passage, Reranking
 from winnow.runtime import open_resources
 from winnow.testing.models import FakeReranker
 
@@ -200,3 +202,42 @@ async def test_work_that_no_worker_takes_is_a_warning() -> None:
     assert [check.status for check in await _workers(resources)] == ["ok"]
     resources.settings.keeps_data = True
     assert await _workers(resources) == [], "its own worker does the work"
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordedServer]:
+    """A Qdrant server that the settings name."""
+    with qdrant_recorded.serve(wait=0) as server:
+        monkeypatch.delenv("WINNOW_VECTORS__FACTORY")
+        vectors = {"provider": "qdrant", "url": "http://127.0.0.1:1", "grpc_port": server.port}
+        for name, value in variables(vectors=vectors).items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+def test_a_key_that_may_only_read_is_found(
+    server: RecordedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert checks_of(capsys, tmp_path)[1]["vectors"]["status"] == "ok"
+    server.refused = {"Collections/Delete", "Collections/Create", "Points/Upsert"}
+    status, checks = checks_of(capsys, tmp_path)
+    assert status == 1
+    assert "WINNOW_VECTORS__API_KEY" in checks["vectors"]["detail"]
+
+
+def test_indexes_on_a_server_that_no_collection_owns_are_named_and_kept(
+    server: RecordedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def make() -> None:
+        async with open_resources(load_settings(data_dir=tmp_path)) as resources:
+            await ensure_collection(resources, "docs", CollectionSpec())
+            await resources.store.create(IndexRef("lost.0123abcd", 3), IndexSchema(8))
+
+    asyncio.run(make())
+    status, checks = checks_of(capsys, tmp_path)
+    unowned = checks["unowned indexes"]
+    assert (status, unowned["status"]) == (0, "warning")
+    assert "1 index " in unowned["detail"]
+    assert "lost.0123abcd (generation 3)" in unowned["detail"]
+    assert "docs" not in unowned["detail"]
+    assert len(server.collections) == 2

@@ -30,6 +30,7 @@ from tests.stubs import server as http_stub
 from tests.stubs.qdrant_server import MemoryServer
 from winnow.core.errors import (
     CollectionNotFound,
+    DeadlineExceeded,
     IdentityMismatch,
     InvalidFilter,
     InvalidSettings,
@@ -43,6 +44,7 @@ from winnow.core.settings import load_settings
 from winnow.core.settings.vectors import QdrantVectors
 from winnow.core.types import Chunk, Comparison
 from winnow.ports import IndexRef, IndexSchema, Point
+from winnow.search.limits import SearchDeadline
 from winnow.vectors.build import build_store
 from winnow.vectors.qdrant import errors as qdrant_errors
 from winnow.vectors.qdrant.batches import BATCH_BYTES, BATCH_POINTS, batches
@@ -319,6 +321,19 @@ async def test_a_server_that_is_down_is_named(prefer_grpc: bool) -> None:
             assert url in caught.value.message
 
 
+async def test_over_grpc_the_port_that_was_tried_is_named() -> None:
+    async with opened("http://127.0.0.1:1", grpc_port=free_port(), timeout_seconds=0.2) as store:
+        with pytest.raises(UpstreamUnavailable, match="WINNOW_VECTORS__GRPC_PORT"):
+            await store.check()
+
+
+async def test_a_search_that_runs_out_of_time_while_the_server_is_away_says_so() -> None:
+    async with opened("http://127.0.0.1:1", grpc_port=free_port()) as store:
+        with pytest.raises(DeadlineExceeded, match=r"stage retrieve.*Qdrant at http://127\.0\.0\.1:1") as caught:
+            await SearchDeadline(400).within(store.query(INDEX, text="amber", limit=3), stage="retrieve")
+    assert "budget_ms" not in caught.value.message
+
+
 async def test_a_server_that_does_not_answer_is_given_up_in_time() -> None:
     async def silent(request: Any) -> Any:
         await asyncio.sleep(60)
@@ -441,6 +456,15 @@ async def test_an_https_address_means_tls_with_the_given_certificates(certificat
         async with opened(server.url, timeout_seconds=0.5, **settings) as stranger:
             with pytest.raises(UpstreamUnavailable, match="WINNOW_VECTORS__URL"):
                 await stranger.check()
+
+
+@BOTH_WAYS
+async def test_a_plain_address_of_a_port_for_tls_is_told(certificate: Path, prefer_grpc: bool) -> None:
+    async with qdrant_server.serve(certificate) as server:
+        plain = server.url.replace("https://", "http://")
+        async with opened(plain, grpc_port=server.grpc_port, prefer_grpc=prefer_grpc, timeout_seconds=1) as store:
+            with pytest.raises(UpstreamUnavailable, match=r"https:// if the server expects TLS"):
+                await store.check()
 
 
 def test_a_file_without_certificates_is_named(tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ async def _probe_resources(resources: Resources) -> list[DoctorCheck]:
 
     probes = (("catalog", _catalog), ("vectors", _vectors), ("collections", _collections))
     checks = [await _check(name, probe(resources)) for name, probe in probes]
+    checks += await _unowned(resources)
     checks += await _workers(resources)
     checks += _of_report(await probe_embedder(resources.uncached or resources.embedder))
     if resources.reranker is None:
@@ -150,8 +151,28 @@ async def _workers(resources: Resources) -> list[DoctorCheck]:
 
 
 async def _vectors(resources: Resources) -> str:
+    from winnow.core.types import IndexRef
+
     await resources.store.check()
+    # a write that changes nothing, since names of indexes end in a part of a uid: a key that may only read is refused
+    await resources.store.drop(IndexRef("winnow-doctor"))
     return f"{resources.store.engine}, {counted(len(await resources.store.indexes()), 'index')}"
+
+
+async def _unowned(resources: Resources) -> list[DoctorCheck]:
+    """Name indexes that no collection owns. Where one process owns everything, they are dropped at start."""
+    from winnow.operations.collections import unowned_indexes
+
+    try:
+        found = await unowned_indexes(resources)
+    except WinnowError:  # reported by the check of catalog or vectors
+        return []
+    if not found:
+        return []
+    names = ", ".join(f"{ref.collection} (generation {ref.generation})" for ref in found)
+    seen = f"{counted(len(found), 'index')} that no collection of this catalog owns: {names}"
+    fix = "delete them on the server, unless another installation uses this WINNOW_VECTORS__PREFIX"
+    return [DoctorCheck("unowned indexes", "warning", seen, fix)]
 
 
 async def _collections(resources: Resources) -> str:

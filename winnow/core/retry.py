@@ -8,6 +8,7 @@ time.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import random
@@ -134,6 +135,7 @@ async def retry(
 
     Raises:
         Exception: of the last try, as it is.
+        CancelledError: the caller gave up; its cause is what the last try failed with, if one did.
     """
     _log_retries()
     decision = _Decision(policy, again, time_limit or TimeLimit(policy.seconds), budget, on_wait)
@@ -143,12 +145,22 @@ async def retry(
     try:
         return await call()  # most calls end here, and pay for no machinery of retries
     except Exception as error:  # noqa: BLE001 - raised again, at once or by the last attempt
-        first: Exception | None = error
+        first = error
+    try:
+        return await _repeat(call, decision, first)
+    except asyncio.CancelledError as given_up:
+        given_up.__cause__ = decision.failure
+        raise
+
+
+async def _repeat(call: Callable[[], Awaitable[_Answer]], decision: _Decision, first: Exception) -> _Answer:
+    """Make a call again whose first try has failed, as often as it is decided."""
+    failed: Exception | None = first
     async for attempt in stamina.retry_context(on=decision, attempts=None, timeout=None):
         with attempt:
-            if first is not None:
-                failed, first = first, None
-                raise failed
+            if failed is not None:
+                known, failed = failed, None
+                raise known
             decision.begin()
             return await call()
     raise AssertionError("unreachable: the last attempt returns or raises")
@@ -165,6 +177,7 @@ class _Decision:
     on_wait: Callable[[float], None]
     tries: int = 0
     began: float = 0.0
+    failure: Exception | None = None
 
     def begin(self) -> None:
         self.tries += 1
@@ -172,6 +185,7 @@ class _Decision:
 
     def __call__(self, error: Exception) -> bool | float:
         policy = self.policy
+        self.failure = error
         if (policy.attempts is not None and self.tries >= policy.attempts) or not self.again(error, self.tries):
             return False
         wait = policy.wait(self.tries, getattr(error, "retry_after", None))

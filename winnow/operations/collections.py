@@ -10,7 +10,7 @@ from typing import Final
 
 from winnow.core.documents import check_metadata
 from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidCollection, InvalidDocument
-from winnow.core.types import Chunking, Collection, Counts, FieldType, Index, Metadata
+from winnow.core.types import Chunking, Collection, Counts, FieldType, Index, IndexRef, Metadata
 from winnow.operations.resources import Resources
 from winnow.search.embedders import identity_of
 
@@ -89,11 +89,17 @@ async def finish_deletions(resources: Resources) -> None:
         await _remove(resources, collection)
     if not resources.settings.is_embedded:
         return
-    kept = await resources.catalog.collections.list()
-    wanted = {index.ref for collection in kept for index in collection.indexes}
-    for ref in await resources.store.indexes():
-        if ref not in wanted:
-            await resources.store.drop(ref)
+    for ref in await unowned_indexes(resources):
+        await resources.store.drop(ref)
+
+
+async def unowned_indexes(resources: Resources) -> list[IndexRef]:
+    """The indexes in the store that no collection of the catalog refers to."""
+    found = await resources.store.indexes()  # first: a collection is recorded after its index is made
+    catalog = resources.catalog.collections
+    kept = [*await catalog.list(), *await catalog.list(deleting=True)]
+    owned = {index.ref for collection in kept for index in collection.indexes}
+    return [ref for ref in found if ref not in owned]
 
 
 async def _remove(resources: Resources, collection: Collection) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable
 from typing import Final, TypeVar
 
-from winnow.core.errors import DeadlineExceeded, InvalidQuery
+from winnow.core.errors import DeadlineExceeded, InvalidQuery, WinnowError
 from winnow.core.text import is_encodable
 from winnow.core.types import SearchRequest
 
@@ -39,6 +39,10 @@ class SearchDeadline:
             async with asyncio.timeout(self.left()):
                 return await work
         except TimeoutError as error:
+            failure = error.__cause__ and error.__cause__.__cause__  # a call that was given up, and why it was repeated
+            if isinstance(failure, WinnowError):
+                message = f"the search's budget ran out in stage {stage}, whose call failed: {failure.message}"
+                raise DeadlineExceeded(message) from error
             raise DeadlineExceeded(f"the search's budget ran out in stage {stage}; raise budget_ms") from error
 
 

@@ -32,6 +32,7 @@ GRPC_PORT: Final = "WINNOW_VECTORS__GRPC_PORT"
 _VENDOR: Final = (ApiException, QdrantException, grpc.RpcError, TimeoutError)
 _MESSAGE_LENGTH: Final = 400  # characters of what the server says that are passed on
 _FULL: Final = ("no space left", "out of disk", "disk is full", "disk quota exceeded", "available disk space")
+_CLOSED: Final = ("socket closed", "server disconnected", "connection reset", "readerror", "illegal status line")
 _NO_INDEX: Final = ("doesn't exist", "not found: collection")
 
 _PASSING: Final = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
@@ -75,6 +76,11 @@ class Errand:
         cut = f"{line[:_MESSAGE_LENGTH]} …" if len(line) > _MESSAGE_LENGTH else line
         return f"Qdrant at {self.url} {how} while {self.doing}" + (f" ({cut})" if cut else "")
 
+    def perhaps_tls(self, said: str) -> str:
+        """A hint where a plain connection was closed at once, as a port for TLS does."""
+        closed = any(sign in said.lower() for sign in _CLOSED)
+        return ", with https:// if the server expects TLS" if closed and self.url.startswith("http://") else ""
+
 
 @contextmanager
 def qdrant_errors(errand: Errand) -> Iterator[None]:
@@ -103,7 +109,8 @@ def _(error: grpc.RpcError, errand: Errand) -> WinnowError:
     said = error.details() or ""
     if status == HTTPStatus.NOT_IMPLEMENTED:
         return UpstreamRejected(errand.failed("does not know the call", said) + f"; check {GRPC_PORT}")
-    return _refusal(status, said, errand, None)
+    where = f"{URL} and {GRPC_PORT}"  # the URL's own port is for HTTP only
+    return _refusal(status, said, errand, None, where=where + errand.perhaps_tls(said))
 
 
 @translate.register
@@ -117,7 +124,7 @@ def _(error: ResponseHandlingException, errand: Errand) -> WinnowError:
     said = f"{type(source).__name__}: {source}"
     if isinstance(source, httpx.TransportError | OSError):
         how = "did not answer in time" if isinstance(source, httpx.TimeoutException) else "cannot be reached"
-        return UpstreamUnavailable(f"{errand.failed(how, said)}; check {URL}")
+        return UpstreamUnavailable(f"{errand.failed(how, said)}; check {URL}{errand.perhaps_tls(said)}")
     return UpstreamRejected(f"{errand.failed('gave an answer that cannot be read', said)}; check {URL}")
 
 
@@ -126,12 +133,12 @@ def _(error: TimeoutError, errand: Errand) -> WinnowError:
     return UpstreamUnavailable(errand.failed("did not answer in time", str(error)) + f"; check {URL}")
 
 
-def _refusal(status: int, said: str, errand: Errand, retry_after: float | None) -> WinnowError:
-    """The error for an HTTP status."""
+def _refusal(status: int, said: str, errand: Errand, retry_after: float | None, where: str = URL) -> WinnowError:
+    """The error for an HTTP status; ``where`` is what to check if nothing answers there."""
     if any(sign in said.lower() for sign in _FULL):
         return StorageFull(errand.failed("has no space left", said), retry_after=retry_after)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        return UpstreamUnavailable(f"{errand.failed('is not available', said)}; check {URL}", retry_after=retry_after)
+        return UpstreamUnavailable(f"{errand.failed('is not available', said)}; check {where}", retry_after=retry_after)
     if status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return UpstreamUnavailable(errand.failed(f"answered {status}", said), retry_after=retry_after)
     return _rejection(status, said, errand)
