@@ -22,7 +22,11 @@ from qdrant_client import grpc as wire
 from stack_points import DENSE, SPARSE, TOKENS, Points, best
 
 VERSION: Final = "1.18.3"
-_OPTIONS: Final = [("grpc.max_receive_message_length", 64 << 20), ("grpc.max_send_message_length", 64 << 20)]
+_OPTIONS: Final = [
+    ("grpc.max_receive_message_length", 64 << 20),
+    ("grpc.max_send_message_length", 64 << 20),
+    ("grpc.default_compression_level", 2),  # for clients that offer it, as the server does
+]
 _SCORE: Final = struct.Struct("<Bf")  # field 3 of ScoredPoint, fixed32
 _FIRST: Final = b"\x0a"  # field 1, length-delimited: a result of a batch, a batch of an answer
 
@@ -235,7 +239,7 @@ class _Raw(grpc.GenericRpcHandler):  # type: ignore[misc]
 
 async def serve(address: Path) -> None:
     """Serve until the process is stopped; write where to ``address``."""
-    server = grpc.aio.server(options=_OPTIONS, compression=grpc.Compression.Gzip)
+    server = grpc.aio.server(options=_OPTIONS)
     collections = Collections()
     calls = PointCalls(collections)
     handlers: Iterable[Any] = (_Raw("/qdrant.Points/QueryBatch", calls.query_batch),)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Query, Response
+from fastapi import Query, Request, Response
 
 from service.answer import render_answer
-from service.deps import CollectionName, StateDep
+from service.deps import CollectionName, state_of
 from service.door import BODY_PROBLEMS, Door
 from service.lifespan import ServiceState
 from service.schemas.search import SearchBody, SearchParameters, SearchView
@@ -33,17 +33,17 @@ router = Door(
 
 
 @router.post("", response_model=SearchView, responses=router.problems())
-async def search(name: CollectionName, body: SearchBody, state: StateDep) -> Response:
+async def search(name: CollectionName, body: SearchBody, request: Request) -> Response:
     """Retrieve candidates, rerank them, and answer with both stages' scores."""
-    return await _answer(name, body, state)
+    return await _answer(name, body, state_of(request))
 
 
 @router.get("", response_model=SearchView, responses=router.problems())
 async def search_by_query_string(
-    name: CollectionName, parameters: Annotated[SearchParameters, Query()], state: StateDep
+    name: CollectionName, parameters: Annotated[SearchParameters, Query()], request: Request
 ) -> Response:
     """The same search for browsers and curl."""
-    return await _answer(name, parameters.to_body(), state)
+    return await _answer(name, parameters.to_body(), state_of(request))
 
 
 async def _answer(name: str, body: SearchBody, state: ServiceState) -> Response:

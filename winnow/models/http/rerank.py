@@ -28,6 +28,8 @@ VARIABLE: Final = "WINNOW_RERANK"
 _ADDRESS: Final = re.compile(r"https?://\w")
 _IMAGE: Final = re.compile(r"https?://\w|data:image/")
 _CUTS: Final = 12  # times that a document which is refused as too long is made shorter; leaves 3 % of it
+_SHORT_QUERY: Final = 500  # characters whose tokens are counted at once
+_BYTES_A_CHARACTER: Final = 3  # in UTF-8, in most scripts
 _TELLING: Final = 3  # that many different documents with one score are not a coincidence
 
 
@@ -59,7 +61,7 @@ class HttpReranker(HttpModel, Reranker):
     ) -> Reranking:
         task = self._settings.instruct if instruct is None else instruct
         scores = np.zeros(len(passages), dtype=np.float32)
-        question, items = await asyncio.to_thread(self._prepare, query.text, task, passages)
+        question, items = await self._prepared(query.text, task, passages)
         if not items:
             return Reranking(scores)
         parts = self._parts(question, items)
@@ -77,6 +79,15 @@ class HttpReranker(HttpModel, Reranker):
 
     def _at(self, url: str) -> HttpReranker:
         return HttpReranker(self._settings.model_copy(update={"url": url}))
+
+    async def _prepared(
+        self, query: str, task: str, passages: Sequence[Passage]
+    ) -> tuple[RerankQuestion, list[RerankItem]]:
+        """As ``_prepare``; on a thread where texts are so long that counting their tokens takes a moment."""
+        longest = max((len(passage.chunk.text) for passage in passages), default=0)
+        if len(query) <= _SHORT_QUERY and longest * _BYTES_A_CHARACTER < self._dialect.limits.item_tokens // 2:
+            return self._prepare(query, task, passages)
+        return await asyncio.to_thread(self._prepare, query, task, passages)
 
     def _prepare(
         self, query: str, instruct: str, passages: Sequence[Passage]
