@@ -195,7 +195,8 @@ def _qdrant(stack: ExitStack, folder: Path, pids: dict[str, int]) -> dict[str, s
 def _own(stack: ExitStack, folder: Path, name: str, pids: dict[str, int]) -> dict[str, Any]:
     """Start one of the stand-ins beside this file; where it listens."""
     address = folder / f"{name}.json"
-    process = Process([sys.executable, str(HERE / f"stack_{name}.py"), str(address)], folder / f"{name}.log")
+    command = [sys.executable, str(HERE / f"stack_{name}.py"), str(address)]
+    process = Process(command, folder / f"{name}.log", {"OPENBLAS_NUM_THREADS": "1"})  # more would wait by spinning
     stack.callback(process.stop)
     pids[name] = process.pid
     _wait_for(address, process)

@@ -26,7 +26,7 @@ def hits(dense: Mapping[str, float], sparse: Mapping[str, float]) -> ArmHits:
 
 
 def fuse_hits(found: ArmHits, *, dense_weight: float, limit: int = 1000, by_document: bool = False) -> list[Candidate]:
-    return fuse(found, dense_weight=dense_weight, limit=limit, by_document=by_document)
+    return fuse(found, dense_weight=dense_weight, limit=limit, by_document=by_document).candidates
 
 
 def order(found: ArmHits, dense_weight: float = 1.0) -> list[str]:
@@ -130,6 +130,12 @@ def test_no_more_candidates_than_asked_for_are_made(by_document: bool) -> None:
     found = hits({}, {f"d{number}": float(number) for number in range(9)})
     candidates = fuse_hits(found, dense_weight=1.0, limit=2, by_document=by_document)
     assert [candidate.point_id for candidate in candidates] == ["d8", "d7"]
+
+
+def test_only_the_candidates_that_are_used_are_read() -> None:
+    found = hits({}, {f"d{number}": float(number) for number in range(9)})
+    fusion = fuse(found, dense_weight=1.0, limit=5, by_document=True, used=2)
+    assert ([candidate.point_id for candidate in fusion.candidates], fusion.found) == (["d8", "d7"], 5)
 
 
 ARM = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-1, 1e3), max_size=8)

@@ -319,9 +319,8 @@ class SearchRequest:
     index: WhichIndex = "serving"
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Half-open range of characters inside a result's text."""
+class Span(NamedTuple):
+    """Half-open range of characters inside a result's text. A tuple as ``ArmScore`` is."""
 
     start: int
     end: int

@@ -8,7 +8,9 @@ similarity. ``docs/decisions/0003-fusion.md`` compares it with reciprocal rank f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from itertools import islice
+from operator import attrgetter
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +18,18 @@ import numpy.typing as npt
 from winnow.core.types import ArmScore, Candidate
 from winnow.ports import ArmHits, Hit
 
+_REVISION: Final = attrgetter("document_id", "revision")
 _FLAT: Final = 1e-6  # an arm whose scores spread less than this does not tell candidates apart
 
 
-def fuse(hits: ArmHits, *, dense_weight: float, limit: int, by_document: bool) -> list[Candidate]:
+class Fused(NamedTuple):
+    """The candidates that are used, best first, and how many there are in all."""
+
+    candidates: list[Candidate]
+    found: int
+
+
+def fuse(hits: ArmHits, *, dense_weight: float, limit: int, by_document: bool, used: int | None = None) -> Fused:
     """Fuse what both arms found into candidates, best first; ties by point id.
 
     The fused score is ``1 / (1 + exp(-(dense_weight * z(cosine) + z(BM25))))``: in (0, 1), 0.5 for an average
@@ -32,6 +42,7 @@ def fuse(hits: ArmHits, *, dense_weight: float, limit: int, by_document: bool) -
             hits are left out.
         limit: the largest number of candidates.
         by_document: whether only the best chunk of each document becomes a candidate.
+        used: the number of candidates that are read and returned, all by default; the others are counted.
     """
     newest = _newest_revisions(hits)
     dense = _Arm(hits.dense if dense_weight > 0 else (), newest)
@@ -44,58 +55,64 @@ def fuse(hits: ArmHits, *, dense_weight: float, limit: int, by_document: bool) -
     fused = 1 / (1 + np.exp(-total))
     scores = fused.tolist()
     order = np.argsort(-fused, kind="stable").tolist()  # ids are sorted, so a stable sort leaves ties in their order
-    if by_document:
-        first: dict[str, int] = {}
-        for i in order:
-            first.setdefault(points[ids[i]].document_id, i)
-        order = list(first.values())
-    return [
+    best = _best_of_each([points[ids[i]].document_id for i in order], order, limit) if by_document else order[:limit]
+    candidates = [
         Candidate(
-            point_id=point.id,
-            document_id=point.document_id,
-            revision=point.revision,
-            chunk=point.chunk,
-            title=point.title,
-            url=point.url,
-            metadata=point.metadata,
-            dense=dense.place(point.id),
-            sparse=sparse.place(point.id),
-            fused=ArmScore(rank, scores[i]),
+            id_,
+            (point := points[id_].read()).document_id,
+            point.revision,
+            point.chunk,
+            point.title,
+            point.url,
+            point.metadata,
+            dense.place(id_),
+            sparse.place(id_),
+            ArmScore(rank, scores[i]),
         )
-        for rank, i in enumerate(order[:limit], 1)
-        for point in [points[ids[i]].read()]
+        for rank, i in enumerate(best[:used], 1)
+        for id_ in (ids[i],)
     ]
+    return Fused(candidates, len(best))
+
+
+def _best_of_each(documents: Sequence[str], order: Sequence[int], limit: int) -> list[int]:
+    """The first of ``order`` for each of the documents in the same places, at most ``limit``."""
+    first = dict(zip(reversed(documents), reversed(order), strict=True))  # of equal keys the last value stays
+    return [first[document] for document in islice(dict.fromkeys(documents), limit)]
 
 
 class _Arm:
     """One arm's hits, best first, by point id; those of superseded revisions left out."""
 
-    def __init__(self, hits: Sequence[Hit], newest: Mapping[str, int]) -> None:
-        self._hits = [hit for hit in hits if hit.point.revision == newest[hit.point.document_id]]
-        self.points = {hit.point.id: hit.point for hit in self._hits}
-        self._ranks = {point_id: rank for rank, point_id in enumerate(self.points, 1)}
+    def __init__(self, hits: Sequence[Hit], newest: Mapping[str, int] | None) -> None:
+        if newest is not None:
+            hits = [hit for hit in hits if hit.point.revision == newest[hit.point.document_id]]
+        self.points = {hit.point.id: hit.point for hit in hits}
+        self._scores = [hit.score for hit in hits]
+        self._places = dict(zip(self.points, range(len(hits)), strict=True))
 
     def place(self, point_id: str) -> ArmScore | None:
         """Rank and score of a point; ``None`` where this arm did not find it."""
-        rank = self._ranks.get(point_id)
-        return None if rank is None else ArmScore(rank, self._hits[rank - 1].score)
+        place = self._places.get(point_id)
+        return None if place is None else ArmScore(place + 1, self._scores[place])
 
     def standardised(self, ids: Sequence[str], absent: float | None = None) -> npt.NDArray[np.float64]:
         """z-scores, shape (len(ids),). What was not found counts as ``absent``, or as the worst hit."""
-        if not self._hits:
+        if not self._scores:
             return np.zeros(len(ids))
-        found = [hit.score for hit in self._hits]
-        found.append(min(found) if absent is None else absent)
-        last = len(found)
-        scores = np.array(found)[[self._ranks.get(i, last) - 1 for i in ids]]
-        spread = float(scores.std())
-        return (scores - scores.mean()) / spread if spread > _FLAT else np.zeros(len(ids))
+        found = np.array([*self._scores, min(self._scores) if absent is None else absent])
+        last = len(self._scores)
+        scores = found[[self._places.get(each, last) for each in ids]]
+        mean = scores.mean()
+        spread = float(scores.std(mean=mean))
+        return (scores - mean) / spread if spread > _FLAT else np.zeros(len(ids))
 
 
-def _newest_revisions(hits: ArmHits) -> dict[str, int]:
+def _newest_revisions(hits: ArmHits) -> dict[str, int] | None:
+    """The newest revision of each document; ``None`` where no document was found in two."""
+    found = {_REVISION(hit.point) for hit in (*hits.dense, *hits.sparse)}
     newest: dict[str, int] = {}
-    for hit in (*hits.dense, *hits.sparse):
-        point = hit.point
-        if point.revision > newest.get(point.document_id, -1):
-            newest[point.document_id] = point.revision
-    return newest
+    for document, revision in found:
+        if revision > newest.get(document, -1):
+            newest[document] = revision
+    return None if len(newest) == len(found) else newest

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Collection, Sequence
+from itertools import starmap
+from typing import Final, TypeAlias
 
 from winnow.core.text import FUNCTION_WORDS
 from winnow.core.types import Span
@@ -25,6 +26,8 @@ _INSIDE_WORD: Final = re.compile(rf"[^\W_{_UNSPACED}]\Z|[^\W_{_UNSPACED}]['’]\
 _UNSPACED_RUN: Final = re.compile(rf"[{_UNSPACED}]")
 _STOP: Final = FUNCTION_WORDS | {"but", "no", "not", "than"}
 
+_Range: TypeAlias = tuple[int, int]
+
 
 class Highlighter:
     """Marks one query's words in many texts."""
@@ -38,37 +41,38 @@ class Highlighter:
         self._seen: dict[str, bool] = {}  # texts about one subject repeat their words
         runs = [term for term in found if _UNSPACED_RUN.match(term)]
         self._pairs = frozenset(run[i : i + 2] for run in runs for i in range(len(run) - 1))
-        self._beginnings = None if runs else _beginning_like(self._words)
+        self._beginnings = None if runs else _beginnings_of(self._words)
 
     def spans(self, text: str) -> tuple[Span, ...]:
         """Spans of ``text`` that match, in order, neighbours joined, at most 32."""
         if not self._words and not self._pairs:
             return ()
         if self._beginnings and (lowered := _lowered(text)) is not None:
-            spans = self._spans_by_beginning(self._beginnings, lowered)
+            found = self._found_by_beginning(self._beginnings, lowered)
         else:
-            spans = self._all_spans(text)
-        return tuple(_join(spans, text)[:MAX_SPANS])
+            found = self._all_found(text)
+        return tuple(starmap(Span, _join(found, text)[:MAX_SPANS]))
 
-    def _spans_by_beginning(self, beginnings: re.Pattern[str], lowered: str) -> list[Span]:
+    def _found_by_beginning(self, beginnings: Collection[str], lowered: str) -> list[_Range]:
         """Look only at words that begin like a word of the query, as every match does: a small part of the text."""
-        spans: list[Span] = []
-        for beginning in beginnings.finditer(lowered):
-            start = beginning.start()
+        found: list[_Range] = []
+        for start in _places(beginnings, lowered):
+            if _is_inside_word(lowered, start):
+                continue
             word = _REST_OF_WORD.match(lowered, start)
-            if word and self._matches(word.group()) and not _INSIDE_WORD.search(lowered, max(0, start - 2), start):
-                spans.append(Span(start, word.end()))
-        return spans
+            if word and self._matches(word.group()):
+                found.append(word.span())
+        return found
 
-    def _all_spans(self, text: str) -> list[Span]:
-        spans: list[Span] = []
+    def _all_found(self, text: str) -> list[_Range]:
+        found: list[_Range] = []
         for match in _WORD.finditer(text):
             word = match.group()
             if not word.isascii() and _UNSPACED_RUN.match(word):
-                spans.extend(_find_runs(self._pairs, word, match.start()))
+                found.extend(_find_runs(self._pairs, word, match.start()))
             elif self._matches(word):
-                spans.append(Span(match.start(), match.end()))
-        return spans
+                found.append(match.span())
+        return found
 
     def _matches(self, word: str) -> bool:
         known = self._seen.get(word)
@@ -82,14 +86,32 @@ class Highlighter:
         return any(word[:size] in self._words for size in _stem_sizes(word))
 
 
-def _beginning_like(words: Collection[str]) -> re.Pattern[str] | None:
-    """A pattern of the first letters of ``words``; ``None`` unless all words are ASCII.
-
-    It also finds places inside words: it is compiled for each query, and a class of letters would cost a millisecond.
-    """
+def _beginnings_of(words: Collection[str]) -> frozenset[str] | None:
+    """The first letters of ``words``; ``None`` unless all words are ASCII."""
     if not words or not all(word.isascii() for word in words):
         return None
-    return re.compile("|".join(sorted({word[: _MIN_STEM - 1] for word in words})))
+    return frozenset(word[: _MIN_STEM - 1] for word in words)
+
+
+def _places(beginnings: Collection[str], lowered: str) -> list[int]:
+    """Where any of ``beginnings`` is found, in order. A pattern for all of them costs more to compile than this."""
+    places: set[int] = set()
+    for beginning in beginnings:
+        at = lowered.find(beginning)
+        while at >= 0:
+            places.add(at)
+            at = lowered.find(beginning, at + 1)
+    return sorted(places)
+
+
+def _is_inside_word(lowered: str, start: int) -> bool:
+    """Whether a word reaches from before ``start`` over it."""
+    if start == 0:
+        return False
+    before = lowered[start - 1]
+    if before.isascii() and before != "'":
+        return before.isalnum()
+    return _INSIDE_WORD.search(lowered, max(0, start - 2), start) is not None
 
 
 def _lowered(text: str) -> str | None:
@@ -107,26 +129,28 @@ def _stem_sizes(word: str) -> range:
     return range(max(_MIN_STEM, len(word) - _MAX_SUFFIX), len(word))
 
 
-def _find_runs(pairs: frozenset[str], text: str, offset: int) -> list[Span]:
+def _find_runs(pairs: frozenset[str], text: str, offset: int) -> list[_Range]:
     """Longest common substrings of two characters and more, greedily from the left."""
-    spans, i = [], 0
+    found, i = [], 0
     while i < len(text) - 1:
         end = i
         while text[end : end + 2] in pairs and len(text[end : end + 2]) == 2:
             end += 1
         if end > i:
-            spans.append(Span(offset + i, offset + end + 1))
+            found.append((offset + i, offset + end + 1))
         i = max(end, i + 1)
-    return spans
+    return found
 
 
-def _join(spans: list[Span], text: str) -> list[Span]:
-    joined: list[Span] = []
-    for span in spans:
-        if joined and (span.start <= joined[-1].end or text[joined[-1].end : span.start] == " "):
-            joined[-1] = Span(joined[-1].start, span.end)
+def _join(found: Sequence[_Range], text: str) -> list[_Range]:
+    joined: list[_Range] = []
+    last = -1
+    for start, end in found:
+        if joined and (start <= last or text[last:start] == " "):
+            joined[-1] = (joined[-1][0], end)
         else:
-            joined.append(span)
+            joined.append((start, end))
+        last = end
     return joined
 
 

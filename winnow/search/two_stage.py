@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Literal
-
-import numpy as np
 
 from winnow.core.errors import DeadlineExceeded, InvalidQuery, Upstream, UpstreamRejected, WinnowError
 from winnow.core.ids import new_id
@@ -55,9 +54,9 @@ class QueryVector:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The result of the rerank stage: results in their final order, and the kind of their scores."""
+    """The result of the rerank stage: results in their final order, made when taken, and the kind of their scores."""
 
-    results: tuple[Result, ...]
+    results: Iterator[Result]
     kind: ScoreKind
     report: StageReport
 
@@ -152,12 +151,24 @@ class TwoStageSearch:
             ),
             stage="retrieve",
         )
-        candidates = fuse(hits, dense_weight=vector.weight, limit=request.top_k, by_document=by_document)
-        details = {"engine": self._store.engine, "candidates": len(candidates)}
+        candidates, found = fuse(
+            hits,
+            dense_weight=vector.weight,
+            limit=request.top_k,
+            by_document=by_document,
+            used=max(request.top_n, self._depth(request)),
+        )
+        details = {"engine": self._store.engine, "candidates": found}
         if request.explain:
             arms = {"dense": len(hits.dense), "sparse": len(hits.sparse)}
             details["explain"] = {"hits": arms, "dense_weight": vector.weight}
         return candidates, StageReport("ok", _ms(began), details=details)
+
+    def _depth(self, request: SearchRequest) -> int:
+        """How many candidates the second stage scores."""
+        if self._reranker is None or not request.rerank.enabled:
+            return 0
+        return request.rerank.top_k or self._settings.rerank_top_k
 
     async def _rerank(
         self,
@@ -172,13 +183,13 @@ class TwoStageSearch:
             why = "no candidates" if not candidates else "not asked for" if reranker else "no reranker is configured"
             return Scored(_in_first_order(candidates), "retrieval", StageReport("skipped", reason=why))
         info = reranker.info
-        head = candidates[: options.top_k or self._settings.rerank_top_k]
+        head = candidates[: self._depth(request)]
         passages = [Passage(each.chunk, each.title, each.metadata, each.point_id) for each in head]
         instruct = options.instruct or request.instruct or collection.rerank_instruct
         began = time.perf_counter()
         try:
             reranking = await deadline.within(reranker.rerank(query, passages, instruct=instruct), stage="rerank")
-            _require_sound(reranking.scores, len(head), info.provider)
+            scores = _sound(reranking.scores, len(head), info.provider)
         except (Upstream, DeadlineExceeded) as error:
             if options.on_failure == "fail":
                 raise
@@ -186,42 +197,42 @@ class TwoStageSearch:
             return Scored(_in_first_order(candidates), "retrieval", _failed(error, began, info.model, info.provider))
         details = {"scored": len(head), "tokens": reranking.tokens}
         report = StageReport("ok", _ms(began), info.model, info.provider, details=details)
-        return Scored(_in_second_order(candidates, reranking.scores), "relevance", report)
+        return Scored(_in_second_order(candidates, scores), "relevance", report)
 
 
-def _require_sound(scores: FloatArray, count: int, provider: str) -> None:
+def _sound(scores: FloatArray, count: int, provider: str) -> list[float]:
+    """The scores, after a look at them."""
     if scores.shape != (count,):
         raise UpstreamRejected(f"reranker {provider} returned scores of shape {scores.shape} for {count} candidates")
-    if not np.isfinite(scores).all() or scores.min() < 0 or scores.max() > 1:
+    found: list[float] = scores.tolist()
+    if not all(0 <= score <= 1 for score in found):  # NaN is neither
         raise UpstreamRejected(f"reranker {provider} returned scores outside [0, 1]")
+    return found
 
 
-def _in_first_order(candidates: Sequence[Candidate]) -> tuple[Result, ...]:
-    return tuple(Result(rank, candidate, None, None) for rank, candidate in enumerate(candidates, 1))
+def _in_first_order(candidates: Sequence[Candidate]) -> Iterator[Result]:
+    return (Result(rank, candidate, None, None) for rank, candidate in enumerate(candidates, 1))
 
 
-def _in_second_order(candidates: Sequence[Candidate], scores: FloatArray) -> tuple[Result, ...]:
-    """Scored candidates by (score, fused rank, id), then the others in the first stage's order."""
-    head = sorted(
-        zip(candidates, scores.tolist(), strict=False),
-        key=lambda pair: (-pair[1], pair[0].fused.rank, pair[0].document_id, pair[0].chunk.index),
-    )
-    scored = [Result(rank, item, score, ArmScore(rank, score)) for rank, (item, score) in enumerate(head, 1)]
-    rest = [Result(rank, item, None, None) for rank, item in enumerate(candidates[len(head) :], len(head) + 1)]
-    return (*scored, *rest)
+def _in_second_order(candidates: Sequence[Candidate], scores: Sequence[float]) -> Iterator[Result]:
+    """Scored candidates by score, ties in the first stage's order, then the others in that order."""
+    head = sorted(zip(candidates, scores, strict=False), key=lambda pair: -pair[1])
+    for rank, (item, score) in enumerate(head, 1):
+        yield Result(rank, item, score, ArmScore(rank, score))
+    for rank, item in enumerate(candidates[len(head) :], len(head) + 1):
+        yield Result(rank, item, None, None)
 
 
 def _finish(request: SearchRequest, scored: Scored) -> tuple[Result, ...]:
     """Apply the threshold (to relevance only), cut to ``top_n`` and mark the query's words."""
-    results = scored.results
-    if request.min_relevance is not None and scored.kind == "relevance":
-        floor = request.min_relevance
-        results = tuple(r for r in results if r.relevance_score is not None and r.relevance_score >= floor)
-    results = results[: request.top_n]
+    results, floor = scored.results, request.min_relevance
+    if floor is not None and scored.kind == "relevance":
+        results = (each for each in results if each.relevance_score is not None and each.relevance_score >= floor)
+    best = islice(results, request.top_n)
     if not request.highlight:
-        return results
+        return tuple(best)
     marker = Highlighter(request.query)
-    return tuple(r._replace(highlights=marker.spans(r.candidate.chunk.text)) for r in results)
+    return tuple(each._replace(highlights=marker.spans(each.candidate.chunk.text)) for each in best)
 
 
 def _failed(error: WinnowError, began: float, model: str, provider: str) -> StageReport:
