@@ -16,7 +16,7 @@ from typing import Final, NoReturn
 from indexer.worker.claims import wait_for
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.settings import Settings
-from winnow.ports import Embedder, EmbedderInfo, EmbedKind, Tokenizer
+from winnow.ports import Embedder, EmbedderInfo, EmbedKind, Tokenizer, earlier_of
 
 FORGOTTEN_SECONDS: Final = 3600.0  # a batch that takes longer was lost by Ray with one of its machines
 
@@ -27,11 +27,13 @@ class KnownEmbedder:
 
     info: EmbedderInfo
     tokenizer: Tokenizer
+    earlier: KnownEmbedder | None = None
 
     @classmethod
     def of(cls, embedder: Embedder) -> KnownEmbedder:
         """The description of an embedder, which can be sent to another process."""
-        return cls(embedder.info, embedder.tokenizer)
+        earlier = earlier_of(embedder)
+        return cls(embedder.info, embedder.tokenizer, None if earlier is None else cls.of(earlier))
 
     async def embed(self, texts: Sequence[str], kind: EmbedKind, *, instruct: str | None = None) -> NoReturn:
         """Refuse: only processes of Ray embed.

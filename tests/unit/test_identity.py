@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from winnow.core.errors import IdentityMismatch
 from winnow.core.identity import CHUNKER, require_same_identity, same_model
 from winnow.core.types import Index, IndexIdentity
-from winnow.search.embedders import identity_of
+from winnow.ports import Embedder, EmbedderInfo
+from winnow.search.embedders import Embedders, identity_of
+from winnow.search.query_cache import CachedEmbedder
 from winnow.testing.models import FakeEmbedder
 
 QWEN = "Qwen/Qwen3-Embedding-0.6B"
@@ -83,3 +86,28 @@ def test_any_other_difference_is_refused_with_both_sides_and_the_way_out(key: st
 def test_a_folder_or_a_bare_name_is_the_hubs_model_of_that_name(one: str, other: str, *, same: bool) -> None:
     assert same_model(one, other) is same
     assert same_model(other, one) is same
+
+
+class TwoKinds(FakeEmbedder):
+    """Makes token vectors of 8 dimensions, and knows the kind of earlier versions, with 12."""
+
+    @property
+    def info(self) -> EmbedderInfo:
+        return replace(super().info, token_dimensions=8)
+
+    @property
+    def earlier(self) -> Embedder:
+        return FakeEmbedder(12)
+
+
+@pytest.mark.parametrize("wrap", [lambda embedder: embedder, lambda embedder: CachedEmbedder(embedder, size=9)])
+@pytest.mark.parametrize("token_dimensions", [8, 12])
+def test_an_index_is_served_by_the_embedder_of_its_kind_of_token_vectors(
+    wrap: Callable[[Embedder], Embedder], token_dimensions: int
+) -> None:
+    """Both in one process: what an earlier version built stays valid until it is embedded again."""
+    identity = replace(identity_of(TwoKinds(12), "word-bm25"), token_dimensions=token_dimensions)
+    embedders = Embedders(wrap(TwoKinds(12)), keyword_tokenizer="word-bm25")
+    assert embedders.of(index_of(identity)).info.token_dimensions == token_dimensions
+    with pytest.raises(IdentityMismatch, match="token_dimensions"):
+        embedders.of(index_of(replace(identity, token_dimensions=16)))

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from winnow.core.errors import InvalidSettings
 from winnow.core.types import Chunk
-from winnow.models.bundled.reranker import Evidence, LateInteractionReranker, relevance
+from winnow.models.bundled.reranker import (
+    REDUCED,
+    WHOLE,
+    Evidence,
+    LateInteractionReranker,
+    Scale,
+    relevance,
+    scale_of,
+)
 from winnow.ports import EmbeddedQuery, EmbedderInfo, Embeddings, IndexSchema, Passage, Point, PointScores, Reranker
 from winnow.testing.contracts.reranker import INDEX, Place, RerankerContract, make_passage
 from winnow.testing.models import FakeEmbedder
@@ -125,29 +133,42 @@ UNIT = st.floats(-1, 1)
 KEYWORDS = st.floats(0, 50)
 
 
-def of(maxsim: float, cosine: float, keywords: float, trust: float) -> float:
-    return float(relevance(Evidence(*(np.array([part]) for part in (maxsim, cosine, keywords, trust))))[0])
+SCALES = pytest.mark.parametrize("scale", [WHOLE, REDUCED], ids=["whole", "reduced"])
 
 
-@given(maxsim=UNIT, cosine=UNIT, keywords=KEYWORDS, trust=st.floats(0, 1), more=st.floats(0, 1))
+def of(maxsim: float, cosine: float, keywords: float, trust: float, *, scale: Scale = WHOLE) -> float:
+    evidence = Evidence(*(np.array([part]) for part in (maxsim, cosine, keywords, trust)))
+    return float(relevance(evidence, scale)[0])
+
+
+@SCALES
+@given(evidence=st.tuples(UNIT, UNIT, KEYWORDS), trust=st.floats(0, 1), more=st.floats(0, 1))
 def test_relevance_is_in_the_unit_interval_and_grows_with_each_part(
-    maxsim: float, cosine: float, keywords: float, trust: float, more: float
+    scale: Scale, evidence: tuple[float, float, float], trust: float, more: float
 ) -> None:
-    score = of(maxsim, cosine, keywords, trust)
+    score = of(*evidence, trust, scale=scale)
     assert 0 <= score <= 1
-    assert of(maxsim + more, cosine, keywords, trust) >= score
-    assert of(maxsim, cosine + more, keywords, trust) >= score
-    assert of(maxsim, cosine, keywords + more, trust) >= score
+    for part in range(3):
+        grown = [value + more * (i == part) for i, value in enumerate(evidence)]
+        assert of(*grown, trust, scale=scale) >= score
 
 
-def test_a_typical_answer_is_above_one_half_and_a_stray_passage_far_below() -> None:
-    assert of(maxsim=0.60, cosine=0.60, keywords=1.0, trust=1.0) > 0.9
-    assert of(maxsim=0.35, cosine=0.25, keywords=0.3, trust=1.0) < 0.1
+@SCALES
+def test_a_typical_answer_is_above_one_half_and_a_stray_passage_far_below(scale: Scale) -> None:
+    assert of(maxsim=0.60, cosine=0.60, keywords=1.0, trust=1.0, scale=scale) > 0.9
+    assert of(maxsim=0.35, cosine=0.25, keywords=0.3, trust=1.0, scale=scale) < 0.1
 
 
-def test_by_words_alone_the_middle_is_at_one() -> None:
-    assert of(0.0, 0.0, keywords=1.0, trust=0.0) == 0.5
-    assert of(0.0, 0.0, keywords=0.0, trust=0.0) < 1e-6
+@SCALES
+def test_by_words_alone_the_middle_is_at_one(scale: Scale) -> None:
+    assert of(0.0, 0.0, keywords=1.0, trust=0.0, scale=scale) == 0.5
+    assert of(0.0, 0.0, keywords=0.0, trust=0.0, scale=scale) < 1e-6
+
+
+def test_fewer_dimensions_than_the_text_vectors_have_make_the_reduced_scale() -> None:
+    info = FakeEmbedder().info
+    assert scale_of(info) is WHOLE
+    assert scale_of(replace(info, token_dimensions=info.dimensions - 1)) is REDUCED
 
 
 # --- stored chunks -------------------------------------------------------------------------------

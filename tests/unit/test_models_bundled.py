@@ -15,6 +15,7 @@ from winnow.core.settings.embedding import BundledEmbedding
 from winnow.models.bundled.embedder import BundledEmbedder
 from winnow.models.bundled.minilm import Dtype, Encoded, MiniLM, has_bfloat16
 from winnow.models.bundled.query_graphs import OFTEN
+from winnow.ports import EmbedKind
 
 TEXTS = [
     "How do I copy a file and keep its timestamps?",
@@ -52,7 +53,7 @@ async def test_joining_queries_does_not_change_their_vectors(embedder: BundledEm
 
 async def test_a_documents_token_vectors_are_merged_two_by_two(embedder: BundledEmbedder) -> None:
     text = "one two three"
-    query, document = [(await embedder.embed([text], kind)).tokens for kind in ("query", "document")]
+    query, document = [(await embedder.earlier.embed([text], kind)).tokens for kind in ("query", "document")]
     assert query is not None
     assert document is not None
     assert [len(query[0]), len(document[0])] == [3, 2]
@@ -62,10 +63,25 @@ async def test_a_documents_token_vectors_are_merged_two_by_two(embedder: Bundled
     assert float(single[2] @ document[0][1].astype(np.float32)) > 0.999
 
 
+@pytest.mark.parametrize("kind", ["query", "document"])
+async def test_token_vectors_are_reduced_unless_they_are_of_the_earlier_kind(
+    embedder: BundledEmbedder, kind: EmbedKind
+) -> None:
+    """Both kinds have the same text vectors, and about the same inner products."""
+    ours, earlier = [await one.embed(TEXTS, kind) for one in (embedder, embedder.earlier)]
+    assert (embedder.info.token_dimensions, embedder.earlier.info.token_dimensions) == (94, 384)
+    np.testing.assert_allclose(ours.vectors, earlier.vectors, atol=2e-3)
+    for reduced, whole in zip(ours.tokens or (), earlier.tokens or (), strict=True):
+        assert (reduced.shape, whole.shape) == ((len(whole), 94), (len(reduced), 384))
+        assert np.linalg.norm(reduced.astype(np.float32), axis=1) == pytest.approx(1, abs=1e-2)
+        small, full = (each.astype(np.float32) @ each.astype(np.float32).T for each in (reduced, whole))
+        assert np.abs(small - full).mean() < 0.1
+
+
 async def test_an_instruct_has_no_token_vectors(embedder: BundledEmbedder) -> None:
     embedded = await embedder.embed(["copy files"], "query", instruct="Find the function for the task")
     assert embedded.tokens is not None
-    assert embedded.tokens[0].shape == (2, 384)
+    assert embedded.tokens[0].shape == (2, 94)
 
 
 async def test_a_querys_function_words_and_punctuation_have_no_token_vectors(embedder: BundledEmbedder) -> None:

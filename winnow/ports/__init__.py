@@ -21,11 +21,13 @@ from winnow.ports.models import Embedder as Embedder
 from winnow.ports.models import EmbedderInfo as EmbedderInfo
 from winnow.ports.models import Embeddings as Embeddings
 from winnow.ports.models import EmbedKind as EmbedKind
+from winnow.ports.models import HasEarlier as HasEarlier
 from winnow.ports.models import Passage as Passage
 from winnow.ports.models import Reranker as Reranker
 from winnow.ports.models import RerankerInfo as RerankerInfo
 from winnow.ports.models import Reranking as Reranking
 from winnow.ports.models import Tokenizer as Tokenizer
+from winnow.ports.models import earlier_of as earlier_of
 from winnow.ports.records import ChunkKey as ChunkKey
 from winnow.ports.records import Claim as Claim
 from winnow.ports.records import DocumentKey as DocumentKey

@@ -81,6 +81,20 @@ class Embedder(Protocol):
     async def close(self) -> None: ...
 
 
+@runtime_checkable
+class HasEarlier(Protocol):
+    """An embedder whose token vectors are of another kind than those of earlier versions; its text vectors are not."""
+
+    @property
+    def earlier(self) -> Embedder | None:
+        """The same model with the token vectors of earlier versions, for indexes that hold them."""
+
+
+def earlier_of(embedder: Embedder) -> Embedder | None:
+    """The embedder of indexes that an earlier version built with this model, where it is another one."""
+    return embedder.earlier if isinstance(embedder, HasEarlier) else None
+
+
 @dataclass(frozen=True, slots=True)
 class EmbeddedQuery:
     """A query on its way to the reranker, with what the first stage knows of it.

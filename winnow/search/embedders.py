@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from winnow.core.errors import IdentityMismatch
 from winnow.core.identity import CHUNKER, require_same_identity, same_identity
 from winnow.core.types import Index, IndexIdentity
-from winnow.ports import Embedder
+from winnow.ports import Embedder, earlier_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +31,18 @@ class Embedders:
             yield self.next
 
     def of(self, index: Index) -> Embedder:
-        """The embedder that builds and searches an index.
+        """The embedder that builds and searches an index; its token vectors are of the kind that the index has.
 
         Raises:
             IdentityMismatch: none of the configured ones does.
         """
-        current = identity_of(self.current, self.keyword_tokenizer, instruct=index.instruct)
+        current = self._identity(self.current, index)
         if current == index.identity:
             return self.current
-        for embedder in self:
-            own = identity_of(embedder, self.keyword_tokenizer, instruct=index.instruct)
-            if same_identity(own, index.identity):
-                return embedder
+        for each in self:
+            for embedder in (each, earlier_of(each)):
+                if embedder is not None and same_identity(self._identity(embedder, index), index.identity):
+                    return embedder
         if index.state == "serving":
             require_same_identity(index, current)
         raise IdentityMismatch(
@@ -50,6 +50,9 @@ class Embedders:
             "configured; set WINNOW_NEXT_EMBEDDING__* to it in every process, or drop that index with "
             f"`winnow reembed -c {index.collection} --drop`"
         )
+
+    def _identity(self, embedder: Embedder, index: Index) -> IndexIdentity:
+        return identity_of(embedder, self.keyword_tokenizer, instruct=index.instruct)
 
 
 def identity_of(embedder: Embedder, keyword_tokenizer: str, *, instruct: str | None = None) -> IndexIdentity:

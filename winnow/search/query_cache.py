@@ -11,7 +11,7 @@ import numpy as np
 from cachetools import LRUCache
 
 from winnow.core.types import FloatArray, HalfArray
-from winnow.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind, Tokenizer
+from winnow.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind, Tokenizer, earlier_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,8 @@ class CachedEmbedder(Embedder):
         self._embedder = embedder
         self._cache: LRUCache[_Key, _Row] = LRUCache(size)
         self._flights: dict[_Key, asyncio.Task[_Fetched]] = {}
+        earlier = earlier_of(embedder)
+        self.earlier: Embedder | None = None if earlier is None else CachedEmbedder(earlier, size=size)
 
     @property
     def info(self) -> EmbedderInfo:
@@ -87,6 +89,8 @@ class CachedEmbedder(Embedder):
 
     async def close(self) -> None:
         await self._embedder.close()
+        if self.earlier is not None:
+            await self.earlier.close()
         await asyncio.gather(*self._flights.values(), return_exceptions=True)
 
     async def _fetch(self, keys: Sequence[_Key]) -> _Fetched:

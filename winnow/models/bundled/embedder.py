@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from winnow.core.types import FloatArray, HalfArray
 from winnow.models.bundled.minilm import DIMENSIONS, MiniLM, fastest_dtype, padded_length
 from winnow.models.bundled.query_batcher import QueryBatcher
 from winnow.models.bundled.query_graphs import QueryGraphs
+from winnow.models.bundled.token_basis import TOKEN_DIMENSIONS, reduced
 from winnow.models.bundled.weights import REVISION, load_weights
 from winnow.models.bundled.wordpieces import MAX_TOKENS, Reading, WordPieces
 from winnow.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind
@@ -27,6 +28,10 @@ MODEL: Final = "sentence-transformers/all-MiniLM-L6-v2"
 BATCH_TOKENS: Final = 1024  # of one forward pass of documents, padding included
 _READ_AT_ONCE: Final = 64  # texts that are cut into tokens together
 _READ_ON_THE_SPOT: Final = 1000  # characters of a query that the event loop itself cuts into tokens, in 0.2 ms
+
+
+TokenForm: TypeAlias = Callable[[HalfArray], HalfArray]
+"""Makes the token vectors that are handed out, in an array of their own, from the model's of shape (k, 384)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,8 @@ class BundledEmbedder(Embedder):
     """Mean-pooled text vectors, and token vectors for late interaction.
 
     Of a document these are the means of each two neighbours; of a query those of its tokens that say something, for
-    function words and punctuation are found in every text.
+    function words and punctuation are found in every text. Both are reduced to 94 dimensions; ``earlier`` leaves them
+    at 384, as indexes of earlier versions have them.
 
     Queries and documents have an encoder each: a query never waits behind a batch of documents, it shares the cores.
     The model was not trained with instructs: an ``instruct`` is read as words in front of the query, and its tokens
@@ -61,23 +67,33 @@ class BundledEmbedder(Embedder):
         self._documents = MiniLM(weights, dtype, merge=2, streams=streams)
         self._wordpieces = WordPieces()
         self._graphs = QueryGraphs(self._queries)
-        self._batcher = QueryBatcher(
-            self._queries, passes=streams + 1, count=self._graphs.count
-        )  # one is ready to start
+        passes = streams + 1  # one is ready to start
+        self._batcher = QueryBatcher(self._queries, passes=passes, count=self._graphs.count)
         self._bulk = ThreadPoolExecutor(streams, thread_name_prefix="bulk")
 
     @property
     def info(self) -> EmbedderInfo:
-        return EmbedderInfo("bundled", MODEL, REVISION, DIMENSIONS, MAX_TOKENS, token_dimensions=DIMENSIONS)
+        return EmbedderInfo("bundled", MODEL, REVISION, DIMENSIONS, MAX_TOKENS, token_dimensions=TOKEN_DIMENSIONS)
 
     @property
     def tokenizer(self) -> WordPieces:
         return self._wordpieces
 
+    @property
+    def earlier(self) -> Embedder:
+        """This model with token vectors of 384 dimensions. It belongs to this embedder and is closed with it."""
+        return _WholeTokens(self)
+
     async def embed(self, texts: Sequence[str], kind: EmbedKind, *, instruct: str | None = None) -> Embeddings:
+        return await self.embed_as(reduced, texts, kind, instruct)
+
+    async def embed_as(
+        self, form: TokenForm, texts: Sequence[str], kind: EmbedKind, instruct: str | None
+    ) -> Embeddings:
+        """As ``embed``, with token vectors that ``form`` makes of those of 384 dimensions."""
         if kind == "document":
-            return _stack(await self._embed_documents(texts))
-        return _stack(await asyncio.gather(*(self._embed_query(text, instruct or "") for text in texts)))
+            return _stack(await self._embed_documents(texts, form))
+        return _stack(await asyncio.gather(*(self._embed_query(text, instruct or "", form) for text in texts)))
 
     async def close(self) -> None:
         await self._batcher.close()
@@ -85,7 +101,7 @@ class BundledEmbedder(Embedder):
         self._bulk.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._bulk.shutdown)
 
-    async def _embed_documents(self, texts: Sequence[str]) -> list[_Row]:
+    async def _embed_documents(self, texts: Sequence[str], form: TokenForm) -> list[_Row]:
         """Texts of about one length go together: a batch is padded to its longest."""
         run = partial(asyncio.get_running_loop().run_in_executor, self._bulk)
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
@@ -94,7 +110,7 @@ class BundledEmbedder(Embedder):
         ]
         try:
             read = await asyncio.gather(*(run(self._wordpieces.read, part) for part in parts))
-            done = await asyncio.gather(*(run(self._encode, batch) for batch in self._batches(chain(*read))))
+            done = await asyncio.gather(*(run(self._encode, batch, form) for batch in self._batches(chain(*read))))
         except RuntimeError as error:  # the executor is shut down
             raise UpstreamUnavailable("the embedding model is closed") from error
         rows = [row for batch in done for row in batch]
@@ -113,26 +129,47 @@ class BundledEmbedder(Embedder):
         if batch:
             yield batch
 
-    def _encode(self, batch: Sequence[Reading]) -> list[_Row]:
+    def _encode(self, batch: Sequence[Reading], form: TokenForm) -> list[_Row]:
         encoded = self._documents([reading.ids for reading in batch])
         return [
-            _row(reading, vector, tokens[: (reading.tokens + 1) // 2])
+            _row(reading, vector, form(tokens[: (reading.tokens + 1) // 2]))
             for reading, vector, tokens in zip(batch, encoded.texts, encoded.tokens, strict=True)
         ]
 
-    async def _embed_query(self, text: str, instruct: str) -> _Row:
+    async def _embed_query(self, text: str, instruct: str, form: TokenForm) -> _Row:
         if len(text) + len(instruct) <= _READ_ON_THE_SPOT:
             reading = self._wordpieces.read([text], instruct)[0]
         else:
             reading = (await asyncio.to_thread(self._wordpieces.read, [text], instruct))[0]
         vector, tokens = await self._batcher.ask(reading.ids)
-        return _row(reading, vector, tokens[self._wordpieces.telling(reading)])
+        return _row(reading, vector, form(tokens[self._wordpieces.telling(reading)]))
+
+
+class _WholeTokens(Embedder):
+    """The bundled embedder with token vectors as indexes of earlier versions have them."""
+
+    def __init__(self, embedder: BundledEmbedder) -> None:
+        self._embedder = embedder
+
+    @property
+    def info(self) -> EmbedderInfo:
+        return replace(self._embedder.info, token_dimensions=DIMENSIONS)
+
+    @property
+    def tokenizer(self) -> WordPieces:
+        return self._embedder.tokenizer
+
+    async def embed(self, texts: Sequence[str], kind: EmbedKind, *, instruct: str | None = None) -> Embeddings:
+        return await self._embedder.embed_as(np.copy, texts, kind, instruct)
+
+    async def close(self) -> None:
+        """Its model belongs to another embedder."""
 
 
 def _row(reading: Reading, vector: FloatArray, tokens: HalfArray) -> _Row:
-    """Copies: no row keeps its batch alive. A text that the model cannot read has no direction."""
+    """A copy of the vector: no row keeps its batch alive. A text that the model cannot read has no direction."""
     kept = vector.copy() if reading.coverage else np.zeros_like(vector)
-    return _Row(kept, tokens.copy(), reading.coverage, reading.tokens)
+    return _Row(kept, tokens, reading.coverage, reading.tokens)
 
 
 def _stack(rows: Sequence[_Row]) -> Embeddings:

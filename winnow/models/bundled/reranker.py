@@ -9,7 +9,8 @@ For one query and one passage it looks at
   (the 8: that a query of two words shares one of them with a passage proves little).
 
 All three are absolute, so a passage's score does not depend on what it is compared with, and one threshold serves
-all queries. How the constants were found, and what they cost: ``docs/decisions/0002-late-interaction.md``.
+all queries. How the constants were found, and what they cost: ``docs/decisions/0002-late-interaction.md`` and
+``docs/decisions/0016-token-vectors.md``.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from winnow.ports import (
     MIN_COVERAGE,
     EmbeddedQuery,
     Embedder,
+    EmbedderInfo,
     Embeddings,
     Passage,
     PointScores,
@@ -42,10 +44,6 @@ from winnow.ports import (
 
 _Array = npt.NDArray[np.float64]
 
-COSINE_WEIGHT: Final = 0.3  # against maxsim's 1
-KEYWORD_WEIGHT: Final = 0.1
-MIDDLE: Final = 0.66  # the weighted sum at which a passage is as likely relevant as not
-STEEPNESS: Final = 12.0
 SHORT_QUERY: Final = 8  # tokens added to each query's count
 KEYWORDS_ONLY_STEEPNESS: Final = 4.0
 LEAST_KEYWORDS: Final = 1e-3  # below any real match; keeps the logarithm finite
@@ -54,6 +52,27 @@ ALL_WORDS: Final = 2.0  # keyword evidence of a text without BM25 that contains 
 _UNSPACED: Final = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # Thai, kana, Han
 _WORD: Final = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+")
 _UNSPACED_RUN: Final = re.compile(rf"[{_UNSPACED}]")
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How the evidence is weighed against ``maxsim``, and where the sum becomes relevance.
+
+    Attributes:
+        cosine, keywords: their weights.
+        middle: the weighted sum at which a passage is as likely relevant as not.
+        steepness: of the logistic function there.
+    """
+
+    cosine: float
+    keywords: float
+    middle: float
+    steepness: float
+
+
+WHOLE: Final = Scale(cosine=0.3, keywords=0.1, middle=0.66, steepness=12.0)
+REDUCED: Final = Scale(cosine=0.7, keywords=0.14, middle=0.9, steepness=9.3)
+"""For token vectors of fewer dimensions than the text vectors, whose ``maxsim`` is less exact: the rest counts more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +92,15 @@ class Evidence:
     trust: _Array
 
 
-def relevance(evidence: Evidence) -> _Array:
+def relevance(evidence: Evidence, scale: Scale) -> _Array:
     """Relevance in [0, 1], shape (n,): a logistic function of the evidence, growing in each part of it.
 
-    ``logit = trust * 12 * (maxsim + 0.3 * cosine + 0.1 * keywords - 0.66) + (1 - trust) * 4 * ln(keywords)``
+    ``understood = maxsim + scale.cosine * cosine + scale.keywords * keywords - scale.middle``
+    ``logit = trust * scale.steepness * understood + (1 - trust) * 4 * ln(keywords)``
     """
-    understood = evidence.maxsim + COSINE_WEIGHT * evidence.cosine + KEYWORD_WEIGHT * evidence.keywords
+    understood = evidence.maxsim + scale.cosine * evidence.cosine + scale.keywords * evidence.keywords - scale.middle
     by_words = KEYWORDS_ONLY_STEEPNESS * np.log(np.maximum(evidence.keywords, LEAST_KEYWORDS))
-    logit = evidence.trust * STEEPNESS * (understood - MIDDLE) + (1 - evidence.trust) * by_words
+    logit = evidence.trust * scale.steepness * understood + (1 - evidence.trust) * by_words
     result: _Array = 1 / (1 + np.exp(-logit))
     return result
 
@@ -126,7 +146,7 @@ class LateInteractionReranker(Reranker):
         stored = [i for i, passage in enumerate(passages) if passage.point_id in known]
         if stored:
             found = [known[passages[i].point_id] for i in stored]
-            scores[stored] = relevance(_stored_evidence(asked, found))
+            scores[stored] = relevance(_stored_evidence(asked, found), scale_of(embedder.info))
         raw = [i for i, passage in enumerate(passages) if passage.point_id not in known]
         if raw:
             scores[raw], read = await self._score_texts(embedder, query.text, asked, [passages[i].text for i in raw])
@@ -159,13 +179,18 @@ class LateInteractionReranker(Reranker):
         if not _legible(asked):
             keywords = await asyncio.to_thread(_shared_words, query, passages)
             nothing = np.zeros_like(keywords)
-            return relevance(Evidence(nothing, nothing, keywords, nothing)), 0
+            return relevance(Evidence(nothing, nothing, keywords, nothing), scale_of(embedder.info)), 0
         windows = await asyncio.to_thread(lambda: [_windows(embedder, passage) for passage in passages])
         texts = [text for part in windows for text in part]
         embedded = await embedder.embed(texts, "document")
         evidence = await asyncio.to_thread(_text_evidence, query, asked, texts, embedded)
         starts = np.cumsum([0, *map(len, windows[:-1])])
-        return np.maximum.reduceat(relevance(evidence), starts), embedded.token_count
+        return np.maximum.reduceat(relevance(evidence, scale_of(embedder.info)), starts), embedded.token_count
+
+
+def scale_of(info: EmbedderInfo) -> Scale:
+    """The scale for the token vectors of an embedder."""
+    return REDUCED if info.token_dimensions < info.dimensions else WHOLE
 
 
 async def _asked(query: EmbeddedQuery, embedder: Embedder, instruct: str | None) -> tuple[Embeddings, int]:
