@@ -215,7 +215,8 @@ def _next_steps(report: dict[str, Any], settings: Settings) -> list[str]:
 
 
 def _model(identity: dict[str, Any]) -> str:
-    return f"{identity['model']} ({identity['dimensions']} dimensions)"
+    size, tokens = identity["dimensions"], identity["token_dimensions"]
+    return f"{identity['model']} ({size} dimensions{f', {tokens} a token' if tokens not in (0, size) else ''})"
 
 
 def _duration(seconds: float) -> str:
