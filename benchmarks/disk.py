@@ -2,9 +2,10 @@
 
     python benchmarks/disk.py --data path/to/beir [--chunks 10000] [--json FILE]
 
-The texts of a test collection are joined and cut into chunks of exactly 250 tokens, embedded by the bundled model and
-written to a new index, as the worker does it; then everything below its directory is added up as the file system
-counts it (blocks, so that holes of sparse files are free). Before the optimiser runs, as after a first indexing.
+The texts of a test collection are joined and cut into chunks of exactly 250 tokens, of which the first thousand are
+embedded by the bundled model and written to a new index over and over, each time as another document. Then everything
+below the index's directory is added up as the file system counts it (blocks: holes of sparse files are free). It is not
+optimised, as after a first indexing.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -35,6 +37,7 @@ from winnow.vectors.edge.store import EdgeVectorStore
 INDEX = IndexRef("disk")
 TOKENS = 250
 BATCH = 64
+DISTINCT = 1000
 SCORED = 50
 ROUNDS = 50
 
@@ -63,10 +66,11 @@ async def measure(data: Path, count: int, *, earlier: bool) -> dict[str, float]:
         info = embedder.info
         form: TokenFormat = "float16" if earlier else "uint8"
         await store.create(INDEX, IndexSchema(info.dimensions, info.token_dimensions, tokens_as=form))
+        made = await points(embedder, list(islice(chunks(data, model), DISTINCT)))
         written = 0
-        texts = islice(chunks(data, model), count)
-        while batch := list(islice(texts, BATCH)):
-            await store.upsert(INDEX, await points(embedder, batch, written))
+        while written < count:
+            batch = [renamed(made[i % DISTINCT], i) for i in range(written, min(count, written + BATCH))]
+            await store.upsert(INDEX, batch)
             written += len(batch)
         await store.flush(INDEX)
         rescoring = await rescore(store, embedder, written)
@@ -86,21 +90,24 @@ def chunks(data: Path, model: BundledEmbedder) -> Iterator[str]:
             yield text[spans[begin][0] : spans[begin + TOKENS - 1][1]]
 
 
-async def points(embedder: Embedder, texts: list[str], first: int) -> list[Point]:
+async def points(embedder: Embedder, texts: list[str]) -> list[Point]:
     """Points as the worker makes them, each a document."""
     embedded = await embedder.embed(texts, "document")
     tokens = embedded.tokens or ()
     return [
-        Point(
-            str(uuid.uuid5(uuid.NAMESPACE_OID, str(first + i))),
-            f"document-{first + i}",
-            1,
-            Chunk(0, 0, len(text), text),
-            dense=embedded.vectors[i],
-            tokens=tokens[i],
-        )
+        Point("", "", 1, Chunk(0, 0, len(text), text), dense=embedded.vectors[i], tokens=tokens[i])
         for i, text in enumerate(texts)
     ]
+
+
+def renamed(point: Point, number: int) -> Point:
+    """The point as one of document ``number``."""
+    return replace(point, id=identifier(number), document_id=f"document-{number}")
+
+
+def identifier(number: int) -> str:
+    """The id of a point."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, str(number)))
 
 
 async def rescore(store: EdgeVectorStore, embedder: Embedder, written: int) -> dict[str, float]:
@@ -109,7 +116,7 @@ async def rescore(store: EdgeVectorStore, embedder: Embedder, written: int) -> d
     assert asked.tokens is not None
     rng, times = np.random.default_rng(0), []
     for _ in range(ROUNDS):
-        ids = [str(uuid.uuid5(uuid.NAMESPACE_OID, str(i))) for i in rng.choice(written, SCORED, replace=False)]
+        ids = [identifier(i) for i in rng.choice(written, SCORED, replace=False)]
         began = time.perf_counter()
         await store.score(INDEX, ids, tokens=asked.tokens[0])
         times.append((time.perf_counter() - began) * 1000)
