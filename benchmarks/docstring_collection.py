@@ -2,8 +2,8 @@
 
     python benchmarks/docstring_collection.py FOLDER
 
-A query is the summary line of a docstring; the one right document is the rest of that docstring under its object's name.
-Docstrings with less than 20 words behind their summary, and those whose summary belongs to several objects, are
+A query is the summary line of a docstring; the one right document is the rest of that docstring under its object's
+name. Docstrings with less than 20 words behind their summary, and those whose summary belongs to several objects, are
 documents without a query. The same Python makes the same collection.
 """
 

@@ -2,6 +2,7 @@
 
     python benchmarks/peers.py --data FOLDER     # a folder in the BEIR layout, or WINNOW_BENCH_DATA
     python benchmarks/peers.py                   # without one: the standard library's docstrings
+    python benchmarks/peers.py --avx2            # both without AVX512, as far as their libraries can be told to
 
 Each round indexes the documents with both systems and the bare encoder, then searches both; odd rounds go the other
 way round. Figures are medians over the rounds, ratios are taken within a round first.
@@ -156,8 +157,11 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=1000, help="how many are indexed (1000)")
     parser.add_argument("--searches", type=int, default=300, help="of each kind, system and round (300)")
     parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured (3)")
+    parser.add_argument("--avx2", action="store_true", help="keep both systems to AVX2, and Winnow to float32")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there as well")
     arguments = parser.parse_args()
+    if arguments.avx2:
+        os.environ |= {**machine.AVX2_ONLY, "WINNOW_EMBEDDING__PRECISION": "float32"}
     texts = asyncio.run(load_texts(arguments.data, arguments.documents))
     python = install_txtai()
     about: dict[str, Any] = {

@@ -37,7 +37,7 @@ class TestBundled(EmbedderContract):
 
 
 class TestBundledInFloat32(TestBundled):
-    settings = BundledEmbedding(dtype="float32", threads=1)
+    settings = BundledEmbedding(precision="float32", threads=1)
 
 
 class TestCached(EmbedderContract):

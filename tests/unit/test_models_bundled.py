@@ -13,7 +13,7 @@ import pytest
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.settings.embedding import BundledEmbedding
 from winnow.models.bundled.embedder import BundledEmbedder
-from winnow.models.bundled.minilm import Dtype, Encoded, MiniLM, has_bfloat16
+from winnow.models.bundled.minilm import Encoded, MiniLM, Precision, has_bfloat16
 from winnow.models.bundled.query_graphs import OFTEN
 from winnow.ports import EmbedKind
 
@@ -28,16 +28,16 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def embedder() -> Iterator[BundledEmbedder]:
-    embedder = BundledEmbedder(BundledEmbedding(dtype="float32", threads=1))
+    embedder = BundledEmbedder(BundledEmbedding(precision="float32", threads=1))
     yield embedder
     asyncio.run(embedder.close())
 
 
-@pytest.mark.parametrize("dtype", ["auto", "int8", "bfloat16"])
-async def test_reduced_precision_is_as_good_as_float32(dtype: Dtype) -> None:
-    if dtype == "bfloat16" and not has_bfloat16():
+@pytest.mark.parametrize("precision", ["auto", "int8", "bfloat16"])
+async def test_reduced_precision_is_as_good_as_float32(precision: Precision) -> None:
+    if precision == "bfloat16" and not has_bfloat16():
         pytest.skip("this CPU has no bfloat16 arithmetic (AMX or AVX512-BF16)")
-    reduced, full = [BundledEmbedder(BundledEmbedding(dtype=one, threads=1)) for one in (dtype, "float32")]
+    reduced, full = [BundledEmbedder(BundledEmbedding(precision=one, threads=1)) for one in (precision, "float32")]
     ours, reference = [(await one.embed(TEXTS, "document")).vectors for one in (reduced, full)]
     assert np.einsum("ij,ij->i", ours, reference).min() >= 0.996
     await reduced.close()

@@ -17,7 +17,7 @@ from winnow.core.settings.embedding import BundledEmbedding
 from winnow.core.types import FloatArray
 from winnow.models.bundled import weights
 from winnow.models.bundled.embedder import BundledEmbedder
-from winnow.models.bundled.minilm import Dtype, MiniLM
+from winnow.models.bundled.minilm import MiniLM, Precision
 from winnow.models.bundled.weights import CHECKPOINT, EXPORT, REVISION, WORDS, Weights, load_weights
 from winnow.models.bundled.wordpieces import WordPieces
 
@@ -66,14 +66,14 @@ def test_the_int8_copy_has_every_value_within_half_a_step(published: Weights, in
 
 
 @pytest.mark.parametrize(("texts", "merge"), [(QUERIES, 1), (DOCUMENTS, 2)])
-@pytest.mark.parametrize(("dtype", "least"), [("float32", 0.999), ("int8", 0.996)])
+@pytest.mark.parametrize(("precision", "least"), [("float32", 0.999), ("int8", 0.996)])
 def test_the_int8_copy_makes_the_vectors_of_the_checkpoint(  # noqa: PLR0917 - fixtures and parameters
-    published: Weights, int8: Weights, texts: list[str], merge: Literal[1, 2], dtype: Dtype, least: float
+    published: Weights, int8: Weights, texts: list[str], merge: Literal[1, 2], precision: Precision, least: float
 ) -> None:
     """In float32 as the weights differ; in int8 within what int8 arithmetic costs the checkpoint itself."""
     sequences = [reading.ids for reading in WordPieces().read(texts)]
     expected = MiniLM(published, "float32", merge=merge, streams=1)(sequences)
-    found = MiniLM(int8, dtype, merge=merge, streams=1)(sequences)
+    found = MiniLM(int8, precision, merge=merge, streams=1)(sequences)
     assert cosine(expected.texts, found.texts).min() >= least
     for ours, theirs, ids in zip(expected.tokens, found.tokens, sequences, strict=True):
         count = (len(ids) - 1) // 2 if merge == 2 else len(ids)

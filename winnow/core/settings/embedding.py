@@ -28,8 +28,8 @@ class BundledEmbedding(Group):
     weights: Path | None = Field(
         None, description="folder with model.safetensors or model.onnx; unset: an installed package"
     )
-    dtype: Literal["auto", "int8", "bfloat16", "float32"] = Field(
-        "auto", description="auto: bf16 with AMX, int8 documents with VNNI, float32 on other CPUs"
+    precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
+        "auto", description="auto: bfloat16 with AMX, int8 with VNNI, float32 on other CPUs"
     )
     threads: int = Field(0, ge=0, description="CPU threads for indexing; 0 takes all cores")
 

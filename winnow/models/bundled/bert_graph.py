@@ -7,7 +7,7 @@ table of word embeddings is not: half of the weights, of which each compiled gra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -15,14 +15,24 @@ import numpy.typing as npt
 import openvino as ov
 from openvino import opset15 as op
 
+from winnow.models.bundled.quantization import LEVELS, ActivationRange, quantize
 from winnow.models.bundled.weights import Weights
+
+LinearInputs = dict[str, ov.Node]  # what goes into linear layers, by their path in the checkpoint
 
 _EPSILON: Final = 1e-12
 _HIDDEN: Final = -1e9  # an attention score that no token gets: finite, so that reduced precision makes no NaN of it
-_INT8: Final = 127
 
 
-def build_graph(weights: Weights, *, layers: int, heads: int, merge: int, int8: bool) -> ov.Model:
+def build_graph(
+    weights: Weights,
+    *,
+    layers: int,
+    heads: int,
+    merge: int,
+    ranges: Mapping[str, ActivationRange] | None,
+    inputs: LinearInputs | None = None,
+) -> ov.Model:
     """The encoder with its pooling.
 
     Inputs: ``words``, shape (batch, length, dimensions), float32, the word embeddings of the tokens, padded with
@@ -39,17 +49,22 @@ def build_graph(weights: Weights, *, layers: int, heads: int, merge: int, int8: 
         layers: of the encoder.
         heads: of each attention.
         merge: how many neighbouring tokens share a vector.
-        int8: keep the linear layers' weights as int8, one scale an output, for products of int8.
+        ranges: what goes into each linear layer, for products of int8; None: no product is of int8.
+        inputs: is filled with the nodes that go into linear layers, for measuring their ranges.
     """
-    return _Builder(weights, heads, int8=int8).model(layers, merge)
+    return _Builder(weights, heads, ranges, {} if inputs is None else inputs).model(layers, merge)
 
 
 class _Builder:
     """Puts the graph together from named weights."""
 
-    def __init__(self, weights: Weights, heads: int, *, int8: bool) -> None:
+    def __init__(
+        self, weights: Weights, heads: int, ranges: Mapping[str, ActivationRange] | None, inputs: LinearInputs
+    ) -> None:
         self._weights = weights
-        self._int8 = int8
+        self._ranges = ranges
+        self._inputs = inputs
+        self._quantized: dict[str, ov.Node] = {}
         self._dimensions = weights["embeddings.LayerNorm.bias"].shape[0]
         self._by_head = _constant([0, 0, heads, self._dimensions // heads])
         self._swap = _constant([0, 2, 1, 3])
@@ -90,29 +105,46 @@ class _Builder:
         x = self._norm(
             op.add(self._linear(attended, f"{path}.attention.output.dense"), x), f"{path}.attention.output.LayerNorm"
         )
-        up = op.gelu(self._linear(x, f"{path}.intermediate.dense"), "erf")
+        up = op.gelu(self._linear(x, f"{path}.intermediate.dense", self._windows(f"{path}.output.dense")), "erf")
         return self._norm(op.add(self._linear(up, f"{path}.output.dense"), x), f"{path}.output.LayerNorm")
 
     def _split(self, x: ov.Node) -> ov.Node:
         """(batch, length, dimensions) to (batch, heads, length, dimensions of a head)."""
         return op.transpose(op.reshape(x, self._by_head, special_zero=True), self._swap)
 
-    def _linear(self, x: ov.Node, name: str) -> ov.Node:
-        weight = self._weights[f"{name}.weight"]
-        if self._int8:
-            scale = np.abs(weight).max(axis=1, keepdims=True) / _INT8
-            whole = np.round(weight / scale).astype(np.int8)
-            kept = op.multiply(op.convert(op.constant(whole), "f32"), _float32(scale))
+    def _windows(self, site: str) -> npt.NDArray[np.int64] | None:
+        """The channels that go into ``site``, each as often as it has windows; None: each once."""
+        return None if self._ranges is None else self._ranges[site].windows.inputs
+
+    def _linear(self, x: ov.Node, name: str, outputs: npt.NDArray[np.int64] | None = None) -> ov.Node:
+        """The layer ``name``; ``outputs`` chooses among its channels and may repeat them."""
+        site = name.rpartition(".")[0] if ".self." in name else name
+        self._inputs[site] = x
+        weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
+        if outputs is not None:
+            weight, bias = weight[outputs], bias[outputs]
+        if self._ranges is None:
+            factor, offset = _float32(weight), bias
         else:
-            kept = _float32(weight)
-        return op.add(op.matmul(x, kept, transpose_a=False, transpose_b=True), self._row(f"{name}.bias"))
+            linear = quantize(weight, bias, self._ranges[site])
+            x = self._levels(x, site, self._ranges[site])
+            factor = op.multiply(op.convert(op.constant(linear.weight), "f32"), _float32(linear.scale))
+            offset = linear.bias
+        return op.add(op.matmul(x, factor, transpose_a=False, transpose_b=True), _row(offset))
+
+    def _levels(self, x: ov.Node, site: str, given: ActivationRange) -> ov.Node:
+        """``x`` as shares of its windows, on ``LEVELS`` levels; one node for all the layers that read it."""
+        if site not in self._quantized:
+            windows = given.windows
+            # a scale a channel is not for the engine's quantisation, which knows one a tensor
+            share = op.add(op.multiply(x, _row(1 / windows.width)), _row(-windows.start / windows.width))
+            none, all_ = _float32(0), _float32(1)
+            self._quantized[site] = op.fake_quantize(share, none, all_, none, all_, LEVELS)
+        return self._quantized[site]
 
     def _norm(self, x: ov.Node, name: str) -> ov.Node:
         normal = op.mvn(x, _constant([2]), True, _EPSILON, "INSIDE_SQRT")
-        return op.add(op.multiply(normal, self._row(f"{name}.weight")), self._row(f"{name}.bias"))
-
-    def _row(self, name: str) -> ov.Node:
-        return _float32(self._weights[name].reshape(1, 1, -1))
+        return op.add(op.multiply(normal, _row(self._weights[f"{name}.weight"])), _row(self._weights[f"{name}.bias"]))
 
     def _pairs(self, hidden: ov.Node, own: ov.Node) -> ov.Node:
         """Means of neighbours at length 1, shape (batch, length / 2 - 1, dimensions)."""
@@ -124,6 +156,10 @@ class _Builder:
 
 def _unit(x: ov.Node, *, axis: int) -> ov.Node:
     return op.normalize_l2(x, _constant([axis]), _EPSILON, "max")
+
+
+def _row(values: npt.NDArray[Any]) -> ov.Node:
+    return _float32(values.reshape(1, 1, -1))
 
 
 def _constant(value: int | Sequence[int]) -> ov.Node:

@@ -16,7 +16,8 @@ import numpy as np
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.settings.embedding import BundledEmbedding
 from winnow.core.types import FloatArray, HalfArray
-from winnow.models.bundled.minilm import DIMENSIONS, MiniLM, fastest_dtype, padded_length
+from winnow.models.bundled.minilm import DIMENSIONS, MiniLM, Precision, padded_length
+from winnow.models.bundled.precision import sound_encoders
 from winnow.models.bundled.query_batcher import QueryBatcher
 from winnow.models.bundled.query_graphs import QueryGraphs
 from winnow.models.bundled.token_basis import TOKEN_DIMENSIONS, reduced
@@ -61,11 +62,13 @@ class BundledEmbedder(Embedder):
 
     def __init__(self, settings: BundledEmbedding) -> None:
         weights = load_weights(settings.weights)
-        dtype = fastest_dtype() if settings.dtype == "auto" else settings.dtype
         streams = settings.threads or len(os.sched_getaffinity(0))
-        self._queries = MiniLM(weights, dtype, merge=1, streams=1)
-        self._documents = MiniLM(weights, dtype, merge=2, streams=streams)
+
+        def build(precision: Precision) -> tuple[MiniLM, MiniLM]:
+            return MiniLM(weights, precision, merge=1, streams=1), MiniLM(weights, precision, merge=2, streams=streams)
+
         self._wordpieces = WordPieces()
+        self._queries, self._documents = sound_encoders(build, settings.precision, self._wordpieces)
         self._graphs = QueryGraphs(self._queries)
         passes = streams + 1  # one is ready to start
         self._batcher = QueryBatcher(self._queries, passes=passes, count=self._graphs.count)
@@ -74,6 +77,11 @@ class BundledEmbedder(Embedder):
     @property
     def info(self) -> EmbedderInfo:
         return EmbedderInfo("bundled", MODEL, REVISION, DIMENSIONS, MAX_TOKENS, token_dimensions=TOKEN_DIMENSIONS)
+
+    @property
+    def precision(self) -> Precision:
+        """The precision in which it computes, which is not the wanted one where that failed its test."""
+        return self._documents.precision
 
     @property
     def tokenizer(self) -> WordPieces:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -15,40 +14,20 @@ import openvino as ov
 
 from winnow.core.types import FloatArray, HalfArray
 from winnow.models.bundled.bert_graph import build_graph
+from winnow.models.bundled.quantization import load_ranges
 from winnow.models.bundled.weights import WORDS, Weights
 
-Dtype = Literal["int8", "bfloat16", "float32"]
+Precision = Literal["int8", "bfloat16", "float32"]
 
 DIMENSIONS: Final = 384
-_LAYERS: Final = 6
-_HEADS: Final = 12
+LAYERS: Final = 6
+HEADS: Final = 12
 _STEP: Final = 8  # lengths are padded to a multiple of it: each change of shape costs the engine a millisecond or more
-_GROUP: Final = 128  # activations that share one scale in products of int8
-
-
-def fastest_dtype() -> Dtype:
-    """The precision that this CPU computes fastest without losing quality.
-
-    With AMX that is bfloat16; with AVX512-VNNI or AVX-VNNI int8, whose vectors are within cosine 0.996 of float32.
-    """
-    flags = _cpu_flags()
-    if "amx_bf16" in flags:
-        return "bfloat16"
-    return "int8" if flags & {"avx512_vnni", "avx_vnni"} else "float32"
 
 
 def has_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 matrices in hardware."""
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
-def _cpu_flags() -> set[str]:
-    """The flags of an x86 CPU as the kernel lists them; empty on other systems."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return set()
-    return set(next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +64,21 @@ class MiniLM:
         merge: 1 for a vector a token, special ones included; 2 for the mean of each two neighbours, special ones left
             out (half the storage for the same ranking).
         streams: batches of any shape that are computed side by side, each on one core.
+
+    Attributes:
+        precision: of the products of linear layers.
     """
 
-    def __init__(self, weights: Weights, dtype: Dtype, *, merge: Literal[1, 2], streams: int) -> None:
+    def __init__(self, weights: Weights, precision: Precision, *, merge: Literal[1, 2], streams: int) -> None:
+        self.precision = precision
         self._core = ov.Core()
         self._words = weights[WORDS]
-        self._model = build_graph(weights, layers=_LAYERS, heads=_HEADS, merge=merge, int8=dtype == "int8")
+        ranges = load_ranges() if precision == "int8" else None
+        self._model = build_graph(weights, layers=LAYERS, heads=HEADS, merge=merge, ranges=ranges)
         # what is not int8 is computed in bfloat16 where the CPU can
-        bfloat16 = dtype == "bfloat16" or (dtype == "int8" and has_bfloat16())
+        bfloat16 = precision == "bfloat16" or (precision == "int8" and has_bfloat16())
         self._options: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32",
-            "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(_GROUP if dtype == "int8" else 0),
             "NUM_STREAMS": str(streams),
             "INFERENCE_NUM_THREADS": streams,
             "ENABLE_CPU_PINNING": False,  # every graph of one stream would sit on the first core
@@ -113,7 +96,7 @@ class MiniLM:
 
     def __call__(self, sequences: Sequence[Sequence[int]]) -> Encoded:
         """Encode ``sequences`` of token ids, the two special tokens included, each at most 512 long."""
-        inputs = self._inputs(sequences)
+        inputs = graph_inputs(self._words, sequences)
         compiled = self._one_shape.get(inputs[0].shape[:2], self._any_shape)
         request = compiled.request()
         request.infer(inputs, share_inputs=True)
@@ -123,7 +106,7 @@ class MiniLM:
 
     async def answer(self, sequences: Sequence[Sequence[int]]) -> Encoded:
         """As a call, with no thread of Python's: one would have to win the interpreter's lock from the event loop."""
-        inputs = self._inputs(sequences)
+        inputs = graph_inputs(self._words, sequences)
         compiled = self._one_shape.get(inputs[0].shape[:2], self._any_shape)
         request = compiled.request()
         loop = asyncio.get_running_loop()
@@ -143,16 +126,20 @@ class MiniLM:
         compiled.idle.append(request)
         return encoded
 
-    def _inputs(self, sequences: Sequence[Sequence[int]]) -> list[npt.NDArray[Any]]:
-        """The graph's inputs: word embeddings, shape (n, padded length, 384), and lengths, shape (n,)."""
-        ids = np.zeros((len(sequences), padded_length(max(map(len, sequences)))), np.int32)
-        for row, sequence in zip(ids, sequences, strict=True):
-            row[: len(sequence)] = sequence
-        return [self._words[ids].astype(np.float32), np.array([len(sequence) for sequence in sequences], np.int32)]
-
     def _compile(self) -> _Compiled:
         """The graph in its present shape."""
         return _Compiled(self._core.compile_model(self._model, "CPU", self._options))
+
+
+def graph_inputs(words: npt.NDArray[Any], sequences: Sequence[Sequence[int]]) -> list[npt.NDArray[Any]]:
+    """What the graph reads: word embeddings, shape (n, padded length, 384), and lengths, shape (n,).
+
+    ``words`` is the table of word embeddings.
+    """
+    ids = np.zeros((len(sequences), padded_length(max(map(len, sequences)))), np.int32)
+    for row, sequence in zip(ids, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    return [words[ids].astype(np.float32), np.array([len(sequence) for sequence in sequences], np.int32)]
 
 
 def _outputs(request: ov.InferRequest) -> Encoded:
