@@ -26,8 +26,8 @@ LEAST_COSINE: Final = 0.99  # of a sound encoder's vector of it with the publish
 def fastest_precision() -> Precision:
     """The precision that this CPU computes fastest without losing quality.
 
-    With AMX that is bfloat16; with AVX512-VNNI or AVX-VNNI int8. On CPUs with AVX2 alone int8 is no faster
-    than float32 (docs/decisions/0017).
+    With AMX that is bfloat16; with AVX512-VNNI or AVX-VNNI int8. On CPUs with AVX2 alone int8 gains nothing
+    (docs/decisions/0017).
     """
     flags = _cpu_flags()
     if "amx_bf16" in flags:
