@@ -28,6 +28,7 @@ import grpc  # type: ignore[import-untyped]
 from qdrant_client import grpc as wire
 
 WAIT_SECONDS: Final = 0.002  # of a query on a real server: two arms of 100 hits, 10,000 points
+MAX_REQUEST: Final = 32 << 20  # bytes, as a real server has it
 _VERSION: Final = "1.20.0"
 _QUERY: Final = "Points/QueryBatch"
 _TOP_SCORE: Final = 0.9
@@ -104,7 +105,8 @@ class RecordedServer:
 def serve(*, port: int = 0, wait: float = WAIT_SECONDS, threads: int = 32) -> Iterator[RecordedServer]:
     """Serve an empty store until the block ends."""
     state = RecordedServer(wait=wait)
-    server = grpc.server(ThreadPoolExecutor(threads), options=[("grpc.default_compression_level", 2)])
+    options = [("grpc.default_compression_level", 2), ("grpc.max_receive_message_length", MAX_REQUEST)]
+    server = grpc.server(ThreadPoolExecutor(threads), options=options)
     for service in ("Qdrant", "Collections", "Points"):
         calls = [call.removeprefix(f"{service}/") for call in _CALLS if call.startswith(f"{service}/")]
         handlers = {call: grpc.unary_unary_rpc_method_handler(_handler(state, f"{service}/{call}")) for call in calls}
