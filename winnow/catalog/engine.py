@@ -41,7 +41,7 @@ _INDEX_ORDER: Final = {
 }
 # the server looks whether the client is still there; a setting of PostgreSQL 14 and above
 _WATCH_CLIENT: Final = (
-    "SELECT set_config(name, '5s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'"
+    "SELECT set_config(name, '1s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'"
 )
 
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}

@@ -65,7 +65,7 @@ class SqlWorkQueue(Repository):
             self.frontier.reached(queue.uid, queue.priority, (queue.waiting_since, queue.document_id))
             async with self.database.write() as connection:
                 await keep_index_order(connection)
-                claims, last = await lease(connection, queue, positions.get(queue.uid, {}), terms)
+                claims, last = await lease(connection, queue, self.frontier.levels(queue.uid), terms)
             for priority, position in last.items():
                 self.frontier.reached(queue.uid, priority, position)
             if claims:  # else another worker was quicker: the next collection may have something left

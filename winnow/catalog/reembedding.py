@@ -34,14 +34,10 @@ async def progress(connection: AsyncConnection, collection: Collection) -> Reemb
 
 async def waiting_reembeddings(connection: AsyncConnection) -> int:
     """The number of documents that wait for nothing but the second index; no job waits for them."""
+    uids = list(await connection.scalars(select(COLLECTIONS.c.uid).where(COLLECTIONS.c.other.is_not(null()))))
     waiting = (DOCUMENTS.c.priority == REEMBED_PRIORITY, DOCUMENTS.c.due_at.is_not(null()))
-    statement = select(func.count()).join_from(COLLECTIONS, DOCUMENTS, DOCUMENTS.c.collection_uid == COLLECTIONS.c.uid)
-    return (
-        await connection.scalar(
-            statement.where(COLLECTIONS.c.other.is_not(null()), *waiting, DOCUMENTS.c.state == "indexed")
-        )
-        or 0
-    )
+    statement = select(func.count()).select_from(DOCUMENTS).where(*waiting, DOCUMENTS.c.state == "indexed")
+    return sum([await connection.scalar(statement.where(DOCUMENTS.c.collection_uid == uid)) or 0 for uid in uids])
 
 
 def is_behind(newer: int) -> ColumnElement[bool]:

@@ -51,3 +51,7 @@ class Frontier:
     def positions(self) -> Mapping[str, Levels]:
         """Where to begin in each collection."""
         return {uid: dict(levels) for uid, levels in self._reached.items()}
+
+    def levels(self, uid: str) -> Levels:
+        """Where to begin at each priority of a collection whose head has been found; empty where a walk is cheap."""
+        return {} if self._cost <= COSTLY else dict(self._reached.get(uid, {}))
