@@ -170,9 +170,9 @@ async def test_a_search_builds_no_models_and_decodes_what_is_used(store: QdrantV
     made.clear()
     found = await search(store)
     assert +made == {}
-    candidates = fuse(found, dense_weight=1.0, limit=50, by_document=True)
+    fused = fuse(found, dense_weight=1.0, limit=HITS, by_document=True, used=50)
     assert +made == {"decoded": 50}
-    assert {len(each.chunk.text) for each in candidates} == {PAYLOAD}
+    assert {len(each.chunk.text) for each in fused.candidates} == {PAYLOAD}
 
 
 @pytest.mark.parametrize("prefer_grpc", [True, False])
