@@ -13,8 +13,9 @@ from functools import partial
 from typing import Final, Protocol
 
 from indexer.reading import BATCH_DOCUMENTS, Inventory, read_batches
-from indexer.sources.base import Failure, Source
+from indexer.sources.base import Failure, Notice, Source
 from winnow.core.errors import Overloaded
+from winnow.core.marks import DocumentWarning
 from winnow.core.retry import RetryPolicy, retry
 from winnow.core.types import Document
 from winnow.ports import DocumentKey, Job, Submission
@@ -51,7 +52,7 @@ class IngestProgress:
 
 @dataclass(frozen=True, slots=True)
 class IndexSummary:
-    """Result of a run. ``seconds`` is wall time."""
+    """Result of a run. ``seconds`` is wall time; ``warnings`` are losses in reading, each with the document's id."""
 
     collection: str
     seen: int = 0
@@ -62,6 +63,8 @@ class IndexSummary:
     chunks_embedded: int = 0
     seconds: float = 0.0
     failures: tuple[Failure, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    warnings: tuple[tuple[str, DocumentWarning], ...] = ()
 
 
 @dataclass
@@ -129,9 +132,9 @@ async def _submit_all(
     destination: Destination, run: _Run, source: Source, on_progress: Callable[[IngestProgress], None]
 ) -> None:
     found = run.inventory
-    async for documents, failures in read_batches(source):
-        found.add_unreadable(source, failures)
-        accepted = [document for document in documents if _is_accepted(run, source, document)]
+    async for batch in read_batches(source):
+        found.note(source, batch)
+        accepted = [document for document in batch.documents if _is_accepted(run, source, document)]
         if accepted:
             submission = await retry(
                 partial(destination.submit, run.collection, accepted, source=source.label),
@@ -198,4 +201,6 @@ def _summarise(run: _Run, seconds: float) -> IndexSummary:
         chunks_embedded=sum(job.chunks_embedded for job in jobs),
         seconds=seconds,
         failures=failures,
+        notices=tuple(found.notices),
+        warnings=tuple(found.warned),
     )

@@ -6,10 +6,11 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
-from indexer.sources.base import Failure, Source
+from indexer.sources.base import Failure, Notice, Source
 from winnow.core.documents import hash_content
+from winnow.core.marks import DocumentWarning
 from winnow.core.types import Document
 from winnow.ports import DocumentKey
 
@@ -18,26 +19,36 @@ BATCH_CHARS: Final = 4_000_000
 BATCH_SECONDS: Final = 1.0
 
 
-async def read_batches(source: Source) -> AsyncIterator[tuple[list[Document], list[Failure]]]:
+class Batch(NamedTuple):
+    """Some items of a source."""
+
+    documents: list[Document]
+    failures: list[Failure]
+    notices: list[Notice]
+
+
+async def read_batches(source: Source) -> AsyncIterator[Batch]:
     """Read a source some hundred documents at a time, or what comes within a second."""
-    documents: list[Document] = []
-    failures: list[Failure] = []
+    batch = Batch([], [], [])
     count, chars, until = 0, 0, 0.0
     async with aclosing(source.read()) as items:
         async for item in items:
             if not count:
                 until = time.monotonic() + BATCH_SECONDS
             count += 1
-            if isinstance(item, Failure):
-                failures.append(item)
-            else:
-                documents.append(item)
-                chars += len(item.text)
+            match item:
+                case Failure():
+                    batch.failures.append(item)
+                case Notice():
+                    batch.notices.append(item)
+                case Document():
+                    batch.documents.append(item)
+                    chars += len(item.text)
             if count >= BATCH_DOCUMENTS or chars >= BATCH_CHARS or time.monotonic() > until:
-                yield documents, failures
-                documents, failures, count, chars = [], [], 0, 0
+                yield batch
+                batch, count, chars = Batch([], [], []), 0, 0
     if count:
-        yield documents, failures
+        yield batch
 
 
 @dataclass
@@ -47,17 +58,23 @@ class Inventory:
     Attributes:
         origins: by document id, the label of the source that it was first found in.
         failures: in the order in which they occurred.
+        notices: what was left out on purpose.
+        warned: documents that were read with losses: id, code and message of each loss.
     """
 
     origins: dict[str, str] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    warned: list[tuple[str, DocumentWarning]] = field(default_factory=list)
     _unreadable: set[str] = field(default_factory=set)
     _incomplete: set[str] = field(default_factory=set)  # labels of sources with a failure that names no document
 
-    def add_unreadable(self, source: Source, failures: Sequence[Failure]) -> None:
-        """Record the items of a source that could not be read."""
-        self.failures += failures
-        self._unreadable |= {failure.document_id for failure in failures}
+    def note(self, source: Source, batch: Batch) -> None:
+        """Record what a batch of a source says besides its documents: failures, notices, losses."""
+        self.failures += batch.failures
+        self.notices += batch.notices
+        self.warned += [(document.id, warning) for document in batch.documents for warning in document.warnings]
+        self._unreadable |= {failure.document_id for failure in batch.failures}
         if "" in self._unreadable:
             self._unreadable.remove("")
             self._incomplete.add(source.label)
@@ -88,6 +105,7 @@ class DryRun:
     missing: tuple[str, ...]
     unchanged: int
     failures: tuple[Failure, ...]
+    notices: tuple[Notice, ...] = ()
 
 
 async def compare_sources(
@@ -97,10 +115,10 @@ async def compare_sources(
     found = Inventory()
     hashes: dict[str, str] = {}
     for source in sources:
-        async for documents, failures in read_batches(source):
-            found.add_unreadable(source, failures)
-            found.origins |= dict.fromkeys((document.id for document in documents), source.label)
-            hashes |= {document.id: hash_content(document) for document in documents}
+        async for batch in read_batches(source):
+            found.note(source, batch)
+            found.origins |= dict.fromkeys((document.id for document in batch.documents), source.label)
+            hashes |= {document.id: hash_content(document) for document in batch.documents}
     missing: list[str] = []
     for source in sources if delete_missing else ():
         lacking = [id_ for id_, key in known.items() if key.source == source.label and found.lacks(id_)]
@@ -113,4 +131,5 @@ async def compare_sources(
         missing=tuple(sorted(missing)),
         unchanged=len(hashes) - len(fresh),
         failures=tuple(found.failures),
+        notices=tuple(found.notices),
     )

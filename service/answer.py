@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from winnow.core.types import ArmScore, Candidate, Result, SearchAnswer, StageReport
+from winnow.core.types import ArmScore, Candidate, Chunk, Result, SearchAnswer, StageReport
 
 
 def render_answer(answer: SearchAnswer) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def _result(result: Result, *, with_text: bool) -> dict[str, Any]:
         "document_id": candidate.document_id,
         "title": candidate.title,
         "url": _url(candidate),
-        "chunk": {"index": chunk.index, "start": chunk.start, "end": chunk.end, "headings": list(chunk.headings)},
+        "chunk": _chunk(chunk),
         "text": chunk.text if with_text else None,
         "highlights": [{"start": span.start, "end": span.end} for span in result.highlights],
         "metadata": candidate.metadata,
@@ -57,6 +57,22 @@ def _result(result: Result, *, with_text: bool) -> dict[str, Any]:
             "fused": _arm(candidate.fused),
             "rerank": _arm(result.rerank),
         },
+    }
+
+
+def _chunk(chunk: Chunk) -> dict[str, Any]:
+    return {
+        "index": chunk.index,
+        "start": chunk.start,
+        "end": chunk.end,
+        "headings": list(chunk.headings),
+        "anchor": chunk.anchor,
+        "prefix": chunk.prefix,
+        "page": None,
+        "slide": None,
+        "sheet": None,
+        "row": None,
+        **chunk.place,
     }
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from indexer.sources.base import Failure, Source
+from indexer.sources.base import Failure, Notice, Source
 from winnow.core.types import Document
 
 
 async def collect(source: Source) -> list[Document | Failure]:
-    """Everything that the source yields."""
-    return [item async for item in source.read()]
+    """Everything that the source yields, without what it left out on purpose."""
+    return [item async for item in source.read() if not isinstance(item, Notice)]
 
 
 def read_all(source: Source) -> list[Document | Failure]:

@@ -1,34 +1,42 @@
-"""The outline that every format is parsed into: sections, each with a heading path and blocks."""
+"""Parses canonical text into its outline: sections under headings, made of blocks. Every offset is exact."""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Final
 
-_WORD: Final = re.compile(r"[A-Za-z0-9_]{1,40}|[^\W_]|[^\w\s]")
-_WINDOW: Final = 4000  # characters in which the next word is looked for
-_NOT_IN_ANCHORS: Final = re.compile(r"[^\w\- ]")
+import regex
+
+from winnow.core.marks import Mark
+from winnow.core.types import PLAIN, Document
+
+_NOT_IN_ANCHORS: Final = regex.compile(r"[^\p{L}\p{M}\p{N}\p{Pc}\- ]")  # as GitHub makes them
+_BLANK_LINES: Final = re.compile(r"\n(?:[^\S\n]*+\n)++")
+_HEADING: Final = re.compile(r"(#{1,6})[ \t]+(.*?)[ \t]*$")
+_FENCE: Final = re.compile(r"[ \t]*(`{3,}|~{3,})")
+_ITEM: Final = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\S")
+_RULE: Final = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A paragraph, a list item, a table, a piece of code.
+    """A paragraph, a list item, a table, a piece of code or a heading: ``text[start:end]`` without white space around.
 
     Attributes:
-        text: readable text, markup removed, not blank.
-        start, end: character offsets of the block in the original text, ``end`` exclusive.
         lines: the text is made of lines (code, a table); a cut falls at line ends first.
-        tight: follows the block before it without an empty line (list items).
+        head: where the part that every piece repeats ends: a table's header, a fence's first line; else ``start``.
+        heading: level and title of a heading, ``None`` for other blocks.
     """
 
-    text: str
     start: int
     end: int
     lines: bool = False
-    tight: bool = False
+    head: int = -1
+    heading: tuple[int, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,55 +55,136 @@ class Section:
     blocks: tuple[Block, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Outline:
-    """A parsed document.
+class Marks:
+    """The marks of a document, to look up by offset."""
 
-    Attributes:
-        sections: in the order of the text, without empty ones.
-        source: the original text with its markup blanked out, character for character; to cut inside a block, its
-            words are looked up here.
-        verbatim: the text is plain: readable text is ``source[start:end]``, across blocks too.
-    """
+    def __init__(self, marks: Sequence[Mark]) -> None:
+        self._anchors = {mark.start: str(mark.value) for mark in marks if mark.kind == "anchor"}
+        self._places: dict[str, tuple[list[int], list[str | int]]] = {}
+        for mark in marks:
+            if mark.kind != "anchor":
+                starts, values = self._places.setdefault(mark.kind, ([], []))
+                starts.append(mark.start)
+                values.append(mark.value)
 
-    sections: tuple[Section, ...]
-    source: str
-    verbatim: bool = False
+    def anchor(self, start: int) -> str:
+        """The anchor of the heading at ``start``; empty if it has no mark."""
+        return self._anchors.get(start, "")
 
-
-class Alignment:
-    """Maps positions in a block's readable text to positions in the original text.
-
-    Words are looked up one after another, so the mapping never goes backwards and stays inside the block. It is
-    exact at every word that the original spells in the same way; beside entities and escapes it is off by a word.
-    """
-
-    def __init__(self, block: Block, source: str) -> None:
-        self._block = block
-        self._read = [0]
-        self._original = [block.start]
-        cursor = block.start
-        for word in _WORD.finditer(block.text):
-            found = source.find(word[0], cursor, min(block.end, cursor + _WINDOW))
-            if found >= 0:
-                self._read.append(word.start())
-                self._original.append(found)
-                cursor = found + len(word[0])
-
-    def original(self, position: int) -> int:
-        """Position in the original of a position inside of ``block.text``."""
-        at = bisect_right(self._read, position) - 1
-        following = self._original[at + 1] if at + 1 < len(self._original) else self._block.end
-        return min(self._original[at] + position - self._read[at], following)
+    def place(self, start: int) -> dict[str, str | int]:
+        """Page, slide, sheet or row in which the offset lies, as far as there are marks."""
+        found: dict[str, str | int] = {}
+        for kind, (starts, values) in self._places.items():
+            at = bisect_right(starts, start) - 1
+            if at >= 0:
+                found[kind] = values[at]
+        return found
 
 
-def trim_span(text: str, start: int, end: int) -> tuple[int, int]:
-    """The span without white space at its ends; an empty one if it is all white space."""
-    while start < end and text[start].isspace():
-        start += 1
-    while start < end and text[end - 1].isspace():
-        end -= 1
-    return start, end
+def outline_of(document: Document) -> tuple[Section, ...]:
+    """The sections of a document in the order of its text, without empty ones. Never fails."""
+    if document.source_format in PLAIN:
+        blocks = tuple(_paragraphs(document.text))
+        return (Section((), "", None, blocks),) if blocks else ()
+    return _sections(document.text, Marks(document.marks))
+
+
+def _sections(text: str, marks: Marks) -> tuple[Section, ...]:
+    slugger = Slugger()
+    found: list[Section] = []
+    path: list[tuple[int, str]] = []
+    heading: Block | None = None
+    anchor = ""
+    blocks: list[Block] = []
+
+    def close() -> None:
+        if blocks or heading is not None:
+            found.append(Section(tuple(title for _, title in path), anchor, heading, tuple(blocks)))
+        blocks.clear()
+
+    for block in _blocks(text):
+        if block.heading is None:
+            blocks.append(block)
+            continue
+        close()
+        level, title = block.heading
+        while path and path[-1][0] >= level:
+            path.pop()
+        path.append(block.heading)
+        slug = slugger.slug(title)
+        heading, anchor = block, marks.anchor(block.start) or slug
+    close()
+    pairs = zip_longest(found, found[1:])
+    return tuple(one for one, following in pairs if one.blocks or not _is_ancestor(one, following))
+
+
+def _is_ancestor(section: Section, following: Section | None) -> bool:
+    depth = len(section.headings)
+    return following is not None and len(following.headings) > depth and following.headings[:depth] == section.headings
+
+
+def _paragraphs(text: str) -> Iterator[Block]:
+    gaps = list(_BLANK_LINES.finditer(text))
+    begins, ends = [0, *(gap.end() for gap in gaps)], [*(gap.start() for gap in gaps), len(text)]
+    for begin, end in zip(begins, ends, strict=True):
+        start, stop = _trimmed(text, begin, end)
+        if start < stop:
+            yield Block(start, stop)
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    part = text[start:end]
+    left = len(part) - len(part.lstrip())
+    return (start + left, end - (len(part) - len(part.rstrip()))) if left < len(part) else (start, start)
+
+
+def _blocks(text: str) -> Iterator[Block]:
+    """The blocks of canonical text, by one pass over its lines."""
+    lines = text.split("\n")
+    at, row = 0, 0
+    while row < len(lines):
+        line = lines[row]
+        if not line.strip():
+            at, row = at + len(line) + 1, row + 1
+            continue
+        if line[0] == "#" and (found := _HEADING.match(line)) and found[2]:
+            yield Block(at, at + len(line.rstrip()), heading=(len(found[1]), found[2]))
+            at, row = at + len(line) + 1, row + 1
+            continue
+        last, is_lines, head = _extent(lines, row)
+        size = sum(map(len, lines[row:last])) + last - row - 1
+        start, end = _trimmed(text, at, at + size)
+        yield Block(start, end, is_lines, -1 if head == 0 else at + sum(map(len, lines[row : row + head])) + head)
+        at, row = at + size + 1, last
+
+
+def _extent(lines: Sequence[str], row: int) -> tuple[int, bool, int]:
+    """The block that begins in line ``row``: the line behind it, whether it is made of lines, lines of its head."""
+    if fence := _FENCE.match(lines[row]):
+        mark = fence[1]
+        closing = re.compile(rf"[ \t]*{re.escape(mark[0])}{{{len(mark)},}}[ \t]*$")
+        end = next((i for i in range(row + 1, len(lines)) if closing.match(lines[i])), len(lines) - 1)
+        return end + 1, True, 1
+    if "|" in lines[row] and row + 1 < len(lines) and "-" in lines[row + 1] and _RULE.match(lines[row + 1]):
+        end = row + 2
+        while end < len(lines) and "|" in lines[end]:
+            end += 1
+        return end, True, 2
+    end = row + 1
+    while end < len(lines) and lines[end].strip() and not _opens(lines, end):
+        end += 1
+    return end, lines[row].startswith(("    ", "\t")) and not _ITEM.match(lines[row]), 0
+
+
+def _opens(lines: Sequence[str], row: int) -> bool:
+    """Whether a line that follows others opens a block of its own."""
+    line = lines[row]
+    first = line.lstrip(" \t")[:1]
+    if first == "#":
+        return bool(_HEADING.match(line))
+    if first in "`~":
+        return bool(_FENCE.match(line))
+    return (first in "-*+" or first.isdecimal()) and bool(_ITEM.match(line))
 
 
 class Slugger:
@@ -106,55 +195,10 @@ class Slugger:
 
     def slug(self, heading: str) -> str:
         """Return the anchor of ``heading``: lower case, punctuation dropped, spaces to hyphens."""
-        base = _NOT_IN_ANCHORS.sub("", heading.strip().lower()).replace(" ", "-")
+        base: str = _NOT_IN_ANCHORS.sub("", heading.strip().lower()).replace(" ", "-")
         anchor = base
         while anchor in self._seen:
             self._seen[base] += 1
             anchor = f"{base}-{self._seen[base]}"
         self._seen[anchor] = 0
         return anchor
-
-
-class OutlineBuilder:
-    """Collects blocks and headings in the order of the text and keeps the heading path."""
-
-    def __init__(self) -> None:
-        self._path: list[tuple[int, str]] = []
-        self._sections: list[Section] = []
-        self._blocks: list[Block] = []
-        self._heading: Block | None = None
-        self._anchor = ""
-
-    def add(self, block: Block) -> None:
-        """Append ``block`` to the current section."""
-        self._blocks.append(block)
-
-    def open(self, level: int, heading: Block, anchor: str) -> None:
-        """Start the section of a heading. ``level``: 1 is the outermost."""
-        self._close()
-        while self._path and self._path[-1][0] >= level:
-            self._path.pop()
-        self._path.append((level, heading.text))
-        self._heading, self._anchor = heading, anchor
-
-    def sections(self) -> tuple[Section, ...]:
-        """Every section with text: blocks, or a heading that no later section has in its path."""
-        self._close()
-        kept = [
-            section
-            for section, following in zip_longest(self._sections, self._sections[1:])
-            if section.blocks or (section.heading is not None and not _is_ancestor(section, following))
-        ]
-        self._sections = []
-        return tuple(kept)
-
-    def _close(self) -> None:
-        if self._blocks or self._heading is not None:
-            headings = tuple(text for _, text in self._path)
-            self._sections.append(Section(headings, self._anchor, self._heading, tuple(self._blocks)))
-        self._blocks = []
-
-
-def _is_ancestor(section: Section, following: Section | None) -> bool:
-    depth = len(section.headings)
-    return following is not None and len(following.headings) > depth and following.headings[:depth] == section.headings

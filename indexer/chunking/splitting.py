@@ -1,47 +1,57 @@
 """Cuts blocks into pieces with a limited number of tokens and packs the pieces into chunks.
 
-Tokens are counted in the text of a block; each block is tokenized once.
+Everything is a span of the document's text, which is tokenized once.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import sub
 from typing import Final
 
+import regex
+
 from indexer.chunking.outline import Block
 from winnow.ports import Tokenizer
 
-_LONG_TOKEN: Final = 100  # a longer token is text that the model does not know: every character counts
-_SENTENCE_END: Final = re.compile(r"""[.!?…]["'”’)\]]*\s+|[。！？；…]["'”’」』）】]*\s*|\n\s*\n""")
-_LINE_END: Final = re.compile(r"\n\s*")
-_WORD_END: Final = re.compile(r"\s+")
+_LONG_TOKEN: Final = 24  # a longer token is text that the model does not know: every character counts
+_SENTENCE_END: Final = re.compile(
+    r"""[.!?…;]["'”’)\]]*\s+(?<!;\s)|[。！？；…]["'”’」』）】]*\s*|[।॥؟۔։።፧፨༎၊။។៕᙮꓿‼-⁉⸮]["'”’»)\]]*\s*|\n[^\S\n]*\n\s*"""
+)
+_LINE_END: Final = re.compile(r"\n(?:[^\S\n]*\n)*")
+_WORD_END: Final = re.compile(r"\s+|[\u200b、，：]")
+_CLUSTER: Final = regex.compile(r"\X")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CountedBlock:
-    """A block and where each of its tokens starts, as character positions in ``block.text``."""
+class TokenCount:
+    """Counts the tokens of spans of one text.
 
-    block: Block
-    starts: Sequence[int]
+    ``starts``: where each token starts; long stretches that are one token, or none, count one for each character.
+    """
 
-    def __len__(self) -> int:
-        return len(self.starts)
+    def __init__(self, text: str, tokenizer: Tokenizer) -> None:
+        self.text = text
+        self.starts = token_starts(text, tokenizer)
 
-    def begin(self, token: int) -> int:
-        """Character position where text from ``token`` on begins: 0 for the first."""
-        return 0 if token <= 0 else self.end(token)
+    def __call__(self, start: int, end: int) -> int:
+        """Tokens that start in ``text[start:end]``."""
+        return bisect_left(self.starts, end) - bisect_left(self.starts, start)
 
-    def end(self, token: int) -> int:
-        """Character position where text up to ``token``, exclusive, ends: the text's own end behind the last."""
-        return self.starts[token] if token < len(self.starts) else len(self.block.text)
+    def behind(self, start: int, tokens: int) -> int:
+        """The offset behind ``tokens`` tokens from ``start`` on."""
+        at = bisect_left(self.starts, start) + tokens
+        return self.starts[at] if at < len(self.starts) else len(self.text)
+
+    def before(self, end: int, tokens: int) -> int:
+        """The offset that ``tokens`` tokens lie behind, up to ``end``."""
+        return self.starts[max(0, bisect_left(self.starts, end) - tokens)] if self.starts else 0
 
 
 def token_starts(text: str, tokenizer: Tokenizer) -> list[int]:
-    """Where the tokens of ``text`` start; long stretches with one token or none count one for each character."""
+    """Where the tokens of ``text`` start, as ``TokenCount`` counts them."""
     spans = tokenizer.spans(text)
     starts = [start for start, _ in spans]
     if max(map(sub, [*starts, len(text)], [0, *starts])) <= _LONG_TOKEN:
@@ -51,7 +61,7 @@ def token_starts(text: str, tokenizer: Tokenizer) -> list[int]:
     for start, end in spans:
         if start - behind > _LONG_TOKEN and not text[behind:start].isspace():
             starts.extend(range(behind, start))
-        if end - start > _LONG_TOKEN:
+        if end - start > _LONG_TOKEN and not text[start:end].isspace():
             starts.extend(range(start, end))
         else:
             starts.append(start)
@@ -63,157 +73,170 @@ def token_starts(text: str, tokenizer: Tokenizer) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class BlockPiece:
-    """The tokens ``first`` to ``last`` (exclusive) of a block; the block was cut before it unless ``first`` is 0."""
+    """A part of a block; the block was cut before it unless ``start`` is the block's own. ``cost``: its tokens."""
 
-    counted: CountedBlock
-    first: int
-    last: int
-
-    def __len__(self) -> int:
-        return self.last - self.first
+    block: Block
+    start: int
+    end: int
+    cost: int
 
     @property
-    def start(self) -> int:
-        """Where the piece begins in its block's text."""
-        return self.counted.begin(self.first)
-
-    @property
-    def end(self) -> int:
-        """Where the piece ends in its block's text, including the white space that follows it."""
-        return self.counted.end(self.last)
+    def is_first(self) -> bool:
+        """Whether the piece begins its block."""
+        return self.start == self.block.start
 
 
-def cut_block(counted: CountedBlock, limit: int, *, max_chars: int, grain: int) -> list[BlockPiece]:
+def cut_block(block: Block, count: TokenCount, limit: int, *, max_chars: int, grain: int) -> list[BlockPiece]:
     """Cut a block into pieces of at most ``limit`` tokens and ``max_chars`` characters.
 
     A block that fits is one piece. Others are cut into sentences, or lines if the block consists of lines; pieces
-    that are too long still are cut at line ends, then at white space, then between tokens, at about ``grain`` tokens.
+    that are too long still are cut at line ends, then at white space, then between grapheme clusters, at about
+    ``grain`` tokens.
     """
-    text = counted.block.text
-    whole = BlockPiece(counted, 0, len(counted))
-    if len(whole) <= limit and len(text) <= max_chars:
+    whole = BlockPiece(block, block.start, block.end, count(block.start, block.end))
+    if whole.cost <= limit and block.end - block.start <= max_chars:
         return [whole]
-    levels = [_LINE_END] if counted.block.lines else [_SENTENCE_END, _LINE_END]
-    pieces = [whole]
-    for level in levels:
-        ends = [match.end() for match in level.finditer(text)]
-        pieces = [part for piece in pieces for part in _at(piece, ends, limit, max_chars)]
-    if all(_fits(piece, limit, max_chars) for piece in pieces):
-        return pieces
-    words = [match.end() for match in _WORD_END.finditer(text)]
-    return [part for piece in pieces for part in _by_tokens(piece, words, limit, max_chars, grain)]
+    spans = [(block.start, block.end)]
+    for level in [_LINE_END] if block.lines else [_SENTENCE_END, _LINE_END]:
+        spans = [part for span in spans for part in _at(span, level, count, limit, max_chars)]
+    spans = [part for span in spans for part in _by_tokens(span, count, limit, max_chars, grain)]
+    return [BlockPiece(block, start, end, count(start, end)) for start, end in spans]
 
 
-def _fits(piece: BlockPiece, limit: int, max_chars: int) -> bool:
-    return len(piece) <= limit and (piece.end - piece.start <= max_chars or len(piece) <= 1)
+def _fits(start: int, end: int, count: TokenCount, limit: int, max_chars: int) -> bool:
+    return end - start <= max_chars and count(start, end) <= limit
 
 
-def _at(piece: BlockPiece, ends: Sequence[int], limit: int, max_chars: int) -> Iterator[BlockPiece]:
-    """Cut a piece that is too long at every one of ``ends`` (positions in the text, sorted) inside of it."""
-    if _fits(piece, limit, max_chars):
-        yield piece
+def _at(
+    span: tuple[int, int], ends: re.Pattern[str], count: TokenCount, limit: int, max_chars: int
+) -> Iterator[tuple[int, int]]:
+    """Cut a span that is too long behind every match inside of it."""
+    start, end = span
+    if not _fits(start, end, count, limit, max_chars):
+        for match in ends.finditer(count.text, start, end):
+            if start < match.end() < end:
+                yield start, match.end()
+                start = match.end()
+    yield start, end
+
+
+def _by_tokens(
+    span: tuple[int, int], count: TokenCount, limit: int, max_chars: int, grain: int
+) -> Iterator[tuple[int, int]]:
+    """Cut a span that is too long into parts of about ``grain`` tokens, at white space if possible."""
+    start, end = span
+    if _fits(start, end, count, limit, max_chars):
+        yield span
         return
-    first = piece.first
-    for end in ends[bisect_left(ends, piece.start + 1) : bisect_left(ends, piece.end)]:
-        token = bisect_left(piece.counted.starts, end, first, piece.last)
-        if first < token < piece.last:
-            yield BlockPiece(piece.counted, first, token)
-            first = token
-    yield BlockPiece(piece.counted, first, piece.last)
+    words = [match.end() for match in _WORD_END.finditer(count.text, start, end)]
+    while start < end:
+        stop = min(count.behind(start, grain), start + max_chars, end)
+        if stop < end:
+            word = bisect_right(words, stop) - 1
+            middle = start + (stop - start) // 2
+            stop = words[word] if word >= 0 and words[word] > middle else _cluster_end(count.text, start, stop)
+        yield start, stop
+        start = stop
 
 
-def _by_tokens(piece: BlockPiece, words: Sequence[int], limit: int, max_chars: int, grain: int) -> Iterator[BlockPiece]:
-    """Cut a piece that is too long into parts of about ``grain`` tokens, at white space if possible."""
-    if _fits(piece, limit, max_chars):
-        yield piece
-        return
-    starts = piece.counted.starts
-    first = piece.first
-    while first < piece.last:
-        last = min(first + grain, piece.last)
-        while last - first > 1 and piece.counted.end(last) - piece.counted.begin(first) > max_chars:
-            last = first + (last - first) // 2
-        if last < piece.last:
-            word = bisect_left(words, starts[last] + 1) - 1
-            if word >= 0 and words[word] > piece.counted.end(first + (last - first) // 2):
-                last = bisect_left(starts, words[word], first + 1, last)
-        yield BlockPiece(piece.counted, first, last)
-        first = last
+def _cluster_end(text: str, start: int, stop: int) -> int:
+    """The last border between grapheme clusters up to ``stop``, else the first behind it; beyond ``start``."""
+    begin = max(start, stop - 64)
+    border = start
+    for match in _CLUSTER.finditer(text, begin):
+        if match.end() > stop:
+            return border if border > start else match.end()
+        border = match.end()
+    return border
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
     """Consecutive pieces that make up one chunk.
 
-    ``lead``: token of the first piece's block where the chunk begins: before the piece itself if the chunk repeats the
-    end of the one before.
+    ``lead``: where the chunk begins: before its first piece if it repeats the end of the chunk before.
     """
 
     pieces: tuple[BlockPiece, ...]
     lead: int
 
-    def slices(self) -> Iterator[tuple[CountedBlock, int, int]]:
-        """The chunk as slices of its blocks' texts: block, first position, last position."""
-        first = self.pieces[0]
-        start = first.counted.begin(self.lead)
-        for piece, following in zip(self.pieces, [*self.pieces[1:], None], strict=True):
-            if following is None or following.counted is not piece.counted:
-                yield piece.counted, start, piece.end
-                start = following.start if following else 0
+    @property
+    def end(self) -> int:
+        """Where the chunk ends."""
+        return self.pieces[-1].end
 
-    def halves(self) -> tuple[Draft, ...]:
+    def halves(self, count: TokenCount) -> tuple[Draft, ...]:
         """The chunk in two shorter ones without overlap; empty if it cannot be cut."""
         if len(self.pieces) > 1:
             middle = len(self.pieces) // 2
-            return Draft(self.pieces[:middle], self.lead), Draft(self.pieces[middle:], self.pieces[middle].first)
+            return Draft(self.pieces[:middle], self.lead), Draft(self.pieces[middle:], self.pieces[middle].start)
         piece = self.pieces[0]
-        if self.lead < piece.first:
-            return (Draft(self.pieces, piece.first),)
-        if len(piece) < 2:
+        if self.lead < piece.start:
+            return (Draft(self.pieces, piece.start),)
+        middle = _cluster_end(count.text, piece.start, (piece.start + piece.end) // 2)
+        if not piece.start < middle < piece.end:
             return ()
-        middle = (piece.first + piece.last) // 2
-        head, tail = BlockPiece(piece.counted, piece.first, middle), BlockPiece(piece.counted, middle, piece.last)
-        return Draft((head,), head.first), Draft((tail,), tail.first)
+        head = BlockPiece(piece.block, piece.start, middle, count(piece.start, middle))
+        tail = BlockPiece(piece.block, middle, piece.end, count(middle, piece.end))
+        return Draft((head,), piece.start), Draft((tail,), middle)
 
 
-def pack_pieces(pieces: Sequence[BlockPiece], limit: int, *, max_chars: int, overlap: int, gaps: bool) -> list[Draft]:
+def pack_pieces(
+    pieces: Sequence[BlockPiece],
+    count: TokenCount,
+    limit: int,
+    *,
+    max_chars: int,
+    overlap: int,
+    heads: Mapping[Block, int],
+) -> list[Draft]:
     """Pack pieces into chunks of at most ``limit`` tokens, of about equal size rather than full ones and a remainder.
-
-    ``max_chars`` limits the characters of a chunk; with ``gaps`` those between its blocks count.
 
     A chunk that begins inside a block repeats up to ``overlap`` tokens from before its border, from the start of a
     sentence or of a word. Between blocks nothing is repeated: the end of a paragraph is a border of meaning, and
-    repeated text costs vectors and crowds the results.
+    repeated text costs vectors and crowds the results. A heading never ends a chunk that has other text.
+
+    ``heads``: tokens of the head that a chunk repeats which begins inside of a block.
     """
     left = sum(map(_cost, pieces))
     target = _target(left, limit)
     drafts: list[Draft] = []
     current: list[BlockPiece] = []
-    lead = size = chars = 0
-    for previous, piece in zip([None, *pieces], pieces, strict=False):
-        cost, width = _cost(piece), piece.end - piece.start
-        if gaps and previous is not None and piece.first == 0:
-            width += piece.counted.block.start - previous.counted.block.end
+    lead = size = 0
+    for piece in pieces:
+        cost = _cost(piece)
         over = size + cost - target
-        if current and (size + cost > limit or chars + width > max_chars or over > target - size):
-            drafts.append(Draft(tuple(current), lead))
-            lead = _lead(drafts[-1], piece, min(overlap, limit - cost), max_chars // 4)
-            current, size, chars = [], piece.first - lead, 0
-            target = _target(left + size, limit)
+        if current and (size + cost > limit or piece.end - lead > max_chars or over > target - size):
+            moved = _headings_at_end(current)
+            if len(moved) < len(current):
+                done = current[: len(current) - len(moved)]
+                drafts.append(Draft(tuple(done), lead))
+                current = list(moved)
+                head = 0 if moved or piece.is_first else heads.get(piece.block, 0)
+                room = min(overlap, limit - cost - head)
+                lead = moved[0].start if moved else _lead(drafts[-1], piece, count, room, max_chars // 4)
+                size = sum(map(_cost, moved)) if moved else count(lead, piece.start) + head
+                target = _target(left + size, limit)
         elif not current:
-            lead = piece.first
+            lead = piece.start
         current.append(piece)
         size += cost
-        chars += width
         left -= cost
     if current:
         drafts.append(Draft(tuple(current), lead))
     return drafts
 
 
+def _headings_at_end(pieces: Sequence[BlockPiece]) -> Sequence[BlockPiece]:
+    first = len(pieces)
+    while first and pieces[first - 1].block.heading is not None:
+        first -= 1
+    return pieces[first:]
+
+
 def _cost(piece: BlockPiece) -> int:
     """Tokens of a piece, and one for the line end before a block, which some tokenizers count."""
-    return len(piece) + (piece.first == 0)
+    return piece.cost + piece.is_first
 
 
 def _target(tokens: int, limit: int) -> int:
@@ -221,21 +244,19 @@ def _target(tokens: int, limit: int) -> int:
     return -(-tokens // max(1, -(-tokens // limit)))
 
 
-def _lead(previous: Draft, piece: BlockPiece, overlap: int, max_chars: int) -> int:
-    """The token that a chunk begins with if ``piece`` is the first that is new in it."""
-    if piece.first == 0 or overlap <= 0:
-        return piece.first
-    same = [part for part in previous.pieces if part.counted is piece.counted]
-    earliest = max(piece.first - overlap, previous.lead if same[0] is previous.pieces[0] else 0)
-    if piece.start - piece.counted.begin(earliest) > max_chars:
-        return piece.first
-    sentences = [part.first for part in same if part.first >= earliest]
+def _lead(previous: Draft, piece: BlockPiece, count: TokenCount, overlap: int, max_chars: int) -> int:
+    """Where a chunk begins if ``piece`` is the first that is new in it: never inside of the head of its block."""
+    if piece.is_first or overlap <= 0:
+        return piece.start
+    same = [part for part in previous.pieces if part.block is piece.block]
+    earliest = max(
+        count.before(piece.start, overlap), previous.lead if same[0] is previous.pieces[0] else same[0].start
+    )
+    earliest = max(earliest, min(piece.block.head, piece.start))
+    if piece.start - earliest > max_chars:
+        return piece.start
+    sentences = [part.start for part in same if part.start >= earliest]
     if sentences:
         return sentences[0]
-    text, starts = piece.counted.block.text, piece.counted.starts
-    words = (token for token in range(earliest, piece.first) if token == 0 or _begins_word(text, starts[token]))
-    return next(words, piece.first)
-
-
-def _begins_word(text: str, position: int) -> bool:
-    return text[position - 1].isspace() or text[position - 1] > "\u2e80"
+    word = _WORD_END.search(count.text, max(earliest - 1, piece.block.start), piece.start)
+    return word.end() if word and word.end() < piece.start else piece.start

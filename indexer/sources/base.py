@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from winnow.core.documents import parse_document
 from winnow.core.errors import InvalidDocument
 from winnow.core.types import Document, FieldType
+from winnow.operations.submit import read_document
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,23 @@ class Failure:
     document_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that was left out on purpose, which is not a failure: files of unknown types, copies of a page.
+
+    Attributes:
+        source: where: the label of the source, or an address.
+        code: stable name of the reason.
+        message: what was left out and why.
+        count: how many items.
+    """
+
+    source: str
+    code: str
+    message: str
+    count: int
+
+
 @dataclass(eq=False)
 class ReadError(Exception):
     """An item cannot be read, or not to its end.
@@ -41,6 +58,9 @@ class ReadError(Exception):
 
     code: str
     message: str
+
+
+SourceItem: TypeAlias = Document | Failure | Notice
 
 
 class Source(Protocol):
@@ -57,7 +77,7 @@ class Source(Protocol):
     async def count(self) -> int | None:
         """A cheap estimate of the number of items, ``None`` if unknown."""
 
-    def read(self) -> AsyncGenerator[Document | Failure, None]:
+    def read(self) -> AsyncGenerator[SourceItem, None]:
         """Read everything, from the start at each call. Close the generator to stop early."""
 
 
@@ -101,6 +121,7 @@ class SourceOptions:
         base_url: where a folder is published; addresses of its documents start with it.
         columns: for CSV and Parquet, the columns of ``id``, ``text``, ``title`` and ``url``; others go by convention.
         fields: declared fields; CSV cells under these names are converted to their type.
+        content_type: media type and charset with which a server sent a file; empty where none did.
         state_dir: where to cache results for the next run; ``None`` caches nothing.
         site: how a site is crawled.
     """
@@ -108,6 +129,7 @@ class SourceOptions:
     base_url: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, FieldType] = field(default_factory=dict)
+    content_type: str = ""
     state_dir: Path | None = None
     site: SiteOptions = field(default_factory=SiteOptions)
 
@@ -126,7 +148,7 @@ class DocumentParser:
     def parse(self, raw: object, where: str) -> Document | Failure:
         """The document in ``raw``, an object as in the HTTP API, or why it is not one; ``where`` locates failures."""
         try:
-            document = parse_document(raw, fields={}, max_chars=self._max_chars)
+            document = read_document(raw, fields={}, max_chars=self._max_chars)
         except InvalidDocument as error:
             known = raw.get("id") if isinstance(raw, dict) else None
             return Failure(where, error.code, error.message, known if isinstance(known, str) else "")

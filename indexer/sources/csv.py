@@ -32,9 +32,8 @@ def parse(file: IO[bytes], *, delimiter: str = "") -> Iterator[dict[str, Any]]:
         raise ReadError("binary", "the file contains NUL bytes: it is not CSV, or CSV in UTF-16; convert it to UTF-8")
     file.seek(0)
     csv.field_size_limit(MAX_CELL_CHARS)  # global, which is why it is set here and not in the service
-    first = header.decode(errors="replace")
     text = io.TextIOWrapper(file, "utf-8-sig", newline="")
-    rows = csv.reader(text, delimiter=delimiter or max(_DELIMITERS, key=first.count), strict=True)
+    rows = csv.reader(text, delimiter=delimiter or _delimiter(header), strict=True)
     try:
         names = _names(next(rows, []))
         yield {"columns": names}
@@ -45,6 +44,19 @@ def parse(file: IO[bytes], *, delimiter: str = "") -> Iterator[dict[str, Any]]:
         raise ReadError(
             "invalid_csv", f"near line {rows.line_num:,}: {error}; a quote is unclosed or misplaced"
         ) from None
+
+
+def _delimiter(header: bytes) -> str:
+    """The separator that makes the most columns out of the header; those inside of quotes do not count."""
+    line = header.decode("utf-8-sig", errors="replace")
+
+    def columns(delimiter: str) -> int:
+        try:
+            return len(next(csv.reader([line], delimiter=delimiter, strict=True), []))
+        except csv.Error:
+            return 0
+
+    return max(_DELIMITERS, key=columns)
 
 
 def _names(header: list[str]) -> list[str]:

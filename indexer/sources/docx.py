@@ -1,24 +1,33 @@
-"""DOCX: headings, lists and tables as HTML, without images. Runs inside the sandbox."""
+"""Parses DOCX: headings, lists and tables, without images. Runs inside the sandbox."""
 
 from __future__ import annotations
 
+import html
+import re
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import IO, Any, Final
 
 import mammoth
+from lxml import etree
 
-from indexer.chunking.html import scan_html
 from indexer.sources.base import ReadError
-from indexer.sources.titles import title_of
+from indexer.sources.content import record_of
+from winnow.conversion.html import convert_html
 
 MAX_UNPACKED_BYTES: Final = 256 * 1024 * 1024
 
+_TITLE: Final = "{http://purl.org/dc/elements/1.1/}title"
+_NO_TITLE: Final = re.compile(r"(?i)(?:untitled|microsoft word|word document|document\d*)$|.*\.(?:docx?|dotx?|rtf)$")
+_STYLES: Final = "p[style-name='Title'] => h1.title:fresh"
+_STYLED_TITLE: Final = re.compile(r'<h1 class="title">(.*?)</h1>')
+_TAG: Final = re.compile(r"<[^<>]*+>")
 _OLE: Final = b"\xd0\xcf\x11\xe0"  # the container of encrypted documents, and of the old .doc
 
 
 def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
-    """Yield one item: ``text``, HTML without ``<html>``, and ``title``, its first heading.
+    """Yield one record; the title is the document's property, else its Title style, else its first heading.
 
     Raises:
         ReadError: the file is locked, not DOCX, too large when unpacked, or has no text.
@@ -27,12 +36,25 @@ def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
         raise ReadError("encrypted", "the file is encrypted, or an old .doc; save it as DOCX without a password")
     _check(file)
     file.seek(0)
-    result = mammoth.convert_to_html(file, include_embedded_style_map=False, convert_image=lambda _: [])
+    result = mammoth.convert_to_html(
+        file, style_map=_STYLES, include_embedded_style_map=False, convert_image=lambda _: []
+    )
     if len(result.value) > max_chars:
         raise ReadError("too_large", f"the document has more than {max_chars:,} characters; split it")
-    if not result.value.strip():
-        raise ReadError("no_text", "the document contains no text")
-    yield {"text": result.value.replace("</p><", "</p>\n<"), "title": title_of(scan_html(result.value))}
+    found = convert_html(result.value)
+    styled = next((_TAG.sub("", match[1]).strip() for match in _STYLED_TITLE.finditer(result.value)), "")
+    yield record_of(replace(found, title=_property(file) or html.unescape(styled) or found.title), "docx")
+
+
+def _property(file: IO[bytes]) -> str:
+    """The title among the properties of an Office document (``dc:title``); empty if it has none."""
+    with zipfile.ZipFile(file) as archive:
+        try:
+            root = etree.fromstring(archive.read("docProps/core.xml"), etree.XMLParser(resolve_entities=False))
+        except (KeyError, etree.XMLSyntaxError):
+            return ""
+    title = " ".join((root.findtext(_TITLE) or "").split())
+    return "" if _NO_TITLE.match(title) else title
 
 
 def _check(file: IO[bytes]) -> None:

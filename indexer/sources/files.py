@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import ClassVar, Final
 
-from indexer.sources.base import Failure, SourceOptions
+from indexer.sources.base import Failure, Notice, SourceItem, SourceOptions
 from indexer.sources.cache import FileCache
 from indexer.sources.formats import File, FileReader, count_items, is_known, printable
 from indexer.sources.sandbox import Sandbox
 from indexer.sources.threads import Items, read_on_thread
-from winnow.core.types import Document, FieldType
+from winnow.core.text import counted
+from winnow.core.types import FieldType
 
+_SHOWN_KINDS: Final = 10
 _SKIPPED: Final = frozenset({"node_modules", "__pycache__"})
 
 
@@ -40,22 +44,30 @@ class FileSource(ABC):
         """Number of files, with the rows of files that hold many documents; ``None`` if unknown."""
 
     @abstractmethod
-    def list_files(self, failures: list[Failure]) -> Iterator[File]:
-        """The files in a stable order. Blocking. Appends to ``failures`` what cannot be listed."""
+    def list_files(self, failures: list[Failure], left_out: Counter[str]) -> Iterator[File]:
+        """The files in a stable order. Blocking.
 
-    def read(self) -> AsyncGenerator[Document | Failure, None]:
+        Appends to ``failures`` what cannot be listed, and counts in ``left_out`` files of unknown types by suffix.
+        """
+
+    def read(self) -> AsyncGenerator[SourceItem, None]:
         """Read file after file."""
         return read_on_thread(self._read())
 
     def _read(self) -> Items:
         failures: list[Failure] = []
+        left_out: Counter[str] = Counter()
         state_dir = self._options.state_dir
         cache = FileCache(state_dir / self.cache_folder, self.label) if state_dir else None
         with Sandbox() as sandbox:
             reader = FileReader(self._options, cache, sandbox)
-            for file in self.list_files(failures):
+            for file in self.list_files(failures, left_out):
                 yield from reader.read(file)
         yield from failures
+        if left_out:
+            kinds = ", ".join(f"{counted(count, 'file')} {kind}" for kind, count in left_out.most_common(_SHOWN_KINDS))
+            message = f"files of types that are not read were left out: {kinds}"
+            yield Notice(self.label, "unknown_type", message, left_out.total())
         if cache and not failures:
             cache.prune()
 
@@ -73,20 +85,23 @@ class LocalSource(FileSource):
 
     async def count(self) -> int | None:
         """Files, and rows of files that hold many documents."""
-        return await asyncio.to_thread(lambda: sum(map(count_items, self._paths())))
+        return await asyncio.to_thread(lambda: sum(map(count_items, self._paths(lambda _: None, Counter()))))
 
-    def list_files(self, failures: list[Failure]) -> Iterator[File]:
+    def list_files(self, failures: list[Failure], left_out: Counter[str]) -> Iterator[File]:
         """The files, sorted by path."""
 
         def fail(error: OSError) -> None:
             message = f"cannot be read: {error.strerror or error}"
             failures.append(Failure(printable(error.filename), "unreadable", message))
 
-        for path in self._paths(fail):
+        for path in self._paths(fail, left_out):
             yield File(printable(path), PurePosixPath(path.relative_to(self._root).as_posix()), partial(Path, path))
 
-    def _paths(self, on_error: Callable[[OSError], None] | None = None) -> Iterator[Path]:
-        """Files with a known suffix, sorted. Links to folders are not followed, so that there are no loops."""
+    def _paths(self, on_error: Callable[[OSError], None], left_out: Counter[str]) -> Iterator[Path]:
+        """Files with a known suffix, sorted.
+
+        Links to folders are not followed, so that there are no loops, nor links to files outside of the folder.
+        """
         if self._path != self._root:
             yield self._path
             return
@@ -94,5 +109,29 @@ class LocalSource(FileSource):
             names[:] = sorted(name for name in names if not name.startswith(".") and name not in _SKIPPED)
             for name in sorted(files):
                 path = Path(folder, name)
-                if not name.startswith(".") and is_known(path) and path.is_file():
+                if name.startswith("."):
+                    continue
+                try:
+                    kind = self._kind(path)
+                except OSError as error:
+                    error.filename = error.filename or str(path)
+                    on_error(error)
+                    continue
+                if kind == "file":
                     yield path
+                else:
+                    left_out[kind] += 1
+
+    def _kind(self, path: Path) -> str:
+        """``file`` for one that is read; otherwise how a notice names its kind. Raises ``OSError``."""
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode):
+            target = Path(os.path.realpath(path))
+            if target.is_symlink() or not target.exists():
+                return "that are broken links"
+            if not target.is_relative_to(self._root):
+                return "that are links out of the folder"
+            status = target.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return "that are not regular"
+        return "file" if is_known(path) else (path.suffix.lower() or "without a suffix")

@@ -10,33 +10,34 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, Final, cast
 from urllib.parse import quote
 
-from indexer.chunking.html import scan_html
 from indexer.sources.base import DocumentParser, Failure, ReadError, SourceOptions
 from indexer.sources.cache import FileCache
+from indexer.sources.content import read_text
 from indexer.sources.rows import ROWS, count_rows, read_rows
 from indexer.sources.sandbox import Sandbox
-from indexer.sources.titles import describe_markdown, title_of
 from winnow.core.documents import MAX_TITLE_CHARS
-from winnow.core.types import Document, JsonValue, TextFormat
+from winnow.core.types import Document
 
-TEXTS: Final[dict[str, TextFormat]] = {
-    **dict.fromkeys((".md", ".mdx", ".markdown"), "markdown"),
-    **dict.fromkeys((".html", ".htm"), "html"),
+TEXTS: Final[dict[str, str]] = {
+    **dict.fromkeys((".md", ".markdown"), "markdown"),
+    ".mdx": "mdx",
+    **dict.fromkeys((".html", ".htm", ".xhtml"), "html"),
     **dict.fromkeys((".txt", ".rst", ".text"), "text"),
 }
 PARSED: Final[dict[str, str]] = {".pdf": "pdf", ".docx": "docx"}
 SUFFIXES: Final = frozenset({*TEXTS, *ROWS, *PARSED})
 MAX_FILE_BYTES: Final = 50 * 1024 * 1024
 MAX_PARSED_BYTES: Final = 256 * 1024 * 1024
-
-_VERSION: Final = 1  # of cached results: raise it when a parser returns something else
-
-Describe = Callable[[str], tuple[str, dict[str, JsonValue]]]
-_DESCRIBE: Final[dict[TextFormat, Describe]] = {
-    "markdown": describe_markdown,
-    "html": lambda text: (title_of(scan_html(text)), {}),
-    "text": lambda _: ("", {}),
+MEDIA_TYPES: Final[dict[str, str]] = {
+    "text/html": ".html",
+    "application/xhtml+xml": ".html",
+    "text/plain": ".txt",
+    "text/markdown": ".md",
+    "application/pdf": ".pdf",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
 }
+
+_VERSION: Final = 2  # of cached results: raise it when a parser returns something else
 
 
 def is_known(path: PurePath) -> bool:
@@ -75,7 +76,7 @@ def printable(path: str | Path) -> str:
 
 
 def parse_file(path: Path, *, sandbox: Sandbox, max_chars: int) -> dict[str, Any]:
-    """Parse a PDF or DOCX file in the sandbox: its ``text``, as HTML, and its ``title``, which may be empty.
+    """Parse a file of a format of ``PARSED`` in the sandbox: a record as ``read_text`` returns.
 
     Raises:
         ReadError: the file cannot be parsed, or has more than ``max_chars`` characters.
@@ -148,13 +149,12 @@ class FileReader:
         return cast("dict[str, Any]", known["content"])
 
     def _read_content(self, file: File) -> dict[str, Any]:
-        suffix = file.relative.suffix.lower()
+        sent, _, parameters = self._options.content_type.lower().partition(";")
+        suffix = MEDIA_TYPES.get(sent.strip(), file.relative.suffix.lower())
         if suffix in PARSED:
-            parsed = parse_file(file.fetch(), sandbox=self._sandbox, max_chars=MAX_FILE_BYTES)
-            return {"format": "html", **parsed, "metadata": {}}
-        text = _load_text(file.fetch())
-        title, metadata = _DESCRIBE[TEXTS[suffix]](text)
-        return {"format": TEXTS[suffix], "text": text, "title": title, "metadata": metadata}
+            return parse_file(file.fetch(), sandbox=self._sandbox, max_chars=MAX_FILE_BYTES)
+        label = parameters.partition("charset=")[2].strip(" \"';")
+        return read_text(_load(file.fetch()), TEXTS[suffix], label)
 
 
 def _stamp(path: Path) -> str:
@@ -162,17 +162,9 @@ def _stamp(path: Path) -> str:
     return f"{status.st_mtime_ns}:{status.st_size}"
 
 
-def _load_text(path: Path) -> str:
+def _load(path: Path) -> bytes:
     with path.open("rb") as file:
         data = file.read(MAX_FILE_BYTES + 1)
     if len(data) > MAX_FILE_BYTES:
         raise ReadError("too_large", f"the file is larger than {MAX_FILE_BYTES / 1024 / 1024:g} MiB; split it")
-    if not data.strip():
-        raise ReadError("empty", "the file is empty")
-    if b"\x00" in data:
-        raise ReadError("binary", "the file contains NUL bytes: it is binary, or text in UTF-16; convert it to UTF-8")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ReadError("not_utf8", f"line {line} is not UTF-8; convert the file") from None
+    return data

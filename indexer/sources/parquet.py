@@ -5,6 +5,7 @@ Columns other than text, numbers, times and lists of text are left out: images a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import IO, Any, Final
 
@@ -48,7 +49,12 @@ def _rows(table: pq.ParquetFile, names: list[str]) -> Iterator[dict[str, Any]]:
     for batch in table.iter_batches(batch_size=_BATCH_ROWS, columns=names, use_threads=False):
         for values in batch.to_pylist():
             number += 1
-            yield {"row": number, "values": {name: value for name, value in values.items() if value is not None}}
+            yield {"row": number, "values": {name: value for name, value in values.items() if not _is_missing(value)}}
+
+
+def _is_missing(value: Any) -> bool:
+    """Null, or the NaN in its place in columns of floats."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _is_kept(kind: pa.DataType) -> bool:

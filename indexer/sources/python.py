@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Final
 
-from indexer.sources.base import Failure
+from indexer.sources.base import SourceItem
 from indexer.sources.stdlib_pages import PAGES, doc_url
 from indexer.sources.stdlib_source import Docstring, Library
 from indexer.sources.threads import Items, read_on_thread
@@ -41,7 +41,7 @@ class PythonSource:
         """Exact: the docstrings are collected once."""
         return await asyncio.to_thread(lambda: len(self._docstrings))
 
-    def read(self) -> AsyncGenerator[Document | Failure, None]:
+    def read(self) -> AsyncGenerator[SourceItem, None]:
         """Yield every docstring once, under its first public name."""
         return read_on_thread(self._documents())
 

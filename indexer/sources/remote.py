@@ -7,6 +7,7 @@ An object with the ETag, or time and size, of the last run is not fetched again,
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -56,17 +57,19 @@ class RemoteSource(FileSource):
         """Unknown before the listing is read."""
         return None
 
-    def list_files(self, failures: list[Failure]) -> Iterator[File]:
+    def list_files(self, failures: list[Failure], left_out: Counter[str]) -> Iterator[File]:
         """The files, folder by folder; one at a time is on this machine."""
 
         def fail(error: Exception) -> None:
             failures.append(Failure(self.label, "unreadable", f"cannot be listed: {_reason(error)}"))
 
         with tempfile.TemporaryDirectory(prefix="winnow-") as folder:
-            for path, info in self._listed(fail):
+            for path, info in self._listed(fail, left_out):
                 yield self._file(path, info, Path(folder))
 
-    def _listed(self, on_error: Callable[[Exception], None]) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _listed(
+        self, on_error: Callable[[Exception], None], left_out: Counter[str]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
         """Path and description of every file with a known suffix, sorted within each folder."""
         try:
             single = self._files.isfile(self._root)
@@ -79,8 +82,12 @@ class RemoteSource(FileSource):
                 for hidden in [name for name in folders if name.startswith(".")]:
                     del folders[hidden]
                 for name in sorted(files):
-                    if is_known(PurePosixPath(name)) and not name.startswith("."):
+                    if name.startswith("."):
+                        continue
+                    if is_known(PurePosixPath(name)):
                         yield f"{folder}/{name}", files[name]
+                    else:
+                        left_out[PurePosixPath(name).suffix.lower() or "without a suffix"] += 1
         except Exception as error:  # noqa: BLE001 - drivers raise what their vendors' libraries raise
             on_error(error)
 

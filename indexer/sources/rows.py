@@ -164,9 +164,14 @@ def _as_record(
     values: dict[str, JsonValue], roles: Mapping[str, str], fallback_id: str, fields: Mapping[str, FieldType]
 ) -> dict[str, Any]:
     taken = set(roles.values())
-    own = {role: str(values[column]) for role, column in roles.items() if column in values}
+    own = {role: _as_text(values[column]) for role, column in roles.items() if column in values}
     rest = {key: _typed(value, fields.get(key)) for key, value in values.items() if key not in taken}
     return {"id": fallback_id, "text": "", **own, "metadata": rest}
+
+
+def _as_text(value: JsonValue) -> str:
+    """A cell as text; a whole number that a column of floats holds without its ``.0``."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _typed(value: JsonValue, kind: FieldType | None) -> JsonValue:

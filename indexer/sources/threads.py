@@ -8,17 +8,17 @@ import time
 from collections.abc import AsyncGenerator, Generator
 from typing import Final
 
-from indexer.sources.base import Failure
+from indexer.sources.base import SourceItem
 from winnow.core.types import Document
 
 BATCH_ITEMS: Final = 256
 BATCH_CHARS: Final = 4_000_000
 BATCH_SECONDS: Final = 0.2
 
-Items = Generator[Document | Failure, None, None]
+Items = Generator[SourceItem, None, None]
 
 
-async def read_on_thread(items: Items) -> AsyncGenerator[Document | Failure, None]:
+async def read_on_thread(items: Items) -> AsyncGenerator[SourceItem, None]:
     """Yield the items of a blocking generator, which runs on a thread for one batch at a time.
 
     The generator is never ahead of the caller by more than a batch, whose items, text and time are limited. It is
@@ -43,9 +43,9 @@ class _BatchReader:
         self._lock = threading.Lock()
         self._stopped = False
 
-    def take(self) -> tuple[list[Document | Failure], bool]:
+    def take(self) -> tuple[list[SourceItem], bool]:
         """The next items, and whether there may be more."""
-        batch: list[Document | Failure] = []
+        batch: list[SourceItem] = []
         chars, until = 0, time.monotonic() + BATCH_SECONDS
         with self._lock:
             for item in self._items:

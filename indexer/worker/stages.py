@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Final
 
 from indexer.chunking.chunker import chunk_document, chunk_passages
+from winnow.conversion.convert import canonical
 from winnow.core.errors import InvalidDocument, InvalidInput, WinnowError
 from winnow.core.ids import point_id
 from winnow.core.retry import RetryPolicy
@@ -75,7 +76,9 @@ def chunk_claims(
 
 
 def _pieces(collection: Collection, claim: Claim, tokenizer: Tokenizer, max_tokens: int) -> list[Piece]:
-    document, chunking = claim.document, collection.chunking
+    document, chunking = canonical(claim.document), collection.chunking  # older ones are stored as submitted
+    if not document.canonical:
+        raise InvalidDocument("no readable text is left once markup is removed")
     chunks = chunk_document(document, tokenizer, chunking, max_tokens=max_tokens)
     if not chunks:
         raise InvalidDocument("no readable text is left once markup is removed")

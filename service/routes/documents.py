@@ -26,7 +26,6 @@ from service.schemas.documents import (
 from service.schemas.jobs import JobView
 from service.wire import NDJSON_TYPES, content_type, documents_in, json_body, require_json
 from winnow.core import errors
-from winnow.core.documents import parse_document
 from winnow.core.types import Collection
 from winnow.operations import submit as submitting
 
@@ -39,7 +38,7 @@ router = Door(
 _WRITE_PROBLEMS: Final = router.problems(
     *BODY_PROBLEMS, errors.DocumentTooLarge, errors.VersionConflict, errors.Overloaded, errors.StorageFull
 )
-_THREAD_BYTES: Final = 64 * 1024  # larger bodies are parsed off the event loop
+_THREAD_BYTES: Final = 64 * 1024  # larger bodies are parsed off the event loop, and those that are converted
 
 
 @router.post(
@@ -68,7 +67,7 @@ async def post_documents(
         require_json(request)
     collection = await submitting.admit_upload(state.resources, state.backlog, name, priority=options.priority)
     body = await request.body()
-    if len(body) > _THREAD_BYTES:
+    if len(body) > _THREAD_BYTES or _needs_conversion(body):
         batch = await asyncio.to_thread(_parse, state, collection, body, ndjson=ndjson)
     else:
         batch = _parse(state, collection, body, ndjson=ndjson)
@@ -93,8 +92,9 @@ async def put_document(
     """Submit one document under the id of the path; the body's ``id`` may be left out."""
     raw = await json_body(request)
     collection = await submitting.admit_upload(state.resources, state.backlog, name, priority=options.priority)
-    document = parse_document(
-        _with_id(raw, id), fields=collection.fields, max_chars=state.settings.indexing.max_document_chars
+    limit = state.settings.indexing.max_document_chars
+    document = await asyncio.to_thread(
+        submitting.read_document, _with_id(raw, id), fields=collection.fields, max_chars=limit
     )
     return await _submit(state, name, submitting.ParsedBatch([document], [0]), options, response)
 
@@ -147,6 +147,11 @@ async def delete_documents(
     """Delete documents by id or by filter. Unknown ids are ignored."""
     ids = body.ids if body.ids is not None else await submitting.matching_ids(state.resources, name, body.filter)
     return await _delete(state, name, ids, response, wait=wait)
+
+
+def _needs_conversion(body: bytes) -> bool:
+    """Whether the body may hold texts that have to be converted, which takes milliseconds each."""
+    return b'"html"' in body or b'"markdown"' in body or b'"mdx"' in body
 
 
 def _parse(state: ServiceState, collection: Collection, body: bytes, *, ndjson: bool) -> submitting.ParsedBatch:

@@ -17,16 +17,32 @@ from winnow.ports import DocumentKey, StoredDocument
 WAIT_DESCRIPTION: Final = "answer once the work is done, for up to 60 seconds"
 
 
+class WarningView(View):
+    """Something that was lost or guessed when a document was read."""
+
+    code: str
+    message: str
+    pages: list[int] = Field([], description="the pages concerned, from 1")
+    count: int | None = Field(None, description="how many characters, rows or parts are concerned")
+
+
 class DocumentBody(Body):
     """A document as it is submitted."""
 
     id: str = Field(min_length=1, max_length=512, description="chosen by the caller; unique in the collection")
     text: str
-    format: TextFormat = "text"
+    format: TextFormat | None = Field(None, description="how the text is written; text if it is left out")
     title: str = ""
     url: str = ""
     metadata: dict[str, Any] = Field({}, description="declared fields can be filtered on")
     version: int | None = Field(None, ge=0, description="must not go backwards")
+    source_format: str | None = Field(
+        None, description="in place of format: the text is canonical already, and was converted from this format"
+    )
+    marks: list[tuple[int, str, str | int]] | None = Field(
+        None, description="anchors and pages in a canonical text: [offset, kind, value]"
+    )
+    warnings: list[WarningView] | None = Field(None, description="what was lost when a canonical text was read")
 
 
 class DocumentBatch(Body):
@@ -102,12 +118,13 @@ class DocumentView(View):
     """A document with the state of its indexing."""
 
     id: str
-    text: str
-    format: TextFormat
+    text: str = Field(description="the canonical text, which offsets of chunks count in")
+    source_format: str = Field(description="what the text was read from")
     title: str
     url: str
     metadata: dict[str, Any]
     version: int | None
+    warnings: list[WarningView] = Field(description="what was lost when the document was read")
     state: DocumentState
     error: DocumentError | None = Field(None, description="set in state failed")
     chunks: int

@@ -117,12 +117,20 @@ class ArmScoreView(View):
 
 
 class ChunkView(View):
-    """The position of the text in the document: character offsets, ``end`` exclusive."""
+    """The place of the text in the document: offsets into its canonical text in code points, ``end`` exclusive."""
 
     index: int
     start: int
     end: int
     headings: list[str]
+    anchor: str = Field(description="fragment of the nearest heading, as in the result's url")
+    prefix: str = Field(
+        description="start of the result's text that is repeated from before the span: a table's header"
+    )
+    page: int | None = Field(None, description="of a PDF, from 1")
+    slide: int | None = Field(None, description="of a presentation, from 1")
+    sheet: str | None = Field(None, description="of a workbook")
+    row: int | None = Field(None, description="of a sheet, from 1")
 
 
 class SpanView(View):

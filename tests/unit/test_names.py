@@ -13,6 +13,7 @@ ROOMS: Final = {
     "winnow/__init__",
     "winnow/catalog",
     "winnow/cli",
+    "winnow/conversion",
     "winnow/core",
     "winnow/evaluation",
     "winnow/models",

@@ -17,13 +17,16 @@ from winnow.catalog.rules.submissions import plan_submission, plan_tombstones, s
 from winnow.catalog.tables import CONTENTS, DOCUMENTS, REMOVALS
 from winnow.catalog.upkeep import Upkeep
 from winnow.core.errors import DocumentNotFound
+from winnow.core.marks import Mark, parse_warnings
 from winnow.core.types import Counts, Document, DocumentState, Metadata
 from winnow.ports import DocumentKey, StoredDocument, Submission
 
 SCAN_BATCH: Final = 64
 METADATA_BATCH: Final = 500
 
-CONTENT_COLUMNS: Final = (CONTENTS.c.title, CONTENTS.c.url, CONTENTS.c.format, CONTENTS.c.metadata, CONTENTS.c.text)
+CONTENT_COLUMNS: Final = tuple(
+    CONTENTS.c[name] for name in ("title", "url", "format", "metadata", "text", "marks", "warnings", "canonical")
+)
 SAME_DOCUMENT: Final = (DOCUMENTS.c.collection_uid == CONTENTS.c.collection_uid) & (DOCUMENTS.c.id == CONTENTS.c.id)
 
 _KEY: Final = (DOCUMENTS.c.id, DOCUMENTS.c.state, DOCUMENTS.c.content_hash, DOCUMENTS.c.revision, DOCUMENTS.c.source)
@@ -116,7 +119,18 @@ class SqlDocuments(Repository):
 
 def document_of(row: Row[Any], content: Row[Any]) -> Document:
     """The document in a row with ``id`` and ``version`` and one, perhaps the same, with ``CONTENT_COLUMNS``."""
-    return Document(row.id, content.text, content.format, content.title, content.url, content.metadata, row.version)
+    return Document(
+        id=row.id,
+        text=content.text,
+        source_format=content.format,
+        title=content.title,
+        url=content.url,
+        metadata=content.metadata,
+        version=row.version,
+        marks=tuple(Mark(*mark) for mark in content.marks or ()),
+        warnings=parse_warnings(content.warnings) if content.warnings else (),
+        canonical=content.canonical,
+    )
 
 
 def _visible(statement: Select[Any], uid: str) -> Select[Any]:

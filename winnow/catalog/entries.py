@@ -18,12 +18,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from winnow.catalog.bulk import SLICE, among, insert_rows, of_ids, slices, update_rows
 from winnow.catalog.rules.entries import Entry
 from winnow.catalog.tables import CONTENTS, DOCUMENTS, REMOVALS
+from winnow.core.marks import wire_marks, wire_warnings
 from winnow.core.types import Document
 from winnow.ports import ChunkKey
 
 _NAMES: Final = tuple(field.name for field in fields(Entry))
 _COLUMNS: Final = tuple(DOCUMENTS.c[name] for name in _NAMES)
-_CONTENT_NAMES: Final = ("title", "url", "format", "metadata", "text")
+_CONTENT_NAMES: Final = ("title", "url", "format", "metadata", "text", "marks", "warnings", "canonical")
 
 
 async def read(connection: AsyncConnection, uid: str, document_ids: Iterable[str]) -> dict[str, Entry]:
@@ -123,7 +124,10 @@ def _content(uid: str, document: Document) -> dict[str, Any]:
         "id": document.id,
         "title": document.title,
         "url": document.url,
-        "format": document.format,
+        "format": document.source_format,
         "metadata": dict(document.metadata),
         "text": document.text,
+        "marks": wire_marks(document.marks) or None,
+        "warnings": wire_warnings(document.warnings) or None,
+        "canonical": document.canonical,
     }

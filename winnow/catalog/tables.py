@@ -128,6 +128,9 @@ class ContentRow(Base, table=True):
     format: str
     metadata_: JsonValue = Field(sa_column=sa.Column("metadata", sa.JSON, nullable=False))
     text: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
+    marks: JsonValue = Field(sa_column=sa.Column(sa.JSON(none_as_null=True)))
+    warnings: JsonValue = Field(sa_column=sa.Column(sa.JSON(none_as_null=True)))
+    canonical: bool = Field(sa_column=sa.Column(sa.Boolean, nullable=False, server_default=sa.false()))
 
 
 class DocumentCountRow(Base, table=True):

@@ -34,6 +34,14 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
+def print_row(value: Any) -> None:
+    """Write one JSON value as one line to stdout."""
+    import orjson
+
+    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE).decode())
+    sys.stdout.flush()
+
+
 def print_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
     """Write names and values in two columns; a value that is missing is a dash."""
     table = Table(box=None, show_header=False)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from winnow.cli.command import configure, run_loop
 from winnow.cli.console import note
-from winnow.cli.options import CollectionOption, DataDir, Json, Url
-from winnow.core.errors import InvalidCollection, InvalidSource, WinnowError
+from winnow.cli.options import AllowPrivate, CollectionOption, Columns, DataDir, Json, Url, key_pairs
+from winnow.core.errors import InvalidCollection, InvalidSource
 
 if TYPE_CHECKING:
     from indexer.sources.base import Source, SourceOptions
@@ -37,18 +37,8 @@ Fields = Annotated[
     ),
 ]
 BaseUrl = Annotated[str, typer.Option(help="Address under which a folder is published, for links.")]
-Columns = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="For CSV and Parquet, the column of the id, text, title or url, for example text=body. Repeatable.",
-        metavar="ROLE=COLUMN",
-    ),
-]
 MaxPages = Annotated[int, typer.Option(min=1, help="For site:, the most pages to fetch.")]
 Delay = Annotated[float, typer.Option(min=0, help="For site:, seconds between two requests.")]
-AllowPrivate = Annotated[
-    bool, typer.Option("--allow-private", help="For site:, allow loopback and intranet addresses.")
-]
 Engine = Annotated[Literal["worker", "ray"], typer.Option(help="Embed in this process or with Ray.")]
 RayAddress = Annotated[
     str, typer.Option(help="With ray: a running cluster (default: RAY_ADDRESS, or Ray on this machine).")
@@ -88,10 +78,10 @@ def index(
         if url is None:
             require_servers(settings)
         require_ray()
-    fields = _pairs(field, "--field", "KEY=TYPE, for example year=integer", InvalidCollection)
+    fields = key_pairs(field, "--field", "KEY=TYPE, for example year=integer", InvalidCollection)
     reading = SourceOptions(
         base_url=base_url,
-        columns=_pairs(column, "--column", "ROLE=COLUMN, for example text=body", InvalidSource),
+        columns=key_pairs(column, "--column", "ROLE=COLUMN, for example text=body", InvalidSource),
         fields=fields,
         state_dir=settings.data_dir / "sources",
         site=SiteOptions(allow_private=allow_private, max_pages=max_pages, delay=delay),
@@ -116,9 +106,3 @@ def _open(specs: list[str], reading: SourceOptions, *, watch: bool) -> list[Sour
     if twice := next((label for label in labels if labels.count(label) > 1), None):
         raise InvalidSource(f"source {twice!r} is given twice")
     return sources
-
-
-def _pairs(items: list[str] | None, option: str, form: str, error: type[WinnowError]) -> dict[str, Any]:
-    if wrong := next((item for item in items or () if "=" not in item), None):
-        raise error(f"{option} {wrong!r} is not {form}")
-    return dict(item.split("=", 1) for item in items or ())

@@ -14,12 +14,13 @@ from watchfiles import awatch
 from indexer import ingest
 from indexer.bulk.options import RayOptions
 from indexer.reading import DryRun, compare_sources
-from indexer.sources.base import Failure, Source
+from indexer.sources.base import Failure, Notice, Source
 from winnow.cli.command import reach
 from winnow.cli.console import err, note, print_json, progress_bar
 from winnow.cli.options import collection_path
 from winnow.cli.remote import Client, HttpTarget
 from winnow.core.errors import CollectionNotFound, WinnowError
+from winnow.core.marks import wire_warnings
 from winnow.core.settings import Settings
 from winnow.core.settings.rerank import NoRerank
 from winnow.core.text import counted
@@ -129,6 +130,8 @@ def _as_json(summary: ingest.IndexSummary) -> dict[str, Any]:
         "chunks_embedded": summary.chunks_embedded,
         "seconds": round(summary.seconds, 3),
         "failures": [{"source": item.source, "code": item.code, "message": item.message} for item in summary.failures],
+        "warnings": [{"id": id_, **row} for id_, each in summary.warnings for row in wire_warnings([each])],
+        "left_out": [asdict(item) for item in summary.notices],
     }
 
 
@@ -140,6 +143,11 @@ def _print(summary: ingest.IndexSummary) -> None:
         f"in {summary.seconds:.1f} s{rate}"
     )
     _print_failures(summary.failures)
+    _print_notices(summary.notices)
+    for id_, warning in summary.warnings[:SHOWN]:
+        _say(f"  {id_}: {warning.message} ({warning.code})", style="yellow")
+    if len(summary.warnings) > SHOWN:
+        _say(f"  … {len(summary.warnings) - SHOWN:,} more (--json prints all)", style="yellow")
 
 
 def _print_plan(found: DryRun) -> None:
@@ -153,6 +161,7 @@ def _print_plan(found: DryRun) -> None:
         if len(ids) > SHOWN:
             _say(f"  {sign} … {len(ids) - SHOWN:,} more")
     _print_failures(found.failures)
+    _print_notices(found.notices)
 
 
 def _print_failures(failures: Sequence[Failure]) -> None:
@@ -160,6 +169,13 @@ def _print_failures(failures: Sequence[Failure]) -> None:
         _say(f"  {failure.source}: {failure.message} ({failure.code})", style="red")
     if len(failures) > SHOWN:
         _say(f"  … {len(failures) - SHOWN:,} more (--json prints all)", style="red")
+
+
+def _print_notices(notices: Sequence[Notice]) -> None:
+    for notice in notices[:SHOWN]:
+        _say(f"  {notice.source}: {notice.message}", style="dim")
+    if len(notices) > SHOWN:
+        _say(f"  … {len(notices) - SHOWN:,} more (--json prints all)", style="dim")
 
 
 def _say(line: str, style: str = "") -> None:

@@ -15,6 +15,7 @@ from winnow.cli.console import fail
 from winnow.cli.doctor import doctor
 from winnow.cli.evaluate import evaluate
 from winnow.cli.index import index
+from winnow.cli.inspect import inspect
 from winnow.cli.processes import migrate, serve, worker
 from winnow.cli.reembed import reembed
 from winnow.cli.search import search
@@ -36,7 +37,7 @@ app = typer.Typer(
 )
 app.add_typer(collections.app, name="collections")
 app.add_typer(jobs.app, name="jobs")
-for command in (serve, worker, migrate, index, search, doctor, reembed, verify, backup, restore):
+for command in (serve, worker, migrate, index, inspect, search, doctor, reembed, verify, backup, restore):
     app.command()(command)
 app.command("eval")(evaluate)
 

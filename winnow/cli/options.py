@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
+
+from winnow.core.errors import WinnowError
 
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Directory of embedded storage (default: WINNOW_DATA_DIR, or ./data).")
@@ -22,6 +24,24 @@ AnyCollection = Annotated[
 ]
 CollectionArgument = Annotated[str, typer.Argument(help="Name of the collection.", metavar="NAME")]
 JobId = Annotated[str, typer.Argument(help="ID of the job.", metavar="ID")]
+
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="For CSV and Parquet, the column of the id, text, title or url, for example text=body. Repeatable.",
+        metavar="ROLE=COLUMN",
+    ),
+]
+AllowPrivate = Annotated[
+    bool, typer.Option("--allow-private", help="For site:, allow loopback and intranet addresses.")
+]
+
+
+def key_pairs(items: list[str] | None, option: str, form: str, error: type[WinnowError]) -> dict[str, Any]:
+    """Values of an option of the form ``KEY=VALUE`` by key; raises ``error`` for another form."""
+    if wrong := next((item for item in items or () if "=" not in item), None):
+        raise error(f"{option} {wrong!r} is not {form}")
+    return dict(item.split("=", 1) for item in items or ())
 
 
 def collection_path(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -13,6 +13,7 @@ import orjson
 
 from winnow.cli.options import collection_path, job_path
 from winnow.core.errors import InvalidInput, Overloaded, UpstreamRejected, UpstreamUnavailable, WinnowError, by_code
+from winnow.core.marks import wire_marks, wire_warnings
 from winnow.core.retry import parse_retry_after
 from winnow.core.types import Document
 from winnow.operations.submit import NothingAccepted
@@ -199,7 +200,18 @@ def _reported(response: aiohttp.ClientResponse, payload: bytes) -> WinnowError |
 
 
 def _wire(document: Document) -> dict[str, Any]:
-    return {key: value for key, value in asdict(document).items() if value is not None}
+    values = {
+        "id": document.id,
+        "text": document.text,
+        "source_format": document.source_format,
+        "title": document.title,
+        "url": document.url,
+        "metadata": document.metadata,
+        "version": document.version,
+        "marks": wire_marks(document.marks),
+        "warnings": wire_warnings(document.warnings),
+    }
+    return {key: value for key, value in values.items() if value not in (None, [])}
 
 
 def _rejections(answer: Mapping[str, Any]) -> tuple[Rejection, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from typing import Final, cast, get_args
 
@@ -11,6 +12,7 @@ import orjson
 
 from winnow.core.errors import DocumentTooLarge, InvalidDocument
 from winnow.core.filters import fits, values_of
+from winnow.core.marks import parse_marks, parse_warnings, wire_marks
 from winnow.core.text import is_encodable
 from winnow.core.types import Document, FieldType, JsonValue, Metadata, TextFormat
 
@@ -21,10 +23,12 @@ MAX_METADATA_BYTES: Final = 64 * 1024
 MAX_METADATA_DEPTH: Final = 16
 
 _KEYS: Final = ("id", "text", "format", "title", "url", "metadata", "version")
+_READ_KEYS: Final = ("source_format", "marks", "warnings")  # of a text that the caller has converted already
+_FORMAT_NAME: Final = re.compile(r"[a-z0-9]{1,16}")
 
 
 def parse_document(raw: object, *, fields: Mapping[str, FieldType], max_chars: int) -> Document:
-    """Read one document and check it.
+    """Read one document and check it. Its text is canonical only if the document names its ``source_format``.
 
     Args:
         raw: the decoded JSON value.
@@ -38,7 +42,7 @@ def parse_document(raw: object, *, fields: Mapping[str, FieldType], max_chars: i
     if not isinstance(raw, dict):
         raise InvalidDocument(f"a document is a JSON object, not {_kind(raw)}")
     for key in map(str, raw):
-        if key not in _KEYS:
+        if key not in _KEYS and key not in _READ_KEYS:
             message = f"unknown key {key[:80]!r}; a document has {', '.join(_KEYS)} (put the rest under metadata)"
             raise InvalidDocument(message, location=(key,))
     text = _string(raw, "text", None)
@@ -49,11 +53,14 @@ def parse_document(raw: object, *, fields: Mapping[str, FieldType], max_chars: i
     return Document(
         id=check_id(raw.get("id")),
         text=text,
-        format=_format(raw.get("format")),
+        source_format=_format(raw),
         title=_string(raw, "title", MAX_TITLE_CHARS),
         url=_string(raw, "url", MAX_URL_CHARS),
         metadata=check_metadata(raw.get("metadata"), fields),
         version=_version(raw.get("version")),
+        marks=parse_marks(raw.get("marks") or [], len(text)),
+        warnings=parse_warnings(raw.get("warnings") or []),
+        canonical=raw.get("source_format") is not None,
     )
 
 
@@ -125,13 +132,23 @@ def _string(raw: Mapping[str, object], key: str, limit: int | None) -> str:
     return value.replace("\x00", "\ufffd")  # PostgreSQL stores no NUL; one character for one keeps offsets true
 
 
-def _format(value: object) -> TextFormat:
+def _format(raw: Mapping[str, object]) -> str:
+    value, source = raw.get("format"), raw.get("source_format")
     known = get_args(TextFormat)
+    if source is not None:
+        if value is not None:
+            message = "a text is in a format, or canonical and came from a source_format; give one of the two"
+            raise InvalidDocument(message, location=("format",))
+        if not isinstance(source, str) or not _FORMAT_NAME.fullmatch(source):
+            raise InvalidDocument(f"source_format {repr(source)[:80]} is not a name", location=("source_format",))
+        return source
+    if next((key for key in ("marks", "warnings") if raw.get(key)), None):
+        raise InvalidDocument("marks and warnings need a source_format", location=("source_format",))
     if value is None:
         return "text"
     if value not in known:
         raise InvalidDocument(f"format {value!r} is unknown; known are {', '.join(known)}", location=("format",))
-    return cast("TextFormat", value)
+    return cast("str", value)
 
 
 def _version(value: object) -> int | None:
@@ -149,16 +166,18 @@ def _kind(value: object) -> str:
 
 
 def hash_content(document: Document) -> str:
-    """SHA-256 over canonical JSON (sorted keys) of title, url, format, metadata and text, in hex.
+    """SHA-256 over canonical JSON (sorted keys) of title, url, source format, metadata, text and marks, in hex.
 
     Raises:
         TypeError: something in it has no form in JSON (a lone surrogate, an integer beyond 64 bits).
     """
-    content = {
+    content: dict[str, object] = {
         "title": document.title,
         "url": document.url,
-        "format": document.format,
+        "format": document.source_format,
         "metadata": dict(document.metadata),
         "text": document.text,
     }
+    if document.marks:
+        content["marks"] = wire_marks(document.marks)
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()

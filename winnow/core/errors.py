@@ -16,7 +16,7 @@
     │   ├── DocumentNotFound
     │   └── JobNotFound
     ├── Conflict
-    │   ├── IdentityMismatch         the collection was built with another model or chunker
+    │   ├── IdentityMismatch         the collection was built with another model
     │   ├── VersionConflict          a document's version went backwards
     │   └── DataDirectoryLocked      another process owns the data directory
     ├── Overloaded                   shed load: try again later            (retryable)
@@ -115,7 +115,7 @@ class Conflict(WinnowError, code="conflict"):
 
 
 class IdentityMismatch(Conflict, code="identity_mismatch"):
-    """The collection was built with another model, dimension, instruct or chunker."""
+    """The collection was built with another model, dimension or instruct."""
 
 
 class VersionConflict(Conflict, code="version_conflict"):

@@ -9,7 +9,7 @@ from typing import Final
 from winnow.core.errors import IdentityMismatch
 from winnow.core.types import Index, IndexIdentity
 
-CHUNKER: Final = "structure-1"  # name and version: raise the version when chunk borders or passages change
+CHUNKER: Final = "canonical-1"  # name and version: raise the version when chunk borders or passages change
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -17,8 +17,8 @@ def require_same_identity(index: Index, current: IndexIdentity) -> None:
     """Raise ``IdentityMismatch`` that names both sides of each difference.
 
     The provider may differ: documents embedded in bulk on a GPU are searched through a server of the same model. So may
-    the tokenizer that counts for the chunker: chunks of other lengths are found as well. Revisions are compared where
-    both sides know theirs.
+    the chunker and the tokenizer that counts for it: chunks with other borders are found as well. Revisions are
+    compared where both sides know theirs.
     """
     if index.identity == current:
         return
@@ -51,7 +51,7 @@ def same_model(one: str, other: str) -> bool:
 
 def _same(key: str, ours: object, theirs: object) -> bool:
     match key:
-        case "provider" | "tokenizer":
+        case "provider" | "tokenizer" | "chunker":
             return True
         case "model":
             return same_model(str(ours), str(theirs))

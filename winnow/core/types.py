@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from winnow.core.marks import DocumentWarning, Mark
 
 JsonValue: TypeAlias = Any  # str | int | float | bool | None | list | dict; finite numbers only
 Metadata: TypeAlias = Mapping[str, JsonValue]
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 HalfArray: TypeAlias = npt.NDArray[np.float16]
 
-TextFormat: TypeAlias = Literal["text", "markdown", "html"]
+TextFormat: TypeAlias = Literal["text", "markdown", "mdx", "html"]
 TokenFormat: TypeAlias = Literal["uint8", "float16"]
 FieldType: TypeAlias = Literal["keyword", "integer", "float", "datetime", "boolean"]
+PLAIN: Final = frozenset({"text", "csv", "parquet"})
+"""Source formats whose canonical text is plain: no line of it is markup."""
 DocumentState: TypeAlias = Literal["pending", "indexed", "failed", "deleting"]
 SearchMode: TypeAlias = Literal["hybrid", "dense", "sparse"]
 GroupBy: TypeAlias = Literal["document", "chunk"]
@@ -29,23 +33,29 @@ JobStatus: TypeAlias = Literal["pending", "running", "done"]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document as a user submits it.
+    """A document.
 
     Attributes:
         id: external id, 1 to 512 characters, unique within its collection.
-        text: the original text; chunk offsets count its characters.
-        format: how ``text`` is written; decides how it is split and cleaned.
+        text: the canonical text, in Markdown (plain for formats of ``PLAIN``); chunk offsets count its code points.
+        source_format: what the text came from: ``html``, ``pdf`` …
         metadata: JSON object; the keys that are declared as fields can be filtered on.
         version: optional, must not go backwards.
+        marks: anchors, pages, slides and sheets in the text, by their offset.
+        warnings: what was lost when the document was read.
+        canonical: false while ``text`` is still as it was submitted, in ``source_format``.
     """
 
     id: str
     text: str
-    format: TextFormat = "text"
+    source_format: str = "text"
     title: str = ""
     url: str = ""
     metadata: Metadata = field(default_factory=dict)
     version: int | None = None
+    marks: tuple[Mark, ...] = ()
+    warnings: tuple[DocumentWarning, ...] = ()
+    canonical: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +64,12 @@ class Chunk:
 
     Attributes:
         index: position among the document's chunks, from 0.
-        start, end: character offsets into the document's original text, ``end`` exclusive.
+        start, end: offsets into the document's canonical text, in code points, ``end`` exclusive.
+        text: ``prefix`` and the document's ``text[start:end]``.
         headings: heading path above the span, outermost first.
         anchor: fragment of the nearest heading, without ``#``; empty where there is none.
-        text: the readable text of the span, markup removed. For plain text it is ``text[start:end]``.
+        prefix: repeated from before the span where a table or a piece of code was cut: the header, the opening fence.
+        place: where the span begins, by kind of mark: ``{"page": 3}``.
     """
 
     index: int
@@ -66,6 +78,8 @@ class Chunk:
     text: str
     headings: tuple[str, ...] = ()
     anchor: str = ""
+    prefix: str = ""
+    place: Mapping[str, str | int] = field(default_factory=dict)
 
 
 def passage_of(title: str, chunk: Chunk) -> str:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
+from winnow.conversion.convert import canonical
 from winnow.core.documents import parse_document
 from winnow.core.errors import InvalidDocument, InvalidInput, by_code
 from winnow.core.filters import matches, parse_filter
@@ -59,6 +60,11 @@ class ParsedBatch:
         return tuple(sorted((*self.rejected, *theirs), key=lambda item: item.index))
 
 
+def read_document(raw: object, *, fields: Mapping[str, FieldType], max_chars: int) -> Document:
+    """Check one document and convert its text to canonical text; raises as ``parse_document``. Uses the CPU."""
+    return canonical(parse_document(raw, fields=fields, max_chars=max_chars))
+
+
 def parse_batch(items: Iterable[tuple[int, object]], *, fields: Mapping[str, FieldType], max_chars: int) -> ParsedBatch:
     """Check each document on its own, so that an invalid one rejects only itself.
 
@@ -76,7 +82,7 @@ def parse_batch(items: Iterable[tuple[int, object]], *, fields: Mapping[str, Fie
             batch.rejected.append(raw)
             continue
         try:
-            document = parse_document(raw, fields=fields, max_chars=max_chars)
+            document = read_document(raw, fields=fields, max_chars=max_chars)
         except InvalidDocument as error:
             batch.rejected.append(Rejection(index, _id_of(raw), error.code, error.message))
         else:

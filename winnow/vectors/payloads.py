@@ -95,7 +95,9 @@ def query_vectors(schema: IndexSchema, dense: FloatArray | None, words: Any, tok
 def encode_payload(point: Point, fields: Mapping[str, FieldType]) -> dict[str, JsonValue]:
     """The payload that is stored with a point."""
     chunk = point.chunk
-    about_chunk = (chunk.start, chunk.end, chunk.text, chunk.headings, chunk.anchor)
+    about_chunk: tuple[JsonValue, ...] = (chunk.start, chunk.end, chunk.text, chunk.headings, chunk.anchor)
+    if chunk.prefix or chunk.place:
+        about_chunk = (*about_chunk, len(chunk.prefix), chunk.place)
     source = (*about_chunk, point.title, point.url, point.metadata)
     return {
         DOCUMENT_ID: point.document_id,
@@ -137,14 +139,15 @@ def decode_point(
     form: TokenFormat = "uint8",
 ) -> Point:
     """The point of a stored record; without ``vectors`` its arrays stay ``None``. ``form`` is that of the index."""
-    start, end, text, headings, anchor, title, url, metadata = orjson.loads(payload[SOURCE])
+    start, end, text, headings, anchor, *more, title, url, metadata = orjson.loads(payload[SOURCE])
+    prefix, place = more or (0, {})
     dense = vectors.get(DENSE) if vectors else None
     tokens = vectors.get(TOKENS) if vectors else None
     return Point(
         id=point_id,
         document_id=payload[DOCUMENT_ID],
         revision=payload[REVISION],
-        chunk=Chunk(payload[CHUNK_INDEX], start, end, text, tuple(headings), anchor),
+        chunk=Chunk(payload[CHUNK_INDEX], start, end, text, tuple(headings), anchor, text[:prefix], place),
         title=title,
         url=url,
         metadata=metadata,

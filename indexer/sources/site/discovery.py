@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import urljoin
 
 from protego import Protego
 from yarl import URL
@@ -70,7 +71,7 @@ async def discover(fetcher: Fetcher, start: str, *, max_pages: int) -> Discovery
             scope, start = Scope.of(moved), moved
             robots = await _load_robots(fetcher, scope.origin)
     listing = _Listing(fetcher, scope, max_pages)
-    named = [start] if is_sitemap else [url for url in robots.sitemaps if URL(url).is_absolute()]
+    named = [start] if is_sitemap else [urljoin(f"{scope.origin}/", url) for url in robots.sitemaps]
     await listing.read(named or [scope.origin + guess for guess in _GUESSES], named=bool(named))
     listed = bool(listing.pages) or is_sitemap
     pages = tuple(listing.pages) if listed else (normalise(start),)
@@ -84,7 +85,7 @@ async def _load_robots(fetcher: Fetcher, origin: str) -> Protego:
         FetchError: the host failed or was not reached, which forbids everything (RFC 9309, 2.3.1.4).
     """
     try:
-        text = (await fetcher.fetch(f"{origin}/robots.txt")).body.decode(errors="replace")
+        text = (await fetcher.fetch(f"{origin}/robots.txt")).body.decode("utf-8-sig", errors="replace")
     except FetchError as error:
         if error.transient or error.code == "address_refused":
             message = f"robots.txt: {error.message}" if error.transient else error.message
@@ -129,7 +130,7 @@ class _Listing:
     async def _one(self, url: str, *, named: bool) -> list[str]:
         try:
             reply = await self.fetcher.fetch(url)
-            return await asyncio.to_thread(self._collect, reply.body)
+            return await asyncio.to_thread(self._collect, reply.url, reply.body)
         except FetchError as error:
             if named or not error.gone:
                 self.failures.append(Failure(url, error.code, f"sitemap: {error.message}"))
@@ -139,15 +140,15 @@ class _Listing:
                 self.failures.append(Failure(url, "invalid_sitemap", f"the sitemap {error}"))
             return []
 
-    def _collect(self, body: bytes) -> list[str]:
-        """Add the pages of a sitemap; return the sitemaps that it lists."""
+    def _collect(self, url: str, body: bytes) -> list[str]:
+        """Add the pages of the sitemap at ``url``; return the sitemaps that it lists. Relative addresses are joined."""
         found = parse_sitemap(body)
         for page in found.pages:
-            ours = normalise(page)
+            ours = normalise(page, url)
             ours = ours and self.scope.claim(ours)
             if ours and not is_media(ours):
                 self.pages[ours] = None
-        return found.sitemaps
+        return [urljoin(url, each) for each in found.sitemaps]
 
     def _is_ours(self, url: str) -> bool:
         try:

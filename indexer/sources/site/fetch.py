@@ -193,7 +193,8 @@ class Fetcher:
         status, header = response.status, response.headers.get
         etag, modified = header("ETag", ""), header("Last-Modified", "")
         if status == 304:
-            return FetchedPage(url, etag=etag, modified=modified, unchanged=True)
+            tag = header("X-Robots-Tag", "")
+            return FetchedPage(url, etag=etag, modified=modified, unchanged=True, robots_tag=tag)
         if status in _GONE:
             raise FetchError("not_found", f"the page does not exist (HTTP {status})", gone=True)
         if status in _BUSY:

@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from yarl import URL
 
-from indexer.sources.base import DocumentParser, Failure, SourceOptions
+from indexer.sources.base import DocumentParser, Failure, SourceItem, SourceOptions
 from indexer.sources.cache import FileCache
 from indexer.sources.formats import MAX_FILE_BYTES, parse_file
 from indexer.sources.sandbox import Sandbox
@@ -24,7 +24,7 @@ from indexer.sources.site.urls import Scope, normalise
 from indexer.sources.site.walk import Walk
 from winnow.core.documents import MAX_TITLE_CHARS
 from winnow.core.errors import InvalidSource
-from winnow.core.types import Document, FieldType
+from winnow.core.types import FieldType
 
 SCHEME: Final = "site:"
 
@@ -61,7 +61,7 @@ class SiteSource:
         state_dir = self._options.state_dir
         return await asyncio.to_thread(len, self._cache(state_dir)) or None if state_dir else None
 
-    async def read(self) -> AsyncGenerator[Document | Failure, None]:
+    async def read(self) -> AsyncGenerator[SourceItem, None]:
         """Read page after page."""
         documents = DocumentParser(MAX_FILE_BYTES)
         async with open_fetcher(self._options.site) as fetcher, _open_reader() as reader:
@@ -75,7 +75,7 @@ class SiteSource:
             walk = Walk(found, self._options.site, cache, fetcher, reader.read)
             async with aclosing(walk.pages()) as pages:
                 async for page in pages:
-                    yield page if isinstance(page, Failure) else documents.parse(_as_record(page), page.url)
+                    yield documents.parse(_as_record(page), page.url) if isinstance(page, SitePage) else page
 
     async def _discover(self, fetcher: Fetcher) -> Discovery:
         return await discover(fetcher, self._start, max_pages=self._options.site.max_pages)
@@ -102,8 +102,7 @@ class _PageReader:
         path = self.folder / f"page{FILES[reply.kind]}"
         path.write_bytes(reply.body)
         found = parse_file(path, sandbox=self._sandbox, max_chars=MAX_FILE_BYTES)
-        index = not forbids([reply.robots_tag], "noindex")
-        return SitePage(reply.url, "html", found["text"], found["title"], index=index)
+        return SitePage(reply.url, found, index=not forbids([reply.robots_tag], "noindex"))
 
 
 @asynccontextmanager
@@ -117,6 +116,6 @@ async def _open_reader() -> AsyncIterator[_PageReader]:
             await asyncio.to_thread(parsing.shutdown, cancel_futures=True)
 
 
-def _as_record(page: SitePage) -> dict[str, str]:
-    title = (page.title or URL(page.url).name or page.url)[:MAX_TITLE_CHARS]
-    return {"id": page.url, "url": page.url, "text": page.text, "format": page.format, "title": title}
+def _as_record(page: SitePage) -> dict[str, Any]:
+    title = (page.content["title"] or URL(page.url).name or page.url)[:MAX_TITLE_CHARS]
+    return {**page.content, "id": page.url, "url": page.url, "title": title}

@@ -29,7 +29,8 @@ _NO_PAGES: Final = frozenset(
 def normalise(href: str, base: str = "") -> str:
     """The normalised address; empty for other schemes and for invalid or overlong addresses.
 
-    Fragments, tracking parameters, session ids and default ports are dropped, ``..`` is resolved, the query is sorted.
+    Fragments, tracking parameters, session ids and default ports are dropped, ``..`` is resolved; the rest of
+    the query stays as written.
     (``courlan`` also drops parameters that carry meaning, such as ``?keyword=`` and ``?uid=``.)
     """
     try:
@@ -37,8 +38,9 @@ def normalise(href: str, base: str = "") -> str:
         url = (URL(base).join(url) if base else url).with_fragment(None)
         if url.scheme not in _SCHEMES or not url.host or url.user is not None:
             return ""
-        query = sorted((key, value) for key, value in url.query.items() if not _TRACKING.fullmatch(key))
-        text = str(url.with_path(_SESSION.sub("", url.raw_path) or "/", encoded=True).with_query(query))
+        kept = [part for part in url.raw_query_string.split("&") if not _TRACKING.fullmatch(part.partition("=")[0])]
+        bare = url.with_path(_SESSION.sub("", url.raw_path) or "/", encoded=True)
+        text = "?".join(filter(None, [str(bare), "&".join(filter(None, kept))]))
     except (ValueError, TypeError):
         return ""
     return "" if len(text) > MAX_ID_CHARS else text

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final, NamedTuple
 
-from indexer.sources.base import Failure, ReadError, SiteOptions
+from indexer.sources.base import Failure, Notice, ReadError, SiteOptions
 from indexer.sources.cache import FileCache
 from indexer.sources.site.discovery import Discovery
 from indexer.sources.site.fetch import FetchedPage, Fetcher, FetchError
-from indexer.sources.site.page import KINDS, SitePage
+from indexer.sources.site.page import KINDS, SitePage, forbids
 from indexer.sources.site.urls import is_media, shape_of
 from winnow.core.ids import new_id
 
 MAX_FAILED_IN_A_ROW: Final = 20  # consecutive transient failures that end the walk
 
 _STATE: Final = "state"
+_VERSION: Final = 2  # of pages in the cache: raise it when they are read in another way
+_SHOWN: Final = 5  # addresses that a notice names
+_AGREEING: Final = 0.9  # share of words that two addresses of one page have in common
 _RESUMED_SECONDS: Final = 24 * 3600.0
 
 ReadPage = Callable[[FetchedPage], Awaitable[SitePage]]
@@ -55,11 +59,13 @@ class Walk:
         self._shapes: Counter[str] = Counter()
         self._given: set[str] = set()
         self._held: list[SitePage] = []
-        self._found: list[SitePage | Failure] = [*site.failures]
+        self._texts: dict[bytes, str] = {}  # by digest, the first address with a text
+        self._copies: dict[str, list[str]] = {}
+        self._found: list[SitePage | Failure | Notice] = [*site.failures]
         self._fetched = self._failed_in_a_row = 0
         self._complete = not site.failures
 
-    async def pages(self) -> AsyncGenerator[SitePage | Failure, None]:
+    async def pages(self) -> AsyncGenerator[SitePage | Failure | Notice, None]:
         """Yield the pages and failures; requests that are open when the caller stops are cancelled.
 
         Work that grows with the site (its links, its cache) runs on a thread, one step at a time.
@@ -117,12 +123,16 @@ class Walk:
     async def _page(self, url: str) -> SitePage:
         """A page from this walk's cache or from the site."""
         known = await asyncio.to_thread(self._cache.get, url)
+        if known is not None and known.get("version") != _VERSION:
+            known = None  # another version of Winnow read it otherwise
         if known is not None and known["run"] == self._run:
             return _page_of(known)
         validators = {"etag": known["etag"], "modified": known["modified"]} if known is not None else {}
         reply = await self._fetcher.fetch(url, follow=self._may_follow, kinds=KINDS, **validators)
         page = _page_of(known) if known is not None and reply.unchanged else await self._read(reply)
-        entry = asdict(page) | {"run": self._run, "etag": reply.etag, "modified": reply.modified}
+        if reply.unchanged and forbids([reply.robots_tag], "noindex"):
+            page = replace(page, index=False)
+        entry = asdict(page) | {"version": _VERSION, "run": self._run, "etag": reply.etag, "modified": reply.modified}
         await asyncio.to_thread(self._cache.put, url, entry)
         return page
 
@@ -144,7 +154,7 @@ class Walk:
             return
         self._found.append(Failure(visit.url, error.code, error.message, visit.url))
         known = self._cache.get(visit.url)
-        if known is not None:
+        if known is not None and known.get("version") == _VERSION:
             self._follow(_page_of(known), visit.depth)
 
     def _follow(self, page: SitePage, depth: int) -> None:
@@ -156,27 +166,53 @@ class Walk:
         """Follow a page's links; yield it under its own address, or wait for the page at its canonical address."""
         self._known.add(page.url)
         self._follow(page, depth)
+        if page.refresh:
+            self._add(page.refresh, depth)
         if not page.index or not page.text.strip():
             return
         canonical = self._claim(page.canonical)
         if canonical and canonical != page.url:
             self._held.append(page)
             self._add(canonical, depth)
-        elif page.url not in self._given:
-            self._given.add(page.url)
-            self._found.append(page)
+        else:
+            self._give(page)
+
+    def _give(self, page: SitePage) -> None:
+        """Yield a page unless another address had the same text, or the address was yielded already."""
+        if page.url in self._given:
+            return
+        digest = hashlib.sha256(" ".join(page.text.split()).encode(errors="replace")).digest()
+        first = self._texts.setdefault(digest, page.url)
+        if first != page.url:
+            self._copies.setdefault(first, []).append(page.url)
+            return
+        self._given.add(page.url)
+        self._found.append(page)
 
     def _finish(self) -> None:
-        """Yield pages whose canonical address had no page; remove pages from the cache that are gone from the site."""
+        """Yield pages whose canonical address has no page or another text; prune the cache of pages that are gone."""
         for page in self._held:
-            if not {page.url, self._claim(page.canonical)} & self._given:
-                self._given.add(page.url)
-                self._found.append(page)
+            canonical = self._claim(page.canonical)
+            if canonical in self._given and not self._agree(page, canonical):
+                message = f"says that its address is {canonical}, which has another text; both were read"
+                self._found.append(Notice(page.url, "canonical_conflict", message, 1))
+                self._give(page)
+            elif canonical not in self._given:
+                self._give(page)
+        for url, copies in self._copies.items():
+            shown = ", ".join(copies[:_SHOWN]) + (" …" if len(copies) > _SHOWN else "")
+            self._found.append(Notice(url, "duplicates", f"has the same text as {shown}, left out", len(copies)))
         state = self._cache.get(_STATE)
         if state is not None and not state["finished"]:
             self._cache.put(_STATE, state | {"finished": True})
             if self._complete:
                 self._cache.prune()
+
+    def _agree(self, page: SitePage, canonical: str) -> bool:
+        """Whether a page has nearly the text of the page at its canonical address."""
+        known = self._cache.get(canonical)
+        ours, theirs = (set(text.split()) for text in (page.text, _page_of(known).text if known else ""))
+        return len(ours & theirs) >= _AGREEING * len(ours | theirs)
 
     def _add(self, link: str, depth: int) -> None:
         url = self._claim(link)

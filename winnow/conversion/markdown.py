@@ -1,40 +1,72 @@
-"""Parses Markdown and MDX with markdown-it (CommonMark with tables), after other markup is blanked out.
-
-Offsets of blocks are exact to the line: a block starts at the first and ends after the last visible character of the
-lines that it was made of.
-"""
+"""Converts Markdown and MDX to canonical text with markdown-it (CommonMark with tables)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, Final
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.token import Token
 
-from indexer.chunking.front_matter import InvalidFrontMatter, find_front_matter, read_front_matter
-from indexer.chunking.mdx import FILL, mask
-from indexer.chunking.outline import Block, Outline, OutlineBuilder, Section, Slugger, trim_span
+from winnow.conversion.converted import CanonicalWriter, Converted, joined_lines, table_of
+from winnow.conversion.front_matter import FrontMatter, InvalidFrontMatter, as_written, find_front_matter
+from winnow.conversion.mdx import FILL, mask
+from winnow.core.marks import DocumentWarning
+from winnow.core.types import JsonValue
 
 _MAX_INLINE_CHARS: Final = 20_000  # beyond these, inline markup stays: the parser's time is not linear in brackets
 _MAX_BRACKETS: Final = 1000
-_LINE_END: Final = re.compile(r"\r\n?|\n")
 _SPACES: Final = re.compile(r"[ \t]{2,}")
 _CUSTOM_ID: Final = re.compile(r"\s*\{\s*#([^\s{}]+)\s*\}\s*$")
 _STRONG: Final = re.compile(r"\*\*(?=\S)([^*\n]{1,500})\*\*")
+_HEADING_LIKE: Final = re.compile(r"(?m)^(?=#{1,6}[ \t])")
+_TICKS: Final = re.compile(r"`{3,}")
 _MAX_NESTING: Final = 100
+_BREAK: Final = "\ufdd1"  # a hard line break, while lines are joined: a noncharacter
 
 
-def outline_of_markdown(text: str) -> Outline:
-    """Parse Markdown or MDX. Front matter is left out except its description, which opens the first section."""
-    matter = find_front_matter(text)
-    masked, has_markup = mask(text, matter.end() if matter else 0)
-    reader = _Reader(masked, _parser(indented_code=not has_markup))
-    if matter:
-        reader.add_description(matter)
-    return Outline(reader.read(), masked)
+def convert_markdown(text: str, *, mdx: bool = False) -> Converted:
+    """Convert Markdown; with ``mdx`` also expressions in braces and JavaScript are taken out.
+
+    Front matter gives the title and metadata; its description opens the text. Front matter that is invalid is left out
+    with a warning.
+    """
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    warnings: tuple[DocumentWarning, ...] = ()
+    try:
+        matter = find_front_matter(text)
+    except InvalidFrontMatter as error:
+        matter = FrontMatter({}, _end_of(text))
+        warnings = (DocumentWarning("invalid_front_matter", f"the front matter was left out: {error}"),)
+    body, has_markup = mask(text, matter.end if matter else 0, mdx=mdx)
+    reader = _Reader(_parser(indented_code=not has_markup))
+    values = matter.values if matter else {}
+    if isinstance(description := values.get("description"), str) and description.strip():
+        reader.writer.add(_guarded(" ".join(description.split())))
+    reader.read(body)
+    title = as_written(values.get("title"))
+    named = "" if title is None else str(title).strip()
+    return Converted(
+        reader.writer.text(), named or reader.first_heading, _metadata(values), tuple(reader.writer.marks), warnings
+    )
+
+
+def _end_of(text: str) -> int:
+    """Where front matter that cannot be parsed ends."""
+    closing = re.compile(rf"^{re.escape(text[:3])}[ \t]*\n?", re.MULTILINE).search(text, 3)
+    return closing.end() if closing else 0
+
+
+def _metadata(values: Mapping[str, Any]) -> dict[str, JsonValue]:
+    """Scalars, and lists of scalars, without the title."""
+    metadata: dict[str, JsonValue] = {}
+    for key, value in values.items():
+        items = [as_written(item) for item in value] if isinstance(value, list) else as_written(value)
+        if key != "title" and items is not None and not (isinstance(items, list) and None in items):
+            metadata[key] = items
+    return metadata
 
 
 def _parser(*, indented_code: bool) -> MarkdownIt:
@@ -67,43 +99,29 @@ def _paragraph(state: StateBlock, first: int, last: int, silent: bool) -> bool: 
 class _Reader:
     """Walks markdown-it's flat list of tokens."""
 
-    def __init__(self, masked: str, parser: MarkdownIt) -> None:
-        self._masked = masked
+    def __init__(self, parser: MarkdownIt) -> None:
+        self.writer = CanonicalWriter()
+        self.first_heading = ""
         self._parser = parser
         self._env: MutableMapping[str, Any] = {}
-        self._lines = [0, *(match.end() for match in _LINE_END.finditer(masked)), len(masked)]
-        self._outline = OutlineBuilder()
-        self._slugger = Slugger()
         self._lists: list[int | None] = []  # the next number of each open list, None for bullets
         self._marker = ""
-        self._in_list = False  # whether the last block was in a list
 
-    def read(self) -> tuple[Section, ...]:
-        """Parse and collect the sections."""
-        tokens = iter(self._parser.parse(self._masked, self._env))
+    def read(self, body: str) -> None:
+        """Parse and write all blocks."""
+        tokens = iter(self._parser.parse(body, self._env))
         for token in tokens:
             if token.type == "heading_open":
                 self._heading(token, next(tokens))
             elif token.type == "table_open":
-                self._table(token, tokens)
+                self._table(tokens)
             elif token.type == "inline":
-                self._add(self._render(token.content), token)
+                lines = joined_lines(self._render(token.content)).split(_BREAK)
+                self._add(_guarded("\n".join(line for each in lines if (line := each.strip()))))
             elif token.type in ("fence", "code_block"):
-                self._add(token.content.replace(FILL, "").strip("\n"), token, lines=True)
+                self._code(token.content.replace(FILL, "").strip("\n"), token.info.strip())
             else:
                 self._enter_or_leave(token)
-        return self._outline.sections()
-
-    def add_description(self, matter: re.Match[str]) -> None:
-        """Add the front matter's description if the text contains it literally."""
-        try:
-            description = read_front_matter(matter[1]).get("description")
-        except InvalidFrontMatter:
-            return  # the source reports it; the body can be parsed all the same
-        if isinstance(description, str) and description.strip():
-            start = matter.string.find(description, 0, matter.end())
-            if start >= 0:
-                self._outline.add(Block(description, start, start + len(description)))
 
     def _enter_or_leave(self, token: Token) -> None:
         if token.type == "bullet_list_open":
@@ -120,14 +138,13 @@ class _Reader:
 
     def _heading(self, opening: Token, inline: Token) -> None:
         content, anchor = _split_custom_id(inline.content)
-        title = " ".join(self._render(content).split())
+        title = " ".join(self._render(content).replace(_BREAK, " ").split())
         if title:
             self._marker = ""
-            self._in_list = False
-            slug = self._slugger.slug(title)
-            self._outline.open(int(opening.tag[1]), Block(title, *self._span(opening)), anchor or slug)
+            self.first_heading = self.first_heading or title
+            self.writer.heading(int(opening.tag[1]), title, marks=[("anchor", anchor)] if anchor else [])
 
-    def _table(self, opening: Token, tokens: Iterator[Token]) -> None:
+    def _table(self, tokens: Iterator[Token]) -> None:
         rows: list[list[str]] = []
         for token in tokens:
             if token.type == "table_close":
@@ -135,22 +152,21 @@ class _Reader:
             if token.type == "tr_open":
                 rows.append([])
             elif token.type == "inline":
-                rows[-1].append(" ".join(self._render(token.content).split()))
-        lines = (" | ".join(row).strip() for row in rows if any(row))
-        self._add("\n".join(lines), opening, lines=True)
+                rows[-1].append(self._render(token.content).replace(_BREAK, " "))
+        if any(any(row) for row in rows):
+            self._add(table_of(rows))
 
-    def _add(self, text: str, token: Token, *, lines: bool = False) -> None:
-        if not text.strip():
-            return
-        in_list = bool(self._lists)
-        self._outline.add(Block(self._marker + text, *self._span(token), lines=lines, tight=in_list and self._in_list))
+    def _code(self, code: str, info: str) -> None:
+        if code.strip():
+            ticks = "`" * max([3, *(len(found) + 1 for found in _TICKS.findall(code))])
+            self._add(f"{ticks}{info}\n{code}\n{ticks}")
+
+    def _add(self, text: str) -> None:
+        if text.strip():
+            indent = "  " * (len(self._lists) - 1) if self._marker else ""
+            tight = bool(self._lists) and (bool(self._marker) or "\n" not in text)
+            self.writer.add(f"{indent}{self._marker}{text}", tight=tight)
         self._marker = ""
-        self._in_list = in_list
-
-    def _span(self, token: Token) -> tuple[int, int]:
-        first, last = token.map or (0, 0)
-        start, end = trim_span(self._masked, self._lines[first], self._lines[min(last, len(self._lines) - 1)])
-        return start, max(end, min(start + 1, len(self._masked)))
 
     def _render(self, content: str) -> str:
         """Readable text of inline Markdown: links become their text, images their alternative text."""
@@ -167,7 +183,7 @@ class _Reader:
 def _texts(tokens: Sequence[Token]) -> Iterator[str]:
     for token in tokens:
         if token.type in ("softbreak", "hardbreak"):
-            yield "\n"
+            yield "\n" if token.type == "softbreak" else _BREAK
         elif token.type == "image":
             yield from _texts(token.children or ())
         elif token.type == "text":
@@ -179,6 +195,11 @@ def _texts(tokens: Sequence[Token]) -> Iterator[str]:
 def _strong(match: re.Match[str]) -> str:
     """Drop ``**`` that CommonMark keeps: beside CJK punctuation it does not count as emphasis."""
     return match[0] if match[1].isascii() else match[1]
+
+
+def _guarded(text: str) -> str:
+    """A paragraph whose lines are not read as headings."""
+    return _HEADING_LIKE.sub("\\\\", text) if "#" in text else text
 
 
 def _split_custom_id(heading: str) -> tuple[str, str]:

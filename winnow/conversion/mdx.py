@@ -1,6 +1,6 @@
 """Blanks out markup that is not Markdown: HTML, JSX components, imports, expressions, comments.
 
-Markup is replaced character for character, so that lines and offsets of the result are those of the original. The
+Markup is replaced character for character, so that indentation and lines stay. The
 content of components stays, and so do attributes that a reader sees (``title``, ``alt``, a parameter's name). Code,
 fenced or inline, is unchanged.
 """
@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from indexer.chunking.markup import ATTRIBUTE, DROPPED, INLINE, KNOWN, LinearSearch, match_tag
+from winnow.conversion.markup import ATTRIBUTE, DROPPED, INLINE, KNOWN, LinearSearch, match_tag
 
 FILL: Final = "\ufdd0"  # replaces an inline tag: a noncharacter, neither space nor punctuation to Markdown
 
@@ -40,24 +40,27 @@ _HEADING_CLOSED: Final = re.compile(r"[^\n]*?</h[1-6]>")
 _NEXT_CELL: Final = re.compile(r"[ \t]*<t[dh][\s>]")
 
 
-def mask(text: str, start: int = 0) -> tuple[str, bool]:
-    """Blank out everything before ``start`` and all markup after it; return the text and whether it had markup."""
-    return _Masker(text, start).run()
+def mask(text: str, start: int = 0, *, mdx: bool) -> tuple[str, bool]:
+    """Blank out all markup after ``start``; return the text from there on, and whether it had markup.
+
+    Only with ``mdx`` are expressions in braces, fragments and modules markup: elsewhere they are text.
+    """
+    return _Masker(text, start, mdx=mdx).run()
 
 
 class _Masker:
-    def __init__(self, text: str, start: int) -> None:
+    def __init__(self, text: str, start: int, *, mdx: bool) -> None:
         self._text = text
         self._start = start
-        self._edits: list[tuple[int, int, str, bool]] = []  # start, end, replacement, only in MDX
+        self._mdx = mdx
+        self._edits: list[tuple[int, int, str]] = []  # start, end, replacement
         self._search = LinearSearch(text)
-        self._components = False
         self._handlers: dict[str | None, Callable[[re.Match[str]], int]] = {
             "fence": self._fence,
             "code": lambda mark: self._code_span(mark.start(), mark["code"]),
             "comment": self._comment,
             "tag": self._tag,
-            "fragment": lambda mark: self._blank_out(*mark.span(), only_mdx=True),
+            "fragment": lambda mark: self._blank_out(*mark.span()) if self._mdx else mark.end(),
             "brace": self._brace,
             "module": self._module,
             "escape": re.Match.end,
@@ -67,16 +70,15 @@ class _Masker:
         position = self._start
         while mark := _MARK.search(self._text, position):
             position = self._handlers[mark.lastgroup](mark)
-        edits = [edit for edit in self._edits if self._components or not edit[3]]
-        parts = [_blank(self._text[: self._start])]
+        parts: list[str] = []
         position = self._start
-        for start, end, replacement, _ in edits:
+        for start, end, replacement in self._edits:
             parts += [self._text[position:start], replacement]
             position = end
-        return "".join([*parts, self._text[position:]]), bool(edits)
+        return "".join([*parts, self._text[position:]]), bool(self._edits)
 
-    def _blank_out(self, start: int, end: int, *, only_mdx: bool = False) -> int:
-        self._edits.append((start, end, _blank(self._text[start:end]), only_mdx))
+    def _blank_out(self, start: int, end: int) -> int:
+        self._edits.append((start, end, _blank(self._text[start:end])))
         return end
 
     def _fence(self, mark: re.Match[str]) -> int:
@@ -99,14 +101,15 @@ class _Masker:
         return self._blank_out(mark.start(), closing.end()) if closing else mark.end()
 
     def _module(self, mark: re.Match[str]) -> int:
-        statement = _MODULE.match(self._text, mark.start())
+        statement = _MODULE.match(self._text, mark.start()) if self._mdx else None
         if statement is None:
             return mark.end() - 1
-        self._components = True
         return self._blank_out(mark.start(), statement.end())
 
     def _brace(self, mark: re.Match[str]) -> int:
         start = mark.start()
+        if not self._mdx:
+            return mark.end()
         if heading_id := _HEADING_ID.match(self._text, start):
             return heading_id.end()
         expression = _EXPRESSION.match(self._text, start)
@@ -114,24 +117,31 @@ class _Masker:
             return mark.end()
         literal = _LITERAL.fullmatch(expression[0])
         if literal is None:
-            return self._blank_out(start, expression.end(), only_mdx=True)
+            return self._blank_out(start, expression.end())
         begin, end = literal.span(literal.lastgroup or 0)
         kept = " " * begin + expression[0][begin:end]
-        self._edits.append((start, expression.end(), kept.ljust(len(expression[0])), True))
+        self._edits.append((start, expression.end(), kept.ljust(len(expression[0]))))
         return expression.end()
 
     def _tag(self, mark: re.Match[str]) -> int:
         tag = match_tag(self._text, mark.start())
-        if tag is None or not _is_markup(tag["name"]):
+        if tag is None or not self._is_markup(tag):
             return mark.end()
         name, end = tag["name"], tag.end()
-        if name[0].isupper():
-            self._components = True
         if name in DROPPED and not tag["close"] and not tag["attributes"].rstrip().endswith("/"):
             closing = self._search.find(rf"</{name}\s*>", end)
             return self._blank_out(mark.start(), closing.end() if closing else end)
-        self._edits.append((mark.start(), end, self._replacement(tag), False))
+        self._edits.append((mark.start(), end, self._replacement(tag)))
         return end
+
+    def _is_markup(self, tag: re.Match[str]) -> bool:
+        """Placeholders such as ``<your-key>``, ``<API_KEY>`` and, outside of MDX, ``List<User>`` are text."""
+        name = tag["name"]
+        if not name[0].isupper():
+            return name.lower() in KNOWN
+        if "_" in name or "-" in name or (len(name) > 1 and name.isupper()):
+            return False
+        return self._mdx or bool(tag["close"]) or tag[0].endswith("/>") or f"</{name}>" in self._text
 
     def _replacement(self, tag: re.Match[str]) -> str:
         """The replacement of a tag: the attributes that a reader sees, a heading's marks, or nothing."""
@@ -148,13 +158,6 @@ class _Masker:
         if (name in INLINE or name in _INLINE_COMPONENTS) and not leading:
             return _NOT_LINE_END.sub(FILL, text)
         return _blank(text)
-
-
-def _is_markup(name: str) -> bool:
-    """Placeholders such as ``<your-key>`` or ``<API_KEY>`` are text, not markup."""
-    if name[0].isupper():
-        return "_" not in name and "-" not in name and (len(name) == 1 or not name.isupper())
-    return name.lower() in KNOWN
 
 
 def _visible_attributes(tag: str, names: frozenset[str]) -> str:

@@ -1,0 +1,86 @@
+"""The result of a conversion, and the writer of canonical text.
+
+Canonical text is Markdown of few forms: headings (``#``), list items (``-``, ``1.``), tables (``|``), fenced code,
+quotes (``>``) and paragraphs, with an empty line between blocks. Marks that change only the looks (emphasis) or name an
+address (links, images) are left out; their words stay.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from winnow.core.marks import DocumentWarning, Mark, MarkKind
+from winnow.core.types import Metadata
+
+_WIDE: Final = "\u2e80-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff"  # written without spaces
+_WIDE_BREAK: Final = re.compile(rf"(?<=[{_WIDE}])[ \t]*\n[ \t]*(?=[{_WIDE}])")
+_BREAK: Final = re.compile(r"[ \t]*\n[ \t]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A document that was read.
+
+    Attributes:
+        text: the canonical text; empty if there is nothing to read.
+        title: the document's own, else its first heading, else empty.
+    """
+
+    text: str
+    title: str = ""
+    metadata: Metadata = field(default_factory=dict)
+    marks: tuple[Mark, ...] = ()
+    warnings: tuple[DocumentWarning, ...] = ()
+
+
+class CanonicalWriter:
+    """Puts blocks together and notes the marks."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._length = 0
+        self._tight = False
+        self.marks: list[Mark] = []
+
+    def __len__(self) -> int:
+        """Characters written so far."""
+        return self._length
+
+    def add(self, block: str, *, tight: bool = False, marks: Sequence[tuple[MarkKind, str | int]] = ()) -> None:
+        """Append a block that is not blank. ``tight``: without an empty line after another tight one."""
+        if self._parts:
+            self._write("\n" if tight and self._tight else "\n\n")
+        self._tight = tight
+        self.marks += [Mark(self._length, kind, value) for kind, value in marks]
+        self._write(block)
+
+    def heading(self, level: int, title: str, *, marks: Sequence[tuple[MarkKind, str | int]] = ()) -> None:
+        """Append a heading. ``level``: from 1, the outermost."""
+        self.add(f"{'#' * min(level, 6)} {title}", marks=marks)
+
+    def text(self) -> str:
+        """Everything written."""
+        return "".join(self._parts)
+
+    def _write(self, part: str) -> None:
+        self._parts.append(part)
+        self._length += len(part)
+
+
+def joined_lines(text: str) -> str:
+    """A hard-wrapped paragraph as one line: with a space at each break, without one in Chinese and Japanese."""
+    return _BREAK.sub(" ", _WIDE_BREAK.sub("", text)).strip()
+
+
+def table_of(rows: Sequence[Sequence[str]]) -> str:
+    """A table of pipes; the first row is the header. Line ends and pipes inside of cells are replaced."""
+    width = max(map(len, rows), default=0)
+    lines = [_row([*row, *[""] * (width - len(row))]) for row in rows]
+    return "\n".join([lines[0], _row(["---"] * width), *lines[1:]]) if lines else ""
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(' '.join(cell.split()).replace('|', '¦') for cell in cells)} |"

@@ -1,0 +1,100 @@
+"""Front matter at the top of a Markdown file: YAML between ``---``, TOML between ``+++``, or a JSON object."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import date, time
+from typing import Any, Final, NamedTuple
+
+import yaml
+
+from winnow.core.types import JsonValue
+
+MAX_CHARS: Final = 64 * 1024
+
+_YAML: Final = re.compile(r"\ufeff?---[ \t]*\r?\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+_TOML: Final = re.compile(r"\ufeff?\+\+\+[ \t]*\r?\n(.*?)^\+\+\+[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+_JSON: Final = re.compile(r"\ufeff?(\{[ \t]*\r?\n.*?^\})[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+
+
+class InvalidFrontMatter(ValueError):
+    """The front matter is not a mapping; the message says where and why."""
+
+
+class FrontMatter(NamedTuple):
+    """The values, and the offset at which the text begins."""
+
+    values: Mapping[str, Any]
+    end: int
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people write it in front matter: ``No`` and ``12:30`` are words, ``1.10`` keeps its zero."""
+
+
+def _resolvers() -> dict[str, Any]:
+    """PyYAML's implicit types without timestamps, sexagesimal numbers, and booleans but ``true`` and ``false``."""
+    kept: dict[str, Any] = {}
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items():
+        kept[first] = [(tag, pattern) for tag, pattern in pairs if tag.rpartition(":")[2] in ("null", "merge")]
+    return kept
+
+
+_Loader.yaml_implicit_resolvers = _resolvers()
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), "tTfF")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9]\d{0,17})$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(?:\d+\.\d*[1-9]|\d+\.0)(?:[eE][-+]?\d+)?$"), list("-+0123456789")
+)
+
+
+def find_front_matter(text: str) -> FrontMatter | None:
+    """Read the front matter of ``text``; ``None`` if there is none.
+
+    A file that opens with a thematic break has no front matter: the lines between must look like ``key: value``.
+
+    Raises:
+        InvalidFrontMatter: it cannot be parsed, or is not a mapping.
+    """
+    for mark, pattern, parse in (("---", _YAML, _parse_yaml), ("+++", _TOML, tomllib.loads), ("{", _JSON, json.loads)):
+        if text.startswith((mark, f"\ufeff{mark}")):
+            match = pattern.match(text, 0, MAX_CHARS)
+            if match is None or (mark == "---" and match[1].strip() and ":" not in match[1]):
+                return None
+            return FrontMatter(_mapping(match[1], parse), match.end())
+    return None
+
+
+def as_written(value: object) -> JsonValue:
+    """A scalar as JSON, dates as ISO 8601 and integers of more than 64 bits as text; ``None`` for anything else."""
+    if isinstance(value, date | time):  # datetime is a date
+        return value.isoformat()
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**63 else str(value)
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    return value if isinstance(value, str) else None
+
+
+def _mapping(raw: str, parse: Any) -> Mapping[str, Any]:
+    try:
+        values = parse(raw)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 2 if error.problem_mark else 1
+        raise InvalidFrontMatter(f"line {line}: {error.problem or error.context}") from error
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidFrontMatter(f"{type(error).__name__}: {str(error)[:200]}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise InvalidFrontMatter(f"a mapping of keys to values is expected, not {type(values).__name__}")
+    return {str(key): value for key, value in values.items()}
+
+
+def _parse_yaml(raw: str) -> Any:
+    return yaml.load(raw, Loader=_Loader)  # noqa: S506 - a safe loader with fewer implicit types

@@ -1,0 +1,179 @@
+"""Converts HTML, a page or a fragment, to canonical text: lxml parses, html-to-markdown writes, headings keep ids."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import html_to_markdown
+import lxml.html
+from html_to_markdown import ConversionOptions, HiddenContent, PreprocessingOptions
+from lxml import etree
+
+from winnow.conversion.converted import CanonicalWriter, Converted
+from winnow.conversion.main_content import calls_itself_article, is_page, judge_of, main_of
+from winnow.core.marks import DocumentWarning
+
+MAX_DEPTH: Final = 250  # elements inside of each other; deeper pages are read without their structure
+
+_OPTIONS: Final = ConversionOptions(
+    extract_metadata=False,
+    hidden_content=HiddenContent.REACHABLE,
+    preprocessing=PreprocessingOptions(enabled=False),
+    escape_asterisks=False,
+    escape_underscores=False,
+    escape_misc=False,
+    autolinks=False,
+    compact_tables=True,
+    bullets="-",
+)
+_LOOKS: Final = """a abbr b bdi bdo big cite center data del dfn em font i ins label mark nobr output picture q s small
+span strike strong sub sup time tt u""".split()
+_HEADINGS: Final = ("h1", "h2", "h3", "h4", "h5", "h6")
+_OPEN, _CLOSE = "\ue000", "\ue001"  # around a heading's id, on its way through the converter: private characters
+_MARKED: Final = re.compile(rf"(#{{1,6}}) (.*?)[ \t]*{_OPEN}([^{_CLOSE}]*){_CLOSE}")
+_PRIVATE: Final = re.compile(f"[{_OPEN}{_CLOSE}\x00]")
+_PERMALINK: Final = re.compile(r"(?:\s+#|\s*[¶§🔗\u200b\uf0c1])+\s*$")
+_FENCE: Final = re.compile(r"[ \t]*(`{3,}|~{3,})")
+_LANGUAGE: Final = re.compile(r"(?:^|\s)(?:language|lang|highlight|brush)-([\w+#.-]+)")
+_HEADING_LIKE: Final = re.compile(r"(?m)^(?=#{1,6}[ \t])")
+_TOO_DEEP: Final = f"boolean(/{'/'.join('*' * (MAX_DEPTH + 1))})"
+_TAG: Final = re.compile(r"<[^<>]*+>")
+_HEAD: Final = re.compile(r"^.*?<body[^<>]*+>", re.DOTALL | re.IGNORECASE)
+_UNREAD: Final = re.compile(r"<!--.*?-->|<(script|style|noscript|template)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+_SPACES: Final = re.compile(r"\s+")
+
+
+def parse_html(text: str) -> lxml.html.HtmlElement | None:
+    """Parse a page or fragment; ``None`` if there is nothing in it."""
+    parser = lxml.html.HTMLParser(encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
+    try:
+        return lxml.html.document_fromstring(_PRIVATE.sub("", text).encode(errors="replace"), parser=parser)
+    except etree.ParserError:
+        return None
+
+
+def convert_html(text: str) -> Converted:
+    """Convert a page, whose boilerplate is left out, or a fragment, which is kept whole."""
+    tree = parse_html(text)
+    return Converted("") if tree is None else convert_tree(tree, text)
+
+
+def convert_tree(tree: lxml.html.HtmlElement, text: str) -> Converted:
+    """Convert the tree that ``text`` was parsed into; the tree is changed."""
+    whole = not is_page(text)
+    title = _plain(tree.findtext(".//title"))
+    if tree.xpath(_TOO_DEEP):
+        return _without_structure(text, title)
+    headlines = [_plain(heading.text_content()) for heading in tree.iter("h1")]
+    main = main_of(tree, whole=whole)
+    keeps = None if whole else judge_of(tree, main, is_article=calls_itself_article(tree))
+    _flatten(main)
+    raw = html_to_markdown.convert(f"<body>{etree.tostring(main, encoding='unicode', method='html')}</body>", _OPTIONS)
+    blocks = list(_blocks((raw.content or "").split("\n")))
+    kept = [block for block in blocks if keeps is None or keeps(block)] or blocks
+    writer = CanonicalWriter()
+    headings = [heading for block in kept if (heading := _write(writer, block))]
+    return Converted(writer.text(), _title(title, headlines, headings), marks=tuple(writer.marks))
+
+
+def _plain(text: str | None) -> str:
+    return _SPACES.sub(" ", _PERMALINK.sub("", text or "")).strip()
+
+
+def _title(title: str, headlines: list[str], headings: list[str]) -> str:
+    """A page's only ``<h1>`` if ``<title>`` contains it, else ``<title>``, else the first heading.
+
+    A ``<title>`` usually contains the name of the site as well, which says nothing about the page.
+    """
+    if len(headlines) == 1 and headlines[0] and headlines[0] in title:
+        return headlines[0]
+    return title or next(iter(headings), "")
+
+
+def _without_structure(text: str, title: str) -> Converted:
+    """The words of a page that nests so deep that parsers drop parts of it."""
+    warning = DocumentWarning("structure_lost", f"the page nests more than {MAX_DEPTH} deep: only its words were read")
+    words = html.unescape(_TAG.sub("\n", _UNREAD.sub("\n", _HEAD.sub("", text))))
+    lines = (" ".join(line.split()) for line in words.split("\n"))
+    return Converted("\n\n".join(line for line in lines if line), title, warnings=(warning,))
+
+
+def _flatten(tree: lxml.html.HtmlElement) -> None:
+    """Leave words in place of what only changes looks or names an address, and put ids into headings."""
+    for heading in tree.iter(*_HEADINGS):
+        _mark(heading)
+    for image in list(tree.iter("img")):
+        image.tail = f"{_plain(image.get('alt'))}{image.tail or ''}"
+        image.drop_tree()
+    for code in list(tree.iter("code", "kbd", "samp", "var", "tt")):
+        pre = next(code.iterancestors("pre"), None)
+        if pre is None or pre is not code.getparent():
+            code.drop_tag()
+    for pre in tree.iter("pre"):
+        _name_language(pre)
+    etree.strip_tags(tree, *_LOOKS)
+
+
+def _mark(heading: lxml.html.HtmlElement) -> None:
+    """Put the id of a heading, of the section that it opens or of the link in it at its end."""
+    found = heading.get("id") or next(
+        (each.get("id") or each.get("name", "") for each in heading.iter("a", "span")), ""
+    )
+    parent, before = heading.getparent(), heading.getprevious()
+    if not found and before is not None and before.tag in ("a", "span") and not before.text_content().strip():
+        found = before.get("id") or before.get("name", "")
+    if not found and before is None and parent is not None and parent.tag in ("section", "div", "article"):
+        found = parent.get("id", "")
+    text = _plain(heading.text_content())
+    for child in list(heading):
+        heading.remove(child)
+    heading.text = f"{text}{_OPEN}{found}{_CLOSE}" if text else ""
+
+
+def _name_language(pre: lxml.html.HtmlElement) -> None:
+    """Write the language of a piece of code where the converter looks for it, in the class of ``<code>``."""
+    code = pre.find("code")
+    around = [pre, *([code] if code is not None else []), *list(pre.iterancestors())[:2]]
+    language = next((match[1] for each in around if (match := _LANGUAGE.search(each.get("class", "")))), "")
+    text = "".join(pre.itertext())
+    for child in list(pre):
+        pre.remove(child)
+    pre.text = None
+    inner = etree.SubElement(pre, "code")
+    inner.text = text
+    if language not in ("", "default", "text"):
+        inner.set("class", f"language-{language}")
+
+
+def _blocks(lines: list[str]) -> Iterator[str]:
+    """The blocks of the converter's Markdown: parts between empty lines, code as a whole."""
+    block: list[str] = []
+    fence = ""
+    for line in lines:
+        if fence:
+            fence = "" if line.strip().startswith(fence) else fence
+        elif match := _FENCE.match(line):
+            fence = match[1]
+        elif not line.strip():
+            if block:
+                yield "\n".join(block)
+            block = []
+            continue
+        block.append(line if fence else line.rstrip())
+    if block:
+        yield "\n".join(block)
+
+
+def _write(writer: CanonicalWriter, block: str) -> str:
+    """Write a block; returns its text if it is a heading."""
+    found = _MARKED.fullmatch(block)
+    if found is None:
+        if not _FENCE.match(block):
+            block = _HEADING_LIKE.sub("\\\\", _PRIVATE.sub("", block)) if "#" in block else _PRIVATE.sub("", block)
+        writer.add(block)
+        return ""
+    writer.heading(len(found[1]), found[2], marks=[("anchor", found[3])] if found[3] else [])
+    return found[2]

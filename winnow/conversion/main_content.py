@@ -1,0 +1,135 @@
+"""Tells the content of a page from navigation, banners and footers.
+
+A page that calls itself an article is judged by trafilatura, which is made for articles. Of any other page the element
+that the page marks as its main one is kept as it is: documentation made of code and lists does not look like an
+article. A page that marks nothing is judged as well, unless most of it would be lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Final
+
+import lxml.html
+
+_PAGE: Final = re.compile(r"<(?:html|body)[\s>]", re.IGNORECASE)
+_WORD: Final = re.compile(r"[^\W_]+")
+_ARTICLE_TYPE: Final = re.compile(r'"@type"\s*:\s*\[?\s*"(?:\w*Article|BlogPosting)"')
+_UNSEEN: Final = """script style noscript template iframe object embed canvas math svg select textarea datalist audio
+video input""".split()
+_HEADED: Final = "self::h1 or self::h2 or self::h3 or self::h4 or self::h5 or self::h6 or self::summary or self::dt"
+_BUTTONS: Final = f".//button[not(ancestor::*[{_HEADED}]) and not(.//*[{_HEADED}])]"
+_ROLES: Final = "@role='navigation' or @role='banner' or @role='contentinfo' or @role='search'"
+_LOST_SHARE: Final = 0.5
+_KEPT_SHARE: Final = 0.7  # of a block's word sequences
+_MAX_CHARS: Final = 2_000_000
+
+
+def _has_class(*names: str) -> str:
+    padded = "concat(' ', normalize-space(@class), ' ')"
+    return " or ".join(f"contains({padded}, ' {name} ')" for name in names)
+
+
+_SIDE: Final = _has_class("sidebar", "toc", "contents-sidebar", "right-sidebar", "left-sidebar", "related")
+_INSIDE: Final = "ancestor::main or ancestor::article or ancestor::*[@role='main']"
+_BOILERPLATE: Final = (
+    f".//nav | .//footer[not(ancestor::blockquote)] | .//*[{_ROLES}]"
+    f" | .//aside[not({_INSIDE}) or @role='complementary' or {_SIDE}]"
+    f" | .//header[not({_INSIDE}) and (.//nav or not(.//h1))]"
+    f" | .//*[{_has_class('breadcrumb', 'breadcrumbs', 'skip-link', 'table-of-contents', 'page-toc', 'on-this-page')}]"
+    f" | .//*[{_has_class('linenos', 'gutter', 'copybtn', 'sr-only', 'visually-hidden', 'edit-this-page')}]"
+)
+_MAIN: Final = ".//main | .//*[@role='main']"
+
+
+def is_page(text: str) -> bool:
+    """Whether HTML is a page rather than a fragment, which is kept whole."""
+    return bool(_PAGE.search(text[:100_000]))
+
+
+def _drop_unseen(tree: lxml.html.HtmlElement) -> None:
+    """Remove what no reader sees, and the controls: scripts, styles, drawings, buttons outside of headings."""
+    for element in [*tree.iter(*_UNSEEN, "head"), *tree.xpath(_BUTTONS)]:
+        if element.getparent() is not None:
+            element.drop_tree()
+
+
+def main_of(tree: lxml.html.HtmlElement, *, whole: bool = False) -> lxml.html.HtmlElement:
+    """The element with the content of a page: its main one, its only article with a headline, else the body.
+
+    It is a part of a copy without what no reader sees, and without navigation, footers and side bars; call-outs inside
+    of the content stay. ``whole``: nothing is boilerplate.
+    """
+    bare = deepcopy(tree)
+    _drop_unseen(bare)
+    if whole:
+        return bare
+    full = deepcopy(bare)
+    for element in bare.xpath(_BOILERPLATE):
+        if element.getparent() is not None:
+            element.drop_tree()
+    if not bare.text_content().strip():
+        return full  # everything is navigation: then that is the content
+    marked = bare.xpath(_MAIN)
+    if not marked:
+        marked = bare.xpath(".//article[count(//article) = 1 and .//h1]")
+    found = max(marked, key=lambda element: len(element.text_content()), default=None)
+    return found if found is not None and found.text_content().strip() else bare
+
+
+def judge_of(
+    page: lxml.html.HtmlElement, main: lxml.html.HtmlElement, *, is_article: bool
+) -> Callable[[str], bool] | None:
+    """How to tell which blocks of ``main`` to keep; ``None`` for all.
+
+    Args:
+        page: the whole page; it may be changed.
+        main: the element that ``main_of`` found.
+        is_article: whether the page calls itself an article.
+    """
+    if main.tag != "html" and not is_article:
+        return None
+    size = len(main.text_content())
+    extracted = _extracted(page) if size <= _MAX_CHARS else ""
+    if len(extracted) < _LOST_SHARE * size and not is_article:
+        return None if not extracted else _Known(extracted)
+    return _Known(extracted) if extracted else None
+
+
+def calls_itself_article(tree: lxml.html.HtmlElement) -> bool:
+    """Whether a page says that it is an article: by Open Graph or schema.org."""
+    if tree.xpath("boolean(.//meta[@property='og:type' and @content='article'])"):
+        return True
+    if tree.xpath("boolean(.//*[contains(@itemtype, 'schema.org') and contains(@itemtype, 'Article')])"):
+        return True
+    scripts = tree.xpath(".//script[@type='application/ld+json']/text()")
+    return any(_ARTICLE_TYPE.search(script) for script in scripts)
+
+
+def _extracted(page: lxml.html.HtmlElement) -> str:
+    import trafilatura  # noqa: PLC0415 - slow to import, and only pages need it
+
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # it logs every page that it finds too short
+    return trafilatura.extract(page, include_comments=False, include_tables=True) or ""
+
+
+class _Known:
+    """Whether most of a block's three-word sequences are in an extracted text."""
+
+    def __init__(self, extracted: str) -> None:
+        self._known = _shingles(extracted)
+
+    def __call__(self, block: str) -> bool:
+        shingles = _shingles(block)
+        return len(shingles & self._known) >= _KEPT_SHARE * len(shingles)
+
+
+def _shingles(text: str) -> set[tuple[str, ...]]:
+    words = _WORD.findall(text.lower())
+    short = {tuple(words)} if words else set()
+    runs = set(zip(words, words[1:], words[2:], strict=False))
+    lines = {tuple(_WORD.findall(line.lower())) for line in text.split("\n")}
+    return runs | {line for line in lines if 0 < len(line) < 3} | (short if len(words) < 3 else set())
