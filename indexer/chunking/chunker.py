@@ -22,7 +22,7 @@ _TINY: Final = 8  # sections under an eighth of the limit are joined
 _JOINED: Final = 2  # up to half of the limit
 _JOIN: Final = 2  # tokens that what separates headings from text, or a prefix, may take
 _WORD: Final = re.compile(r"\s*\S*")
-_MAX_PREFIX: Final = 3  # a header that takes more than a third of the room is not repeated
+_MAX_PREFIX: Final = 2  # a header that takes more than half of the room is not repeated
 
 
 def chunk_document(document: Document, tokenizer: Tokenizer, chunking: Chunking, *, max_tokens: int) -> list[Chunk]:
@@ -131,10 +131,10 @@ class _Cutter:
         headings = self._fit_headings(section.headings)
         room = max(1, self._limit - self._header_tokens(headings))
         heads = {block: self._head_tokens(block, room) for block in section.blocks if block.head >= 0}
+        grain = max(1, min(self._overlap or room, room // 8))
         pieces: list[BlockPiece] = []
         for block in section.blocks:
             left = max(1, room - 1 - heads.get(block, 0))
-            grain = max(1, min(self._overlap or room, left // 8))
             pieces += cut_block(block, self._count, left, max_chars=self._max_chars, grain=grain)
         prefixes = {block: self._text[block.start : block.head] for block, tokens in heads.items() if tokens}
         for draft in pack_pieces(
@@ -172,7 +172,7 @@ class _Cutter:
         """
         text, start, end = self._text, chunk.start, chunk.end
         most = self._header_tokens(chunk.headings) + self._count(start, end) + len(chunk.prefix) + _JOIN
-        if start > 0 and not text[start - 1].isspace() and (word := _WORD.match(text, start)):
+        if start > 0 and (word := _WORD.match(text, start)):
             most += word.end() - start
         if end < len(text) and not text[end].isspace():
             most += end - 1 - max(text.rfind(" ", start, end), text.rfind("\n", start, end), start - 1)

@@ -6,6 +6,7 @@ import pytest
 
 from tests.contracts.catalog_data import LEASE, FakeClock, doc, ids, success, work
 from winnow.core.errors import DocumentNotFound
+from winnow.core.marks import DocumentWarning, Mark
 from winnow.core.types import Counts
 from winnow.ports import Catalog, Outcome
 
@@ -17,11 +18,13 @@ class SubmissionContract:
         document = doc(
             "päth/1",
             "line one\nline two 🎉",
-            format="markdown",
+            source_format="pdf",
             title="Title",
             url="https://example.org/ä",
             metadata={"z": 1, "a": {"deep": [True, None, 1.5, "\0"]}},
             version=7,
+            marks=(Mark(0, "page", 1), Mark(9, "anchor", "ä")),
+            warnings=(DocumentWarning("pages_without_text", "1 page", pages=(2,), count=1),),
         )
         await docs.documents.submit("docs", [document], source="files")
         stored = await docs.documents.get("docs", "päth/1")
@@ -46,7 +49,14 @@ class SubmissionContract:
 
     @pytest.mark.parametrize(
         "change",
-        [{"text": "other"}, {"title": "t"}, {"url": "u"}, {"format": "html"}, {"metadata": {"k": 1}}],
+        [
+            {"text": "other"},
+            {"title": "t"},
+            {"url": "u"},
+            {"source_format": "html"},
+            {"marks": (Mark(0, "page", 1),)},
+            {"metadata": {"k": 1}},
+        ],
         ids=lambda change: next(iter(change)),
     )
     async def test_any_change_of_content_makes_a_new_revision(self, docs: Catalog, change: dict[str, object]) -> None:

@@ -103,7 +103,7 @@ async def test_a_page_becomes_a_document_with_address_and_title_and_without_its_
     )
     (item,) = await site.read()
     assert isinstance(item, Document)
-    assert (item.id, item.url, item.title, item.format) == (f"{site.url}/", f"{site.url}/", "Mills", "html")
+    assert (item.id, item.url, item.title, item.source_format) == (f"{site.url}/", f"{site.url}/", "Mills", "html")
     assert "now" not in item.text
     assert "note" not in item.text
     assert "<h1 id=top>Mills</h1><p>They grind.</p>" in item.text

@@ -221,7 +221,7 @@ def test_a_refused_document_does_not_take_its_batch_with_it(house: Stages) -> No
 
 
 def test_a_document_that_nothing_can_be_made_of_fails_by_name(house: Stages) -> None:
-    house.submit(Document("a", "<!-- nothing -->", format="markdown"), Document("b", "beta"))
+    house.submit(Document("a", "<!-- nothing -->", "markdown", canonical=False), Document("b", "beta"))
     house.through(house.claimed())
     stored = run(house.catalog.documents.get("c", "a"))
     assert (stored.state, stored.error_code) == ("failed", "invalid_document")

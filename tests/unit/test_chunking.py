@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from itertools import pairwise
 
 import pytest
@@ -9,7 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from indexer.chunking.chunker import chunk_document, chunk_passages, fit_title
-from winnow.core.types import Chunk, Chunking, Document, TextFormat, passage_of
+from winnow.conversion.convert import canonical
+from winnow.core.marks import Mark
+from winnow.core.types import Chunk, Chunking, Document, passage_of
 from winnow.testing.models import WordTokenizer
 
 
@@ -22,10 +26,10 @@ class Spelling(WordTokenizer):
         return first + found[1:]
 
 
-def cut(text: str, *, format: TextFormat = "text", title: str = "", size: int = 32, overlap: int = 8) -> list[Chunk]:
-    return chunk_document(
-        Document("d", text, format, title), WordTokenizer(), Chunking(size, overlap), max_tokens=10_000
-    )
+def cut(text: str, *, format: str = "text", title: str = "", size: int = 32, overlap: int = 8) -> list[Chunk]:
+    """Chunks of a text that is canonical already."""
+    document = Document("d", text, format, title)
+    return chunk_document(document, WordTokenizer(), Chunking(size, overlap), max_tokens=10_000)
 
 
 def tokens(text: str) -> int:
@@ -42,10 +46,6 @@ def test_a_short_document_is_one_chunk() -> None:
 @pytest.mark.parametrize("text", ["", "   \n\t\n"])
 def test_a_blank_document_has_no_chunks(text: str) -> None:
     assert cut(text, title="Title") == []
-
-
-def test_a_document_with_nothing_to_read_is_found_by_its_title() -> None:
-    assert [chunk.text for chunk in cut("![](photo.png)", format="markdown", title="Harbour")] == ["Harbour"]
 
 
 def test_the_smaller_of_both_limits_holds() -> None:
@@ -124,6 +124,66 @@ def test_a_title_that_repeats_the_heading_stands_once_in_the_passage() -> None:
     assert chunk_passages(document, chunks, WordTokenizer(), Chunking(), max_tokens=256) == ["Setup\nOne line."]
 
 
+def test_a_table_that_is_cut_repeats_its_header() -> None:
+    rows = "\n".join(f"| name {i} | {i} shares |" for i in range(30))
+    table = f"| Shareholder | Shares |\n| --- | --- |\n{rows}"
+    chunks = cut(f"# Owners\n\n{table}", format="markdown", size=40)
+    header = "| Shareholder | Shares |\n| --- | --- |\n"
+    assert len(chunks) > 3
+    assert [chunk.prefix for chunk in chunks] == ["", *[header] * (len(chunks) - 1)]
+    assert all(chunk.text.startswith(header) and chunk.text.endswith("|") for chunk in chunks)
+
+
+def test_code_that_is_cut_repeats_its_fence_and_keeps_its_lines() -> None:
+    code = "\n".join(f"    call_{i}(first, second, third)" for i in range(30))
+    chunks = cut(f"```py\n{code}\n```", format="markdown", size=40, overlap=0)
+    assert len(chunks) > 3
+    assert {chunk.prefix for chunk in chunks[1:]} == {"```py\n"}
+    assert all(chunk.text.startswith("```py\n    call_") for chunk in chunks)
+    lines = "\n".join(chunk.text.removeprefix("```py\n") for chunk in chunks).split("\n")
+    assert [*lines[:-1]] == code.split("\n")
+
+
+def test_a_heading_never_ends_a_chunk() -> None:
+    text = "\n\n".join(f"# Part\n\n## Tiny {i}\n\n{'word ' * 9}end." for i in range(9))
+    chunks = cut(text, format="markdown", size=40)
+    assert len(chunks) > 2
+    assert not any(chunk.text.split("\n")[-1].startswith("#") for chunk in chunks)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "end"),
+    [
+        ("गेहूं को सूखा रखा जाता है।", "।"),
+        ("گندم کو خشک رکھا جاتا ہے۔", "۔"),
+        ("Ցորենը պահվում է չոր տեղում։", "։"),
+        ("ስንዴ በደረቅ ቦታ ይቀመጣል።", "።"),
+        ("小麦は乾燥した場所で保存する。", "。"),
+    ],
+)
+def test_cuts_fall_at_sentence_ends_in_other_scripts(sentence: str, end: str) -> None:
+    chunks = cut(" ".join([sentence] * 60), size=30, overlap=0)
+    assert len(chunks) > 3
+    assert {chunk.text[-1] for chunk in chunks} == {end}
+
+
+@pytest.mark.parametrize("cluster", ["नि", "กำ", "👩🏽‍🚀", "e\u0301"])
+def test_cuts_never_fall_inside_of_a_grapheme_cluster(cluster: str) -> None:
+    chunks = cut(cluster * 500, size=9, overlap=0)
+    assert len(chunks) > 10
+    for chunk in chunks:
+        assert unicodedata.category(chunk.text[0]) not in {"Mn", "Mc", "Me"}
+        assert not chunk.text.startswith(("\u200d", "🏽"))
+
+
+def test_a_chunk_knows_its_place() -> None:
+    text = f"# One\n\n{'a ' * 30}\n\n# Two\n\n{'b ' * 30}"
+    marks = (Mark(0, "slide", 1), Mark(text.index("# Two"), "slide", 2), Mark(text.index("# Two"), "anchor", "second"))
+    document = Document("d", text, "pptx", marks=marks)
+    chunks = chunk_document(document, WordTokenizer(), Chunking(40, 0), max_tokens=256)
+    assert [(chunk.place, chunk.anchor) for chunk in chunks] == [({"slide": 1}, "one"), ({"slide": 2}, "second")]
+
+
 MARKS = [
     "word ",
     "words and words. ",
@@ -158,19 +218,45 @@ def test_plain_text_is_covered_and_every_passage_fits(text: str, title: str, siz
     assert all(seen or char.isspace() for seen, char in zip(covered, text, strict=True))
 
 
-@given(text=texts, title=st.text(max_size=40), format=st.sampled_from(["markdown", "html"]), size=st.integers(4, 40))
-@example(text="# a\n\n- b\n\n  c\n# a\n", title="", format="markdown", size=4)
-@example(text="#", title=" ", format="markdown", size=4)
-@settings(max_examples=400, deadline=None)
-def test_marked_up_text_never_fails_and_spans_are_in_order(
-    text: str, title: str, format: TextFormat, size: int
+@given(
+    text=texts,
+    title=st.text(max_size=40),
+    format=st.sampled_from(["text", "markdown", "mdx", "html"]),
+    size=st.integers(4, 40),
+    overlap=st.integers(0, 20),
+)
+@example(text="# a\n\n- b\n\n  c\n# a\n", title="", format="markdown", size=4, overlap=0)
+@example(text="#", title=" ", format="markdown", size=4, overlap=0)
+@settings(max_examples=500, deadline=None)
+def test_every_chunk_is_the_text_between_its_offsets(
+    text: str, title: str, format: str, size: int, overlap: int
 ) -> None:
+    document = canonical(Document("d", text, format, title, canonical=False))
+    if not document.canonical:
+        return  # nothing to read
+    chunks = chunk_document(document, WordTokenizer(), Chunking(size, overlap), max_tokens=10_000)
+    assert chunks
     previous = 0
-    for chunk in cut(text, format=format, title=title, size=size):
-        assert previous <= chunk.start < chunk.end <= len(text)
-        previous = chunk.start
+    for index, chunk in enumerate(chunks):
+        assert chunk.index == index
+        assert previous <= chunk.start < chunk.end <= len(document.text)
+        assert chunk.text == chunk.prefix + document.text[chunk.start : chunk.end]
         assert chunk.text.strip()
         assert tokens(passage_of(fit_title(title, WordTokenizer(), size), chunk)) <= size
+        previous = chunk.start
+
+
+@given(text=texts, size=st.integers(4, 40))
+@settings(max_examples=300, deadline=None)
+def test_no_word_of_a_canonical_text_is_left_out(text: str, size: int) -> None:
+    document = canonical(Document("d", text, "markdown", canonical=False))
+    if not document.canonical:
+        return
+    seen = [False] * len(document.text)
+    for chunk in chunk_document(document, WordTokenizer(), Chunking(size, 0), max_tokens=10_000):
+        seen[chunk.start : chunk.end] = [True] * (chunk.end - chunk.start)
+    lines = [(match.start(), match.end()) for match in re.finditer(r"(?m)^(?!#).+$", document.text)]
+    assert all(seen[at] or document.text[at].isspace() for start, end in lines for at in range(start, end))
 
 
 @given(words=st.integers(1, 400), size=st.integers(4, 40), overlap=st.integers(0, 20))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from indexer.sources.site.fetch import FetchedPage
-from indexer.sources.site.page import decode_page, read_page
+from indexer.sources.site.page import read_page
 from indexer.sources.site.urls import Scope, is_media, normalise, shape_of
 from winnow.core.errors import InvalidSource
 
@@ -15,9 +15,11 @@ from winnow.core.errors import InvalidSource
     [
         ("HTTPS://Example.ORG:443/a/../b#c", "https://example.org/b"),
         ("https://example.org", "https://example.org/"),
-        ("/x?b=2&a=1&utm_source=n&gclid=9&PHPSESSID=1", "https://example.org/x?a=1&b=2"),
+        ("/x?b=2&a=1&utm_source=n&gclid=9&PHPSESSID=1", "https://example.org/x?b=2&a=1"),
+        ("/p?print", "https://example.org/p?print"),
+        ("/p?utm_source=x", "https://example.org/p"),
         ("?page=2&q=", "https://example.org/docs/?page=2&q="),
-        ("?keyword=a&uid=3&ref=b", "https://example.org/docs/?keyword=a&ref=b&uid=3"),
+        ("?keyword=a&uid=3&ref=b", "https://example.org/docs/?keyword=a&uid=3&ref=b"),
         (" ../ü b ", "https://example.org/%C3%BC%20b"),
         ("a;jsessionid=12AB", "https://example.org/docs/a"),
         ("//other.org/x", "https://other.org/x"),
@@ -71,24 +73,8 @@ def test_media_is_told_by_its_ending() -> None:
     assert not is_media("https://x.org/v1.2")
 
 
-@pytest.mark.parametrize(
-    ("body", "charset", "text"),
-    [
-        ("ü".encode(), "", "ü"),
-        ("ü".encode("latin-1"), "iso-8859-1", "ü"),
-        (b"<meta charset=cp1252>" + "“ü".encode("cp1252"), "", "<meta charset=cp1252>“ü"),
-        ("日本".encode("shift_jis"), "shift_jis", "日本"),
-        (b"\xef\xbb\xbf" + "ü".encode(), "latin-1", "ü"),
-        ("ü".encode(), "no-such-charset", "ü"),
-        (b"a\xffb", "", "a\ufffdb"),
-    ],
-)
-def test_pages_are_decoded_as_they_say(body: bytes, charset: str, text: str) -> None:
-    assert decode_page(body, charset) == text
-
-
 def test_a_base_element_changes_where_links_lead() -> None:
-    body = b"""<html><head><base href='/other/'></head>
+    body = b"""<html><head><base href='/other/'></head><p>Text.
         <a href='x'>1</a><A HREF="y?a=1&amp;b=2">2</A><!-- <a href='no'> -->"""
     links = read_page(FetchedPage("https://x.org/docs/", "text/html", body)).links
     assert links == ("https://x.org/other/x", "https://x.org/other/y?a=1&b=2")
@@ -102,3 +88,25 @@ def test_hostile_markup_is_read_to_its_end(unit: str) -> None:
     """Within the limit of time for a test: quadratic reading would take hours."""
     page = read_page(FetchedPage("https://x.org/", "text/html", b"<p>Text.</p>" + unit.encode() * 200_000))
     assert page.url == "https://x.org/"
+
+
+@pytest.mark.parametrize(
+    ("content", "refresh"),
+    [
+        ("0; url=en/latest/", "https://x.org/docs/en/latest/"),
+        ("0;URL='/start'", "https://x.org/start"),
+        ("3", ""),
+        ("600; url=/later", ""),
+        ("0; url=https://x.org/docs/", ""),
+    ],
+)
+def test_a_page_that_sends_its_readers_on_is_a_redirect(content: str, refresh: str) -> None:
+    body = f'<html><head><meta http-equiv="Refresh" content="{content}"></head><body><p>Text.</p></body></html>'
+    page = read_page(FetchedPage("https://x.org/docs/", "text/html", body.encode()))
+    assert page.refresh == refresh
+    assert bool(page.text) == (not refresh)
+
+
+def test_a_label_that_names_no_encoding_is_ignored() -> None:
+    page = read_page(FetchedPage("https://x.org/", "text/html", "<p>Müller".encode(), charset="undefined"))
+    assert page.text == "Müller"

@@ -58,7 +58,6 @@ def test_what_gives_the_same_vectors_is_accepted_from_either_side(current: Index
         ("dimensions", 512),
         ("instruct", ""),
         ("keyword_tokenizer", "jieba-bm25"),
-        ("chunker", "structure-0"),
         ("token_dimensions", 1024),
     ],
 )

@@ -88,7 +88,7 @@ async def test_a_defect_that_one_document_sets_off_spares_the_others(house: Hous
 
 
 async def test_a_document_without_readable_text_fails_by_name(house: House) -> None:
-    await house.submit(Document("a", "<!-- nothing -->", format="markdown"))
+    await house.submit(Document("a", "<!-- nothing -->", "markdown", canonical=False))
     await house.work()
     stored = await house.catalog.documents.get("c", "a")
     assert (stored.state, stored.error_code) == ("failed", "invalid_document")

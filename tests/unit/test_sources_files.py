@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from indexer.sources import formats
-from indexer.sources.base import Failure, SourceOptions
+from indexer.sources.base import Failure, Notice, SourceOptions
 from indexer.sources.build import open_source
 from indexer.sources.formats import file_url
 from tests.sources import count_items, read_all
@@ -32,6 +33,13 @@ def documents(root: Path) -> dict[str, Document]:
     items = read_all(open_source(str(root)))
     assert not [item for item in items if isinstance(item, Failure)]
     return {item.id: item for item in items if isinstance(item, Document)}
+
+
+def notices(root: Path) -> list[Notice]:
+    async def collected() -> list[Notice]:
+        return [item async for item in open_source(str(root)).read() if isinstance(item, Notice)]
+
+    return asyncio.run(collected())
 
 
 def failure(root: Path) -> Failure:
@@ -63,7 +71,7 @@ def test_links_that_lead_in_circles_end(tmp_path: Path) -> None:
     assert list(documents(tmp_path)) == ["a/b.md"]
 
 
-def test_markdown_is_kept_as_it_is_with_title_and_metadata_from_the_front_matter(tmp_path: Path) -> None:
+def test_markdown_has_title_and_metadata_from_the_front_matter(tmp_path: Path) -> None:
     text = (
         "---\ntitle: 'Copy: files'\ndate: 2024-02-29\nweight: 3\ndraft: false\nratio: .nan\ntags: [a, b]\n"
         "nested: {a: 1}\nnothing: null\n7: seven\n---\n# Heading\n\nBody."
@@ -71,10 +79,10 @@ def test_markdown_is_kept_as_it_is_with_title_and_metadata_from_the_front_matter
     put(tmp_path, "guide/copy.md", text)
     assert documents(tmp_path)["guide/copy.md"] == Document(
         "guide/copy.md",
-        text,
+        "# Heading\n\nBody.",
         "markdown",
         "Copy: files",
-        metadata={"date": "2024-02-29", "weight": 3, "draft": False, "tags": ["a", "b"], "7": "seven"},
+        metadata={"date": "2024-02-29", "weight": 3, "draft": False, "ratio": ".nan", "tags": ["a", "b"], "7": "seven"},
     )
 
 
@@ -101,12 +109,9 @@ def test_titles(tmp_path: Path, name: str, text: str, title: str) -> None:
         (b"", "empty", "empty"),
         (b" \n\t\n", "empty", "empty"),
         (b"PNG\x00\x01", "binary", "NUL"),
-        (b"fine\nM\xfcller", "not_utf8", "line 2"),
-        (b"---\ntitle: a\n  bad: [\n---\nBody", "invalid_front_matter", "line 3"),
-        (b"---\n- a: list\n---\nBody", "invalid_front_matter", "mapping"),
-        (b"---\nday: 2024-13-45\n---\nBody", "invalid_front_matter", "month"),
+        (b"<!-- nothing -->", "no_text", "no text"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\xff", "not_utf8", "NUL"),
         (b'---\ntitle: "\\ud800"\n---\nBody', "invalid_document", "surrogates"),
-        (b"---\nn: " + b"9" * 5000 + b"\n---\nBody", "invalid_front_matter", "digits"),
     ],
 )
 def test_a_bad_file_fails_and_is_named(tmp_path: Path, content: bytes, code: str, words: str) -> None:
@@ -114,6 +119,51 @@ def test_a_bad_file_fails_and_is_named(tmp_path: Path, content: bytes, code: str
     item = failure(tmp_path)
     assert (item.source, item.code, item.document_id) == (str(path), code, "bad.md")
     assert words in item.message
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"fine\nM\xfcller", "encoding_detected"),
+        (b"word " * 200 + b"\xff", "replacement_characters"),
+        (b"---\ntitle: a\n  bad: [\n---\nBody", "invalid_front_matter"),
+        (b"---\n- a: list\n---\nBody", "invalid_front_matter"),
+    ],
+)
+def test_a_file_that_is_read_with_losses_carries_a_warning(tmp_path: Path, content: bytes, code: str) -> None:
+    put(tmp_path, "a.md", content)
+    assert [warning.code for warning in documents(tmp_path)["a.md"].warnings] == [code]
+
+
+def test_what_a_folder_leaves_out_is_counted_by_kind(tmp_path: Path) -> None:
+    write(tmp_path, **{"a.md": "A", "b.xyz": "B", "c.xyz": "C", "d": "D", "out/e.md": "E"})
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "link.md").symlink_to(tmp_path / "out" / "e.md")
+    (notice,) = notices(tmp_path)
+    assert (notice.code, notice.count) == ("unknown_type", 3)
+    assert "2 files .xyz" in notice.message
+    (notice,) = notices(tmp_path / "in")
+    assert "links out of the folder" in notice.message
+
+
+def test_an_entry_that_cannot_be_looked_at_is_named_and_the_rest_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, **{"a.md": "A", "shut/b.md": "B", "z.md": "Z"})
+    lstat = Path.lstat
+
+    def refuse(self: Path) -> os.stat_result:
+        if self.name == "b.md":
+            raise PermissionError(13, "Permission denied", str(self))
+        return lstat(self)
+
+    monkeypatch.setattr(Path, "lstat", refuse)
+    source = open_source(str(tmp_path))
+    assert count_items(source) == 2
+    first, second, failed = read_all(source)
+    assert [item.id for item in (first, second) if isinstance(item, Document)] == ["a.md", "z.md"]
+    assert isinstance(failed, Failure)
+    assert (failed.code, failed.document_id, failed.source) == ("unreadable", "", str(tmp_path / "shut" / "b.md"))
 
 
 def test_one_bad_file_does_not_stop_the_rest(tmp_path: Path) -> None:

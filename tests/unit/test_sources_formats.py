@@ -56,14 +56,14 @@ def test_chunks_of_a_pdf_know_their_page(tmp_path: Path) -> None:
     pages = [f"{name} {FILLER}" for name in ("One", "Two", "Three")]
     item = document(write(tmp_path / "a.pdf", pdf(*([page] for page in pages), title="Grain & mill")))
     assert item.title == "Grain & mill"
-    assert chunks_of(item) == [((f"Page {n}",), f"page={n}", page) for n, page in enumerate(pages, 1)]
+    assert chunks_of(item) == [((), f"page={n}", page) for n, page in enumerate(pages, 1)]
 
 
 def test_bookmarks_of_a_pdf_become_headings(tmp_path: Path) -> None:
     content = pdf(["Mills", FILLER], [FILLER, "Stones", FILLER], bookmarks={"Mills": 0, "Stones": 1})
     assert [(headings, anchor) for headings, anchor, _ in chunks_of(document(write(tmp_path / "a.pdf", content)))] == [
         (("Mills",), "page=1"),
-        (("Mills", "Page 2"), "page=2"),
+        (("Mills",), "page=2"),
         (("Stones",), "page=2"),
     ]
 
@@ -122,7 +122,7 @@ def test_a_docx_keeps_its_headings(tmp_path: Path) -> None:
             docx(("Heading1", "Mills"), ("Normal", FILLER), ("Heading2", "Stones < iron"), ("Normal", FILLER)),
         )
     )
-    assert (item.title, item.format) == ("Mills", "html")
+    assert (item.title, item.source_format) == ("Mills", "docx")
     assert [headings for headings, _, _ in chunks_of(item)] == [("Mills",), ("Mills", "Stones < iron")]
 
 

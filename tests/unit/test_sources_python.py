@@ -36,7 +36,7 @@ def test_a_function_has_signature_docstring_address_and_metadata(library: dict[s
     assert document.text.startswith("shutil.copy2(src, dst, *, follow_symlinks=True)\n\nCopy data and metadata.")
     assert document.url == DOCS + "shutil.html#shutil.copy2"
     assert document.metadata == {"module": "shutil", "kind": "function"}
-    assert document.format == "text"
+    assert document.source_format == "text"
 
 
 @pytest.mark.parametrize(

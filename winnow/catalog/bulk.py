@@ -123,6 +123,8 @@ def _type(column: sa.Column[Any]) -> str:
             return "bigint"
         case sa.Integer():
             return "integer"
+        case sa.Boolean():
+            return "boolean"
         case UtcDateTime():
             return "timestamptz"
         case _:

@@ -24,7 +24,6 @@ from winnow.ports import ChunkKey
 
 _NAMES: Final = tuple(field.name for field in fields(Entry))
 _COLUMNS: Final = tuple(DOCUMENTS.c[name] for name in _NAMES)
-_CONTENT_NAMES: Final = ("title", "url", "format", "metadata", "text", "marks", "warnings", "canonical")
 
 
 async def read(connection: AsyncConnection, uid: str, document_ids: Iterable[str]) -> dict[str, Entry]:

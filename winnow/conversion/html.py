@@ -90,7 +90,7 @@ def _title(title: str, headlines: list[str], headings: list[str]) -> str:
     """
     if len(headlines) == 1 and headlines[0] and headlines[0] in title:
         return headlines[0]
-    return title or next(iter(headings), "")
+    return title or next(filter(None, [*headlines, *headings]), "")
 
 
 def _without_structure(text: str, title: str) -> Converted:
@@ -105,6 +105,8 @@ def _flatten(tree: lxml.html.HtmlElement) -> None:
     """Leave words in place of what only changes looks or names an address, and put ids into headings."""
     for heading in tree.iter(*_HEADINGS):
         _mark(heading)
+    for each in tree.iter("summary", "details"):
+        each.tag = "p" if each.tag == "summary" else "div"
     for image in list(tree.iter("img")):
         image.tail = f"{_plain(image.get('alt'))}{image.tail or ''}"
         image.drop_tree()

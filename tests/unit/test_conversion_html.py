@@ -1,0 +1,166 @@
+"""How HTML becomes canonical text."""
+
+from __future__ import annotations
+
+import pytest
+
+from winnow.conversion.html import convert_html
+
+LONG = "This paragraph is long enough that few would take it for a link in some navigation bar, or so we may hope. "
+
+PAGE = f"""<!doctype html><html><head><title>Copying - Site</title><style>p {{ color: red }}</style></head><body>
+<nav><ul><li><a href="/">Home page</a></li></ul></nav>
+<main><section id="copying"><h1>Copying<a class="headerlink" href="#copying">¶</a></h1>
+<p>Use <code>copy2</code> &amp; keep its <b>time</b>stamps. {LONG}</p>
+<h2 id="example">Example</h2>
+<pre class="language-py"><code><span class="k">import</span> shutil
+
+    shutil.copy2(a, b)</code></pre>
+<ul><li>One</li><li>Two <i>parts</i></li></ul>
+<table><tr><th>Name</th><th>Meaning</th></tr><tr><td>a</td><td>source</td></tr></table>
+<script>track("<p>secret</p>")</script>
+</section></main>
+<footer>All rights reserved</footer></body></html>"""
+
+
+def read(text: str) -> list[str]:
+    """The blocks of the canonical text."""
+    return [block for block in convert_html(text).text.split("\n\n") if block]
+
+
+def page(body: str, head: str = "") -> str:
+    return f"<!doctype html><html><head>{head}</head><body>{body}</body></html>"
+
+
+def test_a_page_is_its_main_content_with_its_structure() -> None:
+    found = convert_html(PAGE)
+    assert found.title == "Copying"
+    assert found.text == (
+        f"# Copying\n\nUse copy2 & keep its timestamps. {LONG.strip()}\n\n## Example\n\n"
+        "```py\nimport shutil\n\n    shutil.copy2(a, b)\n```\n\n- One\n- Two parts\n\n"
+        "| Name | Meaning |\n| --- | --- |\n| a | source |"
+    )
+
+
+def test_ids_of_headings_are_marked() -> None:
+    found = convert_html(PAGE)
+    marks = [(found.text[mark.start :].split("\n")[0], mark.kind, mark.value) for mark in found.marks]
+    assert marks == [("# Copying", "anchor", "copying"), ("## Example", "anchor", "example")]
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        '<h2 id="here">Title</h2>',
+        '<h2><a name="here"></a>Title</h2>',
+        "<h2><a id=here>Title</a></h2>",
+        '<a id="here"></a><h2>Title</h2>',
+        '<div id="here"><h2>Title</h2>',
+    ],
+)
+def test_anchors_are_found_where_generators_put_them(heading: str) -> None:
+    (mark,) = convert_html(f'<p id="before">Text.</p>{heading}<p id="after">Text.</p>').marks
+    assert mark.value == "here"
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        (f"<main><p>{LONG}</p><aside class=note><p>Mind the rollers.</p></aside></main>", "Mind the rollers."),
+        (f"<main><h2><button>How do I pay?</button></h2><p>{LONG}</p></main>", "## How do I pay?"),
+        (f"<main><details><summary>More</summary><p>{LONG}</p></details></main>", "More"),
+        (f"<main><div style='display:none'><p>{LONG}</p></div></main>", LONG.strip()),
+        (f"<article><header><h1>Big news</h1></header><p>{LONG}</p></article>", "# Big news"),
+    ],
+)
+def test_what_belongs_to_the_content_stays(body: str, kept: str) -> None:
+    assert kept in read(page(body))
+
+
+@pytest.mark.parametrize(
+    "dropped",
+    [
+        "<nav>Gone</nav>",
+        "<aside>Gone</aside>",
+        "<footer>Gone</footer>",
+        "<header><nav>Gone</nav></header>",
+        "<main><aside class='sidebar'>Gone</aside></main>",
+        "<main><nav>Gone</nav></main>",
+        "<main><button>Gone</button></main>",
+        "<main><div class='breadcrumbs'>Gone</div></main>",
+        "<script>Gone</script>",
+        "<template>Gone</template>",
+    ],
+)
+def test_what_does_not_belong_to_the_content_goes(dropped: str) -> None:
+    assert "Gone" not in convert_html(page(f"{dropped}<main><p>{LONG}</p></main>")).text
+
+
+def test_an_article_is_told_from_its_teasers() -> None:
+    teasers = "".join(f"<div class=card><a href=/{i}>Read about harvest {i}</a></div>" for i in range(20))
+    body = f"<div id=content><h1>Wheat</h1><p>{LONG * 3}</p><p>{LONG * 2}</p></div><div class=more>{teasers}</div>"
+    text = convert_html(page(body, '<meta property="og:type" content="article"><title>Wheat</title>')).text
+    assert LONG.strip() in text
+    assert "harvest 7" not in text
+
+
+def test_a_fragment_is_kept_whole() -> None:
+    assert read("<p>Short.</p><footer>Signed</footer>tail") == ["Short.", "Signed", "tail"]
+
+
+def test_a_page_that_is_all_navigation_is_not_lost() -> None:
+    assert read("<html><body><nav>Only this</nav></body></html>") == ["Only this"]
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("<p>Press <img src=s.png alt='the save icon'> to store.</p>", "Press the save icon to store."),
+        ("<p>See <a href='https://x.org'>the <b>guide</b></a>.</p>", "See the guide."),
+        ("<p>この<ruby>小麦粉<rp>(</rp><rt>こむぎこ</rt><rp>)</rp></ruby>は白い。</p>", "この小麦粉(こむぎこ)は白い。"),
+        ("<p>a ||</p><p>| b</p>", "a ||\n\n| b"),
+        ("<p># not a heading</p>", "\\# not a heading"),
+        ("<p>1 &lt; 2 &amp; *stars* _under_</p>", "1 < 2 & *stars* _under_"),
+        ("<head><title>T</title><body><p>No end tag of the head.", "No end tag of the head."),
+        ("<table><tr><td>a<td>b<tr><td>c<td>d</table>End.", "| a | b |\n| --- | --- |\n| c | d |\n\nEnd."),
+        ("<table><tr><th>A<th>B<th>C<tr><td><td>3<td></table>", "| A | B | C |\n| --- | --- | --- |\n|  | 3 |  |"),
+        ("<h2>Learn C#</h2>", "## Learn C#"),
+    ],
+)
+def test_markup_reads_as_it_is_meant(markup: str, text: str) -> None:
+    assert convert_html(markup).text == text
+
+
+@pytest.mark.parametrize(
+    ("head", "title"),
+    [
+        ("<title>Copy · My Site</title>", "Copy"),
+        ("<title>Paste &amp; more</title>", "Paste & more"),
+        ("", "Copy"),
+    ],
+)
+def test_the_title_is_the_pages_own(head: str, title: str) -> None:
+    assert convert_html(page(f"<h1>Copy</h1><p>{LONG}</p>", head)).title == title
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<div>" * 100_000 + "hello",
+        "<html><body>" + "<div>" * 100_000 + "hello" + "</div>" * 100_000,
+        "<" * 50_000,
+        '<a href="' * 20_000,
+        "<!--" * 50_000,
+        "<a '\"" * 20_000,
+        "<table><tr><td>" * 20_000 + "hello",
+        "<ul><li>" * 20_000 + "hello",
+        "<b>" * 50_000 + "hello",
+    ],
+)
+def test_hostile_html_is_read_all_the_same(text: str) -> None:
+    assert ("hello" in text) == ("hello" in convert_html(text).text)
+
+
+def test_a_page_that_nests_too_deep_says_that_its_structure_is_lost() -> None:
+    (warning,) = convert_html("<html><body>" + "<div>" * 300 + "Text").warnings
+    assert warning.code == "structure_lost"
