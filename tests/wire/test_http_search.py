@@ -52,7 +52,8 @@ async def test_answer_has_exactly_the_documented_fields(filled):
         "rank", "document_id", "title", "url", "chunk", "text", "highlights", "metadata",
         "relevance_score", "retrieval_score", "stages",
     }  # fmt: skip
-    assert set(answer["results"][0]["chunk"]) == {"index", "start", "end", "headings"}
+    places = {"anchor", "prefix", "page", "slide", "sheet", "row"}
+    assert set(answer["results"][0]["chunk"]) == {"index", "start", "end", "headings"} | places
     assert set(answer["results"][0]["stages"]) == {"dense", "sparse", "fused", "rerank"}
     assert {"status", "model", "ms", "cached"} <= set(answer["stages"]["embed"])
     assert {"status", "engine", "ms", "candidates"} <= set(answer["stages"]["retrieve"])

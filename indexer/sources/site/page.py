@@ -24,7 +24,7 @@ FILES: Final = {
 KINDS: Final = frozenset({*HTML, *TEXTS, *FILES})
 MAX_LINKS: Final = 5_000
 
-_REFRESH: Final = re.compile(r"\s*(\d+(?:\.\d*)?)\s*[;,\s]\s*(?:url\s*=\s*)?[\"']?([^\"']+)", re.IGNORECASE)
+_REFRESH: Final = re.compile(r"\s*(\d+(?:\.\d*)?)\s*[;,\s]\s*(?:url\s*=\s*)?[\"']?([^\"']+)[\"']?\s*", re.IGNORECASE)
 _SOON: Final = 10.0  # seconds: a page that is left that quickly is a redirect
 _DIRECTIVES: Final = re.compile(r"[\s,]+")
 
