@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -13,13 +14,16 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from indexer.sources.base import Failure, SiteOptions, SourceOptions
+from indexer.sources.base import Failure, Notice, SiteOptions, SourceOptions
 from indexer.sources.build import open_source
 from indexer.sources.site.sitemap import parse_sitemap
 from indexer.sources.site.source import SiteSource
 from tests.files import pdf
 from tests.sources import collect
+from winnow.core.marks import Mark
 from winnow.core.types import Document
+
+NUMBERS = itertools.count()
 
 Answer = str | bytes | web.Response | Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -71,7 +75,9 @@ async def site() -> AsyncIterator[Site]:
     await server.close()
 
 
-def page(*links: str, text: str = "Some text.", head: str = "") -> str:
+def page(*links: str, text: str = "", head: str = "") -> str:
+    """A page; without ``text``, with a text that no other page has."""
+    text = text or f"Some text of number {next(NUMBERS)}."
     anchors = "".join(f"<a href='{link}'>x</a>" for link in links)
     return f"<html><head>{head}</head><body><p>{text}</p>{anchors}</body></html>"
 
@@ -88,10 +94,10 @@ async def test_links_are_followed_within_the_site_and_each_page_comes_once(site:
         "/": page("/b?utm_source=x", "a#part", "//other.example/x", "mailto:x@example.org", "/logo.png", "a"),
         "/a": page("/", "./b", "/c?z=1&a=2", text="Page a."),
         "/b": page("/deep/../a"),
-        "/c?a=2&z=1": page("http://[broken", "javascript:void(0)"),
+        "/c?z=1&a=2": page("http://[broken", "javascript:void(0)"),
     }
     items = await site.read()
-    assert site.paths(items) == ["/", "/b", "/a", "/c?a=2&z=1"]
+    assert site.paths(items) == ["/", "/b", "/a", "/c?z=1&a=2"]
     assert not failures(items)
     assert max(count for path, count in site.asked.items() if path != "/") == 1
 
@@ -106,7 +112,8 @@ async def test_a_page_becomes_a_document_with_address_and_title_and_without_its_
     assert (item.id, item.url, item.title, item.source_format) == (f"{site.url}/", f"{site.url}/", "Mills", "html")
     assert "now" not in item.text
     assert "note" not in item.text
-    assert "<h1 id=top>Mills</h1><p>They grind.</p>" in item.text
+    assert item.text == "# Mills\n\nThey grind."
+    assert item.marks == (Mark(0, "anchor", "top"),)
 
 
 async def test_only_what_stands_under_the_start_is_read(site: Site) -> None:
@@ -165,7 +172,7 @@ async def test_pdfs_of_a_site_are_read(site: Site) -> None:
     }
     items = await site.read()
     document = next(item for item in items if isinstance(item, Document) and item.id.endswith("a.pdf"))
-    assert (document.title, 'id="page=1"' in document.text) == ("Mills", True)
+    assert (document.title, document.text, document.marks) == ("Mills", "Stones.", (Mark(0, "page", 1),))
     assert failures(items) == [("damaged", f"{site.url}/bad.pdf")]
 
 
@@ -213,12 +220,67 @@ async def test_pages_say_themselves_whether_they_are_indexed_and_followed(site: 
 async def test_a_page_is_known_by_its_canonical_address(site: Site) -> None:
     site.pages = {
         "/": page("/a?sort=up", "/a?sort=down", "/b"),
-        "/a?sort=up": page(head='<link rel="canonical" href="/a">'),
-        "/a?sort=down": page(head='<link rel="canonical" href="/a">'),
+        "/a?sort=up": page(head='<link rel="canonical" href="/a">', text="The one."),
+        "/a?sort=down": page(head='<link rel="canonical" href="/a">', text="The  one."),
         "/a": page(head='<link rel="canonical" href="/a">', text="The one."),
         "/b": page(head='<link rel="canonical" href="/gone">'),
     }
     assert site.paths(await site.read()) == ["/", "/a", "/b"]
+
+
+async def test_a_canonical_address_with_another_text_is_not_believed(site: Site) -> None:
+    canonical = f'<link rel="canonical" href="{site.url}/">'
+    names = ("oats", "spelt", "barley")
+    site.pages = {"/": page(*(f"/{name}" for name in names), text="Home about wheat.", head=canonical)}
+    site.pages |= {f"/{name}": page(text=f"All about {name}.", head=canonical) for name in names}
+    items = [item async for item in site.source().read()]
+    assert site.paths([item for item in items if not isinstance(item, Notice)]) == ["/", "/oats", "/spelt", "/barley"]
+    notices = [item for item in items if isinstance(item, Notice)]
+    assert {(notice.code, notice.count) for notice in notices} == {("canonical_conflict", 1)}
+
+
+async def test_addresses_with_the_same_text_are_one_document(site: Site) -> None:
+    same = page(text="The same text.")
+    site.pages = {"/": page("/a", "/a/", "/A", "/p?print", "/p?print=")} | dict.fromkeys(
+        ("/a", "/a/", "/A", "/p?print"), same
+    )
+    items = [item async for item in site.source().read()]
+    assert site.paths([item for item in items if not isinstance(item, Notice)]) == ["/", "/a"]
+    (notice,) = (item for item in items if isinstance(item, Notice))
+    assert (notice.code, notice.source, notice.count) == ("duplicates", f"{site.url}/a", 3)
+
+
+async def test_a_page_that_sends_its_readers_on_is_followed_and_not_read(site: Site) -> None:
+    refresh = '<meta http-equiv="refresh" content="0; url=en/latest/"><title>Redirecting</title>'
+    site.pages = {
+        "/": page(text="Redirecting…", head=refresh),
+        "/en/latest/": page("a.html"),
+        "/en/latest/a.html": page(),
+    }
+    assert site.paths(await site.read()) == ["/en/latest/", "/en/latest/a.html"]
+
+
+async def test_a_mark_and_relative_addresses_in_robots_and_sitemap_are_understood(site: Site) -> None:
+    site.pages = {
+        "/robots.txt": b"\xef\xbb\xbfUser-agent: *\nDisallow: /private/\nSitemap: /map.xml\n",
+        "/map.xml": "<urlset><url><loc>/one</loc></url><url><loc>/private/a</loc></url></urlset>",
+        "/": page(),
+        "/one": page(),
+        "/private/a": page(),
+    }
+    assert site.paths(await site.read()) == ["/one"]
+    assert not site.asked["/private/a"]
+
+
+async def test_a_page_that_may_no_longer_be_indexed_goes_though_it_did_not_change(site: Site, tmp_path: Path) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.headers.get("If-None-Match") == '"1"':
+            return web.Response(status=304, headers={"X-Robots-Tag": "noindex"})
+        return web.Response(text=page(text="Text."), content_type="text/html", headers={"ETag": '"1"'})
+
+    site.pages = {"/": page("/a"), "/a": answer}
+    assert site.paths(await site.read(state_dir=tmp_path)) == ["/", "/a"]
+    assert site.paths(await site.read(state_dir=tmp_path)) == ["/"]
 
 
 async def test_an_unchanged_page_is_not_sent_again(site: Site, tmp_path: Path) -> None:
@@ -261,7 +323,11 @@ async def test_a_crawl_that_was_cut_short_goes_on_where_it_was(site: Site, tmp_p
 async def test_an_endless_calendar_is_bounded_and_named(site: Site) -> None:
     async def month(request: web.Request) -> web.StreamResponse:
         number = int(request.path.rpartition("/")[2])
-        body = page(f"/calendar/{number + 1}", f"/calendar/{number}?view=week&day={number}", text=f"Month {number}")
+        body = page(
+            f"/calendar/{number + 1}",
+            f"/calendar/{number}?view=week&day={number}",
+            text=f"Month {number}, {request.path_qs}",
+        )
         return web.Response(text=body, content_type="text/html")
 
     class Endless(dict[str, Answer]):

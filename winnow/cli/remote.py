@@ -203,7 +203,7 @@ def _wire(document: Document) -> dict[str, Any]:
     values = {
         "id": document.id,
         "text": document.text,
-        "source_format": document.source_format,
+        "source_format" if document.canonical else "format": document.source_format,
         "title": document.title,
         "url": document.url,
         "metadata": document.metadata,

@@ -69,13 +69,14 @@ def convert_tree(tree: lxml.html.HtmlElement, text: str) -> Converted:
         return _without_structure(text, title)
     headlines = [_plain(heading.text_content()) for heading in tree.iter("h1")]
     main = main_of(tree, whole=whole)
-    keeps = None if whole else judge_of(tree, main, is_article=calls_itself_article(tree))
+    is_article = calls_itself_article(tree)
+    keeps = None if whole else judge_of(tree, main, is_article=is_article)
     _flatten(main)
     raw = html_to_markdown.convert(f"<body>{etree.tostring(main, encoding='unicode', method='html')}</body>", _OPTIONS)
     blocks = list(_blocks((raw.content or "").split("\n")))
-    kept = [block for block in blocks if keeps is None or keeps(block)] or blocks
+    kept = [block for block in blocks if keeps is None or keeps(block) or (block[0] == "#" and not is_article)]
     writer = CanonicalWriter()
-    headings = [heading for block in kept if (heading := _write(writer, block))]
+    headings = [heading for block in kept or blocks if (heading := _write(writer, block))]
     return Converted(writer.text(), _title(title, headlines, headings), marks=tuple(writer.marks))
 
 
