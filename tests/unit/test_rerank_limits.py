@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from tests.stubs.rerank_servers import (
+    KEY,
     TOKENS,
     CohereStub,
     DashScopeStub,
@@ -20,6 +21,7 @@ from tests.stubs.rerank_servers import (
     reranking,
     scores_of,
 )
+from tests.stubs.server import serve
 from winnow.core.errors import UpstreamRejected, UpstreamTooLong
 from winnow.core.settings.rerank import (
     CohereRerank,
@@ -29,8 +31,10 @@ from winnow.core.settings.rerank import (
     VllmRerank,
     WrappedRerank,
 )
-from winnow.models.http.rerank_packing import Limits, RerankItem, RerankQuestion, fit, shorten, split_calls
+from winnow.models.http.rerank import HttpReranker
+from winnow.models.http.rerank_packing import Limits, RerankItem, RerankQuestion, even_calls, fit, full_calls, shorten
 from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX
+from winnow.models.qwen_tokens import RememberedTokens
 from winnow.ports import EmbeddedQuery
 from winnow.ports.checks import passages_of
 
@@ -60,7 +64,8 @@ async def test_parts_keep_to_the_number_of_documents() -> None:
     texts = numbered(75)
     async with reranking(DashScopeStub(), DashScopeRerank, max_documents=32) as (reranker, stub):
         answer = await reranker.rerank(EmbeddedQuery("apples"), passages_of(texts))
-    assert sorted(len(body["documents"]) for body in stub.bodies) == [11, 32, 32]
+    assert len(stub.bodies) == 3
+    assert all(len(body["documents"]) <= 32 for body in stub.bodies)
     np.testing.assert_array_equal(answer.scores, expected("apples", texts))
     assert answer.tokens == sum(map(TOKENS.count, ["apples"] * 75 + texts)), "of all parts"
 
@@ -165,7 +170,7 @@ def test_a_query_counts_once_for_each_document() -> None:
     question, fitted = fit("red " * 200, "", [RerankItem(number, "red") for number in range(9)], limits, TOKENS)
     query = TOKENS.count(question.query)
     assert query >= 200
-    for part in split_calls(question, fitted, limits):
+    for part in full_calls(question, fitted, limits):
         assert len(part) * (query + 1) <= 3 * (200 + 1 + 75)
         assert len(part) <= 3
 
@@ -183,10 +188,49 @@ def test_near_the_limit_tokens_are_counted_and_not_bytes() -> None:
     items = [RerankItem(number, text) for number in range(10)]
     limits = Limits(4000, 500, together=False, request_tokens=10 * (1 + TOKENS.count(text) + 75))
     question, fitted = fit("red", "", items, limits, TOKENS)
-    assert [len(part) for part in split_calls(question, fitted, limits)] == [10]
+    assert [len(part) for part in full_calls(question, fitted, limits)] == [10]
 
 
 def test_a_document_over_the_limit_of_a_call_goes_alone() -> None:
     limits = Limits(4000, 500, together=False, request_tokens=100)
     question, fitted = fit("red", "", [RerankItem(number, "apples " * 90) for number in range(2)], limits, TOKENS)
-    assert [len(part) for part in split_calls(question, fitted, limits)] == [1, 1]
+    assert [len(part) for part in full_calls(question, fitted, limits)] == [1, 1]
+
+
+@pytest.mark.parametrize(("documents", "servers", "calls"), [(50, 1, 1), (50, 2, 2), (50, 3, 3), (10, 3, 2), (3, 2, 1)])
+def test_servers_share_the_documents_of_a_call(documents: int, servers: int, calls: int) -> None:
+    items = [RerankItem(number, "x", tokens=100 + 3 * number) for number in range(documents)]
+    parts = even_calls(RerankQuestion("red", "", 3), items, Limits(4000, 500), servers=servers)
+    assert len(parts) == calls
+    assert [item for part in parts for item in part] == items
+    loads = [sum(item.tokens + 78 for item in part) for part in parts]  # with the query and the prompt around each
+    assert max(loads) - min(loads) <= max(item.tokens + 78 for item in items)
+
+
+def test_where_even_parts_do_not_fit_they_are_filled() -> None:
+    items = [RerankItem(number, "x", tokens=tokens) for number, tokens in enumerate([1, 1, 1, 900, 900, 900, 900])]
+    parts = even_calls(RerankQuestion("red", "", 3), items, Limits(4000, 3))
+    assert [len(part) for part in parts] == [3, 3, 1]
+
+
+async def test_two_servers_score_half_each() -> None:
+    texts = numbered(40)
+    async with serve(VllmStub()) as one, serve(VllmStub()) as two:
+        reranker = HttpReranker(VllmRerank(url=f"{one.url},{two.url}", api_key=KEY))
+        scores = await scores_of(reranker, "apples", texts)
+        await reranker.close()
+    assert [len(stub.bodies) for stub in (one, two)] == [1, 1]
+    np.testing.assert_array_equal(scores, expected("apples", texts))
+
+
+def test_a_chunk_is_tokenised_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens, read = RememberedTokens(), []
+    plain = RememberedTokens._tokens
+    monkeypatch.setattr(RememberedTokens, "_tokens", lambda self, text: read.append(text) or plain(self, text))
+    text = "red plums and green pears " * 20
+    items = [RerankItem(number, f"{number} {text}") for number in range(10)]
+    limits = Limits(4000, 500, together=False, request_tokens=1000)
+    first = fit("red", "Judge it", items, limits, tokens)
+    assert len(read) == 12
+    assert fit("red", "Judge it", items, limits, tokens) == first
+    assert len(read) == 12

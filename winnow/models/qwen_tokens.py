@@ -16,10 +16,12 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 import numpy as np
 import tiktoken
+from cachetools import LRUCache
 from tokenizers import Tokenizer as FileTokenizer
 
 from winnow.core.errors import InvalidSettings
@@ -33,6 +35,7 @@ _PATTERN: Final = (
 )
 _TOP_BITS: Final = 0xC0
 _CONTINUATION: Final = 0x80  # top bits of a byte that continues a character in UTF-8
+_REMEMBERED: Final = 65_536  # counts, of some 150 bytes each
 _PIECE_LENGTH: Final = 16_384
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 # Pieces that are read one by one: the pattern overflows its stack on a run of white space much longer than that. No
@@ -86,6 +89,26 @@ class QwenTokens(Tokenizer):
         octets = np.frombuffer(text.encode(), dtype=np.uint8)
         begins = np.append((octets & _TOP_BITS) != _CONTINUATION, [True])
         return list(pairwise((np.cumsum(begins)[ends[begins[ends]]] - 1).tolist()))
+
+
+class RememberedTokens(QwenTokens):
+    """Remembers its counts, for searches that find the same chunks again and again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts: LRUCache[bytes, int] = LRUCache(_REMEMBERED)
+        self._lock = Lock()
+
+    def count(self, text: str) -> int:
+        """Number of tokens of ``text``."""
+        key = hashlib.blake2b(_encodable(text).encode(), digest_size=16).digest()
+        with self._lock:
+            known: int | None = self._counts.get(key)
+        if known is None:
+            known = super().count(text)
+            with self._lock:
+                self._counts[key] = known
+        return known
 
 
 class FileTokens(Tokenizer):

@@ -52,6 +52,7 @@ class VllmRerank(HttpRerank):
     url: str = "http://127.0.0.1:8002"
     path: str = "/v1/rerank"
     model: str = "Qwen/Qwen3-Reranker-0.6B"
+    max_documents: int = Field(128, ge=1, description=_DOCUMENTS)
     template: Literal["server", "client"] = Field(
         "server", description="server: it was started with Winnow's chat template; client: without any"
     )

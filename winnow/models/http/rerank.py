@@ -17,9 +17,9 @@ from winnow.core.types import FloatArray
 from winnow.models.checks.vllm_reranker import check_vllm_reranker
 from winnow.models.http.model import BadAnswer, HttpModel, all_of
 from winnow.models.http.rerank_dialects import read_scores, rerank_dialect
-from winnow.models.http.rerank_packing import RerankItem, RerankQuestion, fit, shorten, split_calls
+from winnow.models.http.rerank_packing import RerankItem, RerankQuestion, even_calls, fit, full_calls, shorten
 from winnow.models.prompts import harmless
-from winnow.models.qwen_tokens import QwenTokens
+from winnow.models.qwen_tokens import RememberedTokens
 from winnow.ports import EmbeddedQuery, Finding, Passage, Reranker, RerankerInfo, Reranking
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,8 @@ _TELLING: Final = 3  # that many different documents with one score are not a co
 class HttpReranker(HttpModel, Reranker):
     """Scores through a provider's API.
 
-    What is over the provider's limits is cut or split; the parts are sent at the same time. A part that is refused as
+    What is over the provider's limits is cut or split, and several servers share the documents; the parts are sent at
+    the same time. A part that is refused as
     too long is halved, down to single documents, and a single one is cut at its end until it is taken. A model that is
     not pointwise gets all passages in one call or none. Passages without anything to read score 0 and are not sent.
 
@@ -48,9 +49,9 @@ class HttpReranker(HttpModel, Reranker):
         super().__init__(settings, VARIABLE)
         self._settings = settings
         self._dialect = rerank_dialect(settings)
-        self._tokens = QwenTokens()
+        self._tokens = RememberedTokens()
         # the client's time limit includes waiting for a connection: what waits here does not use it up
-        self._slots = asyncio.Semaphore(settings.connections)
+        self._slots = asyncio.Semaphore(settings.connections * len(settings.urls))
 
     @property
     def info(self) -> RerankerInfo:
@@ -114,8 +115,11 @@ class HttpReranker(HttpModel, Reranker):
         return harmless(text) if self._dialect.harmless else encodable(text)
 
     def _parts(self, question: RerankQuestion, items: Sequence[RerankItem]) -> list[list[RerankItem]]:
-        parts = split_calls(question, items, self._dialect.limits)
-        if len(parts) > 1 and not self._dialect.pointwise:
+        limits = self._dialect.limits
+        if self._dialect.pointwise:
+            return even_calls(question, items, limits, servers=self._client.replicas)
+        parts = full_calls(question, items, limits)
+        if len(parts) > 1:
             most = len(parts[0])
             raise UpstreamRejected(
                 f"{self._where}: {self._settings.model} scores documents against each other, so all must be in one "

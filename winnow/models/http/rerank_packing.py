@@ -9,6 +9,7 @@ from winnow.models.qwen_tokens import QwenTokens
 
 Kind = Literal["text", "image", "video"]
 
+_WORTH_A_CALL: Final = 4  # documents for which another server is called
 _MARGIN: Final = 75  # tokens that a provider may put around each document of a call
 _MOST_INSTRUCT: Final = 0.25  # share of the tokens of an item that an instruct may take
 _LEAST: Final = 0.5  # share of the room for query and document that a document may count on
@@ -65,7 +66,8 @@ def fit(
     A text has no more tokens than bytes: only where bytes are too coarse are tokens counted.
     """
     room = limits.item_tokens
-    instruct, instructed = tokens.beginning(instruct, int(room * _MOST_INSTRUCT))
+    instruct, instructed = _cut(instruct, int(room * _MOST_INSTRUCT), tokens)
+    instructed = min(instructed, tokens.count(instruct))
     if limits.together:
         room = max(2, room - limits.template - instructed)
     most = int(room * _LEAST) if limits.together else room
@@ -80,7 +82,29 @@ def fit(
     return RerankQuestion(query, instruct, size), fitted
 
 
-def split_calls(question: RerankQuestion, items: Sequence[RerankItem], limits: Limits) -> list[list[RerankItem]]:
+def even_calls(
+    question: RerankQuestion, items: Sequence[RerankItem], limits: Limits, *, servers: int = 1
+) -> list[list[RerankItem]]:
+    """Calls that together hold all items in their order: as few as ``limits`` allow, with about as many tokens each.
+
+    With several ``servers`` there is a call for each of them, unless it would hold next to nothing.
+    """
+    full = full_calls(question, items, limits)
+    wanted = max(len(full), min(servers, len(items) // _WORTH_A_CALL))
+    if wanted == 1:
+        return full
+    costs = [question.tokens + item.tokens + _MARGIN for item in items]
+    even: list[list[RerankItem]] = [[] for _ in range(wanted)]
+    done, total = 0.0, sum(costs)
+    for item, cost in zip(items, costs, strict=True):
+        even[int((done + cost / 2) / total * wanted)].append(item)
+        done += cost
+    parts = [part for part in even if part]
+    fits = all(len(full_calls(question, part, limits)) == 1 for part in parts)
+    return parts if fits else full
+
+
+def full_calls(question: RerankQuestion, items: Sequence[RerankItem], limits: Limits) -> list[list[RerankItem]]:
     """Calls that together hold all items in their order, each as full as ``limits`` allow."""
     parts: list[list[RerankItem]] = []
     filled = 0
