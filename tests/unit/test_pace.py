@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import random
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from winnow.core.errors import UpstreamUnavailable
@@ -46,7 +48,7 @@ class Simulation:
         """Let time pass."""
         end = self.now + seconds
         while True:
-            for _ in range(20):  # everybody gets as far as the next event
+            for _ in range(8):  # everybody gets as far as the next event
                 await asyncio.sleep(0)
             if not self._events or self._events[0][0] > end:
                 break
@@ -140,6 +142,37 @@ async def test_it_follows_when_another_comes_and_goes() -> None:
     assert await found(server, first) == [(1, 2)]
     assert await found(server, first, second) == [(1, 1), (1, 1)]
     assert await found(server, first) == [(1, 2)]
+
+
+@pytest.mark.parametrize("overhead", [0.0005, 0.0015, 0.003])
+async def test_queries_beside_two_that_index_take_twice_as_long_at_most(overhead: float) -> None:
+    """An embedder of two calls at a time, 10 ms a text, in the order of arrival; ten queries a second at random."""
+    server = Simulation(2, lambda texts: 0.010 * texts, overhead)
+    tasks = [asyncio.create_task(keep_busy(pace_of(server), server)) for _ in range(2)]
+    await server.run(20.0)  # to find the pace
+    before = server.texts
+    await server.run(20.0)
+    alone = (server.texts - before) / 20.0
+
+    took: list[float] = []
+
+    async def query() -> None:
+        began = server.now
+        await server.call(1)
+        took.append(server.now - began)
+
+    chosen = random.Random(3)
+    began, before = server.now, server.texts
+    for _ in range(400):
+        tasks.append(asyncio.create_task(query()))
+        await server.run(chosen.expovariate(10.0))
+    beside = (server.texts - before - len(took)) / (server.now - began)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert float(np.percentile(took, 95)) <= 2 * (0.010 + overhead)
+    assert beside >= 0.9 * alone
+    assert alone >= 0.75 * 2 / 0.010
 
 
 async def test_overload_halves_the_calls() -> None:
