@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 from aiohttp import web
@@ -82,6 +83,16 @@ class TestSending:
             for _ in range(5):
                 await client.post("/x", {})
         assert len(peers) == 1
+
+    async def test_small_requests_do_not_wait_for_acknowledgements(self) -> None:
+        async with calling(echo) as (client, _):
+            await client.post("/x", {})
+            (session,) = client._sessions.values()
+            assert session.connector is not None
+            (((idle, _),),) = session.connector._conns.values()
+            transport = idle.transport
+            assert transport is not None
+            assert transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     async def test_text_that_utf8_cannot_hold_is_the_callers_error(self) -> None:
         async with calling(echo) as (client, stub):

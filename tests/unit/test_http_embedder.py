@@ -251,6 +251,49 @@ class TestBatches:
         assert len(stub.calls) < 15
 
 
+class TestQueries:
+    async def test_queries_that_come_together_share_calls_and_a_lone_one_goes_at_once(self) -> None:
+        stub_of, may_go = VllmStub(), asyncio.Event()
+
+        async def handler(request: web.Request) -> web.StreamResponse:
+            await may_go.wait()
+            return await stub_of(request)
+
+        queries = [f"query {number}" for number in range(12)]
+        async with embedding(handler) as (embedder, stub):
+            asked = [asyncio.create_task(embedder.embed([query], "query", instruct="")) for query in queries]
+            while len(stub.calls) < 2:
+                await asyncio.sleep(0.001)
+            may_go.set()
+            found = [await each for each in asked]
+            alone = await embedder.embed(["alone"], "query", instruct="")
+        assert [len(body["input"]) for body in stub.bodies] == [1, 1, 10, 1]
+        for query, each in zip(queries, found, strict=True):
+            np.testing.assert_allclose(each.vectors, await expected([query]), atol=1e-6)
+        assert [each.token_count for each in (*found, alone)] == [2] * 12 + [1]
+
+    async def test_queries_of_different_tasks_do_not_share_a_call(self) -> None:
+        async with embedding(DashScopeNativeStub(), DashScopeEmbedding, api="native") as (embedder, stub):
+            tasks = ["", "", "one", "two", "one", "two"]
+            await asyncio.gather(*(embedder.embed([f"q{i}"], "query", instruct=t) for i, t in enumerate(tasks)))
+        said = [(body["parameters"].get("instruct"), len(body["input"]["texts"])) for body in stub.bodies]
+        assert sorted(said[2:]) == [("one", 2), ("two", 2)]
+
+    async def test_a_server_that_refuses_a_priority_gets_none_and_queries_never_carry_one(self) -> None:
+        plain = VllmStub()
+
+        async def first_come_first_served(request: web.Request) -> web.StreamResponse:
+            if (await request.json()).get("priority", 0) == 0:
+                return await plain(request)
+            return openai_error(400, "Got priority 1 but Priority scheduling is not enabled.", 400)
+
+        async with embedding(first_come_first_served) as (embedder, stub):
+            await embedder.embed(["one"], "query")
+            await embedder.embed(["one"], "document")
+            await embedder.embed(["one"], "document")
+        assert [body.get("priority") for body in stub.bodies] == [None, 1, None, None]
+
+
 class TestErrors:
     async def test_a_wrong_key_names_its_setting_and_not_the_key(self) -> None:
         async with embedding(VllmStub(key="right"), api_key="wrong-key") as (embedder, _):
