@@ -14,7 +14,7 @@ DATA_DIR ?= ./data
 SOURCE ?= python
 COLLECTION ?= $(if $(filter python,$(SOURCE)),python,docs)
 
-.PHONY: help run install install-dev test test-fast test-vllm soak check format bench bench-scale eval clean
+.PHONY: help run install install-dev test test-fast test-vllm soak check format bench bench-stack bench-scale eval clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ format: install-dev  ## Format the code and apply safe fixes
 
 bench: install-dev  ## Side by side with txtai on the same texts; DATA=folder in the BEIR layout (default: docstrings)
 	$(BIN)/python benchmarks/peers.py $(if $(DATA),--data "$(DATA)")
+
+bench-stack: install-dev  ## The stack at scale beside the embedded one; QDRANT_URL names a real server, else a stand-in
+	$(BIN)/python benchmarks/stack.py $(if $(DATA),--data "$(DATA)")
 
 bench-scale: install-dev  ## Searches over 10,000 and 200,000 chunks with synthetic vectors
 	$(BIN)/python benchmarks/scale.py

@@ -38,12 +38,12 @@ CHARACTERS = 1000  # of a document
 SEARCHES = 20
 SCORED = 50  # candidates, by default
 
-PYTHON_CALLS = 13_000
-C_CALLS = 25_500
-PYDANTIC = 345
+PYTHON_CALLS = 7_500
+C_CALLS = 12_300
+PYDANTIC = 6
 STORE_SENT = 4_900
 STORE_RECEIVED = 380_000
-PEAK_KIB = 1_050
+PEAK_KIB = 850
 
 _PYDANTIC = ("model_construct", "validate_python", "validate_json")
 
