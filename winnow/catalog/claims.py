@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Select, and_, literal, select, true, tuple_, union_all, update
+from sqlalchemy import ColumnElement, Row, Select, Update, and_, bindparam, select, true, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from winnow.catalog.bulk import among, of_ids
+from winnow.catalog.bulk import among, fetch, keys
 from winnow.catalog.documents import CONTENT_COLUMNS, document_of
 from winnow.catalog.rules.entries import kind_of, was_tried
 from winnow.catalog.rules.fairness import Queue
@@ -24,6 +25,16 @@ from winnow.ports import Claim
 
 _PLACE: Final = (DOCUMENTS.c.priority, DOCUMENTS.c.submitted_at, DOCUMENTS.c.id)
 _QUEUE_ORDER: Final = (DOCUMENTS.c.priority.desc(), DOCUMENTS.c.submitted_at, DOCUMENTS.c.id)
+_CONTENT: Final = (CONTENTS.c.id, *CONTENT_COLUMNS)
+_ENDS: Final = 2**31 - 1  # beyond every priority
+
+# statements are built once: to build one costs more than to carry it out
+_BETWEEN: Final = and_(DOCUMENTS.c.priority > bindparam("above"), DOCUMENTS.c.priority < bindparam("below"))
+_FROM: Final = and_(
+    DOCUMENTS.c.priority == bindparam("level"),
+    tuple_(DOCUMENTS.c.submitted_at, DOCUMENTS.c.id)
+    >= tuple_(bindparam("since", type_=DOCUMENTS.c.submitted_at.type), bindparam("first", type_=DOCUMENTS.c.id.type)),
+)
 
 
 async def waiting_queues(
@@ -37,7 +48,7 @@ async def waiting_queues(
         positions: where to begin instead of at the head, by collection.
         passing: the number of highest levels of priority that are skipped, as far as there is work below them.
     """
-    found = await _heads(connection, now, positions, below=None)
+    found = await _heads(connection, now, positions, below=_ENDS)
     for _ in range(passing):
         highest = max((queue.priority for queue in found), default=0)
         lower = await _heads(connection, now, positions, below=highest)
@@ -74,85 +85,91 @@ async def lease(
     begin = {**levels, queue.priority: (queue.waiting_since, queue.document_id)}
     rows: list[Row[Any]] = []
     for stretch in _stretches(begin, below=queue.priority + 1):
-        mine = (DOCUMENTS.c.collection_uid == queue.uid, stretch)
-        statement = _due(select(DOCUMENTS), terms.now, terms.limit - len(rows), *mine)
-        rows += await connection.execute(statement.with_for_update(skip_locked=True))
+        wanted = {"uid": queue.uid, "now": terms.now, "limit": terms.limit - len(rows)}
+        rows += await connection.execute(_lock_due("level" in stretch), wanted | stretch)
         if len(rows) == terms.limit:
             break
     if not rows:
         return [], {}
     ids = [row.id for row in rows]
     # a statement of its own sees what was committed before the rows were locked: never the content of an older revision
-    contents = await connection.execute(of_ids(connection, (CONTENTS.c.id, *CONTENT_COLUMNS), queue.uid, ids))
-    by_id = {row.id: row for row in contents}
-    tried = {"token": DOCUMENTS.c.token + 1, "attempts": DOCUMENTS.c.attempts + 1}
-    leased = {"due_at": terms.until, "lease_owner": terms.owner}
-    claimed = update(DOCUMENTS).where(*among(connection, DOCUMENTS, queue.uid, ids))
-    await connection.execute(claimed.values(tried | leased))
+    by_id = {row.id: row for row in await fetch(connection, _CONTENT, queue.uid, ids)}
+    leased = {"until": terms.until, "owner": terms.owner}
+    await connection.execute(_take(among(connection, DOCUMENTS)), leased | keys(connection, queue.uid, ids))
     last = {row.priority: (row.submitted_at, row.id) for row in rows}
     return [_claim(queue.collection, row, by_id[row.id]) for row in rows], last
 
 
-def _due(statement: Select[Any], now: datetime, limit: int, *where: ColumnElement[bool]) -> Select[Any]:
-    return statement.where(*where, DOCUMENTS.c.due_at <= now).order_by(*_QUEUE_ORDER).limit(limit)
+def _stretches(levels: Levels, *, below: int) -> Iterator[dict[str, Any]]:
+    """The parts of a collection's queue beyond these positions, in order of service, at priorities ``below`` that.
 
-
-def _stretches(levels: Levels, *, below: int | None) -> Iterator[ColumnElement[bool]]:
-    """The parts of a collection's queue beyond these positions, in order of service, at priorities ``below`` that."""
-    priority, upper = DOCUMENTS.c.priority, below
-    for level in sorted(levels, reverse=True):
-        if below is not None and level >= below:
-            continue
-        if upper is None or upper > level + 1:
-            yield and_(priority > level, true() if upper is None else priority < upper)
-        submitted_at, document_id = levels[level]
-        begin = tuple_(literal(submitted_at, DOCUMENTS.c.submitted_at.type), literal(document_id, DOCUMENTS.c.id.type))
-        yield and_(priority == level, tuple_(DOCUMENTS.c.submitted_at, DOCUMENTS.c.id) >= begin)
-        upper = level
-    yield true() if upper is None else priority < upper
+    Each is the parameters of ``_BETWEEN`` or, with a ``level``, of ``_FROM``.
+    """
+    for level in sorted(level for level in levels if level < below)[::-1]:
+        if below > level + 1:
+            yield {"above": level, "below": below}
+        since, first = levels[level]
+        yield {"level": level, "since": since, "first": first}
+        below = level
+    yield {"above": -_ENDS, "below": below}
 
 
 async def _heads(
-    connection: AsyncConnection, now: datetime, positions: Mapping[str, Levels], *, below: int | None
+    connection: AsyncConnection, now: datetime, positions: Mapping[str, Levels], *, below: int
 ) -> list[Queue]:
     """The first document that is due of each collection, from the positions on, at priorities ``below`` that."""
-    found = [Queue(*row) for row in await connection.execute(_first_of_each(connection, now, positions, below))]
-    if positions:
-        rows = await connection.execute(_first_beyond(now, positions, below))
-        first: dict[str, Queue] = {}
-        for row in sorted(rows, key=lambda row: row.stretch):
-            first.setdefault(row.uid, Queue(*row[1:]))
-        found += first.values()
+    wanted = {"now": now, "limit": 1}
+    generic = _first_of_each(connection.dialect.name == "postgresql", bool(positions))
+    others = {"others": list(positions)} if positions else {}
+    found = [Queue(*row) for row in await connection.execute(generic, wanted | {"below": below} | others)]
+    for uid, levels in positions.items():
+        for stretch in _stretches(levels, below=below):
+            statement = _first_beyond("level" in stretch)
+            row = (await connection.execute(statement, wanted | {"uid": uid} | stretch)).one_or_none()
+            if row is not None:
+                found.append(Queue(*row))
+                break
     return found
 
 
-def _first_of_each(
-    connection: AsyncConnection, now: datetime, others: Mapping[str, Levels], below: int | None
-) -> Select[Any]:
-    """The heads of all collections but ``others``."""
+def _due(statement: Select[Any], *where: ColumnElement[bool]) -> Select[Any]:
+    due = statement.where(*where, DOCUMENTS.c.due_at <= bindparam("now", type_=DOCUMENTS.c.due_at.type))
+    return due.order_by(*_QUEUE_ORDER).limit(bindparam("limit"))
+
+
+@cache
+def _lock_due(level: bool) -> Select[Any]:
+    mine = DOCUMENTS.c.collection_uid == bindparam("uid")
+    return _due(select(DOCUMENTS), mine, _FROM if level else _BETWEEN).with_for_update(skip_locked=True)
+
+
+@cache
+def _first_beyond(level: bool) -> Select[Any]:
+    named = select(COLLECTIONS.c.uid, COLLECTIONS.c.name, *_PLACE)
+    named = named.join_from(DOCUMENTS, COLLECTIONS, COLLECTIONS.c.uid == DOCUMENTS.c.collection_uid)
+    return _due(named, DOCUMENTS.c.collection_uid == bindparam("uid"), _FROM if level else _BETWEEN)
+
+
+@cache
+def _first_of_each(postgres: bool, but_others: bool) -> Select[Any]:
+    """The heads of all collections, or of those that are not among ``others``."""
     named = select(COLLECTIONS.c.uid, COLLECTIONS.c.name)
-    if others:
-        named = named.where(COLLECTIONS.c.uid.not_in(list(others)))
-    due = [DOCUMENTS.c.collection_uid == COLLECTIONS.c.uid]
-    if below is not None:
-        due.append(DOCUMENTS.c.priority < below)
-    if connection.dialect.name == "postgresql":
-        head = _due(select(*_PLACE), now, 1, *due).correlate(COLLECTIONS).lateral("head")
+    if but_others:
+        named = named.where(COLLECTIONS.c.uid.not_in(bindparam("others", expanding=True)))
+    due = (DOCUMENTS.c.collection_uid == COLLECTIONS.c.uid, DOCUMENTS.c.priority < bindparam("below"))
+    if postgres:
+        head = _due(select(*_PLACE), *due).correlate(COLLECTIONS).lateral("head")
         return named.add_columns(*head.c).select_from(COLLECTIONS).join(head, true())
-    parts = [_due(select(column), now, 1, *due).scalar_subquery().label(column.name) for column in _PLACE]
+    parts = [_due(select(column), *due).scalar_subquery().label(column.name) for column in _PLACE]
     heads = named.add_columns(*parts).subquery()
     return select(heads).where(heads.c.priority.is_not(None))
 
 
-def _first_beyond(now: datetime, positions: Mapping[str, Levels], below: int | None) -> Any:
-    """The first document that is due of each stretch of the queue of these collections."""
-    parts = []
-    for uid, levels in positions.items():
-        for number, stretch in enumerate(_stretches(levels, below=below)):
-            columns = (literal(number).label("stretch"), COLLECTIONS.c.uid, COLLECTIONS.c.name, *_PLACE)
-            named = select(*columns).join_from(DOCUMENTS, COLLECTIONS, COLLECTIONS.c.uid == uid)
-            parts.append(select(_due(named, now, 1, DOCUMENTS.c.collection_uid == uid, stretch).subquery()))
-    return union_all(*parts)
+@cache
+def _take(same: tuple[ColumnElement[bool], ...]) -> Update:
+    tried = {"token": DOCUMENTS.c.token + 1, "attempts": DOCUMENTS.c.attempts + 1}
+    leased = {"due_at": bindparam("until", type_=DOCUMENTS.c.due_at.type), "lease_owner": bindparam("owner")}
+    return update(DOCUMENTS).where(*same).values(tried | leased)
 
 
 def _claim(collection: str, row: Row[Any], content: Row[Any]) -> Claim:

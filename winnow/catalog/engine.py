@@ -7,14 +7,14 @@ task cancels its statement on the server (asyncpg does).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import event, func, make_url, select
+from sqlalchemy import event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -32,13 +32,12 @@ UNLIMITED: Final = 0.0
 
 # a claim walks the queue's index in its order. With statistics that are out of date PostgreSQL may else believe that a
 # collection has hardly any rows, read all of them and sort them
-_INDEX_ORDER: Final = {
-    "enable_indexscan": "on",
-    "enable_sort": "off",
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "max_parallel_workers_per_gather": "0",
-}
+_KEEP_INDEX_ORDER: Final = text(
+    "SELECT set_config('enable_indexscan', 'on', true), set_config('enable_sort', 'off', true), "
+    "set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), "
+    "set_config('max_parallel_workers_per_gather', '0', true)"
+)
+_ALLOW_LONG: Final = text("SELECT set_config('statement_timeout', :limit, true)")
 # the server looks whether the client is still there; a setting of PostgreSQL 14 and above
 _WATCH_CLIENT: Final = (
     "SELECT set_config(name, '1s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'"
@@ -47,14 +46,14 @@ _WATCH_CLIENT: Final = (
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 
 
-def database_url(text: str) -> URL:
+def database_url(url_text: str) -> URL:
     """Read a database URL and choose our driver for it: aiosqlite or asyncpg.
 
     Raises:
         InvalidSettings: not a URL, names another database, or SQLite without a file.
     """
     try:
-        url = make_url(text)
+        url = make_url(url_text)
     except ArgumentError as error:
         raise InvalidSettings(
             "invalid WINNOW_CATALOG__URL: use a database URL, such as sqlite:///data/winnow.db"
@@ -133,17 +132,14 @@ async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 async def allow_long(connection: AsyncConnection, seconds: float = LONG_SECONDS) -> None:
     """Give the statements of this transaction more time than the usual limit (PostgreSQL); 0: no limit."""
-    await _set_local(connection, {"statement_timeout": _milliseconds(seconds)})
+    if connection.dialect.name == "postgresql":
+        await connection.execute(_ALLOW_LONG, {"limit": _milliseconds(seconds)})
 
 
 async def keep_index_order(connection: AsyncConnection) -> None:
     """Have this transaction's statements walk indexes in their order, whatever the statistics say (PostgreSQL)."""
-    await _set_local(connection, _INDEX_ORDER)
-
-
-async def _set_local(connection: AsyncConnection, settings: Mapping[str, str]) -> None:
     if connection.dialect.name == "postgresql":
-        await connection.execute(select(*(func.set_config(*each, True) for each in settings.items())))
+        await connection.execute(_KEEP_INDEX_ORDER)
 
 
 def _milliseconds(seconds: float) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Table, delete, null, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from winnow.catalog.bulk import SLICE, among, insert_rows, of_ids, slices, update_rows
+from winnow.catalog.bulk import SLICE, among, fetch, insert_rows, keys, slices, update_rows
 from winnow.catalog.rules.entries import Entry
 from winnow.catalog.tables import CONTENTS, DOCUMENTS, REMOVALS
 from winnow.core.marks import wire_marks, wire_warnings
@@ -30,8 +30,7 @@ async def read(connection: AsyncConnection, uid: str, document_ids: Iterable[str
     """Entries by document id, locked until the transaction ends (PostgreSQL; always in the order of ids)."""
     found: dict[str, Entry] = {}
     for some in slices(sorted(document_ids)):
-        statement = of_ids(connection, _COLUMNS, uid, some)
-        rows = await connection.execute(statement.with_for_update(of=DOCUMENTS))
+        rows = await fetch(connection, _COLUMNS, uid, some, lock=True)
         found.update((row[0], Entry(*row)) for row in rows)
     return found
 
@@ -40,8 +39,8 @@ async def revisions(connection: AsyncConnection, table: Table, uid: str, documen
     """The revisions that ``DOCUMENTS`` or ``REMOVALS`` has of these documents; unknown ones are left out."""
     found: dict[str, int] = {}
     for some in slices(sorted(document_ids)):
-        statement = of_ids(connection, (table.c.id, table.c.revision), uid, some)
-        found.update((row.id, row.revision) for row in await connection.execute(statement))
+        rows = await fetch(connection, (table.c.id, table.c.revision), uid, some)
+        found.update((row.id, row.revision) for row in rows)
     return found
 
 
@@ -87,7 +86,8 @@ async def change_content(
 async def remove(connection: AsyncConnection, uid: str, document_ids: Sequence[str]) -> None:
     """Delete entries; their contents go with them."""
     for some in slices(document_ids):
-        await connection.execute(delete(DOCUMENTS).where(*among(connection, DOCUMENTS, uid, some)))
+        statement = delete(DOCUMENTS).where(*among(connection, DOCUMENTS))
+        await connection.execute(statement, keys(connection, uid, some))
 
 
 async def add_removals(connection: AsyncConnection, uid: str, removed: Mapping[str, int], due_at: datetime) -> None:
@@ -109,8 +109,10 @@ async def remove_removals(
 ) -> None:
     """Forget removals: all of these documents, or those that were due before ``until``."""
     for some in slices(document_ids):
-        statement = delete(REMOVALS).where(*among(connection, REMOVALS, uid, some))
-        await connection.execute(statement if until is None else statement.where(REMOVALS.c.due_at <= until))
+        statement = delete(REMOVALS).where(*among(connection, REMOVALS))
+        if until is not None:
+            statement = statement.where(REMOVALS.c.due_at <= until)
+        await connection.execute(statement, keys(connection, uid, some))
 
 
 def _entry(uid: str, entry: Entry) -> dict[str, Any]:

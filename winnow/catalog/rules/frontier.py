@@ -17,7 +17,7 @@ COSTLY: Final = timedelta(milliseconds=10)  # a walk beyond which positions are 
 BUSY_PACE: Final = 200  # times the length of a walk until the next one: below 1 % of claims take longer for it
 IDLE_PACE: Final = 20  # the same where nothing is found beyond the positions
 LONGEST: Final = timedelta(seconds=60)
-COLLECTIONS: Final = 64  # of which positions are remembered
+COLLECTIONS: Final = 8  # of which positions are remembered
 
 Position: TypeAlias = tuple[datetime, str]  # time of submission, document id
 Levels: TypeAlias = Mapping[int, Position]  # by priority
