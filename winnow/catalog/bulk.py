@@ -39,7 +39,7 @@ def slices(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
         yield items[begin : begin + SLICE]
 
 
-async def fetch(
+async def fetch_rows(
     connection: AsyncConnection,
     columns: tuple[sa.Column[Any], ...],
     uid: str,

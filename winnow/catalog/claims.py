@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Row, Select, Update, and_, bindparam, select, true, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from winnow.catalog.bulk import among, fetch, keys
+from winnow.catalog.bulk import among, fetch_rows, keys
 from winnow.catalog.documents import CONTENT_COLUMNS, document_of
 from winnow.catalog.rules.entries import kind_of, was_tried
 from winnow.catalog.rules.fairness import Queue
@@ -93,7 +93,7 @@ async def lease(
         return [], {}
     ids = [row.id for row in rows]
     # a statement of its own sees what was committed before the rows were locked: never the content of an older revision
-    by_id = {row.id: row for row in await fetch(connection, _CONTENT, queue.uid, ids)}
+    by_id = {row.id: row for row in await fetch_rows(connection, _CONTENT, queue.uid, ids)}
     leased = {"until": terms.until, "owner": terms.owner}
     await connection.execute(_take(among(connection, DOCUMENTS)), leased | keys(connection, queue.uid, ids))
     last = {row.priority: (row.submitted_at, row.id) for row in rows}

@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Table, delete, null, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from winnow.catalog.bulk import SLICE, among, fetch, insert_rows, keys, slices, update_rows
+from winnow.catalog.bulk import SLICE, among, fetch_rows, insert_rows, keys, slices, update_rows
 from winnow.catalog.rules.entries import Entry
 from winnow.catalog.tables import CONTENTS, DOCUMENTS, REMOVALS
 from winnow.core.marks import wire_marks, wire_warnings
@@ -30,7 +30,7 @@ async def read(connection: AsyncConnection, uid: str, document_ids: Iterable[str
     """Entries by document id, locked until the transaction ends (PostgreSQL; always in the order of ids)."""
     found: dict[str, Entry] = {}
     for some in slices(sorted(document_ids)):
-        rows = await fetch(connection, _COLUMNS, uid, some, lock=True)
+        rows = await fetch_rows(connection, _COLUMNS, uid, some, lock=True)
         found.update((row[0], Entry(*row)) for row in rows)
     return found
 
@@ -39,7 +39,7 @@ async def revisions(connection: AsyncConnection, table: Table, uid: str, documen
     """The revisions that ``DOCUMENTS`` or ``REMOVALS`` has of these documents; unknown ones are left out."""
     found: dict[str, int] = {}
     for some in slices(sorted(document_ids)):
-        rows = await fetch(connection, (table.c.id, table.c.revision), uid, some)
+        rows = await fetch_rows(connection, (table.c.id, table.c.revision), uid, some)
         found.update((row.id, row.revision) for row in rows)
     return found
 
