@@ -16,7 +16,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import event, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from winnow.catalog.failures import translate
@@ -159,6 +159,7 @@ def _postgres_engine(url: URL, statement_seconds: float) -> AsyncEngine:
         json_deserializer=orjson.loads,
         pool_size=8,
         max_overflow=8,
+        pool_pre_ping=True,  # a restarted server costs one round trip, not an error
         connect_args={
             "timeout": CONNECT_SECONDS,
             "server_settings": {
@@ -174,7 +175,6 @@ def _postgres_engine(url: URL, statement_seconds: float) -> AsyncEngine:
         },
     )
     event.listen(engine.sync_engine, "connect", _watch_client)
-    event.listen(engine.sync_engine, "checkout", _refuse_closed)
     return engine
 
 
@@ -182,12 +182,6 @@ def _watch_client(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute(_WATCH_CLIENT)
     cursor.close()
-
-
-def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
-    """Have the pool replace a connection that the server has closed: a restart costs no error and no round trip."""
-    if connection.driver_connection.is_closed():
-        raise DisconnectionError
 
 
 def _sqlite_engine(url: URL, begin: str, pragmas: tuple[str, ...], *, connections: int) -> AsyncEngine:
