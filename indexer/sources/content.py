@@ -48,7 +48,11 @@ def read_text(data: bytes, source_format: str, label: str = "") -> dict[str, Any
         ReadError: the bytes are not text, or nothing of them can be read.
     """
     text, warnings = decode(data, source_format, label)
-    return record_of(convert_text(text, source_format), source_format, warnings)
+    try:
+        found = convert_text(text, source_format)
+    except ValueError as error:
+        raise ReadError("damaged", f"not a readable {source_format} file ({error!s:.200}); save it again") from None
+    return record_of(found, source_format, warnings)
 
 
 def record_of(found: Converted, source_format: str, warnings: tuple[DocumentWarning, ...] = ()) -> dict[str, Any]:

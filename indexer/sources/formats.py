@@ -13,31 +13,17 @@ from urllib.parse import quote
 from indexer.sources.base import DocumentParser, Failure, ReadError, SourceOptions
 from indexer.sources.cache import FileCache
 from indexer.sources.content import read_text
+from indexer.sources.kinds import MEDIA_TYPES, PARSED, TEXTS, options_of
 from indexer.sources.rows import ROWS, count_rows, read_rows
 from indexer.sources.sandbox import Sandbox
 from winnow.core.documents import MAX_TITLE_CHARS
 from winnow.core.types import Document
 
-TEXTS: Final[dict[str, str]] = {
-    **dict.fromkeys((".md", ".markdown"), "markdown"),
-    ".mdx": "mdx",
-    **dict.fromkeys((".html", ".htm", ".xhtml"), "html"),
-    **dict.fromkeys((".txt", ".rst", ".text"), "text"),
-}
-PARSED: Final[dict[str, str]] = {".pdf": "pdf", ".docx": "docx"}
 SUFFIXES: Final = frozenset({*TEXTS, *ROWS, *PARSED})
 MAX_FILE_BYTES: Final = 50 * 1024 * 1024
 MAX_PARSED_BYTES: Final = 256 * 1024 * 1024
-MEDIA_TYPES: Final[dict[str, str]] = {
-    "text/html": ".html",
-    "application/xhtml+xml": ".html",
-    "text/plain": ".txt",
-    "text/markdown": ".md",
-    "application/pdf": ".pdf",
-    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
-}
 
-_VERSION: Final = 2  # of cached results: raise it when a parser returns something else
+_VERSION: Final = 3  # of cached results: raise it when a parser returns something else
 
 
 def is_known(path: PurePath) -> bool:
@@ -61,7 +47,7 @@ def count_items(path: Path) -> int:
 def file_url(base_url: str, relative: PurePosixPath) -> str:
     """Address of a file: ``base_url`` and its path, an index page at its folder's address; empty without ``base_url``.
 
-    The suffix is dropped, as sites publish their pages, except for PDF and DOCX.
+    The suffix is dropped, as sites publish their pages, except for formats that browsers do not show as pages.
     """
     if not base_url:
         return ""
@@ -87,7 +73,8 @@ def parse_file(path: Path, *, sandbox: Sandbox, max_chars: int) -> dict[str, Any
         raise ReadError("too_large", f"the file is larger than {MAX_PARSED_BYTES / 1024 / 1024:g} MiB; split it")
     if not size:
         raise ReadError("empty", "the file is empty")
-    (found,) = sandbox.parse(PARSED[path.suffix.lower()], path, {"max_chars": max_chars})
+    suffix = path.suffix.lower()
+    (found,) = sandbox.parse(PARSED[suffix], path, {"max_chars": max_chars, **options_of(suffix)})
     return found
 
 

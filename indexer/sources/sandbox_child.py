@@ -20,13 +20,9 @@ from typing import IO, Any, Final
 import orjson
 
 from indexer.sources.base import ReadError
+from indexer.sources.kinds import PARSED
 
-PARSERS: Final = {
-    "pdf": "indexer.sources.pdf",
-    "docx": "indexer.sources.docx",
-    "csv": "indexer.sources.csv",
-    "parquet": "indexer.sources.parquet",
-}
+PARSERS: Final = {name: f"indexer.sources.{name}" for name in (*PARSED.values(), "csv", "parquet")}
 HEADER: Final = struct.Struct("<I")
 MAX_FRAME: Final = 256 * 1024 * 1024
 

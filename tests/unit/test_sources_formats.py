@@ -130,7 +130,7 @@ def test_a_docx_keeps_its_headings(tmp_path: Path) -> None:
     ("content", "code", "words"),
     [
         (b"no zip", "damaged", "save it again"),
-        (b"\xd0\xcf\x11\xe0 old", "encrypted", "save it as DOCX"),
+        (b"\xd0\xcf\x11\xe0 old", "encrypted", "without a password"),
         (docx(), "no_text", "no text"),
         (docx(("Normal", "x"), padding=300 * 2**20), "too_large", "unpacks to 300 MiB"),
     ],

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 Sources = Annotated[
     list[str],
     typer.Argument(
-        help="'python' (the standard library's docstrings), folders and files (Markdown, MDX, HTML, text, PDF, "
-        "DOCX, CSV, JSONL, Parquet), site:https://example.org/docs/, s3://bucket/docs.",
+        help="'python' (the standard library's docstrings), folders and files (Markdown, HTML, text, PDF, "
+        "Office files, EPUB, mail, notebooks, CSV, JSONL, Parquet), site:https://example.org/docs/, s3://bucket/docs.",
         metavar="SOURCE...",
     ),
 ]

@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Final
 
 from winnow.conversion.converted import Converted
 from winnow.conversion.html import convert_html
+from winnow.conversion.lightweight import (
+    convert_asciidoc,
+    convert_notebook,
+    convert_org,
+    convert_rst,
+    convert_subtitles,
+)
 from winnow.conversion.markdown import convert_markdown
 from winnow.core.types import Document
 
+_CONVERSIONS: Final[dict[str, Callable[[str], Converted]]] = {
+    "html": convert_html,
+    "markdown": convert_markdown,
+    "mdx": partial(convert_markdown, mdx=True),
+    "rst": convert_rst,
+    "asciidoc": convert_asciidoc,
+    "org": convert_org,
+    "srt": convert_subtitles,
+    "vtt": convert_subtitles,
+    "ipynb": convert_notebook,
+}
+
 
 def convert_text(text: str, source_format: str) -> Converted:
-    """Convert a text that was decoded already; formats without markup stay as they are."""
-    match source_format:
-        case "html":
-            return convert_html(text)
-        case "markdown":
-            return convert_markdown(text)
-        case "mdx":
-            return convert_markdown(text, mdx=True)
-        case _:
-            return Converted(text)
+    """Convert a text that was decoded already; formats without markup stay as they are.
+
+    Raises:
+        ValueError: the text is not in a format that must be valid: a notebook.
+    """
+    convert = _CONVERSIONS.get(source_format, Converted)
+    return convert(text)
 
 
 def canonical(document: Document) -> Document:

@@ -55,15 +55,15 @@ def parse_html(text: str) -> lxml.html.HtmlElement | None:
         return None
 
 
-def convert_html(text: str) -> Converted:
-    """Convert a page, whose boilerplate is left out, or a fragment, which is kept whole."""
+def convert_html(text: str, *, whole: bool = False) -> Converted:
+    """Convert a page, whose boilerplate is left out, or a fragment, which is kept whole, as anything with ``whole``."""
     tree = parse_html(text)
-    return Converted("") if tree is None else convert_tree(tree, text)
+    return Converted("") if tree is None else convert_tree(tree, text, whole=whole)
 
 
-def convert_tree(tree: lxml.html.HtmlElement, text: str) -> Converted:
+def convert_tree(tree: lxml.html.HtmlElement, text: str, *, whole: bool = False) -> Converted:
     """Convert the tree that ``text`` was parsed into; the tree is changed."""
-    whole = not is_page(text)
+    whole = whole or not is_page(text)
     title = _plain(tree.findtext(".//title"))
     if tree.xpath(_TOO_DEEP):
         return _without_structure(text, title)

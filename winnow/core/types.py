@@ -20,7 +20,7 @@ HalfArray: TypeAlias = npt.NDArray[np.float16]
 TextFormat: TypeAlias = Literal["text", "markdown", "mdx", "html"]
 TokenFormat: TypeAlias = Literal["uint8", "float16"]
 FieldType: TypeAlias = Literal["keyword", "integer", "float", "datetime", "boolean"]
-PLAIN: Final = frozenset({"text", "csv", "parquet"})
+PLAIN: Final = frozenset({"text", "rtf", "srt", "vtt"})
 """Source formats whose canonical text is plain: no line of it is markup."""
 DocumentState: TypeAlias = Literal["pending", "indexed", "failed", "deleting"]
 SearchMode: TypeAlias = Literal["hybrid", "dense", "sparse"]

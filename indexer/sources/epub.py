@@ -1,0 +1,67 @@
+"""Parses EPUB: the chapters in the order of the book. Runs inside the sandbox."""
+
+from __future__ import annotations
+
+import posixpath
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import IO, Any, Final
+from urllib.parse import unquote
+
+from indexer.sources.archive import check_archive, read_xml
+from indexer.sources.base import ReadError
+from indexer.sources.content import decode, record_of
+from winnow.conversion.converted import Converted
+from winnow.conversion.html import convert_html
+from winnow.core.marks import Mark
+
+_CONTAINER: Final = "META-INF/container.xml"
+_ROOT: Final = ".//{urn:oasis:names:tc:opendocument:xmlns:container}rootfile"
+_OPF: Final = "{http://www.idpf.org/2007/opf}"
+_TITLE: Final = ".//{http://purl.org/dc/elements/1.1/}title"
+_PAGES: Final = ("application/xhtml+xml", "text/html")
+
+
+def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
+    """Yield one record.
+
+    Raises:
+        ReadError: the book is locked or damaged, has no text, or more than ``max_chars`` of it.
+    """
+    archive = check_archive(file)
+    if "META-INF/encryption.xml" in archive.namelist() and "META-INF/rights.xml" in archive.namelist():
+        raise ReadError("encrypted", "the book is protected; a copy without protection can be read")
+    title, chapters = _contents(archive)
+    texts: list[str] = []
+    marks: list[Mark] = []
+    length = 0
+    for path in chapters:
+        try:
+            page, _ = decode(archive.read(path), "html")
+        except (KeyError, ReadError):
+            continue  # an empty page, or one that is listed and not there
+        found = convert_html(page, whole=True)
+        if found.text:
+            marks += [mark._replace(start=mark.start + length) for mark in found.marks]
+            texts.append(found.text)
+            length += len(found.text) + 2
+        if length > max_chars:
+            raise ReadError("too_large", f"the book has more than {max_chars:,} characters; split it")
+    found = Converted("\n\n".join(texts), title, marks=tuple(marks))
+    yield record_of(replace(found, marks=()), "epub")
+
+
+def _contents(archive: zipfile.ZipFile) -> tuple[str, list[str]]:
+    """Title of the book, and the paths of its chapters in reading order."""
+    container = read_xml(archive, _CONTAINER)
+    root = None if container is None else container.find(_ROOT)
+    path = "" if root is None else root.get("full-path", "")
+    package = read_xml(archive, path) if path else None
+    if package is None:
+        raise ReadError("damaged", "not a book: its table of contents is missing; save it again")
+    folder = posixpath.dirname(path)
+    items = {each.get("id"): each for each in package.iter(f"{_OPF}item") if each.get("media-type") in _PAGES}
+    order = [items[each.get("idref")] for each in package.iter(f"{_OPF}itemref") if each.get("idref") in items]
+    title = " ".join((package.findtext(_TITLE) or "").split())
+    return title, [posixpath.normpath(posixpath.join(folder, unquote(each.get("href", "")))) for each in order]
