@@ -96,6 +96,7 @@ async def ingest(
     sources: Sequence[Source],
     *,
     delete_missing: bool = False,
+    may_delete: Callable[[str, int, int], bool] = lambda *_: False,
     max_chars: int,
     on_progress: Callable[[IngestProgress], None] = lambda _: None,
 ) -> IndexSummary:
@@ -107,6 +108,8 @@ async def ingest(
         sources: read one after the other; an id that occurs in two of them fails the second time.
         max_chars: longest text that the destination accepts.
         delete_missing: delete documents that an earlier run found in the same sources and this one did not.
+        may_delete: asked on a thread before more than half of a source's documents are deleted, with its label, the
+            number of missing documents and that of all; if it says no, none is deleted and a failure says so.
         on_progress: called a few times a second.
 
     Returns:
@@ -119,7 +122,7 @@ async def ingest(
         await _submit_all(destination, run, source, on_progress)
     if delete_missing:
         for source in sources:
-            await _delete_missing(destination, run, source)
+            await _delete_missing(destination, run, source, may_delete)
     while run.open:
         await _poll(destination, run)
         on_progress(run.progress())
@@ -166,10 +169,18 @@ def _is_accepted(run: _Run, source: Source, document: Document) -> bool:
     return False
 
 
-async def _delete_missing(destination: Destination, run: _Run, source: Source) -> None:
-    keys = destination.keys(run.collection, source=source.label)
-    lacking = [key.id async for key in keys if run.inventory.lacks(key.id)]
-    missing = run.inventory.missing_from(source, lacking)
+async def _delete_missing(
+    destination: Destination, run: _Run, source: Source, may_delete: Callable[[str, int, int], bool]
+) -> None:
+    known = [key.id async for key in destination.keys(run.collection, source=source.label)]
+    missing = run.inventory.missing_from(source, [id_ for id_ in known if run.inventory.lacks(id_)])
+    many = 2 * len(missing) > len(known)
+    if many and not await asyncio.to_thread(may_delete, source.label, len(missing), len(known)):
+        message = (
+            f"{len(missing):,} of {len(known):,} documents were not found; they are kept, --yes-delete deletes them"
+        )
+        run.inventory.failures.append(Failure(source.label, "many_missing", message))
+        return
     for begin in range(0, len(missing), BATCH_DOCUMENTS):
         submission = await destination.delete(run.collection, missing[begin : begin + BATCH_DOCUMENTS])
         run.open[submission.job_id] = None

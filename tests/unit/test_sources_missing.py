@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,9 @@ async def test_only_what_is_surely_gone_is_deleted(
 ) -> None:
     destination = Destination()
     source = Listed([A, *failures])
-    summary = await ingest(destination, "docs", [source], delete_missing=True, max_chars=1000)
+    summary = await ingest(
+        destination, "docs", [source], delete_missing=True, may_delete=lambda *_: True, max_chars=1000
+    )
     assert destination.deleted == deleted
     assert [failure.code for failure in summary.failures] == codes
     known = {key.id: key async for key in destination.keys("docs")}
@@ -79,5 +82,29 @@ async def test_only_what_is_surely_gone_is_deleted(
 async def test_a_source_that_failed_keeps_nothing_of_another() -> None:
     destination = Destination()
     broken = Listed([Failure("x", "unreadable", "…")], label="other")
-    await ingest(destination, "docs", [Listed([A]), broken], delete_missing=True, max_chars=1000)
+    sources = [Listed([A]), broken]
+    await ingest(destination, "docs", sources, delete_missing=True, may_delete=lambda *_: True, max_chars=1000)
     assert destination.deleted == ["b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("found", "asked", "deleted", "codes"),
+    [
+        ([A, Document("b", "Text")], [], ["c"], []),
+        ([A], [("listed", 2, 3)], [], ["many_missing"]),
+        ([], [("listed", 3, 3)], [], ["many_missing"]),
+    ],
+)
+async def test_most_of_a_source_is_deleted_only_if_that_is_meant(
+    found: list[Document], asked: list[tuple[str, int, int]], deleted: list[str], codes: list[str]
+) -> None:
+    questions: list[tuple[str, int, int]] = []
+
+    def refuse(*question: Any) -> bool:
+        questions.append(question)
+        return False
+
+    destination = Destination()
+    summary = await ingest(destination, "docs", [Listed(found)], delete_missing=True, may_delete=refuse, max_chars=1000)
+    assert (questions, destination.deleted) == (asked, deleted)
+    assert [failure.code for failure in summary.failures] == codes

@@ -27,6 +27,9 @@ Watch = Annotated[bool, typer.Option("--watch", help="Keep running and index wha
 DeleteMissing = Annotated[
     bool, typer.Option("--delete-missing", help="Delete documents that these sources no longer have.")
 ]
+YesDelete = Annotated[
+    bool, typer.Option("--yes-delete", help="Delete them without asking, even if they are more than half of a source.")
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be indexed and change nothing.")]
 Fields = Annotated[
     list[str] | None,
@@ -52,6 +55,7 @@ def index(
     collection: CollectionOption,
     watch: Watch = False,
     delete_missing: DeleteMissing = False,
+    yes_delete: YesDelete = False,
     dry_run: DryRunOption = False,
     field: Fields = None,
     base_url: BaseUrl = "",
@@ -87,7 +91,7 @@ def index(
         site=SiteOptions(allow_private=allow_private, max_pages=max_pages, delay=delay),
     )
     opened = _open(sources, reading, watch=watch)
-    work = Indexing(collection, opened, fields, delete_missing, settings.indexing.max_document_chars, json)
+    work = Indexing(collection, opened, fields, delete_missing, yes_delete, settings.indexing.max_document_chars, json)
     try:
         failed = run_loop(work.run(settings, url, bulk, dry_run=dry_run, watched=sources if watch else ()))
     except KeyboardInterrupt:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import typer
 from watchfiles import awatch
 
 from indexer import ingest
@@ -35,6 +37,7 @@ class Indexing:
 
     Attributes:
         fields: metadata keys that the command line declares, with their types.
+        yes_delete: whether more than half of a source's documents may be deleted without asking.
         max_chars: longest text of a document.
     """
 
@@ -42,6 +45,7 @@ class Indexing:
     sources: Sequence[Source]
     fields: dict[str, str]
     delete_missing: bool
+    yes_delete: bool
     max_chars: int
     as_json: bool
 
@@ -83,6 +87,7 @@ class Indexing:
                     self.collection,
                     self.sources,
                     delete_missing=self.delete_missing,
+                    may_delete=self._may_delete,
                     max_chars=self.max_chars,
                     on_progress=on_progress,
                 )
@@ -93,6 +98,11 @@ class Indexing:
         else:
             _print(summary)
         return summary.failed
+
+    def _may_delete(self, label: str, missing: int, known: int) -> bool:
+        """Ask on the terminal; without one the answer is no."""
+        question = f"{label}: {missing:,} of {counted(known, 'document')} were not found. Delete them?"
+        return self.yes_delete or (sys.stdin.isatty() and typer.confirm(question, err=True))
 
     async def _dry_run(self, client: Client) -> int:
         try:
