@@ -138,8 +138,29 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_indexed(cli: Cli, pages: P
     assert result.returncode == 1
     summary = json.loads(result.stdout)
     named = {Path(item["source"]).name for item in summary["failures"]}
-    assert named == {"binary.md", "latin.txt", "empty.md", "broken.md", "data.jsonl:2", "data.jsonl:3", "data.jsonl:4"}
-    assert summary["documents"]["indexed"] == 4
+    assert named == {"binary.md", "empty.md", "data.jsonl:2", "data.jsonl:3", "data.jsonl:4"}
+    assert summary["documents"]["indexed"] == 6
+    lost = {(warning["id"], warning["code"]) for warning in summary["warnings"]}
+    assert lost == {("latin.txt", "encoding_detected"), ("broken.md", "invalid_front_matter")}
+
+
+def test_inspect_prints_what_would_be_indexed_and_stores_nothing(cli: Cli, pages: Path) -> None:
+    (pages / "empty.md").write_text("")
+    result = cli("inspect", str(pages), "--json")
+    assert result.returncode == 1
+    rows = {row.get("id") or row["source"]: row for row in map(json.loads, result.stdout.splitlines())}
+    page = rows["copy.md"]
+    assert (page["title"], page["source_format"], page["metadata"]) == ("Copying", "markdown", {"lang": "en"})
+    for chunk in page["chunks"]:
+        assert chunk["text"] == chunk["prefix"] + page["text"][chunk["start"] : chunk["end"]]
+    assert rows[str(pages / "empty.md")]["code"] == "empty"
+    assert not (cli.home / "data" / "winnow.db").exists()
+
+
+def test_inspect_reads_a_file_as_a_server_would_have_sent_it(cli: Cli, pages: Path) -> None:
+    (pages / "a.html").write_bytes("<p>朱镕基，囍".encode("gbk"))
+    result = cli("inspect", str(pages / "a.html"), "--content-type", "text/html; charset=gb2312", "--json")
+    assert json.loads(result.stdout)["text"] == "朱镕基，囍"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory hold on Linux only")
