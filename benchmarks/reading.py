@@ -2,9 +2,9 @@
 
     python benchmarks/reading.py --pages FOLDER --folder FOLDER
 
-``--pages``: ``ground-truth.json`` (``{id: {"articleBody": …}}``) and ``html/<id>.html.gz``, as in the
-article extraction benchmark of Zyte. Scored are shingles of four words, counted as multisets; precision and recall are averaged over the
-pages, F1 is that of the two means. ``--folder``: any folder that ``winnow index`` reads.
+``--pages``: ``ground-truth.json`` (``{id: {"articleBody": …}}``) and ``html/<id>.html.gz``, as in the article
+extraction benchmark of Zyte. Scored are shingles of four words, counted as multisets; precision and recall are
+averaged over the pages, F1 is that of the two means. ``--folder``: any folder that ``winnow index`` reads.
 """
 
 from __future__ import annotations
