@@ -8,7 +8,6 @@ from functools import partial
 from typing import Final
 
 from winnow.conversion.converted import Converted
-from winnow.conversion.html import convert_html
 from winnow.conversion.lightweight import (
     convert_asciidoc,
     convert_notebook,
@@ -19,8 +18,15 @@ from winnow.conversion.lightweight import (
 from winnow.conversion.markdown import convert_markdown
 from winnow.core.types import Document
 
+
+def _convert_html(text: str) -> Converted:
+    from winnow.conversion.html import convert_html  # noqa: PLC0415 - its libraries are loaded where there is HTML
+
+    return convert_html(text)
+
+
 _CONVERSIONS: Final[dict[str, Callable[[str], Converted]]] = {
-    "html": convert_html,
+    "html": _convert_html,
     "markdown": convert_markdown,
     "mdx": partial(convert_markdown, mdx=True),
     "rst": convert_rst,
