@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from service.schemas.operations import CheckView, Readiness
 from winnow.core.errors import WinnowError
-from winnow.operations.attendance import missing_worker
+from winnow.operations.missing_worker import missing_worker
 from winnow.operations.probes import ProbeReport, ping_embedder, ping_reranker, probe_embedder, probe_reranker
 from winnow.operations.resources import Resources
 

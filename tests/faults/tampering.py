@@ -41,9 +41,9 @@ def keep_batches_small() -> None:
 
 def be_impatient() -> None:
     """Say after half a second that no worker takes what waits."""
-    from winnow.operations import attendance
+    from winnow.operations import missing_worker
 
-    attendance.PATIENCE_SECONDS = 0.5  # type: ignore[misc]
+    missing_worker.WAIT_SECONDS = 0.5  # type: ignore[misc]
 
 
 def never_flush_in_time() -> None:

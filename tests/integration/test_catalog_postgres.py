@@ -21,7 +21,7 @@ from tests.contracts.catalog_data import LEASE, FakeClock, SlowClock, doc, ids, 
 from winnow.catalog.build import catalog_of
 from winnow.catalog.engine import Database, database_url
 from winnow.catalog.migrate import migrate
-from winnow.catalog.upkeep import Upkeep
+from winnow.catalog.table_maintenance import TableMaintenance
 from winnow.core.errors import Overloaded, WinnowError
 from winnow.ports import Catalog
 
@@ -262,7 +262,7 @@ async def test_statistics_are_taken_and_counts_merged_after_many_writes(
         await catalog.collections.create(make_collection())
         await catalog.documents.submit("docs", [doc(f"{number}") for number in range(25)])
         await flush_statistics(database)
-        monkeypatch.setattr("winnow.catalog.upkeep.ROWS", 20)
+        monkeypatch.setattr("winnow.catalog.table_maintenance.ROWS", 20)
         await catalog.documents.submit("docs", [doc(f"{number}") for number in range(25, 40)])
     async with admin(url) as connection:  # closing waited for it
         assert await connection.scalar(text("SELECT reltuples FROM pg_class WHERE relname = 'documents'")) == 40
@@ -277,14 +277,14 @@ async def test_who_may_not_take_statistics_says_so_once(url: str, caplog: pytest
         await connection.execute(text("CREATE ROLE guest LOGIN"))
         await connection.execute(text("GRANT ALL ON ALL TABLES IN SCHEMA public TO guest"))
     guest = Database(database_url(url).set(username="guest"))
-    upkeep = Upkeep(guest)
+    maintenance = TableMaintenance(guest)
     with caplog.at_level(logging.WARNING):
-        await upkeep.run()
-        await upkeep.run()
+        await maintenance.run()
+        await maintenance.run()
     await guest.close()
     async with admin(url) as connection:
         await connection.execute(text("DROP OWNED BY guest"))
-    told = [record.getMessage() for record in caplog.records if record.name == "winnow.catalog.upkeep"]
+    told = [record.getMessage() for record in caplog.records if record.name == "winnow.catalog.table_maintenance"]
     assert len(told) == 1
     assert told[0].startswith("only the owner of table")
 

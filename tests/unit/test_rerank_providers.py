@@ -49,7 +49,7 @@ async def test_a_query_is_counted_once_for_each_document() -> None:
     query = TOKENS.beginning(LONG * 200, 3900)[0]
     async with reranking(stubs.NativeStub(), DashScopeNativeRerank) as (reranker, stub):
         await scores_of(reranker, query, documents(20, 100))
-    assert [len(body["input"]["documents"]) for body in stub.bodies] == [7, 7, 6]
+    assert sorted(len(body["input"]["documents"]) for body in stub.bodies) == [6, 7, 7]
 
 
 async def test_queries_and_documents_are_cut_at_their_ends_to_what_an_item_may_have() -> None:

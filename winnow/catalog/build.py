@@ -13,8 +13,8 @@ from winnow.catalog.engine import Database, database_url
 from winnow.catalog.jobs import SqlJobs
 from winnow.catalog.ledger import SqlWorkQueue
 from winnow.catalog.migrate import migrate
+from winnow.catalog.table_maintenance import TableMaintenance
 from winnow.catalog.tables import COLLECTIONS
-from winnow.catalog.upkeep import Upkeep
 from winnow.core.clock import Clock, utc_now
 from winnow.core.settings import Settings
 from winnow.ports import Catalog
@@ -35,20 +35,20 @@ async def open_catalog(settings: Settings, *, clock: Clock = utc_now) -> Catalog
 
 def catalog_of(database: Database, clock: Clock) -> Catalog:
     """The catalog in a migrated database, which is closed with it."""
-    upkeep = Upkeep(database)
+    maintenance = TableMaintenance(database)
 
     async def check() -> None:
         async with database.read() as connection:
             await connection.execute(select(COLLECTIONS.c.uid).limit(1))
 
     async def close() -> None:
-        await upkeep.close()
+        await maintenance.close()
         await database.close()
 
     return Catalog(
         collections=SqlCollections(database, clock),
-        documents=SqlDocuments(database, clock, upkeep),
-        queue=SqlWorkQueue(database, clock, upkeep),
+        documents=SqlDocuments(database, clock, maintenance),
+        queue=SqlWorkQueue(database, clock, maintenance),
         jobs=SqlJobs(database, clock),
         audit=SqlAudit(database, clock),
         check=check,

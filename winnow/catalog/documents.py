@@ -14,8 +14,8 @@ from winnow.catalog.collections import count_documents, uid_of
 from winnow.catalog.engine import Repository
 from winnow.catalog.jobs import carry_out, new_order
 from winnow.catalog.rules.submissions import plan_submission, plan_tombstones, sort_batch
+from winnow.catalog.table_maintenance import TableMaintenance
 from winnow.catalog.tables import CONTENTS, DOCUMENTS, REMOVALS
-from winnow.catalog.upkeep import Upkeep
 from winnow.core.errors import DocumentNotFound
 from winnow.core.marks import Mark, parse_warnings
 from winnow.core.types import Counts, Document, DocumentState, Metadata
@@ -39,7 +39,7 @@ _METADATA: Final = select(DOCUMENTS.c.id, CONTENTS.c.metadata).join_from(DOCUMEN
 class SqlDocuments(Repository):
     """The port ``DocumentCatalog`` in SQL."""
 
-    upkeep: Upkeep
+    maintenance: TableMaintenance
 
     async def submit(
         self, collection: str, documents: Sequence[Document], *, source: str = "", priority: int = 0
@@ -53,7 +53,7 @@ class SqlDocuments(Repository):
             removed = await entries.revisions(connection, REMOVALS, uid, by_id.keys() - known.keys())
             change = plan_submission(batch, known, removed, order)
             submission = await carry_out(connection, uid, change, order, by_id)
-        self.upkeep.wrote(submission.accepted)
+        self.maintenance.wrote(submission.accepted)
         return submission
 
     async def tombstone(self, collection: str, document_ids: Sequence[str], *, priority: int = 0) -> Submission:

@@ -26,8 +26,8 @@ from winnow.catalog.rules.entries import REEMBED_PRIORITY, SETTLING, Entry, hold
 from winnow.catalog.rules.fairness import FairOrder
 from winnow.catalog.rules.frontier import Frontier, Levels
 from winnow.catalog.rules.job_counters import JobCounters
+from winnow.catalog.table_maintenance import TableMaintenance
 from winnow.catalog.tables import COLLECTIONS, DOCUMENTS, REMOVALS
-from winnow.catalog.upkeep import Upkeep
 from winnow.core.types import Collection
 from winnow.ports import ChunkKey, Claim, Outcome, Removal
 
@@ -38,7 +38,7 @@ _Item = TypeVar("_Item")
 class SqlWorkQueue(Repository):
     """The port ``WorkQueue`` in SQL."""
 
-    upkeep: Upkeep
+    maintenance: TableMaintenance
     fair_order: FairOrder = field(default_factory=FairOrder)
     frontier: Frontier = field(default_factory=Frontier)
 
@@ -103,7 +103,7 @@ class SqlWorkQueue(Repository):
                 await entries.remove(connection, collection.uid, list(ends.removed))
                 await entries.add_removals(connection, collection.uid, ends.removed, now + SETTLING)
             await add_counters(connection, job_counters, now)
-        self.upkeep.wrote(len(outcomes))
+        self.maintenance.wrote(len(outcomes))
         return accepted
 
     async def outdated(self, claims: Sequence[Claim]) -> Sequence[Claim]:

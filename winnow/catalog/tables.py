@@ -136,7 +136,7 @@ class ContentRow(Base, table=True):
 class DocumentCountRow(Base, table=True):
     """A part of a collection's number of documents and chunks in a state: the sum of its parts is what there is.
 
-    Triggers of the database add them (migration 0004); ``upkeep`` merges them.
+    Triggers of the database add them (migration 0004); ``table_maintenance`` merges them.
     """
 
     __tablename__ = "document_counts"

@@ -136,7 +136,7 @@ async def _catalog(resources: Resources) -> str:
 
 async def _workers(resources: Resources) -> list[DoctorCheck]:
     """Whether a worker runs; nothing is said where this process's own would do the work."""
-    from winnow.operations.attendance import missing_worker
+    from winnow.operations.missing_worker import missing_worker
 
     if resources.settings.keeps_data:
         return []

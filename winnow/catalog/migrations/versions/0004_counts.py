@@ -2,7 +2,8 @@
 
 The triggers fire for older replicas as well, while these are being replaced. A document that changes its state adds a
 difference: on PostgreSQL to a row of its own transaction, so that no two transactions wait for each other, and the
-differences are added up from time to time (``winnow/catalog/upkeep.py``); on SQLite, which has one writer, to one row.
+differences are added up from time to time (``winnow/catalog/table_maintenance.py``); on SQLite, which has one writer,
+to one row.
 
 A later migration that has SQLite rebuild ``documents`` must create the triggers again: they go with the table.
 

@@ -1,4 +1,4 @@
-"""Whether anybody indexes what was submitted: where the service leaves the work to ``winnow worker``, none may run."""
+"""Detects that submitted documents wait without a worker, where the service leaves indexing to `winnow worker`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Final
 
 from winnow.operations.resources import Resources
 
-PATIENCE_SECONDS: Final = 35.0  # workers pause for up to 30 s while storage or a model is down
+WAIT_SECONDS: Final = 35.0  # workers pause for up to 30 s while storage or a model is down
 NO_WORKER: Final = (
-    f"documents have waited for {PATIENCE_SECONDS:.0f} s and no worker took them: run `winnow worker`, or serve with "
+    f"documents have waited for {WAIT_SECONDS:.0f} s and no worker took them: run `winnow worker`, or serve with "
     "--with-worker; if one runs, its log says what keeps it"
 )
 
@@ -21,4 +21,4 @@ async def missing_worker(resources: Resources) -> str | None:
     """
     if resources.settings.keeps_data:
         return None
-    return NO_WORKER if await resources.catalog.queue.is_unattended(PATIENCE_SECONDS) else None
+    return NO_WORKER if await resources.catalog.queue.is_unattended(WAIT_SECONDS) else None

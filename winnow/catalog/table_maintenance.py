@@ -43,7 +43,7 @@ _FOLD: Final = text(
 )
 
 
-class Upkeep:
+class TableMaintenance:
     """Takes statistics and merges counts in the background, after this process wrote many rows (PostgreSQL)."""
 
     def __init__(self, database: Database) -> None:
@@ -58,7 +58,7 @@ class Upkeep:
         if self._written < ROWS or not self._database.is_server or (self._task and not self._task.done()):
             return
         self._written = 0
-        self._task = asyncio.create_task(self._run(), name="catalog-upkeep")
+        self._task = asyncio.create_task(self._run(), name="catalog-maintenance")
 
     async def close(self) -> None:
         """Wait until what has begun is done."""
