@@ -151,7 +151,7 @@ def _announce(settings: Settings, url: str, collections: list[str], *, indexes: 
         console.print("No collections yet. Create one:  winnow index ./docs -c docs\n", markup=False)
     else:
         name = "python" if "python" in collections else collections[0]
-        query = "how do I copy a file and keep its timestamps" if name == "python" else "your question"
+        query = "copy a file and keep its modification time" if name == "python" else "your question"
         curl = f'curl -s {url}/v1/collections/{name}/search --json \'{{"query": "{query}", "top_n": 3}}\''
         console.print(f"Try:  {curl}\n", markup=False, soft_wrap=True)
     if not indexes:

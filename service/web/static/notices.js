@@ -5,7 +5,7 @@ import { h } from "./dom.js";
 
 const EXAMPLES = {
   python: [
-    "how do I copy a file and keep its timestamps",
+    "copy a file and keep its modification time",
     "parse a date string",
     "run a command and capture its output",
     "remember results of expensive calls",
