@@ -1,4 +1,4 @@
-"""A stand-in for a Qdrant server, for machines without one: ``python benchmarks/stack_qdrant.py ADDRESS_FILE``.
+"""A stand-in for a Qdrant server, for machines without one: ``PYTHONPATH=. python benchmarks/stack_qdrant.py FILE``.
 
 It speaks the part of Qdrant's gRPC that the store uses, answers with the points that were upserted, and costs about as
 much as the server does: two arms over some thousand points take it one to two milliseconds. Like the server it
@@ -20,6 +20,8 @@ import grpc.aio  # type: ignore[import-untyped]
 import numpy as np
 from qdrant_client import grpc as wire
 from stack_points import DENSE, SPARSE, TOKENS, Points, best
+
+from tests.stubs.qdrant_recorded import server_config
 
 VERSION: Final = "1.18.3"
 _OPTIONS: Final = [
@@ -72,20 +74,10 @@ class Collections(wire.collections_service_pb2_grpc.CollectionsServicer):
         if made is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"Not found: Collection `{name}` doesn't exist!")
             return None
-        params = wire.CollectionParams(
-            shard_number=1, vectors_config=made.vectors_config, sparse_vectors_config=made.sparse_vectors_config
-        )
-        config = wire.CollectionConfig(
-            params=params,
-            hnsw_config=wire.HnswConfigDiff(m=16, ef_construct=100, full_scan_threshold=10_000),
-            optimizer_config=wire.OptimizersConfigDiff(
-                deleted_threshold=0.2, vacuum_min_vector_number=1000, default_segment_number=0, flush_interval_sec=5
-            ),
-            wal_config=wire.WalConfigDiff(wal_capacity_mb=32, wal_segments_ahead=0),
-            metadata=made.metadata,
-        )
         optimizer = wire.OptimizerStatus(ok=True)
-        info = wire.CollectionInfo(status=wire.Green, optimizer_status=optimizer, segments_count=1, config=config)
+        info = wire.CollectionInfo(
+            status=wire.Green, optimizer_status=optimizer, segments_count=1, config=server_config(made)
+        )
         return wire.GetCollectionInfoResponse(result=info)
 
 

@@ -157,13 +157,19 @@ def _info(state: RecordedServer, request: bytes) -> Any:
 
 def _create(state: RecordedServer, request: bytes) -> Any:
     made = wire.CreateCollection.FromString(request)
+    state.collections[made.collection_name] = _Collection(server_config(made))
+    return _DONE
+
+
+def server_config(made: Any) -> Any:
+    """The configuration that a server reports of a collection, from the ``CreateCollection`` that made it."""
     params = wire.CollectionParams(
         shard_number=1,
         on_disk_payload=True,
         vectors_config=made.vectors_config,
         sparse_vectors_config=made.sparse_vectors_config,
     )
-    config = wire.CollectionConfig(
+    return wire.CollectionConfig(
         params=params,
         hnsw_config=wire.HnswConfigDiff(m=16, ef_construct=100, full_scan_threshold=10_000),
         optimizer_config=wire.OptimizersConfigDiff(
@@ -172,8 +178,6 @@ def _create(state: RecordedServer, request: bytes) -> Any:
         wal_config=wire.WalConfigDiff(wal_capacity_mb=32, wal_segments_ahead=0),
         metadata=made.metadata,
     )
-    state.collections[made.collection_name] = _Collection(config)
-    return _DONE
 
 
 def _update(state: RecordedServer, request: bytes) -> Any:
