@@ -1,7 +1,7 @@
 """Points of one index of the stand-in for a Qdrant server: kept as the bytes that an answer sends, searched exactly.
 
 Dense vectors are compared by cosine, sparse ones by the inner product with Qdrant's inverse document frequency, token
-vectors by the sum of maxima. There is no graph and no quantisation: nothing is approximate.
+vectors by the sum of maxima. The search is exact: it uses neither a graph nor quantisation.
 """
 
 from __future__ import annotations

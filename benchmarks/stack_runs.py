@@ -31,7 +31,7 @@ class Load:
         self._queries = self._endless()
 
     def bodies(self, count: int) -> list[str]:
-        """Bodies of so many searches."""
+        """The bodies of the next ``count`` searches."""
         return [json.dumps({"query": query, "top_n": TOP_N}) for query in islice(self._queries, count)]
 
     def _endless(self) -> Iterator[str]:

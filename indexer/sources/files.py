@@ -100,7 +100,7 @@ class LocalSource(FileSource):
     def _paths(self, on_error: Callable[[OSError], None], left_out: Counter[str]) -> Iterator[Path]:
         """Files with a known suffix, sorted.
 
-        Links to folders are not followed, so that there are no loops, nor links to files outside of the folder.
+        Links to folders are not followed, because they may loop; links to files outside of the folder neither.
         """
         if self._path != self._root:
             yield self._path

@@ -209,7 +209,7 @@ class Scale(_Rooms):
         self._postgres.start()
 
     def stall_store(self, seconds: float) -> None:
-        """Let Qdrant answer nobody for ``seconds``."""
+        """Pause Qdrant for ``seconds``; it answers no call meanwhile."""
         self._qdrant.pause(seconds)
 
     def _lose_postgres(self, chance: random.Random) -> None:

@@ -72,7 +72,7 @@ class RealQdrant:
         self._pid = started.pid
 
     def pause(self, seconds: float) -> None:
-        """Let it answer nobody for ``seconds``."""
+        """Pause it for ``seconds``; it answers no call meanwhile."""
         os.kill(self._pid, signal.SIGSTOP)
         time.sleep(seconds)
         os.kill(self._pid, signal.SIGCONT)
