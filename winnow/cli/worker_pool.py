@@ -16,13 +16,21 @@ import time
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
 from winnow.cli.console import note
 from winnow.core.errors import InvalidSettings
 from winnow.core.retry import RetryPolicy
 from winnow.core.settings import Settings
-from winnow.core.settings.embedding import DashScopeEmbedding, OpenAIEmbedding, VllmEmbedding
+from winnow.core.settings.embedding import (
+    BundledEmbedding,
+    CustomEmbedding,
+    DashScopeEmbedding,
+    OpenAIEmbedding,
+    TorchEmbedding,
+    VllmEmbedding,
+    VllmOfflineEmbedding,
+)
 
 MOST: Final = 8  # that are started unasked: each has connections to the database
 STEADY_SECONDS: Final = 60.0  # a process that ran that long is started again at once when it dies
@@ -48,8 +56,13 @@ def worker_count(asked: int | None, settings: Settings) -> int:
         return 1
     if asked is not None:
         return asked
-    remote = isinstance(settings.embedding, VllmEmbedding | OpenAIEmbedding | DashScopeEmbedding)
-    return min(usable_cores(), MOST) if remote else 1
+    match settings.embedding:
+        case VllmEmbedding() | OpenAIEmbedding() | DashScopeEmbedding():
+            return min(usable_cores(), MOST)
+        case BundledEmbedding() | TorchEmbedding() | VllmOfflineEmbedding() | CustomEmbedding():
+            return 1
+        case unknown:
+            assert_never(unknown)
 
 
 def usable_cores() -> int:
