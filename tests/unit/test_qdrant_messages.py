@@ -22,7 +22,9 @@ from winnow.core.types import And, Chunk, Comparison, Exists, FieldType, Filter,
 from winnow.ports import IndexSchema, Point
 from winnow.vectors.bm25 import KeywordEncoder
 from winnow.vectors.payloads import POINT_FIELDS, encode_payload
-from winnow.vectors.qdrant.grpc_calls import GrpcPointCalls, packed_vector, packed_vectors, plain_payload
+from winnow.vectors.qdrant.grpc_answers import plain_payload
+from winnow.vectors.qdrant.grpc_calls import GrpcPointCalls
+from winnow.vectors.qdrant.grpc_requests import packed_vector, packed_vectors
 from winnow.vectors.qdrant.http_calls import HttpPointCalls
 from winnow.vectors.qdrant.schema import search_params
 from winnow.vectors.tokens import stored_tokens

@@ -23,7 +23,7 @@ from winnow.core.types import Chunk
 from winnow.ports import ArmHits, IndexRef, IndexSchema, Point
 from winnow.search.fusion import fuse
 from winnow.vectors import payloads
-from winnow.vectors.qdrant import grpc_calls
+from winnow.vectors.qdrant import grpc_answers, grpc_calls
 from winnow.vectors.qdrant.server import server_client
 from winnow.vectors.qdrant.store import QdrantVectorStore
 
@@ -160,7 +160,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     monkeypatch.setattr(api_client, "parse_response", parse)
     monkeypatch.setattr(GrpcToRest, "convert_scored_point", counted("models", GrpcToRest.convert_scored_point))
     decoded = counted("decoded", payloads.decode_point)
-    for module in (payloads, grpc_calls):
+    for module in (payloads, grpc_answers, grpc_calls):
         monkeypatch.setattr(module, "decode_point", decoded)
     return counts
 
