@@ -13,12 +13,12 @@ from functools import partial
 from typing import Final, Protocol
 
 from indexer.reading import BATCH_DOCUMENTS, Inventory, read_batches
-from indexer.sources.base import Failure, Notice, Source
 from winnow.core.errors import Overloaded
 from winnow.core.marks import DocumentWarning
 from winnow.core.retry import RetryPolicy, retry
 from winnow.core.types import Document
 from winnow.ports import DocumentKey, Job, Submission
+from winnow.ports.source import Failure, Notice, Source
 
 POLL_SECONDS: Final = 0.2
 

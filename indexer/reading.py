@@ -8,11 +8,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from indexer.sources.base import Failure, Notice, Source
 from winnow.core.documents import hash_content
 from winnow.core.marks import DocumentWarning
 from winnow.core.types import Document
 from winnow.ports import DocumentKey
+from winnow.ports.source import Failure, Notice, Source
 
 BATCH_DOCUMENTS: Final = 256
 BATCH_CHARS: Final = 4_000_000
@@ -86,8 +86,13 @@ class Inventory:
     def missing_from(self, source: Source, lacking: Sequence[str]) -> Sequence[str]:
         """Of documents that an earlier run found in ``source`` and that this run lacks, those to delete.
 
-        None of them, and a failure that says so, if parts of the source that could not be read may hold them.
+        None of them if the source shows a part of its documents only, with a notice, or if parts of it that could not
+        be read may hold them, with a failure.
         """
+        if lacking and not source.is_complete:
+            message = f"{len(lacking):,} documents that the source no longer shows are kept: it lists its newest only"
+            self.notices.append(Notice(source.label, "kept_older", message, len(lacking)))
+            return ()
         if not lacking or source.label not in self._incomplete:
             return lacking
         message = f"{len(lacking):,} documents were not found; they are kept, as unreadable parts may contain them"

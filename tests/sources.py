@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from indexer.sources.base import Failure, Notice, Source
 from winnow.core.types import Document
+from winnow.ports.source import Failure, Notice, Source
 
 
 async def collect(source: Source) -> list[Document | Failure]:

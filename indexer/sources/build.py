@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import Final
 
-from indexer.sources.base import Source, SourceOptions
 from indexer.sources.files import LocalSource
 from indexer.sources.formats import SUFFIXES, is_known
 from indexer.sources.python import PythonSource
@@ -14,6 +13,7 @@ from indexer.sources.remote import DRIVERS, RemoteSource
 from indexer.sources.rows import check_columns
 from indexer.sources.site.source import SCHEME, SiteSource
 from winnow.core.errors import InvalidSource
+from winnow.ports.source import Source, SourceOptions
 
 _ACCEPTED: Final = (
     "sources can be 'python' (the standard library's docstrings), a folder, a file "

@@ -17,13 +17,13 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import ClassVar, Final
 
-from indexer.sources.base import Failure, Notice, SourceItem, SourceOptions
 from indexer.sources.cache import FileCache
 from indexer.sources.formats import File, FileReader, count_items, is_known, printable
 from indexer.sources.sandbox import Sandbox
 from indexer.sources.threads import Items, read_on_thread
 from winnow.core.text import counted
 from winnow.core.types import FieldType
+from winnow.ports.source import Failure, Notice, SourceItem, SourceOptions
 
 _SHOWN_KINDS: Final = 10
 _SKIPPED: Final = frozenset({"node_modules", "__pycache__"})
@@ -33,6 +33,7 @@ class FileSource(ABC):
     """All files of one place that have a known suffix; hidden files and folders are left out."""
 
     fields: Mapping[str, FieldType] = MappingProxyType({})  # the user says what the metadata of files means
+    is_complete = True
     cache_folder: ClassVar[str]
 
     def __init__(self, label: str, options: SourceOptions) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, Final, cast
 from urllib.parse import quote
 
-from indexer.sources.base import DocumentParser, Failure, ReadError, SourceOptions
+from indexer.sources.base import DocumentParser, ReadError
 from indexer.sources.cache import FileCache
 from indexer.sources.content import read_text
 from indexer.sources.kinds import MEDIA_TYPES, PARSED, TEXTS, options_of
@@ -18,6 +18,7 @@ from indexer.sources.rows import ROWS, count_rows, read_rows
 from indexer.sources.sandbox import Sandbox
 from winnow.core.documents import MAX_TITLE_CHARS
 from winnow.core.types import Document
+from winnow.ports.source import Failure, SourceOptions
 
 SUFFIXES: Final = frozenset({*TEXTS, *ROWS, *PARSED})
 MAX_FILE_BYTES: Final = 50 * 1024 * 1024

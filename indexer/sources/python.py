@@ -17,11 +17,11 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Final
 
-from indexer.sources.base import SourceItem
 from indexer.sources.stdlib_pages import PAGES, doc_url
 from indexer.sources.stdlib_source import Docstring, Library
 from indexer.sources.threads import Items, read_on_thread
 from winnow.core.types import Document, FieldType
+from winnow.ports.source import SourceItem
 
 _SAFE: Final = """
 array atexit binascii bisect builtins bz2 cmath collections contextvars csv datetime decimal errno faulthandler fcntl
@@ -35,6 +35,7 @@ class PythonSource:
     """Docstrings of the standard library, sorted by name."""
 
     label = "python"
+    is_complete = True
     fields: Mapping[str, FieldType] = MappingProxyType({"module": "keyword", "kind": "keyword"})
 
     async def count(self) -> int | None:

@@ -14,10 +14,11 @@ from typing import Any, Final
 
 from fsspec.core import url_to_fs
 
-from indexer.sources.base import Failure, ReadError, SourceOptions
+from indexer.sources.base import ReadError
 from indexer.sources.files import FileSource
 from indexer.sources.formats import MAX_FILE_BYTES, MAX_PARSED_BYTES, File, holds_many, is_known
 from winnow.core.errors import InvalidSource
+from winnow.ports.source import Failure, SourceOptions
 
 DRIVERS: Final[dict[str, str]] = {
     "s3": "winnow-search[s3]",

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
-from indexer.sources.base import DocumentParser, Failure, ReadError, SourceOptions
+from indexer.sources.base import DocumentParser, ReadError
 from indexer.sources.sandbox import Sandbox
 from winnow.core.errors import InvalidSource
 from winnow.core.types import Document, FieldType, JsonValue
+from winnow.ports.source import Failure, SourceOptions
 
 ROWS: Final = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
 NAMES: Final[dict[str, tuple[str, ...]]] = {

@@ -8,8 +8,8 @@ import time
 from collections.abc import AsyncGenerator, Generator
 from typing import Final
 
-from indexer.sources.base import SourceItem
 from winnow.core.types import Document
+from winnow.ports.source import SourceItem
 
 BATCH_ITEMS: Final = 256
 BATCH_CHARS: Final = 4_000_000

@@ -10,12 +10,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from indexer.sources.base import Failure, SiteOptions, SourceOptions
 from indexer.sources.build import open_source
 from indexer.sources.site import addresses, fetch
 from indexer.sources.site.addresses import is_public
 from tests.sources import collect
 from winnow.core.types import Document
+from winnow.ports.source import Failure, SiteOptions, SourceOptions
 
 NAMES = {"public.test": "127.0.0.1", "private.test": "127.0.0.2", "metadata.test": "169.254.169.254"}
 

@@ -14,7 +14,6 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from indexer.sources.base import Failure, Notice, SiteOptions, SourceOptions
 from indexer.sources.build import open_source
 from indexer.sources.site.sitemap import parse_sitemap
 from indexer.sources.site.source import SiteSource
@@ -22,6 +21,7 @@ from tests.files import pdf
 from tests.sources import collect
 from winnow.core.marks import Mark
 from winnow.core.types import Document
+from winnow.ports.source import Failure, Notice, SiteOptions, SourceOptions
 
 NUMBERS = itertools.count()
 

@@ -9,12 +9,12 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from indexer.sources import formats
-from indexer.sources.base import Failure, Notice, SourceOptions
 from indexer.sources.build import open_source
 from indexer.sources.formats import file_url
 from tests.sources import count_items, read_all
 from winnow.core.errors import InvalidSource
 from winnow.core.types import Document
+from winnow.ports.source import Failure, Notice, SourceOptions
 
 
 def write(root: Path, **files: str | bytes) -> None:

@@ -14,13 +14,13 @@ import pytest
 
 from indexer.chunking.chunker import chunk_document
 from indexer.sources import files, formats
-from indexer.sources.base import Failure, SourceOptions
 from indexer.sources.build import open_source
 from indexer.sources.sandbox import Sandbox, SandboxLimits
 from tests.files import docx, locked_pdf, pdf, write
 from tests.sources import count_items, read_all
 from winnow.core.errors import InvalidSource
 from winnow.core.types import Chunking, Document
+from winnow.ports.source import Failure, SourceOptions
 from winnow.testing.models import WordTokenizer
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="limits of memory hold on Linux only")

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from indexer.sources import rows
-from indexer.sources.base import Failure
 from indexer.sources.build import open_source
 from tests.sources import count_items, read_all
 from winnow.core.types import Document
+from winnow.ports.source import Failure
 
 
 def read(path: Path, *lines: bytes | str | dict[str, Any]) -> list[Document | Failure]:

@@ -10,9 +10,9 @@ import pytest
 
 from indexer.ingest import ingest
 from indexer.reading import compare_sources
-from indexer.sources.base import Failure
 from winnow.core.types import Document, FieldType
 from winnow.ports import DocumentKey, Job, Submission
+from winnow.ports.source import Failure
 
 
 @dataclass
@@ -22,6 +22,7 @@ class Listed:
     items: Sequence[Document | Failure]
     label: str = "listed"
     fields: Mapping[str, FieldType] = field(default_factory=dict)
+    is_complete: bool = True
 
     async def count(self) -> int | None:
         return None
@@ -77,6 +78,17 @@ async def test_only_what_is_surely_gone_is_deleted(
     planned = await compare_sources(known, "docs", [source], delete_missing=True)
     assert list(planned.missing) == deleted
     assert [failure.code for failure in planned.failures] == codes
+
+
+async def test_nothing_of_a_source_that_shows_its_newest_only_is_deleted() -> None:
+    destination = Destination()
+    source = Listed([A], is_complete=False)
+    summary = await ingest(
+        destination, "docs", [source], delete_missing=True, may_delete=lambda *_: True, max_chars=1000
+    )
+    assert destination.deleted == []
+    assert [(notice.code, notice.count) for notice in summary.notices] == [("kept_older", 2)]
+    assert summary.failures == ()
 
 
 async def test_a_source_that_failed_keeps_nothing_of_another() -> None:

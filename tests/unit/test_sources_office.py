@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from indexer.sources.base import Failure
 from indexer.sources.build import open_source
 from tests.files import docx, pdf, write
 from tests.sources import read_all
 from winnow.core.types import Document
+from winnow.ports.source import Failure
 
 CORE = (
     "<cp:coreProperties xmlns:cp='http://schemas.openxmlformats.org/package/2006/metadata/core-properties' "

@@ -10,12 +10,12 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from indexer.sources import remote
-from indexer.sources.base import Failure, SourceOptions
 from indexer.sources.build import open_source
 from tests.files import pdf
 from tests.sources import read_all
 from winnow.core.errors import InvalidSource
 from winnow.core.types import Document
+from winnow.ports.source import Failure, SourceOptions
 
 
 @pytest.fixture

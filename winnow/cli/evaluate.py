@@ -16,11 +16,11 @@ from winnow.cli.options import Json, collection_path
 from winnow.core.text import counted
 
 if TYPE_CHECKING:
-    from indexer.sources.base import Failure
     from winnow.core.settings import Settings
     from winnow.core.types import Document, FieldType
     from winnow.evaluation.dataset import Dataset
     from winnow.evaluation.evaluate import Evaluation
+    from winnow.ports.source import Failure
 
 COLLECTION = "eval"
 
@@ -92,6 +92,7 @@ class _Memory:
 
     documents: Sequence[Document]
     label: str = "eval"
+    is_complete: bool = True
     fields: Mapping[str, FieldType] = field(default_factory=dict)
 
     async def count(self) -> int:

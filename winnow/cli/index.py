@@ -13,7 +13,7 @@ from winnow.cli.options import AllowPrivate, CollectionOption, Columns, DataDir,
 from winnow.core.errors import InvalidCollection, InvalidSource
 
 if TYPE_CHECKING:
-    from indexer.sources.base import Source, SourceOptions
+    from winnow.ports.source import Source, SourceOptions
 
 Sources = Annotated[
     list[str],
@@ -73,8 +73,8 @@ def index(
 ) -> None:
     """Read, chunk, embed and store documents. Unchanged ones are skipped; a run that was interrupted is resumed."""
     from indexer.bulk.options import RayOptions, require_ray, require_servers
-    from indexer.sources.base import SiteOptions, SourceOptions
     from winnow.cli.indexing import Indexing
+    from winnow.ports.source import SiteOptions, SourceOptions
 
     settings = configure(data_dir)
     bulk = RayOptions(ray_address, embed_actors, num_gpus) if engine == "ray" else None

@@ -16,7 +16,6 @@ from watchfiles import awatch
 from indexer import ingest
 from indexer.bulk.options import RayOptions
 from indexer.reading import DryRun, compare_sources
-from indexer.sources.base import Failure, Notice, Source
 from winnow.cli.command import reach
 from winnow.cli.console import err, note, print_json, progress_bar
 from winnow.cli.options import collection_path
@@ -26,6 +25,7 @@ from winnow.core.marks import wire_warnings
 from winnow.core.settings import Settings
 from winnow.core.settings.rerank import NoRerank
 from winnow.core.text import counted
+from winnow.ports.source import Failure, Notice, Source
 
 STALLED_SECONDS = 10.0  # without progress, after which the service is asked whether a worker runs
 SHOWN = 20  # failures and ids; --json prints all of them

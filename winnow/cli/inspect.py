@@ -15,10 +15,10 @@ from winnow.core.errors import InvalidSource
 from winnow.core.marks import wire_warnings
 
 if TYPE_CHECKING:
-    from indexer.sources.base import Failure, Notice, Source
     from winnow.core.settings import Settings
     from winnow.core.types import Chunk, Chunking, Document
     from winnow.ports import Embedder
+    from winnow.ports.source import Failure, Notice, Source
 
 SHOWN_CHARS: Final = 200
 
@@ -42,8 +42,8 @@ def inspect(
 
     With --json one object a line: a document, or what could not be read. The exit status is 1 if there was one.
     """
-    from indexer.sources.base import SiteOptions, SourceOptions
     from indexer.sources.build import open_source
+    from winnow.ports.source import SiteOptions, SourceOptions
 
     settings = configure(data_dir)
     options = SourceOptions(
@@ -56,7 +56,7 @@ def inspect(
 
 
 async def _inspect(source: Source, settings: Settings, *, as_json: bool) -> int:
-    from indexer.sources.base import Notice
+    from winnow.ports.source import Notice
 
     failed = found = 0
     async for row in _rows(source, settings):
@@ -77,8 +77,8 @@ async def _inspect(source: Source, settings: Settings, *, as_json: bool) -> int:
 
 
 async def _rows(source: Source, settings: Settings) -> AsyncIterator[dict[str, Any] | Notice]:
-    from indexer.sources.base import Failure, Notice
     from winnow.core.types import Chunking, Document
+    from winnow.ports.source import Failure, Notice
     from winnow.runtime import ADAPTERS
 
     embedder = ADAPTERS.load_embedder(settings)

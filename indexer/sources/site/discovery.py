@@ -11,10 +11,10 @@ from urllib.parse import urljoin
 from protego import Protego
 from yarl import URL
 
-from indexer.sources.base import Failure
 from indexer.sources.site.fetch import USER_AGENT, Fetcher, FetchError
 from indexer.sources.site.sitemap import InvalidSitemap, parse_sitemap
 from indexer.sources.site.urls import Scope, is_media, normalise
+from winnow.ports.source import Failure
 
 MAX_SITEMAPS: Final = 500
 

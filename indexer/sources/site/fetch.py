@@ -15,10 +15,11 @@ from urllib.parse import urljoin
 import aiohttp
 from yarl import URL
 
-from indexer.sources.base import ReadError, SiteOptions
+from indexer.sources.base import ReadError
 from indexer.sources.site.addresses import AddressRefused, connector, is_public
 from indexer.sources.site.urls import normalise
 from winnow.core.retry import RetryPolicy, parse_retry_after, retry
+from winnow.ports.source import SiteOptions
 
 USER_AGENT: Final = "Winnow/0.1 (site search indexer)"
 MAX_REDIRECTS: Final = 5

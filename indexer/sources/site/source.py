@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from yarl import URL
 
-from indexer.sources.base import DocumentParser, Failure, SourceItem, SourceOptions
+from indexer.sources.base import DocumentParser
 from indexer.sources.cache import FileCache
 from indexer.sources.formats import MAX_FILE_BYTES, parse_file
 from indexer.sources.sandbox import Sandbox
@@ -25,6 +25,7 @@ from indexer.sources.site.walk import Walk
 from winnow.core.documents import MAX_TITLE_CHARS
 from winnow.core.errors import InvalidSource
 from winnow.core.types import FieldType
+from winnow.ports.source import Failure, SourceItem, SourceOptions
 
 SCHEME: Final = "site:"
 
@@ -37,6 +38,7 @@ class SiteSource:
     """
 
     fields: Mapping[str, FieldType] = MappingProxyType({})
+    is_complete = True
 
     def __init__(self, spec: str, options: SourceOptions) -> None:
         written = spec.removeprefix(SCHEME)

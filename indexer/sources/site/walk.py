@@ -10,13 +10,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any, Final, NamedTuple
 
-from indexer.sources.base import Failure, Notice, ReadError, SiteOptions
+from indexer.sources.base import ReadError
 from indexer.sources.cache import FileCache
 from indexer.sources.site.discovery import Discovery
 from indexer.sources.site.fetch import FetchedPage, Fetcher, FetchError
 from indexer.sources.site.page import KINDS, SitePage, forbids
 from indexer.sources.site.urls import is_media, shape_of
 from winnow.core.ids import new_id
+from winnow.ports.source import Failure, Notice, SiteOptions
 
 MAX_FAILED_IN_A_ROW: Final = 20  # consecutive transient failures that end the walk
 
