@@ -18,6 +18,8 @@ from winnow.core.errors import WinnowError
 from winnow.operations.missing_worker import missing_worker
 from winnow.operations.probes import ProbeReport, ping_embedder, ping_reranker, probe_embedder, probe_reranker
 from winnow.operations.resources import Resources
+from winnow.ports import Embedder
+from winnow.search.query_cache import uncached
 
 log = logging.getLogger(__name__)
 
@@ -122,11 +124,19 @@ class ModelHealth:
 
 def health_of(resources: Resources) -> dict[str, ModelHealth]:
     """The health of each configured model, by stage."""
-    embedder, reranker = resources.uncached or resources.embedder, resources.reranker
-    health = {"embed": ModelHealth("embed", partial(probe_embedder, embedder), partial(ping_embedder, embedder))}
+    reranker = resources.reranker
+    health: dict[str, ModelHealth] = {}
+    for name, each in {"embed": resources.embedder, **_stages(resources)}.items():
+        embedder = uncached(each)
+        health[name] = ModelHealth(name, partial(probe_embedder, embedder), partial(ping_embedder, embedder))
     if reranker is not None:
         health["rerank"] = ModelHealth("rerank", partial(probe_reranker, reranker), partial(ping_reranker, reranker))
     return health
+
+
+def _stages(resources: Resources) -> dict[str, Embedder]:
+    """The embedders beside the default one, by stage."""
+    return {f"embed:{name}": embedder for name, embedder in resources.further.items()}
 
 
 async def check_readiness(resources: Resources, models: Mapping[str, ModelHealth]) -> Readiness:

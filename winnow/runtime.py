@@ -126,18 +126,17 @@ async def open_resources(
     Models load on threads (by ``load``) while the catalog migrates and the store opens.
     """
     async with AsyncExitStack() as stack:
-        loading = _load(stack, load, settings)
-        loading_next = None
-        if settings.next_embedding is not None:
-            loading_next = _load(stack, load, settings.model_copy(update={"embedding": settings.next_embedding}))
+        loading = {name: _load(stack, load, settings.with_encoder(each)) for name, each in settings.encoders.items()}
+        following = settings.next_embedding
+        loading_next = None if following is None else _load(stack, load, settings.with_encoder(following))
         catalog = await open_catalog(settings)
         stack.push_async_callback(catalog.close)
         store = build_store(settings)
         stack.push_async_callback(store.close)
-        model = await loading
-        embedder = _cached(stack, model, settings)
+        named = {name: _cached(stack, await each, settings) for name, each in loading.items()}
+        embedder = named.pop(next(iter(named)))
         next_embedder = None if loading_next is None else _cached(stack, await loading_next, settings)
-        embedders = Embedders(embedder, next_embedder, keyword_tokenizer=store.keyword_tokenizer)
+        embedders = Embedders(embedder, next_embedder, further=named, keyword_tokenizer=store.keyword_tokenizer)
         reranker = build_reranker(settings, embedders, store)
         if reranker is not None:
             stack.push_async_callback(reranker.close)
@@ -151,8 +150,8 @@ async def open_resources(
             catalog,
             collections,
             search,
-            uncached=model,
             next_embedder=next_embedder,
+            further=named,
         )
 
 

@@ -93,7 +93,7 @@ class Coordinator:
         return self._models
 
     async def introduce(self, embedders: Sequence[KnownEmbedder]) -> None:
-        """Register the embedders: the configured one, and the next one if there is one."""
+        """Register the embedders, in the order of ``embeddings_of``."""
         self._embedders = tuple(embedders)
         self._answered.set()
 

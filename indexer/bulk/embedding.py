@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from indexer.bulk.coordinator import KnownEmbedder
-from indexer.bulk.options import HELD_BATCHES
+from indexer.bulk.options import HELD_BATCHES, embeddings_of
 from indexer.bulk.stage import LoopThread
 from indexer.bulk.work import Work, packed, unpacked
 from indexer.worker.batches import filled
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class Embedding:
-    """Holds the configured embedder, and the next one if there is one. Waits out an outage.
+    """Holds the configured embedders. Waits out an outage.
 
     A batch that was tried before is embedded alone, so that no other batch is blamed if it kills the process.
 
@@ -82,7 +82,7 @@ class Embedding:
 
     def _embedder(self, index: Index) -> Embedder:
         # the stage that made the slice has compared the keyword tokenizer with the store's
-        return Embedders(*self._embedders, keyword_tokenizer=index.identity.keyword_tokenizer).of(index)
+        return Embedders.among(self._embedders, keyword_tokenizer=index.identity.keyword_tokenizer).of(index)
 
     async def _carefully(self, work: Work) -> list[Work]:
         try:
@@ -99,6 +99,5 @@ class Embedding:
 
 
 def _models(settings: Settings) -> Iterator[Settings]:
-    yield settings
-    if settings.next_embedding is not None:
-        yield settings.model_copy(update={"embedding": settings.next_embedding})
+    """Settings for each embedder, in the order in which a process opens them."""
+    yield from map(settings.with_encoder, embeddings_of(settings))

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from indexer.bulk.coordinator import Coordinator, KnownEmbedder
-from indexer.bulk.options import START_SECONDS, RayOptions, connected, for_models, for_stores
+from indexer.bulk.options import START_SECONDS, RayOptions, connected, embeddings_of, for_models, for_stores
 from indexer.bulk.plan import bulk_plan
 from indexer.bulk.work import unpacked
 from indexer.worker.claims import release_leases
@@ -73,7 +73,7 @@ class BulkJob:
             raise error.cause from None  # its own text is the traceback of the other process
         except self._ray.exceptions.RayError as error:
             raise InvalidSettings(f"no embedder starts on Ray: {type(error).__name__}") from error
-        return known[0] if settings.embedding == self._settings.embedding else known[1]
+        return known[embeddings_of(self._settings).index(settings.embedding)]
 
     def attach(self, catalog: Catalog, maintenance: Maintenance) -> None:
         """Give the job the catalog of this process, and its maintenance; before ``run``."""

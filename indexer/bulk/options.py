@@ -10,7 +10,7 @@ from typing import Any, Final
 from winnow.core.errors import InvalidSettings
 from winnow.core.import_path import PROCESS_SETUP
 from winnow.core.settings import CatalogSettings, Settings
-from winnow.core.settings.embedding import BundledEmbedding
+from winnow.core.settings.embedding import BundledEmbedding, Embedding
 from winnow.core.settings.rerank import NoRerank
 from winnow.core.settings.vectors import EdgeVectors
 
@@ -101,6 +101,12 @@ def connected(options: RayOptions) -> Any:
     return ray
 
 
+def embeddings_of(settings: Settings) -> list[Embedding]:
+    """The configured embedding models: those that collections may choose, the default first, then the next one."""
+    following = settings.next_embedding
+    return [*settings.encoders.values(), *([] if following is None else [following])]
+
+
 def for_models(settings: Settings) -> Settings:
     """Settings with what an embedder needs and no other secret."""
     away = {"catalog": CatalogSettings(), "vectors": EdgeVectors(), "rerank": NoRerank()}
@@ -109,5 +115,5 @@ def for_models(settings: Settings) -> Settings:
 
 def for_stores(settings: Settings) -> Settings:
     """Settings with what reading and writing need and no key of a model."""
-    away = {"embedding": BundledEmbedding(), "next_embedding": None, "rerank": NoRerank()}
+    away = {"embedding": BundledEmbedding(), "embeddings": {}, "next_embedding": None, "rerank": NoRerank()}
     return settings.model_copy(update=away)

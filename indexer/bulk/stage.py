@@ -50,5 +50,5 @@ async def opened(coordinator: Any, adapters: Adapters) -> tuple[IndexingSettings
     store = adapters.open_store(settings)
     if not await coordinator.ready.remote():
         return None
-    embedders = Embedders(*await coordinator.embedders.remote(), keyword_tokenizer=store.keyword_tokenizer)
+    embedders = Embedders.among(await coordinator.embedders.remote(), keyword_tokenizer=store.keyword_tokenizer)
     return settings.indexing, catalog, Pipeline(embedders, store, catalog, settings.indexing)

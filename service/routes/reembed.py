@@ -25,13 +25,15 @@ _CHANGING: Final = router.problems(*BODY_PROBLEMS, Conflict, IdentityMismatch)
 async def start_reembedding(
     name: CollectionName, resources: ResourcesDep, response: Response, body: ReembedBody | None = None
 ) -> ReembedView:
-    """Start to build a second index with the next model; ``dry_run`` only estimates the effort."""
-    if body is not None and body.dry_run:
+    """Start to build a second index with the named or the next model; ``dry_run`` only estimates the effort."""
+    wanted = body or ReembedBody()
+    if wanted.dry_run:
         response.status_code = 200
         return ReembedView.progress(
-            await reembedding.status(resources, name), await reembedding.estimate_reembed(resources, name)
+            await reembedding.status(resources, name, model=wanted.model),
+            await reembedding.estimate_reembed(resources, name, model=wanted.model),
         )
-    return ReembedView.progress(await reembedding.start(resources, name))
+    return ReembedView.progress(await reembedding.start(resources, name, model=wanted.model))
 
 
 @router.get("/reembed", responses=router.problems())

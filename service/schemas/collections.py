@@ -15,6 +15,9 @@ from winnow.operations.collections import CollectionSpec
 class EmbeddingOptions(Body):
     """How the collection is embedded; fixed once it exists."""
 
+    model: str | None = Field(
+        None, min_length=1, max_length=256, description="a configured embedding model, by its name or its model's"
+    )
     dimensions: int | None = Field(None, ge=1, description="size of the dense vector; the embedder's by default")
     instruct: str | None = Field(None, max_length=2048, description="task instruction that queries are embedded with")
 
@@ -46,6 +49,7 @@ class CollectionBody(Body):
     def to_spec(self) -> CollectionSpec:
         """The domain's form."""
         return CollectionSpec(
+            model=self.embedding.model,
             dimensions=self.embedding.dimensions,
             instruct=self.embedding.instruct,
             max_tokens=self.chunking.max_tokens,

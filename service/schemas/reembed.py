@@ -14,8 +14,14 @@ from winnow.operations.reembed import ReembedEstimate, State, Status
 
 
 class ReembedBody(Body):
-    """Whether to start, or only to estimate the effort."""
+    """The model, and whether to start, or only to estimate the effort."""
 
+    model: str | None = Field(
+        None,
+        min_length=1,
+        max_length=256,
+        description="a configured embedding model, by its name or its model's; without it the next one is taken",
+    )
     dry_run: bool = Field(False, description="estimate tokens and time; change nothing")
 
 
@@ -43,7 +49,7 @@ class ReembedView(View):
     )
     serving: IdentityView = Field(description="of the index that searches use now")
     other: IdentityView | None = Field(description="of the index beside it")
-    next: IdentityView | None = Field(description="of an index built with the configured next model")
+    next: IdentityView | None = Field(description="of an index built with the named or the configured next model")
     documents: int = Field(description="documents that searches can find now")
     done: int = Field(description="those of them that are in both indexes")
     lacking: int = Field(description="those that a switch would lose")

@@ -8,7 +8,7 @@ import pytest
 
 from winnow.core.errors import InvalidSettings
 from winnow.core.settings import load_settings
-from winnow.core.settings.embedding import BundledEmbedding
+from winnow.core.settings.embedding import BundledEmbedding, VllmEmbedding
 from winnow.core.settings.rerank import NoRerank
 from winnow.core.settings.vectors import EdgeVectors
 
@@ -60,3 +60,31 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, va
     monkeypatch.setenv(name, value)
     with pytest.raises(InvalidSettings, match=says):
         load_settings()
+
+
+def test_further_embedding_models_have_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WINNOW_EMBEDDINGS__CODE__PROVIDER", "vllm")
+    monkeypatch.setenv("WINNOW_EMBEDDINGS__CODE__DIMENSIONS", "12")
+    settings = load_settings()
+    assert list(settings.encoders) == ["default", "code"]
+    assert settings.encoders["code"] == VllmEmbedding(dimensions=12)
+    assert settings.with_encoder(settings.encoders["code"]).embedding == VllmEmbedding(dimensions=12)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("WINNOW_EMBEDDINGS__CODE__DIMENSIONS", "many", "WINNOW_EMBEDDINGS__CODE__DIMENSIONS: "),
+        ("WINNOW_EMBEDDINGS__CODE__API_KEY", "Bearer x", "WINNOW_EMBEDDINGS__CODE__API_KEY: leave out the word"),
+        ("WINNOW_EMBEDDINGS__CODE__MODLE", "x", "WINNOW_EMBEDDINGS__CODE__MODLE: Extra"),
+        ("WINNOW_EMBEDDINGS__DEFAULT__PROVIDER", "vllm", "WINNOW_EMBEDDINGS__DEFAULT: the name is taken"),
+    ],
+)
+def test_a_wrong_setting_of_a_further_model_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv("WINNOW_EMBEDDINGS__CODE__PROVIDER", "vllm")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSettings) as caught:
+        load_settings()
+    assert says in str(caught.value)

@@ -102,12 +102,14 @@ def _ask_owner(owner: DataDirectoryLocked) -> list[DoctorCheck]:
 
 async def _probe_resources(resources: Resources) -> list[DoctorCheck]:
     from winnow.operations.probes import probe_embedder, probe_reranker
+    from winnow.search.query_cache import uncached
 
     probes = (("catalog", _catalog), ("vectors", _vectors), ("collections", _collections))
     checks = [await _check(name, probe(resources)) for name, probe in probes]
     checks += await _unowned(resources)
     checks += await _workers(resources)
-    checks += _of_report(await probe_embedder(resources.uncached or resources.embedder))
+    for embedder in resources.embedders:
+        checks += _of_report(await probe_embedder(uncached(embedder)))
     if resources.reranker is None:
         return [*checks, DoctorCheck("reranker", "skipped", "not configured: results have retrieval scores only")]
     return checks + _of_report(await probe_reranker(resources.reranker))

@@ -27,7 +27,13 @@ COMPARED: Final = ("provider", "model", "dimensions")  # options that an index's
 Provider = Annotated[
     str, typer.Option(help="Provider of the next model: bundled, vllm, torch … (WINNOW_NEXT_EMBEDDING__PROVIDER).")
 ]
-Model = Annotated[str, typer.Option(help="The next model (WINNOW_NEXT_EMBEDDING__MODEL).")]
+Model = Annotated[
+    str,
+    typer.Option(
+        help="The next model (WINNOW_NEXT_EMBEDDING__MODEL); without --provider and --model-url one of those that "
+        "collections may choose, by name."
+    ),
+]
 ModelUrl = Annotated[str, typer.Option(help="Address of its server (WINNOW_NEXT_EMBEDDING__URL).")]
 Dimensions = Annotated[int | None, typer.Option(help="Its vector size (WINNOW_NEXT_EMBEDDING__DIMENSIONS).")]
 Judged = Annotated[
@@ -70,16 +76,19 @@ def reembed(
     given = {"provider": provider, "model": model, "url": model_url, "dimensions": dimensions}
     chosen = {key: value for key, value in given.items() if value}
     action = _choose({"dry-run": dry_run, "status": status, "switch": switch, "rollback": rollback, "drop": drop})
-    settings = configure(data_dir, next_embedding=chosen or None)
+    settings = configure(data_dir)
+    named = {"model": model} if chosen.keys() == {"model"} and settings.next_embedding is None else {}
+    if chosen and not named:
+        settings = configure(data_dir, next_embedding=chosen)
     questions = None if data is None else load_questions(data)
     path = f"{collection_path(collection)}/reembed"
 
     async def act(client: Client) -> Any:
-        if chosen:
+        if chosen and not named:
             _require_same_model(await client.call("GET", path), chosen)
         if action == "run":
-            return await _run(client, path, questions, switch=switch_after, force=force)
-        return await _call(client, path, action, force=force)
+            return await _run(client, path, named, questions, switch=switch_after, force=force)
+        return await _call(client, path, action, named, force=force)
 
     if action == "status" and settings.next_embedding is None:
         report = read_catalog(path, lambda catalog: read_reembedding(catalog, collection), url, settings)
@@ -92,10 +101,10 @@ def reembed(
     raise typer.Exit(0 if report.get("ok", True) else 1)
 
 
-async def _call(client: Client, path: str, action: str, *, force: bool) -> Any:
+async def _call(client: Client, path: str, action: str, named: dict[str, str], *, force: bool) -> Any:
     method, step, body = {
         "status": ("GET", "", None),
-        "dry-run": ("POST", "", {"dry_run": True}),
+        "dry-run": ("POST", "", {"dry_run": True, **named}),
         "switch": ("POST", ":switch", {"force": force}),
         "rollback": ("POST", ":rollback", None),
         "drop": ("DELETE", "", None),
@@ -103,14 +112,16 @@ async def _call(client: Client, path: str, action: str, *, force: bool) -> Any:
     return await client.call(method, path + step, body)
 
 
-async def _run(client: Client, path: str, questions: Questions | None, *, switch: bool, force: bool) -> dict[str, Any]:
-    """Begin, wait, compare and switch."""
-    status = await _build(client, path, await client.call("POST", path, {}))
+async def _run(
+    client: Client, path: str, named: dict[str, str], questions: Questions | None, *, switch: bool, force: bool
+) -> dict[str, Any]:
+    """Begin, wait, compare and switch; ``named`` is the model where the command line chose one of the configured."""
+    status = await _build(client, path, await client.call("POST", path, named))
     comparison = None if questions is None else await _compare(client, status["collection"], questions)
     worse = comparison is not None and comparison["difference"]["high"] < 0
     ok = force or (status["state"] == "ready" and not worse)
     if ok and switch:
-        status = await _call(client, path, "switch", force=force)
+        status = await _call(client, path, "switch", {}, force=force)
     return {**status, "comparison": comparison, "ok": ok}
 
 

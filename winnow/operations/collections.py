@@ -22,8 +22,12 @@ MIN_CHUNK_TOKENS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class CollectionSpec:
-    """The settings that a caller asks for; ``None`` keeps the stored value, or the default of a new collection."""
+    """The settings that a caller asks for; ``None`` keeps the stored value, or the default of a new collection.
 
+    ``model`` is the name of a configured embedder, or of its model.
+    """
+
+    model: str | None = None
     dimensions: int | None = None
     instruct: str | None = None
     max_tokens: int | None = None
@@ -57,7 +61,6 @@ async def ensure_collection(resources: Resources, name: str, spec: CollectionSpe
         existing, counts = await resources.catalog.collections.get_with_counts(name)
     except CollectionNotFound:
         return await _create(resources, name, spec)
-    resources.embedders.of(existing.serving)
     wanted = _merge(existing, spec, resources)
     if wanted == existing:
         return EnsuredCollection(existing, counts)
@@ -109,17 +112,18 @@ async def _remove(resources: Resources, collection: Collection) -> None:
 
 
 async def _create(resources: Resources, name: str, spec: CollectionSpec) -> EnsuredCollection:
-    info = resources.embedder.info
+    embedder = resources.embedder if spec.model is None else resources.embedders.choose(spec.model)
+    info = embedder.info
     if spec.dimensions not in (None, info.dimensions):
         raise IdentityMismatch(
             f"the configured embedder {info.model} gives {info.dimensions} dimensions, not {spec.dimensions}",
             location=("embedding", "dimensions"),
         )
-    identity = identity_of(resources.embedder, resources.store.keyword_tokenizer, instruct=spec.instruct)
+    identity = identity_of(embedder, resources.store.keyword_tokenizer, instruct=spec.instruct)
     index = Index(name, uuid.uuid4().hex, 1, identity, spec.instruct)
     collection = Collection(
         serving=index,
-        chunking=_chunking(spec, Chunking(), resources),
+        chunking=_chunking(spec, Chunking(), info.max_tokens),
         fields=dict(spec.fields or {}),
         rerank_instruct=spec.rerank_instruct,
         metadata=spec.metadata or {},
@@ -130,10 +134,17 @@ async def _create(resources: Resources, name: str, spec: CollectionSpec) -> Ensu
 
 
 def _merge(existing: Collection, spec: CollectionSpec, resources: Resources) -> Collection:
+    embedder = resources.embedders.of(existing.serving)
+    if spec.model is not None and resources.embedders.choose(spec.model).info.model != embedder.info.model:
+        raise IdentityMismatch(
+            f"collection {existing.name!r} was built with the embedding model {embedder.info.model}; change it with "
+            f"`winnow reembed -c {existing.name} --model {spec.model}`",
+            location=("embedding", "model"),
+        )
     changed = {
         "embedding.dimensions": spec.dimensions not in (None, existing.serving.identity.dimensions),
         "embedding.instruct": spec.instruct not in (None, existing.serving.instruct),
-        "chunking": _chunking(spec, existing.chunking, resources) != existing.chunking,
+        "chunking": _chunking(spec, existing.chunking, embedder.info.max_tokens) != existing.chunking,
     }
     fields = {**existing.fields, **(spec.fields or {})}
     changed |= {f"fields.{key}": fields[key] != kind for key, kind in existing.fields.items()}
@@ -151,9 +162,8 @@ def _merge(existing: Collection, spec: CollectionSpec, resources: Resources) -> 
     )
 
 
-def _chunking(spec: CollectionSpec, base: Chunking, resources: Resources) -> Chunking:
-    """The chunking to use; a chunk never exceeds the embedder's limit."""
-    limit = resources.embedder.info.max_tokens
+def _chunking(spec: CollectionSpec, base: Chunking, limit: int) -> Chunking:
+    """The chunking to use; a chunk never exceeds the embedder's limit, in tokens."""
     max_tokens = min(base.max_tokens if spec.max_tokens is None else spec.max_tokens, limit)
     overlap = base.overlap if spec.overlap is None else spec.overlap
     if max_tokens < MIN_CHUNK_TOKENS:

@@ -39,7 +39,7 @@ class Status:
     """The progress of changing a collection's model.
 
     Attributes:
-        next: identity of an index built with the configured next model; ``None`` if none is configured.
+        next: identity of an index built with the next model; ``None`` if none is named or configured.
     """
 
     collection: Collection
@@ -65,10 +65,10 @@ class ReembedEstimate:
     seconds: float
 
 
-async def status(resources: Resources, name: str) -> Status:
-    """The progress of the change. Raises ``CollectionNotFound``."""
+async def status(resources: Resources, name: str, *, model: str | None = None) -> Status:
+    """The progress of the change. Raises ``CollectionNotFound``, and ``InvalidCollection`` for an unknown ``model``."""
     found = await stored_status(resources.catalog, name)
-    target = resources.next_embedder
+    target = resources.next_embedder if model is None else resources.embedders.choose(model)
     return found if target is None else replace(found, next=_identity(resources, target, found.collection))
 
 
@@ -77,16 +77,17 @@ async def stored_status(catalog: Catalog, name: str) -> Status:
     return Status(await catalog.collections.get(name), await catalog.audit.reembed_progress(name))
 
 
-async def estimate_reembed(resources: Resources, name: str) -> ReembedEstimate:
+async def estimate_reembed(resources: Resources, name: str, *, model: str | None = None) -> ReembedEstimate:
     """Estimate from a few stored chunks the effort of embedding all of them with the next model.
 
     Raises:
         CollectionNotFound: the collection does not exist.
-        Conflict: no next model is configured, or it is the one in use.
+        InvalidCollection: no embedder of the name ``model`` is configured.
+        Conflict: no next model is named or configured, or it is the one in use.
         IdentityMismatch: the next model cannot take this collection over.
     """
     collection = await resources.catalog.collections.get(name)
-    target = _required_target(resources, collection)
+    target = _required_target(resources, collection, model)
     counts = await resources.catalog.documents.counts(name)
     passages = [passage_of(point.title, point.chunk) for point in await _some_points(resources, collection.serving.ref)]
     if not passages:
@@ -98,17 +99,18 @@ async def estimate_reembed(resources: Resources, name: str) -> ReembedEstimate:
     return ReembedEstimate(counts.chunks, round(tokens * share), (time.perf_counter() - began) * share)
 
 
-async def start(resources: Resources, name: str) -> Status:
-    """Start to build the second index, or continue a build.
+async def start(resources: Resources, name: str, *, model: str | None = None) -> Status:
+    """Start to build the second index, or continue: with the embedder of the name ``model``, or with the next one.
 
     Raises:
         CollectionNotFound: the collection does not exist.
-        Conflict: no next model is configured, or it is the one in use; or the collection has been switched and its old
-            index is still kept.
+        InvalidCollection: no embedder of the name ``model`` is configured.
+        Conflict: no next model is named or configured, or it is the one in use; or the collection has been switched and
+            its old index is still kept.
         IdentityMismatch: the next model cannot take this collection over.
     """
     collection = await resources.catalog.collections.get(name)
-    target = _required_target(resources, collection)
+    target = _required_target(resources, collection, model)
     identity = _identity(resources, target, collection)
     beside = collection.beside
     if beside is None or beside.state != "building" or not same_identity(beside.identity, identity):
@@ -116,7 +118,7 @@ async def start(resources: Resources, name: str) -> Status:
     resources.collections.forget(name)
     await queue_more(resources.catalog, resources.store, collection)
     resources.wake()
-    return await status(resources, name)
+    return await status(resources, name, model=model)
 
 
 async def queue_more(catalog: Catalog, store: VectorStore, collection: Collection) -> int:
@@ -198,17 +200,19 @@ def _is_ahead(collection: Collection) -> bool:
     return collection.beside is not None and collection.beside.generation == collection.newer_generation
 
 
-def _required_target(resources: Resources, collection: Collection) -> Embedder:
-    target = resources.next_embedder
+def _required_target(resources: Resources, collection: Collection, model: str | None) -> Embedder:
+    target = resources.next_embedder if model is None else resources.embedders.choose(model)
     if target is None:
         raise Conflict(
-            "no model to change to is configured: set WINNOW_NEXT_EMBEDDING__PROVIDER (and __MODEL, __URL …) in every "
-            "process, or give --provider and --model where the command owns the data directory"
+            "no model to change to is named or configured: name one of those that collections may choose "
+            f"({', '.join(resources.embedders.named)}), or set WINNOW_NEXT_EMBEDDING__PROVIDER (and __MODEL, __URL …) "
+            "in every process, or give --provider and --model where the command owns the data directory"
         )
     serving = resources.embedders.of(collection.serving)
     if same_identity(collection.serving.identity, _identity(resources, target, collection)):
         raise Conflict(
-            f"WINNOW_NEXT_EMBEDDING__MODEL: collection {collection.name!r} is built with {target.info.model} already"
+            f"collection {collection.name!r} is built with {target.info.model} already; name another model, or set "
+            "WINNOW_NEXT_EMBEDDING__MODEL to it"
         )
     if target.info.max_tokens < serving.info.max_tokens:
         raise IdentityMismatch(

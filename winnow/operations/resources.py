@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from winnow.core.settings import Settings
@@ -21,8 +21,8 @@ class Resources:
     Attributes:
         collections: a cached lookup for the read path.
         wake: tells a worker in this process about new work; does nothing without one, as the others poll.
-        uncached: the embedder without its cache, which would answer a probe from memory; ``None`` if it has no cache.
         next_embedder: the embedder of ``WINNOW_NEXT_EMBEDDING__*``.
+        further: embedders beside the default one that collections may choose, by name.
     """
 
     settings: Settings
@@ -33,13 +33,15 @@ class Resources:
     collections: CollectionLookup
     search: TwoStageSearch
     wake: Callable[[], None] = lambda: None
-    uncached: Embedder | None = None
     next_embedder: Embedder | None = None
+    further: Mapping[str, Embedder] = field(default_factory=dict)
 
     @property
     def embedders(self) -> Embedders:
-        """The embedders to choose from by index."""
-        return Embedders(self.embedder, self.next_embedder, keyword_tokenizer=self.store.keyword_tokenizer)
+        """The embedders to choose from, by name or by index."""
+        return Embedders(
+            self.embedder, self.next_embedder, further=self.further, keyword_tokenizer=self.store.keyword_tokenizer
+        )
 
 
 OpenResources: TypeAlias = Callable[[Settings], AbstractAsyncContextManager[Resources]]
@@ -52,7 +54,7 @@ class Adapters:
     Attributes:
         open_catalog: opens the configured catalog.
         open_store: opens the configured vector store.
-        load_embedder: loads the configured embedder; blocks for seconds.
+        load_embedder: loads the embedder of ``settings.embedding``; blocks for seconds.
     """
 
     open_catalog: Callable[[Settings], Awaitable[Catalog]]

@@ -132,10 +132,11 @@ class Passage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RerankerInfo:
-    """Names a reranker."""
+    """Names a reranker. ``needs_tokens``: it scores nothing in an index of an embedder without token vectors."""
 
     provider: str
     model: str
+    needs_tokens: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,10 +50,13 @@ class CachedEmbedder(Embedder):
     Args:
         embedder: is closed with this wrapper.
         size: queries to remember; the least recently used give way. 0 remembers none.
+
+    Attributes:
+        uncached: the embedder, which a probe asks: the cache would answer it from memory.
     """
 
     def __init__(self, embedder: Embedder, *, size: int) -> None:
-        self._embedder = embedder
+        self.uncached = self._embedder = embedder
         self._cache: LRUCache[_Key, _Row] = LRUCache(size)
         self._flights: dict[_Key, asyncio.Task[_Fetched]] = {}
         earlier = earlier_of(embedder)
@@ -104,6 +107,11 @@ class CachedEmbedder(Embedder):
         finally:
             for key in keys:
                 del self._flights[key]
+
+
+def uncached(embedder: Embedder) -> Embedder:
+    """The embedder without its cache, if it has one."""
+    return embedder.uncached if isinstance(embedder, CachedEmbedder) else embedder
 
 
 def _disassemble(embeddings: Embeddings) -> list[_Row]:

@@ -179,8 +179,8 @@ class TwoStageSearch:
         deadline: SearchDeadline,
     ) -> Scored:
         reranker, options = self._reranker, request.rerank
-        if reranker is None or not options.enabled or not candidates:
-            why = "no candidates" if not candidates else "not asked for" if reranker else "no reranker is configured"
+        why = _unscored(reranker, options.enabled, query, candidates)
+        if reranker is None or why is not None:
             return Scored(_in_first_order(candidates), "retrieval", StageReport("skipped", reason=why))
         info = reranker.info
         head = candidates[: self._depth(request)]
@@ -198,6 +198,21 @@ class TwoStageSearch:
         details = {"scored": len(head), "tokens": reranking.tokens}
         report = StageReport("ok", _ms(began), info.model, info.provider, details=details)
         return Scored(_in_second_order(candidates, scores), "relevance", report)
+
+
+def _unscored(
+    reranker: Reranker | None, wanted: bool, query: EmbeddedQuery, candidates: Sequence[Candidate]
+) -> str | None:
+    """Why the second stage scores nothing; ``None`` where it does."""
+    if not candidates:
+        return "no candidates"
+    if reranker is None:
+        return "no reranker is configured"
+    if not wanted:
+        return "not asked for"
+    if query.embedder is not None and reranker.info.needs_tokens and not query.embedder.info.token_dimensions:
+        return f"the {reranker.info.provider} reranker needs token vectors, which {query.embedder.info.model} has not"
+    return None
 
 
 def _sound(scores: FloatArray, count: int, provider: str) -> list[float]:

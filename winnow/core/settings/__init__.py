@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from winnow.core.errors import InvalidSettings
 from winnow.core.settings.base import Endpoint, Group
-from winnow.core.settings.embedding import BundledEmbedding, CustomEmbedding, Embedding
+from winnow.core.settings.embedding import BundledEmbedding, CustomEmbedding, Embedding, EncoderName
 from winnow.core.settings.rerank import BundledRerank, Rerank
 from winnow.core.settings.vectors import EdgeVectors, Vectors
 
@@ -25,6 +25,7 @@ PREFIX = "WINNOW_"
 CONFIG_VARIABLE = "WINNOW_CONFIG"
 _DEFAULTED = ("embedding", "rerank", "vectors")  # groups with one shape a provider, and a provider by default
 _DISCRIMINATED = (*_DEFAULTED, "next_embedding")
+DEFAULT_ENCODER = "default"  # the name of ``WINNOW_EMBEDDING__*`` beside those of ``WINNOW_EMBEDDINGS__<NAME>__*``
 _PUBLIC = ("openai.com", "aliyuncs.com", "jina.ai", "cohere.com", "siliconflow.cn", "siliconflow.com", "dmxapi.cn")
 
 
@@ -86,6 +87,9 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     embedding: Embedding = BundledEmbedding()
+    embeddings: dict[EncoderName, Embedding] = Field(
+        {}, description="further models that collections may choose, by name"
+    )
     next_embedding: Embedding | None = Field(None, description="the model that collections are being changed to")
     rerank: Rerank = BundledRerank()
     vectors: Vectors = EdgeVectors()
@@ -116,6 +120,15 @@ class Settings(BaseSettings):
         """Arguments over environment over ``winnow.toml``."""
         path = Path(os.environ.get(CONFIG_VARIABLE, "winnow.toml"))
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+
+    @property
+    def encoders(self) -> dict[str, Embedding]:
+        """The embedding models that a collection may choose, by name; the first one is the default."""
+        return {DEFAULT_ENCODER: self.embedding, **self.embeddings}
+
+    def with_encoder(self, embedding: Embedding) -> Settings:
+        """The settings with another embedding model in the place of the default one."""
+        return self.model_copy(update={"embedding": embedding})
 
     @property
     def shares_catalog(self) -> bool:
@@ -158,6 +171,9 @@ def load_settings(**overrides: Any) -> Settings:
 def _contradictions(settings: Settings) -> Iterator[str]:
     """One line for each contradiction; it begins with the variable to change."""
     groups = {"EMBEDDING": settings.embedding, "NEXT_EMBEDDING": settings.next_embedding, "RERANK": settings.rerank}
+    groups |= {f"EMBEDDINGS__{name.upper()}": each for name, each in settings.embeddings.items()}
+    if DEFAULT_ENCODER in settings.embeddings:
+        yield f"{PREFIX}EMBEDDINGS__{DEFAULT_ENCODER.upper()}: the name is taken by WINNOW_EMBEDDING__*; choose another"
     embeddings = [each for each in (settings.embedding, settings.next_embedding) if each is not None]
     blind = [each.provider for each in embeddings if not isinstance(each, BundledEmbedding | CustomEmbedding)]
     if blind and isinstance(settings.rerank, BundledRerank):
@@ -191,6 +207,10 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for item in error.errors(include_url=False, include_input=False):
         group, *rest = (str(part) for part in item["loc"])
-        path = [group, *(rest[1:] if group in _DISCRIMINATED else rest)]  # the second part is the provider
+        if group in _DISCRIMINATED:
+            rest = rest[1:]  # the first of them is the provider
+        elif group == "embeddings":
+            rest = [*rest[:1], *rest[2:]]  # a name, then the provider
+        path = [group, *rest]
         lines.append(f"{PREFIX}{'__'.join(path).upper()}: {item['msg']}")
     return "; ".join(lines)

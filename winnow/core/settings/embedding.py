@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from winnow.core.settings.base import Custom, Endpoint, Group
 
 QWEN3_INSTRUCT: Final = "Given a web search query, retrieve relevant passages that answer the query"
 TORCH_BATCH: Final = "tokens in one forward pass, padding included; unset: 32,768 on a GPU, 1,024 on the CPU"
+EncoderName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*(_[a-z0-9-]+)*$", max_length=64)]
+"""The name of a further embedding model: lower case, since the names of environment variables have no case."""
+
 _DIMENSIONS: Final = "size of the vectors; unset: the model's own"
 _PATH: Final = "path of the call under the URL"
 _INSTRUCT: Final = "a query's task; unset: Qwen's own for Qwen3-Embedding, none for other models; empty: none"

@@ -113,26 +113,26 @@ class LateInteractionReranker(Reranker):
     or had another instruct.
 
     Args:
-        embedders: those that indexes are searched with; the first one embeds outside a search.
+        embedders: those that indexes are searched with; the first one embeds outside a search. An index of one without
+            token vectors is not scored.
         store: that of the indexes.
 
     Raises:
-        InvalidSettings: an embedder has no token vectors.
+        InvalidSettings: the first embedder has no token vectors.
     """
 
     def __init__(self, embedders: Iterable[Embedder], store: VectorStore) -> None:
-        self._embedder, *others = embedders
-        for embedder in (self._embedder, *others):
-            if not embedder.info.token_dimensions:
-                raise InvalidSettings(
-                    f"the bundled reranker needs token vectors, which {embedder.info.model} does not have; "
-                    "set WINNOW_RERANK__PROVIDER to another reranker or to none"
-                )
+        self._embedder = next(iter(embedders))
+        if not self._embedder.info.token_dimensions:
+            raise InvalidSettings(
+                f"the bundled reranker needs token vectors, which {self._embedder.info.model} does not have; "
+                "set WINNOW_RERANK__PROVIDER to another reranker or to none"
+            )
         self._store = store
 
     @property
     def info(self) -> RerankerInfo:
-        return RerankerInfo("bundled", f"late-interaction/{self._embedder.info.model}")
+        return RerankerInfo("bundled", f"late-interaction/{self._embedder.info.model}", needs_tokens=True)
 
     async def rerank(
         self, query: EmbeddedQuery, passages: Sequence[Passage], *, instruct: str | None = None
