@@ -38,13 +38,15 @@ class RemoteSource(FileSource):
     """All files under an address that have a known suffix, or one file. The label is the address.
 
     Raises:
-        InvalidSource: the driver is not installed, or the address carries credentials.
+        InvalidSource: the driver is not installed, or the address is malformed or carries credentials.
     """
 
     cache_folder = "remote"
 
     def __init__(self, spec: str, options: SourceOptions) -> None:
-        scheme, _, rest = spec.partition("://")
+        scheme, slashes, rest = spec.partition("://")
+        if not slashes:
+            raise InvalidSource(f"{spec!r} lacks the slashes of an address: {scheme.partition(':')[0]}://bucket/prefix")
         if "@" in rest.split("/")[0]:
             raise InvalidSource(f"the address of a {scheme} source carries credentials; set them in the environment")
         super().__init__(spec.rstrip("/"), options)

@@ -5,4 +5,4 @@ With ``pytest-asyncio`` in the mode ``auto``.
 
 import pytest
 
-pytest.register_assert_rewrite(*(f"{__name__}.{suite}" for suite in ("embedder", "reranker", "vector_store")))
+pytest.register_assert_rewrite(*(f"{__name__}.{suite}" for suite in ("embedder", "reranker", "source", "vector_store")))

@@ -1,0 +1,1 @@
+"""Tables of SQLite databases as a source of Winnow."""
