@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.door import REFERENCE, Door
-from service.schemas.documents import DocumentBatch, DocumentBody
+from service.schemas.documents import DocumentBatch, DocumentBody, DocumentForm
 
 _ASSETS: Final = "/docs/assets"
 TAGS: Final = [
@@ -29,12 +29,13 @@ TAGS: Final = [
 ]
 
 
-def document_body(model: type[DocumentBody | DocumentBatch], *, ndjson: bool = False) -> dict[str, Any]:
-    """``openapi_extra`` of a route that reads documents itself, one by one."""
+def document_body(model: type[DocumentBody | DocumentBatch], *, batch: bool = False) -> dict[str, Any]:
+    """``openapi_extra`` of a route that reads documents itself, one by one; of a ``batch`` also lines and files."""
     content: dict[str, Any] = {"application/json": {"schema": {"$ref": REFERENCE + model.__name__}}}
-    if ndjson:
+    if batch:
         lines = {"type": "string", "description": "one document a line"}
         content["application/x-ndjson"] = {"schema": lines, "example": '{"id": "a", "text": "…"}\n'}
+        content["multipart/form-data"] = {"schema": {"$ref": REFERENCE + DocumentForm.__name__}}
     return {"requestBody": {"required": True, "content": content}}
 
 
@@ -42,7 +43,7 @@ def install_openapi(app: FastAPI, doors: Iterable[Door]) -> None:
     """Serve ``/openapi.json`` with the models that routes only refer to, and ``/docs``."""
     describe = app.openapi
     referred: dict[type[BaseModel], None] = dict.fromkeys(door.shape.model for door in doors)
-    referred |= {DocumentBody: None, DocumentBatch: None}
+    referred |= {DocumentBody: None, DocumentBatch: None, DocumentForm: None}
 
     def complete() -> dict[str, Any]:
         if app.openapi_schema is None:

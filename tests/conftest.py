@@ -11,6 +11,7 @@ import httpx2
 import pytest
 import structlog
 
+from indexer.sources.uploads import UploadParser
 from indexer.worker.loop import Worker
 from indexer.worker.pipeline import Pipeline
 from service.app import create_app
@@ -60,7 +61,10 @@ class Service:
         reranker = build_reranker(settings, embedders, store)
         collections = CollectionLookup(catalog.collections)
         search = TwoStageSearch(embedders, store, collections, reranker, settings.search)
-        self.resources = Resources(settings, embedder, reranker, store, catalog, collections, search, self._wake)
+        self.files = UploadParser()
+        self.resources = Resources(
+            settings, embedder, reranker, store, catalog, collections, search, self.files, self._wake
+        )
         pipeline = Pipeline(embedders, store, catalog, settings.indexing)
         self._worker = Worker(pipeline, catalog, settings.indexing)
         self._work: set[asyncio.Task[None]] = set()
@@ -84,6 +88,7 @@ class Service:
     async def close(self) -> None:
         await asyncio.gather(*self._work)
         await self.client.aclose()
+        await self.files.close()
         await self.resources.store.close()
         await self.resources.embedder.close()
         await self.resources.catalog.close()

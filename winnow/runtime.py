@@ -13,6 +13,7 @@ from typing import Final
 
 from indexer.bulk.job import BulkJob, open_bulk_job
 from indexer.bulk.options import RayOptions, require_servers
+from indexer.sources.uploads import UploadParser
 from indexer.worker.loop import Worker
 from indexer.worker.maintenance import Maintenance
 from indexer.worker.pipeline import Pipeline
@@ -142,6 +143,8 @@ async def open_resources(
             stack.push_async_callback(reranker.close)
         collections = CollectionLookup(catalog.collections)
         search = TwoStageSearch(embedders, store, collections, reranker, settings.search)
+        files = UploadParser()
+        stack.push_async_callback(files.close)
         yield Resources(
             settings,
             embedder,
@@ -150,6 +153,7 @@ async def open_resources(
             catalog,
             collections,
             search,
+            files,
             next_embedder=next_embedder,
             further=named,
         )

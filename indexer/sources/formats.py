@@ -79,6 +79,16 @@ def parse_file(path: Path, *, sandbox: Sandbox, max_chars: int) -> dict[str, Any
     return found
 
 
+def read_whole(path: Path, suffix: str, *, sandbox: Sandbox, max_chars: int, charset: str = "") -> dict[str, Any]:
+    """Read a file that is one document, as the format of ``suffix``: a record as ``read_text`` returns.
+
+    ``charset`` is what a server said of a text. Raises as ``parse_file``.
+    """
+    if suffix in PARSED:
+        return parse_file(path, sandbox=sandbox, max_chars=max_chars)
+    return read_text(_load(path), TEXTS[suffix], charset)
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """A file of a source.
@@ -139,10 +149,8 @@ class FileReader:
     def _read_content(self, file: File) -> dict[str, Any]:
         sent, _, parameters = self._options.content_type.lower().partition(";")
         suffix = MEDIA_TYPES.get(sent.strip(), file.relative.suffix.lower())
-        if suffix in PARSED:
-            return parse_file(file.fetch(), sandbox=self._sandbox, max_chars=MAX_FILE_BYTES)
         label = parameters.partition("charset=")[2].strip(" \"';")
-        return read_text(_load(file.fetch()), TEXTS[suffix], label)
+        return read_whole(file.fetch(), suffix, sandbox=self._sandbox, max_chars=MAX_FILE_BYTES, charset=label)
 
 
 def _stamp(path: Path) -> str:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Final
+from types import MappingProxyType
+from typing import IO, Any, Final, NamedTuple
 
 from indexer.sources.base import DocumentParser, ReadError
 from indexer.sources.sandbox import Sandbox
@@ -26,6 +27,8 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
     "url": ("url", "link", "href", "permalink"),
 }
 MAX_LINE_BYTES: Final = 20 * 1024 * 1024
+
+NO_FIELDS: Final[Mapping[str, FieldType]] = MappingProxyType({})
 
 _BLOCK: Final = 1024 * 1024
 _COUNTED_BYTES: Final = 512 * 1024 * 1024  # beyond this the number of lines is estimated
@@ -67,18 +70,40 @@ def _count_lines(path: Path) -> int:
     return round((lines + (last != b"\n")) * size / read) if read else 0
 
 
+class Record(NamedTuple):
+    """A row as a document of the HTTP API, and where it is: ``name:3``."""
+
+    where: str
+    raw: object
+
+
 def read_rows(
     path: Path, name: str, row_id: str, *, documents: DocumentParser, sandbox: Sandbox, options: SourceOptions
 ) -> Iterator[Document | Failure]:
-    """Read the documents of a file, a row at a time; memory is bounded by the longest row that is accepted.
+    """Read the documents of a file, a row at a time; ``documents`` checks them. Otherwise as ``read_records``."""
+    columns, fields = options.columns, options.fields
+    for item in read_records(path, name, row_id, sandbox=sandbox, columns=columns, fields=fields):
+        yield item if isinstance(item, Failure) else documents.parse(item.raw, item.where)
+
+
+def read_records(
+    path: Path,
+    name: str,
+    row_id: str,
+    *,
+    sandbox: Sandbox,
+    columns: Mapping[str, str],
+    fields: Mapping[str, FieldType] = NO_FIELDS,
+) -> Iterator[Record | Failure]:
+    """Read the rows of a file one at a time; memory is bounded by the longest row that is accepted.
 
     Args:
         path: the file.
         name: how failures name it.
         row_id: start of the ids of rows of a table that have none.
-        documents: turns the rows into documents.
         sandbox: where tables are parsed.
-        options: columns and fields of tables.
+        columns: of tables, by role.
+        fields: declared fields, to whose types cells of a CSV file are converted.
 
     Raises:
         OSError: the file cannot be read.
@@ -86,28 +111,28 @@ def read_rows(
     """
     suffix = path.suffix.lower()
     if ROWS[suffix] == "jsonl":
-        yield from _read_jsonl(path, name, documents)
+        yield from _read_jsonl(path, name)
         return
     roles: dict[str, str] = {}
     for item in sandbox.parse(ROWS[suffix], path, {"delimiter": "\t"} if suffix == ".tsv" else {}):
         if "columns" in item:
-            roles = _roles(item["columns"], options.columns)
+            roles = _roles(item["columns"], columns)
             continue
         where = f"{name}:{item['row']}"
         if "code" in item:
             yield Failure(where, item["code"], item["message"])
             continue
-        yield documents.parse(_as_record(item["values"], roles, f"{row_id}#{item['row']}", options.fields), where)
+        yield Record(where, _as_record(item["values"], roles, f"{row_id}#{item['row']}", fields))
 
 
-def _read_jsonl(path: Path, name: str, documents: DocumentParser) -> Iterator[Document | Failure]:
+def _read_jsonl(path: Path, name: str) -> Iterator[Record | Failure]:
     with path.open("rb") as file:
         for number, line in enumerate(_lines(file), 1):
             if line is not None and not line.removeprefix(_BOM).strip():
                 continue
             where = f"{name}:{number}"
             try:
-                yield documents.parse(_parse_line(line, "utf-8-sig" if number == 1 else "utf-8"), where)
+                yield Record(where, _parse_line(line, "utf-8-sig" if number == 1 else "utf-8"))
             except ReadError as error:
                 yield Failure(where, error.code, error.message)
 

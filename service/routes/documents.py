@@ -10,6 +10,8 @@ from fastapi import Query, Request, Response
 
 from service.deps import CatalogDep, CollectionName, DocumentId, StateDep, Wait
 from service.door import BODY_PROBLEMS, Door
+from service.errors import FORBIDDEN_ORIGIN, INVALID_FORM
+from service.forms import FORM_TYPE, uploads_in
 from service.lifespan import ServiceState
 from service.openapi import document_body
 from service.schemas.documents import (
@@ -28,6 +30,7 @@ from service.wire import NDJSON_TYPES, content_type, documents_in, json_body, re
 from winnow.core import errors
 from winnow.core.types import Collection
 from winnow.operations import submit as submitting
+from winnow.operations.uploads import read_uploads
 
 router = Door(
     "/v1/collections/{name}",
@@ -35,9 +38,15 @@ router = Door(
     invalid=errors.InvalidDocument,
     problems=(errors.CollectionNotFound, errors.InvalidDocument),
 )
-_WRITE_PROBLEMS: Final = router.problems(
-    *BODY_PROBLEMS, errors.DocumentTooLarge, errors.VersionConflict, errors.Overloaded, errors.StorageFull
+_WRITES: Final = (
+    *BODY_PROBLEMS,
+    errors.DocumentTooLarge,
+    errors.VersionConflict,
+    errors.Overloaded,
+    errors.StorageFull,
 )
+_WRITE_PROBLEMS: Final = router.problems(*_WRITES)
+_UPLOAD_PROBLEMS: Final = router.problems(*_WRITES, INVALID_FORM, FORBIDDEN_ORIGIN)
 _THREAD_BYTES: Final = 64 * 1024  # larger bodies are parsed off the event loop, and those that are converted
 
 
@@ -46,9 +55,9 @@ _THREAD_BYTES: Final = 64 * 1024  # larger bodies are parsed off the event loop,
     status_code=202,
     responses={
         200: {"model": SubmissionView, "description": "With wait=true: they are searchable."},
-        **_WRITE_PROBLEMS,
+        **_UPLOAD_PROBLEMS,
     },
-    openapi_extra=document_body(DocumentBatch, ndjson=True),
+    openapi_extra=document_body(DocumentBatch, batch=True),
 )
 async def post_documents(
     name: CollectionName,
@@ -57,20 +66,16 @@ async def post_documents(
     state: StateDep,
     options: Annotated[WriteOptions, Query()],
 ) -> SubmissionView:
-    """Submit documents as ``{"documents": [...]}`` or as NDJSON; each is accepted or rejected on its own.
+    """Submit documents as ``{"documents": [...]}``, as NDJSON, or as the files of a form.
 
-    Accepted documents are stored when the answer is sent, and searchable once the job is done. If no document is
-    accepted, the answer is an error that names each document under ``rejected``.
+    Each is accepted or rejected on its own. Accepted documents are stored when the answer is sent, and searchable once
+    the job is done. If no document is accepted, the answer is an error that names each document under ``rejected``.
     """
-    ndjson = content_type(request) in NDJSON_TYPES
-    if not ndjson:
+    kind = content_type(request)
+    if kind not in (*NDJSON_TYPES, FORM_TYPE):
         require_json(request)
     collection = await submitting.admit_upload(state.resources, state.backlog, name, priority=options.priority)
-    body = await request.body()
-    if len(body) > _THREAD_BYTES or _needs_conversion(body):
-        batch = await asyncio.to_thread(_parse, state, collection, body, ndjson=ndjson)
-    else:
-        batch = _parse(state, collection, body, ndjson=ndjson)
+    batch = await (_read_form if kind == FORM_TYPE else _read_body)(state, collection, request)
     return await _submit(state, name, batch, options, response)
 
 
@@ -149,14 +154,22 @@ async def delete_documents(
     return await _delete(state, name, ids, response, wait=wait)
 
 
-def _needs_conversion(body: bytes) -> bool:
-    """Whether the body may hold texts that have to be converted, which takes milliseconds each."""
-    return b'"html"' in body or b'"markdown"' in body or b'"mdx"' in body
-
-
-def _parse(state: ServiceState, collection: Collection, body: bytes, *, ndjson: bool) -> submitting.ParsedBatch:
+async def _read_form(state: ServiceState, collection: Collection, request: Request) -> submitting.ParsedBatch:
     limit = state.settings.indexing.max_document_chars
-    return submitting.parse_batch(documents_in(body, ndjson=ndjson), fields=collection.fields, max_chars=limit)
+    async with uploads_in(request, state.settings.server.cors_origins) as uploads:
+        return await read_uploads(state.resources.files, uploads, fields=collection.fields, max_chars=limit)
+
+
+async def _read_body(state: ServiceState, collection: Collection, request: Request) -> submitting.ParsedBatch:
+    body = await request.body()
+    ndjson = content_type(request) in NDJSON_TYPES
+    limit = state.settings.indexing.max_document_chars
+
+    def parse() -> submitting.ParsedBatch:
+        return submitting.parse_batch(documents_in(body, ndjson=ndjson), fields=collection.fields, max_chars=limit)
+
+    converts = b'"format"' in body  # texts of a format are converted, which takes milliseconds each
+    return await asyncio.to_thread(parse) if converts or len(body) > _THREAD_BYTES else parse()
 
 
 def _with_id(raw: Any, id: str) -> Any:

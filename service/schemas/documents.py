@@ -51,6 +51,25 @@ class DocumentBatch(Body):
     documents: list[DocumentBody] = Field(min_length=1)
 
 
+class AboutFile(Body):
+    """What an uploader says of a file; each key may be left out."""
+
+    id: str = Field("", max_length=512, description="the name of the file if it is left out")
+    title: str = Field("", description="in place of the file's own")
+    url: str = ""
+    metadata: dict[str, Any] = Field({}, description="merged with what the file says, such as the author of a mail")
+    version: int | None = Field(None, ge=0, description="must not go backwards")
+    format: str = Field("", description="pdf, docx …; that of the file's name if it is left out")
+    columns: dict[str, str] = Field({}, description="of a table: the columns of id, text, title and url")
+
+
+class DocumentForm(Body):
+    """Files submitted together; each is accepted or rejected on its own."""
+
+    file: list[bytes] = Field(min_length=1, description="a part for each file, with its name")
+    document: list[AboutFile] = Field([], description="in JSON: one part for each file in the same order, or none")
+
+
 class WriteOptions(BaseModel):
     """How a submission is handled."""
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from indexer.sources.uploads import UploadParser
 from indexer.worker.loop import Worker
 from indexer.worker.pipeline import Pipeline
 from tests.catalogs import new_catalog
@@ -59,7 +60,15 @@ class Reembed:
             self.settings.search,
         )
         return Resources(
-            self.settings, embedder, None, self.store, self.catalog, lookup, search, next_embedder=following
+            self.settings,
+            embedder,
+            None,
+            self.store,
+            self.catalog,
+            lookup,
+            search,
+            UploadParser(),
+            next_embedder=following,
         )
 
     def pipeline(self, *models: Model) -> Pipeline:

@@ -147,7 +147,8 @@ def _format(raw: Mapping[str, object]) -> str:
     if value is None:
         return "text"
     if value not in known:
-        raise InvalidDocument(f"format {value!r} is unknown; known are {', '.join(known)}", location=("format",))
+        message = f"format {value!r} is unknown; known are {', '.join(known)}; upload a file of another as a form"
+        raise InvalidDocument(message, location=("format",))
     return cast("str", value)
 
 

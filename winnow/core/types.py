@@ -17,7 +17,7 @@ Metadata: TypeAlias = Mapping[str, JsonValue]
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 HalfArray: TypeAlias = npt.NDArray[np.float16]
 
-TextFormat: TypeAlias = Literal["text", "markdown", "mdx", "html"]
+TextFormat: TypeAlias = Literal["text", "markdown", "mdx", "html", "rst", "asciidoc", "org", "srt", "vtt", "ipynb"]
 TokenFormat: TypeAlias = Literal["uint8", "float16"]
 FieldType: TypeAlias = Literal["keyword", "integer", "float", "datetime", "boolean"]
 PLAIN: Final = frozenset({"text", "rtf", "srt", "vtt"})

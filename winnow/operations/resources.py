@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from winnow.core.settings import Settings
-from winnow.ports import Catalog, Embedder, Reranker, VectorStore
+from winnow.ports import Catalog, Embedder, FileParser, Reranker, VectorStore
 from winnow.search.embedders import Embedders
 from winnow.search.lookup import CollectionLookup
 from winnow.search.two_stage import TwoStageSearch
@@ -20,6 +20,7 @@ class Resources:
 
     Attributes:
         collections: a cached lookup for the read path.
+        files: parses uploaded files.
         wake: tells a worker in this process about new work; does nothing without one, as the others poll.
         next_embedder: the embedder of ``WINNOW_NEXT_EMBEDDING__*``.
         further: embedders beside the default one that collections may choose, by name.
@@ -32,6 +33,7 @@ class Resources:
     catalog: Catalog
     collections: CollectionLookup
     search: TwoStageSearch
+    files: FileParser
     wake: Callable[[], None] = lambda: None
     next_embedder: Embedder | None = None
     further: Mapping[str, Embedder] = field(default_factory=dict)

@@ -54,6 +54,17 @@ class ParsedBatch:
     positions: list[int] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
 
+    def add(self, index: int, raw: object, *, fields: Mapping[str, FieldType], max_chars: int, where: str = "") -> None:
+        """Check one document and take it in, or note why not; ``where`` says more than ``index`` of its place."""
+        try:
+            document = read_document(raw, fields=fields, max_chars=max_chars)
+        except InvalidDocument as error:
+            message = f"{where}: {error.message}" if where else error.message
+            self.rejected.append(Rejection(index, _id_of(raw), error.code, message))
+        else:
+            self.documents.append(document)
+            self.positions.append(index)
+
     def all_rejections(self, by_catalog: Sequence[Rejection]) -> tuple[Rejection, ...]:
         """These rejections and the catalog's, whose indexes count ``documents``, in the order of the batch."""
         theirs = [replace(item, index=self.positions[item.index]) for item in by_catalog]
@@ -62,7 +73,12 @@ class ParsedBatch:
 
 def read_document(raw: object, *, fields: Mapping[str, FieldType], max_chars: int) -> Document:
     """Check one document and convert its text to canonical text; raises as ``parse_document``. Uses the CPU."""
-    return canonical(parse_document(raw, fields=fields, max_chars=max_chars))
+    document = parse_document(raw, fields=fields, max_chars=max_chars)
+    try:
+        return canonical(document)
+    except ValueError as error:
+        message = f"text is not valid {document.source_format} ({error!s:.200})"
+        raise InvalidDocument(message, location=("text",)) from error
 
 
 def parse_batch(items: Iterable[tuple[int, object]], *, fields: Mapping[str, FieldType], max_chars: int) -> ParsedBatch:
@@ -80,14 +96,8 @@ def parse_batch(items: Iterable[tuple[int, object]], *, fields: Mapping[str, Fie
     for index, raw in items:
         if isinstance(raw, Rejection):
             batch.rejected.append(raw)
-            continue
-        try:
-            document = read_document(raw, fields=fields, max_chars=max_chars)
-        except InvalidDocument as error:
-            batch.rejected.append(Rejection(index, _id_of(raw), error.code, error.message))
         else:
-            batch.documents.append(document)
-            batch.positions.append(index)
+            batch.add(index, raw, fields=fields, max_chars=max_chars)
     if not batch.documents and not batch.rejected:
         raise InvalidDocument("the batch holds no documents", location=("documents",))
     return batch

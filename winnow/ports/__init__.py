@@ -15,6 +15,9 @@ from winnow.ports.catalog import WorkQueue as WorkQueue
 from winnow.ports.checks import Finding as Finding
 from winnow.ports.checks import FindingStatus as FindingStatus
 from winnow.ports.checks import Remote as Remote
+from winnow.ports.files import FileItem as FileItem
+from winnow.ports.files import FileParser as FileParser
+from winnow.ports.files import UploadedFile as UploadedFile
 from winnow.ports.models import MIN_COVERAGE as MIN_COVERAGE
 from winnow.ports.models import EmbeddedQuery as EmbeddedQuery
 from winnow.ports.models import Embedder as Embedder
