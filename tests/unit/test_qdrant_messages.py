@@ -20,7 +20,7 @@ from qdrant_client.http.api.points_api import jsonable_encoder
 from winnow.core.settings.vectors import QdrantVectors
 from winnow.core.types import And, Chunk, Comparison, Exists, FieldType, Filter, Not, Or, TokenFormat, passage_of
 from winnow.ports import IndexSchema, Point
-from winnow.vectors.bm25 import KeywordEncoder
+from winnow.vectors.keywords import NEWEST, encoder_of
 from winnow.vectors.payloads import POINT_FIELDS, encode_payload
 from winnow.vectors.qdrant.grpc_answers import plain_payload
 from winnow.vectors.qdrant.grpc_calls import GrpcPointCalls
@@ -34,7 +34,7 @@ IDS = [str(uuid.UUID(int=number)) for number in (7, 9)]
 RNG = np.random.default_rng(3)
 DENSE = RNG.standard_normal(40).astype(np.float32)
 TOKENS = (RNG.standard_normal((5, 40)) / 8).astype(np.float16)
-ENCODER = KeywordEncoder()
+ENCODER = encoder_of(NEWEST)
 FIELDS: Mapping[str, FieldType] = {
     "lang": "keyword",
     "public": "boolean",

@@ -46,6 +46,7 @@ from winnow.core.types import Chunk, Comparison
 from winnow.ports import IndexRef, IndexSchema, Point
 from winnow.search.limits import SearchDeadline
 from winnow.vectors.build import build_store
+from winnow.vectors.keywords import FIRST
 from winnow.vectors.qdrant import errors as qdrant_errors
 from winnow.vectors.qdrant.batches import BATCH_BYTES, BATCH_POINTS, batches
 from winnow.vectors.qdrant.errors import Errand, translate
@@ -167,8 +168,8 @@ async def test_settings_reach_the_server_when_an_index_is_made(server: MemorySer
 
 def test_an_index_that_does_not_tell_the_form_of_its_token_vectors_has_halves() -> None:
     note = {"winnow": 1, "dimensions": 4, "token_dimensions": 4}
-    assert read_note(INDEX, note).schema == IndexSchema(4, 4, tokens_as="float16")
-    assert read_note(INDEX, {**note, "tokens_as": "uint8"}).schema == IndexSchema(4, 4)
+    assert read_note(INDEX, note).schema == IndexSchema(4, 4, tokens_as="float16", keywords=FIRST)
+    assert read_note(INDEX, {**note, "tokens_as": "uint8"}).schema == IndexSchema(4, 4, keywords=FIRST)
 
 
 def test_a_plain_index_is_neither_quantised_nor_on_disk() -> None:

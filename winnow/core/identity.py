@@ -17,8 +17,9 @@ def require_same_identity(index: Index, current: IndexIdentity) -> None:
     """Raise ``IdentityMismatch`` that names both sides of each difference.
 
     The provider may differ: documents embedded in bulk on a GPU are searched through a server of the same model. So may
-    the chunker and the tokenizer that counts for it: chunks with other borders are found as well. Revisions are
-    compared where both sides know theirs.
+    the chunker and the tokenizer that counts for it: chunks with other borders are found as well. So may the tokenizer
+    of the keyword arm: an index is written and searched with its own. Revisions are compared where both sides know
+    theirs.
     """
     if index.identity == current:
         return
@@ -51,7 +52,7 @@ def same_model(one: str, other: str) -> bool:
 
 def _same(key: str, ours: object, theirs: object) -> bool:
     match key:
-        case "provider" | "tokenizer" | "chunker":
+        case "provider" | "tokenizer" | "chunker" | "keyword_tokenizer":
             return True
         case "model":
             return same_model(str(ours), str(theirs))

@@ -135,13 +135,15 @@ class IndexRef:
 class IndexSchema:
     """The layout of an index. With ``token_dimensions`` 0 it stores no token vectors.
 
-    ``tokens_as`` is how an engine keeps them. An index that exists keeps its own, whatever is asked for.
+    ``tokens_as`` is how an engine keeps them; ``keywords`` is the tokenizer of the keyword arm, "" the newest. An index
+    that exists keeps its own of both, whatever is asked for.
     """
 
     dimensions: int
     token_dimensions: int = 0
     fields: Mapping[str, FieldType] = field(default_factory=dict)
     tokens_as: TokenFormat = "uint8"
+    keywords: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,8 @@ class Index:
 
     def schema(self, fields: Mapping[str, FieldType]) -> IndexSchema:
         """The layout of the index in a collection that declares ``fields``."""
-        return IndexSchema(self.identity.dimensions, self.identity.token_dimensions, fields)
+        identity = self.identity
+        return IndexSchema(identity.dimensions, identity.token_dimensions, fields, keywords=identity.keyword_tokenizer)
 
 
 @dataclass(frozen=True, slots=True)

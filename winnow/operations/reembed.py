@@ -68,7 +68,7 @@ class ReembedEstimate:
 async def status(resources: Resources, name: str, *, model: str | None = None) -> Status:
     """The progress of the change. Raises ``CollectionNotFound``, and ``InvalidCollection`` for an unknown ``model``."""
     found = await stored_status(resources.catalog, name)
-    target = resources.next_embedder if model is None else resources.embedders.choose(model)
+    target = _target(resources, found.collection, model)
     return found if target is None else replace(found, next=_identity(resources, target, found.collection))
 
 
@@ -113,7 +113,7 @@ async def start(resources: Resources, name: str, *, model: str | None = None) ->
     target = _required_target(resources, collection, model)
     identity = _identity(resources, target, collection)
     beside = collection.beside
-    if beside is None or beside.state != "building" or not same_identity(beside.identity, identity):
+    if beside is None or beside.state != "building" or not _same_index(beside.identity, identity):
         collection = await resources.catalog.collections.begin_reembed(name, identity)
     resources.collections.forget(name)
     await queue_more(resources.catalog, resources.store, collection)
@@ -200,8 +200,21 @@ def _is_ahead(collection: Collection) -> bool:
     return collection.beside is not None and collection.beside.generation == collection.newer_generation
 
 
+def _target(resources: Resources, collection: Collection, model: str | None) -> Embedder | None:
+    """The model to change to: the named or next one, else the current one if the tokenizer is not the newest."""
+    if model is not None:
+        return resources.embedders.choose(model)
+    if resources.next_embedder is None and _has_earlier_words(resources, collection):
+        return resources.embedders.of(collection.serving)
+    return resources.next_embedder
+
+
+def _has_earlier_words(resources: Resources, collection: Collection) -> bool:
+    return collection.serving.identity.keyword_tokenizer != resources.store.keyword_tokenizer
+
+
 def _required_target(resources: Resources, collection: Collection, model: str | None) -> Embedder:
-    target = resources.next_embedder if model is None else resources.embedders.choose(model)
+    target = _target(resources, collection, model)
     if target is None:
         raise Conflict(
             "no model to change to is named or configured: name one of those that collections may choose "
@@ -209,7 +222,8 @@ def _required_target(resources: Resources, collection: Collection, model: str | 
             "in every process, or give --provider and --model where the command owns the data directory"
         )
     serving = resources.embedders.of(collection.serving)
-    if same_identity(collection.serving.identity, _identity(resources, target, collection)):
+    same = same_identity(collection.serving.identity, _identity(resources, target, collection))
+    if same and not _has_earlier_words(resources, collection):
         raise Conflict(
             f"collection {collection.name!r} is built with {target.info.model} already; name another model, or set "
             "WINNOW_NEXT_EMBEDDING__MODEL to it"
@@ -220,6 +234,11 @@ def _required_target(resources: Resources, collection: Collection, model: str | 
             f"({serving.info.max_tokens}): chunks of {collection.name!r} would be cut; index into a new collection"
         )
     return target
+
+
+def _same_index(one: IndexIdentity, other: IndexIdentity) -> bool:
+    """Whether a build of the one can go on as the other: vectors and words are the same."""
+    return same_identity(one, other) and one.keyword_tokenizer == other.keyword_tokenizer
 
 
 def _identity(resources: Resources, embedder: Embedder, collection: Collection) -> IndexIdentity:

@@ -18,8 +18,8 @@ from winnow.core.errors import CollectionNotFound
 from winnow.core.filters import matches
 from winnow.core.types import Filter, FloatArray, HalfArray, passage_of
 from winnow.ports import ArmHits, Hit, IndexRef, IndexSchema, Point, PointKey, PointScores
-from winnow.vectors.bm25 import IDENTITY, KeywordEncoder
 from winnow.vectors.filters import FilterTranslator
+from winnow.vectors.keywords import NEWEST, encoder_of
 from winnow.vectors.points import check_points, check_tokens, check_vector, is_stale, new_fields
 
 _CHECKS: Final[FilterTranslator[None]] = FilterTranslator(*[lambda *_, **__: None] * 6)  # refuses what engines refuse
@@ -36,14 +36,13 @@ class FakeVectorStore:
     """Everything that the port promises except durability."""
 
     engine = "fake"
-    keyword_tokenizer = IDENTITY
+    keyword_tokenizer = NEWEST
 
     def __init__(self) -> None:
         self._indexes: dict[IndexRef, _Index] = {}
-        self._encoder = KeywordEncoder()
 
     async def create(self, index: IndexRef, schema: IndexSchema) -> None:
-        existing = self._indexes.setdefault(index, _Index(schema))
+        existing = self._indexes.setdefault(index, _Index(replace(schema, keywords=schema.keywords or NEWEST)))
         missing = new_fields(index, existing.schema, schema)
         existing.schema = replace(existing.schema, fields={**existing.schema.fields, **missing})
 
@@ -57,7 +56,7 @@ class FakeVectorStore:
         stored = self._get(index)
         check_points(points, stored.schema)
         for point in points:
-            vector = self._encoder.document(passage_of(point.title, point.chunk))
+            vector = encoder_of(stored.schema.keywords).document(passage_of(point.title, point.chunk))
             stored.points[point.id] = point
             stored.words[point.id] = dict(zip(vector.indices, vector.values, strict=True))
 
@@ -126,7 +125,7 @@ class FakeVectorStore:
 
     def _sparse_scores(self, stored: _Index, text: str | None) -> dict[str, float]:
         """BM25 with the engine's idf, ``ln(1 + (N - n + 0.5) / (n + 0.5))`` over all points that have words."""
-        query = None if text is None else self._encoder.query(text)
+        query = None if text is None else encoder_of(stored.schema.keywords).query(text)
         if query is None:
             return {}
         frequency = Counter(word for words in stored.words.values() for word in words)

@@ -9,8 +9,8 @@ import qdrant_edge as edge
 
 from winnow.core.types import FieldType, TokenFormat, passage_of
 from winnow.ports import IndexSchema, Point
-from winnow.vectors.bm25 import KeywordEncoder
 from winnow.vectors.filters import FilterTranslator
+from winnow.vectors.keywords import KeywordEncoder
 from winnow.vectors.payloads import DENSE, SPARSE, TOKENS, encode_payload, model_vectors
 from winnow.vectors.tokens import stored_size
 

@@ -10,7 +10,6 @@ from typing import Any, Final
 from winnow.core.errors import CollectionNotFound, StorageFailure
 from winnow.core.types import FieldType
 from winnow.ports import IndexRef, IndexSchema, Point
-from winnow.vectors.bm25 import KeywordEncoder
 from winnow.vectors.edge.errors import edge_errors
 from winnow.vectors.edge.layout import LOAD_RESERVE, WRITE_RESERVE, Layout, read_schema, shard_of
 from winnow.vectors.edge.shard import Shard, make_shard, optimize_shard
@@ -34,7 +33,6 @@ class Engine:
     def __init__(self, root: Path, *, optimize_on_start: bool) -> None:
         self._layout = Layout(root)
         self._optimize_on_start = optimize_on_start
-        self._encoder = KeywordEncoder()
         self._shards: dict[IndexRef, Shard] = {}
         with edge_errors("recovering from a crash"):
             self._layout.recover()
@@ -120,8 +118,8 @@ class Engine:
             if not home.exists():
                 raise CollectionNotFound(f"there is no index for {index.collection!r}, generation {index.generation}")
             self._layout.require_space(LOAD_RESERVE)
-            shard = self._shards[index] = Shard(home, self._encoder)
+            shard = self._shards[index] = Shard(home)
             if self._optimize_on_start and shard.unindexed() > UNINDEXED_LIMIT:
                 self.optimize(index)
-                shard = self._shards[index] = Shard(home, self._encoder)
+                shard = self._shards[index] = Shard(home)
         return shard

@@ -28,6 +28,7 @@ import orjson
 
 from winnow.core.errors import StorageFull
 from winnow.ports import IndexRef, IndexSchema
+from winnow.vectors.keywords import FIRST
 from winnow.vectors.points import COLLECTION, check_index
 
 # The engine writes through memory maps: with no space left it does not fail, the kernel kills the process (SIGBUS). So
@@ -141,8 +142,10 @@ def shard_of(home: Path) -> Path:
 
 
 def read_schema(home: Path) -> IndexSchema:
-    """The schema of the index. Where it does not tell the form of its token vectors, they are float16."""
-    return IndexSchema(**{"tokens_as": "float16", **orjson.loads((home / "schema.json").read_bytes())})
+    """The schema of the index. Earlier versions did not write ``tokens_as`` and ``keywords``: they had one of each."""
+    return IndexSchema(
+        **{"tokens_as": "float16", "keywords": FIRST, **orjson.loads((home / "schema.json").read_bytes())}
+    )
 
 
 def write_schema(home: Path, schema: IndexSchema) -> None:

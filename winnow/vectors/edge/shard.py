@@ -16,10 +16,10 @@ import qdrant_edge as edge
 from winnow.core.errors import StorageFailure
 from winnow.core.types import FieldType, Filter, FloatArray
 from winnow.ports import IndexSchema, Point, PointKey
-from winnow.vectors.bm25 import KeywordEncoder
 from winnow.vectors.edge.codec import FILTERS, INDEX_TYPES, edge_config, edge_point
 from winnow.vectors.edge.errors import edge_errors
 from winnow.vectors.edge.layout import read_schema, shard_of, write_schema
+from winnow.vectors.keywords import NEWEST, encoder_of
 from winnow.vectors.payloads import (
     DENSE,
     DOCUMENT_ID,
@@ -57,7 +57,7 @@ def make_shard(home: Path, schema: IndexSchema) -> None:
         shard.update(edge.UpdateOperation.create_field_index(field_path(key), INDEX_TYPES[kind]))
     shard.flush()
     shard.close()
-    write_schema(home, schema)
+    write_schema(home, replace(schema, keywords=schema.keywords or NEWEST))
 
 
 def optimize_shard(path: Path) -> None:
@@ -97,12 +97,12 @@ ScoreColumns: TypeAlias = Mapping[str, Sequence[float | None]]  # by arm; None w
 class Shard:
     """A loaded index."""
 
-    def __init__(self, home: Path, encoder: KeywordEncoder) -> None:
+    def __init__(self, home: Path) -> None:
         """Load the index that lies in ``home``; the write-ahead log is replayed, which may take seconds."""
         self._home = home
-        self._encoder = encoder
         with edge_errors("loading an index"):
             self.schema = read_schema(home)
+        self._encoder = encoder_of(self.schema.keywords)
         self._shard = self._load()
 
     def _load(self) -> edge.EdgeShard:

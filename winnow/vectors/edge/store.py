@@ -21,11 +21,11 @@ from winnow.core.lock import DirectoryLock
 from winnow.core.settings.vectors import EdgeVectors
 from winnow.core.types import Filter, FloatArray, HalfArray
 from winnow.ports import ArmHits, FoundPoint, Hit, IndexRef, IndexSchema, Point, PointKey, PointScores
-from winnow.vectors.bm25 import IDENTITY
 from winnow.vectors.edge.layout import Layout
 from winnow.vectors.edge.point_cache import KnownPoints
 from winnow.vectors.edge.process import EngineProcess
 from winnow.vectors.edge.shard import ArmRows
+from winnow.vectors.keywords import NEWEST
 from winnow.vectors.payloads import DENSE, SPARSE, TOKENS, ranked
 from winnow.vectors.points import check_points
 
@@ -47,7 +47,7 @@ class EdgeVectorStore:
     """
 
     engine = "qdrant-edge"
-    keyword_tokenizer = IDENTITY
+    keyword_tokenizer = NEWEST
 
     def __init__(self, root: Path, settings: EdgeVectors) -> None:
         """Take the root; the engine starts with the first call and tidies what a crash left behind.

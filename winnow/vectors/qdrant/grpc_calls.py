@@ -12,7 +12,7 @@ from qdrant_client.conversions.conversion import RestToGrpc
 from winnow.core.settings.vectors import QdrantVectors
 from winnow.core.types import FieldType, Filter, TokenFormat
 from winnow.ports import Hit, IndexSchema, Point
-from winnow.vectors.bm25 import KeywordEncoder
+from winnow.vectors.keywords import KeywordEncoder
 from winnow.vectors.payloads import Arms, decode_point
 from winnow.vectors.qdrant.grpc_answers import plain_payload, read_hits, read_vectors
 from winnow.vectors.qdrant.grpc_filters import FILTERS

@@ -17,7 +17,7 @@ from qdrant_client.conversions.conversion import RestToGrpc
 
 from winnow.core.types import passage_of
 from winnow.ports import IndexSchema, Point
-from winnow.vectors.bm25 import KeywordEncoder
+from winnow.vectors.keywords import KeywordEncoder
 from winnow.vectors.payloads import DENSE, DOCUMENT_ID, POINT_FIELDS, REVISION, SPARSE, TOKENS, encode_payload
 from winnow.vectors.qdrant.grpc_filters import match_any
 from winnow.vectors.tokens import stored_tokens

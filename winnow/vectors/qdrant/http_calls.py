@@ -13,8 +13,8 @@ from qdrant_client.http.exceptions import ResponseHandlingException
 from winnow.core.settings.vectors import QdrantVectors
 from winnow.core.types import FieldType, Filter, TokenFormat, passage_of
 from winnow.ports import Hit, IndexSchema, Point
-from winnow.vectors.bm25 import KeywordEncoder
 from winnow.vectors.filters import FilterTranslator
+from winnow.vectors.keywords import KeywordEncoder
 from winnow.vectors.payloads import (
     DENSE,
     DOCUMENT_ID,

@@ -26,7 +26,10 @@ UPDATES: Final = 256  # of one request
 
 
 class ServerIndexes:
-    """The part of the store that manages the indexes of an installation, as one process knows them."""
+    """The part of the store that manages the indexes of an installation, as one process knows them.
+
+    ``client`` must speak as ``settings`` say and belongs to the store.
+    """
 
     def __init__(self, client: AsyncQdrantClient, settings: QdrantVectors) -> None:
         self._client = client

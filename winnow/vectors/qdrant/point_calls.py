@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from winnow.core.types import FieldType, Filter, TokenFormat
 from winnow.ports import Hit, IndexSchema, Point
-from winnow.vectors.bm25 import KeywordEncoder
+from winnow.vectors.keywords import KeywordEncoder
 from winnow.vectors.payloads import Arms
 
 

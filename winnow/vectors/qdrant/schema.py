@@ -4,7 +4,7 @@ One index is one collection of the server, ``<prefix>__<collection>__<generation
 since the server does not tell a boolean field, which is indexed as words, from a keyword::
 
     {"winnow": 1, "dimensions": 384, "token_dimensions": 0, "tokens_as": "uint8",
-     "field:lang": {"type": "keyword", "complete": true}}
+     "keywords": "bm25:…", "field:lang": {"type": "keyword", "complete": true}}
 
 Each field has a key of its own: the server merges metadata by key, so that two processes can add fields at a time. A
 field is complete when the points that were there before it have its values.
@@ -23,6 +23,7 @@ from winnow.core.errors import IdentityMismatch
 from winnow.core.settings.vectors import QdrantVectors
 from winnow.core.types import FieldType, JsonValue, TokenFormat
 from winnow.ports import IndexRef, IndexSchema
+from winnow.vectors.keywords import FIRST, NEWEST
 from winnow.vectors.payloads import DENSE, DOCUMENT_ID, REVISION, SPARSE, TOKENS, field_path
 from winnow.vectors.points import check_index
 from winnow.vectors.tokens import stored_size
@@ -96,6 +97,7 @@ def collection_for(schema: IndexSchema, settings: QdrantVectors) -> dict[str, An
         "dimensions": schema.dimensions,
         "token_dimensions": schema.token_dimensions,
         "tokens_as": schema.tokens_as,
+        "keywords": schema.keywords or NEWEST,
     }
     return {
         "vectors_config": vectors,
@@ -154,5 +156,7 @@ def read_note(index: IndexRef, metadata: Mapping[str, Any] | None) -> StoredSche
     notes = {key.removeprefix(_FIELD): note for key, note in metadata.items() if key.startswith(_FIELD)}
     fields = {key: note["type"] for key, note in notes.items()}
     incomplete = {key: fields[key] for key, note in notes.items() if not note["complete"]}
-    form = metadata.get("tokens_as", "float16")  # indexes of earlier versions do not say
-    return StoredSchema(IndexSchema(metadata["dimensions"], metadata["token_dimensions"], fields, form), incomplete)
+    earlier = {"tokens_as": "float16", "keywords": FIRST}  # what indexes of earlier versions do not say
+    form, words = ({**earlier, **metadata}[key] for key in earlier)
+    sizes = metadata["dimensions"], metadata["token_dimensions"]
+    return StoredSchema(IndexSchema(*sizes, fields, form, words), incomplete)

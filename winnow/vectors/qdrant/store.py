@@ -11,13 +11,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from qdrant_client import AsyncQdrantClient
-
 from winnow.core.errors import InvalidFilter
-from winnow.core.settings.vectors import QdrantVectors
 from winnow.core.types import Filter, FloatArray, HalfArray
 from winnow.ports import ArmHits, IndexRef, IndexSchema, Point, PointKey, PointScores
-from winnow.vectors.bm25 import IDENTITY, KeywordEncoder
+from winnow.vectors.keywords import NEWEST, encoder_of
 from winnow.vectors.payloads import (
     DENSE,
     KEY_FIELDS,
@@ -36,14 +33,10 @@ DELETE_BATCH: Final = 256  # documents of one condition
 
 
 class QdrantVectorStore(ServerIndexes):
-    """Indexes on a server. ``client`` must speak as ``settings`` say and belongs to the store."""
+    """Indexes on a server."""
 
     engine = "qdrant"
-    keyword_tokenizer = IDENTITY
-
-    def __init__(self, client: AsyncQdrantClient, settings: QdrantVectors) -> None:
-        super().__init__(client, settings)
-        self._encoder = KeywordEncoder()
+    keyword_tokenizer = NEWEST
 
     async def upsert(self, index: IndexRef, points: Sequence[Point]) -> None:
         """See the port. Points that were written while another process declared a field are written again with it."""
@@ -57,7 +50,7 @@ class QdrantVectorStore(ServerIndexes):
                 return
 
     async def _upsert(self, index: IndexRef, batch: Sequence[Point], schema: IndexSchema) -> None:
-        encoded = await asyncio.to_thread(self._calls.encode, batch, schema, self._encoder)
+        encoded = await asyncio.to_thread(self._calls.encode, batch, schema, encoder_of(schema.keywords))
         await self._server.call("writing points", index, lambda name: self._calls.upsert(name, encoded))
 
     async def flush(self, index: IndexRef) -> None:
@@ -83,7 +76,8 @@ class QdrantVectorStore(ServerIndexes):
         limit: int,
         filter: Filter | None = None,
     ) -> ArmHits:
-        arms = query_vectors(await self._schema(index), dense, self._encoder.query(text))
+        schema = await self._schema(index)
+        arms = query_vectors(schema, dense, encoder_of(schema.keywords).query(text))
         if not arms:
             return ArmHits()
         condition = None if filter is None else await self._condition(index, filter)
@@ -102,7 +96,7 @@ class QdrantVectorStore(ServerIndexes):
     ) -> Mapping[str, PointScores]:
         schema = await self._schema(index)
         asked = query_tokens(schema, tokens)
-        arms = query_vectors(schema, dense, self._encoder.query(text), asked)
+        arms = query_vectors(schema, dense, encoder_of(schema.keywords).query(text), asked)
         found: Sequence[Mapping[str, float]] = []
         if point_ids and arms:
             work = partial(self._calls.score, arms=arms, point_ids=point_ids)

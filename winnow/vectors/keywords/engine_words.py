@@ -1,4 +1,4 @@
-"""The keyword arm: text to BM25 sparse vectors, the same for documents and queries.
+"""The tokenizer of versions up to 0.1: the engine's own, with numbers marked.
 
 A document's weights are ``tf * (k + 1) / (tf + k * (1 - b + b * length / avg_length))``, a query's are 1; the engine
 multiplies by the inverse document frequency at query time (Robertson and Zaragoza, 2009).
@@ -28,8 +28,8 @@ _NUMBER: Final = re.compile(r"(?<![A-Za-z\d])\d+(?![A-Za-z\d])")
 _NUMBER_MARK: Final = "\u01bf"  # wynn: a Latin letter, so that it stays with the digits, and one that no text uses
 
 
-class KeywordEncoder:
-    """Turns text into sparse vectors. Pure, and cheap to make."""
+class EngineWords:
+    """See ``KeywordEncoder``. Pure, and cheap to make."""
 
     def __init__(self) -> None:
         self._model = Bm25(

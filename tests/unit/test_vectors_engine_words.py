@@ -1,15 +1,16 @@
-"""The keyword arm: which texts meet, which words count."""
+"""The tokenizer of versions up to 0.1: which texts meet, which words count."""
 
 from __future__ import annotations
 
 import pytest
 
-from winnow.vectors.bm25 import MAX_QUERY_CHARS, KeywordEncoder
+from winnow.vectors.keywords import KeywordEncoder
+from winnow.vectors.keywords.engine_words import MAX_QUERY_CHARS, EngineWords
 
 
 @pytest.fixture(scope="module")
 def encoder() -> KeywordEncoder:
-    return KeywordEncoder()
+    return EngineWords()
 
 
 def words(encoder: KeywordEncoder, text: str) -> set[int]:

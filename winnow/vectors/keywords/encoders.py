@@ -1,0 +1,47 @@
+"""Which tokenizer an index was built with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Final, Protocol
+
+from qdrant_edge import SparseVector
+
+from winnow.core.errors import IdentityMismatch
+from winnow.vectors.keywords import engine_words
+
+FIRST: Final = engine_words.IDENTITY
+"""The tokenizer of indexes that do not name theirs."""
+
+NEWEST: Final = engine_words.IDENTITY
+"""The tokenizer of indexes that are made now."""
+
+
+class KeywordEncoder(Protocol):
+    """Turns text into sparse vectors, documents and queries alike."""
+
+    def document(self, text: str) -> SparseVector:
+        """Weights of a passage's words; empty where it has none."""
+
+    def query(self, text: str | None) -> SparseVector | None:
+        """The words of a query; ``None`` without text, or where no word is left."""
+
+
+_ENCODERS: Final[Mapping[str, Callable[[], KeywordEncoder]]] = {FIRST: engine_words.EngineWords}
+
+
+@lru_cache
+def encoder_of(identity: str) -> KeywordEncoder:
+    """The encoder of an index, by ``IndexIdentity.keyword_tokenizer``. One each for the process.
+
+    Raises:
+        IdentityMismatch: the tokenizer is of a later version.
+    """
+    make = _ENCODERS.get(identity)
+    if make is None:
+        raise IdentityMismatch(
+            f"the index was built with the tokenizer {identity!r}, which this version does not have; "
+            "use the version of Winnow that built it, or index its documents into a new collection"
+        )
+    return make()
