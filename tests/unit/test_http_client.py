@@ -12,7 +12,7 @@ from tests.stubs.calls import answering, busy, calling, client_of, echo, error_o
 from tests.stubs.embeddings import never
 from tests.stubs.server import reply, serve
 from winnow.core.errors import InvalidInput, UpstreamRejected, UpstreamUnavailable
-from winnow.models.http.client import join_path
+from winnow.models.http.addresses import call_address, server_address
 
 __all__ = ["no_waits"]  # a fixture
 
@@ -50,10 +50,39 @@ class TestSending:
             ("http://h:1/gateway", "/v1/embeddings", "http://h:1/gateway/v1/embeddings"),
             ("http://h:1/gateway/v1", "/v1/embeddings", "http://h:1/gateway/v1/embeddings"),
             ("http://v1", "/v1/embeddings", "http://v1/v1/embeddings"),
+            ("http://h/rerank", "/v1/rerank", "http://h/rerank"),
+            ("http://h/v1/reranks", "/v1/rerank", "http://h/v1/reranks"),
+            (
+                "http://h/compatible-mode/v1/reranks",
+                "/compatible-api/v1/reranks",
+                "http://h/compatible-mode/v1/reranks",
+            ),
+            ("http://h/compatible-mode/v1", "/compatible-api/v1/reranks", "http://h/compatible-mode/v1/reranks"),
+            ("http://h/v1", "/v2/rerank", "http://h/v1/rerank"),
+            (
+                "http://h/api/v1/services/rerank/text-rerank",
+                "/api/v1/services/rerank/text-rerank/text-rerank",
+                "http://h/api/v1/services/rerank/text-rerank/text-rerank",
+            ),
+            ("http://h/v1", "/rerank", "http://h/v1/rerank"),
         ],
     )
-    def test_a_path_that_the_address_has_already_is_not_repeated(self, base: str, path: str, expected: str) -> None:
-        assert join_path(base, path) == expected
+    def test_an_address_is_understood_as_providers_print_it(self, base: str, path: str, expected: str) -> None:
+        assert call_address(base, path) == expected
+
+    @pytest.mark.parametrize(
+        ("base", "expected"),
+        [
+            ("http://h:1", "http://h:1/health"),
+            ("http://h:1/v1", "http://h:1/health"),
+            ("http://h:1/v1/rerank", "http://h:1/health"),
+            ("http://h:1/rerank", "http://h:1/health"),
+            ("http://h:1/gateway", "http://h:1/gateway/health"),
+            ("http://h:1/gateway/v1/embeddings", "http://h:1/gateway/health"),
+        ],
+    )
+    async def test_a_server_is_asked_at_its_root(self, base: str, expected: str) -> None:
+        assert server_address(base, "/health") == expected
 
     async def test_no_more_calls_at_once_than_connections(self) -> None:
         running, most = 0, 0

@@ -114,6 +114,17 @@ LENGTHS = {
     "TEI, texts": (422, {"error": "batch size 64 > maximum allowed batch size 32", "error_type": "Validation"}),
     "Cohere": (400, {"message": "too many tokens: the total number of tokens must be less than 4096", "id": "4"}),
     "Cohere, texts": (400, {"message": "invalid request: total number of texts must be at most 96", "id": "4"}),
+    "llama.cpp": (
+        500,
+        {
+            "error": {
+                "code": 500,
+                "message": "input (2793 tokens) is too large to process. increase the physical batch size (current "
+                "batch size: 512)",
+                "type": "server_error",
+            }
+        },
+    ),
     "a proxy": (413, b"<html>413 Request Entity Too Large"),
 }
 
@@ -141,6 +152,7 @@ def test_other_bad_requests_are_not_taken_for_too_long(message: str) -> None:
 def test_a_length_in_an_error_that_passes_is_no_limit_of_ours() -> None:
     assert type(refused(429, {"error": {"message": "Limit of tokens per minute exceeded"}})) is UpstreamUnavailable
     assert type(refused(503, {"error": {"message": "queue is over its limit of inputs"}})) is UpstreamUnavailable
+    assert type(refused(500, {"error": {"message": "Rate limit of tokens exceeded"}})) is UpstreamUnavailable
 
 
 @pytest.mark.parametrize(

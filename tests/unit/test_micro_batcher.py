@@ -55,7 +55,9 @@ def model() -> Model:
 
 @pytest.fixture
 def batcher(model: Model) -> MicroBatcher[str, str]:
-    found: MicroBatcher[str, str] = MicroBatcher(model, at_once=lambda: 1, most=3, alike=lambda item: item[0].isdigit())
+    found: MicroBatcher[str, str] = MicroBatcher(
+        model, at_once=lambda: 1, most=lambda: 3, alike=lambda item: item[0].isdigit()
+    )
     found.latency = 1000.0  # so long that no window ends during a test
     return found
 

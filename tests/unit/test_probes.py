@@ -55,6 +55,10 @@ class Served:
 
     found: tuple[Finding, ...] = ()
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return ("http://models/v1/rerank",)
+
     async def ping(self) -> None:
         raise UpstreamUnavailable("nobody listens")
 
@@ -225,3 +229,8 @@ async def test_a_ping_asks_the_server_or_the_model_itself() -> None:
         await ping_reranker(ServedReranker())
     with pytest.raises(RuntimeError):
         await ping_embedder(RaisingEmbedder(RuntimeError("a bug")))
+
+
+async def test_a_report_names_the_addresses_that_are_called() -> None:
+    assert (await probe_reranker(ServedReranker())).addresses == ("http://models/v1/rerank",)
+    assert (await probe_reranker(FakeReranker())).addresses == ()

@@ -30,7 +30,7 @@ from winnow.core.errors import UpstreamRejected
 from winnow.core.settings import Settings, load_settings
 from winnow.core.settings.embedding import QWEN3_INSTRUCT
 from winnow.core.settings.rerank import HttpRerank
-from winnow.models.http.client import join_path
+from winnow.models.http.addresses import call_address
 from winnow.models.http.embed import HttpEmbedder
 from winnow.models.http.embed_dialects import HttpEmbedding, embed_dialect
 from winnow.models.http.rerank import HttpReranker
@@ -199,7 +199,7 @@ def profile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp
 async def test_a_profile_asks_for_scores_as_its_page_says(profile: Settings, expected: Reranked) -> None:
     settings = profile.rerank
     assert isinstance(settings, HttpRerank)
-    assert join_path(settings.url, settings.path) == expected.call.url
+    assert call_address(settings.url, settings.path) == expected.call.url
     async with serve(expected.server) as stub:
         reranker = HttpReranker(settings.model_copy(update={"url": stub.url}))
         assert (await scores_of(reranker, QUERY, TEXTS)).argmax() == 0
@@ -217,7 +217,7 @@ async def test_a_profile_asks_for_vectors_as_its_page_says(profile: Settings, ex
 
     settings = profile.embedding
     assert isinstance(settings, HttpEmbedding)
-    assert join_path(settings.url, embed_dialect(settings).path) == expected.url
+    assert call_address(settings.url, embed_dialect(settings).path) == expected.url
     async with serve(refuse) as stub:
         embedder = HttpEmbedder(settings.model_copy(update={"url": stub.url}), WordTokenizer())
         with pytest.raises(UpstreamRejected, match="that was all"):

@@ -47,7 +47,6 @@ ROWS: dict[str, tuple[list[tuple[Any, str]], str]] = {
     "a score in words": ([(0, '"0.5"')], "score '0.5'"),
     "a score above 1": ([*list(FINE.items())[:2], (2, "4.5")], "4.5, outside"),
     "a score below 0": ([*list(FINE.items())[:2], (2, "-0.4")], "-0.4, outside"),
-    "scores all equal": ([(index, "0.5") for index in FINE], "the same score"),
 }
 # by shape: how a result and the whole answer are written, and who reads it
 SHAPES: dict[str, tuple[type[HttpRerank], str, str]] = {
@@ -82,13 +81,23 @@ def results(*scores: float) -> dict[str, Any]:
     return {"results": [{"index": index, "relevance_score": score} for index, score in enumerate(scores)]}
 
 
-async def refusal_of(handler: Handler, kind: type[HttpRerank], **settings: Any) -> str:
+def alike(*, canary: tuple[float, float]) -> Handler:
+    """Scores all documents 0.5, and two with the scores in ``canary``."""
+
+    async def answer(request: web.Request) -> web.Response:
+        count = len((await request.json())["documents"])
+        return reply(results(*canary) if count == 2 else results(*[0.5] * count))
+
+    return answer
+
+
+async def refusal_of(handler: Handler, kind: type[HttpRerank], calls: int = 1, **settings: Any) -> str:
     """What is said of a server that is not believed: always with the provider's name and address."""
     async with reranking(handler, kind, **settings) as (reranker, stub):
         with pytest.raises(UpstreamRejected) as caught:
             await scores_of(reranker, "apples", TEXTS)
     assert f"at {stub.url}" in caught.value.message
-    assert len(stub.calls) == 1, "asking again would not help"
+    assert len(stub.calls) == calls, "asking again would not help"
     return caught.value.message
 
 
@@ -142,18 +151,34 @@ async def test_scores_do_not_depend_on_the_usage(usage: dict[str, Any], tokens: 
     assert answer.tokens == tokens
 
 
-async def test_all_alike_leads_to_the_chat_template_and_the_address() -> None:
-    message = await refusal_of(fixed(results(0.5, 0.5, 0.5)), VllmRerank)
+async def test_all_alike_and_the_canary_pair_too_leads_to_the_chat_template_and_the_address() -> None:
+    message = await refusal_of(alike(canary=(0.5, 0.5)), VllmRerank, calls=2)
     assert "embedder" in message
     assert "chat template" in message
     assert "WINNOW_RERANK__URL" in message
 
 
-async def test_two_documents_or_the_same_one_may_be_alike() -> None:
-    async with reranking(fixed(results(0.5, 0.5)), VllmRerank) as (reranker, _):
-        assert (await scores_of(reranker, "apples", TEXTS[:2])).tolist() == [0.5, 0.5]
-    async with reranking(fixed(results(0.5, 0.5, 0.5)), VllmRerank) as (reranker, _):
+async def test_equal_scores_are_believed_of_a_reranker_that_tells_the_canary_pair_apart() -> None:
+    async with reranking(alike(canary=(0.9, 0.1)), VllmRerank) as (reranker, stub):
+        for _ in range(3):
+            assert (await scores_of(reranker, "apples", TEXTS)).tolist() == [0.5, 0.5, 0.5]
+        assert len(stub.calls) == 4, "the pair is asked once a minute"
+
+
+async def test_one_document_or_one_text_may_be_alike_without_a_question() -> None:
+    async with reranking(fixed(results(0.5)), VllmRerank) as (reranker, stub):
+        assert (await scores_of(reranker, "apples", TEXTS[:1])).tolist() == [0.5]
+        assert len(stub.calls) == 1
+    async with reranking(fixed(results(0.5, 0.5, 0.5)), VllmRerank) as (reranker, stub):
         assert (await scores_of(reranker, "apples", ["apples"] * 3)).tolist() == [0.5, 0.5, 0.5]
+        assert len(stub.calls) == 1
+
+
+async def test_logits_become_probabilities_where_the_settings_say_so() -> None:
+    async with reranking(fixed(results(0.0, -1000.0, 3.0)), JinaRerank, scale="logit") as (reranker, _):
+        assert (await scores_of(reranker, "apples", TEXTS)).tolist() == pytest.approx([0.5, 0.0, 0.9525741])
+    message = await refusal_of(fixed(results(0.0, -4.0, 3.0)), JinaRerank)
+    assert "WINNOW_RERANK__SCALE=logit" in message
 
 
 async def test_scores_that_rounding_took_out_of_their_range_are_put_back() -> None:

@@ -79,6 +79,23 @@ async def test_a_part_that_is_refused_is_halved(most: int, calls: int) -> None:
     assert len(stub.bodies) <= calls
 
 
+async def test_the_size_that_was_taken_is_remembered() -> None:
+    texts = numbered(30)
+    async with reranking(TeiStub(max_batch=8), TeiRerank) as (reranker, stub):
+        await scores_of(reranker, "apples", texts)
+        first = len(stub.bodies)
+        np.testing.assert_array_equal(await scores_of(reranker, "apples", texts), expected("apples", texts))
+    assert [len(body["texts"]) for body in stub.bodies[first:]] == [8, 7, 8, 7]
+
+
+async def test_one_long_document_makes_no_call_smaller() -> None:
+    texts = [*numbered(7), "pear " * 2000]
+    async with reranking(VllmStub(max_model_len=512), VllmRerank) as (reranker, stub):
+        for _ in range(2):
+            await scores_of(reranker, "apples", texts)
+    assert [len(body["documents"]) for body in stub.bodies].count(8) == 2
+
+
 async def test_tries_to_cut_come_to_an_end() -> None:
     async with reranking(VllmStub(max_model_len=59), VllmRerank) as (reranker, stub):
         with pytest.raises(UpstreamTooLong):

@@ -128,7 +128,8 @@ def _of_report(report: ProbeReport) -> list[DoctorCheck]:
     """The model on a line of its own, then each finding."""
     status = "failed" if report.failed else "ok"
     found = [DoctorCheck(f"{report.part}: {each.check}", each.status, each.seen, each.fix) for each in report.findings]
-    return [DoctorCheck(report.part, status, f"{report.model} ({report.provider})"), *found]
+    where = f" at {', '.join(report.addresses)}" if report.addresses else ""
+    return [DoctorCheck(report.part, status, f"{report.model} ({report.provider}{where})"), *found]
 
 
 async def _catalog(resources: Resources) -> str:

@@ -47,7 +47,7 @@ class MicroBatcher(Generic[Item, Answer]):
         call: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]],
         *,
         at_once: Callable[[], int],
-        most: int,
+        most: Callable[[], int],
         alike: Callable[[Item], Hashable],
     ) -> None:
         self._call = call
@@ -105,7 +105,7 @@ class MicroBatcher(Generic[Item, Answer]):
     def _take(self) -> list[_Waiting[Item, Answer]]:
         """Take the item that has waited longest, and others that are alike."""
         there = [each for each in self._waiting if not each.answer.done()]
-        alike = [each for each in there if self._alike(each.item) == self._alike(there[0].item)][: self._most]
+        alike = [each for each in there if self._alike(each.item) == self._alike(there[0].item)][: self._most()]
         self._waiting = deque(each for each in there if each not in alike)
         return alike
 

@@ -35,6 +35,7 @@ class ProbeReport:
 
     Attributes:
         reachable: false if the model did not answer at all; the only finding then says so.
+        addresses: where calls of a model behind HTTP go; empty for one in this process.
     """
 
     part: str
@@ -42,6 +43,7 @@ class ProbeReport:
     provider: str
     findings: tuple[Finding, ...]
     reachable: bool = True
+    addresses: tuple[str, ...] = ()
 
     @property
     def failed(self) -> tuple[Finding, ...]:
@@ -82,9 +84,11 @@ async def ping_reranker(reranker: Reranker) -> None:
 
 async def _report(part: str, model: Model, ask: Callable[[Model], Awaitable[list[Finding]]]) -> ProbeReport:
     """The findings of ``ask``, then those of the model's server; of every address where it has several."""
-    each = model.each() if isinstance(model, Remote) else {}
-    if not each:
+    if not isinstance(model, Remote):
         return await _report_of_one(part, model, ask)
+    each = model.each()
+    if not each:
+        return replace(await _report_of_one(part, model, ask), addresses=model.addresses)
     try:
         reports = await asyncio.gather(*(_report_of_one(part, one, ask) for one in each.values()))
     finally:
@@ -96,7 +100,7 @@ async def _report(part: str, model: Model, ask: Callable[[Model], Awaitable[list
         for finding in report.findings
     ]
     reachable = any(report.reachable for report in reports)
-    return ProbeReport(part, model.info.model, model.info.provider, tuple(findings), reachable)
+    return ProbeReport(part, model.info.model, model.info.provider, tuple(findings), reachable, model.addresses)
 
 
 async def _report_of_one(part: str, model: Model, ask: Callable[[Model], Awaitable[list[Finding]]]) -> ProbeReport:

@@ -37,6 +37,10 @@ class Finding:
 class Remote(Protocol):
     """Checks of its server that an embedder or reranker behind HTTP offers beyond its port."""
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses that calls go to, as they are called."""
+
     async def ping(self) -> None:
         """Raise ``Upstream`` unless the server answers. Does nothing where each call costs money."""
 

@@ -88,7 +88,7 @@ class Endpoint(Group):
 
     provider: str
     url: str = Field(
-        description="address of the server, without the path of the call; or several, separated by commas, that serve "
+        description="address of the server, its API (…/v1) or the call; or several, separated by commas, that serve "
         "the same model and share its calls"
     )
     api_key: SecretStr = SecretStr("")

@@ -13,6 +13,10 @@ _INSTRUCT: Final = "the task that the reranker judges by; empty: no instruct is 
 _ITEM: Final = "tokens of one query and document together; longer documents are cut at their end"
 _EACH: Final = "tokens of the query, and of each document; longer ones are cut at their end"
 _REQUEST: Final = "tokens in one call as the provider counts them; more are split over several calls"
+_SCALE: Final = (
+    "scale of the scores in answers: `probability`, or `logit` of servers that leave out the sigmoid; unset: "
+    "probability, of a listwise model cosine"
+)
 _DOCUMENTS: Final = "documents in one call; more are split over several calls"
 
 _LISTWISE_DOCUMENTS: Final = 64  # what jina-reranker-v3 reads at once
@@ -43,6 +47,7 @@ class HttpRerank(Endpoint):
     instruct: str = Field(QWEN3_INSTRUCT, description=_INSTRUCT)
     max_tokens: int = Field(8192, ge=128, description=_ITEM)
     max_documents: int = Field(32, ge=1, description=_DOCUMENTS)
+    scale: Literal["probability", "logit"] | None = Field(None, description=_SCALE)
 
 
 class VllmRerank(HttpRerank):

@@ -67,7 +67,7 @@ async def _no_embedder(client: ModelClient) -> Finding:
         seen = "the server is an embedder: it reranks by cosine"
         fix = "set WINNOW_RERANK__URL to the server that has the reranker (deploy/vllm/reranker.yaml)"
         with suppress(UpstreamRejected):
-            await client.post("/v1/embeddings", {"input": "ready"})
+            await client.post("/v1/embeddings", {"input": "ready"}, at_root=True)
             return Finding("a reranker", "failed", seen, fix)
     return Finding("a reranker", "ok", "the server makes no embeddings")
 
@@ -85,7 +85,7 @@ async def _prompt(client: ModelClient, settings: VllmRerank, heard: Reranking) -
     names = list(known[0])
     texts = [prompts[name] for name in names for prompts in known]
     try:
-        answer = await client.post("/classify", {"model": settings.model, "input": texts})
+        answer = await client.post("/classify", {"model": settings.model, "input": texts}, at_root=True)
     except UpstreamRejected:
         return Finding("prompt", "skipped", "the server scores no raw prompts at /classify")
     scores = _probabilities(answer, len(texts))

@@ -102,8 +102,9 @@ async def _closing_token(client: ModelClient, name: str, model: str) -> Finding:
     check = "closing token"
     if not any(same_model(model, f"Qwen/Qwen3-Embedding-{size}") for size in ("0.6B", "4B", "8B")):
         return Finding(check, "skipped", f"not known for {model}")
+    asked = {"model": name, "prompt": "ready", "add_special_tokens": True}
     try:
-        answer = await client.post("/tokenize", {"model": name, "prompt": "ready", "add_special_tokens": True})
+        answer = await client.post("/tokenize", asked, at_root=True)
     except UpstreamRejected:
         return Finding(check, "skipped", "the server does not show its tokens")
     tokens = answer.get("tokens") if isinstance(answer, dict) else None

@@ -17,6 +17,7 @@ from yarl import URL
 from winnow.core.errors import InvalidInput, Upstream, UpstreamRejected, UpstreamUnavailable
 from winnow.core.retry import REMOTE_CALL, RetryBudget, TimeLimit, retry
 from winnow.core.settings.base import Endpoint
+from winnow.models.http.addresses import call_address, server_address
 from winnow.models.http.refusals import Callee, QuotaSpent, complaint_of, refusal
 from winnow.models.http.replicas import Replica, Replicas
 
@@ -39,6 +40,13 @@ class _Target(NamedTuple):
     proxy: str | None
 
 
+class _Errand(NamedTuple):
+    """What is asked: the path of a call of the API, or one at the root of the server."""
+
+    path: str
+    at_root: bool = False
+
+
 class ModelClient:
     """Calls one endpoint. Belongs to the event loop that first uses it; opens its connections then.
 
@@ -59,7 +67,7 @@ class ModelClient:
         self._max_answer_bytes = max_answer_bytes
         self._budget = RetryBudget()
         self._replicas = Replicas(endpoint.urls)
-        self._targets: dict[tuple[str, str], _Target] = {}
+        self._targets: dict[tuple[str, _Errand], _Target] = {}
         self._sessions: dict[str | None, aiohttp.ClientSession] = {}
         self._closed = False
 
@@ -68,8 +76,12 @@ class ModelClient:
         """The number of addresses that get calls now."""
         return self._replicas.well
 
-    async def post(self, path: str, body: Mapping[str, Any], *, headers: _Headers | None = None) -> Any:
+    async def post(
+        self, path: str, body: Mapping[str, Any], *, headers: _Headers | None = None, at_root: bool = False
+    ) -> Any:
         """Send ``body`` as JSON and return the parsed answer.
+
+        ``at_root`` asks the server at its root, whatever API and call its URL names, as ``get`` does.
 
         Raises:
             UpstreamUnavailable: down, slow or overloaded, and still so after the retries.
@@ -81,7 +93,7 @@ class ModelClient:
         time_limit = TimeLimit(self._endpoint.timeout_seconds)
 
         async def attempt() -> Any:
-            return await self._attempt(path, data, time_limit, headers)
+            return await self._attempt(_Errand(path, at_root), data, time_limit, headers)
 
         try:
             return await retry(attempt, REMOTE_CALL, again=self._may_pass, time_limit=time_limit, budget=self._budget)
@@ -93,7 +105,7 @@ class ModelClient:
             raise
 
     async def get(self, path: str) -> tuple[int, Any]:
-        """Status and body of one try, whatever the status: parsed JSON, or the text where it is none.
+        """Status and body of one try at the server's root, whatever the status: parsed JSON, or the text without any.
 
         Of several addresses the first that answers, with less than 500, is heard; else the last.
 
@@ -111,13 +123,13 @@ class ModelClient:
         return await self._get(last, path, seconds)
 
     async def _get(self, replica: Replica, path: str, seconds: float) -> tuple[int, Any]:
-        status, _, raw = await self._exchange("GET", self._target(replica, path), seconds)
+        status, _, raw = await self._exchange("GET", self._target(replica, _Errand(path, at_root=True)), seconds)
         try:
             return status, orjson.loads(raw)
         except orjson.JSONDecodeError:
             return status, raw.decode("utf-8", "replace")
 
-    async def _attempt(self, path: str, data: bytes, time_limit: TimeLimit, headers: _Headers | None) -> Any:
+    async def _attempt(self, errand: _Errand, data: bytes, time_limit: TimeLimit, headers: _Headers | None) -> Any:
         """One try; where an address fails, those that are well get one too."""
         tried: list[Replica] = []
         replica = self._replicas.choose()
@@ -125,15 +137,17 @@ class ModelClient:
             tried.append(replica)
             try:
                 with self._replicas.calling(replica, len(data)):
-                    return await self._send(replica, path, data, time_limit.left(), headers)
+                    return await self._send(replica, errand, data, time_limit.left(), headers)
             except UpstreamUnavailable:
                 replica = None if self._closed else self._replicas.choose(tried)
                 if replica is None or not self._budget.take():
                     raise
         raise AssertionError("unreachable: there is an address")
 
-    async def _send(self, replica: Replica, path: str, data: bytes, seconds: float, headers: _Headers | None) -> Any:
-        target = self._target(replica, path)
+    async def _send(
+        self, replica: Replica, errand: _Errand, data: bytes, seconds: float, headers: _Headers | None
+    ) -> Any:
+        target = self._target(replica, errand)
         status, answered, raw = await self._exchange("POST", target, seconds, data, headers)
         if not 200 <= status < 300:
             raise refusal(target.callee, status, answered, raw)
@@ -213,27 +227,13 @@ class ModelClient:
             headers["Authorization"] = key if self._endpoint.auth_scheme == "raw" else f"Bearer {key}"
         return headers
 
-    def _target(self, replica: Replica, path: str) -> _Target:
-        found = self._targets.get((replica.url, path))
+    def _target(self, replica: Replica, errand: _Errand) -> _Target:
+        found = self._targets.get((replica.url, errand))
         if found is None:
-            url = join_path(replica.url, path)
+            url = (server_address if errand.at_root else call_address)(replica.url, errand.path)
             callee = Callee(self._endpoint.provider, url, self._variable, self._endpoint.api_key.get_secret_value())
-            found = self._targets[replica.url, path] = _Target(callee, URL(url), _proxy(URL(url)))
+            found = self._targets[replica.url, errand] = _Target(callee, URL(url), _proxy(URL(url)))
         return found
-
-
-def join_path(base: str, path: str) -> str:
-    """The address of a call: ``path`` under ``base``, without repeating the part of it that ``base`` ends with.
-
-    People set ``https://host``, ``https://host/v1`` and the whole address of the call; all mean ``https://host/v1/…``.
-    """
-    address, steps = URL(base), path.strip("/").split("/")
-    under = address.path.rstrip("/")
-    for length in range(len(steps), 0, -1):
-        if under.endswith("/" + "/".join(steps[:length])):
-            steps = steps[length:]
-            break
-    return str(address.with_path("/".join([under, *steps])))
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:

@@ -15,6 +15,7 @@ from winnow.core.text import encodable
 from winnow.core.types import FloatArray
 from winnow.models.checks.vllm_server import check_vllm_embedder, root_of_alias
 from winnow.models.dense import DenseEmbedder
+from winnow.models.http.batch_limit import BatchLimit
 from winnow.models.http.client import ModelClient
 from winnow.models.http.embed_dialects import EmbedBatch, HttpEmbedding, embed_dialect, vectors_of
 from winnow.models.http.model import BadAnswer, HttpModel, all_of
@@ -45,10 +46,14 @@ _CLOSING_TOKENS: Final = 1  # what models append to a text counts towards their 
 
 
 class _Part(NamedTuple):
-    """Vectors of some texts, shape (n, dimensions), and the tokens that were read for them."""
+    """Vectors of some texts, shape (n, dimensions), and the tokens that were read for them.
+
+    ``whole`` if one call took the texts as they are.
+    """
 
     vectors: FloatArray
     tokens: int
+    whole: bool = False
 
 
 class HttpEmbedder(HttpModel, DenseEmbedder):
@@ -86,11 +91,12 @@ class HttpEmbedder(HttpModel, DenseEmbedder):
         )
         self._asked_size: int | None = settings.dimensions
         at_once = max(1, settings.connections - 1) * len(settings.urls)  # one is left to queries
+        self._batch = BatchLimit(settings.batch_size, where=self._where, setting=f"{VARIABLE}__BATCH_SIZE")
         self.pace = Pace(most_texts=settings.batch_size, most_calls=at_once)
         self._queries: MicroBatcher[EmbedBatch, _Part] = MicroBatcher(
             self._embed_queries,
             at_once=lambda: _QUERY_CALLS * self._client.replicas,
-            most=settings.batch_size,
+            most=lambda: self._batch.most,
             alike=lambda query: query.instruct,
         )
         name = "qwen" if isinstance(settings, DashScopeEmbedding) else settings.tokenizer
@@ -107,6 +113,10 @@ class HttpEmbedder(HttpModel, DenseEmbedder):
             return ()
         return await check_vllm_embedder(self._client, self._settings, self._info.instruct)
 
+    @property
+    def _path(self) -> str:
+        return self._dialect.path
+
     def _at(self, url: str) -> HttpEmbedder:
         return HttpEmbedder(self._settings.model_copy(update={"url": url}), self._tokenizer, self._root)
 
@@ -116,7 +126,7 @@ class HttpEmbedder(HttpModel, DenseEmbedder):
         if kind == "query" and len(sent) == 1:
             part = await self._queries.ask(batch)
         elif kind == "query":
-            part = _joined(await all_of([self._embed_batch(each) for each in batch.cut(self._settings.batch_size)]))
+            part = _joined(await all_of([self._embed_batch(each) for each in batch.cut(self._batch.most)]))
         else:
             part = await self._embed_documents(batch)
         if len(set(sent)) >= _TELLING and (part.vectors == part.vectors[0]).all():  # wrong pooling would fill an index
@@ -124,7 +134,7 @@ class HttpEmbedder(HttpModel, DenseEmbedder):
                 f"{self._where} gave {len(sent)} texts the same vector; see that it serves the model of "
                 f"{VARIABLE}__MODEL as an embedder, with its own pooling: winnow doctor looks into it"
             )
-        return part
+        return part.vectors, part.tokens
 
     async def _embed_queries(self, queries: Sequence[EmbedBatch]) -> list[_Part]:
         """Embed single queries with one instruct in one call; each counts as many tokens as the others."""
@@ -161,7 +171,11 @@ class HttpEmbedder(HttpModel, DenseEmbedder):
                 return await self._embed_shortened(batch, refused)
             middle = len(batch.texts) // 2
             halves = [batch._replace(texts=texts) for texts in (batch.texts[:middle], batch.texts[middle:])]
-            return _joined(await all_of([self._embed_batch(half) for half in halves]))
+            parts = await all_of([self._embed_batch(half) for half in halves])
+            if all(part.whole for part in parts):
+                self._batch.accepted_in_halves(len(batch.texts))
+                self.pace.limit(self._batch.most)
+            return _joined(parts)
 
     async def _embed_shortened(self, batch: EmbedBatch, refused: UpstreamTooLong) -> _Part:
         """Embed the beginning of a text that is too long: what the limit allows by our count, then less and less."""
@@ -177,7 +191,7 @@ class HttpEmbedder(HttpModel, DenseEmbedder):
                 refused, keep = again, keep * 3 // 4
             else:
                 log.warning("%s takes no text of %d tokens: embedded its first %d", self._where, len(spans), keep)
-                return part
+                return part._replace(whole=False)
         raise refused
 
     async def _call(self, batch: EmbedBatch) -> _Part:
@@ -220,7 +234,7 @@ class HttpEmbedder(HttpModel, DenseEmbedder):
     def _read(self, batch: EmbedBatch, answer: Any) -> _Part:
         try:
             reply = self._dialect.read(answer)
-            return _Part(vectors_of(reply, len(batch.texts), self._info.dimensions), reply.tokens)
+            return _Part(vectors_of(reply, len(batch.texts), self._info.dimensions), reply.tokens, whole=True)
         except BadAnswer as error:
             hint = f"; {VARIABLE}__DIMENSIONS and {VARIABLE}__MODEL must fit" if "dimensions" in str(error) else ""
             raise self._distrust(error, answer, hint) from error

@@ -11,6 +11,7 @@ from winnow.core.errors import UpstreamRejected, UpstreamUnavailable
 from winnow.core.settings.base import Endpoint
 from winnow.core.settings.embedding import VllmEmbedding
 from winnow.core.settings.rerank import TeiRerank, VllmRerank
+from winnow.models.http.addresses import call_address
 from winnow.models.http.client import ModelClient
 
 Result = TypeVar("Result")
@@ -55,6 +56,16 @@ class HttpModel(ABC):
         """By address, the model as that one alone serves it, which the caller closes; empty where it has one."""
         urls = self._endpoint.urls
         return {url: self._at(url) for url in urls} if len(urls) > 1 else {}
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where calls go: one address for each URL of the settings."""
+        return tuple(call_address(url, self._path) for url in self._endpoint.urls)
+
+    @property
+    @abstractmethod
+    def _path(self) -> str:
+        """The path of a call, under the provider's URL."""
 
     @abstractmethod
     def _at(self, url: str) -> Self:

@@ -98,6 +98,14 @@ class Pace:
         """Begin with this load, within the limits, instead of a small one."""
         self.texts, self.calls = min(texts, self._most_texts), min(calls, self.most_calls)
 
+    def limit(self, texts: int) -> None:
+        """Put no more than ``texts`` into a call from now on."""
+        if texts < self._most_texts:
+            self._most_texts = texts
+            self.texts = min(self.texts, texts)
+            self._settled = None
+            self._begin(None)
+
     async def enter(self) -> PacedCall:
         """Wait for a call's turn, which ends with ``leave``."""
         if self._under_way < self.calls:

@@ -29,7 +29,7 @@ from winnow.core.retry import parse_retry_after
 
 _MESSAGE_LENGTH: Final = 400  # characters of a provider's message that are passed on
 _PASSING: Final = frozenset({408, 424, 425, 429})  # 424: TEI's "inference failed"
-_LENGTH_STATUSES: Final = frozenset({400, 413, 422})
+_LENGTH_STATUSES: Final = frozenset({400, 413, 422, 500})  # 500: llama.cpp
 _QUOTA: Final = frozenset({"insufficient_quota", "throttling.allocationquota", "throttling.allocationquotaexceeded"})
 _UNPAID: Final = frozenset(
     {
@@ -49,6 +49,7 @@ _BOUND: Final = (
 )
 _AMOUNT: Final = r"\b(?:tokens?|length|context|batch[ _]size|inputs?\b|texts\b|documents\b)"
 _TOO_LONG: Final = re.compile(rf"{_BOUND}[^.]{{0,80}}?{_AMOUNT}|{_AMOUNT}[^.]{{0,80}}?{_BOUND}", re.IGNORECASE)
+_RATE: Final = re.compile(r"\brate\b|per (?:second|minute|hour|day)|\b[TR]PM\b", re.IGNORECASE)  # passes with time
 _TOO_LONG_CODES: Final = frozenset({"context_length_exceeded", "max_tokens_per_request", "string_above_max_length"})
 _TOO_LONG_PARAMETERS: Final = frozenset({"input_tokens", "input_text"})  # vLLM's
 
@@ -158,7 +159,7 @@ def _is_too_long(complaint: Complaint) -> bool:
     return (
         complaint.code.casefold() in _TOO_LONG_CODES
         or complaint.parameter in _TOO_LONG_PARAMETERS
-        or _TOO_LONG.search(complaint.message) is not None
+        or (_TOO_LONG.search(complaint.message) is not None and not _RATE.search(complaint.message))
     )
 
 
@@ -175,7 +176,7 @@ def _remedy(callee: Callee, status: int, headers: Mapping[str, str]) -> str:
         case HTTPStatus.FORBIDDEN:
             return f": the key of {key} may not use the model of {model} here, or belongs to another region than {url}"
         case HTTPStatus.NOT_FOUND | HTTPStatus.METHOD_NOT_ALLOWED:
-            return f": check {url} (without the path of the call), {callee.setting('PATH')} and {model}"
+            return f": check {url}, {callee.setting('PATH')} and {model}"
         case _:
             return ""
 

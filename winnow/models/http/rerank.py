@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from winnow.core.errors import UpstreamRejected, UpstreamTooLong
 from winnow.core.settings.rerank import DashScopeNativeRerank, HttpRerank, VllmRerank
 from winnow.core.text import encodable
-from winnow.core.types import FloatArray
 from winnow.models.checks.vllm_reranker import check_vllm_reranker
+from winnow.models.http.batch_limit import BatchLimit
 from winnow.models.http.model import BadAnswer, HttpModel, all_of
-from winnow.models.http.rerank_dialects import read_scores, rerank_dialect
+from winnow.models.http.rerank_dialects import OutOfScale, read_scores, rerank_dialect
 from winnow.models.http.rerank_packing import RerankItem, RerankQuestion, even_calls, fit, full_calls, shorten
 from winnow.models.prompts import harmless
 from winnow.models.qwen_tokens import RememberedTokens
 from winnow.ports import EmbeddedQuery, Finding, Passage, Reranker, RerankerInfo, Reranking
+from winnow.ports.checks import QUESTIONS, passages_of
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +32,14 @@ _IMAGE: Final = re.compile(r"https?://\w|data:image/")
 _CUTS: Final = 12  # times that a document which is refused as too long is made shorter; leaves 3 % of it
 _SHORT_QUERY: Final = 500  # characters whose tokens are counted at once
 _BYTES_A_CHARACTER: Final = 3  # in UTF-8, in most scripts
-_TELLING: Final = 3  # that many different documents with one score are not a coincidence
+_TRUST_SECONDS: Final = 60.0  # for which a reranker that told the canary pair apart may find documents alike
+
+
+class _Part(NamedTuple):
+    """The scores of some documents; ``whole`` if one call took them all as they are."""
+
+    scored: Reranking
+    whole: bool = True
 
 
 class HttpReranker(HttpModel, Reranker):
@@ -38,8 +47,12 @@ class HttpReranker(HttpModel, Reranker):
 
     What is over the provider's limits is cut or split, and several servers share the documents; the parts are sent at
     the same time. A part that is refused as
-    too long is halved, down to single documents, and a single one is cut at its end until it is taken. A model that is
+    too long is halved, down to single documents, and a single one is cut at its end until it is taken; the size of the
+    parts that were taken is remembered. A model that is
     not pointwise gets all passages in one call or none. Passages without anything to read score 0 and are not sent.
+
+    Equal scores are believed of a reranker that tells a right passage from a wrong one (the canary pair, asked when all
+    documents of a search score alike): without its prompt, or as an embedder, it may find everything alike.
 
     Args:
         settings: the provider, and how to call it.
@@ -52,6 +65,8 @@ class HttpReranker(HttpModel, Reranker):
         self._tokens = RememberedTokens()
         # the client's time limit includes waiting for a connection: what waits here does not use it up
         self._slots = asyncio.Semaphore(settings.connections * len(settings.urls))
+        self._batch = BatchLimit(settings.max_documents, where=self._where, setting=f"{VARIABLE}__MAX_DOCUMENTS")
+        self._trusted_until = 0.0
 
     @property
     def info(self) -> RerankerInfo:
@@ -61,22 +76,35 @@ class HttpReranker(HttpModel, Reranker):
         self, query: EmbeddedQuery, passages: Sequence[Passage], *, instruct: str | None = None
     ) -> Reranking:
         task = self._settings.instruct if instruct is None else instruct
+        items, answer = await self._scored(query.text, task, passages)
+        scores = answer.scores[[item.number for item in items]]
+        if len({item.text for item in items}) > 1 and np.ptp(scores) == 0:
+            await self._refuse_indifference(float(scores[0]), len(items))
+        return answer
+
+    async def _scored(
+        self, query: str, task: str, passages: Sequence[Passage]
+    ) -> tuple[Sequence[RerankItem], Reranking]:
+        """What was sent, and the scores of all passages."""
         scores = np.zeros(len(passages), dtype=np.float32)
-        question, items = await self._prepared(query.text, task, passages)
+        question, items = await self._prepared(query, task, passages)
         if not items:
-            return Reranking(scores)
+            return items, Reranking(scores)
         parts = self._parts(question, items)
         answers = await all_of([self._score(question, part) for part in parts])
         for part, answer in zip(parts, answers, strict=True):
-            scores[[item.number for item in part]] = answer.scores
-        self._refuse_indifference(items, scores)
-        return Reranking(scores, sum(answer.tokens for answer in answers))
+            scores[[item.number for item in part]] = answer.scored.scores
+        return items, Reranking(scores, sum(answer.scored.tokens for answer in answers))
 
     async def self_check(self) -> Sequence[Finding]:
         """Look at a vLLM server's model, limit and prompt; other providers show none of these."""
         if not isinstance(self._settings, VllmRerank):
             return ()
         return await check_vllm_reranker(self._client, self._settings, self, self._tokens.count)
+
+    @property
+    def _path(self) -> str:
+        return self._settings.path
 
     def _at(self, url: str) -> HttpReranker:
         return HttpReranker(self._settings.model_copy(update={"url": url}))
@@ -117,6 +145,7 @@ class HttpReranker(HttpModel, Reranker):
     def _parts(self, question: RerankQuestion, items: Sequence[RerankItem]) -> list[list[RerankItem]]:
         limits = self._dialect.limits
         if self._dialect.pointwise:
+            limits = limits._replace(documents=min(limits.documents, self._batch.most))
             return even_calls(question, items, limits, servers=self._client.replicas)
         parts = full_calls(question, items, limits)
         if len(parts) > 1:
@@ -128,16 +157,19 @@ class HttpReranker(HttpModel, Reranker):
             )
         return parts
 
-    async def _score(self, question: RerankQuestion, items: Sequence[RerankItem]) -> Reranking:
+    async def _score(self, question: RerankQuestion, items: Sequence[RerankItem]) -> _Part:
         try:
-            return await self._call(question, items)
+            return _Part(await self._call(question, items))
         except UpstreamTooLong as refused:
             if len(items) == 1 or not self._dialect.pointwise:
-                return await self._score_shortened(question, items, refused)
+                return _Part(await self._score_shortened(question, items, refused), whole=False)
             middle = len(items) // 2
             halves = [self._score(question, items[:middle]), self._score(question, items[middle:])]
             first, second = await all_of(halves)
-            return Reranking(np.concatenate([first.scores, second.scores]), first.tokens + second.tokens)
+            if first.whole and second.whole:
+                self._batch.accepted_in_halves(len(items))
+            scores = np.concatenate([first.scored.scores, second.scored.scores])
+            return _Part(Reranking(scores, first.scored.tokens + second.scored.tokens), whole=False)
 
     async def _score_shortened(
         self, question: RerankQuestion, items: Sequence[RerankItem], refused: UpstreamTooLong
@@ -164,14 +196,22 @@ class HttpReranker(HttpModel, Reranker):
             answer = await self._client.post(self._settings.path, self._dialect.body(question, items))
         try:
             return read_scores(answer, len(items), self._dialect.scale)
+        except OutOfScale as error:
+            hint = f"; if the server answers logits, set {VARIABLE}__SCALE=logit"
+            raise self._distrust(error, answer, hint) from error
         except BadAnswer as error:
             raise self._distrust(error, answer) from error
 
-    def _refuse_indifference(self, items: Sequence[RerankItem], scores: FloatArray) -> None:
-        """A reranker without its prompt, or no reranker at all, may find all documents alike."""
-        if len({item.text for item in items}) >= _TELLING and np.ptp(scores[[item.number for item in items]]) == 0:
+    async def _refuse_indifference(self, score: float, count: int) -> None:
+        """Raise unless the reranker tells the canary pair apart, or has done so within the last minute."""
+        if time.monotonic() < self._trusted_until:
+            return
+        canary = QUESTIONS[0]
+        _, told = await self._scored(canary.query, self._settings.instruct, passages_of([canary.right, canary.wrong]))
+        if np.ptp(told.scores) == 0:
             raise UpstreamRejected(
-                f"{self._where} gave {len(items)} documents the same score, {scores[items[0].number]:.6g}; see that "
-                f"{VARIABLE}__URL leads to a reranker, not to an embedder, and that it has its chat template: "
-                "winnow doctor looks into it"
+                f"{self._where} gave {count} documents the same score, {score:.6g}, and does not tell an answer from "
+                f"an unrelated text; see that {VARIABLE}__URL leads to a reranker, not to an embedder, and that it has "
+                "its chat template: winnow doctor looks into it"
             )
+        self._trusted_until = time.monotonic() + _TRUST_SECONDS

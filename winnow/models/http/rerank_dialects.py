@@ -7,6 +7,7 @@ dialect sends ``top_n``: without it every provider scores all documents.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,13 +34,17 @@ from winnow.models.http.rerank_packing import Limits, RerankItem, RerankQuestion
 from winnow.models.prompts import RERANK_PREFIX, RERANK_SUFFIX, rerank_document, rerank_head
 from winnow.ports import Reranking
 
-Scale = Literal["probability", "cosine"]
+Scale = Literal["probability", "cosine", "logit"]
 
 _QUERY_TOKENS: Final = 4000  # of Alibaba's rerankers
 _COHERE_QUERY_TOKENS: Final = 2048
 _QWEN3_TEMPLATE: Final = 64  # 48 around instruct, query and document, 11 in front of them, and where these meet
 _UNKNOWN_TEMPLATE: Final = 16  # a cross-encoder has four special tokens around query and document
 _ROUNDING: Final = 1e-6  # by which a score may leave its range
+
+
+class OutOfScale(BadAnswer):
+    """A score that the expected scale does not have."""
 
 
 @dataclass(kw_only=True)
@@ -131,7 +136,14 @@ class Tei(RerankDialect):
 
 
 def rerank_dialect(settings: HttpRerank) -> RerankDialect:
-    """The dialect that a provider speaks. vLLM hands special tokens in texts to the model as such."""
+    """The dialect that a provider speaks, with the configured scale of scores."""
+    dialect = _dialect(settings)
+    dialect.scale = settings.scale or dialect.scale
+    return dialect
+
+
+def _dialect(settings: HttpRerank) -> RerankDialect:
+    """As the provider documents it. vLLM hands special tokens in texts to the model as such."""
     model = settings.model
     limits = Limits(settings.max_tokens, settings.max_documents, template=_UNKNOWN_TEMPLATE)
     match settings:
@@ -194,7 +206,8 @@ def read_scores(answer: Any, count: int, scale: Scale = "probability") -> Rerank
         {"results": [...], "meta": {"tokens": {"input_tokens", "output_tokens"}}}   Cohere
         [{"index", "score"}]                                                        TEI, SGLang
 
-    ``scale`` is what the provider's scores are: probabilities, or cosines in [-1, 1], which become ``(1 + s) / 2``.
+    ``scale`` is what the provider's scores are: probabilities; cosines in [-1, 1], which become ``(1 + s) / 2``; or
+    logits, which become ``1 / (1 + exp(-s))``.
 
     Raises:
         BadAnswer: of another shape; an index is out of range, repeated or missing; a score is out of range.
@@ -217,9 +230,11 @@ def _score(row: Mapping[str, Any], scale: Scale) -> float:
     value = row.get("relevance_score", row.get("score"))
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise BadAnswer(f"a result has the score {value!r}")
+    if scale == "logit":
+        return (1 + math.tanh(value / 2)) / 2  # the logistic function, which does not overflow in this form
     lowest = 0.0 if scale == "probability" else -1.0
     if not lowest - _ROUNDING <= value <= 1 + _ROUNDING:
-        raise BadAnswer(f"a score is {str(value)[:20]}, outside [{lowest:g}, 1]")
+        raise OutOfScale(f"a score is {str(value)[:20]}, outside [{lowest:g}, 1]")
     return min(max((value - lowest) / (1 - lowest), 0.0), 1.0)
 
 
