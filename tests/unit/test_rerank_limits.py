@@ -85,7 +85,7 @@ async def test_the_size_that_was_taken_is_remembered() -> None:
         await scores_of(reranker, "apples", texts)
         first = len(stub.bodies)
         np.testing.assert_array_equal(await scores_of(reranker, "apples", texts), expected("apples", texts))
-    assert [len(body["texts"]) for body in stub.bodies[first:]] == [8, 7, 8, 7]
+    assert sorted(len(body["texts"]) for body in stub.bodies[first:]) == [7, 7, 8, 8]
 
 
 async def test_one_long_document_makes_no_call_smaller() -> None:
