@@ -189,6 +189,7 @@ async def _submit(
         source=options.source,
         priority=options.priority,
         count=state.metrics.observe_documents,
+        warn=state.metrics.observe_warning,
     )
     view = SubmissionView.of(submission)
     view.job = await _awaited(state, submission.job_id, response, wait=options.wait)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.contracts.catalog_data import LEASE, chunk_keys, doc, success, work
+from winnow.core.types import Document
 from winnow.ports import Catalog, Outcome
 
 
@@ -48,6 +51,16 @@ class IntegrityContract:
         assert claim.previous == chunk_keys(first)
         assert list(await docs.queue.commit([success(claim)])) == [True]
         assert (await docs.jobs.get(submission.job_id)).indexed == 1
+
+    async def test_documents_stored_as_submitted_are_counted_until_they_are_converted(self, docs: Catalog) -> None:
+        page = Document("page", "# Amber\n\nA resin.", "markdown", canonical=False)
+        plain = Document("plain", "a resin", "text", canonical=False)
+        await docs.documents.submit("docs", [page, plain, doc("new")])
+        assert await docs.audit.unconverted("docs") == 1
+        await work(docs)
+        again = await docs.documents.submit("docs", [replace(page, canonical=True), replace(plain, canonical=True)])
+        assert (again.accepted, again.unchanged) == (2, 1)
+        assert await docs.audit.unconverted("docs") == 0
 
     async def test_mending_removes_the_points_of_a_document_that_there_is_not(self, docs: Catalog) -> None:
         submission = await docs.audit.repair("docs", {"ghost": 3})

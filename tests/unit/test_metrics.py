@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from winnow.core.marks import WARNING_CODES
 from winnow.core.types import SearchAnswer, SearchRequest, StageReport
 from winnow.operations.metrics import Metrics
 
@@ -52,6 +55,22 @@ def test_documents_and_requests_are_counted() -> None:
     assert registry.get_sample_value("winnow_http_requests_total", labels) == 1
     assert registry.get_sample_value("winnow_http_request_seconds_sum", labels) == 0.002
     assert "MADEUP" not in metrics.render().decode()
+
+
+def test_warnings_are_counted_by_code_and_those_of_others_together() -> None:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    for code in ("pages_without_text", "pages_without_text", "invented-by-a-client", "another"):
+        metrics.observe_warning(code)
+    assert registry.get_sample_value("winnow_document_warnings_total", {"code": "pages_without_text"}) == 2
+    assert registry.get_sample_value("winnow_document_warnings_total", {"code": "other"}) == 2
+    assert "invented" not in metrics.render().decode()
+
+
+def test_every_warning_that_a_reader_gives_has_a_code_of_its_own_in_metrics() -> None:
+    sources = [path.read_text() for room in ("winnow", "indexer") for path in Path(room).rglob("*.py")]
+    given = {code for source in sources for code in re.findall(r'DocumentWarning\(\s*"(\w+)"', source)}
+    assert given == WARNING_CODES
 
 
 def test_metrics_of_two_applications_are_apart() -> None:

@@ -215,3 +215,12 @@ async def test_a_text_that_is_not_in_its_format_is_rejected(
     answer = await docs.post(DOCS, json={"documents": [{"id": "a", "text": text, "format": format}]})
     assert (answer.status_code, answer.json()["rejected"][0]["code"]) == (422, "invalid_document")
     assert says in answer.json()["detail"]
+
+
+async def test_losses_in_reading_are_in_the_document_and_in_the_metrics(docs: httpx2.AsyncClient) -> None:
+    half_scanned = pdf(["Amber is a fossil resin."], [], ["Copal is young."])
+    await docs.post(DOCS, **form(("a.pdf", half_scanned)))
+    (warning,) = (await docs.get(f"{DOCS}/a.pdf")).json()["warnings"]
+    assert (warning["code"], warning["pages"], warning["count"]) == ("pages_without_text", [2], 1)
+    metrics = (await docs.get("/metrics")).text
+    assert 'winnow_document_warnings_total{code="pages_without_text"} 1.0' in metrics

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import false, func, select
 
 from winnow.catalog import entries, reembedding
 from winnow.catalog.collections import collection_of, uid_of
+from winnow.catalog.documents import SAME_DOCUMENT
 from winnow.catalog.engine import Repository, allow_long
 from winnow.catalog.jobs import carry_out, new_order
 from winnow.catalog.rules.interventions import NO_CONTENT, plan_repair
-from winnow.catalog.tables import DOCUMENTS
+from winnow.catalog.tables import CONTENTS, DOCUMENTS
 from winnow.core.types import Document
 from winnow.ports import LedgerEntry, ReembedProgress, Submission
 
@@ -54,6 +55,15 @@ class SqlAudit(Repository):
             change = plan_repair(revisions, await entries.read(connection, uid, revisions), order)
             contents = {entry.id: Document(entry.id, NO_CONTENT) for entry in change.created}
             return await carry_out(connection, uid, change, order, contents)
+
+    async def unconverted(self, collection: str) -> int:
+        async with self.database.read() as connection:
+            await allow_long(connection)
+            uid = await uid_of(connection, collection)
+            statement = select(func.count()).select_from(CONTENTS).join(DOCUMENTS, SAME_DOCUMENT)
+            unread = CONTENTS.c.canonical.is_(false()) & (CONTENTS.c.format != "text")
+            visible = (DOCUMENTS.c.collection_uid == uid) & (DOCUMENTS.c.state != "deleting")
+            return int(await connection.scalar(statement.where(visible, unread)) or 0)
 
     async def reembed_progress(self, name: str) -> ReembedProgress:
         async with self.database.read() as connection:

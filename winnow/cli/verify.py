@@ -106,6 +106,9 @@ def show_report(report: dict[str, Any]) -> None:
     size = f"{counted(report['documents'], 'document')}, {counted(report['points'], 'point')}"
     waiting = f", {report['waiting']:,} with pending work" if report["waiting"] else ""
     print_line(f"{report['collection']}: {size}{waiting}: {_verdict(report)}")
+    if report["unconverted"]:
+        count = counted(report["unconverted"], "document")
+        print_line(f"  {count} stored by an earlier version as submitted; winnow index reads the sources again")
 
 
 def _verdict(report: dict[str, Any]) -> str:

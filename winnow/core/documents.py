@@ -181,4 +181,6 @@ def hash_content(document: Document) -> str:
     }
     if document.marks:
         content["marks"] = wire_marks(document.marks)
+    if document.canonical and document.source_format != "text":
+        content["canonical"] = True  # differs from the hash of the same text that was stored as submitted
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -15,6 +15,12 @@ MAX_MARKS: Final = 200_000
 MAX_WARNINGS: Final = 100
 MAX_MESSAGE_CHARS: Final = 2_000
 
+WARNING_CODES: Final = frozenset(
+    """attachment_left_out encoding_detected invalid_front_matter pages_without_text replacement_characters
+    structure_lost""".split()
+)
+"""The codes of warnings that readers of ours give; other programs may send others."""
+
 _KINDS: Final = frozenset(get_args(MarkKind))
 
 
@@ -34,7 +40,7 @@ class DocumentWarning:
     """Something that was lost or guessed when a document was read.
 
     Attributes:
-        code: stable name: ``pages_without_text``, ``replacement_characters``, ``truncated`` …
+        code: stable name, one of ``WARNING_CODES`` or another program's own.
         message: what was lost, and the remedy.
         pages: the pages concerned, from 1.
         count: how many characters, rows or parts are concerned.

@@ -7,6 +7,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
+from winnow.core.marks import WARNING_CODES
 from winnow.core.types import SearchAnswer
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -28,6 +29,9 @@ class Metrics:
         self._stage = timer("winnow_stage_seconds", "Time in one stage of a search.", ("stage", "status"))
         self._searches = counter("winnow_searches", "Searches that were answered.", ("score_kind", "degraded"))
         self._documents = counter("winnow_documents", "Documents that were submitted, by outcome.", ("outcome",))
+        self._warnings = counter(
+            "winnow_document_warnings", "Losses in reading of the documents that were accepted, by code.", ("code",)
+        )
         self._requests = counter("winnow_http_requests", "HTTP requests answered.", exchange)
         self._request_seconds = timer("winnow_http_request_seconds", "Time to answer an HTTP request.", exchange)
 
@@ -40,6 +44,10 @@ class Metrics:
     def observe_documents(self, outcome: str, count: int = 1) -> None:
         """Count ``count`` documents with one ``outcome``: ``accepted``, ``rejected``, ``indexed`` or ``failed``."""
         self._documents.labels(outcome).inc(count)
+
+    def observe_warning(self, code: str) -> None:
+        """Count one warning of an accepted document; codes that are not ours are counted together."""
+        self._warnings.labels(code if code in WARNING_CODES else "other").inc()
 
     def observe_http(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one HTTP exchange. ``route`` is the route's template, never the path itself."""

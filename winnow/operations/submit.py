@@ -116,11 +116,19 @@ async def admit_upload(resources: Resources, backlog: Backlog, name: str, *, pri
 
 
 async def submit(
-    resources: Resources, name: str, batch: ParsedBatch, *, source: str, priority: int, count: CountDocuments
+    resources: Resources,
+    name: str,
+    batch: ParsedBatch,
+    *,
+    source: str,
+    priority: int,
+    count: CountDocuments,
+    warn: Callable[[str], None],
 ) -> Submission:
     """Store the valid documents of a batch in one transaction, and wake the worker.
 
-    ``count`` is told how many documents were ``accepted`` and how many ``rejected``.
+    ``count`` is told how many documents were ``accepted`` and how many ``rejected``, ``warn`` the code of each warning
+    of an accepted one.
 
     Returns:
         The submission, with all rejections by their index in the batch.
@@ -131,6 +139,10 @@ async def submit(
     submission = Submission("", 0, 0)
     if batch.documents:
         submission = await resources.catalog.documents.submit(name, batch.documents, source=source, priority=priority)
+    refused = {item.index for item in submission.rejected}
+    for document in (each for index, each in enumerate(batch.documents) if index not in refused):
+        for warning in document.warnings:
+            warn(warning.code)
     submission = replace(submission, rejected=batch.all_rejections(submission.rejected))
     count("accepted", submission.accepted)
     count("rejected", len(submission.rejected))

@@ -69,6 +69,8 @@ class Report:
         waiting: documents with pending work, which are not compared.
         damaged: documents with damage, counted for each index.
         found: the same by kind of damage.
+        unconverted: documents that were stored before texts were converted; they are sound, and read again when their
+            source is indexed the next time.
         mended: documents that are being repaired.
         jobs: the jobs of the repairs.
     """
@@ -80,6 +82,7 @@ class Report:
     waiting: int = 0
     damaged: int = 0
     found: Counter[DamageKind] = field(default_factory=Counter)
+    unconverted: int = 0
     mended: int = 0
     jobs: list[str] = field(default_factory=list)
 
@@ -122,7 +125,7 @@ async def inspect_collection(
         CollectionNotFound: the collection does not exist.
     """
     collection = await catalog.collections.get(name)
-    report = Report(name)
+    report = Report(name, unconverted=await catalog.audit.unconverted(name))
     for index in collection.indexes:
         report.generations.append(index.generation)
         growing = index.generation == collection.newer_generation

@@ -189,6 +189,13 @@ class LedgerAudit(Protocol):
         A document that waits for work already counts as ``unchanged``. Committed on return.
         """
 
+    async def unconverted(self, collection: str) -> int:
+        """Count documents of a marked-up format that were stored before texts were converted (``canonical`` is false).
+
+        Raises:
+            CollectionNotFound: the collection does not exist.
+        """
+
     async def reembed_progress(self, name: str) -> ReembedProgress:
         """Count the documents that both indexes hold; all zero for a collection with one index."""
 
