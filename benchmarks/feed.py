@@ -27,6 +27,7 @@ import psutil  # type: ignore[import-untyped]
 from machine import describe
 from texts import load_texts
 
+from winnow.core.principal import LOCAL
 from winnow.core.settings import load_settings
 from winnow.core.types import Document
 from winnow.models.qwen_tokens import QwenTokens
@@ -135,7 +136,7 @@ async def measure(texts: Sequence[Document], processes: int, profile: Path | Non
         env, postgres, instant = servers(folder, stack)
         os.environ.update(env)
         async with open_resources(load_settings(log_level="warning")) as resources:
-            await ensure_collection(resources, "feed", CollectionSpec())
+            await ensure_collection(resources, LOCAL, "feed", CollectionSpec())
             jobs = [
                 (await resources.catalog.documents.submit("feed", texts[at : at + BATCH])).job_id
                 for at in range(0, len(texts), BATCH)

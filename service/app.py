@@ -9,11 +9,12 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from prometheus_client import CollectorRegistry
 
+from service.access import Authentication
 from service.binding import served_hosts
 from service.door import Door
 from service.errors import install_error_handlers
 from service.lifespan import ServiceState
-from service.middleware import BodyLimit, HostGuard, Observe, RequestContext, UnhandledErrors
+from service.middleware import BodyLimit, HostGuard, RequestContext, UnhandledErrors
 from service.openapi import TAGS, install_openapi
 from service.routes import collections, documents, jobs, operations, reembed, search
 from service.routes.page import install_page
@@ -50,13 +51,14 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
     install_openapi(app, routers)
     install_page(app)
     install_error_handlers(app)
-    _surround(app, settings.server, state.metrics.observe_http)
+    _surround(app, settings.server, state)
     return app
 
 
-def _surround(app: FastAPI, server: ServerSettings, observe: Observe) -> None:
+def _surround(app: FastAPI, server: ServerSettings, state: ServiceState) -> None:
     """Put the middleware around the routes; the last one added is outermost."""
     app.add_middleware(BodyLimit, max_bytes=server.max_body_mb * 2**20)
+    app.add_middleware(Authentication, owner=app, find=state.principal_of)
     app.add_middleware(UnhandledErrors)
     if server.cors_origins:
         app.add_middleware(
@@ -69,7 +71,7 @@ def _surround(app: FastAPI, server: ServerSettings, observe: Observe) -> None:
     hosts = served_hosts(server)
     if hosts is not None:
         app.add_middleware(HostGuard, hosts=hosts)
-    app.add_middleware(RequestContext, observe=observe)
+    app.add_middleware(RequestContext, observe=state.metrics.observe_http)
 
 
 def _version() -> str:

@@ -11,8 +11,10 @@ from typing import Annotated, cast
 from fastapi import Depends, Path, Query, Request
 from pydantic import AfterValidator
 
+from service.access import principal_of
 from service.lifespan import ServiceState
 from service.schemas.documents import WAIT_DESCRIPTION
+from winnow.core.principal import Principal
 from winnow.operations.collections import check_name
 from winnow.operations.resources import Resources
 from winnow.ports import Catalog
@@ -33,6 +35,12 @@ StateDep = Annotated[ServiceState, Depends(_state)]
 async def _resources(state: StateDep) -> Resources:
     return state.resources
 
+
+async def _principal(request: Request) -> Principal:
+    return principal_of(request)
+
+
+PrincipalDep = Annotated[Principal, Depends(_principal)]
 
 ResourcesDep = Annotated[Resources, Depends(_resources)]
 

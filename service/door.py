@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
+from service.access import SCOPES_KEY, principal_of
 from service.errors import (
     BODY_TOO_LARGE,
     INTERNAL,
@@ -22,7 +23,8 @@ from service.errors import (
     problem_kind,
 )
 from service.wire import json_body
-from winnow.core.errors import InvalidInput, WinnowError
+from winnow.core.errors import Forbidden, InvalidInput, Unauthorized, WinnowError
+from winnow.core.principal import Scope
 
 BODY_PROBLEMS: Final = (INVALID_JSON, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE)
 REFERENCE: Final = "#/components/schemas/"
@@ -65,10 +67,14 @@ class Door(APIRouter):
         self.read_body = read_body
         self._problems = problems
 
-    def problems(self, *kinds: Kind) -> dict[int | str, dict[str, Any]]:
-        """The ``responses`` of a route: the errors of the router, the given ones, and 500."""
+    def problems(self, *kinds: Kind, public: bool = False) -> dict[int | str, dict[str, Any]]:
+        """The ``responses`` of a route: the errors of the router, the given ones, 500, and those of access.
+
+        ``public``: the route is open to all.
+        """
         by_status: dict[int, list[ProblemKind]] = {}
-        for item in (*self._problems, *kinds, INTERNAL):
+        access = () if public else (Unauthorized, Forbidden)
+        for item in (*access, *self._problems, *kinds, INTERNAL):
             kind = item if isinstance(item, ProblemKind) else problem_kind(item)
             by_status.setdefault(kind.status, []).append(kind)
         return {status: _documented(self.shape, kinds) for status, kinds in sorted(by_status.items())}
@@ -80,12 +86,21 @@ class DoorRoute(APIRoute):
     door: ClassVar[Door]
     error_shape: ClassVar[ErrorShape]  # also of errors that middleware raises
 
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        extra = options.get("openapi_extra") or {}
+        if SCOPES_KEY not in extra:
+            raise ValueError(f"the route {path} declares no scopes: give it openapi_extra=needs(…)")
+        self.scopes: tuple[Scope, ...] = tuple(extra[SCOPES_KEY])
+        super().__init__(path, endpoint, **options)
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler."""
         handle: Callable[[Request], Awaitable[Response]] = super().get_route_handler()
         door, reads_body = self.door, self.body_field is not None
 
         async def strict(request: Request) -> Response:
+            if self.scopes:
+                principal_of(request).require(*self.scopes)
             if reads_body and (body := await request.body()):
                 request = _Decoded(request, body, await door.read_body(request))
             try:

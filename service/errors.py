@@ -47,6 +47,8 @@ STATUS: Final[Mapping[type[domain.WinnowError], int]] = {
     domain.IdentityMismatch: 409,
     domain.VersionConflict: 409,
     domain.DataDirectoryLocked: 409,
+    domain.Unauthorized: 401,
+    domain.Forbidden: 403,
     domain.Overloaded: 429,
     domain.DeadlineExceeded: 504,
     domain.Upstream: 502,
@@ -154,7 +156,7 @@ def problem_from(error: domain.WinnowError) -> Problem:
         rejected = [asdict(item) for item in error.rejected]
         places = [{"loc": ["documents", item.index], "message": item.message} for item in error.rejected]
         return Problem(kind, error.message, errors=places, rejected=rejected, accepted=0)
-    headers = {}
+    headers = {"WWW-Authenticate": "Bearer"} if kind.status == HTTPStatus.UNAUTHORIZED else {}
     if kind.status in (429, 503) or error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or RETRY_SECONDS)))
     places = [{"loc": list(error.location), "message": error.message}] if error.location else []

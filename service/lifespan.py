@@ -9,7 +9,9 @@ from fastapi import FastAPI
 
 from service.health import ModelHealth, health_of
 from winnow.core.errors import UpstreamUnavailable
+from winnow.core.principal import Principal
 from winnow.core.settings import Settings
+from winnow.operations.access import Access
 from winnow.operations.admission import Backlog, SearchGate
 from winnow.operations.metrics import Metrics
 from winnow.operations.resources import OpenResources, Resources
@@ -29,6 +31,7 @@ class ServiceState:
     def __init__(self, settings: Settings, metrics: Metrics, resources: Resources | OpenResources) -> None:
         self.settings = settings
         self.metrics = metrics
+        self._access: Access | None = None
         self.gate = SearchGate(settings.search.max_concurrent)
         self.backlog = Backlog(settings.indexing.max_backlog)
         self.draining = False
@@ -49,6 +52,12 @@ class ServiceState:
         if self._health is None:
             self._health = health_of(self.resources)
         return self._health
+
+    async def principal_of(self, headers: Mapping[str, str]) -> Principal:
+        """Who makes a request with these headers; raises ``WinnowError``, also as ``resources`` does."""
+        if self._access is None:
+            self._access = Access()
+        return await self._access.principal(headers.get("authorization"))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -15,6 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from service.access import SCOPES_KEY
 from service.door import REFERENCE, Door
 from service.schemas.documents import DocumentBatch, DocumentBody, DocumentForm
 
@@ -30,13 +31,13 @@ TAGS: Final = [
 
 
 def document_body(model: type[DocumentBody | DocumentBatch], *, batch: bool = False) -> dict[str, Any]:
-    """``openapi_extra`` of a route that reads documents itself, one by one; of a ``batch`` also lines and files."""
+    """The body in OpenAPI of a route that reads documents itself, one by one; of a ``batch`` also lines and files."""
     content: dict[str, Any] = {"application/json": {"schema": {"$ref": REFERENCE + model.__name__}}}
     if batch:
         lines = {"type": "string", "description": "one document a line"}
         content["application/x-ndjson"] = {"schema": lines, "example": '{"id": "a", "text": "…"}\n'}
         content["multipart/form-data"] = {"schema": {"$ref": REFERENCE + DocumentForm.__name__}}
-    return {"requestBody": {"required": True, "content": content}}
+    return {"required": True, "content": content}
 
 
 def install_openapi(app: FastAPI, doors: Iterable[Door]) -> None:
@@ -52,6 +53,7 @@ def install_openapi(app: FastAPI, doors: Iterable[Door]) -> None:
                 [(model, "validation") for model in referred], ref_template=REFERENCE + "{model}"
             )
             schema["components"]["schemas"] |= definitions["$defs"]
+            _describe_access(schema)
             app.openapi_schema = schema
         return app.openapi_schema
 
@@ -59,6 +61,16 @@ def install_openapi(app: FastAPI, doors: Iterable[Door]) -> None:
     assets = Path(fastapi_offline.__file__).parent / "static"
     app.mount(_ASSETS, StaticFiles(directory=assets), name="docs-assets")
     app.add_api_route("/docs", _docs_page, include_in_schema=False)
+
+
+def _describe_access(schema: dict[str, Any]) -> None:
+    """Say of each operation which credential it takes, from its scopes."""
+    bearer = {"type": "http", "scheme": "bearer", "description": "an API key; not needed where none exists"}
+    schema["components"]["securitySchemes"] = {"key": bearer}
+    for item in schema["paths"].values():
+        for operation in item.values():
+            if operation[SCOPES_KEY]:
+                operation["security"] = [{"key": []}]
 
 
 async def _docs_page(request: Request) -> Response:

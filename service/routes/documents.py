@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import Query, Request, Response
 
-from service.deps import CatalogDep, CollectionName, DocumentId, StateDep, Wait
+from service.access import needs
+from service.deps import CatalogDep, CollectionName, DocumentId, PrincipalDep, StateDep, Wait
 from service.door import BODY_PROBLEMS, Door
 from service.errors import FORBIDDEN_ORIGIN, INVALID_FORM
 from service.forms import FORM_TYPE, uploads_in
@@ -28,9 +28,12 @@ from service.schemas.documents import (
 from service.schemas.jobs import JobView
 from service.wire import NDJSON_TYPES, content_type, documents_in, json_body, require_json
 from winnow.core import errors
+from winnow.core.principal import Principal
 from winnow.core.types import Collection
+from winnow.operations import documents
 from winnow.operations import submit as submitting
 from winnow.operations.uploads import read_uploads
+from winnow.ports import Submission
 
 router = Door(
     "/v1/collections/{name}",
@@ -57,13 +60,15 @@ _THREAD_BYTES: Final = 64 * 1024  # larger bodies are parsed off the event loop,
         200: {"model": SubmissionView, "description": "With wait=true: they are searchable."},
         **_UPLOAD_PROBLEMS,
     },
-    openapi_extra=document_body(DocumentBatch, batch=True),
+    openapi_extra=needs("documents:write", requestBody=document_body(DocumentBatch, batch=True)),
 )
 async def post_documents(
     name: CollectionName,
     request: Request,
     response: Response,
+    *,
     state: StateDep,
+    principal: PrincipalDep,
     options: Annotated[WriteOptions, Query()],
 ) -> SubmissionView:
     """Submit documents as ``{"documents": [...]}``, as NDJSON, or as the files of a form.
@@ -74,16 +79,18 @@ async def post_documents(
     kind = content_type(request)
     if kind not in (*NDJSON_TYPES, FORM_TYPE):
         require_json(request)
-    collection = await submitting.admit_upload(state.resources, state.backlog, name, priority=options.priority)
+    collection = await submitting.admit_upload(
+        state.resources, principal, state.backlog, name, priority=options.priority
+    )
     batch = await (_read_form if kind == FORM_TYPE else _read_body)(state, collection, request)
-    return await _submit(state, name, batch, options, response)
+    return await _submit(state, principal, name, batch, options=options, response=response)
 
 
 @router.put(
     "/documents/{id:path}",
     status_code=202,
     responses={200: {"model": SubmissionView, "description": "With wait=true: it is searchable."}, **_WRITE_PROBLEMS},
-    openapi_extra=document_body(DocumentBody),
+    openapi_extra=needs("documents:write", requestBody=document_body(DocumentBody)),
 )
 async def put_document(
     name: CollectionName,
@@ -92,34 +99,49 @@ async def put_document(
     response: Response,
     *,
     state: StateDep,
+    principal: PrincipalDep,
     options: Annotated[WriteOptions, Query()],
 ) -> SubmissionView:
     """Submit one document under the id of the path; the body's ``id`` may be left out."""
     raw = await json_body(request)
-    collection = await submitting.admit_upload(state.resources, state.backlog, name, priority=options.priority)
+    collection = await submitting.admit_upload(
+        state.resources, principal, state.backlog, name, priority=options.priority
+    )
     limit = state.settings.indexing.max_document_chars
     document = await asyncio.to_thread(
         submitting.read_document, _with_id(raw, id), fields=collection.fields, max_chars=limit
     )
-    return await _submit(state, name, submitting.ParsedBatch([document], [0]), options, response)
+    batch = submitting.ParsedBatch([document], [0])
+    return await _submit(state, principal, name, batch, options=options, response=response)
 
 
-@router.get("/documents", responses=router.problems())
+@router.get("/documents", responses=router.problems(), openapi_extra=needs("documents:read"))
 async def list_documents(
-    name: CollectionName, catalog: CatalogDep, query: Annotated[DocumentQuery, Query()]
+    name: CollectionName, catalog: CatalogDep, principal: PrincipalDep, query: Annotated[DocumentQuery, Query()]
 ) -> DocumentList:
     """Ids and states, a page at a time, by id."""
-    await catalog.collections.get(name)
-    keys = await catalog.documents.list(
-        name, after=query.after, limit=query.limit + 1, state=query.state, source=query.source
+    keys = await documents.see_documents(
+        catalog,
+        principal,
+        name,
+        after=query.after,
+        limit=query.limit + 1,
+        state=query.state,
+        source=query.source,
     )
     return DocumentList.page(keys, query.limit)
 
 
-@router.get("/documents/{id:path}", responses=router.problems(errors.DocumentNotFound))
-async def get_document(name: CollectionName, id: DocumentId, catalog: CatalogDep) -> DocumentView:
+@router.get(
+    "/documents/{id:path}",
+    responses=router.problems(errors.DocumentNotFound),
+    openapi_extra=needs("documents:read"),
+)
+async def get_document(
+    name: CollectionName, id: DocumentId, catalog: CatalogDep, principal: PrincipalDep
+) -> DocumentView:
     """The document with its state: pending, indexed, or failed with the reason."""
-    return DocumentView.stored(await catalog.documents.get(name, id))
+    return DocumentView.stored(await documents.see_document(catalog, principal, name, id))
 
 
 @router.delete(
@@ -129,13 +151,20 @@ async def get_document(name: CollectionName, id: DocumentId, catalog: CatalogDep
         200: {"model": DeletionView, "description": "With wait=true: it is gone."},
         **router.problems(errors.DocumentNotFound, errors.StorageFull),
     },
+    openapi_extra=needs("documents:write"),
 )
 async def delete_document(
-    name: CollectionName, id: DocumentId, response: Response, state: StateDep, wait: Wait = False
+    name: CollectionName,
+    id: DocumentId,
+    response: Response,
+    *,
+    state: StateDep,
+    principal: PrincipalDep,
+    wait: Wait = False,
 ) -> DeletionView:
     """Delete one document. It leaves listings at once, and searches once the job is done."""
-    await state.resources.catalog.documents.get(name, id)
-    return await _delete(state, name, [id], response, wait=wait)
+    submission = await submitting.delete_one(state.resources, principal, name, id)
+    return await _deletion(state, submission, response, wait=wait)
 
 
 @router.post(
@@ -145,13 +174,23 @@ async def delete_document(
         200: {"model": DeletionView, "description": "With wait=true: they are gone."},
         **router.problems(*BODY_PROBLEMS, errors.InvalidFilter, errors.StorageFull),
     },
+    openapi_extra=needs("documents:write"),
 )
 async def delete_documents(
-    name: CollectionName, body: DeletionBody, response: Response, state: StateDep, wait: Wait = False
+    name: CollectionName,
+    body: DeletionBody,
+    response: Response,
+    *,
+    state: StateDep,
+    principal: PrincipalDep,
+    wait: Wait = False,
 ) -> DeletionView:
     """Delete documents by id or by filter. Unknown ids are ignored."""
-    ids = body.ids if body.ids is not None else await submitting.matching_ids(state.resources, name, body.filter)
-    return await _delete(state, name, ids, response, wait=wait)
+    ids = body.ids
+    if ids is None:
+        ids = await submitting.matching_ids(state.resources, principal, name, body.filter)
+    submission = await submitting.delete_by_id(state.resources, principal, name, ids)
+    return await _deletion(state, submission, response, wait=wait)
 
 
 async def _read_form(state: ServiceState, collection: Collection, request: Request) -> submitting.ParsedBatch:
@@ -180,10 +219,17 @@ def _with_id(raw: Any, id: str) -> Any:
 
 
 async def _submit(
-    state: ServiceState, name: str, batch: submitting.ParsedBatch, options: WriteOptions, response: Response
+    state: ServiceState,
+    principal: Principal,
+    name: str,
+    batch: submitting.ParsedBatch,
+    *,
+    options: WriteOptions,
+    response: Response,
 ) -> SubmissionView:
     submission = await submitting.submit(
         state.resources,
+        principal,
         name,
         batch,
         source=options.source,
@@ -196,10 +242,7 @@ async def _submit(
     return view
 
 
-async def _delete(
-    state: ServiceState, name: str, ids: Sequence[str], response: Response, *, wait: bool
-) -> DeletionView:
-    submission = await submitting.delete_by_id(state.resources, name, ids)
+async def _deletion(state: ServiceState, submission: Submission, response: Response, *, wait: bool) -> DeletionView:
     job = await _awaited(state, submission.job_id, response, wait=wait)
     return DeletionView(job_id=submission.job_id, deleted=submission.accepted - submission.unchanged, job=job)
 

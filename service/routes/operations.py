@@ -11,7 +11,8 @@ from fastapi.responses import StreamingResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import iterate_in_threadpool
 
-from service.deps import CollectionName, ResourcesDep, StateDep
+from service.access import needs
+from service.deps import CollectionName, PrincipalDep, ResourcesDep, StateDep
 from service.door import BODY_PROBLEMS, Door
 from service.errors import UNSUPPORTED_MEDIA_TYPE, problem_from
 from service.health import check_readiness
@@ -19,6 +20,7 @@ from service.schemas.common import members
 from service.schemas.operations import Health, Readiness, VerifyBody
 from service.wire import dumps, require_json
 from winnow.core import errors
+from winnow.core.principal import Principal
 from winnow.operations.archive import files_of, pack
 from winnow.operations.backup import copied
 from winnow.operations.resources import Resources
@@ -29,7 +31,7 @@ METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 SIZE_HEADER: Final = "X-Winnow-Backup-Bytes"
 
 
-@router.get("/healthz", responses=router.problems())
+@router.get("/healthz", responses=router.problems(public=True), openapi_extra=needs())
 async def healthz() -> Health:
     """Whether the process is alive; does not check its dependencies."""
     return Health()
@@ -37,7 +39,11 @@ async def healthz() -> Health:
 
 @router.get(
     "/readyz",
-    responses={503: {"model": Readiness, "description": "The failing dependency is named."}, **router.problems()},
+    responses={
+        503: {"model": Readiness, "description": "The failing dependency is named."},
+        **router.problems(public=True),
+    },
+    openapi_extra=needs(),
 )
 async def readyz(state: StateDep, response: Response) -> Readiness:
     """Whether searches can be answered: checks every dependency."""
@@ -54,6 +60,7 @@ async def readyz(state: StateDep, response: Response) -> Readiness:
     "/metrics",
     response_class=Response,
     responses={200: {"content": {"text/plain": {"example": "winnow_searches_total 42.0\n"}}}, **router.problems()},
+    openapi_extra=needs("operate"),
 )
 async def metrics(state: StateDep) -> Response:
     """Metrics in Prometheus' text format."""
@@ -67,9 +74,10 @@ async def metrics(state: StateDep) -> Response:
         200: {"content": {"text/event-stream": {"example": 'event: done\ndata: {"sound": true, …}\n\n'}}},
         **router.problems(*BODY_PROBLEMS, errors.CollectionNotFound, errors.InvalidCollection),
     },
+    openapi_extra=needs("operate"),
 )
 async def verify_collection(
-    name: CollectionName, resources: ResourcesDep, body: VerifyBody | None = None
+    name: CollectionName, resources: ResourcesDep, principal: PrincipalDep, body: VerifyBody | None = None
 ) -> EventSourceResponse:
     """Compare the catalog with the points while writes go on.
 
@@ -77,9 +85,10 @@ async def verify_collection(
     ``problem`` if the check failed. With ``repair``, the worker indexes damaged documents again and removes orphaned
     points, in the jobs that the report names.
     """
+    principal.require("operate", collection=name)
     await resources.catalog.collections.get(name)
     repair = body is not None and body.repair
-    news = inspect_collection(resources.catalog, resources.store, name, repair=repair)
+    news = inspect_collection(resources.catalog, resources.store, principal, name, repair=repair)
     return EventSourceResponse(_events(news, resources))
 
 
@@ -99,14 +108,15 @@ async def verify_collection(
             errors.InvalidSettings,
         ),
     },
+    openapi_extra=needs("operate"),
 )
-async def make_backup(request: Request, resources: ResourcesDep) -> StreamingResponse:
+async def make_backup(request: Request, resources: ResourcesDep, principal: PrincipalDep) -> StreamingResponse:
     """A consistent copy of catalog and vectors as a tar, the manifest last. Searches and uploads go on meanwhile.
 
     Installations on servers are backed up with the servers' own tools. Send `Content-Type: application/json`.
     """
     require_json(request)
-    pieces = _pieces(resources)
+    pieces = _pieces(resources, principal)
     size = await anext(pieces)  # the copy is complete: errors up to here are still answered with a status
     return StreamingResponse(pieces, media_type="application/x-tar", headers={SIZE_HEADER: size.decode()})
 
@@ -133,9 +143,9 @@ def _event(item: InspectionProgress | Damage | Report) -> ServerSentEvent:
     return ServerSentEvent(dumps(data).decode(), event=names[type(item)])
 
 
-async def _pieces(resources: Resources) -> AsyncGenerator[bytes, None]:
+async def _pieces(resources: Resources, principal: Principal) -> AsyncGenerator[bytes, None]:
     """Yield the size of all files in digits, then the tar. The copy is removed at the end or when the client leaves."""
-    async with copied(resources) as folder:
+    async with copied(resources, principal) as folder:
         size = sum((folder / name).stat().st_size for name in files_of(folder))
         yield str(size).encode()
         async for piece in iterate_in_threadpool(pack(folder)):

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import Query, Request, Response
 
+from service.access import needs, principal_of
 from service.answer import render_answer
 from service.deps import CollectionName, state_of
 from service.door import BODY_PROBLEMS, Door
-from service.lifespan import ServiceState
 from service.schemas.search import SearchBody, SearchParameters, SearchView
 from service.wire import JSON_TYPE, dumps
 from winnow.core import errors
@@ -32,25 +32,27 @@ router = Door(
 )
 
 
-@router.post("", response_model=SearchView, responses=router.problems())
+@router.post("", response_model=SearchView, responses=router.problems(), openapi_extra=needs("search"))
 async def search(name: CollectionName, body: SearchBody, request: Request) -> Response:
     """Retrieve candidates, rerank them, and answer with both stages' scores."""
-    return await _answer(name, body, state_of(request))
+    return await _answer(name, body, request)
 
 
-@router.get("", response_model=SearchView, responses=router.problems())
+@router.get("", response_model=SearchView, responses=router.problems(), openapi_extra=needs("search"))
 async def search_by_query_string(
     name: CollectionName, parameters: Annotated[SearchParameters, Query()], request: Request
 ) -> Response:
     """The same search for browsers and curl."""
-    return await _answer(name, parameters.to_body(), state_of(request))
+    return await _answer(name, parameters.to_body(), request)
 
 
-async def _answer(name: str, body: SearchBody, state: ServiceState) -> Response:
+async def _answer(name: str, body: SearchBody, request: Request) -> Response:
+    state, principal = state_of(request), principal_of(request)
+    principal.require("search", collection=name)
     resources = state.resources
     # only a filter needs the collection's fields: the search looks the collection up itself
     fields = {} if body.filter is None else (await resources.collections.get(name)).fields
     with state.gate.admitted():
-        answer = await resources.search.run(body.to_request(name, fields))
+        answer = await resources.search.run(body.to_request(name, fields), principal)
     state.metrics.observe_search(answer)
     return Response(dumps(render_answer(answer)), media_type=JSON_TYPE)

@@ -19,6 +19,7 @@ from tests.faults.audit import Violation, examine
 from tests.faults.editors import COLLECTION, text_of
 from tests.faults.houses import Scale
 from tests.faults.processes import Program, Tampering, polls
+from winnow.core.principal import LOCAL
 from winnow.core.types import Document
 from winnow.operations.collections import CollectionSpec, ensure_collection
 from winnow.operations.resources import Resources
@@ -54,7 +55,7 @@ async def overtake(folder: Path, cue: str, *, dies: bool = False, tampering: Tam
 
 async def stage(house: Scale, resources: Resources, cue: str, *, dies: bool) -> None:
     stalled, other = house.workers
-    await ensure_collection(resources, COLLECTION, CollectionSpec())
+    await ensure_collection(resources, LOCAL, COLLECTION, CollectionSpec())
     await hand_in(resources, version=1)
     (house.folder / cue).touch()
     stalled.start()

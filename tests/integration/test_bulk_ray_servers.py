@@ -22,6 +22,7 @@ from tests.faults.houses import Scale, _variables
 from tests.faults.processes import Program, winnow
 from tests.stubs.embeddings import DIMENSIONS, OpenAIStub
 from tests.stubs.server import Stub, serve
+from winnow.core.principal import LOCAL
 from winnow.core.settings import Settings
 from winnow.core.types import Document
 from winnow.operations.collections import CollectionSpec, ensure_collection
@@ -120,7 +121,7 @@ async def indexing(overrides: dict[str, Any], bulk: RayOptions | None) -> AsyncI
 
 
 async def hand_in(resources: Resources, name: str, texts: dict[str, str]) -> str:
-    await ensure_collection(resources, name, CollectionSpec())
+    await ensure_collection(resources, LOCAL, name, CollectionSpec())
     documents = [Document(id_, text) for id_, text in texts.items()]
     job_id = (await resources.catalog.documents.submit(name, documents)).job_id
     resources.wake()

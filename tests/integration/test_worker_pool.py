@@ -19,6 +19,7 @@ import pytest
 from tests.faults.editors import Client
 from tests.faults.houses import Scale
 from tests.faults.processes import polls
+from winnow.core.principal import LOCAL
 from winnow.core.types import Document
 from winnow.operations.collections import CollectionSpec, ensure_collection
 from winnow.operations.resources import Resources
@@ -95,7 +96,7 @@ def pool(house: Scale, *arguments: str, **variables: str) -> Iterator[Pool]:
 
 
 async def hand_in(resources: Resources, name: str) -> str:
-    await ensure_collection(resources, name, CollectionSpec())
+    await ensure_collection(resources, LOCAL, name, CollectionSpec())
     documents = [Document(f"d{number:03}", f"some words and number {number}") for number in range(DOCUMENTS)]
     return (await resources.catalog.documents.submit(name, documents)).job_id
 

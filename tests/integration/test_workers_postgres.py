@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.houses import LEASE_SECONDS, Scale
+from winnow.core.principal import LOCAL
 from winnow.core.types import Document
 from winnow.operations.collections import CollectionSpec, ensure_collection
 from winnow.operations.resources import Resources
@@ -47,7 +48,7 @@ async def resources(house: Scale) -> AsyncIterator[Resources]:
 
 async def hand_in(resources: Resources, name: str, ids: Sequence[str], version: int = 1) -> str:
     """Submit documents of one chunk each, with a word that no other version of any document has."""
-    await ensure_collection(resources, name, CollectionSpec())
+    await ensure_collection(resources, LOCAL, name, CollectionSpec())
     documents = [Document(each, f"some words and mark{name}{each}v{version}") for each in ids]
     return (await resources.catalog.documents.submit(name, documents)).job_id
 

@@ -16,6 +16,7 @@ from indexer.worker.loop import Worker
 from indexer.worker.pipeline import Pipeline
 from tests.catalogs import new_catalog
 from tests.contracts.catalog_data import FakeClock
+from winnow.core.principal import LOCAL
 from winnow.core.settings import IndexingSettings, SearchSettings
 from winnow.core.types import Chunking, Collection, Document, Index, SearchAnswer, SearchRequest
 from winnow.ports import EmbedderInfo, Embeddings, EmbedKind, IndexSchema, VectorStore
@@ -140,4 +141,4 @@ class House:
             self.reranker,
             self.search_settings,
         )
-        return await search.run(SearchRequest("c", query, **{"top_n": 4, **changes}))
+        return await search.run(SearchRequest("c", query, **{"top_n": 4, **changes}), LOCAL)

@@ -13,6 +13,7 @@ from tests.catalogs import new_catalog
 from tests.contracts.catalog_data import FakeClock
 from tests.fakes import FAKES
 from tests.support.house import Model
+from winnow.core.principal import LOCAL
 from winnow.core.settings import IndexingSettings, load_settings
 from winnow.core.types import Document
 from winnow.operations import reembed as reembedding
@@ -93,12 +94,12 @@ class Reembed:
             pass
 
     async def start(self) -> reembedding.Status:
-        return await reembedding.start(self.resources, "c")
+        return await reembedding.start(self.resources, LOCAL, "c")
 
     async def build(self) -> reembedding.Status:
         await self.start()
         await self.work()
-        return await reembedding.status(self.resources, "c")
+        return await reembedding.status(self.resources, LOCAL, "c")
 
     async def points(self, generation: int) -> dict[str, list[Point]]:
         (index,) = [each for each in await self.store.indexes() if each.generation == generation]
@@ -131,7 +132,7 @@ class Reembed:
 async def furnished(folder: Path) -> AsyncIterator[Reembed]:
     """A set-up with three documents in its old index."""
     built = Reembed(folder)
-    await ensure_collection(built.resources, "c", CollectionSpec(max_tokens=32, overlap=0))
+    await ensure_collection(built.resources, LOCAL, "c", CollectionSpec(max_tokens=32, overlap=0))
     await built.submit(a="alpha", b="beta", c="gamma")
     await built.work()
     yield built

@@ -21,6 +21,7 @@ from tests.stubs.qdrant_recorded import RecordedServer
 from winnow.cli.doctor import _workers, doctor
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.lock import DirectoryLock
+from winnow.core.principal import LOCAL
 from winnow.core.settings import load_settings
 from winnow.operations.collections import CollectionSpec, ensure_collection
 from winnow.ports import EmbeddedQuery, IndexRef, IndexSchema, Passage, Reranking
@@ -153,7 +154,7 @@ def test_collections_of_another_model_are_all_named(
     async def make() -> None:
         async with open_resources(load_settings(data_dir=tmp_path)) as resources:
             for name in ("docs", "code"):
-                await ensure_collection(resources, name, CollectionSpec())
+                await ensure_collection(resources, LOCAL, name, CollectionSpec())
 
     asyncio.run(make())
     monkeypatch.setenv("WINNOW_EMBEDDING__DIMENSIONS", "32")
@@ -230,7 +231,7 @@ def test_indexes_on_a_server_that_no_collection_owns_are_named_and_kept(
 ) -> None:
     async def make() -> None:
         async with open_resources(load_settings(data_dir=tmp_path)) as resources:
-            await ensure_collection(resources, "docs", CollectionSpec())
+            await ensure_collection(resources, LOCAL, "docs", CollectionSpec())
             await resources.store.create(IndexRef("lost.0123abcd", 3), IndexSchema(8))
 
     asyncio.run(make())

@@ -32,7 +32,7 @@ class ScriptedSearch:
         self.degraded = degraded
         self.busy = self.most_busy = 0
 
-    async def run(self, request):
+    async def run(self, request, principal):
         self.requests.append(request)
         key = next(key for key, text in DATASET.queries.items() if text == request.query)
         order = (SECOND_STAGE if request.rerank.enabled else FIRST_STAGE)[key]
@@ -142,12 +142,12 @@ async def test_progress_is_told_of_every_query():
 
 async def test_no_more_searches_run_at_once_than_asked_for():
     class Slow(ScriptedSearch):
-        async def run(self, request):
+        async def run(self, request, principal):
             self.busy += 1
             self.most_busy = max(self.most_busy, self.busy)
             await asyncio.sleep(0)
             self.busy -= 1
-            return await super().run(request)
+            return await super().run(request, principal)
 
     for concurrency in (1, 2):
         search = Slow()
@@ -157,10 +157,10 @@ async def test_no_more_searches_run_at_once_than_asked_for():
 
 async def test_a_search_that_fails_stops_the_evaluation_with_its_own_error():
     class Failing(ScriptedSearch):
-        async def run(self, request):
+        async def run(self, request, principal):
             if request.query == "third query":
                 raise UpstreamUnavailable("the model is down")
-            return await super().run(request)
+            return await super().run(request, principal)
 
     queries = {**{f"again {number}": "first <b>query</b>" for number in range(5)}, "q3": "third query"}
     with pytest.raises(UpstreamUnavailable, match="the model is down"):

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.two_models import Killed, Reembed, furnished, killed
 from winnow.core.errors import Conflict, UpstreamRejected
+from winnow.core.principal import LOCAL
 from winnow.core.types import SearchRequest
 from winnow.operations import reembed as reembedding
 from winnow.ports import IndexRef, Point
@@ -26,7 +27,7 @@ async def test_every_document_is_built_out_of_the_catalog_and_the_old_index_is_l
     house.old.embedded.clear()
     assert (await house.start()).state == "building"
     await house.work()
-    status = await reembedding.status(house.resources, "c")
+    status = await reembedding.status(house.resources, LOCAL, "c")
     assert (status.state, status.progress.documents, status.progress.done, status.progress.lacking) == (
         "ready",
         3,
@@ -57,25 +58,25 @@ async def test_writes_and_deletions_meanwhile_reach_both(house: Reembed) -> None
     await house.delete("b")
     await house.work()
     await house.require_both(a=(2, ["alpha two"]), c=(1, ["gamma"]), d=(1, ["delta"]))
-    assert (await reembedding.status(house.resources, "c")).state == "ready"
+    assert (await reembedding.status(house.resources, LOCAL, "c")).state == "ready"
 
 
 async def test_they_reach_both_as_long_as_the_old_index_is_kept_and_nothing_deleted_comes_back(
     house: Reembed,
 ) -> None:
     await house.build()
-    await reembedding.switch_model(house.resources, "c")
+    await reembedding.switch_model(house.resources, LOCAL, "c")
     await house.submit(a="alpha two", d="delta")
     await house.delete("b")
     await house.work()
     kept = {"a": (2, ["alpha two"]), "c": (1, ["gamma"]), "d": (1, ["delta"])}
     await house.require_both(**kept)
-    await reembedding.rollback(house.resources, "c")
+    await reembedding.rollback(house.resources, LOCAL, "c")
     await house.delete("c")
     await house.work()
     del kept["c"]
     await house.require_both(**kept)
-    status = await reembedding.status(house.resources, "c")
+    status = await reembedding.status(house.resources, LOCAL, "c")
     assert (status.state, status.progress.lacking, status.collection.serving.generation) == ("kept", 0, 1)
 
 
@@ -105,10 +106,10 @@ async def test_a_document_that_fails_is_named_stays_searchable_and_stops_the_swi
     assert [(each.document_id, each.message) for each in status.progress.failures] == [("b", "model said no")]
     assert (await house.catalog.documents.get("c", "b")).state == "indexed"
     with pytest.raises(Conflict, match=r"1 documents.*--force"):
-        await reembedding.switch_model(house.resources, "c")
-    answer = await house.resources.search.run(SearchRequest("c", "beta", top_n=1))
+        await reembedding.switch_model(house.resources, LOCAL, "c")
+    answer = await house.resources.search.run(SearchRequest("c", "beta", top_n=1), LOCAL)
     assert answer.results[0].candidate.document_id == "b"
-    assert (await reembedding.switch_model(house.resources, "c", force=True)).collection.serving.generation == 2
+    assert (await reembedding.switch_model(house.resources, LOCAL, "c", force=True)).collection.serving.generation == 2
 
 
 async def test_where_the_second_model_is_not_configured_the_work_waits_and_nothing_fails(house: Reembed) -> None:
@@ -116,11 +117,11 @@ async def test_where_the_second_model_is_not_configured_the_work_waits_and_nothi
     await house.submit(d="delta")
     await house.worker_of(house.old).work_once()
     assert (await house.catalog.documents.get("c", "d")).state == "pending"
-    status = await reembedding.status(house.resources, "c")
+    status = await reembedding.status(house.resources, LOCAL, "c")
     assert (status.progress.lacking, status.progress.failures) == (3, ())
     house.clock.advance(60)
     await house.work()
-    assert (await reembedding.status(house.resources, "c")).progress.done == 4
+    assert (await reembedding.status(house.resources, LOCAL, "c")).progress.done == 4
 
 
 async def test_a_killed_batch_resumes_without_embedding_twice(house: Reembed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +133,7 @@ async def test_a_killed_batch_resumes_without_embedding_twice(house: Reembed, mo
     house.clock.advance(3600)
     await house.work()
     assert sorted(house.new.embedded) == ["alpha", "beta", "gamma"]
-    assert (await reembedding.status(house.resources, "c")).state == "ready"
+    assert (await reembedding.status(house.resources, LOCAL, "c")).state == "ready"
 
 
 async def test_a_new_document_whose_batch_was_killed_is_embedded_once_by_either_model(

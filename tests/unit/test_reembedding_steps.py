@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.two_models import Reembed, furnished, model_of
 from winnow.core.errors import CollectionNotFound, Conflict, IdentityMismatch
+from winnow.core.principal import LOCAL
 from winnow.core.types import SearchRequest
 from winnow.operations import reembed as reembedding
 from winnow.operations.collections import CollectionSpec, ensure_collection
@@ -38,7 +39,7 @@ async def test_dropped_while_a_batch_runs_nothing_fails(house: Reembed, no_pause
     claims = await house.catalog.queue.claim("w", limit=1, lease_seconds=60)
     assert [claim.document.id for claim in claims] == ["d"]
     begun = await house.catalog.collections.get("c")
-    await reembedding.drop(house.resources, "c")
+    await reembedding.drop(house.resources, LOCAL, "c")
     get, asked = house.catalog.collections.get, 0
 
     async def once_the_old_row(name: str) -> Any:
@@ -51,20 +52,20 @@ async def test_dropped_while_a_batch_runs_nothing_fails(house: Reembed, no_pause
     await house.work()
     assert [index.generation for index in await house.store.indexes()] == [1]
     assert (await house.catalog.documents.get("c", "d")).state == "indexed"
-    assert (await reembedding.status(house.resources, "c")).state == "none"
+    assert (await reembedding.status(house.resources, LOCAL, "c")).state == "none"
 
 
 async def test_an_index_is_dropped_after_a_switch_and_its_number_is_not_used_again(
     house: Reembed, no_pause: None
 ) -> None:
     await house.build()
-    await reembedding.switch_model(house.resources, "c")
-    await reembedding.drop(house.resources, "c")
+    await reembedding.switch_model(house.resources, LOCAL, "c")
+    await reembedding.drop(house.resources, LOCAL, "c")
     assert [index.generation for index in await house.store.indexes()] == [2]
     with pytest.raises(Conflict, match="nothing to drop"):
-        await reembedding.drop(house.resources, "c")
+        await reembedding.drop(house.resources, LOCAL, "c")
     back = house.process(house.new, house.old)
-    status = await reembedding.start(back, "c")
+    status = await reembedding.start(back, LOCAL, "c")
     assert status.collection.beside is not None
     assert status.collection.beside.generation == 3
 
@@ -84,7 +85,7 @@ async def test_searches_during_switches_never_mix_two_models_and_none_fails(hous
     house.store.query = watched  # type: ignore[method-assign, assignment]
 
     async def search() -> tuple[str | None, int]:
-        answer = await house.resources.search.run(SearchRequest("c", "alpha", top_n=1))
+        answer = await house.resources.search.run(SearchRequest("c", "alpha", top_n=1), LOCAL)
         assert answer.embed.status in {"ok", "cached"}
         assert not answer.degraded
         (result,) = answer.results
@@ -93,9 +94,9 @@ async def test_searches_during_switches_never_mix_two_models_and_none_fails(hous
 
     async def change() -> None:
         for _ in range(5):
-            await reembedding.switch_model(house.resources, "c")
+            await reembedding.switch_model(house.resources, LOCAL, "c")
             await search()
-            await reembedding.rollback(house.resources, "c")
+            await reembedding.rollback(house.resources, LOCAL, "c")
             await search()
 
     async def keep_searching() -> list[tuple[str | None, int]]:
@@ -115,7 +116,7 @@ async def test_searches_during_switches_never_mix_two_models_and_none_fails(hous
 async def test_the_other_index_can_be_searched_before_the_switch(house: Reembed) -> None:
     await house.build()
     for index, model in (("serving", "fake-32"), ("other", "fake-64")):
-        answer = await house.resources.search.run(SearchRequest("c", "alpha", index=index))  # type: ignore[arg-type]
+        answer = await house.resources.search.run(SearchRequest("c", "alpha", index=index), LOCAL)  # type: ignore[arg-type]
         assert answer.embed.model == model
 
 
@@ -124,7 +125,7 @@ async def test_an_unsound_index_is_not_switched_to(house: Reembed) -> None:
     (index,) = [each for each in await house.store.indexes() if each.generation == 2]
     await house.store.delete_documents(index, {"b": None})
     with pytest.raises(Conflict, match=r"'b' lacks points.*--repair"):
-        await reembedding.switch_model(house.resources, "c")
+        await reembedding.switch_model(house.resources, LOCAL, "c")
     assert (await house.catalog.collections.get("c")).serving.generation == 1
 
 
@@ -133,7 +134,7 @@ async def test_an_unsound_index_is_not_switched_to(house: Reembed) -> None:
 
 async def test_a_model_that_reads_less_is_refused(tmp_path: Path) -> None:
     house = Reembed(tmp_path, new=model_of(64, max_tokens=128))
-    await ensure_collection(house.resources, "c", CollectionSpec())
+    await ensure_collection(house.resources, LOCAL, "c", CollectionSpec())
     with pytest.raises(IdentityMismatch, match=r"reads 128 tokens at most.*new collection"):
         await house.start()
     assert (await house.catalog.collections.get("c")).beside is None
@@ -143,25 +144,25 @@ async def test_a_model_that_reads_less_is_refused(tmp_path: Path) -> None:
 async def test_the_model_in_use_is_refused_also_once_it_was_switched_to(house: Reembed, no_pause: None) -> None:
     same = house.process(house.old, model_of(32))
     with pytest.raises(Conflict, match="built with fake-32 already"):
-        await reembedding.start(same, "c")
+        await reembedding.start(same, LOCAL, "c")
     await house.build()
-    await reembedding.switch_model(house.resources, "c")
+    await reembedding.switch_model(house.resources, LOCAL, "c")
     with pytest.raises(Conflict, match="built with fake-64 already"):
         await house.start()
-    await reembedding.drop(house.resources, "c")
+    await reembedding.drop(house.resources, LOCAL, "c")
     with pytest.raises(Conflict, match="built with fake-64 already"):
         await house.start()
 
 
 async def test_without_a_next_model_there_is_nothing_to_start(house: Reembed) -> None:
     with pytest.raises(Conflict, match="WINNOW_NEXT_EMBEDDING__PROVIDER"):
-        await reembedding.start(house.process(house.old, None), "c")
+        await reembedding.start(house.process(house.old, None), LOCAL, "c")
 
 
 async def test_a_third_model_has_to_wait_until_one_index_is_dropped(house: Reembed) -> None:
     await house.start()
     with pytest.raises(Conflict, match="second index already"):
-        await reembedding.start(house.process(house.old, model_of(48)), "c")
+        await reembedding.start(house.process(house.old, model_of(48)), LOCAL, "c")
 
 
 async def test_each_step_needs_the_one_before(house: Reembed) -> None:
@@ -171,21 +172,21 @@ async def test_each_step_needs_the_one_before(house: Reembed) -> None:
         (reembedding.drop, "nothing to drop"),
     ):
         with pytest.raises(Conflict, match=says):
-            await call(house.resources, "c")
+            await call(house.resources, LOCAL, "c")
         with pytest.raises(CollectionNotFound):
-            await call(house.resources, "none")
+            await call(house.resources, LOCAL, "none")
     await house.start()
     with pytest.raises(Conflict, match="no index from before"):
-        await reembedding.rollback(house.resources, "c")
+        await reembedding.rollback(house.resources, LOCAL, "c")
 
 
 async def test_a_step_that_is_asked_for_twice_is_not_taken_back(house: Reembed) -> None:
     await house.start()
     await house.work()
     for step, generation in ((reembedding.switch_model, 2), (reembedding.rollback, 1), (reembedding.switch_model, 2)):
-        assert (await step(house.resources, "c")).collection.serving.generation == generation
+        assert (await step(house.resources, LOCAL, "c")).collection.serving.generation == generation
         with pytest.raises(Conflict):
-            await step(house.resources, "c")
+            await step(house.resources, LOCAL, "c")
     assert (await house.resources.catalog.collections.get("c")).serving.generation == 2
 
 
@@ -197,6 +198,6 @@ async def test_a_start_is_repeatable(house: Reembed) -> None:
 
 
 async def test_an_estimate_counts_with_the_next_model_and_changes_nothing(house: Reembed) -> None:
-    found = await reembedding.estimate_reembed(house.resources, "c")
+    found = await reembedding.estimate_reembed(house.resources, LOCAL, "c")
     assert (found.chunks, found.tokens) == (3, 3)
     assert (await house.catalog.collections.get("c")).beside is None

@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import Service
 from winnow.core.errors import CollectionNotFound
+from winnow.core.principal import LOCAL
 from winnow.operations.external_sort import SortedKeys
 from winnow.operations.verify import Damage, Report, inspect_collection, judge
 from winnow.ports import IndexRef, LedgerEntry, Point, PointKey
@@ -100,7 +101,7 @@ async def points(service: Service, *document_ids: str) -> list[Point]:
 
 async def inspect(service: Service, *, repair: bool = False) -> tuple[Report, list[Damage]]:
     resources = service.resources
-    news = [item async for item in inspect_collection(resources.catalog, resources.store, "docs", repair=repair)]
+    news = [item async for item in inspect_collection(resources.catalog, resources.store, LOCAL, "docs", repair=repair)]
     report = news[-1]
     assert isinstance(report, Report)
     return report, [item for item in news if isinstance(item, Damage)]
@@ -193,7 +194,7 @@ async def test_a_document_that_changes_while_it_is_looked_at_is_looked_at_again(
     assert isinstance(store, FakeVectorStore)
     await store.delete_documents(await ref(docs), {"d1": None})
     busy = BusyStore(store, docs, ["d1"])
-    news = [item async for item in inspect_collection(docs.resources.catalog, busy, "docs", repair=True)]
+    news = [item async for item in inspect_collection(docs.resources.catalog, busy, LOCAL, "docs", repair=True)]
     assert [item for item in news if isinstance(item, Damage)] == []
     assert isinstance(news[-1], Report)
     assert news[-1].sound
@@ -204,7 +205,7 @@ async def test_a_document_that_never_rests_is_work_and_no_damage(docs: Service) 
     assert isinstance(store, FakeVectorStore)
     await store.delete_documents(await ref(docs), {"d1": None})
     busy = BusyStore(store, docs, ["d1"] * 20)
-    real = [item async for item in inspect_collection(docs.resources.catalog, busy, "docs", repair=True)]
+    real = [item async for item in inspect_collection(docs.resources.catalog, busy, LOCAL, "docs", repair=True)]
     report = real[-1]
     assert isinstance(report, Report)
     assert report.sound
@@ -214,7 +215,7 @@ async def test_what_is_written_and_deleted_during_the_listing_is_no_damage(docs:
     resources = docs.resources
     changed = False
     news = []
-    async for item in inspect_collection(resources.catalog, resources.store, "docs", repair=True):
+    async for item in inspect_collection(resources.catalog, resources.store, LOCAL, "docs", repair=True):
         news.append(item)
         if not changed:  # the listing has begun
             changed = True
@@ -227,7 +228,7 @@ async def test_what_is_written_and_deleted_during_the_listing_is_no_damage(docs:
 
 
 async def test_an_unknown_collection_is_not_found(docs: Service) -> None:
-    inspection = inspect_collection(docs.resources.catalog, docs.resources.store, "nope", repair=False)
+    inspection = inspect_collection(docs.resources.catalog, docs.resources.store, LOCAL, "nope", repair=False)
     with pytest.raises(CollectionNotFound):
         await anext(inspection)
 

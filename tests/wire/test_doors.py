@@ -7,6 +7,7 @@ import pytest
 from fastapi import Request, Response
 from pydantic import BaseModel
 
+from service.access import needs
 from service.app import create_app
 from service.deps import CatalogDep
 from service.door import Door
@@ -47,7 +48,7 @@ def door() -> Door:
         "/foreign", tag="foreign", invalid=InvalidQuery, problems=(Overloaded,), shape=SHAPE, read_body=read_pairs
     )
 
-    @door.post("/collections/{name}", responses=door.problems(CollectionNotFound))
+    @door.post("/collections/{name}", responses=door.problems(CollectionNotFound), openapi_extra=needs("search"))
     async def ask(name: str, body: Question, catalog: CatalogDep) -> Response:
         if body.ask == "bug":
             raise RuntimeError("secret")

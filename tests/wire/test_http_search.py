@@ -211,7 +211,7 @@ async def test_unknown_collection_is_404_with_and_without_a_filter(client):
     ],
 )
 async def test_failures_below_become_their_status(filled, service, error, status, retry_after):
-    async def fail(request):
+    async def fail(request, principal):
         raise error
 
     service.resources.search.run = fail
@@ -234,10 +234,10 @@ async def test_searches_over_the_limit_are_turned_away_at_once_and_the_others_ar
     inside, go_on = asyncio.Semaphore(0), asyncio.Event()
     run = service.resources.search.run
 
-    async def waiting(request):
+    async def waiting(request, principal):
         inside.release()
         await go_on.wait()
-        return await run(request)
+        return await run(request, principal)
 
     monkeypatch.setattr(service.resources.search, "run", waiting)
     admitted = [asyncio.create_task(filled.post(PATH, json={"query": "copy"})) for _ in range(2)]

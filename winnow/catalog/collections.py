@@ -15,7 +15,7 @@ from winnow.catalog import reembedding
 from winnow.catalog.engine import Repository, allow_long
 from winnow.catalog.rules.index_pair import begun, switched
 from winnow.catalog.tables import COLLECTIONS, DOCUMENT_COUNTS, DOCUMENTS, JOBS, REMOVALS
-from winnow.core.errors import CollectionNotFound
+from winnow.core.missing import missing_collection
 from winnow.core.types import Chunking, Collection, Counts, Index, IndexIdentity
 
 PURGE_BATCH: Final = 2000
@@ -56,7 +56,7 @@ class SqlCollections(Repository):
         statement = update(COLLECTIONS).where(*_in_service(collection.name)).values(_replaceable(collection))
         async with self.database.write() as connection:
             if (await connection.execute(statement)).rowcount == 0:
-                raise _missing(collection.name)
+                raise missing_collection(collection.name)
             return await collection_of(connection, collection.name)
 
     async def mark_deleting(self, name: str) -> Collection:
@@ -118,7 +118,7 @@ async def collection_of(connection: AsyncConnection, name: str) -> Collection:
     """As ``find_collection``, but raise ``CollectionNotFound`` where there is none."""
     collection = await find_collection(connection, name)
     if collection is None:
-        raise _missing(name)
+        raise missing_collection(name)
     return collection
 
 
@@ -130,7 +130,7 @@ async def uid_of(connection: AsyncConnection, name: str, *, lock: bool = False) 
     statement = select(COLLECTIONS.c.uid).where(*_in_service(name))
     uid: str | None = await connection.scalar(statement.with_for_update(key_share=True) if lock else statement)
     if uid is None:
-        raise _missing(name)
+        raise missing_collection(name)
     return uid
 
 
@@ -156,7 +156,7 @@ async def count_documents(connection: AsyncConnection, name: str | None = None) 
         if row["state"] is not None:
             states[row["state"]] = row["n_documents"], row["n_chunks"]
     if name is not None and not found:
-        raise _missing(name)
+        raise missing_collection(name)
     return [(_collection(row), _counts(states)) for row, states in found.values()]
 
 
@@ -191,10 +191,6 @@ async def _purge_some(connection: AsyncConnection, uid: str) -> bool:
 async def _write_indexes(connection: AsyncConnection, collection: Collection) -> None:
     statement = update(COLLECTIONS).where(COLLECTIONS.c.uid == collection.uid)
     await connection.execute(statement.values(_indexes(collection)))
-
-
-def _missing(name: str) -> CollectionNotFound:
-    return CollectionNotFound(f"there is no collection {name!r}; create it or index documents into it first")
 
 
 def _in_service(name: str) -> tuple[Any, ...]:

@@ -16,8 +16,8 @@ from winnow.catalog.jobs import carry_out, new_order
 from winnow.catalog.rules.submissions import plan_submission, plan_tombstones, sort_batch
 from winnow.catalog.table_maintenance import TableMaintenance
 from winnow.catalog.tables import CONTENTS, DOCUMENTS, REMOVALS
-from winnow.core.errors import DocumentNotFound
 from winnow.core.marks import Mark, parse_warnings
+from winnow.core.missing import missing_document
 from winnow.core.types import Counts, Document, DocumentState, Metadata
 from winnow.ports import DocumentKey, StoredDocument, Submission
 
@@ -68,7 +68,7 @@ class SqlDocuments(Repository):
             statement = _visible(_STORED, await uid_of(connection, collection)).where(DOCUMENTS.c.id == document_id)
             row = (await connection.execute(statement)).one_or_none()
         if row is None:
-            raise DocumentNotFound(f"collection {collection!r} has no document {document_id!r}")
+            raise missing_document(collection, document_id)
         return _stored(row)
 
     async def scan(self, collection: str, *, source: str | None = None) -> AsyncIterator[StoredDocument]:

@@ -17,8 +17,8 @@ from winnow.catalog.rules.interventions import deletion_stays, plan_cancellation
 from winnow.catalog.rules.job_counters import ADDED, ENDINGS, JobCounters, make_job
 from winnow.catalog.rules.submissions import LedgerChange, Order, touching
 from winnow.catalog.tables import COLLECTIONS, JOB_FAILURES, JOBS, UtcDateTime
-from winnow.core.errors import JobNotFound
 from winnow.core.ids import new_id
+from winnow.core.missing import missing_job
 from winnow.core.types import Document, JobStatus
 from winnow.ports import Job, JobFailure, Submission
 
@@ -45,7 +45,7 @@ class SqlJobs(Repository):
         async with self.database.read() as connection:
             row = (await connection.execute(_NAMED.where(JOBS.c.id == job_id))).mappings().one_or_none()
             if row is None:
-                raise _missing(job_id)
+                raise missing_job(job_id)
             found = [JobFailure(*failure) for failure in await connection.execute(failures)]
         return make_job(row, found)
 
@@ -53,12 +53,15 @@ class SqlJobs(Repository):
         self,
         *,
         collection: str | None = None,
+        among: Sequence[str] | None = None,
         status: JobStatus | None = None,
         failed: bool = False,
         after: str = "",
         limit: int = 100,
     ) -> Sequence[Job]:
         statement = _NAMED.where(COLLECTIONS.c.status == "ready")
+        if among is not None:
+            statement = statement.where(COLLECTIONS.c.name.in_(among))
         if status is not None:
             statement = statement.where(_has_status(status))
         if failed:
@@ -173,12 +176,8 @@ async def _lock_collection(connection: AsyncConnection, job_id: str) -> str:
     found = statement.where(JOBS.c.id == job_id, COLLECTIONS.c.status == "ready")
     uid: str | None = await connection.scalar(found.with_for_update(key_share=True, of=COLLECTIONS))
     if uid is None:
-        raise _missing(job_id)
+        raise missing_job(job_id)
     return uid
-
-
-def _missing(job_id: str) -> JobNotFound:
-    return JobNotFound(f"there is no job {job_id!r}; its collection may have been deleted")
 
 
 def _has_status(status: JobStatus) -> ColumnElement[bool]:

@@ -40,7 +40,7 @@ def show_collection(name: CollectionArgument, url: Url = None, data_dir: DataDir
     from service.reading import read_collection
 
     answer = read_catalog(
-        collection_path(name), lambda catalog: read_collection(catalog, name), url, configure(data_dir)
+        collection_path(name), lambda catalog, asker: read_collection(catalog, asker, name), url, configure(data_dir)
     )
     if json:
         print_json(answer)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from indexer.bulk.options import RayOptions
     from winnow.cli.remote import Client
+    from winnow.core.principal import Principal
     from winnow.core.settings import Settings
     from winnow.ports import Catalog
     from winnow.runtime import Local
@@ -64,7 +65,11 @@ def ask(question: Callable[[Client], Awaitable[_Answer]], url: str | None, setti
 
 
 def read_catalog(
-    path: str, view: Callable[[Catalog], Awaitable[BaseModel]], url: str | None, settings: Settings, **params: str | int
+    path: str,
+    view: Callable[[Catalog, Principal], Awaitable[BaseModel]],
+    url: str | None,
+    settings: Settings,
+    **params: str | int,
 ) -> Any:
     """GET ``path`` from a running service or, without one, return what ``view`` answers in its place.
 
@@ -77,10 +82,11 @@ def read_catalog(
 
             async with connect_service(owner) as client:
                 return await client.call("GET", path, **params)
+        from winnow.core.principal import LOCAL
         from winnow.runtime import open_catalog_alone
 
         async with open_catalog_alone(settings) as catalog:
-            return (await view(catalog)).model_dump(mode="json")
+            return (await view(catalog, LOCAL)).model_dump(mode="json")
 
     return run_loop(answer())
 
@@ -117,6 +123,7 @@ async def hosting(local: Local) -> AsyncIterator[Client]:
     import aiohttp
     import uvicorn
 
+    from service.access import LocalCallers
     from service.app import create_app
     from winnow.cli.remote import TIMEOUT_SECONDS, Client
 
@@ -124,7 +131,13 @@ async def hosting(local: Local) -> AsyncIterator[Client]:
         socket = str(Path(folder) / "http.sock")
         app = create_app(local.resources.settings, local.resources)
         server = uvicorn.Server(
-            uvicorn.Config(app, uds=socket, log_config=None, access_log=False, timeout_keep_alive=KEEP_ALIVE_SECONDS)
+            uvicorn.Config(
+                LocalCallers(app),
+                uds=socket,
+                log_config=None,
+                access_log=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            )
         )
         serving = asyncio.create_task(server._serve())  # noqa: SLF001 - serve() would take over the signal handlers
         try:

@@ -180,13 +180,14 @@ async def _unowned(resources: Resources) -> list[DoctorCheck]:
 
 async def _collections(resources: Resources) -> str:
     """Name every collection that does not fit the configured models."""
+    from winnow.core.principal import LOCAL
     from winnow.operations.collections import CollectionSpec, ensure_collection
 
     found = await resources.catalog.collections.list()
     mismatches = []
     for collection in found:
         try:
-            await ensure_collection(resources, collection.name, CollectionSpec())
+            await ensure_collection(resources, LOCAL, collection.name, CollectionSpec())
         except IdentityMismatch as error:
             mismatches.append(error.message)
     if mismatches:

@@ -52,7 +52,9 @@ def list_jobs(
     filters: dict[str, Any] = {"limit": limit, "failed": str(failed).lower(), "after": after}
     filters |= {key: value for key, value in (("collection", collection), ("status", status)) if value is not None}
     query = JobQuery.model_validate(filters)
-    answer = read_catalog("/v1/jobs", lambda catalog: read_jobs(catalog, query), url, configure(data_dir), **filters)
+    answer = read_catalog(
+        "/v1/jobs", lambda catalog, asker: read_jobs(catalog, asker, query), url, configure(data_dir), **filters
+    )
     if json:
         print_json(answer)
         return
@@ -74,7 +76,8 @@ def show_job(job_id: JobId, url: Url = None, data_dir: DataDir = None, json: Jso
     """Show one job and each of its documents that failed."""
     from service.reading import read_job
 
-    _print(read_catalog(job_path(job_id), lambda catalog: read_job(catalog, job_id), url, configure(data_dir)), json)
+    settings = configure(data_dir)
+    _print(read_catalog(job_path(job_id), lambda catalog, asker: read_job(catalog, asker, job_id), url, settings), json)
 
 
 @app.command("retry")

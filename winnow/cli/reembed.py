@@ -91,7 +91,7 @@ def reembed(
         return await _call(client, path, action, named, force=force)
 
     if action == "status" and settings.next_embedding is None:
-        report = read_catalog(path, lambda catalog: read_reembedding(catalog, collection), url, settings)
+        report = read_catalog(path, lambda catalog, asker: read_reembedding(catalog, asker, collection), url, settings)
     else:
         report = ask(act, url, settings)
     if json:

@@ -20,6 +20,7 @@ from service.lifespan import begin_drain
 from winnow.cli.console import err, out
 from winnow.core.errors import InvalidSettings, WinnowError
 from winnow.core.gc_tuning import tune_gc
+from winnow.core.principal import LOCAL
 from winnow.core.settings import Settings
 from winnow.core.types import RerankOptions, SearchMode, SearchRequest
 from winnow.operations.metrics import Metrics
@@ -131,7 +132,7 @@ async def _warm_up(resources: Resources) -> list[str]:
     for name in names:
         request = SearchRequest(name, "warm up", mode=mode, rerank=RerankOptions(rerank), budget_ms=WARM_UP_MS)
         try:
-            answer = await resources.search.run(request)
+            answer = await resources.search.run(request, LOCAL)
             rerank = rerank and answer.rerank.status not in ("failed", "timeout")
         except WinnowError as error:
             log.warning("collection %s cannot be searched: %s", name, error.message)

@@ -19,6 +19,8 @@
     │   ├── IdentityMismatch         the collection was built with another model
     │   ├── VersionConflict          a document's version went backwards
     │   └── DataDirectoryLocked      another process owns the data directory
+    ├── Unauthorized                 no credential, or one that is not valid
+    ├── Forbidden                    the credential does not allow it
     ├── Overloaded                   shed load: try again later            (retryable)
     ├── DeadlineExceeded             the budget ran out                    (retryable)
     ├── Upstream                     a model or engine behind a port failed
@@ -134,6 +136,14 @@ class DataDirectoryLocked(Conflict, code="data_directory_locked"):
         super().__init__(message)
         self.pid = pid
         self.url = url
+
+
+class Unauthorized(WinnowError, code="unauthorized"):
+    """The request carries no credential, or one that is not valid."""
+
+
+class Forbidden(WinnowError, code="forbidden"):
+    """The credential is valid and does not allow this request."""
 
 
 class Overloaded(WinnowError, code="overloaded", retryable=True):

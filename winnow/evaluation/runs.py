@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Final, Protocol
 
+from winnow.core.principal import LOCAL, Principal
 from winnow.core.settings import Settings
 from winnow.core.types import RerankOptions, SearchAnswer, SearchMode, SearchRequest, StageReport
 from winnow.evaluation.metrics import DEPTH
@@ -44,7 +45,7 @@ MODES: Final = (
 class Searcher(Protocol):
     """Answers searches: ``winnow.search.two_stage.TwoStageSearch``."""
 
-    async def run(self, request: SearchRequest) -> SearchAnswer: ...
+    async def run(self, request: SearchRequest, principal: Principal) -> SearchAnswer: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ async def run_queries(
         WinnowError: a search failed; the others are cancelled.
     """
     for text in list(queries.values())[:_WARM_UP_QUERIES]:
-        await searcher.run(_request(collection, text, mode))
+        await searcher.run(_request(collection, text, mode), LOCAL)
     answers: dict[str, Answered] = {}
     places = asyncio.Semaphore(concurrency)
 
@@ -126,7 +127,7 @@ def _request(collection: str, query: str, mode: Mode) -> SearchRequest:
 
 async def _answer(searcher: Searcher, request: SearchRequest) -> Answered:
     started = perf_counter()
-    answer = await searcher.run(request)
+    answer = await searcher.run(request, LOCAL)
     return Answered(
         documents=tuple(dict.fromkeys(result.candidate.document_id for result in answer.results)),
         ms=(perf_counter() - started) * 1000,

@@ -15,8 +15,9 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
-from winnow.core.errors import Conflict, DataDirectoryLocked, InvalidSettings, StorageFull
+from winnow.core.errors import Conflict, DataDirectoryLocked, Forbidden, InvalidSettings, StorageFull
 from winnow.core.lock import DirectoryLock
+from winnow.core.principal import Principal
 from winnow.operations.archive import CATALOG, VECTORS, copy_database, copy_file, files_of
 from winnow.operations.resources import Resources
 from winnow.ports import CopyableStore
@@ -28,14 +29,18 @@ RESERVE: Final = 128 * 2**20  # bytes that ongoing writes need
 
 
 @asynccontextmanager
-async def copied(resources: Resources) -> AsyncIterator[Path]:
+async def copied(resources: Resources, principal: Principal) -> AsyncIterator[Path]:
     """Yield a folder with a copy of catalog and vectors, laid out as a backup; it is removed at the end.
 
     Raises:
+        Forbidden: the principal sees a part of the installation only.
         InvalidSettings: documents or vectors are stored on a server.
         Conflict: another backup is in progress.
         StorageFull: the disk has too little room for the copy beside the original.
     """
+    principal.require("operate")
+    if not principal.sees_everything:
+        raise Forbidden(f"a backup holds every collection and tenant, of which {principal.described} sees a part")
     settings, store = resources.settings, resources.store
     if not settings.is_embedded or not isinstance(store, CopyableStore):
         raise InvalidSettings(

@@ -9,9 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from winnow.core.documents import check_metadata
-from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidCollection, InvalidDocument
+from winnow.core.errors import CollectionNotFound, Forbidden, IdentityMismatch, InvalidCollection, InvalidDocument
+from winnow.core.principal import Principal
 from winnow.core.types import Chunking, Collection, Counts, FieldType, Index, IndexRef, Metadata
 from winnow.operations.resources import Resources
+from winnow.operations.scopes import SEEING
+from winnow.ports import Catalog
 from winnow.search.embedders import identity_of
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -46,16 +49,35 @@ class EnsuredCollection:
     created: bool = False
 
 
-async def ensure_collection(resources: Resources, name: str, spec: CollectionSpec) -> EnsuredCollection:
+async def see_collections(catalog: Catalog, principal: Principal) -> list[tuple[Collection, Counts]]:
+    """The collections that the principal sees, by name, with their counts."""
+    principal.require(*SEEING)
+    return [found for found in await catalog.collections.list_with_counts() if principal.sees(found[0].name)]
+
+
+async def see_collection(catalog: Catalog, principal: Principal, name: str) -> tuple[Collection, Counts]:
+    """One collection with its counts. Raises ``CollectionNotFound`` and ``InvalidCollection``."""
+    check_name(name)
+    principal.require(*SEEING, collection=name)
+    return await catalog.collections.get_with_counts(name)
+
+
+async def ensure_collection(
+    resources: Resources, principal: Principal, name: str, spec: CollectionSpec
+) -> EnsuredCollection:
     """Create the collection, or check the existing one and apply changes that need no re-embedding.
 
     Fields may be added, and the reranker's instruct and the metadata replaced, at any time.
 
     Raises:
+        Forbidden: the name is not among those of the principal, whether or not such a collection exists.
         InvalidCollection: the name or a setting is not usable.
         IdentityMismatch: the change needs the documents to be embedded again, or a field to change its type.
     """
     check_name(name)
+    principal.require("collections:admin")
+    if not principal.sees(name):
+        raise Forbidden(f"{principal.described} may not use the name {name!r} for a collection")
     _check_spec(spec)
     try:
         existing, counts = await resources.catalog.collections.get_with_counts(name)
@@ -71,12 +93,13 @@ async def ensure_collection(resources: Resources, name: str, spec: CollectionSpe
     return EnsuredCollection(updated, counts)
 
 
-async def delete_collection(resources: Resources, name: str) -> None:
+async def delete_collection(resources: Resources, principal: Principal, name: str) -> None:
     """Remove a collection, its documents and its vectors. It cannot be found from the first step on.
 
     Raises:
         CollectionNotFound: the collection does not exist.
     """
+    principal.require("collections:admin", collection=name)
     collection = await resources.catalog.collections.mark_deleting(name)
     resources.collections.forget(name)
     await _remove(resources, collection)

@@ -21,6 +21,7 @@ import numpy as np
 
 from winnow.core.errors import Conflict, IdentityMismatch
 from winnow.core.identity import same_identity
+from winnow.core.principal import Principal
 from winnow.core.types import Collection, IndexIdentity, passage_of
 from winnow.operations.probes import UNIT
 from winnow.operations.resources import Resources
@@ -65,19 +66,22 @@ class ReembedEstimate:
     seconds: float
 
 
-async def status(resources: Resources, name: str, *, model: str | None = None) -> Status:
+async def status(resources: Resources, principal: Principal, name: str, *, model: str | None = None) -> Status:
     """The progress of the change. Raises ``CollectionNotFound``, and ``InvalidCollection`` for an unknown ``model``."""
-    found = await stored_status(resources.catalog, name)
+    found = await stored_status(resources.catalog, principal, name)
     target = _target(resources, found.collection, model)
     return found if target is None else replace(found, next=_identity(resources, target, found.collection))
 
 
-async def stored_status(catalog: Catalog, name: str) -> Status:
+async def stored_status(catalog: Catalog, principal: Principal, name: str) -> Status:
     """As ``status`` without a next model: needs the catalog alone."""
+    principal.require("operate", collection=name)
     return Status(await catalog.collections.get(name), await catalog.audit.reembed_progress(name))
 
 
-async def estimate_reembed(resources: Resources, name: str, *, model: str | None = None) -> ReembedEstimate:
+async def estimate_reembed(
+    resources: Resources, principal: Principal, name: str, *, model: str | None = None
+) -> ReembedEstimate:
     """Estimate from a few stored chunks the effort of embedding all of them with the next model.
 
     Raises:
@@ -86,6 +90,7 @@ async def estimate_reembed(resources: Resources, name: str, *, model: str | None
         Conflict: no next model is named or configured, or it is the one in use.
         IdentityMismatch: the next model cannot take this collection over.
     """
+    principal.require("operate", collection=name)
     collection = await resources.catalog.collections.get(name)
     target = _required_target(resources, collection, model)
     counts = await resources.catalog.documents.counts(name)
@@ -99,7 +104,7 @@ async def estimate_reembed(resources: Resources, name: str, *, model: str | None
     return ReembedEstimate(counts.chunks, round(tokens * share), (time.perf_counter() - began) * share)
 
 
-async def start(resources: Resources, name: str, *, model: str | None = None) -> Status:
+async def start(resources: Resources, principal: Principal, name: str, *, model: str | None = None) -> Status:
     """Start to build the second index, or continue: with the embedder of the name ``model``, or with the next one.
 
     Raises:
@@ -109,6 +114,7 @@ async def start(resources: Resources, name: str, *, model: str | None = None) ->
             its old index is still kept.
         IdentityMismatch: the next model cannot take this collection over.
     """
+    principal.require("operate", collection=name)
     collection = await resources.catalog.collections.get(name)
     target = _required_target(resources, collection, model)
     identity = _identity(resources, target, collection)
@@ -118,7 +124,7 @@ async def start(resources: Resources, name: str, *, model: str | None = None) ->
     resources.collections.forget(name)
     await queue_more(resources.catalog, resources.store, collection)
     resources.wake()
-    return await status(resources, name, model=model)
+    return await status(resources, principal, name, model=model)
 
 
 async def queue_more(catalog: Catalog, store: VectorStore, collection: Collection) -> int:
@@ -137,7 +143,7 @@ async def queue_more(catalog: Catalog, store: VectorStore, collection: Collectio
     return await catalog.queue.enqueue_reembed(collection.name, limit=QUEUED_AT_ONCE)
 
 
-async def switch_model(resources: Resources, name: str, *, force: bool = False) -> Status:
+async def switch_model(resources: Resources, principal: Principal, name: str, *, force: bool = False) -> Status:
     """Switch searches to the second index.
 
     Raises:
@@ -145,6 +151,7 @@ async def switch_model(resources: Resources, name: str, *, force: bool = False) 
         Conflict: the collection has no newer index, or the index lacks documents or is damaged and ``force`` is not
             given.
     """
+    principal.require("operate", collection=name)
     collection = await resources.catalog.collections.get(name)
     if not _is_ahead(collection):
         raise Conflict(
@@ -155,31 +162,33 @@ async def switch_model(resources: Resources, name: str, *, force: bool = False) 
         await _require_sound(resources, collection)
     await resources.catalog.collections.switch_index(name, force=force)
     resources.collections.forget(name)
-    return await status(resources, name)
+    return await status(resources, principal, name)
 
 
-async def rollback(resources: Resources, name: str) -> Status:
+async def rollback(resources: Resources, principal: Principal, name: str) -> Status:
     """Switch searches back to the index that served before; it was kept up to date.
 
     Raises:
         CollectionNotFound: the collection does not exist.
         Conflict: nothing was switched, or the old index is gone.
     """
+    principal.require("operate", collection=name)
     collection = await resources.catalog.collections.get(name)
     if collection.beside is None or _is_ahead(collection):
         raise Conflict(f"collection {name!r} has no index from before a switch to go back to")
     await resources.catalog.collections.switch_index(name)
     resources.collections.forget(name)
-    return await status(resources, name)
+    return await status(resources, principal, name)
 
 
-async def drop(resources: Resources, name: str) -> Status:
+async def drop(resources: Resources, principal: Principal, name: str) -> Status:
     """Drop the index beside the serving one: cancel the build, or remove the old index.
 
     Raises:
         CollectionNotFound: the collection does not exist.
         Conflict: the collection has one index only.
     """
+    principal.require("operate", collection=name)
     collection = await resources.catalog.collections.get(name)
     index = collection.beside
     if index is None:
@@ -189,7 +198,7 @@ async def drop(resources: Resources, name: str) -> Status:
     # searches that began before the last switch may still run, here and in other processes
     await asyncio.sleep(LOOKUP_SECONDS + resources.settings.search.budget_ms / 1000)
     await resources.store.drop(index.ref)
-    return await status(resources, name)
+    return await status(resources, principal, name)
 
 
 def _is_ahead(collection: Collection) -> bool:

@@ -12,6 +12,7 @@ from winnow.conversion.convert import canonical
 from winnow.core.documents import parse_document
 from winnow.core.errors import InvalidDocument, InvalidInput, by_code
 from winnow.core.filters import matches, parse_filter
+from winnow.core.principal import Principal
 from winnow.core.types import Collection, Document, FieldType
 from winnow.operations.admission import Backlog
 from winnow.operations.resources import Resources
@@ -103,13 +104,16 @@ def parse_batch(items: Iterable[tuple[int, object]], *, fields: Mapping[str, Fie
     return batch
 
 
-async def admit_upload(resources: Resources, backlog: Backlog, name: str, *, priority: int) -> Collection:
+async def admit_upload(
+    resources: Resources, principal: Principal, backlog: Backlog, name: str, *, priority: int
+) -> Collection:
     """Return the collection that is uploaded to.
 
     Raises:
         CollectionNotFound: it does not exist.
         Overloaded: too many documents wait already.
     """
+    principal.require("documents:write", collection=name)
     collection = await resources.catalog.collections.get(name)
     await backlog.require_room(resources.catalog.queue, bulk=priority < INTERACTIVE)
     return collection
@@ -117,6 +121,7 @@ async def admit_upload(resources: Resources, backlog: Backlog, name: str, *, pri
 
 async def submit(
     resources: Resources,
+    principal: Principal,
     name: str,
     batch: ParsedBatch,
     *,
@@ -136,6 +141,7 @@ async def submit(
     Raises:
         NothingAccepted: every document was rejected.
     """
+    principal.require("documents:write", collection=name)
     submission = Submission("", 0, 0)
     if batch.documents:
         submission = await resources.catalog.documents.submit(name, batch.documents, source=source, priority=priority)
@@ -152,18 +158,27 @@ async def submit(
     return submission
 
 
-async def delete_by_id(resources: Resources, name: str, ids: Sequence[str]) -> Submission:
+async def delete_one(resources: Resources, principal: Principal, name: str, document_id: str) -> Submission:
+    """Mark one document for deletion. Raises ``CollectionNotFound`` and ``DocumentNotFound``."""
+    principal.require("documents:write", collection=name)
+    await resources.catalog.documents.get(name, document_id)
+    return await delete_by_id(resources, principal, name, [document_id])
+
+
+async def delete_by_id(resources: Resources, principal: Principal, name: str, ids: Sequence[str]) -> Submission:
     """Mark documents for deletion, and wake the worker. Unknown ids count as ``unchanged``.
 
     Deletions are accepted even if the backlog is full: they are cheap, and must not be delayed.
     """
+    principal.require("documents:write", collection=name)
     submission = await resources.catalog.documents.tombstone(name, ids, priority=INTERACTIVE)
     resources.wake()
     return submission
 
 
-async def matching_ids(resources: Resources, name: str, raw_filter: object) -> list[str]:
+async def matching_ids(resources: Resources, principal: Principal, name: str, raw_filter: object) -> list[str]:
     """Return the ids of the documents that pass the filter; raises ``InvalidFilter`` for an invalid one."""
+    principal.require("documents:write", collection=name)
     collection = await resources.catalog.collections.get(name)
     tree = parse_filter(raw_filter, collection.fields)
     scan = resources.catalog.documents.scan_metadata(name)

@@ -20,6 +20,7 @@ from functools import partial
 from itertools import chain
 from typing import Final, Literal, TypeAlias
 
+from winnow.core.principal import Principal
 from winnow.operations.external_sort import SortedKeys
 from winnow.ports import Catalog, IndexRef, LedgerEntry, PointKey, VectorStore
 
@@ -117,13 +118,14 @@ def judge(
 
 
 async def inspect_collection(
-    catalog: Catalog, store: VectorStore, name: str, *, repair: bool
+    catalog: Catalog, store: VectorStore, principal: Principal, name: str, *, repair: bool
 ) -> AsyncGenerator[InspectionProgress | Damage | Report, None]:
     """Yield progress and findings as they come, and the report at the end; with ``repair``, have damage repaired.
 
     Raises:
         CollectionNotFound: the collection does not exist.
     """
+    principal.require("operate", collection=name)
     collection = await catalog.collections.get(name)
     report = Report(name, unconverted=await catalog.audit.unconverted(name))
     for index in collection.indexes:

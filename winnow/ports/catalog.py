@@ -146,12 +146,16 @@ class JobCatalog(Protocol):
         self,
         *,
         collection: str | None = None,
+        among: Sequence[str] | None = None,
         status: JobStatus | None = None,
         failed: bool = False,
         after: str = "",
         limit: int = 100,
     ) -> Sequence[Job]:
-        """Jobs, newest first, those older than job ``after``; with ``failed`` only those with failures."""
+        """Jobs, newest first, those older than job ``after``; with ``failed`` only those with failures.
+
+        ``collection`` raises ``CollectionNotFound`` if it does not exist; ``among`` leaves out all other collections.
+        """
 
     async def retry(self, job_id: str, *, priority: int = 0) -> Submission:
         """Queue the documents of a job that failed and were not submitted again since, for a new job.

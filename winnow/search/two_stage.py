@@ -16,6 +16,7 @@ from typing import Literal
 
 from winnow.core.errors import DeadlineExceeded, InvalidQuery, Upstream, UpstreamRejected, WinnowError
 from winnow.core.ids import new_id
+from winnow.core.principal import Principal
 from winnow.core.settings import SearchSettings
 from winnow.core.types import (
     ArmScore,
@@ -78,16 +79,18 @@ class TwoStageSearch:
         self._reranker = reranker
         self._settings = settings
 
-    async def run(self, request: SearchRequest) -> SearchAnswer:
+    async def run(self, request: SearchRequest, principal: Principal) -> SearchAnswer:
         """Answer one search.
 
         Raises:
             InvalidQuery: a parameter is out of range.
-            CollectionNotFound: the collection does not exist.
+            Forbidden: the principal may not search.
+            CollectionNotFound: the collection does not exist, or the principal does not see it.
             IdentityMismatch: the collection was built with other models than are configured.
             DeadlineExceeded: no candidates were found within the budget.
             WinnowError: retrieval failed, or reranking did and ``on_failure`` is ``fail``.
         """
+        principal.require("search", collection=request.collection)
         check_request(request)
         deadline = SearchDeadline(request.budget_ms or self._settings.budget_ms)
         collection = await self._collections.get(request.collection)

@@ -1,0 +1,90 @@
+"""Authentication: which principal a request comes from, before it is routed and before its body is read.
+
+Every request needs a principal except those to ``OPEN_PATHS``, so a route that is forgotten here is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final, TypeAlias, cast
+
+from fastapi import FastAPI
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.routing import Match
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.errors import problem_from, problem_response
+from winnow.core.errors import WinnowError
+from winnow.core.principal import LOCAL, Principal
+from winnow.core.principal import Scope as AccessScope
+
+SCOPES_KEY: Final = "x-scope"  # member of an operation in OpenAPI: the scopes of which one is needed; none: open to all
+OPEN_PATHS: Final = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json", "/.well-known/jwks.json"})
+OPEN_FOLDERS: Final = ("/static/", "/docs/assets/", "/widget/")
+FindPrincipal: TypeAlias = Callable[[Mapping[str, str]], Awaitable[Principal]]
+_LOCAL: Final = "winnow.local"
+
+
+def needs(*scopes: AccessScope, **described: Any) -> dict[str, Any]:
+    """``openapi_extra`` of a route that needs one of these scopes, with further members; without scopes it is open."""
+    return {**described, SCOPES_KEY: list(scopes)}
+
+
+def principal_of(request: Request) -> Principal:
+    """Who makes the request; raises ``KeyError`` on an open path."""
+    return cast("Principal", request.scope["state"]["principal"])
+
+
+class LocalCallers:
+    """Marks every request to ``app`` as one of this machine: for an application behind a private socket."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[_LOCAL] = True
+        await self.app(scope, receive, send)
+
+
+class Authentication:
+    """Names the principal of each request, or answers 401.
+
+    Args:
+        owner: the application, whose routes name the error shape of an answer.
+        find: the principal of the request's headers, or a ``WinnowError``.
+    """
+
+    def __init__(self, app: ASGIApp, *, owner: FastAPI, find: FindPrincipal) -> None:
+        self.app = app
+        self.owner = owner
+        self.find = find
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or is_open(scope["path"]):
+            await self.app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        try:
+            principal = LOCAL if scope.get(_LOCAL) else await self.find(Headers(scope=scope))
+        except WinnowError as error:
+            _match(self.owner, scope)
+            await problem_response(scope, problem_from(error))(scope, receive, send)
+            return
+        state["principal"] = replace(principal, request_id=state.get("request_id", ""))
+        await self.app(scope, receive, send)
+
+
+def is_open(path: str) -> bool:
+    """Whether a path needs no credential."""
+    return path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
+
+
+def _match(app: FastAPI, scope: Scope) -> None:
+    """Note the route that the request is for, as routing would have done."""
+    for route in app.routes:
+        found, child = route.matches(scope)
+        if found is not Match.NONE:
+            scope.update(cast("Mapping[str, Any]", child))
+            return

@@ -1,0 +1,20 @@
+"""The errors for an object that does not exist, or that the caller may not see: both in the same words."""
+
+from __future__ import annotations
+
+from winnow.core.errors import CollectionNotFound, DocumentNotFound, JobNotFound
+
+
+def missing_collection(name: str) -> CollectionNotFound:
+    """The error for a collection."""
+    return CollectionNotFound(f"there is no collection {name!r}; create it or index documents into it first")
+
+
+def missing_document(collection: str, document_id: str) -> DocumentNotFound:
+    """The error for a document."""
+    return DocumentNotFound(f"collection {collection!r} has no document {document_id!r}")
+
+
+def missing_job(job_id: str) -> JobNotFound:
+    """The error for a job."""
+    return JobNotFound(f"there is no job {job_id!r}; its collection may have been deleted")

@@ -1,0 +1,62 @@
+"""Following jobs, retrying their failures, cancelling them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from winnow.core.missing import missing_job
+from winnow.core.principal import EVERY_COLLECTION, Principal
+from winnow.core.types import JobStatus
+from winnow.operations.resources import Resources
+from winnow.operations.scopes import FOLLOWING
+from winnow.operations.submit import INTERACTIVE
+from winnow.ports import Catalog, Job, Submission
+
+
+async def see_jobs(
+    catalog: Catalog,
+    principal: Principal,
+    *,
+    collection: str | None = None,
+    status: JobStatus | None = None,
+    failed: bool = False,
+    after: str = "",
+    limit: int = 100,
+) -> Sequence[Job]:
+    """Jobs of the collections that the principal sees, newest first, without their failures.
+
+    Raises:
+        CollectionNotFound: of a collection that is named.
+    """
+    principal.require(*FOLLOWING, collection=collection)
+    among = None
+    if collection is None and principal.collections != EVERY_COLLECTION:
+        among = [each.name for each in await catalog.collections.list() if principal.sees(each.name)]
+    return await catalog.jobs.list(
+        collection=collection, among=among, status=status, failed=failed, after=after, limit=limit
+    )
+
+
+async def see_job(catalog: Catalog, principal: Principal, job_id: str) -> Job:
+    """One job with its failures. Raises ``JobNotFound``, also for a job of a collection that is not seen."""
+    principal.require(*FOLLOWING)
+    job = await catalog.jobs.get(job_id)
+    if not principal.sees(job.collection):
+        raise missing_job(job_id)
+    return job
+
+
+async def retry_failures(resources: Resources, principal: Principal, job_id: str) -> Submission:
+    """Retry the failed documents of a job with a new job. Raises as ``see_job``."""
+    await see_job(resources.catalog, principal, job_id)
+    submission = await resources.catalog.jobs.retry(job_id, priority=INTERACTIVE)
+    resources.wake()
+    return submission
+
+
+async def cancel_pending(resources: Resources, principal: Principal, job_id: str) -> Job:
+    """Cancel the documents that wait. Raises as ``see_job``, and ``Conflict`` for a job that deletes."""
+    await see_job(resources.catalog, principal, job_id)
+    job = await resources.catalog.jobs.cancel(job_id)
+    resources.wake()
+    return job
