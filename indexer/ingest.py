@@ -121,13 +121,10 @@ async def ingest(
     for source in sources:
         await _submit_all(destination, run, source, on_progress)
     if delete_missing:
+        await _finish(destination, run, on_progress)  # what was renamed takes over the vectors of its former id
         for source in sources:
             await _delete_missing(destination, run, source, may_delete)
-    while run.open:
-        await _poll(destination, run)
-        on_progress(run.progress())
-        if run.open:
-            await asyncio.sleep(POLL_SECONDS)
+    await _finish(destination, run, on_progress)
     return _summarise(run, time.perf_counter() - began)
 
 
@@ -184,6 +181,14 @@ async def _delete_missing(
     for begin in range(0, len(missing), BATCH_DOCUMENTS):
         submission = await destination.delete(run.collection, missing[begin : begin + BATCH_DOCUMENTS])
         run.open[submission.job_id] = None
+
+
+async def _finish(destination: Destination, run: _Run, on_progress: Callable[[IngestProgress], None]) -> None:
+    while run.open:
+        await _poll(destination, run)
+        on_progress(run.progress())
+        if run.open:
+            await asyncio.sleep(POLL_SECONDS)
 
 
 async def _poll(destination: Destination, run: _Run) -> None:

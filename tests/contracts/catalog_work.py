@@ -29,6 +29,20 @@ class LedgerContract:
         assert second.revision == 2
         assert second.previous == chunk_keys(first)
 
+    async def test_a_document_that_moved_brings_the_chunks_of_its_former_id(self, docs: Catalog) -> None:
+        await docs.documents.submit("docs", [doc("old", "a text of its own"), doc("else", "another text")])
+        first, _ = sorted(await work(docs), key=lambda claim: claim.document.id != "old")
+        await docs.documents.submit("docs", [doc("new", "a text of its own", url="/new"), doc("title", title="T")])
+        await docs.documents.tombstone("docs", ["old"])
+        claims = {each.document.id: each for each in await docs.queue.claim("w", limit=10, lease_seconds=LEASE)}
+        assert claims["new"].previous == chunk_keys(first)
+        assert claims["title"].previous == ()
+
+    async def test_chunks_of_a_text_that_was_never_indexed_are_not_brought(self, docs: Catalog) -> None:
+        await docs.documents.submit("docs", [doc("a"), doc("b")])
+        claims = await docs.queue.claim("w", limit=10, lease_seconds=LEASE)
+        assert [claim.previous for claim in claims] == [(), ()]
+
     async def test_a_failed_revision_leaves_the_indexed_chunks_known(self, docs: Catalog) -> None:
         await docs.documents.submit("docs", [doc("a")])
         (first,) = await work(docs)

@@ -43,6 +43,31 @@ async def test_a_change_embeds_only_changed_chunks_and_leaves_no_stale_point(hou
     assert all(point.dense is not None and point.tokens is not None for point in fetched.values())
 
 
+async def test_a_renamed_document_is_not_embedded_again(house: House) -> None:
+    text = paragraphs("one", "two", "three")
+    await house.submit(Document("old/name.md", text, "markdown", "Numbers"))
+    await house.work()
+    house.embedder.embedded.clear()
+    job = await house.submit(Document("new/name.md", text, "markdown", "Numbers", "https://e.org/new/name"))
+    await house.catalog.documents.tombstone("c", ["old/name.md"])
+    await house.work()
+    assert house.embedder.embedded == []
+    assert (await house.catalog.jobs.get(job)).chunks_embedded == 0
+    assert await house.keys() == {("new/name.md", 1, each) for each in range(3)}
+    fetched = await house.store.fetch(house.index, [key.id async for key in house.store.keys(house.index)])
+    assert {(point.url, point.dense is not None) for point in fetched.values()} == {("https://e.org/new/name", True)}
+
+
+async def test_a_document_with_the_text_of_one_that_is_gone_is_embedded(house: House) -> None:
+    await house.submit(Document("old", "alpha"))
+    await house.work()
+    await house.catalog.documents.tombstone("c", ["old"])
+    await house.work()
+    job = await house.submit(Document("new", "alpha"))
+    await house.work()
+    assert (await house.catalog.jobs.get(job)).chunks_embedded == 1
+
+
 async def test_a_shorter_revision_takes_the_surplus_away(house: House) -> None:
     await house.submit(Document("a", paragraphs("one", "two", "three")))
     await house.work()

@@ -120,3 +120,30 @@ async def test_most_of_a_source_is_deleted_only_if_that_is_meant(
     summary = await ingest(destination, "docs", [Listed(found)], delete_missing=True, may_delete=refuse, max_chars=1000)
     assert (questions, destination.deleted) == (asked, deleted)
     assert [failure.code for failure in summary.failures] == codes
+
+
+class Slow(Destination):
+    """Needs some looks at a job until it is done, and notes what happens in which order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.order: list[str] = []
+
+    async def submit(self, collection: str, documents: Sequence[Document], *, source: str) -> Submission:
+        return Submission("job_0", len(documents), 0)
+
+    async def delete(self, collection: str, document_ids: Sequence[str]) -> Submission:
+        self.order.append("delete")
+        return await super().delete(collection, document_ids)
+
+    async def job(self, job_id: str) -> Job:
+        done = self.order.count(job_id) >= 2
+        self.order.append(job_id)
+        return Job(job_id, "docs", "done" if done else "running", 1, 0 if done else 1)
+
+
+async def test_what_is_gone_is_deleted_once_what_is_new_is_indexed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("indexer.ingest.POLL_SECONDS", 0.0)
+    destination = Slow()
+    await ingest(destination, "docs", [Listed([A])], delete_missing=True, may_delete=lambda *_: True, max_chars=1000)
+    assert destination.order[: destination.order.index("delete")] == ["job_0"] * 3

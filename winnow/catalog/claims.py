@@ -20,12 +20,13 @@ from winnow.catalog.documents import CONTENT_COLUMNS, document_of
 from winnow.catalog.rules.entries import kind_of, was_tried
 from winnow.catalog.rules.fairness import Queue
 from winnow.catalog.rules.frontier import Levels, Position
+from winnow.catalog.same_text import chunks_by_text
 from winnow.catalog.tables import COLLECTIONS, CONTENTS, DOCUMENTS
-from winnow.ports import Claim
+from winnow.ports import ChunkKey, Claim
 
 _PLACE: Final = (DOCUMENTS.c.priority, DOCUMENTS.c.submitted_at, DOCUMENTS.c.id)
 _QUEUE_ORDER: Final = (DOCUMENTS.c.priority.desc(), DOCUMENTS.c.submitted_at, DOCUMENTS.c.id)
-_CONTENT: Final = (CONTENTS.c.id, *CONTENT_COLUMNS)
+_CONTENT: Final = (CONTENTS.c.id, CONTENTS.c.text_hash, *CONTENT_COLUMNS)
 _ENDS: Final = 2**31 - 1  # beyond every priority
 
 # statements are built once: to build one costs more than to carry it out
@@ -94,10 +95,12 @@ async def lease(
     ids = [row.id for row in rows]
     # a statement of its own sees what was committed before the rows were locked: never the content of an older revision
     by_id = {row.id: row for row in await fetch_rows(connection, _CONTENT, queue.uid, ids)}
+    fresh = [by_id[row.id].text_hash for row in rows if row.indexed_revision is None and row.state != "deleting"]
+    elsewhere = await chunks_by_text(connection, queue.uid, [each for each in fresh if each is not None])
     leased = {"until": terms.until, "owner": terms.owner}
     await connection.execute(_take(among(connection, DOCUMENTS)), leased | keys(connection, queue.uid, ids))
     last = {row.priority: (row.submitted_at, row.id) for row in rows}
-    return [_claim(queue.collection, row, by_id[row.id]) for row in rows], last
+    return [_claim(queue.collection, row, by_id[row.id], elsewhere) for row in rows], last
 
 
 def _stretches(levels: Levels, *, below: int) -> Iterator[dict[str, Any]]:
@@ -172,14 +175,15 @@ def _take(same: tuple[ColumnElement[bool], ...]) -> Update:
     return update(DOCUMENTS).where(*same).values(tried | leased)
 
 
-def _claim(collection: str, row: Row[Any], content: Row[Any]) -> Claim:
+def _claim(collection: str, row: Row[Any], content: Row[Any], elsewhere: Mapping[str, tuple[ChunkKey, ...]]) -> Claim:
+    previous = elsewhere.get(content.text_hash, ()) if row.indexed_revision is None else row.chunks
     return Claim(
         collection=collection,
         kind=kind_of(row.state),
         document=document_of(row, content),
         revision=row.revision,
         token=row.token + 1,
-        previous=() if row.indexed_revision is None else row.chunks,
+        previous=previous,
         attempts=row.attempts,
         tried=was_tried(row.attempts, row.submitted_at, row.updated_at),
     )

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from winnow.catalog.bulk import SLICE, among, fetch_rows, insert_rows, keys, slices, update_rows
 from winnow.catalog.rules.entries import Entry
 from winnow.catalog.tables import CONTENTS, DOCUMENTS, REMOVALS
+from winnow.core.documents import hash_text
 from winnow.core.marks import wire_marks, wire_warnings
 from winnow.core.types import Document
 from winnow.ports import ChunkKey
@@ -131,4 +132,5 @@ def _content(uid: str, document: Document) -> dict[str, Any]:
         "marks": wire_marks(document.marks) or None,
         "warnings": wire_warnings(document.warnings) or None,
         "canonical": document.canonical,
+        "text_hash": hash_text(document),
     }

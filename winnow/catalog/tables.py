@@ -119,6 +119,7 @@ class ContentRow(Base, table=True):
         sa.ForeignKeyConstraint(
             ["collection_uid", "id"], ["documents.collection_uid", "documents.id"], ondelete="CASCADE"
         ),
+        sa.Index("ix_contents_text_hash", "collection_uid", "text_hash"),
     )
 
     collection_uid: str = Field(sa_column=sa.Column(Key, primary_key=True))
@@ -131,6 +132,7 @@ class ContentRow(Base, table=True):
     marks: JsonValue = Field(sa_column=sa.Column(sa.JSON(none_as_null=True)))
     warnings: JsonValue = Field(sa_column=sa.Column(sa.JSON(none_as_null=True)))
     canonical: bool = Field(sa_column=sa.Column(sa.Boolean, nullable=False, server_default=sa.false()))
+    text_hash: str | None
 
 
 class DocumentCountRow(Base, table=True):

@@ -166,6 +166,12 @@ def _kind(value: object) -> str:
     )
 
 
+def hash_text(document: Document) -> str:
+    """Of what chunks are made of, title, source format and text, 128 bits of SHA-256 in hex."""
+    parts = f"{document.title}\0{document.source_format}\0{document.text}"
+    return hashlib.sha256(parts.encode(errors="replace")).hexdigest()[:32]
+
+
 def hash_content(document: Document) -> str:
     """SHA-256 over canonical JSON (sorted keys) of title, url, source format, metadata, text and marks, in hex.
 

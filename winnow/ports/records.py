@@ -95,7 +95,8 @@ class Claim:
         kind: ``index`` the document, ``delete`` its points, or ``reembed`` the indexed revision into the collection's
             other index, which leaves state, revision and jobs as they are.
         token: fencing token; a commit with an older token is refused.
-        previous: chunks of the revision that is indexed now, for re-use of unchanged vectors.
+        previous: chunks of the revision that is indexed now, for re-use of unchanged vectors; of a new document those
+            of another with the same title and text, as after a file was renamed.
         attempts: how often it was claimed before, without the claims that ended through no fault of the document.
         tried: whether it was claimed before at all: some of its points may be written.
     """
