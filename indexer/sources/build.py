@@ -10,6 +10,7 @@ from typing import Final
 
 from indexer.sources.files import LocalSource
 from indexer.sources.formats import SUFFIXES, is_known
+from indexer.sources.git.source import GitSource
 from indexer.sources.plug_ins import found_plug_ins, open_plug_in
 from indexer.sources.python import PythonSource
 from indexer.sources.remote import DRIVERS, RemoteSource
@@ -19,11 +20,11 @@ from winnow.core.errors import InvalidSource
 from winnow.ports.source import Source, SourceFactory, SourceOptions
 
 OWN_SCHEMES: Final[Mapping[str, SourceFactory]] = MappingProxyType(
-    {"site": SiteSource, **dict.fromkeys(DRIVERS, RemoteSource)}
+    {"site": SiteSource, "git": GitSource, **dict.fromkeys(DRIVERS, RemoteSource)}
 )
 """Schemes that Winnow reads itself; a plug-in cannot take their place."""
 
-_WRITTEN: Final = {"site": "site:https://…", **{scheme: f"{scheme}://…" for scheme in DRIVERS}}
+_WRITTEN: Final = ("site:https://…", "git:REPOSITORY#REF", *(f"{scheme}://…" for scheme in DRIVERS))
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+._-]+):(?!\\)", re.IGNORECASE)
 
 
@@ -72,5 +73,5 @@ def _accepted() -> str:
     plug_ins = "".join(f", {scheme}:… (a plug-in)" for scheme in found_plug_ins())
     return (
         "sources can be 'python' (the standard library's docstrings), a folder, a file "
-        f"({', '.join(sorted(SUFFIXES))}), {', '.join(_WRITTEN.values())}{plug_ins}"
+        f"({', '.join(sorted(SUFFIXES))}), {', '.join(_WRITTEN)}{plug_ins}"
     )

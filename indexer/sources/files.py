@@ -29,6 +29,11 @@ _SHOWN_KINDS: Final = 10
 _SKIPPED: Final = frozenset({"node_modules", "__pycache__"})
 
 
+def is_left_out(relative: PurePosixPath) -> bool:
+    """Whether a file is hidden or lies in a hidden or generated folder."""
+    return any(part.startswith(".") for part in relative.parts) or not _SKIPPED.isdisjoint(relative.parts[:-1])
+
+
 class FileSource(ABC):
     """All files of one place that have a known suffix; hidden files and folders are left out."""
 

@@ -1,0 +1,1 @@
+"""Repositories of Git as sources."""
