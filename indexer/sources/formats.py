@@ -86,7 +86,7 @@ def read_whole(path: Path, suffix: str, *, sandbox: Sandbox, max_chars: int, cha
     """
     if suffix in PARSED:
         return parse_file(path, sandbox=sandbox, max_chars=max_chars)
-    return read_text(_load(path), TEXTS[suffix], charset)
+    return read_text(_load(path, sandbox), TEXTS[suffix], charset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class File:
     Attributes:
         name: how failures name it.
         relative: its path inside the source.
-        fetch: returns the path of the file on this machine; called when the file has to be read.
+        fetch: returns the path of the file on this machine, which is not a link; called when it has to be read.
         stamp: changes when the file does; empty for a local file, whose time and size are looked up.
     """
 
@@ -158,8 +158,8 @@ def _stamp(path: Path) -> str:
     return f"{status.st_mtime_ns}:{status.st_size}"
 
 
-def _load(path: Path) -> bytes:
-    with path.open("rb") as file:
+def _load(path: Path, sandbox: Sandbox) -> bytes:
+    with sandbox.open(path) as file:
         data = file.read(MAX_FILE_BYTES + 1)
     if len(data) > MAX_FILE_BYTES:
         raise ReadError("too_large", f"the file is larger than {MAX_FILE_BYTES / 1024 / 1024:g} MiB; split it")

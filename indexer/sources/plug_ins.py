@@ -18,9 +18,7 @@ from winnow.core.errors import InvalidSource, WinnowError
 from winnow.core.marks import wire_marks, wire_warnings
 from winnow.core.text import is_encodable
 from winnow.core.types import Document, FieldType
-from winnow.ports.source import PLUG_INS, Failure, Notice, Source, SourceItem, SourceOptions
-
-MAX_LABEL_CHARS: Final = 512
+from winnow.ports.source import MAX_LABEL_CHARS, PLUG_INS, Failure, Notice, Source, SourceItem, SourceOptions
 
 _OWN: Final = frozenset({"id", "text", "title", "url", "metadata", "version"})
 

@@ -111,7 +111,8 @@ def read_records(
     """
     suffix = path.suffix.lower()
     if ROWS[suffix] == "jsonl":
-        yield from _read_jsonl(path, name)
+        with sandbox.open(path) as file:
+            yield from _read_jsonl(file, name)
         return
     roles: dict[str, str] = {}
     for item in sandbox.parse(ROWS[suffix], path, {"delimiter": "\t"} if suffix == ".tsv" else {}):
@@ -125,16 +126,15 @@ def read_records(
         yield Record(where, _as_record(item["values"], roles, f"{row_id}#{item['row']}", fields))
 
 
-def _read_jsonl(path: Path, name: str) -> Iterator[Record | Failure]:
-    with path.open("rb") as file:
-        for number, line in enumerate(_lines(file), 1):
-            if line is not None and not line.removeprefix(_BOM).strip():
-                continue
-            where = f"{name}:{number}"
-            try:
-                yield Record(where, _parse_line(line, "utf-8-sig" if number == 1 else "utf-8"))
-            except ReadError as error:
-                yield Failure(where, error.code, error.message)
+def _read_jsonl(file: IO[bytes], name: str) -> Iterator[Record | Failure]:
+    for number, line in enumerate(_lines(file), 1):
+        if line is not None and not line.removeprefix(_BOM).strip():
+            continue
+        where = f"{name}:{number}"
+        try:
+            yield Record(where, _parse_line(line, "utf-8-sig" if number == 1 else "utf-8"))
+        except ReadError as error:
+            yield Failure(where, error.code, error.message)
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes | None]:

@@ -24,6 +24,7 @@ from typing import IO, Any, Final, cast
 import orjson
 
 from indexer.sources.base import ReadError
+from indexer.sources.opening import open_file
 from indexer.sources.sandbox_child import HEADER, MAX_FRAME
 from winnow.core.import_path import python_path
 
@@ -47,10 +48,16 @@ class SandboxLimits:
 
 
 class Sandbox(AbstractContextManager["Sandbox"]):
-    """Runs parsers in a child process, which ends with this context manager. Blocking, for one thread at a time."""
+    """Runs parsers in a child process, which ends with this context manager. Blocking, for one thread at a time.
 
-    def __init__(self, limits: SandboxLimits | None = None) -> None:
+    Args:
+        limits: of the process.
+        root: a folder, links resolved, outside of which no file is opened; empty for none.
+    """
+
+    def __init__(self, limits: SandboxLimits | None = None, *, root: str = "") -> None:
         self._limits = limits or SandboxLimits()
+        self._root = root
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = bytearray()
 
@@ -73,18 +80,23 @@ class Sandbox(AbstractContextManager["Sandbox"]):
         if self._process is not None:
             self._process.kill()
 
+    def open(self, path: Path) -> IO[bytes]:
+        """Open a file that needs no parser in this process, by the rules of those that do; raises ``OSError``."""
+        return open_file(path, self._root)
+
     def parse(self, parser: str, path: Path, options: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """Yield the items that ``parser`` finds in the file.
 
         Args:
             parser: a key of ``indexer.sources.sandbox_child.PARSERS``.
-            path: the file.
+            path: the file, which is not a link.
             options: keyword arguments of the parser, JSON values.
 
         Raises:
             ReadError: the file is damaged, of another format, or needs more than the limits allow.
         """
-        request = {"parser": parser, "path": os.fspath(path), "options": dict(options or {}), **asdict(self._limits)}
+        places = {"path": os.fsencode(path).hex(), "root": os.fsencode(self._root).hex()}  # names may be no Unicode
+        request = {"parser": parser, **places, "options": dict(options or {}), **asdict(self._limits)}
         finished = False
         try:
             self._send(orjson.dumps(request) + b"\n")

@@ -21,6 +21,7 @@ import orjson
 
 from indexer.sources.base import ReadError
 from indexer.sources.kinds import PARSED
+from indexer.sources.opening import open_file
 
 PARSERS: Final = {name: f"indexer.sources.{name}" for name in (*PARSED.values(), "csv", "parquet")}
 HEADER: Final = struct.Struct("<I")
@@ -82,7 +83,7 @@ def _serve(channel: _Channel, request: dict[str, Any]) -> bool:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     fit = True
     try:
-        with Path(request["path"]).open("rb") as file:
+        with open_file(Path(_decoded(request["path"])), _decoded(request["root"])) as file:
             _allow_cpu(request["cpu_seconds"])
             for item in module.parse(file, **request["options"]):
                 channel.send("item", item)
@@ -102,6 +103,10 @@ def _serve(channel: _Channel, request: dict[str, Any]) -> bool:
         channel.send("failed", "damaged", f"the file is damaged ({reason}); save it again")
     channel.flush()
     return fit
+
+
+def _decoded(path: str) -> str:
+    return os.fsdecode(bytes.fromhex(path))
 
 
 def _allow_cpu(seconds: int) -> None:

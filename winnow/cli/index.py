@@ -9,7 +9,7 @@ import typer
 
 from winnow.cli.command import configure, run_loop
 from winnow.cli.console import note
-from winnow.cli.options import AllowPrivate, CollectionOption, Columns, DataDir, Json, Url, key_pairs
+from winnow.cli.options import AllowPrivate, CollectionOption, Columns, DataDir, FollowLinks, Json, Url, key_pairs
 from winnow.core.errors import InvalidCollection, InvalidSource
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ Sources = Annotated[
     list[str],
     typer.Argument(
         help="'python' (the standard library's docstrings), folders and files (Markdown, HTML, text, PDF, "
-        "Office files, EPUB, mail, notebooks, CSV, JSONL, Parquet), site:https://example.org/docs/, s3://bucket/docs.",
+        "Office files, EPUB, mail, notebooks, CSV, JSONL, Parquet), site:https://example.org/docs/, git:REPOSITORY#REF, s3://bucket/docs.",
         metavar="SOURCE...",
     ),
 ]
@@ -63,6 +63,7 @@ def index(
     max_pages: MaxPages = 10_000,
     delay: Delay = 0.1,
     allow_private: AllowPrivate = False,
+    follow_links: FollowLinks = False,
     engine: Engine = "worker",
     ray_address: RayAddress = "",
     embed_actors: EmbedActors = 1,
@@ -87,6 +88,7 @@ def index(
         base_url=base_url,
         columns=key_pairs(column, "--column", "ROLE=COLUMN, for example text=body", InvalidSource),
         fields=fields,
+        follow_links=follow_links,
         state_dir=settings.data_dir / "sources",
         site=SiteOptions(allow_private=allow_private, max_pages=max_pages, delay=delay),
     )

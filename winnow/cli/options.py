@@ -36,6 +36,10 @@ AllowPrivate = Annotated[
     bool, typer.Option("--allow-private", help="For site:, allow loopback and intranet addresses.")
 ]
 
+FollowLinks = Annotated[
+    bool, typer.Option("--follow-links", help="Also read what links in a folder lead to outside of it.")
+]
+
 
 def key_pairs(items: list[str] | None, option: str, form: str, error: type[WinnowError]) -> dict[str, Any]:
     """Values of an option of the form ``KEY=VALUE`` by key; raises ``error`` for another form."""

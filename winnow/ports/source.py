@@ -21,6 +21,7 @@ from typing import Final, Protocol, TypeAlias
 
 from winnow.core.types import Document, FieldType
 
+MAX_LABEL_CHARS: Final = 512
 PLUG_INS: Final = "winnow.sources"
 """Group of the entry points of plug-ins, which are named by their scheme."""
 
@@ -129,6 +130,7 @@ class SourceOptions:
         columns: for CSV and Parquet, the columns of ``id``, ``text``, ``title`` and ``url``; others go by convention.
         fields: declared fields; CSV cells under these names are converted to their type.
         content_type: media type and charset with which a server sent a file; empty where none did.
+        follow_links: also read what links in a folder lead to outside of it.
         state_dir: where to cache results for the next run; ``None`` caches nothing.
         site: how a site is crawled.
     """
@@ -137,6 +139,7 @@ class SourceOptions:
     columns: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, FieldType] = field(default_factory=dict)
     content_type: str = ""
+    follow_links: bool = False
     state_dir: Path | None = None
     site: SiteOptions = field(default_factory=SiteOptions)
 

@@ -9,7 +9,7 @@ import pytest
 
 from winnow.core.documents import check_id, check_metadata
 from winnow.core.types import Document, FieldType
-from winnow.ports.source import Failure, Notice, Source
+from winnow.ports.source import MAX_LABEL_CHARS, Failure, Notice, Source
 
 
 async def read_items(source: Source) -> list[Any]:
@@ -29,7 +29,7 @@ class SourceContract:
     def test_its_label_names_scheme_and_place(self, source: Source) -> None:
         scheme, colon, rest = source.label.partition(":")
         assert scheme == "python" or (scheme and colon and rest)
-        assert len(source.label) <= 512
+        assert len(source.label) <= MAX_LABEL_CHARS
         assert source.label == source.label.strip()
 
     def test_its_fields_have_known_types(self, source: Source) -> None:
