@@ -14,7 +14,7 @@ from service.binding import served_hosts
 from service.door import Door
 from service.errors import install_error_handlers
 from service.lifespan import ServiceState
-from service.middleware import BodyLimit, HostGuard, RequestContext, UnhandledErrors
+from service.middleware import BodyLimit, HostGuard, PathPrefix, RequestContext, UnhandledErrors
 from service.openapi import TAGS, install_openapi
 from service.routes import collections, documents, jobs, operations, reembed, search
 from service.routes.page import install_page
@@ -72,6 +72,7 @@ def _surround(app: FastAPI, server: ServerSettings, state: ServiceState) -> None
     if hosts is not None:
         app.add_middleware(HostGuard, hosts=hosts)
     app.add_middleware(RequestContext, observe=state.metrics.observe_http)
+    app.add_middleware(PathPrefix, prefix=server.root_path)
 
 
 def _version() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Collection
 from typing import Any, Final, TypeAlias
@@ -9,6 +10,7 @@ from typing import Any, Final, TypeAlias
 import structlog
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.binding import host_name, is_loopback
@@ -16,6 +18,7 @@ from service.errors import BODY_TOO_LARGE, INTERNAL, UNKNOWN_HOST, Problem, prob
 from winnow.core.ids import new_id
 
 MAX_REQUEST_ID_CHARS: Final = 128
+_PREFIX: Final = re.compile(r"(/(?!\.+(/|$))[A-Za-z0-9._~-]+){1,8}")
 Observe: TypeAlias = Callable[[str, str, int, float], None]  # method, route, status, seconds
 
 
@@ -58,6 +61,32 @@ class RequestContext:
         self.observe(scope["method"], route, status, seconds)
         write = self.log.error if status >= 500 else self.log.info
         write("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 2))
+
+
+class PathPrefix:
+    """Puts the path prefix under which a proxy serves the service into the scope, as ASGI has it.
+
+    ``root_path`` is the prefix, and ``path`` begins with it, whether the proxy stripped it or not. Without a configured
+    prefix that of ``X-Forwarded-Prefix`` counts, which proxies send that stripped one: it is never taken off a path,
+    so that a caller cannot disguise a path from rules of the proxy.
+
+    Args:
+        prefix: as configured; empty for none.
+    """
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        self.app = app
+        self.prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (prefix := self.prefix or _forwarded_prefix(scope)):
+            path = scope["path"]
+            if path == self.prefix:  # the page's own addresses are relative to the prefix with a slash
+                await RedirectResponse(f"{prefix}/")(scope, receive, send)
+                return
+            stripped = not self.prefix or not path.startswith(f"{prefix}/")
+            scope = scope | {"root_path": prefix, "path": prefix + path if stripped else path}
+        await self.app(scope, receive, send)
 
 
 class UnhandledErrors:
@@ -138,6 +167,12 @@ class BodyLimit:
         limit = self.max_bytes / 2**20
         detail = f"the body is larger than {limit:g} MiB; send fewer documents at once, or raise server.max_body_mb"
         return Problem(BODY_TOO_LARGE, detail, headers={"Connection": "close"})
+
+
+def _forwarded_prefix(scope: Scope) -> str:
+    """The prefix that a proxy says it stripped; empty where it says nothing, or nothing like a path."""
+    given = Headers(scope=scope).get("x-forwarded-prefix", "").rstrip("/")
+    return given if _PREFIX.fullmatch(given) else ""
 
 
 def _request_id(scope: Scope) -> str:

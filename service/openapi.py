@@ -19,7 +19,7 @@ from service.access import SCOPES_KEY
 from service.door import REFERENCE, Door
 from service.schemas.documents import DocumentBatch, DocumentBody, DocumentForm
 
-_ASSETS: Final = "/docs/assets"
+_ASSETS: Final = "docs/assets"  # relative to /docs, as a proxy may serve it under a prefix
 TAGS: Final = [
     {"name": "search", "description": "Retrieve, rerank, and report on each stage."},
     {"name": "documents", "description": "Submit documents; they are searchable once their job is done."},
@@ -59,7 +59,7 @@ def install_openapi(app: FastAPI, doors: Iterable[Door]) -> None:
 
     app.openapi = complete  # type: ignore[method-assign]  # FastAPI's documented way to extend the schema
     assets = Path(fastapi_offline.__file__).parent / "static"
-    app.mount(_ASSETS, StaticFiles(directory=assets), name="docs-assets")
+    app.mount(f"/{_ASSETS}", StaticFiles(directory=assets), name="docs-assets")
     app.add_api_route("/docs", _docs_page, include_in_schema=False)
 
 
@@ -75,7 +75,7 @@ def _describe_access(schema: dict[str, Any]) -> None:
 
 async def _docs_page(request: Request) -> Response:
     page = get_swagger_ui_html(
-        openapi_url="/openapi.json",
+        openapi_url="openapi.json",
         title=f"{request.app.title} API",
         swagger_js_url=f"{_ASSETS}/swagger-ui-bundle.js",
         swagger_css_url=f"{_ASSETS}/swagger-ui.css",

@@ -9,6 +9,7 @@ from fastapi import Query, Request, Response
 from service.access import needs, principal_of
 from service.answer import render_answer
 from service.deps import CollectionName, state_of
+from service.disconnect import while_connected
 from service.door import BODY_PROBLEMS, Door
 from service.schemas.search import SearchBody, SearchParameters, SearchView
 from service.wire import JSON_TYPE, dumps
@@ -53,6 +54,7 @@ async def _answer(name: str, body: SearchBody, request: Request) -> Response:
     # only a filter needs the collection's fields: the search looks the collection up itself
     fields = {} if body.filter is None else (await resources.collections.get(name)).fields
     with state.gate.admitted():
-        answer = await resources.search.run(body.to_request(name, fields), principal)
+        work = resources.search.run(body.to_request(name, fields), principal)
+        answer = await while_connected(request.receive, work)
     state.metrics.observe_search(answer)
     return Response(dumps(render_answer(answer)), media_type=JSON_TYPE)

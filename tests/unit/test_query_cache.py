@@ -135,6 +135,20 @@ async def test_a_leader_that_leaves_does_not_take_its_followers_along(inner: Wat
     assert inner.calls == [["a"]]
 
 
+async def test_what_all_have_left_is_not_embedded_any_further(inner: Watched, cached: CachedEmbedder) -> None:
+    inner.open.clear()
+    calls = [asyncio.create_task(cached.embed(["a"], "query")) for _ in range(3)]
+    await settled()
+    for call in calls:
+        call.cancel()
+    await settled()
+    late = asyncio.create_task(cached.embed(["a"], "query"))
+    await settled()
+    inner.open.set()
+    assert not (await late).cached, "the first flight has ended, and those who come later have one of their own"
+    assert inner.calls == [["a"], ["a"]]
+
+
 async def test_an_error_reaches_all_and_is_not_remembered(inner: Watched, cached: CachedEmbedder) -> None:
     inner.open.clear()
     inner.error = UpstreamUnavailable("down")

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 import uvicorn
 
+from service.http_protocol import RequestLines
 from service.lifespan import begin_drain
 
 DOCS = "/v1/collections/docs/documents"
@@ -19,7 +20,7 @@ async def server(service):
     """The address of the service behind uvicorn, on a free port."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        service.app, log_config=None, access_log=False, http="httptools", timeout_graceful_shutdown=5
+        service.app, log_config=None, access_log=False, http=RequestLines, timeout_graceful_shutdown=5
     )
     running = uvicorn.Server(config)
     serving = asyncio.create_task(running._serve(sockets=[listener]))
@@ -84,3 +85,39 @@ async def test_caller_who_hangs_up_in_the_middle_of_a_body_is_no_error(server, r
     await writer.wait_closed()
     assert (await remote.get("/healthz")).status_code == 200
     assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_bytes_beyond_ascii_in_an_address_are_read_as_utf8(service, server, remote):
+    await service.fill("docs", [{"id": "a", "text": "A café by the sea"}])
+    line = "GET /v1/collections/docs/search?q=café&top_n=1 HTTP/1.1"
+    for _ in range(2):
+        answer = await talk(server, f"{line}\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        assert answer.startswith("HTTP/1.1 200")
+        assert '"query":"café"' in answer
+
+
+async def test_what_is_no_http_is_a_problem_that_says_so(server):
+    answer = await talk(server, b"GET /v1/collections/docs/search?q=a b HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert answer.startswith("HTTP/1.1 400")
+    assert "application/problem+json" in answer
+    assert "--data-urlencode" in answer
+
+
+async def test_a_search_whose_caller_hangs_up_is_cancelled(service, server, remote, monkeypatch):
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def endless(request):
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(service.resources.search, "run", endless)
+    body = b'{"query": "x"}'
+    head = f"POST /v1/collections/docs/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+    _, writer = await asyncio.open_connection(*server)
+    writer.write(head.encode() + b"Content-Type: application/json\r\n\r\n" + body)
+    await begun.wait()
+    writer.close()
+    await asyncio.wait_for(ended.wait(), 10)

@@ -16,6 +16,7 @@ import uvloop
 
 from service.app import create_app
 from service.binding import check_bind
+from service.http_protocol import RequestLines
 from service.lifespan import begin_drain
 from winnow.cli.console import err, out
 from winnow.core.errors import InvalidSettings, WinnowError
@@ -98,13 +99,13 @@ async def _serve(settings: Settings, listener: socket.socket, *, indexes: bool) 
             app,
             log_config=None,
             access_log=False,
-            http="httptools",
+            http=RequestLines,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             server_header=False,
         )
         tune_gc()
-        announce = partial(_announce, settings, url, names, indexes=indexes)
+        announce = partial(_announce, settings, url + settings.server.root_path, names, indexes=indexes)
         server = _Server(config, announce=announce, drain=lambda: begin_drain(app))
         await server.serve(sockets=[listener])
 

@@ -6,6 +6,7 @@ import asyncio
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from cachetools import LRUCache
@@ -33,6 +34,14 @@ class _Row:
     tokens: HalfArray | None
 
 
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """A call of the embedder that is under way, and the number of callers who wait for it."""
+
+    task: asyncio.Task[_Fetched]
+    waiting: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Fetched:
     """The result of one call of the embedder."""
@@ -45,7 +54,8 @@ class CachedEmbedder(Embedder):
     """Remembers the vectors of queries, and embeds equal queries that come at the same time once.
 
     Documents pass through. Errors are not remembered. The embedding runs apart from its callers: one that is cancelled
-    does not take along those who wait for the same query. ``token_count`` counts what the model read for this call.
+    does not take along those who wait for the same query; it ends when all of them have left. ``token_count`` counts
+    what the model read for this call.
 
     Args:
         embedder: is closed with this wrapper.
@@ -58,7 +68,7 @@ class CachedEmbedder(Embedder):
     def __init__(self, embedder: Embedder, *, size: int) -> None:
         self.uncached = self._embedder = embedder
         self._cache: LRUCache[_Key, _Row] = LRUCache(size)
-        self._flights: dict[_Key, asyncio.Task[_Fetched]] = {}
+        self._flights: dict[_Key, _Flight] = {}
         earlier = earlier_of(embedder)
         self.earlier: Embedder | None = None if earlier is None else CachedEmbedder(earlier, size=size)
 
@@ -82,19 +92,19 @@ class CachedEmbedder(Embedder):
         missing = [key for key in dict.fromkeys(keys) if key not in rows]
         own = None
         if first := [key for key in missing if key not in self._flights]:  # others who ask for them wait for our flight
-            own = asyncio.create_task(self._fetch(first))
+            own = _Flight(asyncio.create_task(self._fetch(first)))
             self._flights |= dict.fromkeys(first, own)
         flights = {self._flights[key] for key in missing}
-        for fetched in await asyncio.gather(*map(asyncio.shield, flights)):
+        for fetched in await asyncio.gather(*map(self._wait_for, flights)):
             rows.update(fetched.rows)
-        token_count = own.result().token_count if own else 0
+        token_count = own.task.result().token_count if own else 0
         return _assemble([rows[key] for key in keys], token_count=token_count, cached=False)
 
     async def close(self) -> None:
         await self._embedder.close()
         if self.earlier is not None:
             await self.earlier.close()
-        await asyncio.gather(*self._flights.values(), return_exceptions=True)
+        await asyncio.gather(*(flight.task for flight in self._flights.values()), return_exceptions=True)
 
     async def _fetch(self, keys: Sequence[_Key]) -> _Fetched:
         try:
@@ -105,8 +115,21 @@ class CachedEmbedder(Embedder):
                 self._cache.update(rows)
             return _Fetched(rows, embeddings.token_count)
         finally:
-            for key in keys:
-                del self._flights[key]
+            self._forget(asyncio.current_task())
+
+    async def _wait_for(self, flight: _Flight) -> _Fetched:
+        """Wait for a flight, and end it where the last of those who wait for it leaves."""
+        flight.waiting += 1
+        try:
+            return await asyncio.shield(flight.task)
+        finally:
+            flight.waiting -= 1
+            if not flight.waiting and not flight.task.done():
+                self._forget(flight.task)  # at once: those who come now must not wait for a cancelled one
+                flight.task.cancel()
+
+    def _forget(self, task: asyncio.Task[Any] | None) -> None:
+        self._flights = {key: flight for key, flight in self._flights.items() if flight.task is not task}
 
 
 def uncached(embedder: Embedder) -> Embedder:

@@ -33,14 +33,18 @@ export const apiKey = {
   set: (key) => remember("sessionStorage", KEY, key),
 };
 
-/** @param {string} name */
+/**
+ * The path of searches, relative to the page: a proxy may serve both under a prefix.
+ *
+ * @param {string} name
+ */
 export function searchPath(name) {
-  return `/v1/collections/${encodeURIComponent(name)}/search`;
+  return `v1/collections/${encodeURIComponent(name)}/search`;
 }
 
 /** @returns {Promise<Collection[]>} */
 export async function listCollections() {
-  const body = await request("/v1/collections");
+  const body = await request("v1/collections");
   return body.collections;
 }
 
@@ -49,7 +53,7 @@ export async function listCollections() {
  * @returns {Promise<Collection>}
  */
 export function getCollection(name) {
-  return request(`/v1/collections/${encodeURIComponent(name)}`);
+  return request(`v1/collections/${encodeURIComponent(name)}`);
 }
 
 /**

@@ -62,7 +62,7 @@ function dayAfter(day) {
 export function curlCommand(name, body, withKey) {
   const quote = (/** @type {string} */ text) => `'${text.replaceAll("'", "'\\''")}'`;
   const lines = [
-    `curl -s ${quote(location.origin + searchPath(name))}`,
+    `curl -s ${quote(new URL(searchPath(name), document.baseURI).href)}`,
     "-H 'Content-Type: application/json'",
     ...(withKey ? ['-H "Authorization: Bearer $WINNOW_KEY"'] : []),
     `-d ${quote(JSON.stringify(body))}`,

@@ -43,6 +43,11 @@ class ServerSettings(Group):
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
+    root_path: str = Field(
+        "",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="path prefix under which a proxy serves it, as `/search`; the proxy may strip it or not",
+    )
     insecure: bool = Field(False, description="listen on addresses other than loopback without a key")
     max_body_mb: int = Field(64, ge=1, description="largest request body, MiB")
     cors_origins: tuple[str, ...] = Field((), description="origins of other sites that may call from a browser")
