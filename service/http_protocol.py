@@ -16,7 +16,7 @@ _ENCODED: Final = {byte: b"%%%02X" % byte for byte in range(128, 256)}
 class RequestLines(HttpToolsProtocol):
     """Percent-encodes bytes beyond ASCII in request lines, which ``curl "…?q=café"`` sends raw (RFC 3986, 2.5).
 
-    A request line in two packets is left as it is. What is no HTTP at all is answered with a problem that says so.
+    A request line in two packets is left as it is. A request that cannot be parsed is answered with a problem.
     """
 
     _between = True  # two requests: the next bytes are a request line
