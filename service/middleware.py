@@ -85,7 +85,7 @@ class PathPrefix:
                 await RedirectResponse(f"{prefix}/")(scope, receive, send)
                 return
             stripped = not self.prefix or not path.startswith(f"{prefix}/")
-            scope = scope | {"root_path": prefix, "path": prefix + path if stripped else path}
+            scope = {**scope, "root_path": prefix, "path": prefix + path if stripped else path}
         await self.app(scope, receive, send)
 
 
