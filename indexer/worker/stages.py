@@ -13,6 +13,7 @@ from typing import Final
 
 from indexer.chunking.chunker import chunk_document, chunk_passages
 from winnow.conversion.convert import canonical
+from winnow.core.access import access_values
 from winnow.core.errors import InvalidDocument, InvalidInput, WinnowError
 from winnow.core.ids import point_id
 from winnow.core.retry import RetryPolicy
@@ -116,6 +117,7 @@ def point_of(piece: Piece, vectors: Vectors) -> Point:
         title=document.title,
         url=document.url,
         metadata=document.metadata,
+        access=access_values(document.id, document.acl),
         dense=vectors.dense,
         tokens=vectors.tokens,
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, RowMapping, and_, delete, func, null, select, update
+from sqlalchemy import BigInteger, RowMapping, and_, delete, func, null, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +15,7 @@ from winnow.catalog import reembedding
 from winnow.catalog.engine import Repository, allow_long
 from winnow.catalog.rules.index_pair import begun, switched
 from winnow.catalog.tables import COLLECTIONS, DOCUMENT_COUNTS, DOCUMENTS, JOBS, REMOVALS
+from winnow.core.acl import AccessRules
 from winnow.core.missing import missing_collection
 from winnow.core.types import Chunking, Collection, Counts, Index, IndexIdentity
 
@@ -58,6 +59,12 @@ class SqlCollections(Repository):
             if (await connection.execute(statement)).rowcount == 0:
                 raise missing_collection(collection.name)
             return await collection_of(connection, collection.name)
+
+    async def mark_access(self, name: str) -> Collection:
+        statement = update(COLLECTIONS).where(*_in_service(name)).values(access_in_use=true())
+        async with self.database.write() as connection:
+            await connection.execute(statement)
+            return await collection_of(connection, name)
 
     async def mark_deleting(self, name: str) -> Collection:
         async with self.database.write() as connection:
@@ -157,10 +164,11 @@ async def count_documents(connection: AsyncConnection, name: str | None = None) 
             states[row["state"]] = row["n_documents"], row["n_chunks"]
     if name is not None and not found:
         raise missing_collection(name)
-    return [(_collection(row), _counts(states)) for row, states in found.values()]
+    return [(_collection(row), sum_states(states)) for row, states in found.values()]
 
 
-def _counts(states: Mapping[str, tuple[int, int]]) -> Counts:
+def sum_states(states: Mapping[str, tuple[int, int]]) -> Counts:
+    """The counts of documents and chunks, from those by state."""
     visible = [figures for state, figures in states.items() if state != "deleting"]
     return Counts(
         documents=sum(number for number, _ in visible),
@@ -207,6 +215,7 @@ def _replaceable(collection: Collection) -> dict[str, Any]:
         "fields": dict(collection.fields),
         "rerank_instruct": collection.rerank_instruct,
         "metadata": dict(collection.metadata),
+        "acl_default": collection.access.default,
     }
 
 
@@ -232,6 +241,7 @@ def _collection(row: RowMapping) -> Collection:
         status=row["status"],
         created_at=row["created_at"],
         last_generation=row["last_generation"],
+        access=AccessRules(row["acl_default"], row["access_in_use"]),
         beside=None if row["other"] is None else _beside(serving, **row["other"]),
     )
 

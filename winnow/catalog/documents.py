@@ -7,32 +7,38 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import ColumnElement, Row, Select, func, select
 
 from winnow.catalog import entries
-from winnow.catalog.collections import count_documents, uid_of
+from winnow.catalog.collections import count_documents, sum_states, uid_of
 from winnow.catalog.engine import Repository
 from winnow.catalog.jobs import carry_out, new_order
 from winnow.catalog.rules.submissions import plan_submission, plan_tombstones, sort_batch
 from winnow.catalog.table_maintenance import TableMaintenance
 from winnow.catalog.tables import CONTENTS, DOCUMENTS, REMOVALS
+from winnow.core.access import access_values
+from winnow.core.acl import parse_acl
 from winnow.core.marks import Mark, parse_warnings
 from winnow.core.missing import missing_document
+from winnow.core.tenancy import id_range, plain_id
 from winnow.core.types import Counts, Document, DocumentState, Metadata
-from winnow.ports import DocumentKey, StoredDocument, Submission
+from winnow.ports import DescribedKey, DocumentKey, StoredDocument, Submission
 
 SCAN_BATCH: Final = 64
 METADATA_BATCH: Final = 500
 
 CONTENT_COLUMNS: Final = tuple(
-    CONTENTS.c[name] for name in ("title", "url", "format", "metadata", "text", "marks", "warnings", "canonical")
+    CONTENTS.c[name]
+    for name in ("title", "url", "format", "metadata", "text", "marks", "warnings", "canonical", "acl")
 )
 SAME_DOCUMENT: Final = (DOCUMENTS.c.collection_uid == CONTENTS.c.collection_uid) & (DOCUMENTS.c.id == CONTENTS.c.id)
 
 _KEY: Final = (DOCUMENTS.c.id, DOCUMENTS.c.state, DOCUMENTS.c.content_hash, DOCUMENTS.c.revision, DOCUMENTS.c.source)
 _MORE: Final = [DOCUMENTS.c[name] for name in ("version", "n_chunks", "error", "error_code", "updated_at")]
 _STORED: Final = select(*_KEY, *_MORE, *CONTENT_COLUMNS).join_from(DOCUMENTS, CONTENTS, SAME_DOCUMENT)
-_METADATA: Final = select(DOCUMENTS.c.id, CONTENTS.c.metadata).join_from(DOCUMENTS, CONTENTS, SAME_DOCUMENT)
+_DESCRIBED: Final = select(*_KEY, DOCUMENTS.c.n_chunks, CONTENTS.c.metadata, CONTENTS.c.acl).join_from(
+    DOCUMENTS, CONTENTS, SAME_DOCUMENT
+)
 
 
 @dataclass
@@ -68,24 +74,39 @@ class SqlDocuments(Repository):
             statement = _visible(_STORED, await uid_of(connection, collection)).where(DOCUMENTS.c.id == document_id)
             row = (await connection.execute(statement)).one_or_none()
         if row is None:
-            raise missing_document(collection, document_id)
+            raise missing_document(collection, plain_id(document_id))
         return _stored(row)
 
     async def scan(self, collection: str, *, source: str | None = None) -> AsyncIterator[StoredDocument]:
-        statement = _STORED if source is None else _STORED.where(DOCUMENTS.c.source == source)
-        async for row in self._scan(statement, collection, SCAN_BATCH):
+        async for row in self._scan(_chosen(_STORED, source=source), collection, SCAN_BATCH):
             yield _stored(row)
 
     async def scan_metadata(self, collection: str) -> AsyncIterator[tuple[str, Metadata]]:
-        async for row in self._scan(_METADATA, collection, METADATA_BATCH):
+        async for row in self._scan(_chosen(_DESCRIBED), collection, METADATA_BATCH):
             yield row.id, row.metadata
 
-    async def _scan(self, statement: Select[Any], collection: str, limit: int) -> AsyncIterator[Row[Any]]:
-        """The rows of visible documents by id, each batch of ``limit`` read in a transaction of its own."""
+    async def scan_keys(
+        self,
+        collection: str,
+        *,
+        after: str = "",
+        source: str | None = None,
+        state: DocumentState | None = None,
+        tenant: str | None = None,
+    ) -> AsyncIterator[DescribedKey]:
+        statement = _chosen(_DESCRIBED, source=source, state=state, tenant=tenant)
+        async for row in self._scan(statement, collection, METADATA_BATCH, after=after):
+            metadata = {**row.metadata, **access_values(row.id, parse_acl(row.acl))}
+            yield DescribedKey(DocumentKey(*row[: len(_KEY)]), row.n_chunks, metadata)
+
+    async def _scan(
+        self, statement: Select[Any], collection: str, limit: int, *, after: str = ""
+    ) -> AsyncIterator[Row[Any]]:
+        """The rows by id, those beyond ``after``, each batch of ``limit`` read in a transaction of its own."""
         async with self.database.read() as connection:
             uid = await uid_of(connection, collection)
-        ordered = _visible(statement, uid).order_by(DOCUMENTS.c.id).limit(limit)
-        after, rows = "", None
+        ordered = statement.where(DOCUMENTS.c.collection_uid == uid).order_by(DOCUMENTS.c.id).limit(limit)
+        rows = None
         while rows is None or len(rows) == limit:
             async with self.database.read() as connection:
                 rows = (await connection.execute(ordered.where(DOCUMENTS.c.id > after))).all()
@@ -101,20 +122,24 @@ class SqlDocuments(Repository):
         limit: int = 1000,
         source: str | None = None,
         state: DocumentState | None = None,
+        tenant: str | None = None,
     ) -> Sequence[DocumentKey]:
         async with self.database.read() as connection:
             uid = await uid_of(connection, collection)
-            statement = select(*_KEY).where(DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.id > after)
-            wanted = DOCUMENTS.c.state != "deleting" if state is None else DOCUMENTS.c.state == state
-            statement = statement.where(wanted).order_by(DOCUMENTS.c.id).limit(limit)
-            if source is not None:
-                statement = statement.where(DOCUMENTS.c.source == source)
-            return [DocumentKey(*row) for row in await connection.execute(statement)]
+            statement = _chosen(select(*_KEY), source=source, state=state, tenant=tenant)
+            statement = statement.where(DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.id > after)
+            rows = await connection.execute(statement.order_by(DOCUMENTS.c.id).limit(limit))
+            return [DocumentKey(*row) for row in rows]
 
-    async def counts(self, name: str) -> Counts:
+    async def counts(self, name: str, *, tenant: str | None = None) -> Counts:
         async with self.database.read() as connection:
-            ((_, counts),) = await count_documents(connection, name)
-        return counts
+            if tenant is None:
+                ((_, counts),) = await count_documents(connection, name)
+                return counts
+            sums = func.count(), func.coalesce(func.sum(DOCUMENTS.c.n_chunks), 0)
+            statement = select(DOCUMENTS.c.state, *sums).where(*_of_tenant(tenant)).group_by(DOCUMENTS.c.state)
+            mine = statement.where(DOCUMENTS.c.collection_uid == await uid_of(connection, name))
+            return sum_states({row[0]: (row[1], int(row[2])) for row in await connection.execute(mine)})
 
 
 def document_of(row: Row[Any], content: Row[Any]) -> Document:
@@ -130,7 +155,28 @@ def document_of(row: Row[Any], content: Row[Any]) -> Document:
         marks=tuple(Mark(*mark) for mark in content.marks or ()),
         warnings=parse_warnings(content.warnings) if content.warnings else (),
         canonical=content.canonical,
+        acl=parse_acl(content.acl),
     )
+
+
+def _chosen(
+    statement: Select[Any],
+    *,
+    source: str | None = None,
+    state: DocumentState | None = None,
+    tenant: str | None = None,
+) -> Select[Any]:
+    """The documents among the rows that a listing asks for; without a ``state`` those that are not being deleted."""
+    statement = statement.where(DOCUMENTS.c.state != "deleting" if state is None else DOCUMENTS.c.state == state)
+    if source is not None:
+        statement = statement.where(DOCUMENTS.c.source == source)
+    return statement if tenant is None else statement.where(*_of_tenant(tenant))
+
+
+def _of_tenant(tenant: str) -> tuple[ColumnElement[bool], ...]:
+    first, end = id_range(tenant)
+    from_first = DOCUMENTS.c.id >= first
+    return (from_first,) if end is None else (from_first, DOCUMENTS.c.id < end)
 
 
 def _visible(statement: Select[Any], uid: str) -> Select[Any]:

@@ -19,6 +19,7 @@ from winnow.catalog.bulk import SLICE, among, fetch_rows, insert_rows, keys, sli
 from winnow.catalog.rules.entries import Entry
 from winnow.catalog.tables import CONTENTS, DOCUMENTS, REMOVALS
 from winnow.core.documents import hash_text
+from winnow.core.acl import wire_acl
 from winnow.core.marks import wire_marks, wire_warnings
 from winnow.core.types import Document
 from winnow.ports import ChunkKey
@@ -133,4 +134,5 @@ def _content(uid: str, document: Document) -> dict[str, Any]:
         "warnings": wire_warnings(document.warnings) or None,
         "canonical": document.canonical,
         "text_hash": hash_text(document),
+        "acl": wire_acl(document.acl),
     }

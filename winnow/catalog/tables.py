@@ -81,10 +81,15 @@ class CollectionRow(Base, table=True):
     other: JsonValue = Field(sa_column=sa.Column(sa.JSON(none_as_null=True)))
     status: str
     created_at: datetime = Field(sa_column=sa.Column(UtcDateTime, nullable=False))
+    acl_default: str = Field(sa_column=sa.Column(sa.Text, nullable=False, server_default="public"))
+    access_in_use: bool = Field(sa_column=sa.Column(sa.Boolean, nullable=False, server_default=sa.false()))
 
 
 class DocumentRow(Base, table=True):
-    """The ledger entry of a document (``rules.Entry``) and the chunks of the revision that is indexed."""
+    """The ledger entry of a document (``rules.Entry``) and the chunks of the revision that is indexed.
+
+    ``id``, here and in the other tables, is the qualified one (``winnow.core.tenancy``).
+    """
 
     __tablename__ = "documents"
 
@@ -133,6 +138,7 @@ class ContentRow(Base, table=True):
     warnings: JsonValue = Field(sa_column=sa.Column(sa.JSON(none_as_null=True)))
     canonical: bool = Field(sa_column=sa.Column(sa.Boolean, nullable=False, server_default=sa.false()))
     text_hash: str | None
+    acl: JsonValue = Field(sa_column=sa.Column(sa.JSON(none_as_null=True)))
 
 
 class DocumentCountRow(Base, table=True):

@@ -10,9 +10,11 @@ from typing import Final, cast, get_args
 
 import orjson
 
-from winnow.core.errors import DocumentTooLarge, InvalidDocument
+from winnow.core.acl import parse_acl, wire_acl
+from winnow.core.errors import DocumentTooLarge, InvalidDocument, InvalidInput
 from winnow.core.filters import fits, values_of
 from winnow.core.marks import parse_marks, parse_warnings, wire_marks
+from winnow.core.tenancy import check_tenant, qualify_id
 from winnow.core.text import is_encodable
 from winnow.core.types import Document, FieldType, JsonValue, Metadata, TextFormat
 
@@ -27,13 +29,16 @@ _READ_KEYS: Final = ("source_format", "marks", "warnings")  # of a text that the
 _FORMAT_NAME: Final = re.compile(r"[a-z0-9]{1,16}")
 
 
-def parse_document(raw: object, *, fields: Mapping[str, FieldType], max_chars: int) -> Document:
+def parse_document(
+    raw: object, *, fields: Mapping[str, FieldType], max_chars: int, tenant: str = ""
+) -> Document:
     """Read one document and check it. Its text is canonical only if the document names its ``source_format``.
 
     Args:
         raw: the decoded JSON value.
         fields: declared fields of the collection; metadata under these keys must be of the declared type.
         max_chars: largest text, in characters.
+        tenant: of a document that names none.
 
     Raises:
         InvalidDocument: names the key that is wrong.
@@ -51,7 +56,7 @@ def parse_document(raw: object, *, fields: Mapping[str, FieldType], max_chars: i
     if not text.strip():
         raise InvalidDocument("text is empty", location=("text",))
     return Document(
-        id=check_id(raw.get("id")),
+        id=qualify_id(_tenant(raw.get("tenant"), tenant), check_id(raw.get("id"))),
         text=text,
         source_format=_format(raw),
         title=_string(raw, "title", MAX_TITLE_CHARS),
@@ -61,6 +66,7 @@ def parse_document(raw: object, *, fields: Mapping[str, FieldType], max_chars: i
         marks=parse_marks(raw.get("marks") or [], len(text)),
         warnings=parse_warnings(raw.get("warnings") or []),
         canonical=raw.get("source_format") is not None,
+        acl=parse_acl(raw.get("acl")),
     )
 
 
@@ -77,6 +83,13 @@ def check_id(value: object) -> str:
         message = f"id {value[:80]!r} has control characters or lone surrogates; remove them"
         raise InvalidDocument(message, location=("id",))
     return value
+
+
+def _tenant(value: object, default: str) -> str:
+    try:
+        return default if value is None else check_tenant(value)
+    except InvalidInput as error:
+        raise InvalidDocument(error.message, location=error.location) from error
 
 
 def check_metadata(value: object, fields: Mapping[str, FieldType]) -> Metadata:
@@ -173,7 +186,7 @@ def hash_text(document: Document) -> str:
 
 
 def hash_content(document: Document) -> str:
-    """SHA-256 over canonical JSON (sorted keys) of title, url, source format, metadata, text and marks, in hex.
+    """SHA-256 over canonical JSON (sorted keys) of title, url, source format, metadata, text, marks and acl, in hex.
 
     Raises:
         TypeError: something in it has no form in JSON (a lone surrogate, an integer beyond 64 bits).
@@ -189,4 +202,6 @@ def hash_content(document: Document) -> str:
         content["marks"] = wire_marks(document.marks)
     if document.canonical and document.source_format != "text":
         content["canonical"] = True  # differs from the hash of the same text that was stored as submitted
+    if document.acl is not None:
+        content["acl"] = wire_acl(document.acl)
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()

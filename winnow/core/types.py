@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from winnow.core.acl import ACCESS_FIELDS, AccessRules, Acl, View
 from winnow.core.marks import DocumentWarning, Mark
 
 JsonValue: TypeAlias = Any  # str | int | float | bool | None | list | dict; finite numbers only
@@ -36,7 +37,7 @@ class Document:
     """A document.
 
     Attributes:
-        id: external id, 1 to 512 characters, unique within its collection.
+        id: the qualified id (``winnow.core.tenancy``): tenant, and the caller's own id of 1 to 512 characters.
         text: the canonical text, in Markdown (plain for formats of ``PLAIN``); chunk offsets count its code points.
         source_format: what the text came from: ``html``, ``pdf`` …
         metadata: JSON object; the keys that are declared as fields can be filtered on.
@@ -44,6 +45,7 @@ class Document:
         marks: anchors, pages, slides and sheets in the text, by their offset.
         warnings: what was lost when the document was read.
         canonical: false while ``text`` is still as it was submitted, in ``source_format``.
+        acl: who may see it; ``None`` leaves that to the collection.
     """
 
     id: str
@@ -56,6 +58,7 @@ class Document:
     marks: tuple[Mark, ...] = ()
     warnings: tuple[DocumentWarning, ...] = ()
     canonical: bool = True
+    acl: Acl | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +177,9 @@ class Index:
         return IndexRef(f"{self.collection}.{self.uid[:8]}", self.generation)
 
     def schema(self, fields: Mapping[str, FieldType]) -> IndexSchema:
-        """The layout of the index in a collection that declares ``fields``."""
-        identity = self.identity
-        return IndexSchema(identity.dimensions, identity.token_dimensions, fields, keywords=identity.keyword_tokenizer)
+        """The layout of the index in a collection that declares ``fields``, to which those of access are added."""
+        identity, every = self.identity, {**fields, **ACCESS_FIELDS}
+        return IndexSchema(identity.dimensions, identity.token_dimensions, every, keywords=identity.keyword_tokenizer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +201,7 @@ class Collection:
     created_at: datetime | None = None
     last_generation: int = 1
     beside: Index | None = None
+    access: AccessRules = AccessRules()
 
     @property
     def name(self) -> str:
@@ -334,6 +338,7 @@ class SearchRequest:
     budget_ms: float | None = None
     explain: bool = False
     index: WhichIndex = "serving"
+    view: View = View()
 
 
 class Span(NamedTuple):

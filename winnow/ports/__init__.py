@@ -33,6 +33,7 @@ from winnow.ports.models import Tokenizer as Tokenizer
 from winnow.ports.models import earlier_of as earlier_of
 from winnow.ports.records import ChunkKey as ChunkKey
 from winnow.ports.records import Claim as Claim
+from winnow.ports.records import DescribedKey as DescribedKey
 from winnow.ports.records import DocumentKey as DocumentKey
 from winnow.ports.records import Job as Job
 from winnow.ports.records import JobFailure as JobFailure

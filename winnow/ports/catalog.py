@@ -10,6 +10,7 @@ from typing import Protocol
 from winnow.core.types import Collection, Counts, Document, DocumentState, IndexIdentity, JobStatus, Metadata
 from winnow.ports.records import (
     Claim,
+    DescribedKey,
     DocumentKey,
     Job,
     LedgerEntry,
@@ -40,7 +41,10 @@ class CollectionCatalog(Protocol):
         """Collections in service by name, with the numbers of documents and chunks, in one statement."""
 
     async def update(self, collection: Collection) -> Collection:
-        """Replace fields, instructs, metadata and chunking of the collection of this name; its indexes stay."""
+        """Replace fields, instructs, metadata, chunking and ``access.default`` of the collection of this name; its indexes stay."""
+
+    async def mark_access(self, name: str) -> Collection:
+        """Note that there are documents with a tenant or an access list; this is never taken back."""
 
     async def mark_deleting(self, name: str) -> Collection:
         """Take the collection out of service: from now on it is not found."""
@@ -87,6 +91,17 @@ class DocumentCatalog(Protocol):
     def scan_metadata(self, collection: str) -> AsyncIterator[tuple[str, Metadata]]:
         """Id and metadata of every document that is not being deleted, by id; no text is read."""
 
+    def scan_keys(
+        self,
+        collection: str,
+        *,
+        after: str = "",
+        source: str | None = None,
+        state: DocumentState | None = None,
+        tenant: str | None = None,
+    ) -> AsyncIterator[DescribedKey]:
+        """As ``list`` without a limit, in bounded batches, with what filters look at; no text is read."""
+
     async def list(
         self,
         collection: str,
@@ -95,11 +110,15 @@ class DocumentCatalog(Protocol):
         limit: int = 1000,
         source: str | None = None,
         state: DocumentState | None = None,
+        tenant: str | None = None,
     ) -> Sequence[DocumentKey]:
-        """Keys by id, those beyond ``after``; documents being deleted only when ``state`` asks for them."""
+        """Keys by id, those beyond ``after``, of all tenants or of one.
 
-    async def counts(self, name: str) -> Counts:
-        """Documents per state and chunks of a collection."""
+        Documents being deleted only when ``state`` asks for them.
+        """
+
+    async def counts(self, name: str, *, tenant: str | None = None) -> Counts:
+        """Documents per state and chunks of a collection, or of one tenant's part, which takes longer."""
 
 
 class WorkQueue(Protocol):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from winnow.core.types import Document, DocumentState, JobStatus
+from winnow.core.types import Document, DocumentState, JobStatus, Metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,17 @@ class DocumentKey:
     content_hash: str
     revision: int
     source: str
+
+
+class DescribedKey(NamedTuple):
+    """A row of a listing with what filters look at: metadata, and the fields of access. A tuple: scans make millions.
+
+    ``chunks`` is the number of searchable ones.
+    """
+
+    key: DocumentKey
+    chunks: int
+    metadata: Metadata
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from winnow.core.types import Chunk, Filter, FloatArray, HalfArray, IndexRef, In
 class Point:
     """A chunk as it is stored. ``id`` is a UUID; ``dense`` is ``None`` where the embedder does not know the text.
 
+    ``access``: values of the fields on which access is decided; they are filtered by, and not read back.
+
     ``dense``: shape (dimensions,), float32, length 1. ``tokens``: shape (k, token_dimensions), float16.
     """
 
@@ -27,6 +29,7 @@ class Point:
     metadata: Metadata = field(default_factory=dict)
     dense: FloatArray | None = None
     tokens: HalfArray | None = None
+    access: Metadata = field(default_factory=dict)
 
     def read(self) -> Point:
         """The point itself: it is a ``FoundPoint`` whose content is there already."""

@@ -104,7 +104,7 @@ def encode_payload(point: Point, fields: Mapping[str, FieldType]) -> dict[str, J
         REVISION: point.revision,
         CHUNK_INDEX: chunk.index,
         SOURCE: orjson.dumps(source).decode(),
-        FIELDS: encode_fields(point.metadata, fields),
+        FIELDS: encode_fields({**point.metadata, **point.access}, fields),
     }
 
 

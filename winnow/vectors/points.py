@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from winnow.core.acl import ACCESS_FIELDS
 from winnow.core.errors import IdentityMismatch
 from winnow.core.types import FieldType, FloatArray
 from winnow.ports import IndexRef, IndexSchema, Point
@@ -72,6 +73,11 @@ def new_fields(index: IndexRef, stored: IndexSchema, wanted: IndexSchema) -> dic
                 "declare it under another name"
             )
     return {key: kind for key, kind in wanted.fields.items() if key not in stored.fields}
+
+
+def has_values(fields: Mapping[str, FieldType]) -> bool:
+    """Tell whether stored points may have values of new fields: those of access come before any document has some."""
+    return not fields.keys() <= ACCESS_FIELDS.keys()
 
 
 def ids_by_revision(keep: Mapping[str, int | None]) -> dict[int | None, list[str]]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from winnow.catalog.rules.entries import Entry, is_leased
 from winnow.core.documents import hash_content
+from winnow.core.tenancy import plain_id
 from winnow.core.types import Document, DocumentState
 from winnow.ports import Rejection, Submission
 
@@ -73,15 +74,15 @@ def sort_batch(documents: Sequence[Document]) -> IncomingBatch:
     rejections: list[Rejection] = []
     for index, document in enumerate(documents):
         if document.id in seen:
-            message = f"id {document.id!r} appears more than once in this batch; send each document once"
-            rejections.append(Rejection(index, document.id, "duplicate_id", message))
+            message = f"id {plain_id(document.id)!r} appears more than once in this batch; send each document once"
+            rejections.append(Rejection(index, plain_id(document.id), "duplicate_id", message))
             continue
         seen.add(document.id)
         try:
             incoming.append(_storable(index, document))
         except (TypeError, ValueError) as error:
-            message = f"document {document.id!r} cannot be stored: {error}"
-            rejections.append(Rejection(index, document.id, "invalid_document", message))
+            message = f"document {plain_id(document.id)!r} cannot be stored: {error}"
+            rejections.append(Rejection(index, plain_id(document.id), "invalid_document", message))
     return IncomingBatch(tuple(incoming), tuple(rejections))
 
 
@@ -146,10 +147,10 @@ def _goes_backwards(entry: Entry, document: Document) -> bool:
 def _outdated(item: Incoming, entry: Entry) -> Rejection:
     document = item.document
     message = (
-        f"document {document.id!r} has version {document.version}, but version {entry.version} is stored; "
+        f"document {plain_id(document.id)!r} has version {document.version}, but version {entry.version} is stored; "
         "send the newest version"
     )
-    return Rejection(item.index, document.id, "version_conflict", message)
+    return Rejection(item.index, plain_id(document.id), "version_conflict", message)
 
 
 def new_entry(

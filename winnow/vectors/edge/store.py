@@ -27,7 +27,7 @@ from winnow.vectors.edge.process import EngineProcess
 from winnow.vectors.edge.shard import ArmRows
 from winnow.vectors.keywords import NEWEST
 from winnow.vectors.payloads import DENSE, SPARSE, TOKENS, ranked
-from winnow.vectors.points import check_points
+from winnow.vectors.points import check_points, has_values
 
 POINT_BATCH: Final = 16  # points with vectors in one engine call: some 10 ms, for which a search may have to wait
 DELETE_BATCH: Final = 256  # documents of one engine call
@@ -74,7 +74,7 @@ class EdgeVectorStore:
             self._schemas.pop(index, None)
             await self._engine.call("declare", index, added)
             offset: Any = None
-            while (offset := await self._engine.call("backfill", index, added, offset)) is not None:
+            while has_values(added) and (offset := await self._engine.call("backfill", index, added, offset)) is not None:
                 pass
             await self._engine.call("keep_schema", index)
 

@@ -13,7 +13,7 @@ from winnow.core.settings.vectors import QdrantVectors
 from winnow.core.types import FieldType
 from winnow.ports import IndexRef, IndexSchema
 from winnow.vectors.payloads import FIELDS, SOURCE, decode_metadata, encode_fields
-from winnow.vectors.points import new_fields
+from winnow.vectors.points import has_values, new_fields
 from winnow.vectors.qdrant.errors import AlreadyThere
 from winnow.vectors.qdrant.grpc_calls import GrpcPointCalls
 from winnow.vectors.qdrant.http_calls import HttpPointCalls
@@ -113,9 +113,10 @@ class ServerIndexes:
         """Declare fields, then give the stored points their values; concurrent writers see the declaration."""
         if not fields:
             return
-        await self._note(index, fields, complete=False)
-        async for records in self._pages(index, [SOURCE]):
-            await self._update(index, "adding a field", _values(records, fields))
+        if has_values(fields):
+            await self._note(index, fields, complete=False)
+            async for records in self._pages(index, [SOURCE]):
+                await self._update(index, "adding a field", _values(records, fields))
         await self._note(index, fields, complete=True)
         await self._read(index)
 

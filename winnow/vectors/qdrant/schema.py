@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from qdrant_client import models
 
+from winnow.core.acl import TENANT_FIELD
 from winnow.core.errors import IdentityMismatch
 from winnow.core.settings.vectors import QdrantVectors
 from winnow.core.types import FieldType, JsonValue, TokenFormat
@@ -116,7 +117,10 @@ def payload_indexes(fields: Mapping[str, FieldType], settings: QdrantVectors) ->
         DOCUMENT_ID: _index("keyword", settings),
         REVISION: models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, lookup=False, range=True),
     }
-    return own | {field_path(key): _index(kind, settings) for key, kind in fields.items()}
+    declared = {field_path(key): _index(kind, settings) for key, kind in fields.items()}
+    if TENANT_FIELD in fields:  # the server stores the points of one tenant together
+        declared[field_path(TENANT_FIELD)].is_tenant = True
+    return own | declared
 
 
 EXACT: Final = models.SearchParams(exact=True, quantization=models.QuantizationSearchParams(ignore=True))
