@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.contracts.catalog_data import LEASE, FakeClock, doc, make_collection, success
+from winnow.core.acl import AccessRules
 from winnow.core.errors import CollectionNotFound, JobNotFound
 from winnow.core.types import Counts
 from winnow.ports import Catalog
@@ -73,6 +74,14 @@ class CollectionContract:
         )
         assert changed == wanted
         assert await catalog.collections.get("docs") == changed
+
+    async def test_once_access_is_in_use_it_stays_so(self, catalog: Catalog) -> None:
+        made = await catalog.collections.create(make_collection())
+        assert (await catalog.collections.mark_access("docs")).access == AccessRules("public", in_use=True)
+        changed = await catalog.collections.update(replace(made, access=AccessRules("none")))
+        assert changed.access == AccessRules("none", in_use=True)
+        with pytest.raises(CollectionNotFound):
+            await catalog.collections.mark_access("nowhere")
 
     async def test_a_collection_being_deleted_is_not_found_but_listed_as_unfinished(self, catalog: Catalog) -> None:
         made = await catalog.collections.create(make_collection())

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.contracts.catalog_data import LEASE, FakeClock, doc, ids, success, work
+from winnow.core.access import access_values
+from winnow.core.acl import Acl
 from winnow.core.errors import DocumentNotFound
 from winnow.core.marks import DocumentWarning, Mark
+from winnow.core.tenancy import qualify_id, split_id
 from winnow.core.types import Counts
 from winnow.ports import Catalog, Outcome
 
@@ -181,6 +184,54 @@ class SubmissionContract:
         assert await listed(source="one") == ["a"]
         assert await listed(state="pending") == ["c"]
         assert await listed(state="deleting") == ["b"]
+
+    async def test_two_tenants_have_a_document_of_one_id_each(self, docs: Catalog) -> None:
+        acme, globex = (qualify_id(tenant, "1") for tenant in ("acme", "globex"))
+        await docs.documents.submit("docs", [doc("1", "ours"), doc(acme, "theirs"), doc(globex, "another's")])
+        await work(docs)
+        await docs.documents.tombstone("docs", [globex])
+        assert (await docs.documents.get("docs", "1")).document.text == "ours"
+        assert (await docs.documents.get("docs", acme)).document.text == "theirs"
+        with pytest.raises(DocumentNotFound, match=r"no document '1'$"):
+            await docs.documents.get("docs", globex)
+
+    async def test_a_listing_of_one_tenant_is_a_part_of_the_whole_in_the_order_of_ids(self, docs: Catalog) -> None:
+        tenants, names = ["", "a", "a b", "A", "é", "🎉", "ab"], ["0", "~", "ä", "🎉", "a/b", " "]
+        every = [(tenant, name) for tenant in tenants for name in names]
+        await docs.documents.submit("docs", [doc(qualify_id(*each)) for each in every])
+        await docs.documents.submit("docs", [doc(qualify_id("a", "more"))], source="two")
+        for tenant in tenants:
+            wanted = [*names, "more"] if tenant == "a" else names
+            found: list[str] = []
+            while page := await docs.documents.list("docs", after=found[-1] if found else "", limit=4, tenant=tenant):
+                found.extend(key.id for key in page)
+            assert [split_id(each) for each in found] == [(tenant, name) for name in sorted(wanted)]
+            scanned = [row.key.id async for row in docs.documents.scan_keys("docs", tenant=tenant)]
+            assert scanned == found
+            assert (await docs.documents.counts("docs", tenant=tenant)).pending == len(wanted)
+        assert len(await docs.documents.list("docs")) == len(every) + 1
+        assert [key.id for key in await docs.documents.list("docs", tenant="missing")] == []
+        only = [row.key.id async for row in docs.documents.scan_keys("docs", tenant="a", source="two")]
+        assert only == [qualify_id("a", "more")]
+
+    async def test_access_lists_are_kept_and_come_with_the_rows_of_a_scan(self, docs: Catalog) -> None:
+        lists = {"listed": Acl(("alice",), ("staff",)), "shut": Acl(), "open": None}
+        await docs.documents.submit("docs", [doc(name, acl=acl, metadata={"n": 1}) for name, acl in lists.items()])
+        await work(docs)
+        for name, acl in lists.items():
+            assert (await docs.documents.get("docs", name)).document.acl == acl
+        rows = {row.key.id: row async for row in docs.documents.scan_keys("docs")}
+        assert {name: row.metadata for name, row in rows.items()} == {
+            name: {"n": 1, **access_values(name, acl)} for name, acl in lists.items()
+        }
+        assert {row.chunks for row in rows.values()} == {2}
+
+    async def test_a_changed_access_list_is_a_change_of_the_document(self, docs: Catalog) -> None:
+        await docs.documents.submit("docs", [doc("a", acl=Acl(("alice",)))])
+        await work(docs)
+        same = await docs.documents.submit("docs", [doc("a", acl=Acl(("alice",)))])
+        other = await docs.documents.submit("docs", [doc("a", acl=Acl(("bob",)))])
+        assert (same.unchanged, other.unchanged) == (1, 0)
 
     async def test_counts_tell_the_states(self, docs: Catalog) -> None:
         await docs.documents.submit("docs", [doc("a"), doc("b"), doc("c"), doc("d")])

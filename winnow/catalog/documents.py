@@ -28,8 +28,7 @@ SCAN_BATCH: Final = 64
 METADATA_BATCH: Final = 500
 
 CONTENT_COLUMNS: Final = tuple(
-    CONTENTS.c[name]
-    for name in ("title", "url", "format", "metadata", "text", "marks", "warnings", "canonical", "acl")
+    CONTENTS.c[name] for name in ("title", "url", "format", "metadata", "text", "marks", "warnings", "canonical", "acl")
 )
 SAME_DOCUMENT: Final = (DOCUMENTS.c.collection_uid == CONTENTS.c.collection_uid) & (DOCUMENTS.c.id == CONTENTS.c.id)
 

@@ -49,6 +49,10 @@ class AccessRules:
     in_use: bool = False
 
 
+UNUSED: Final = AccessRules()
+"""The rules of a collection in which no document has a tenant or a list."""
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """The part of a collection that a request sees.

@@ -29,9 +29,7 @@ _READ_KEYS: Final = ("source_format", "marks", "warnings")  # of a text that the
 _FORMAT_NAME: Final = re.compile(r"[a-z0-9]{1,16}")
 
 
-def parse_document(
-    raw: object, *, fields: Mapping[str, FieldType], max_chars: int, tenant: str = ""
-) -> Document:
+def parse_document(raw: object, *, fields: Mapping[str, FieldType], max_chars: int, tenant: str = "") -> Document:
     """Read one document and check it. Its text is canonical only if the document names its ``source_format``.
 
     Args:

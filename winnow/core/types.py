@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from winnow.core.acl import ACCESS_FIELDS, AccessRules, Acl, View
+from winnow.core.acl import ACCESS_FIELDS, UNUSED, AccessRules, Acl
 from winnow.core.marks import DocumentWarning, Mark
 
 JsonValue: TypeAlias = Any  # str | int | float | bool | None | list | dict; finite numbers only
@@ -201,7 +201,7 @@ class Collection:
     created_at: datetime | None = None
     last_generation: int = 1
     beside: Index | None = None
-    access: AccessRules = AccessRules()
+    access: AccessRules = UNUSED
 
     @property
     def name(self) -> str:
@@ -338,7 +338,6 @@ class SearchRequest:
     budget_ms: float | None = None
     explain: bool = False
     index: WhichIndex = "serving"
-    view: View = View()
 
 
 class Span(NamedTuple):

@@ -41,7 +41,7 @@ class CollectionCatalog(Protocol):
         """Collections in service by name, with the numbers of documents and chunks, in one statement."""
 
     async def update(self, collection: Collection) -> Collection:
-        """Replace fields, instructs, metadata, chunking and ``access.default`` of the collection of this name; its indexes stay."""
+        """Replace fields, instructs, metadata, chunking and ``access.default`` of the collection; its indexes stay."""
 
     async def mark_access(self, name: str) -> Collection:
         """Note that there are documents with a tenant or an access list; this is never taken back."""

@@ -81,7 +81,11 @@ class FakeVectorStore:
         stored = self._get(index)
         if filter is not None:
             _CHECKS.translate(filter, stored.schema.fields)
-        allowed = {each for each, point in stored.points.items() if filter is None or matches(filter, {**point.metadata, **point.access})}
+        allowed = {
+            each
+            for each, point in stored.points.items()
+            if filter is None or matches(filter, {**point.metadata, **point.access})
+        }
         by_dense = _best(stored, _dense_scores(stored, dense), allowed, limit)
         return ArmHits(dense=by_dense, sparse=_best(stored, self._sparse_scores(stored, text), allowed, limit))
 

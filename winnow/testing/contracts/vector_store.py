@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from winnow.core.access import access_condition, access_values
+from winnow.core.acl import ACCESS_FIELDS, AccessRules, Acl, AclDefault, View, reader_names
 from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidFilter
 from winnow.core.filters import matches
+from winnow.core.tenancy import qualify_id
 from winnow.core.types import And, Chunk, Comparison, Exists, FloatArray, HalfArray, Not, Or
 from winnow.ports import Hit, IndexRef, IndexSchema, Point, PointKey, VectorStore
 from winnow.testing.contracts.random_filters import FIELDS, random_filter, random_metadata
@@ -20,6 +23,7 @@ from winnow.testing.vectors import FakeVectorStore
 DIMENSIONS = 8
 INDEX = IndexRef("books")
 SCHEMA = IndexSchema(DIMENSIONS, DIMENSIONS, {"lang": "keyword", "year": "integer"})
+FIELDS_OF_ALL = {**SCHEMA.fields, **ACCESS_FIELDS}
 WORDS = "amber birch cedar delta ember fjord grove heron island juniper kelp lagoon meadow nectar orchid".split()
 
 
@@ -94,6 +98,36 @@ class VectorStoreContract:
         condition = And((Comparison("gt", "stock", 240), Comparison("eq", "lang", "en")))
         found = await ready.query(INDEX, dense=unit(1), limit=1000, filter=condition)
         assert sorted(numbers(found.dense)) == list(range(241, 251))
+
+    @pytest.mark.parametrize("added_later", [False, True])
+    async def test_a_view_finds_its_tenants_documents_that_its_readers_may_see(
+        self, store: VectorStore, added_later: bool
+    ) -> None:
+        await store.create(INDEX, SCHEMA if added_later else replace(SCHEMA, fields=FIELDS_OF_ALL))
+        await store.upsert(INDEX, [make_point(1), make_point(2)])  # of no tenant, for everybody
+        if added_later:
+            await store.create(INDEX, replace(SCHEMA, fields=FIELDS_OF_ALL))
+        lists = {3: Acl(("alice",)), 4: Acl((), ("staff",)), 5: Acl(), 6: Acl(("alice", "bob"), ("staff",))}
+        for tenant, shift in (("", 0), ("acme", 10)):
+            points = [(n + shift, access_values(qualify_id(tenant, f"doc-{n}"), acl)) for n, acl in lists.items()]
+            await store.upsert(INDEX, [make_point(n, access=access) for n, access in points])
+        await store.upsert(INDEX, [make_point(17, access=access_values(qualify_id("acme", "doc-7"), None))])
+
+        async def seen(view: View, default: AclDefault = "public") -> list[int]:
+            tree = access_condition(view, AccessRules(default, in_use=True))
+            found = await store.query(INDEX, dense=unit(1), text="amber", limit=100, filter=tree)
+            assert sorted(numbers(found.dense)) == sorted(numbers(found.sparse))
+            return sorted(numbers(found.dense))
+
+        assert await seen(View()) == [1, 2, 3, 4, 5, 6]
+        assert await seen(View("acme")) == [13, 14, 15, 16, 17]
+        assert await seen(View("elsewhere")) == []
+        assert await seen(View("", reader_names(["alice"], []))) == [1, 2, 3, 6]
+        assert await seen(View("acme", reader_names(["carol"], ["staff"]))) == [14, 16, 17]
+        assert await seen(View("acme", reader_names(["staff"], ["alice"]))) == [17]
+        assert await seen(View("acme", frozenset())) == [17]
+        assert await seen(View("acme", reader_names(["bob"], [])), "none") == [16]
+        assert await seen(View("", frozenset()), "none") == []
 
     async def test_a_point_comes_back_as_it_was_stored(self, ready: VectorStore) -> None:
         chunk = Chunk(2, 10, 40, "Ünïcode text 语义搜索 😀", ("Guide", "Setup › two"), "set-up")

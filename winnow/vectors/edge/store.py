@@ -74,7 +74,9 @@ class EdgeVectorStore:
             self._schemas.pop(index, None)
             await self._engine.call("declare", index, added)
             offset: Any = None
-            while has_values(added) and (offset := await self._engine.call("backfill", index, added, offset)) is not None:
+            while (
+                has_values(added) and (offset := await self._engine.call("backfill", index, added, offset)) is not None
+            ):
                 pass
             await self._engine.call("keep_schema", index)
 

@@ -18,9 +18,7 @@ def upgrade() -> None:
     """Add the columns: documents without a list in collections where those are public."""
     op.add_column("contents", sa.Column("acl", sa.JSON()))
     op.add_column("collections", sa.Column("acl_default", sa.Text(), nullable=False, server_default="public"))
-    op.add_column(
-        "collections", sa.Column("access_in_use", sa.Boolean(), nullable=False, server_default=sa.false())
-    )
+    op.add_column("collections", sa.Column("access_in_use", sa.Boolean(), nullable=False, server_default=sa.false()))
 
 
 def downgrade() -> None:
