@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from winnow.core.acl import ACL_FIELD, TENANT_FIELD, AccessRules, Acl, View, stored_names
+from winnow.core.acl import ACL_FIELD, TENANT_FIELD, AccessRules, AccessView, Acl, stored_names
 from winnow.core.filters import matches, parse_filter
 from winnow.core.tenancy import tenant_of
 from winnow.core.types import (
@@ -39,7 +39,7 @@ def access_values(qualified: str, acl: Acl | None) -> Metadata:
     return values
 
 
-def access_condition(view: View, rules: AccessRules) -> Filter | None:
+def access_condition(view: AccessView, rules: AccessRules) -> Filter | None:
     """The condition of tenant and access list for a document to be seen; ``None`` where every document is."""
     parts: list[Filter] = []
     if view.tenant:
@@ -51,7 +51,7 @@ def access_condition(view: View, rules: AccessRules) -> Filter | None:
     return _all(parts)
 
 
-def joined(view: View, collection: Collection, wanted: Filter | None = None) -> Filter | None:
+def joined(view: AccessView, collection: Collection, wanted: Filter | None = None) -> Filter | None:
     """The caller's filter, the locked one, and the condition of tenant and access list: all have to be met.
 
     ``None`` where every document of the collection passes.
@@ -64,7 +64,7 @@ def joined(view: View, collection: Collection, wanted: Filter | None = None) -> 
     return _all([part for part in parts if part is not None])
 
 
-def sees(view: View, collection: Collection, document: Document) -> bool:
+def sees(view: AccessView, collection: Collection, document: Document) -> bool:
     """Tell whether a document is in the view. Raises as ``joined``."""
     allowed = joined(view, collection)
     return allowed is None or matches(allowed, {**document.metadata, **access_values(document.id, document.acl)})

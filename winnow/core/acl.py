@@ -54,7 +54,7 @@ UNUSED: Final = AccessRules()
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class AccessView:
     """The part of a collection that a request sees.
 
     Attributes:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from winnow.core.access import access_condition, access_values
-from winnow.core.acl import ACCESS_FIELDS, AccessRules, Acl, AclDefault, View, reader_names
+from winnow.core.acl import ACCESS_FIELDS, AccessRules, AccessView, Acl, AclDefault, reader_names
 from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidFilter
 from winnow.core.filters import matches
 from winnow.core.tenancy import qualify_id
@@ -113,21 +113,21 @@ class VectorStoreContract:
             await store.upsert(INDEX, [make_point(n, access=access) for n, access in points])
         await store.upsert(INDEX, [make_point(17, access=access_values(qualify_id("acme", "doc-7"), None))])
 
-        async def seen(view: View, default: AclDefault = "public") -> list[int]:
+        async def seen(view: AccessView, default: AclDefault = "public") -> list[int]:
             tree = access_condition(view, AccessRules(default, in_use=True))
             found = await store.query(INDEX, dense=unit(1), text="amber", limit=100, filter=tree)
             assert sorted(numbers(found.dense)) == sorted(numbers(found.sparse))
             return sorted(numbers(found.dense))
 
-        assert await seen(View()) == [1, 2, 3, 4, 5, 6]
-        assert await seen(View("acme")) == [13, 14, 15, 16, 17]
-        assert await seen(View("elsewhere")) == []
-        assert await seen(View("", reader_names(["alice"], []))) == [1, 2, 3, 6]
-        assert await seen(View("acme", reader_names(["carol"], ["staff"]))) == [14, 16, 17]
-        assert await seen(View("acme", reader_names(["staff"], ["alice"]))) == [17]
-        assert await seen(View("acme", frozenset())) == [17]
-        assert await seen(View("acme", reader_names(["bob"], [])), "none") == [16]
-        assert await seen(View("", frozenset()), "none") == []
+        assert await seen(AccessView()) == [1, 2, 3, 4, 5, 6]
+        assert await seen(AccessView("acme")) == [13, 14, 15, 16, 17]
+        assert await seen(AccessView("elsewhere")) == []
+        assert await seen(AccessView("", reader_names(["alice"], []))) == [1, 2, 3, 6]
+        assert await seen(AccessView("acme", reader_names(["carol"], ["staff"]))) == [14, 16, 17]
+        assert await seen(AccessView("acme", reader_names(["staff"], ["alice"]))) == [17]
+        assert await seen(AccessView("acme", frozenset())) == [17]
+        assert await seen(AccessView("acme", reader_names(["bob"], [])), "none") == [16]
+        assert await seen(AccessView("", frozenset()), "none") == []
 
     async def test_a_point_comes_back_as_it_was_stored(self, ready: VectorStore) -> None:
         chunk = Chunk(2, 10, 40, "Ünïcode text 语义搜索 😀", ("Guide", "Setup › two"), "set-up")
