@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from winnow.catalog.bulk import SLICE, among, fetch_rows, insert_rows, keys, slices, update_rows
 from winnow.catalog.rules.entries import Entry
 from winnow.catalog.tables import CONTENTS, DOCUMENTS, REMOVALS
-from winnow.core.documents import hash_text
 from winnow.core.acl import wire_acl
+from winnow.core.documents import hash_text
 from winnow.core.marks import wire_marks, wire_warnings
 from winnow.core.types import Document
 from winnow.ports import ChunkKey

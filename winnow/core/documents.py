@@ -14,7 +14,7 @@ from winnow.core.acl import parse_acl, wire_acl
 from winnow.core.errors import DocumentTooLarge, InvalidDocument, InvalidInput
 from winnow.core.filters import fits, values_of
 from winnow.core.marks import parse_marks, parse_warnings, wire_marks
-from winnow.core.tenancy import check_tenant, qualify_id
+from winnow.core.tenancy import check_tenant, qualify_id, tenant_of
 from winnow.core.text import is_encodable
 from winnow.core.types import Document, FieldType, JsonValue, Metadata, TextFormat
 
@@ -178,8 +178,12 @@ def _kind(value: object) -> str:
 
 
 def hash_text(document: Document) -> str:
-    """Of what chunks are made of, title, source format and text, 128 bits of SHA-256 in hex."""
-    parts = f"{document.title}\0{document.source_format}\0{document.text}"
+    """Of what chunks are made of, title, source format and text, 128 bits of SHA-256 in hex.
+
+    Two tenants never share one: what a tenant has must not show in what another one's documents cost.
+    """
+    owner = qualify_id(tenant, "") if (tenant := tenant_of(document.id)) else ""
+    parts = f"{owner}{document.title}\0{document.source_format}\0{document.text}"
     return hashlib.sha256(parts.encode(errors="replace")).hexdigest()[:32]
 
 
