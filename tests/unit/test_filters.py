@@ -45,6 +45,16 @@ def test_a_filter_matches_as_it_reads(raw: object, expected: bool) -> None:
     assert matches(parse_filter(raw, FIELDS), DOCUMENT) is expected
 
 
+@pytest.mark.parametrize("op", ["eq", "gt", "in"])
+def test_a_time_finer_than_microseconds_is_refused(op: str) -> None:
+    def value(text: str) -> object:
+        return [text] if op == "in" else text
+
+    parse_filter(leaf(op, "published", value("2021-05-01T10:00:00.123456000Z")), FIELDS)
+    with pytest.raises(InvalidFilter, match="microseconds"):
+        parse_filter(leaf(op, "published", value("2021-05-01T10:00:00.123456001Z")), FIELDS)
+
+
 def test_a_missing_key_counts_as_unequal_and_as_absent() -> None:
     assert matches(parse_filter(leaf("ne", "lang", "en"), FIELDS), {})
     assert matches(parse_filter(leaf("nin", "year", [1]), FIELDS), {"year": None})

@@ -10,6 +10,7 @@ A list in a document's metadata matches if any of its elements does. A missing k
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from operator import eq, ge, gt, le, lt
@@ -23,6 +24,7 @@ MAX_LEAVES: Final = 256
 MAX_VALUES: Final = 1024
 
 _ORDERED: Final[Mapping[str, Callable[[Any, Any], bool]]] = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
+_FINER_THAN_MICROSECONDS: Final = re.compile(r"[.,]\d{6}\d*[1-9]")
 _COMPARISONS: Final = ("eq", "ne", "in", "nin", *_ORDERED)
 _TYPES: Final = (*_COMPARISONS, "and", "or", "not", "exists")
 _ORDERED_FIELDS: Final = ("integer", "float", "datetime")
@@ -166,4 +168,11 @@ class _Parser:
     def _value(self, kind: FieldType, key: str, value: object, at: tuple[str | int, ...]) -> JsonValue:
         if not fits(kind, value):
             raise InvalidFilter(f"field {key!r} is of type {kind}; {repr(value)[:80]} is not", location=at)
-        return parse_datetime(cast("str", value)) if kind == "datetime" else value
+        if kind != "datetime":
+            return value
+        if _FINER_THAN_MICROSECONDS.search(str(value)):
+            raise InvalidFilter(
+                f"field {key!r}: times are compared in microseconds; {str(value)[:80]} has more digits",
+                location=at,
+            )
+        return parse_datetime(cast("str", value))

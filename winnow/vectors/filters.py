@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Generic, TypeVar, assert_never
+from typing import Any, Final, Generic, TypeVar, assert_never, cast
 
 from winnow.core.errors import InvalidFilter
 from winnow.core.types import And, Comparison, Exists, FieldType, Filter, JsonValue, Not, Or
 from winnow.vectors.payloads import encode_value, field_path
+from winnow.vectors.ranges import RangeOp, integer_range
 
 _RANGED: Final = ("integer", "float", "datetime")
 
@@ -24,8 +25,7 @@ class FilterTranslator(Generic[_F]):
         combine: a filter of the conditions in ``must``, ``should`` or ``must_not``.
         is_empty: the field at a path has no value.
         matches_any: the field at a path has one of these values.
-        in_range: the number at a path is within ``gt``, ``gte``, ``lt`` and ``lte``. Engines take 64-bit floats, so
-            bounds of integers beyond 2**53 are rounded.
+        in_range: the number at a path is within ``gt``, ``gte``, ``lt`` and ``lte``, which are 64-bit floats.
         in_period: the same for moments.
         matches_nothing: no point at all.
     """
@@ -81,7 +81,15 @@ class FilterTranslator(Generic[_F]):
     def _within(self, path: str, kind: FieldType, bounds: Mapping[str, JsonValue]) -> _F:
         if kind == "datetime":
             return self.combine(must=[self.in_period(path, dict(bounds))])
+        if kind == "integer":
+            return self.combine(must=[self._integers(path, op, value) for op, value in bounds.items()])
         return self.combine(must=[self.in_range(path, {op: float(value) for op, value in bounds.items()})])
+
+    def _integers(self, path: str, op: str, value: int) -> _F:
+        """Whole numbers on one side of a bound."""
+        found = integer_range(cast("RangeOp", op), value)
+        parts = [self.in_range(path, found.bounds)] if found.bounds else []
+        return self._any([*parts, self.matches_any(path, list(found.single))] if found.single else parts)
 
     def _any(self, parts: Sequence[_F]) -> _F:
         """Any of the parts; nothing if there are none, because engines read an empty ``should`` as "everything"."""

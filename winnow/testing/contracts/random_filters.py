@@ -8,10 +8,12 @@ from typing import Any
 
 from winnow.core.types import And, Comparison, Exists, FieldType, Filter, Metadata, Not, Or
 
+SERIALS = (2**53, 2**53 + 1, 2**53 + 2, 2**60 + 1, 2**60 + 2, 2**60 + 300, 2**63 - 1, 2**63 - 2, -(2**53) - 1, -(2**63))
 EAST = timezone(timedelta(hours=5, minutes=30))
 FIELDS: dict[str, FieldType] = {
     "lang": "keyword",
     "year": "integer",
+    "serial": "integer",
     "price": "float",
     "published": "datetime",
     "public": "boolean",
@@ -33,11 +35,12 @@ def random_metadata(rng: random.Random) -> Metadata:
 
 def random_value(rng: random.Random, key: str, *, text: bool = False) -> Any:
     """A value of the field's type; ``text``: as JSON holds it."""
-    moment = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(hours=rng.randrange(6))
-    texts = [moment.isoformat(), moment.astimezone(EAST).isoformat(), f"{moment:%Y-%m-%dT%H:%M:%S}Z"]
+    fine = timedelta(microseconds=rng.choice([0, 0, 1, 2, 999_999]))
+    moment = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(hours=rng.randrange(6)) + fine
+    texts = [moment.isoformat(), moment.astimezone(EAST).isoformat(), f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"]
     choices: dict[FieldType, Any] = {
         "keyword": rng.choice(["en", "de", "x", "y z", "true", ""]),
-        "integer": rng.randrange(-2, 4),
+        "integer": rng.choice(SERIALS) if key == "serial" else rng.randrange(-2, 4),
         "float": rng.choice([0, 0.5, -1.25, 3, 2.75]),
         "datetime": rng.choice(texts) if text else moment,
         "boolean": rng.random() < 0.5,
