@@ -28,8 +28,12 @@ class Batch(NamedTuple):
 
 
 async def read_batches(source: Source) -> AsyncIterator[Batch]:
-    """Read a source some hundred documents at a time, or what comes within a second."""
+    """Read a source some hundred documents at a time, or what comes within a second.
+
+    A document that a source yields again, as it has learned more of it, takes the place of the one before.
+    """
     batch = Batch([], [], [])
+    places: dict[str, int] = {}
     count, chars, until = 0, 0, 0.0
     async with aclosing(source.read()) as items:
         async for item in items:
@@ -42,11 +46,12 @@ async def read_batches(source: Source) -> AsyncIterator[Batch]:
                 case Notice():
                     batch.notices.append(item)
                 case Document():
-                    batch.documents.append(item)
+                    place = places.setdefault(item.id, len(batch.documents))
+                    batch.documents[place : place + 1] = [item]
                     chars += len(item.text)
             if count >= BATCH_DOCUMENTS or chars >= BATCH_CHARS or time.monotonic() > until:
                 yield batch
-                batch, count, chars = Batch([], [], []), 0, 0
+                batch, places, count, chars = Batch([], [], []), {}, 0, 0
     if count:
         yield batch
 

@@ -225,7 +225,9 @@ async def test_a_page_is_known_by_its_canonical_address(site: Site) -> None:
         "/a": page(head='<link rel="canonical" href="/a">', text="The one."),
         "/b": page(head='<link rel="canonical" href="/gone">'),
     }
-    assert site.paths(await site.read()) == ["/", "/a", "/b"]
+    read = await site.read()
+    assert site.paths(read) == ["/", "/a", "/b", "/a"]
+    assert read[-1].metadata == {"other_urls": [f"{site.url}/a?sort={way}" for way in ("down", "up")]}
 
 
 async def test_a_canonical_address_with_another_text_is_not_believed(site: Site) -> None:
@@ -245,9 +247,40 @@ async def test_addresses_with_the_same_text_are_one_document(site: Site) -> None
         ("/a", "/a/", "/A", "/p?print"), same
     )
     items = [item async for item in site.source().read()]
-    assert site.paths([item for item in items if not isinstance(item, Notice)]) == ["/", "/a"]
+    documents = [item for item in items if not isinstance(item, Notice)]
+    assert site.paths(documents) == ["/", "/a", "/a"]
+    assert documents[-1].metadata == {"other_urls": [f"{site.url}{path}" for path in ("/A", "/a/", "/p?print")]}
     (notice,) = (item for item in items if isinstance(item, Notice))
     assert (notice.code, notice.source, notice.count) == ("duplicates", f"{site.url}/a", 3)
+
+
+async def test_other_addresses_are_known_at_the_next_run_and_a_page_comes_once(site: Site, tmp_path: Path) -> None:
+    same = page(text="The same text.")
+    site.pages = {"/": page("/a", "/b", "/c"), "/a": same, "/b": same, "/c": page(text="Another text.")}
+    others = []
+    for _ in range(2):
+        read = await site.read(state_dir=tmp_path)
+        others.append([(each.url.removeprefix(site.url), each.metadata) for each in read if each.url.endswith("/a")])
+    folded = {"other_urls": [f"{site.url}/b"]}
+    assert others == [[("/a", {}), ("/a", folded)], [("/a", folded)]]
+    site.pages["/b"] = page(text="A text of its own.")
+    read = await site.read(state_dir=tmp_path)
+    assert (site.paths(read), read[-1].metadata) == (["/", "/a", "/b", "/c", "/a"], {})
+
+
+async def test_a_page_of_nearly_the_same_text_is_folded_but_not_another_version(site: Site) -> None:
+    words = " ".join(f"word{number}" for number in range(600))
+    site.pages = {
+        "/": page("/one", "/print", "/v2", "/short", "/short2"),
+        "/one": page(text=f"{words} of version 1 and back"),
+        "/print": page(text=f"{words} of version 1 and home"),
+        "/v2": page(text=f"{words} of version 2 and back"),
+        "/short": page(text="A red shirt of cotton."),
+        "/short2": page(text="A blue shirt of cotton."),
+    }
+    read = await site.read()
+    assert site.paths(read) == ["/", "/one", "/v2", "/short", "/short2", "/one"]
+    assert read[-1].metadata == {"other_urls": [f"{site.url}/print"]}
 
 
 async def test_a_page_that_sends_its_readers_on_is_followed_and_not_read(site: Site) -> None:

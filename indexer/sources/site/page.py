@@ -40,6 +40,7 @@ class SitePage:
         links: the addresses that it links to, normalised, in order, each once.
         index: whether robots directives of the page or its server allow indexing.
         refresh: the address that the page sends its readers to; empty if it keeps them.
+        others: further addresses with the same text.
     """
 
     url: str
@@ -48,6 +49,7 @@ class SitePage:
     links: tuple[str, ...] = ()
     index: bool = True
     refresh: str = ""
+    others: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

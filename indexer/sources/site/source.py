@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from yarl import URL
 
@@ -24,7 +24,7 @@ from indexer.sources.site.urls import Scope, normalise
 from indexer.sources.site.walk import Walk
 from winnow.core.documents import MAX_TITLE_CHARS
 from winnow.core.errors import InvalidSource
-from winnow.core.types import FieldType
+from winnow.core.types import Document, FieldType
 from winnow.ports.source import Failure, SourceItem, SourceOptions
 
 SCHEME: Final = "site:"
@@ -65,7 +65,6 @@ class SiteSource:
 
     async def read(self) -> AsyncGenerator[SourceItem, None]:
         """Read page after page."""
-        documents = DocumentParser(MAX_FILE_BYTES)
         async with open_fetcher(self._options.site) as fetcher, _open_reader() as reader:
             found, self._found = self._found, None
             try:
@@ -77,7 +76,7 @@ class SiteSource:
             walk = Walk(found, self._options.site, cache, fetcher, reader.read)
             async with aclosing(walk.pages()) as pages:
                 async for page in pages:
-                    yield documents.parse(_as_record(page), page.url) if isinstance(page, SitePage) else page
+                    yield _document_of(page) if isinstance(page, SitePage) else page
 
     async def _discover(self, fetcher: Fetcher) -> Discovery:
         return await discover(fetcher, self._start, max_pages=self._options.site.max_pages)
@@ -118,6 +117,10 @@ async def _open_reader() -> AsyncIterator[_PageReader]:
             await asyncio.to_thread(parsing.shutdown, cancel_futures=True)
 
 
-def _as_record(page: SitePage) -> dict[str, Any]:
+def _document_of(page: SitePage) -> Document | Failure:
+    """The document of a page; a page may come again, with other addresses."""
     title = (page.content["title"] or URL(page.url).name or page.url)[:MAX_TITLE_CHARS]
-    return {**page.content, "id": page.url, "url": page.url, "title": title}
+    others = {"other_urls": list(page.others)} if page.others else {}
+    metadata = {**page.content["metadata"], **others}
+    record = {**page.content, "id": page.url, "url": page.url, "title": title, "metadata": metadata}
+    return DocumentParser(MAX_FILE_BYTES).parse(record, page.url)

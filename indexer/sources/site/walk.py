@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -12,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from indexer.sources.base import ReadError
 from indexer.sources.cache import FileCache
+from indexer.sources.site.copies import Copies
 from indexer.sources.site.discovery import Discovery
 from indexer.sources.site.fetch import FetchedPage, Fetcher, FetchError
 from indexer.sources.site.page import KINDS, SitePage, forbids
@@ -22,7 +22,7 @@ from winnow.ports.source import Failure, Notice, SiteOptions
 MAX_FAILED_IN_A_ROW: Final = 20  # consecutive transient failures that end the walk
 
 _STATE: Final = "state"
-_VERSION: Final = 2  # of pages in the cache: raise it when they are read in another way
+_VERSION: Final = 3  # of pages in the cache: raise it when they are read in another way
 _SHOWN: Final = 5  # addresses that a notice names
 _AGREEING: Final = 0.9  # share of words that two addresses of one page have in common
 _RESUMED_SECONDS: Final = 24 * 3600.0
@@ -60,8 +60,7 @@ class Walk:
         self._shapes: Counter[str] = Counter()
         self._given: set[str] = set()
         self._held: list[SitePage] = []
-        self._texts: dict[bytes, str] = {}  # by digest, the first address with a text
-        self._copies: dict[str, list[str]] = {}
+        self._copies = Copies({})
         self._found: list[SitePage | Failure | Notice] = [*site.failures]
         self._fetched = self._failed_in_a_row = 0
         self._complete = not site.failures
@@ -91,11 +90,15 @@ class Walk:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _begin(self) -> None:
-        state = self._cache.get(_STATE)
-        if state is None or state["finished"] or time.time() - state["began"] > _RESUMED_SECONDS:
-            state = {"run": new_id("crawl"), "began": time.time(), "finished": False}
+        last = self._cache.get(_STATE)
+        state: dict[str, Any] = {"run": new_id("crawl"), "began": time.time(), "finished": False, "copies": {}}
+        state |= last or {}
+        if state["finished"] or time.time() - state["began"] > _RESUMED_SECONDS:
+            state |= {"run": new_id("crawl"), "began": time.time(), "finished": False}
+        if state != last:
             self._cache.put(_STATE, state)
         self._run = str(state["run"])
+        self._copies = Copies(state["copies"])
         for url in self._site.pages:
             self._add(url, 0)
 
@@ -182,16 +185,18 @@ class Walk:
         """Yield a page unless another address had the same text, or the address was yielded already."""
         if page.url in self._given:
             return
-        digest = hashlib.sha256(" ".join(page.text.split()).encode(errors="replace")).digest()
-        first = self._texts.setdefault(digest, page.url)
+        first = self._copies.original(page.url, str(page.content["title"]), page.text)
         if first != page.url:
-            self._copies.setdefault(first, []).append(page.url)
+            self._copies.add(first, page.url)
             return
         self._given.add(page.url)
-        self._found.append(page)
+        self._found.append(replace(page, others=self._copies.others(page.url)))
 
     def _finish(self) -> None:
-        """Yield pages whose canonical address has no page or another text; prune the cache of pages that are gone."""
+        """Yield pages whose canonical address has no page or another text, and pages with further addresses again.
+
+        Prunes the cache of pages that are gone.
+        """
         for page in self._held:
             canonical = self._claim(page.canonical)
             if canonical in self._given and not self._agree(page, canonical):
@@ -200,14 +205,25 @@ class Walk:
                 self._give(page)
             elif canonical not in self._given:
                 self._give(page)
-        for url, copies in self._copies.items():
-            shown = ", ".join(copies[:_SHOWN]) + (" …" if len(copies) > _SHOWN else "")
-            self._found.append(Notice(url, "duplicates", f"has the same text as {shown}, left out", len(copies)))
+            else:
+                self._copies.add(canonical, page.url)
+        self._fold()
         state = self._cache.get(_STATE)
         if state is not None and not state["finished"]:
-            self._cache.put(_STATE, state | {"finished": True})
+            copies = self._copies.found(complete=self._complete)
+            self._cache.put(_STATE, state | {"finished": True, "copies": copies})
             if self._complete:
                 self._cache.prune()
+
+    def _fold(self) -> None:
+        """Say which pages were folded into others, and yield those again that have other addresses than before."""
+        for url, others in self._copies.found(complete=True).items():
+            shown = ", ".join(others[:_SHOWN]) + (" …" if len(others) > _SHOWN else "")
+            self._found.append(Notice(url, "duplicates", f"is also at {shown}: one document", len(others)))
+        for url, others in self._copies.changed(complete=self._complete):
+            known = self._cache.get(url) if url in self._given else None
+            if known is not None:
+                self._found.append(replace(_page_of(known), others=others))
 
     def _agree(self, page: SitePage, canonical: str) -> bool:
         """Whether a page has nearly the text of the page at its canonical address."""
@@ -242,4 +258,4 @@ class Walk:
 
 def _page_of(entry: Mapping[str, Any]) -> SitePage:
     values: dict[str, Any] = {name: entry[name] for name in SitePage.__dataclass_fields__}
-    return SitePage(**values | {"links": tuple(entry["links"])})
+    return SitePage(**values | {"links": tuple(entry["links"]), "others": ()})
