@@ -18,7 +18,7 @@ from qdrant_client.conversions.conversion import RestToGrpc
 from qdrant_client.http.api.points_api import jsonable_encoder
 
 from winnow.core.settings.vectors import QdrantVectors
-from winnow.core.types import And, Chunk, Comparison, Exists, FieldType, Filter, Not, Or, TokenFormat, passage_of
+from winnow.core.types import And, Chunk, Comparison, Exists, FieldType, Filter, Not, Or, TokenFormat
 from winnow.ports import IndexSchema, Point
 from winnow.vectors.keywords import NEWEST, encoder_of
 from winnow.vectors.payloads import POINT_FIELDS, encode_payload
@@ -215,7 +215,7 @@ WORDLESS = replace(POINT, id=IDS[1], chunk=Chunk(0, 0, 1, "?"), title="", dense=
 
 
 def as_struct(point: Point, form: TokenFormat) -> models.PointStruct:
-    words = ENCODER.document(passage_of(point.title, point.chunk))
+    words = ENCODER.document(point.title, point.chunk)
     vectors: dict[str, Any] = {"bm25": models.SparseVector(indices=words.indices, values=words.values)}
     if point.dense is not None and point.tokens is not None:
         vectors |= {"dense": point.dense.tolist(), "tokens": stored_tokens(point.tokens, form).tolist()}

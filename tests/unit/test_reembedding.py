@@ -14,7 +14,9 @@ from winnow.core.errors import Conflict, UpstreamRejected
 from winnow.core.principal import LOCAL
 from winnow.core.types import SearchRequest
 from winnow.operations import reembed as reembedding
+from winnow.operations.collections import CollectionSpec, ensure_collection
 from winnow.ports import IndexRef, Point
+from winnow.vectors.keywords import FIRST, NEWEST
 
 
 @pytest.fixture
@@ -162,3 +164,33 @@ async def test_no_vector_of_another_text_is_taken_though_the_id_be_the_same(hous
     await house.store.upsert(index, [replace(point, chunk=chunk, dense=foreign, tokens=None)])
     await house.work()
     await house.require_both(a=(1, ["alpha"]), b=(1, ["beta"]), c=(1, ["gamma"]))
+
+
+async def test_a_collection_of_an_earlier_tokenizer_is_searched_with_it_and_changed_with_its_own_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = Reembed(tmp_path)
+    built.resources = built.process(built.old, None)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(built.store, "keyword_tokenizer", FIRST)
+        await ensure_collection(built.resources, "c", CollectionSpec(max_tokens=32, overlap=0))
+    await built.submit(a="копии файлов")
+    await built.work()
+    assert await hits(built, "файлов") == ["a"]
+    assert await hits(built, "файл") == []
+
+    assert (await built.build()).state == "ready"
+    status = await reembedding.switch_model(built.resources, "c")
+    assert status.collection.serving.identity.model == built.old.info.model
+    assert status.collection.serving.identity.keyword_tokenizer == NEWEST
+    assert await hits(built, "файл") == ["a"]
+    await reembedding.drop(built.resources, "c")
+    with pytest.raises(Conflict, match="no model to change to"):
+        await built.start()
+    await built.store.close()
+    await built.catalog.close()
+
+
+async def hits(built: Reembed, query: str) -> list[str]:
+    answer = await built.resources.search.run(SearchRequest("c", query, mode="sparse"))
+    return [result.candidate.document_id for result in answer.results]

@@ -33,6 +33,7 @@ from winnow.vectors.edge.layout import Layout
 from winnow.vectors.edge.point_cache import KnownPoints
 from winnow.vectors.edge.process import _fate
 from winnow.vectors.edge.store import POINT_BATCH, EdgeVectorStore
+from winnow.vectors.keywords import FIRST, NEWEST
 from winnow.vectors.payloads import encode_payload
 
 INDEX = IndexRef("c")
@@ -492,4 +493,29 @@ def test_an_index_of_an_earlier_version_keeps_its_token_vectors_as_halves(tmp_pa
     np.testing.assert_array_equal(engine.fetch(INDEX, [point.id])[point.id].tokens, tokens)
     both = [each.id for each in make_points(2)]
     assert engine.score(INDEX, both, None, None, tokens)["tokens"] == [2.0, 2.0]
+    engine.close()
+
+
+def test_an_index_of_an_earlier_version_is_written_and_searched_with_its_own_tokenizer(tmp_path: Path) -> None:
+    """Its ``schema.json`` does not name the tokenizer. Points that are written later meet the earlier ones."""
+    old, new = (replace(point, chunk=replace(point.chunk, text="копии файлов")) for point in make_points(2))
+    engine = Engine(tmp_path, optimize_on_start=False)
+    engine.create(INDEX, IndexSchema(4, keywords=FIRST))
+    engine.upsert(INDEX, [old])
+    engine.close()
+    file = Layout(tmp_path).home(INDEX) / "schema.json"
+    earlier = orjson.loads(file.read_bytes())
+    assert earlier.pop("keywords") == FIRST
+    file.write_bytes(orjson.dumps(earlier))
+
+    engine = Engine(tmp_path, optimize_on_start=False)
+    engine.create(INDEX, IndexSchema(4))
+    engine.create(IndexRef("newer"), IndexSchema(4))
+    engine.upsert(INDEX, [new])
+    engine.upsert(IndexRef("newer"), [new])
+    assert engine.schema(INDEX).keywords == FIRST
+    assert engine.schema(IndexRef("newer")).keywords == NEWEST
+    assert len(engine.query(INDEX, None, "файлов", 9, None)["bm25"].ids) == 2
+    assert not engine.query(INDEX, None, "файл", 9, None)["bm25"].ids  # it does not know Russian endings
+    assert engine.query(IndexRef("newer"), None, "файл", 9, None)["bm25"].ids
     engine.close()

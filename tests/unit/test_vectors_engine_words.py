@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from winnow.core.types import Chunk
 from winnow.vectors.keywords import KeywordEncoder
 from winnow.vectors.keywords.engine_words import MAX_QUERY_CHARS, EngineWords
 
@@ -39,7 +40,7 @@ def words(encoder: KeywordEncoder, text: str) -> set[int]:
 )
 def test_every_word_of_the_query_is_found_in_the_document(encoder: KeywordEncoder, query: str, document: str) -> None:
     assert words(encoder, query)
-    assert words(encoder, query) <= set(encoder.document(document).indices)
+    assert words(encoder, query) <= set(encoder.document("", Chunk(0, 0, 0, document)).indices)
 
 
 @pytest.mark.parametrize(("one", "other"), [("404", "405"), ("x86", "86"), ("3.11", "3.12"), ("语义", "搜索")])
@@ -53,7 +54,10 @@ def test_a_query_without_words_has_no_vector(encoder: KeywordEncoder, text: str)
 
 
 def test_a_repeated_word_weighs_more_but_not_in_proportion(encoder: KeywordEncoder) -> None:
-    (once,), (thrice,) = encoder.document("amber").values, encoder.document("amber amber amber").values
+    (once,), (thrice,) = (
+        encoder.document("", Chunk(0, 0, 0, "amber")).values,
+        encoder.document("", Chunk(0, 0, 0, "amber amber amber")).values,
+    )
     assert once < thrice < 3 * once
 
 

@@ -12,6 +12,14 @@ FUNCTION_WORDS: Final = frozenset(
 )
 """English words whose presence in a query tells nothing about its subject. "No", "not", "than" and "but" do."""
 
+STOP_WORDS: Final = FUNCTION_WORDS | frozenset(
+    "about above after again against all am any because been before being below between both but during each few "
+    "further he her here hers herself him himself just me more most myself no nor not now off once only other "
+    "ours ourselves out over own same she should some such than themselves those through too under until up very while "
+    "whom yours yourself yourselves dont doesnt didnt isnt arent wasnt werent".split()
+)
+"""English words that a query is searched without, unless it has no others. Not "re", "ll" and "ve", which are names."""
+
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from winnow.core.errors import CollectionNotFound
 from winnow.core.filters import matches
-from winnow.core.types import Filter, FloatArray, HalfArray, passage_of
+from winnow.core.types import Filter, FloatArray, HalfArray
 from winnow.ports import ArmHits, Hit, IndexRef, IndexSchema, Point, PointKey, PointScores
 from winnow.vectors.filters import FilterTranslator
 from winnow.vectors.keywords import NEWEST, encoder_of
@@ -56,7 +56,7 @@ class FakeVectorStore:
         stored = self._get(index)
         check_points(points, stored.schema)
         for point in points:
-            vector = encoder_of(stored.schema.keywords).document(passage_of(point.title, point.chunk))
+            vector = encoder_of(stored.schema.keywords).document(point.title, point.chunk)
             stored.points[point.id] = point
             stored.words[point.id] = dict(zip(vector.indices, vector.values, strict=True))
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import qdrant_edge as edge
 
-from winnow.core.types import FieldType, TokenFormat, passage_of
+from winnow.core.types import FieldType, TokenFormat
 from winnow.ports import IndexSchema, Point
 from winnow.vectors.filters import FilterTranslator
 from winnow.vectors.keywords import KeywordEncoder
@@ -47,7 +47,7 @@ FILTERS: Final = FilterTranslator(
 
 def edge_point(point: Point, schema: IndexSchema, encoder: KeywordEncoder) -> edge.Point:
     """The engine's form of a point that has been checked."""
-    words = encoder.document(passage_of(point.title, point.chunk))
+    words = encoder.document(point.title, point.chunk)
     vectors = {SPARSE: words, **model_vectors(point, schema.tokens_as)}
     return edge.Point(point.id, vectors, encode_payload(point, schema.fields))
 

@@ -9,26 +9,30 @@ from typing import Final, Protocol
 from qdrant_edge import SparseVector
 
 from winnow.core.errors import IdentityMismatch
-from winnow.vectors.keywords import engine_words
+from winnow.core.types import Chunk
+from winnow.vectors.keywords import engine_words, folded_words
 
 FIRST: Final = engine_words.IDENTITY
 """The tokenizer of indexes that do not name theirs."""
 
-NEWEST: Final = engine_words.IDENTITY
+NEWEST: Final = folded_words.IDENTITY
 """The tokenizer of indexes that are made now."""
 
 
 class KeywordEncoder(Protocol):
     """Turns text into sparse vectors, documents and queries alike."""
 
-    def document(self, text: str) -> SparseVector:
-        """Weights of a passage's words; empty where it has none."""
+    def document(self, title: str, chunk: Chunk) -> SparseVector:
+        """Weights of the words of a chunk, its title and headings; empty where it has none."""
 
     def query(self, text: str | None) -> SparseVector | None:
         """The words of a query; ``None`` without text, or where no word is left."""
 
 
-_ENCODERS: Final[Mapping[str, Callable[[], KeywordEncoder]]] = {FIRST: engine_words.EngineWords}
+_ENCODERS: Final[Mapping[str, Callable[[], KeywordEncoder]]] = {
+    FIRST: engine_words.EngineWords,
+    NEWEST: folded_words.FoldedWords,
+}
 
 
 @lru_cache

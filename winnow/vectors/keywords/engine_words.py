@@ -15,6 +15,8 @@ from typing import Final
 
 from qdrant_edge import Bm25, Bm25Config, SparseVector, TokenizerType
 
+from winnow.core.types import Chunk, passage_of
+
 LANGUAGE: Final = "english"  # stop words and stemmer; text in other scripts passes through unchanged
 K: Final = 1.2
 B: Final = 0.75
@@ -36,12 +38,12 @@ class EngineWords:
             Bm25Config(k=K, b=B, avg_len=AVG_LENGTH, tokenizer=TokenizerType.Multilingual, language=LANGUAGE)
         )
 
-    def document(self, text: str) -> SparseVector:
-        """Weights of a passage's words; empty where it has none."""
-        return self._model.embed_document(_normalise(text))
+    def document(self, title: str, chunk: Chunk) -> SparseVector:
+        """See the protocol."""
+        return self._model.embed_document(_normalise(passage_of(title, chunk)))
 
     def query(self, text: str | None) -> SparseVector | None:
-        """The words of a query; ``None`` without text, or where only stop words and punctuation are left."""
+        """See the protocol. Stop words are none."""
         if text is None:
             return None
         vector = self._model.embed_query(_normalise(text[:MAX_QUERY_CHARS]))

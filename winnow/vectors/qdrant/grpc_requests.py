@@ -15,7 +15,6 @@ import numpy.typing as npt
 from qdrant_client import grpc as wire
 from qdrant_client.conversions.conversion import RestToGrpc
 
-from winnow.core.types import passage_of
 from winnow.ports import IndexSchema, Point
 from winnow.vectors.keywords import KeywordEncoder
 from winnow.vectors.payloads import DENSE, DOCUMENT_ID, POINT_FIELDS, REVISION, SPARSE, TOKENS, encode_payload
@@ -69,7 +68,7 @@ def add_point(request: Any, point: Point, schema: IndexSchema, encoder: KeywordE
     """Add a point that has been checked, in place: each message that is put into another one is copied."""
     payload = RestToGrpc.convert_payload(encode_payload(point, schema.fields))
     vectors = request.points.add(id=wire.PointId(uuid=point.id), payload=payload).vectors.vectors.vectors
-    vectors[SPARSE].sparse.MergeFrom(_sparse(encoder.document(passage_of(point.title, point.chunk))))
+    vectors[SPARSE].sparse.MergeFrom(_sparse(encoder.document(point.title, point.chunk)))
     if point.dense is not None:
         vectors[DENSE].dense.MergeFromString(packed_vector(point.dense))
     if point.tokens is not None and len(point.tokens):

@@ -11,7 +11,7 @@ from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException
 
 from winnow.core.settings.vectors import QdrantVectors
-from winnow.core.types import FieldType, Filter, TokenFormat, passage_of
+from winnow.core.types import FieldType, Filter, TokenFormat
 from winnow.ports import Hit, IndexSchema, Point
 from winnow.vectors.filters import FilterTranslator
 from winnow.vectors.keywords import KeywordEncoder
@@ -137,7 +137,7 @@ def _vector(vector: Any) -> Any:
 
 def _point(point: Point, schema: IndexSchema, encoder: KeywordEncoder) -> dict[str, Any]:
     """A point that has been checked."""
-    vectors = {SPARSE: _vector(encoder.document(passage_of(point.title, point.chunk)))}
+    vectors = {SPARSE: _vector(encoder.document(point.title, point.chunk))}
     if point.dense is not None:
         vectors[DENSE] = _vector(point.dense)
     if point.tokens is not None and len(point.tokens):

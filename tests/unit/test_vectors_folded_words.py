@@ -1,0 +1,145 @@
+"""The keyword arm: which texts meet, which words count."""
+
+from __future__ import annotations
+
+import pytest
+
+from winnow.core.errors import IdentityMismatch
+from winnow.core.types import Chunk
+from winnow.vectors.keywords import FIRST, NEWEST, KeywordEncoder, encoder_of
+from winnow.vectors.keywords.folded_words import MAX_QUERY_CHARS, FoldedWords
+
+
+@pytest.fixture(scope="module")
+def encoder() -> KeywordEncoder:
+    return FoldedWords()
+
+
+def asked(encoder: KeywordEncoder, text: str) -> set[int]:
+    vector = encoder.query(text)
+    return set() if vector is None else set(vector.indices)
+
+
+def stored(encoder: KeywordEncoder, text: str, title: str = "") -> dict[int, float]:
+    vector = encoder.document(title, Chunk(0, 0, len(text), text))
+    return dict(zip(vector.indices, vector.values, strict=True))
+
+
+def shared(encoder: KeywordEncoder, query: str, text: str, title: str = "") -> int:
+    return len(asked(encoder, query) & stored(encoder, text, title).keys())
+
+
+@pytest.mark.parametrize(
+    ("query", "document"),
+    [
+        ("404", "HTTP error 404 was returned"),
+        ("python 3.11", "new in Python 3.11."),
+        ("2020", "在2020年发布"),
+        ("utf-8", "encoded as UTF-8"),
+        ("utf8", "encoded as UTF-8"),
+        ("run", "it was running"),
+        ("ｆｕｌｌ　ｗｉｄｔｈ", "full width"),
+        ("filename", "file\u200bname"),
+        ("hyphenation", "hyphen\u00adation"),
+        ("语义搜索", "我们提供语义搜索服务"),
+        ("検索エンジン", "これは検索エンジンです"),
+        ("東京", "私は東京に住んでいます"),
+        ("猫", "私の猫は寝ています"),
+        ("โรงเรียน", "ฉันไปโรงเรียนทุกวัน"),
+        ("join", "os.path.join(a, b)"),
+        ("os.path.join", "os.path.join(a, b)"),
+        ("json_encoder", "class JSONEncoder"),
+        ("encoder", "class JSONEncoder"),
+        ("c++", "written in C++"),
+        ("rocket 🚀", "the 🚀 rocket"),
+        ("👍🏽", "a thumb 👍"),
+        ("re", "import re"),
+        ("homme", "l'homme"),
+    ],
+)
+def test_every_word_of_the_query_is_found_in_the_document(encoder: KeywordEncoder, query: str, document: str) -> None:
+    assert shared(encoder, query, document)
+
+
+@pytest.mark.parametrize(
+    ("query", "document"),
+    [
+        ("STRASSE", "Die Straße ist gesperrt und der Weg ist offen"),
+        ("Lodz", "ŁÓDŹ"),
+        ("resume", "un re\u0301sume\u0301"),
+        ("Iğdır", "IĞDIR"),
+        ("istanbul", "İstanbul"),
+        ("ОТЧЁТ", "отчет готов"),
+        ("ΑΘΗΝΑ", "η Αθήνα"),
+        ("電腦", "我的电脑"),
+        ("电脑", "我的電腦"),
+        ("محمد", "مُحَمَّد"),
+        ("कॉपी", "फ़ाइल को कॉपी करने"),
+    ],
+)
+def test_forms_of_one_word_meet(encoder: KeywordEncoder, query: str, document: str) -> None:
+    assert shared(encoder, query, document)
+
+
+@pytest.mark.parametrize(
+    ("query", "document"),
+    [
+        ("библиотека", "Библиотеки города открыты по выходным."),
+        ("βιβλιοθήκη", "Οι βιβλιοθήκες της πόλης ανοίγουν το πρωί."),
+        ("ressam müze", "Müzede geçen yüzyılın ressamlarının tabloları sergileniyor."),
+        ("Haus", "Die Häuser in der Altstadt wurden nicht zerstört."),
+        ("파일", "파일을 다른 폴더로 복사하는 방법입니다."),
+        ("책", "책을 빌리려면 회원증이 있어야 합니다."),
+    ],
+)
+def test_endings_do_not_matter(encoder: KeywordEncoder, query: str, document: str) -> None:
+    assert shared(encoder, query, document)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("404", "405"), ("x86", "86"), ("3.11", "3.12"), ("语义", "搜索"), ("йод", "иод"), ("C++", "C#")]
+)
+def test_different_words_stay_different(encoder: KeywordEncoder, one: str, other: str) -> None:
+    assert asked(encoder, one) != asked(encoder, other)
+
+
+@pytest.mark.parametrize("text", ["", " \n\t", "…?!", "\u200b\ufeff", "= < |"])
+def test_a_query_without_words_has_no_vector(encoder: KeywordEncoder, text: str) -> None:
+    assert encoder.query(text) is None
+
+
+def test_stop_words_are_left_out_unless_nothing_else_is_left(encoder: KeywordEncoder) -> None:
+    assert asked(encoder, "the copy of a file") == asked(encoder, "copy file")
+    assert shared(encoder, "to be or not to be", "To be, or not to be: that is the question.") >= 4
+
+
+def test_none_is_taken_out_of_an_identifier(encoder: KeywordEncoder) -> None:
+    assert asked(encoder, "as_file") > asked(encoder, "file")
+    flag, others = "git commit --no-verify", "no signature, verify it"
+    assert shared(encoder, "--no-verify", flag) > shared(encoder, "--no-verify", others)
+
+
+def test_a_title_counts_once_more(encoder: KeywordEncoder) -> None:
+    assert shared(encoder, "amber", "a stone", title="amber") == 2
+    assert shared(encoder, "amber", "amber is a stone") == 1
+
+
+def test_stop_words_do_not_make_a_text_longer(encoder: KeywordEncoder) -> None:
+    (word,) = asked(encoder, "amber") & stored(encoder, "amber").keys()
+    assert stored(encoder, "the amber of an eye")[word] == stored(encoder, "amber eye")[word]
+
+
+def test_a_repeated_word_weighs_more_but_not_in_proportion(encoder: KeywordEncoder) -> None:
+    (once,), (thrice,) = stored(encoder, "amber").values(), stored(encoder, "amber amber amber").values()
+    assert once < thrice < 3 * once
+
+
+def test_the_start_of_an_overlong_query_is_searched_for(encoder: KeywordEncoder) -> None:
+    text = "amber " + "x " * MAX_QUERY_CHARS + "birch"
+    assert asked(encoder, text) == asked(encoder, "amber x")
+
+
+def test_an_index_is_read_with_the_tokenizer_it_names() -> None:
+    assert asked(encoder_of(FIRST), "амбар") != asked(encoder_of(NEWEST), "амбар")
+    with pytest.raises(IdentityMismatch, match=r"bm25:words-9.*version of Winnow that built it"):
+        encoder_of("bm25:words-9")

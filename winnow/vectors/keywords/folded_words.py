@@ -1,0 +1,187 @@
+"""The tokenizer since version 0.2: words of every script, folded, stemmed by language, with a field for the title.
+
+Weights are BM25's, as Qdrant computes them: a document's are ``tf * (k + 1) / (tf + k * (1 - b + b * length /
+avg_length))``, a query's are 1, and the engine multiplies by the inverse document frequency at query time (Robertson
+and Zaragoza, 2009). A title's words count once more in a field of their own, with ``TITLE_WEIGHT``.
+
+- Chinese, with traditional characters as simplified ones, and Thai, Lao, Burmese and Khmer are split by the engine's
+  dictionaries; Japanese and Korean give pairs of neighbouring characters, and each character.
+- A text of another language than English has the English stems as well, for queries that do not tell their language.
+- English stop words are stored, but count for the length of no text. A query has them where it has no other word.
+
+How this was chosen: ``docs/decisions/0023-words.md``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from functools import lru_cache
+from itertools import pairwise
+from typing import Final, NamedTuple
+from zlib import crc32
+
+from qdrant_edge import Bm25, Bm25Config, DisabledStemmer, SparseVector, StopwordsSet, TokenizerType
+
+from winnow.core.languages import LatinLanguage, languages_of
+from winnow.core.letters import KANA
+from winnow.core.text import STOP_WORDS
+from winnow.core.types import Chunk, passage_of
+from winnow.core.words import Kind, tokens_of, words_of
+from winnow.vectors.keywords.chinese import simplified
+from winnow.vectors.keywords.stems import stem
+
+K: Final = 1.2
+B: Final = 0.75
+AVG_LENGTH: Final = 128  # words without stop words in a chunk of 256 word pieces
+TITLE_WEIGHT: Final = 0.3
+TITLE_LENGTH: Final = 8  # words of an average title
+IDENTITY: Final = f"bm25:words-2:title{TITLE_WEIGHT}:k{K}:b{B}:avg{AVG_LENGTH}"
+
+MAX_QUERY_CHARS: Final = 16_384  # of a longer query only the start is searched for
+CACHED: Final = 50_000  # tokens of each language whose words are remembered
+
+_KANA: Final = re.compile(f"[{KANA}]")
+_TITLE: Final = 0x9E3779B9  # an odd number: another place for each word
+
+
+class _Words(NamedTuple):
+    """What one token gives: ids of words, with repetitions; words without stop words; whether it says anything."""
+
+    ids: tuple[int, ...]
+    length: int
+    content: bool
+
+
+class _Split:
+    """Takes tokens of one kind of text apart; remembers those of words that recur.
+
+    Args:
+        language: of words in Latin letters.
+        pairs: whether runs of Chinese characters are split into pairs, as Japanese, or into words.
+        singles: whether each character of a run is kept as well, for queries of one character.
+    """
+
+    def __init__(self, language: LatinLanguage, *, pairs: bool, singles: bool) -> None:
+        self._language = language
+        self._pairs = pairs
+        self._singles = singles
+        self._known: dict[str, _Words] = {}
+        self._dictionary = Bm25(
+            Bm25Config(
+                k=K,
+                b=0.0,
+                tokenizer=TokenizerType.Multilingual,
+                stemmer=DisabledStemmer(),
+                stopwords=StopwordsSet(),
+            )
+        )
+
+    def __getitem__(self, token: str) -> _Words:
+        found = self._known.get(token)
+        if found is None:
+            if len(self._known) >= CACHED:
+                self._known.clear()
+            found = self._known[token] = self._take_apart(token)
+        return found
+
+    def _take_apart(self, token: str) -> _Words:
+        ids: list[int] = []
+        length, content = 0, False
+        for kind, parts, whole in words_of(token):
+            for part in parts:
+                found, size = self._part(kind, part)
+                ids += found
+                is_stop = kind == "word" and not whole and part.lower() in STOP_WORDS
+                length += 0 if is_stop else size
+                content |= not is_stop
+            if whole:
+                ids += self._stems(whole)
+        return _Words(tuple(ids), length, content)
+
+    def _part(self, kind: Kind, part: str) -> tuple[list[int], int]:
+        """Ids of a part's words, and how many words it counts as."""
+        match kind:
+            case "word":
+                return self._stems(part), 1
+            case "symbol":
+                return [_id(part)], 1
+            case "hangul":
+                return self._grams(part), max(1, len(part) - 1)
+            case "cjk" if self._pairs:
+                return self._grams(simplified(part)), max(1, len(part) - 1)
+            case "cjk" | "southeast":
+                found = self._of_dictionary(simplified(part))
+                return found, len(found)
+
+    def _stems(self, word: str) -> list[int]:
+        """Ids of the word's stem, and of its English stem where that is another one."""
+        stems = dict.fromkeys((stem(word, self._language), stem(word, "english")))
+        return [_id(each) for each in stems]
+
+    def _grams(self, run: str) -> list[int]:
+        """Ids of neighbouring characters."""
+        pairs = [_id(one + following) for one, following in pairwise(run)]
+        return [*pairs, *map(_id, run)] if self._singles or not pairs else pairs
+
+    def _of_dictionary(self, run: str) -> list[int]:
+        """Words of a run by the engine's dictionaries. Without ``b`` a weight tells how often each occurs."""
+        vector = self._dictionary.embed_document(run)
+        often = (round(K * weight / (K + 1 - weight)) for weight in vector.values)
+        return [each for each, times in zip(vector.indices, often, strict=True) for _ in range(times)]
+
+
+class FoldedWords:
+    """See ``KeywordEncoder``. Remembers words: one for a process."""
+
+    def __init__(self) -> None:
+        self._split = lru_cache(_Split)
+
+    def document(self, title: str, chunk: Chunk) -> SparseVector:
+        """See the protocol."""
+        text = passage_of(title, chunk)
+        tokens = Counter(tokens_of(text))
+        split = self._split(languages_of(text, tokens, ahead=2)[0], pairs=_KANA.search(text) is not None, singles=True)
+        weights = _weights(split, tokens, AVG_LENGTH)
+        if title:
+            of_title = _weights(split, Counter(tokens_of(title)), TITLE_LENGTH)
+            weights |= {_of_title(each): TITLE_WEIGHT * weight for each, weight in of_title.items()}
+        ids = sorted(weights)  # the order in which the engines keep them
+        return SparseVector(ids, [weights[each] for each in ids])
+
+    def query(self, text: str | None) -> SparseVector | None:
+        """See the protocol. The languages that the query may be in give their stems, and so does English."""
+        if text is None:
+            return None
+        tokens = Counter(tokens_of(text[:MAX_QUERY_CHARS]))
+        languages = languages_of(text, tokens, ahead=1)
+        ways = (False,) if text.isascii() else (False, True)
+        splits = [self._split(each, pairs=pairs, singles=False) for each in languages for pairs in ways]
+        found = [split[token] for split in splits for token in tokens]
+        said = [words for words in found if words.content] or found
+        ids = dict.fromkeys(each for words in said for each in words.ids)
+        both = sorted([*ids, *map(_of_title, ids)])
+        return SparseVector(both, [1.0] * len(both)) if both else None
+
+
+def _weights(split: _Split, tokens: Mapping[str, int], average: int) -> dict[int, float]:
+    """BM25 weights of the words of tokens, given how often each token occurs."""
+    counts: dict[int, int] = {}
+    length = 0
+    for token, times in tokens.items():
+        ids, size, _ = split[token]
+        length += size * times
+        for each in ids:
+            counts[each] = counts.get(each, 0) + times
+    norm = K * (1 - B + B * length / average)
+    return {each: times * (K + 1) / (times + norm) for each, times in counts.items()}
+
+
+def _id(word: str) -> int:
+    return crc32(word.encode())
+
+
+def _of_title(word: int) -> int:
+    """The id of a word in the title's field."""
+    return word * _TITLE & 0xFFFFFFFF
