@@ -53,6 +53,7 @@ STATUS: Final[Mapping[type[domain.WinnowError], int]] = {
     domain.DeadlineExceeded: 504,
     domain.Upstream: 502,
     domain.UpstreamUnavailable: 503,
+    domain.UpstreamSaturated: 503,
     domain.UpstreamRejected: 502,
     domain.UpstreamTooLong: 502,
     domain.StorageFailure: 500,

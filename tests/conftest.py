@@ -22,6 +22,7 @@ from winnow.core.settings import Settings, load_settings
 from winnow.models.build import build_embedder, build_reranker
 from winnow.operations.resources import Resources
 from winnow.search.embedders import Embedders
+from winnow.search.guarded_models import GuardedEmbedder, GuardedReranker
 from winnow.search.lookup import CollectionLookup
 from winnow.search.two_stage import TwoStageSearch
 from winnow.vectors.build import build_store
@@ -60,7 +61,9 @@ class Service:
         embedders = Embedders(embedder, keyword_tokenizer=store.keyword_tokenizer)
         reranker = build_reranker(settings, embedders, store)
         collections = CollectionLookup(catalog.collections)
-        search = TwoStageSearch(embedders, store, collections, reranker, settings.search)
+        guarded = Embedders(GuardedEmbedder(embedder), keyword_tokenizer=store.keyword_tokenizer)
+        second = None if reranker is None else GuardedReranker(reranker)
+        search = TwoStageSearch(guarded, store, collections, second, settings.search)
         self.files = UploadParser()
         self.resources = Resources(
             settings, embedder, reranker, store, catalog, collections, search, self.files, self._wake

@@ -26,6 +26,7 @@ from winnow.operations.collections import finish_deletions
 from winnow.operations.resources import Adapters, Resources
 from winnow.ports import Catalog, Embedder
 from winnow.search.embedders import Embedders
+from winnow.search.guarded_models import GuardedEmbedder, GuardedReranker
 from winnow.search.lookup import CollectionLookup
 from winnow.search.query_cache import CachedEmbedder
 from winnow.search.two_stage import TwoStageSearch
@@ -142,7 +143,8 @@ async def open_resources(
         if reranker is not None:
             stack.push_async_callback(reranker.close)
         collections = CollectionLookup(catalog.collections)
-        search = TwoStageSearch(embedders, store, collections, reranker, settings.search)
+        guarded = None if reranker is None else GuardedReranker(reranker)
+        search = TwoStageSearch(embedders, store, collections, guarded, settings.search)
         files = UploadParser()
         stack.push_async_callback(files.close)
         yield Resources(
@@ -166,7 +168,7 @@ def _load(stack: AsyncExitStack, load: Callable[[Settings], Embedder], settings:
 
 
 def _cached(stack: AsyncExitStack, model: Embedder, settings: Settings) -> Embedder:
-    embedder = CachedEmbedder(model, size=settings.search.embed_cache)
+    embedder = CachedEmbedder(GuardedEmbedder(model), size=settings.search.embed_cache)
     stack.push_async_callback(embedder.close)
     return embedder
 

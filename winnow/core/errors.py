@@ -25,6 +25,7 @@
     ├── DeadlineExceeded             the budget ran out                    (retryable)
     ├── Upstream                     a model or engine behind a port failed
     │   ├── UpstreamUnavailable      down, slow, 5xx                       (retryable)
+    │   │   └── UpstreamSaturated    it has more calls than it can answer in time
     │   └── UpstreamRejected         it refused the request, or its answer makes no sense
     │       └── UpstreamTooLong      the input is over one of its limits: send less at once
     └── StorageFailure               disk or database failed
@@ -160,6 +161,10 @@ class Upstream(WinnowError, code="upstream_error"):
 
 class UpstreamUnavailable(Upstream, code="upstream_unavailable", retryable=True):
     """A model or an engine is down, too slow, or temporarily unable to answer."""
+
+
+class UpstreamSaturated(UpstreamUnavailable, code="upstream_saturated"):
+    """A model has more calls than it can answer within the searches' budgets; the call was not sent."""
 
 
 class UpstreamRejected(Upstream, code="upstream_rejected"):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable
+from contextvars import ContextVar
 from typing import Final, TypeVar
 
-from winnow.core.errors import DeadlineExceeded, InvalidQuery, WinnowError
+from winnow.core.errors import DeadlineExceeded, InvalidQuery, UpstreamUnavailable, WinnowError
 from winnow.core.text import is_encodable
 from winnow.core.types import SearchRequest
 
@@ -16,14 +18,24 @@ MAX_TOP_K: Final = 1000
 MAX_TOP_N: Final = 100
 
 _Answer = TypeVar("_Answer")
+_stage_end: ContextVar[float] = ContextVar("stage_end", default=math.inf)  # by time.perf_counter
+
+
+def stage_seconds_left() -> float:
+    """Seconds until the end of the stage that runs in this context; 0 when the time is up, infinite outside a search.
+
+    Tasks that a stage starts know it too, which a parameter could not reach through the ports.
+    """
+    return max(0.0, _stage_end.get() - time.perf_counter())
 
 
 class SearchDeadline:
     """A point in time that a search must not run past."""
 
     def __init__(self, budget_ms: float) -> None:
+        self._budget = budget_ms / 1000
         self._started = time.perf_counter()
-        self._end = self._started + budget_ms / 1000
+        self._end = self._started + self._budget
 
     def left(self) -> float:
         """Seconds left, 0 when the time is up."""
@@ -33,17 +45,27 @@ class SearchDeadline:
         """Milliseconds since the search began."""
         return (time.perf_counter() - self._started) * 1000
 
-    async def within(self, work: Awaitable[_Answer], stage: str) -> _Answer:
-        """Wait for ``work`` while time is left; raise ``DeadlineExceeded`` that names the stage otherwise."""
+    async def within(self, work: Awaitable[_Answer], stage: str, *, share: float = 1.0) -> _Answer:
+        """Wait for ``work`` while time is left, up to a ``share`` of the whole budget.
+
+        Raises:
+            UpstreamUnavailable: the time is up, and it went on repeating a call that failed.
+            DeadlineExceeded: the time is up; it names the stage.
+        """
+        left = min(self.left(), share * self._budget)
+        token = _stage_end.set(time.perf_counter() + left)
         try:
-            async with asyncio.timeout(self.left()):
+            async with asyncio.timeout(left):
                 return await work
         except TimeoutError as error:
             failure = error.__cause__ and error.__cause__.__cause__  # a call that was given up, and why it was repeated
             if isinstance(failure, WinnowError):
                 message = f"the search's budget ran out in stage {stage}, whose call failed: {failure.message}"
-                raise DeadlineExceeded(message) from error
-            raise DeadlineExceeded(f"the search's budget ran out in stage {stage}; raise budget_ms") from error
+                raise UpstreamUnavailable(message, retry_after=failure.retry_after) from error
+            part = "budget" if share == 1 else f"share of the budget ({left:.2g} s)"
+            raise DeadlineExceeded(f"the search's {part} ran out in stage {stage}; raise budget_ms") from error
+        finally:
+            _stage_end.reset(token)
 
 
 def check_request(request: SearchRequest) -> None:

@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 from cachetools import LRUCache
 
+from winnow.core.errors import DeadlineExceeded, UpstreamSaturated
 from winnow.core.types import FloatArray, HalfArray
 from winnow.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind, Tokenizer, earlier_of
+from winnow.search.guarded_models import GuardedEmbedder
+from winnow.search.limits import stage_seconds_left
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,12 @@ class CachedEmbedder(Embedder):
         size: queries to remember; the least recently used give way. 0 remembers none.
 
     Attributes:
-        uncached: the embedder, which a probe asks: the cache would answer it from memory.
+        uncached: the model itself, which a probe asks: the cache would answer it from memory.
     """
 
     def __init__(self, embedder: Embedder, *, size: int) -> None:
-        self.uncached = self._embedder = embedder
+        self._embedder = embedder
+        self.uncached = embedder.unguarded if isinstance(embedder, GuardedEmbedder) else embedder
         self._cache: LRUCache[_Key, _Row] = LRUCache(size)
         self._flights: dict[_Key, _Flight] = {}
         earlier = earlier_of(embedder)
@@ -86,6 +90,14 @@ class CachedEmbedder(Embedder):
         info = self.info
         instruct = info.instruct if instruct is None else instruct
         keys = [_Key(info.model, info.revision, instruct, unicodedata.normalize("NFC", text)) for text in texts]
+        try:
+            return await self._look_up(keys)
+        except (DeadlineExceeded, UpstreamSaturated):
+            if not stage_seconds_left():
+                raise
+            return await self._look_up(keys)  # the call was of another search, which had less time than this one
+
+    async def _look_up(self, keys: Sequence[_Key]) -> Embeddings:
         rows = {key: self._cache[key] for key in keys if key in self._cache}
         if len(rows) == len(set(keys)):
             return _assemble([rows[key] for key in keys], token_count=0, cached=True)

@@ -12,9 +12,17 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Literal
+from typing import Final, Literal
 
-from winnow.core.errors import DeadlineExceeded, InvalidQuery, Upstream, UpstreamRejected, WinnowError
+from winnow.core.errors import (
+    DeadlineExceeded,
+    InvalidQuery,
+    Upstream,
+    UpstreamRejected,
+    UpstreamSaturated,
+    UpstreamUnavailable,
+    WinnowError,
+)
 from winnow.core.ids import new_id
 from winnow.core.principal import Principal
 from winnow.core.settings import SearchSettings
@@ -31,6 +39,7 @@ from winnow.core.types import (
     StageReport,
 )
 from winnow.ports import MIN_COVERAGE, ArmHits, EmbeddedQuery, Embedder, Passage, Reranker, VectorStore
+from winnow.search.breaker import LeftAlone
 from winnow.search.embedders import Embedders
 from winnow.search.fusion import fuse
 from winnow.search.highlight import Highlighter
@@ -38,6 +47,9 @@ from winnow.search.limits import SearchDeadline, check_request
 from winnow.search.lookup import CollectionLookup
 
 log = logging.getLogger(__name__)
+
+SATURATED: Final = "saturated"  # reason of a stage whose model has more calls than it can answer in time
+STORE_SILENCE: Final = 0.5  # seconds after which a store that has not answered is away, and not the budget too short
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +118,7 @@ class TwoStageSearch:
             request=request,
             results=_finish(request, scored),
             score_kind=scored.kind,
-            degraded=any(report.status in ("failed", "timeout") for report in (vector.report, scored.report)),
+            degraded=_lacks_something(vector.report) or _lacks_something(scored.report),
             embed=vector.report,
             retrieve=retrieved,
             rerank=scored.report,
@@ -122,7 +134,9 @@ class TwoStageSearch:
             return QueryVector(query, StageReport("skipped", reason="mode is sparse", model=info.model))
         began = time.perf_counter()
         try:
-            embedded = await deadline.within(embedder.embed([request.query], "query", instruct=instruct), stage="embed")
+            embedding = embedder.embed([request.query], "query", instruct=instruct)
+            share = self._settings.embed_share if request.mode == "hybrid" else 1.0  # words alone answer the rest
+            embedded = await deadline.within(embedding, stage="embed", share=share)
         except WinnowError as error:
             if request.mode == "dense" or not isinstance(error, Upstream | DeadlineExceeded) or not deadline.left():
                 raise
@@ -143,17 +157,20 @@ class TwoStageSearch:
     ) -> tuple[Sequence[Candidate], StageReport]:
         began = time.perf_counter()
         by_document = request.group_by == "document"
-        hits: ArmHits = await deadline.within(
-            self._store.query(
-                index.ref,
-                dense=vector.dense,
-                text=None if request.mode == "dense" else request.query,
-                # several chunks of one document collapse into one candidate: look a little deeper
-                limit=request.top_k + request.top_k // 2 if by_document else request.top_k,
-                filter=request.filter,
-            ),
-            stage="retrieve",
+        querying = self._store.query(
+            index.ref,
+            dense=vector.dense,
+            text=None if request.mode == "dense" else request.query,
+            # several chunks of one document collapse into one candidate: look a little deeper
+            limit=request.top_k + request.top_k // 2 if by_document else request.top_k,
+            filter=request.filter,
         )
+        try:
+            hits: ArmHits = await deadline.within(querying, stage="retrieve")
+        except DeadlineExceeded as error:
+            if (silent := _ms(began) / 1000) < STORE_SILENCE:
+                raise
+            raise UpstreamUnavailable(f"{self._store.engine} gave no answer within {silent:.2g} s") from error
         candidates, found = fuse(
             hits,
             dense_weight=vector.weight,
@@ -196,7 +213,8 @@ class TwoStageSearch:
         except (Upstream, DeadlineExceeded) as error:
             if options.on_failure == "fail":
                 raise
-            log.warning("rerank failed, returning the first stage's order: %s", error.message)
+            if not isinstance(error, UpstreamSaturated | LeftAlone):  # these come by the thousand
+                log.warning("rerank failed, returning the first stage's order: %s", error.message)
             return Scored(_in_first_order(candidates), "retrieval", _failed(error, began, info.model, info.provider))
         details = {"scored": len(head), "tokens": reranking.tokens}
         report = StageReport("ok", _ms(began), info.model, info.provider, details=details)
@@ -254,8 +272,15 @@ def _finish(request: SearchRequest, scored: Scored) -> tuple[Result, ...]:
 
 
 def _failed(error: WinnowError, began: float, model: str, provider: str) -> StageReport:
+    if isinstance(error, UpstreamSaturated):
+        return StageReport("skipped", _ms(began), model, provider, SATURATED)
     status: Literal["timeout", "failed"] = "timeout" if isinstance(error, DeadlineExceeded) else "failed"
     return StageReport(status, _ms(began), model, provider, error.message)
+
+
+def _lacks_something(report: StageReport) -> bool:
+    """Whether a stage gave less than it would have with more time or a sound model."""
+    return report.status in ("failed", "timeout") or report.reason == SATURATED
 
 
 def _ms(began: float) -> float:

@@ -57,6 +57,9 @@ class SearchSettings(Group):
     """The two stages."""
 
     budget_ms: float = Field(3000.0, gt=0, description="time limit of a search in ms unless the request sets another")
+    embed_share: float = Field(
+        0.3, gt=0, le=1, description="share of the budget for embedding, where words alone can answer instead"
+    )
     rerank_top_k: int = Field(50, ge=1, le=1000, description="candidates that the second stage scores")
     max_concurrent: int = Field(200, ge=1, description="searches at once beyond which others are answered with 429")
     embed_cache: int = Field(4096, ge=0, description="queries whose vectors are kept; 0 turns the cache off")
