@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from service.access import Authentication
 from service.binding import served_hosts
 from service.door import Door
+from service.doors import all_doors
 from service.errors import install_error_handlers
 from service.lifespan import ServiceState
 from service.middleware import BodyLimit, HostGuard, PathPrefix, RequestContext, UnhandledErrors
@@ -45,7 +46,7 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
     )
     app.state.service = state
     modules = (search, documents, collections, jobs, reembed, operations)
-    routers = [*(module.router for module in modules), *doors]
+    routers = [*(module.router for module in modules), *all_doors(), *doors]
     for router in routers:
         app.include_router(router)
     install_openapi(app, routers)

@@ -76,7 +76,8 @@ class Door(APIRouter):
         access = () if public else (Unauthorized, Forbidden)
         for item in (*access, *self._problems, *kinds, INTERNAL):
             kind = item if isinstance(item, ProblemKind) else problem_kind(item)
-            by_status.setdefault(kind.status, []).append(kind)
+            status = self.shape.statuses.get(kind.status, kind.status)
+            by_status.setdefault(status, []).append(kind)
         return {status: _documented(self.shape, kinds) for status, kinds in sorted(by_status.items())}
 
 

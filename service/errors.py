@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
@@ -23,7 +23,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from service.schemas.common import ProblemBody
+from service.schemas.common import ProblemBody, is_variant
 from winnow.core import errors as domain
 from winnow.operations.submit import NothingAccepted
 
@@ -42,6 +42,7 @@ STATUS: Final[Mapping[type[domain.WinnowError], int]] = {
     domain.NotFound: 404,
     domain.CollectionNotFound: 404,
     domain.DocumentNotFound: 404,
+    domain.ModelNotFound: 404,
     domain.JobNotFound: 404,
     domain.Conflict: 409,
     domain.IdentityMismatch: 409,
@@ -122,11 +123,17 @@ class ErrorShape:
         media_type: content type of an error answer.
         model: documents the body in OpenAPI.
         body: the body, from the problem and the request id.
+        statuses: statuses that the protocol uses in place of ours.
     """
 
     media_type: str
     model: type[BaseModel]
     body: Callable[[Problem, str | None], dict[str, Any]]
+    statuses: Mapping[int, int] = field(default_factory=dict)
+
+    def status(self, problem: Problem) -> int:
+        """The status of an answer."""
+        return self.statuses.get(problem.kind.status, problem.kind.status)
 
 
 def _problem_body(problem: Problem, request_id: str | None) -> dict[str, Any]:
@@ -176,10 +183,11 @@ def problem_from_validation(error: RequestValidationError, code: str) -> Problem
 
 
 def problem_response(scope: Scope, problem: Problem) -> Response:
-    """Write ``problem`` in the error shape of the route that was matched, else as ``application/problem+json``."""
-    shape: ErrorShape = getattr(scope.get("route"), "error_shape", PROBLEM_DETAILS)
-    body = shape.body(problem, scope.get("state", {}).get("request_id"))
-    return Response(orjson.dumps(body), problem.kind.status, problem.headers, shape.media_type)
+    """Write ``problem`` in the error shape of the request, of its route, or else as ``application/problem+json``."""
+    state = scope.get("state", {})
+    shape: ErrorShape = state.get("error_shape") or getattr(scope.get("route"), "error_shape", PROBLEM_DETAILS)
+    body = shape.body(problem, state.get("request_id"))
+    return Response(orjson.dumps(body), shape.status(problem), problem.headers, shape.media_type)
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -209,7 +217,7 @@ def _problem_of(request: Request, error: Exception) -> Problem:
 
 def _place(item: Mapping[str, Any]) -> dict[str, Any]:
     """One validation error with the place relative to the body, as domain errors have it."""
-    location = list(item["loc"][1:])
+    location = [part for part in item["loc"][1:] if not is_variant(part)]
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "missing" and not location:
         message = "the request needs a JSON body"

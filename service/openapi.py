@@ -26,6 +26,7 @@ TAGS: Final = [
     {"name": "collections", "description": "Documents that share one embedding identity, chunking and field schema."},
     {"name": "jobs", "description": "The progress of submissions."},
     {"name": "re-embedding", "description": "Change the embedding model of a collection while it is in use."},
+    {"name": "models", "description": "The models of searches, used alone, for clients of other providers."},
     {"name": "operations", "description": "Health and metrics."},
 ]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Tag
 
 _EXAMPLES: Final[dict[str, Any]] = orjson.loads(Path(__file__).with_name("examples.json").read_bytes())
 
@@ -44,6 +44,16 @@ class View(Wire):
     def of(cls, value: object) -> Self:
         """The wire form of a domain value with the same attributes."""
         return cls.model_validate(value)
+
+
+def variant(name: str) -> Tag:
+    """The tag of one shape of a body that may have several. Places of errors leave it out."""
+    return Tag(f"({name})")
+
+
+def is_variant(part: object) -> bool:
+    """Whether a part of the place of a validation error is such a tag."""
+    return isinstance(part, str) and part.startswith("(")
 
 
 class ErrorPlace(BaseModel):

@@ -109,6 +109,10 @@ class DocumentNotFound(NotFound, code="document_not_found"):
     """The collection holds no document with this id."""
 
 
+class ModelNotFound(NotFound, code="model_not_found"):
+    """No such model is configured."""
+
+
 class JobNotFound(NotFound, code="job_not_found"):
     """No job with this id exists."""
 

@@ -51,6 +51,10 @@ class ServerSettings(Group):
     insecure: bool = Field(False, description="listen on addresses other than loopback without a key")
     max_body_mb: int = Field(64, ge=1, description="largest request body, MiB")
     cors_origins: tuple[str, ...] = Field((), description="origins of other sites that may call from a browser")
+    strict_models: bool = Field(
+        False, description="answer 404 to a call of /v1/rerank or /v1/embeddings that names another model"
+    )
+    model_seconds: float = Field(60.0, gt=0, description="time limit of such a call")
 
 
 class SearchSettings(Group):

@@ -1,0 +1,11 @@
+"""Doors: other people's protocols. Each translates a request, calls one use case and translates its answer."""
+
+from __future__ import annotations
+
+from service.door import Door
+from service.doors import embeddings, rerank
+
+
+def all_doors() -> tuple[Door, ...]:
+    """Every door of the service."""
+    return (*rerank.doors, *embeddings.doors)

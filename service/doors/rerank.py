@@ -1,0 +1,149 @@
+"""Reranking for clients of other providers: Cohere, Jina, vLLM, DashScope, Text Embeddings Inference, LibreChat.
+
+One answer serves Cohere, Jina and vLLM: each client reads its own members of it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from fastapi import Request, Response
+
+from service.deps import state_of
+from service.door import BODY_PROBLEMS, Door
+from service.doors import shapes
+from service.doors.bodies import foreign_json
+from service.doors.rerank_bodies import (
+    AnyRerankBody,
+    DashScopeRerankBody,
+    RerankBody,
+    Scoring,
+    SimpleRerankBody,
+    TeiRerankBody,
+)
+from service.wire import JSON_TYPE, dumps
+from winnow.core import errors
+from winnow.operations.model_calls import Ranking, rank_texts
+
+_PROBLEMS: Final = (
+    *BODY_PROBLEMS,
+    errors.InvalidInput,
+    errors.ModelNotFound,
+    errors.Overloaded,
+    errors.UpstreamRejected,
+    errors.UpstreamUnavailable,
+    errors.DeadlineExceeded,
+)
+_TAG: Final = "models"
+_SURE: Final = 1e-7  # a probability that is closer to 0 or 1 has no finite log-odds
+
+flat = Door(tag=_TAG, problems=_PROBLEMS, shape=shapes.RERANK, read_body=foreign_json)
+compatible = Door(tag=_TAG, problems=_PROBLEMS, shape=shapes.DASHSCOPE_COMPATIBLE, read_body=foreign_json)
+native = Door(tag=_TAG, problems=_PROBLEMS, shape=shapes.DASHSCOPE, read_body=foreign_json)
+doors: Final = (flat, compatible, native)
+
+
+@flat.post("/v1/rerank", response_model=None, responses=flat.problems())
+@flat.post("/v1/v1/rerank", include_in_schema=False)
+async def rerank_v1(body: AnyRerankBody, request: Request) -> Response:
+    """Score documents against a query: Cohere v1, Jina, vLLM, SiliconFlow, DMXAPI."""
+    return await _dispatch(body, request, version="1")
+
+
+@flat.post("/v2/rerank", response_model=None, responses=flat.problems())
+@flat.post("/v2/v2/rerank", include_in_schema=False)
+async def rerank_v2(body: AnyRerankBody, request: Request) -> Response:
+    """Score documents against a query: Cohere v2, vLLM, the Vercel AI SDK."""
+    return await _dispatch(body, request, version="2")
+
+
+@flat.post("/rerank", response_model=None, responses=flat.problems())
+async def rerank(body: AnyRerankBody, request: Request) -> Response:
+    """Score documents against a query: vLLM, Open WebUI; `texts`: Text Embeddings Inference; `docs`: LibreChat."""
+    return await _dispatch(body, request, version="2")
+
+
+@compatible.post("/compatible-api/v1/reranks", response_model=None, responses=compatible.problems())
+@compatible.post("/compatible-mode/v1/reranks", include_in_schema=False)
+async def rerank_compatible(body: RerankBody, request: Request) -> Response:
+    """Score documents against a query: DashScope's compatible API (qwen3-rerank)."""
+    return _json(_superset(await _rank(body.scoring(), request), body, request, version="1"))
+
+
+@native.post("/api/v1/services/rerank/text-rerank/text-rerank", response_model=None, responses=native.problems())
+async def rerank_native(body: DashScopeRerankBody, request: Request) -> Response:
+    """Score documents against a query: DashScope's own API and SDK (gte-rerank-v2, qwen3-vl-rerank with text)."""
+    ranking = await _rank(body.scoring(), request)
+    results = _results(ranking, body.input.documents if body.parameters.return_documents else None)
+    usage = {"total_tokens": ranking.tokens}
+    return _json({"output": {"results": results}, "usage": usage, "request_id": request.state.request_id})
+
+
+async def _dispatch(body: RerankBody | TeiRerankBody | SimpleRerankBody, request: Request, version: str) -> Response:
+    match body:
+        case TeiRerankBody():
+            request.state.error_shape = shapes.TEI
+            return _json(_tei(await _rank(body.scoring(), request), body))
+        case SimpleRerankBody():
+            ranking = await _rank(body.scoring(), request)
+            return _json([{"text": body.docs[index], "score": score} for index, score in ranking.scores])
+        case RerankBody():
+            return _json(_superset(await _rank(body.scoring(), request), body, request, version))
+
+
+async def _rank(asked: Scoring, request: Request) -> Ranking:
+    state = state_of(request)
+    with state.gate.admitted():
+        return await rank_texts(
+            state.resources,
+            asked.query,
+            asked.texts,
+            model=asked.model,
+            instruct=asked.instruct,
+            top_n=asked.top_n,
+            max_tokens=asked.max_tokens,
+        )
+
+
+def _superset(ranking: Ranking, body: RerankBody, request: Request, version: str) -> dict[str, Any]:
+    """Members that Cohere's, Jina's, vLLM's, DashScope's and the AI SDK's clients look for, together."""
+    tokens = ranking.tokens
+    return {
+        "id": request.state.request_id,
+        "object": "list",
+        "model": ranking.model,
+        "results": _results(ranking, body.documents if body.return_documents else None),
+        "usage": {"total_tokens": tokens, "prompt_tokens": tokens},
+        "meta": {
+            "api_version": {"version": version},
+            "billed_units": {"search_units": 1},
+            "tokens": {"input_tokens": tokens, "output_tokens": 0},
+        },
+    }
+
+
+def _results(ranking: Ranking, echoed: list[str | dict[str, Any]] | None) -> list[dict[str, Any]]:
+    results: list[dict[str, Any]] = [{"index": index, "relevance_score": score} for index, score in ranking.scores]
+    if echoed is not None:
+        for each in results:
+            document = echoed[each["index"]]
+            each["document"] = {"text": document} if isinstance(document, str) else document
+    return results
+
+
+def _tei(ranking: Ranking, body: TeiRerankBody) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for index, score in ranking.scores:
+        row: dict[str, Any] = {"index": index, "score": _log_odds(score) if body.raw_scores else score}
+        rows.append(row | {"text": body.texts[index]} if body.return_text else row)
+    return rows
+
+
+def _log_odds(probability: float) -> float:
+    certain = min(max(probability, _SURE), 1 - _SURE)
+    return math.log(certain / (1 - certain))
+
+
+def _json(value: Any) -> Response:
+    return Response(dumps(value), media_type=JSON_TYPE)
