@@ -6,6 +6,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 VLLM_VENV ?= .vllm-venv
+CLIENTS_VENV ?= .clients-venv
+CLIENTS_NODE ?= .clients-node
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
@@ -14,7 +16,7 @@ DATA_DIR ?= ./data
 SOURCE ?= python
 COLLECTION ?= $(if $(filter python,$(SOURCE)),python,docs)
 
-.PHONY: help run install install-dev test test-fast test-vllm soak check format bench bench-stack bench-scale eval clean
+.PHONY: help run install install-dev clients test test-fast test-vllm soak check format bench bench-stack bench-scale eval clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,8 +48,23 @@ $(VLLM_VENV)/.installed: tests/real_vllm/requirements.txt
 	$(VLLM_VENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --requirement $<
 	@touch $@
 
-test: install-dev  ## Run the test suite and measure its coverage (no network services, GPU or downloads)
-	$(BIN)/python -m pytest -n auto --dist loadscope -m "not vllm" --cov
+$(CLIENTS_VENV)/.installed: tests/doors/requirements.txt tests/doors/requirements-newest.txt
+	$(PYTHON) -m venv --clear $(CLIENTS_VENV)
+	$(CLIENTS_VENV)/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
+	$(CLIENTS_VENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --target $(CLIENTS_VENV)/newest \
+		--requirement tests/doors/requirements-newest.txt
+	@touch $@
+
+$(CLIENTS_NODE)/.installed: tests/doors/node/package.json
+	@mkdir -p $(CLIENTS_NODE)
+	@if command -v npm >/dev/null; then cp $< $(CLIENTS_NODE)/ && npm install --prefix $(CLIENTS_NODE) --no-audit --no-fund --loglevel=error; \
+	else echo "no npm here: the tests with clients for Node are skipped"; fi
+	@touch $@
+
+clients: $(CLIENTS_VENV)/.installed $(CLIENTS_NODE)/.installed  ## Install the clients of other providers that tests call the service with
+
+test: install-dev clients  ## Run the test suite and measure its coverage (no network services, GPU or downloads)
+	CLIENTS_VENV="$(CLIENTS_VENV)" CLIENTS_NODE="$(CLIENTS_NODE)" $(BIN)/python -m pytest -n auto --dist loadscope -m "not vllm" --cov
 
 test-fast: install-dev  ## Run units, contracts and the HTTP API's tests: no PyTorch, Ray or browser, two minutes at most
 	$(BIN)/python -m pytest -n auto --dist loadscope -m "not torch" tests/unit tests/contracts tests/wire

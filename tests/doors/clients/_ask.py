@@ -1,0 +1,14 @@
+"""Shared by the scripts: each is run with the service's address, and prints what its client returned as JSON."""
+
+import json
+import sys
+
+BASE = sys.argv[1].rstrip("/")
+KEY = "any-key"
+QUERY = "copy a file"
+DOCUMENTS = ["the weather is fine", "how to copy a file", "a file"]
+
+
+def say(value):
+    """Print the result."""
+    json.dump(value, sys.stdout)

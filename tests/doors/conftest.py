@@ -1,0 +1,90 @@
+"""A real service in its own process, and the clients of other providers in front of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes import MODELS, variables
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+PYTHON = ROOT / os.environ.get("CLIENTS_VENV", ".clients-venv") / "bin" / "python"
+MODULES = ROOT / os.environ.get("CLIENTS_NODE", ".clients-node") / "node_modules"
+SECONDS = 120
+
+Client = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the service as `winnow serve` starts it, with models that need no weights."""
+    folder = tmp_path_factory.mktemp("doors")
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("WINNOW_")},
+        **variables(**MODELS),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+    }
+    command = [sys.executable, "-m", "winnow.cli.main", "serve", "--port", "0", "--data-dir", str(folder / "data")]
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process,
+    ):
+        try:
+            yield _address(process, folder / "log")
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)
+
+
+@pytest.fixture
+def foreign(live: str) -> Client:
+    """Runs a script of ``clients/`` or ``node/`` against the service; returns what it printed."""
+
+    def run(name: str, *arguments: str) -> Any:
+        if name.endswith(".mjs"):
+            command = [_node(), str(_beside_modules(name)), live, *arguments]
+        else:
+            if not PYTHON.exists():
+                pytest.skip("the clients of other providers are not installed: make clients")
+            command = [str(PYTHON), str(HERE / "clients" / f"{name}.py"), live, *arguments]
+        environment = {each: value for each, value in os.environ.items() if not each.startswith(("PYTHON", "WINNOW_"))}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=environment, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run
+
+
+def _node() -> str:
+    node = shutil.which("node")
+    if node is None or not MODULES.exists():
+        pytest.skip("Node or the clients for it are not installed: make clients")
+    return node
+
+
+def _beside_modules(name: str) -> Path:
+    """The script where Node finds its modules: it looks for them above the script, and nowhere else."""
+    script = MODULES.parent / name
+    script.write_bytes((HERE / "node" / name).read_bytes())
+    return script
+
+
+def _address(process: subprocess.Popen[str], log: Path) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if found := re.search(r"http://127\.0\.0\.1:\d+", line):
+            return found.group()
+    raise AssertionError(f"the service did not start:\n{log.read_text()[-3000:]}")

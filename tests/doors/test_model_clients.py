@@ -1,0 +1,69 @@
+"""Rerank and embeddings, called by the real clients of other providers. The reranker counts common words."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.doors.conftest import Client
+
+BEST = [1, 2]  # "how to copy a file" and "a file", out of three
+
+
+def test_cohere(foreign: Client) -> None:
+    found = foreign("cohere_v2")
+    assert (found["order"], found["again"], found["vectors"]) == (BEST, [1, 2, 0], 3)
+    assert found["scores"] == sorted(found["scores"], reverse=True)
+    assert found["error"] == "documents is empty; send one at least"
+
+
+def test_cohere_of_the_first_api(foreign: Client) -> None:
+    found = foreign("cohere_v1")
+    assert found["order"] == [1, 2, 0]
+    assert found["texts"][0] == "how to copy a file"
+    assert found["fields"] == [0, 1]
+
+
+def test_langchain_cohere(foreign: Client) -> None:
+    assert foreign("langchain_cohere_rerank")["order"] == BEST
+
+
+def test_llama_index(foreign: Client) -> None:
+    assert foreign("llama_index_rerankers") == {"cohere": BEST, "jina": BEST, "tei": BEST}
+
+
+def test_dashscope(foreign: Client) -> None:
+    found = foreign("dashscope_sdk")
+    assert (found["status"], found["order"], found["sizes"]) == (200, BEST, [16] * 3)
+    assert found["texts"] == ["how to copy a file", "a file"]
+    status, code, message = found["image"]
+    assert (status, code) == (400, "InvalidParameter")
+    assert "image" in message
+
+
+def test_openai_and_what_is_built_on_it(foreign: Client) -> None:
+    found = foreign("openai_embeddings")
+    for name in ("base64", "langchain", "llama_index"):
+        for vector, expected in zip(found[name], found["float"], strict=True):
+            assert vector == pytest.approx(expected, abs=1e-6)
+    assert (found["short"], found["tokens"] > 0) == (16, True)
+    message, param = found["error"]
+    assert "input is empty" in message
+    assert param == "input"
+    assert "check_embedding_ctx_length=False" in found["ids"]
+
+
+def test_hugging_face(foreign: Client) -> None:
+    found = foreign("hugging_face")
+    assert found["shape"][0] == 1
+    assert found["closest"] == 1
+
+
+def test_lite_llm(foreign: Client) -> None:
+    assert foreign("lite_llm") == {"cohere": BEST, "jina_ai": BEST, "vectors": 3}
+
+
+def test_clients_for_node(foreign: Client) -> None:
+    found = foreign("models.mjs")
+    assert (found["sdk"], found["objects"], found["cohere"]) == (BEST, [1, 2, 0], BEST)
+    assert found["embedded"] == found["openai"]
+    assert found["error"] == [400, "input is empty; send one text at least"]
