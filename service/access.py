@@ -24,6 +24,7 @@ SCOPES_KEY: Final = "x-scope"  # member of an operation in OpenAPI: the scopes o
 OPEN_PATHS: Final = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json", "/.well-known/jwks.json"})
 OPEN_FOLDERS: Final = ("/static/", "/docs/assets/", "/widget/")
 FindPrincipal: TypeAlias = Callable[[Mapping[str, str]], Awaitable[Principal]]
+_READS: Final = ("GET", "HEAD")
 _LOCAL: Final = "winnow.local"
 
 
@@ -62,7 +63,8 @@ class Authentication:
         self.find = find
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or is_open(scope["path"].removeprefix(scope.get("root_path", ""))):
+        path = scope["path"].removeprefix(scope.get("root_path", "")) if scope["type"] == "http" else ""
+        if scope["type"] != "http" or is_open(scope["method"], path):
             await self.app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
@@ -76,9 +78,9 @@ class Authentication:
         await self.app(scope, receive, send)
 
 
-def is_open(path: str) -> bool:
-    """Whether a path needs no credential."""
-    return path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
+def is_open(method: str, path: str) -> bool:
+    """Whether a request needs no credential."""
+    return method == "OPTIONS" or (method in _READS and (path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)))
 
 
 def _match(app: FastAPI, scope: Scope) -> None:

@@ -130,7 +130,7 @@ def use(texts: Sequence[str], kind: str | None, instruct: str | None) -> list[Te
     is_query = kind in _QUERIES or instruct is not None
     found = []
     for text in texts:
-        bare, own = templates.embedding_query(text)
+        bare, own = templates.bare_embedding_query(text)
         task = instruct if own is None else own
         found.append(TextToEmbed(bare, "query", task) if is_query or own is not None else TextToEmbed(bare))
     return found

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from fastapi import Request, Response
 
+from service.access import principal_of
 from service.deps import state_of
 from service.door import BODY_PROBLEMS, Door
 from service.doors import shapes
@@ -19,6 +20,7 @@ from service.doors.embedding_bodies import (
     OpenAIEmbeddingBody,
     TeiEmbeddingBody,
 )
+from service.doors.routes import post
 from service.wire import JSON_TYPE, dumps
 from winnow.core import errors
 from winnow.core.types import FloatArray
@@ -42,9 +44,7 @@ dashscope = Door(tag=_TAG, problems=_PROBLEMS, shape=shapes.DASHSCOPE, read_body
 doors: Final = (openai, tei, cohere, dashscope)
 
 
-@openai.post("/v1/embeddings", response_model=None, responses=openai.problems())
-@openai.post("/v1/v1/embeddings", include_in_schema=False)
-@openai.post("/compatible-mode/v1/embeddings", include_in_schema=False)
+@post(openai, "/v1/embeddings", "/v1/v1/embeddings", "/compatible-mode/v1/embeddings")
 async def embeddings(body: OpenAIEmbeddingBody, request: Request) -> Response:
     """Embed texts: OpenAI's clients, Jina, vLLM, DashScope's compatible API."""
     found = await _embed(request, body.texts(), body.model, body.dimensions)
@@ -54,13 +54,13 @@ async def embeddings(body: OpenAIEmbeddingBody, request: Request) -> Response:
     return _json({"object": "list", "data": data, "model": found.model, "usage": usage})
 
 
-@tei.post("/embed", response_model=None, responses=tei.problems())
+@post(tei, "/embed")
 async def embed_tei(body: TeiEmbeddingBody, request: Request) -> Response:
     """Embed texts: Text Embeddings Inference."""
     return _json((await _embed(request, body.texts(), None, body.dimensions)).vectors)
 
 
-@tei.post("/", response_model=None, responses=tei.problems())
+@post(tei, "/")
 async def embed_hugging_face(body: HuggingFaceBody, request: Request) -> Response:
     """Embed texts, or compare one sentence with others by cosine: Hugging Face's client."""
     if isinstance(body, TeiEmbeddingBody):
@@ -69,26 +69,23 @@ async def embed_hugging_face(body: HuggingFaceBody, request: Request) -> Respons
     return _json([float(first @ each) for each in others])
 
 
-@cohere.post("/v2/embed", response_model=None, responses=cohere.problems())
-@cohere.post("/v2/v2/embed", include_in_schema=False)
-async def embed_v2(body: CohereEmbeddingBody, request: Request) -> Response:
+@post(cohere, "/v2/embed", "/v2/v2/embed")
+async def embed_cohere(body: CohereEmbeddingBody, request: Request) -> Response:
     """Embed texts: Cohere v2."""
     found = await _embed(request, body.to_embed(), body.model, body.output_dimension)
     vectors = {each: _base64(found.vectors) if each == "base64" else found.vectors for each in body.embedding_types}
     return _json(_cohere(found, body, request, {"response_type": "embeddings_by_type", "embeddings": vectors}, "2"))
 
 
-@cohere.post("/v1/embed", response_model=None, responses=cohere.problems())
-async def embed_v1(body: CohereEmbeddingBody, request: Request) -> Response:
+@post(cohere, "/v1/embed")
+async def embed_cohere_first(body: CohereEmbeddingBody, request: Request) -> Response:
     """Embed texts: Cohere v1."""
     found = await _embed(request, body.to_embed(), body.model, body.output_dimension)
     vectors = {"response_type": "embeddings_floats", "embeddings": found.vectors}
     return _json(_cohere(found, body, request, vectors, "1"))
 
 
-@dashscope.post(
-    "/api/v1/services/embeddings/text-embedding/text-embedding", response_model=None, responses=dashscope.problems()
-)
+@post(dashscope, "/api/v1/services/embeddings/text-embedding/text-embedding")
 async def embed_dashscope(body: DashScopeEmbeddingBody, request: Request) -> Response:
     """Embed texts: DashScope's own API and SDK."""
     found = await _embed(request, body.texts(), body.model, body.parameters.dimension)
@@ -100,7 +97,7 @@ async def embed_dashscope(body: DashScopeEmbeddingBody, request: Request) -> Res
 async def _embed(request: Request, texts: list[TextToEmbed], model: str | None, dimensions: int | None) -> TextVectors:
     state = state_of(request)
     with state.gate.admitted():
-        return await embed_texts(state.resources, texts, model=model, dimensions=dimensions)
+        return await embed_texts(state.resources, principal_of(request), texts, model=model, dimensions=dimensions)
 
 
 def _cohere(

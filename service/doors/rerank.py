@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from fastapi import Request, Response
 
+from service.access import principal_of
 from service.deps import state_of
 from service.door import BODY_PROBLEMS, Door
 from service.doors import shapes
@@ -17,11 +18,12 @@ from service.doors.bodies import foreign_json
 from service.doors.rerank_bodies import (
     AnyRerankBody,
     DashScopeRerankBody,
-    RerankBody,
+    FlatRerankBody,
     Scoring,
     SimpleRerankBody,
     TeiRerankBody,
 )
+from service.doors.routes import post
 from service.wire import JSON_TYPE, dumps
 from winnow.core import errors
 from winnow.operations.model_calls import Ranking, rank_texts
@@ -44,34 +46,31 @@ native = Door(tag=_TAG, problems=_PROBLEMS, shape=shapes.DASHSCOPE, read_body=fo
 doors: Final = (flat, compatible, native)
 
 
-@flat.post("/v1/rerank", response_model=None, responses=flat.problems())
-@flat.post("/v1/v1/rerank", include_in_schema=False)
-async def rerank_v1(body: AnyRerankBody, request: Request) -> Response:
+@post(flat, "/v1/rerank", "/v1/v1/rerank")
+async def rerank_jina(body: AnyRerankBody, request: Request) -> Response:
     """Score documents against a query: Cohere v1, Jina, vLLM, SiliconFlow, DMXAPI."""
     return await _dispatch(body, request, version="1")
 
 
-@flat.post("/v2/rerank", response_model=None, responses=flat.problems())
-@flat.post("/v2/v2/rerank", include_in_schema=False)
-async def rerank_v2(body: AnyRerankBody, request: Request) -> Response:
+@post(flat, "/v2/rerank", "/v2/v2/rerank")
+async def rerank_cohere(body: AnyRerankBody, request: Request) -> Response:
     """Score documents against a query: Cohere v2, vLLM, the Vercel AI SDK."""
     return await _dispatch(body, request, version="2")
 
 
-@flat.post("/rerank", response_model=None, responses=flat.problems())
+@post(flat, "/rerank")
 async def rerank(body: AnyRerankBody, request: Request) -> Response:
     """Score documents against a query: vLLM, Open WebUI; `texts`: Text Embeddings Inference; `docs`: LibreChat."""
     return await _dispatch(body, request, version="2")
 
 
-@compatible.post("/compatible-api/v1/reranks", response_model=None, responses=compatible.problems())
-@compatible.post("/compatible-mode/v1/reranks", include_in_schema=False)
-async def rerank_compatible(body: RerankBody, request: Request) -> Response:
+@post(compatible, "/compatible-api/v1/reranks", "/compatible-mode/v1/reranks")
+async def rerank_compatible(body: FlatRerankBody, request: Request) -> Response:
     """Score documents against a query: DashScope's compatible API (qwen3-rerank)."""
     return _json(_superset(await _rank(body.scoring(), request), body, request, version="1"))
 
 
-@native.post("/api/v1/services/rerank/text-rerank/text-rerank", response_model=None, responses=native.problems())
+@post(native, "/api/v1/services/rerank/text-rerank/text-rerank")
 async def rerank_native(body: DashScopeRerankBody, request: Request) -> Response:
     """Score documents against a query: DashScope's own API and SDK (gte-rerank-v2, qwen3-vl-rerank with text)."""
     ranking = await _rank(body.scoring(), request)
@@ -80,7 +79,9 @@ async def rerank_native(body: DashScopeRerankBody, request: Request) -> Response
     return _json({"output": {"results": results}, "usage": usage, "request_id": request.state.request_id})
 
 
-async def _dispatch(body: RerankBody | TeiRerankBody | SimpleRerankBody, request: Request, version: str) -> Response:
+async def _dispatch(
+    body: FlatRerankBody | TeiRerankBody | SimpleRerankBody, request: Request, version: str
+) -> Response:
     match body:
         case TeiRerankBody():
             request.state.error_shape = shapes.TEI
@@ -88,7 +89,7 @@ async def _dispatch(body: RerankBody | TeiRerankBody | SimpleRerankBody, request
         case SimpleRerankBody():
             ranking = await _rank(body.scoring(), request)
             return _json([{"text": body.docs[index], "score": score} for index, score in ranking.scores])
-        case RerankBody():
+        case FlatRerankBody():
             return _json(_superset(await _rank(body.scoring(), request), body, request, version))
 
 
@@ -97,6 +98,7 @@ async def _rank(asked: Scoring, request: Request) -> Ranking:
     with state.gate.admitted():
         return await rank_texts(
             state.resources,
+            principal_of(request),
             asked.query,
             asked.texts,
             model=asked.model,
@@ -106,7 +108,7 @@ async def _rank(asked: Scoring, request: Request) -> Ranking:
         )
 
 
-def _superset(ranking: Ranking, body: RerankBody, request: Request, version: str) -> dict[str, Any]:
+def _superset(ranking: Ranking, body: FlatRerankBody, request: Request, version: str) -> dict[str, Any]:
     """Members that Cohere's, Jina's, vLLM's, DashScope's and the AI SDK's clients look for, together."""
     tokens = ranking.tokens
     return {

@@ -31,7 +31,7 @@ class Scoring(Wire):
     max_tokens: int | None = None
 
 
-class RerankBody(ForeignBody):
+class FlatRerankBody(ForeignBody):
     """``POST /v1/rerank`` and ``/v2/rerank``: Cohere (v1 and v2), Jina, vLLM, SiliconFlow, DMXAPI, and DashScope's
     compatible ``/reranks``. Instructs have two names.
     """
@@ -48,9 +48,9 @@ class RerankBody(ForeignBody):
 
     def scoring(self) -> Scoring:
         """The request in our terms. Raises ``InvalidInput``."""
-        query = templates.rerank_query(_text(self.query, "query"))
+        query = templates.bare_rerank_query(_text(self.query, "query"))
         texts = [
-            templates.rerank_document(_text(each, "documents", place, fields=self.rank_fields))
+            templates.bare_rerank_document(_text(each, "documents", place, fields=self.rank_fields))
             for place, each in enumerate(self.documents)
         ]
         return Scoring(
@@ -73,8 +73,8 @@ class TeiRerankBody(ForeignBody):
 
     def scoring(self) -> Scoring:
         """The request in our terms."""
-        query = templates.rerank_query(self.query)
-        texts = [templates.rerank_document(each) for each in self.texts]
+        query = templates.bare_rerank_query(self.query)
+        texts = [templates.bare_rerank_document(each) for each in self.texts]
         return Scoring(query=query.text, texts=texts, instruct=query.instruct)
 
 
@@ -114,7 +114,7 @@ class DashScopeRerankBody(ForeignBody):
 
     def scoring(self) -> Scoring:
         """The request in our terms. Raises ``InvalidInput``."""
-        asked = RerankBody(
+        asked = FlatRerankBody(
             model=self.model,
             query=self.input.query,
             documents=self.input.documents,
@@ -132,7 +132,7 @@ def _kind_of(body: Any) -> str:
 
 
 AnyRerankBody = Annotated[
-    Annotated[RerankBody, variant("flat")]
+    Annotated[FlatRerankBody, variant("flat")]
     | Annotated[TeiRerankBody, variant("tei")]
     | Annotated[SimpleRerankBody, variant("simple")],
     Discriminator(_kind_of),

@@ -24,8 +24,8 @@ class OpenAIErrorDetail(BaseModel):
 
     message: str
     type: str
-    param: str | None
-    code: str | None
+    param: str | None = None
+    code: str | None = None
 
 
 class OpenAIErrorBody(BaseModel):

@@ -34,18 +34,18 @@ class Untemplated(NamedTuple):
     instruct: str | None
 
 
-def rerank_query(query: str) -> Untemplated:
+def bare_rerank_query(query: str) -> Untemplated:
     """A query of a reranker without Qwen3's template."""
     return _query(_RERANK_QUERY, query)
 
 
-def rerank_document(document: str) -> str:
+def bare_rerank_document(document: str) -> str:
     """A document of a reranker without Qwen3's template."""
     found = _RERANK_DOCUMENT.fullmatch(document)
     return found["text"] if found else document
 
 
-def embedding_query(text: str) -> Untemplated:
+def bare_embedding_query(text: str) -> Untemplated:
     """A text for an embedder; with Qwen3's template it is a query."""
     return _query(_EMBEDDING_QUERY, text)
 

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, TypeVar
 import numpy as np
 
 from winnow.core.errors import DeadlineExceeded, InvalidInput, ModelNotFound, UpstreamRejected
+from winnow.core.principal import Principal
 from winnow.core.types import Chunk, FloatArray
 from winnow.operations.resources import Resources
 from winnow.ports import EmbeddedQuery, Embedder, EmbedKind, Passage, Reranker, Tokenizer
@@ -68,6 +69,7 @@ class TextVectors:
 
 async def rank_texts(
     resources: Resources,
+    principal: Principal,
     query: str,
     texts: Sequence[str],
     *,
@@ -80,19 +82,22 @@ async def rank_texts(
 
     Args:
         resources: the open parts of the process.
+        principal: who asks; needs the scope ``search``.
         query: the question; not empty.
         texts: the passages, one at least.
         model: that the caller asked for; matters with ``server.strict_models`` only.
         instruct: replaces the configured task instruction.
-        top_n: the best so many are returned; all without it.
+        top_n: how many of the best are returned; all without it.
         max_tokens: of each text that are read, counted by the embedder's tokenizer; the rest is left out.
 
     Raises:
+        Forbidden: the principal lacks the scope ``search``.
         ModelNotFound: there is no reranker, or not this one.
         InvalidInput: nothing to score, or ``top_n`` below 1.
         DeadlineExceeded: the model took longer than ``server.model_seconds``.
         Upstream: the model failed.
     """
+    principal.require("search")
     reranker = resources.reranker
     if reranker is None:
         raise ModelNotFound("no reranker is configured; set WINNOW_RERANK__PROVIDER")
@@ -116,7 +121,12 @@ async def rank_texts(
 
 
 async def embed_texts(
-    resources: Resources, texts: Sequence[TextToEmbed], *, model: str | None = None, dimensions: int | None = None
+    resources: Resources,
+    principal: Principal,
+    texts: Sequence[TextToEmbed],
+    *,
+    model: str | None = None,
+    dimensions: int | None = None,
 ) -> TextVectors:
     """Embed ``texts`` with the model of searches.
 
@@ -125,11 +135,13 @@ async def embed_texts(
     Kusupati et al. 2022, https://arxiv.org/abs/2205.13147; other models lose more by it).
 
     Raises:
+        Forbidden: the principal lacks the scope ``search``.
         ModelNotFound: the caller insists on another model.
         InvalidInput: there is no text, an empty one, or ``dimensions`` is out of range.
         DeadlineExceeded: the model took longer than ``server.model_seconds``.
         Upstream: the model failed.
     """
+    principal.require("search")
     embedder = resources.embedder
     _check_model(resources, model, embedder)
     if not texts:
