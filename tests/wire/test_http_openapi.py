@@ -82,6 +82,7 @@ async def test_contract_is_covered(schema):
         "GET /healthz",
         "GET /readyz",
         "GET /metrics",
+        *MODEL_DOORS,
     }
 
 
