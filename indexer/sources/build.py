@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from indexer.sources.feed.source import FeedSource
 from indexer.sources.files import LocalSource
 from indexer.sources.formats import SUFFIXES, is_known
 from indexer.sources.git.source import GitSource
@@ -20,11 +21,11 @@ from winnow.core.errors import InvalidSource
 from winnow.ports.source import Source, SourceFactory, SourceOptions
 
 OWN_SCHEMES: Final[Mapping[str, SourceFactory]] = MappingProxyType(
-    {"site": SiteSource, "git": GitSource, **dict.fromkeys(DRIVERS, RemoteSource)}
+    {"site": SiteSource, "feed": FeedSource, "git": GitSource, **dict.fromkeys(DRIVERS, RemoteSource)}
 )
 """Schemes that Winnow reads itself; a plug-in cannot take their place."""
 
-_WRITTEN: Final = ("site:https://…", "git:REPOSITORY#REF", *(f"{scheme}://…" for scheme in DRIVERS))
+_WRITTEN: Final = ("site:https://…", "feed:https://…", "git:REPOSITORY#REF", *(f"{scheme}://…" for scheme in DRIVERS))
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+._-]+):(?!\\)", re.IGNORECASE)
 
 

@@ -23,7 +23,10 @@ from indexer.sources.base import ReadError
 from indexer.sources.kinds import PARSED
 from indexer.sources.opening import open_file
 
-PARSERS: Final = {name: f"indexer.sources.{name}" for name in (*PARSED.values(), "csv", "parquet")}
+PARSERS: Final = {
+    **{name: f"indexer.sources.{name}" for name in (*PARSED.values(), "csv", "parquet")},
+    "feed": "indexer.sources.feed.entries",
+}
 HEADER: Final = struct.Struct("<I")
 MAX_FRAME: Final = 256 * 1024 * 1024
 

@@ -104,6 +104,14 @@ def test_an_article_is_told_from_its_teasers() -> None:
     assert "harvest 7" not in text
 
 
+@pytest.mark.parametrize("head", ["<title>T</title>", "<meta charset=utf-8><link href=i>", "<html><title>T</title>"])
+@pytest.mark.parametrize("opening", ["main", "header", "article", "section", "div"])
+def test_a_page_that_omits_the_tags_of_head_and_body_is_read(head: str, opening: str) -> None:
+    found = convert_html(f"<!doctype html>{head}<{opening}><h1>Mill</h1><p>One.</p></{opening}> Two. <p>Three.")
+    whole = "# Mill\n\nOne." if opening in {"main", "article"} else "# Mill\n\nOne.\n\nTwo.\n\nThree."
+    assert found.text == whole
+
+
 def test_a_fragment_is_kept_whole() -> None:
     assert read("<p>Short.</p><footer>Signed</footer>tail") == ["Short.", "Signed", "tail"]
 

@@ -29,6 +29,7 @@ _OPTIONS: Final = ConversionOptions(
     compact_tables=True,
     bullets="-",
 )
+_IN_HEAD: Final = frozenset({"base", "bgsound", "link", "meta", "noscript", "script", "style", "template", "title"})
 _LOOKS: Final = """a abbr b bdi bdo big cite center data del dfn em font i ins label mark nobr output picture q s small
 span strike strong sub sup time tt u""".split()
 _HEADINGS: Final = ("h1", "h2", "h3", "h4", "h5", "h6")
@@ -50,9 +51,24 @@ def parse_html(text: str) -> lxml.html.HtmlElement | None:
     """Parse a page or fragment; ``None`` if there is nothing in it."""
     parser = lxml.html.HTMLParser(encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
     try:
-        return lxml.html.document_fromstring(_PRIVATE.sub("", text).encode(errors="replace"), parser=parser)
+        tree = lxml.html.document_fromstring(_PRIVATE.sub("", text).encode(errors="replace"), parser=parser)
     except etree.ParserError:
         return None
+    _end_head(tree)
+    return tree
+
+
+def _end_head(tree: lxml.html.HtmlElement) -> None:
+    """Move what cannot be in ``<head>`` to the body, as browsers do: the parser ends it at elements of HTML 4 alone."""
+    head, body = tree.find("head"), tree.find("body")
+    first = next((each for each in (() if head is None else head) if each.tag not in _IN_HEAD), None)
+    if first is None:
+        return
+    body = etree.SubElement(tree, "body") if body is None else body
+    moved = [first, *first.itersiblings()]
+    moved[-1].tail = f"{moved[-1].tail or ''}{body.text or ''}"
+    body.text = None
+    body[:0] = moved
 
 
 def convert_html(text: str, *, whole: bool = False) -> Converted:
@@ -72,7 +88,9 @@ def convert_tree(tree: lxml.html.HtmlElement, text: str, *, whole: bool = False)
     is_article = calls_itself_article(tree)
     keeps = None if whole else judge_of(tree, main, is_article=is_article)
     _flatten(main)
-    raw = html_to_markdown.convert(f"<body>{etree.tostring(main, encoding='unicode', method='html')}</body>", _OPTIONS)
+    raw = html_to_markdown.convert(
+        f"<body>{etree.tostring(main, encoding='unicode', method='html', with_tail=False)}</body>", _OPTIONS
+    )
     blocks = list(_blocks((raw.content or "").split("\n")))
     kept = [block for block in blocks if keeps is None or keeps(block) or (block[0] == "#" and not is_article)]
     writer = CanonicalWriter()

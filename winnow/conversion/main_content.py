@@ -15,7 +15,7 @@ from typing import Final
 
 import lxml.html
 
-_PAGE: Final = re.compile(r"<(?:html|body)[\s>]", re.IGNORECASE)
+_PAGE: Final = re.compile(r"<(?:!doctype|html|head|body)[\s>]", re.IGNORECASE)
 _WORD: Final = re.compile(r"[^\W_]+")
 _ARTICLE_TYPE: Final = re.compile(r'"@type"\s*:\s*\[?\s*"(?:\w*Article|BlogPosting)"')
 _UNSEEN: Final = """script style noscript template iframe object embed canvas math svg select textarea datalist audio

@@ -62,14 +62,14 @@ async def discover(fetcher: Fetcher, start: str, *, max_pages: int) -> Discovery
     asked = start
     is_sitemap = URL(start).path.endswith(_SITEMAP_ENDINGS)
     scope = Scope.of(f"{URL(start).origin()}/" if is_sitemap else start)
-    robots = await _load_robots(fetcher, scope.origin)
+    robots = await load_robots(fetcher, scope.origin)
     if not robots.can_fetch(start, USER_AGENT):
         raise FetchError("robots_denied", "robots.txt of the site forbids it; ask its owner to allow 'Winnow'")
     if not is_sitemap:
         moved = await _home(fetcher, start)
         if URL(moved).origin() != URL(start).origin():
             scope, start = Scope.of(moved), moved
-            robots = await _load_robots(fetcher, scope.origin)
+            robots = await load_robots(fetcher, scope.origin)
     listing = _Listing(fetcher, scope, max_pages)
     named = [start] if is_sitemap else [urljoin(f"{scope.origin}/", url) for url in robots.sitemaps]
     await listing.read(named or [scope.origin + guess for guess in _GUESSES], named=bool(named))
@@ -78,7 +78,7 @@ async def discover(fetcher: Fetcher, start: str, *, max_pages: int) -> Discovery
     return Discovery(asked, scope, robots, pages, listed, listing.failures)
 
 
-async def _load_robots(fetcher: Fetcher, origin: str) -> Protego:
+async def load_robots(fetcher: Fetcher, origin: str) -> Protego:
     """Fetch the rules of a host; a host without rules allows everything.
 
     Raises:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -15,11 +13,11 @@ from yarl import URL
 
 from indexer.sources.base import DocumentParser
 from indexer.sources.cache import FileCache
-from indexer.sources.formats import MAX_FILE_BYTES, parse_file
-from indexer.sources.sandbox import Sandbox
+from indexer.sources.formats import MAX_FILE_BYTES
 from indexer.sources.site.discovery import Discovery, discover
-from indexer.sources.site.fetch import FetchedPage, Fetcher, FetchError, open_fetcher
-from indexer.sources.site.page import FILES, SitePage, forbids, read_page
+from indexer.sources.site.fetch import Fetcher, FetchError, open_fetcher
+from indexer.sources.site.page import SitePage
+from indexer.sources.site.reader import open_page_reader
 from indexer.sources.site.urls import Scope, normalise
 from indexer.sources.site.walk import Walk
 from winnow.core.documents import MAX_TITLE_CHARS
@@ -65,7 +63,7 @@ class SiteSource:
 
     async def read(self) -> AsyncGenerator[SourceItem, None]:
         """Read page after page."""
-        async with open_fetcher(self._options.site) as fetcher, _open_reader() as reader:
+        async with open_fetcher(self._options.site) as fetcher, open_page_reader() as reader:
             found, self._found = self._found, None
             try:
                 found = found or await self._discover(fetcher)
@@ -83,38 +81,6 @@ class SiteSource:
 
     def _cache(self, folder: Path) -> FileCache:
         return FileCache(folder / "sites", self.label)
-
-
-class _PageReader:
-    """Reads responses off the event loop: text on a thread, files that need a parser in the sandbox, one at a time."""
-
-    def __init__(self, folder: Path, sandbox: Sandbox, parsing: ThreadPoolExecutor) -> None:
-        self.folder = folder
-        self._sandbox = sandbox
-        self._parsing = parsing
-
-    async def read(self, reply: FetchedPage) -> SitePage:
-        """The page. Raises ``ReadError`` if it cannot be parsed."""
-        if reply.kind in FILES:
-            return await asyncio.get_running_loop().run_in_executor(self._parsing, self._parse, reply)
-        return await asyncio.to_thread(read_page, reply)
-
-    def _parse(self, reply: FetchedPage) -> SitePage:
-        path = self.folder / f"page{FILES[reply.kind]}"
-        path.write_bytes(reply.body)
-        found = parse_file(path, sandbox=self._sandbox, max_chars=MAX_FILE_BYTES)
-        return SitePage(reply.url, found, index=not forbids([reply.robots_tag], "noindex"))
-
-
-@asynccontextmanager
-async def _open_reader() -> AsyncIterator[_PageReader]:
-    with tempfile.TemporaryDirectory(prefix="winnow-") as folder, Sandbox() as sandbox:
-        parsing = ThreadPoolExecutor(1, "parse-page")
-        try:
-            yield _PageReader(Path(folder), sandbox, parsing)
-        finally:
-            sandbox.kill()  # so that a parser that is still at work does not delay a cancelled crawl
-            await asyncio.to_thread(parsing.shutdown, cancel_futures=True)
 
 
 def _document_of(page: SitePage) -> Document | Failure:
