@@ -55,12 +55,16 @@ class Authentication:
     Args:
         owner: the application, whose routes name the error shape of an answer.
         find: the principal of the request's headers, or a ``WinnowError``.
+        refused: is told of an error.
     """
 
-    def __init__(self, app: ASGIApp, *, owner: FastAPI, find: FindPrincipal) -> None:
+    def __init__(
+        self, app: ASGIApp, *, owner: FastAPI, find: FindPrincipal, refused: Callable[[Scope, Exception], None]
+    ) -> None:
         self.app = app
         self.owner = owner
         self.find = find
+        self.refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"].removeprefix(scope.get("root_path", "")) if scope["type"] == "http" else ""
@@ -72,6 +76,7 @@ class Authentication:
             principal = LOCAL if scope.get(_LOCAL) else await self.find(Headers(scope=scope))
         except WinnowError as error:
             _match(self.owner, scope)
+            self.refused(scope, error)
             await problem_response(scope, problem_from(error))(scope, receive, send)
             return
         state["principal"] = replace(principal, request_id=state.get("request_id", ""))

@@ -17,7 +17,7 @@ from service.errors import install_error_handlers
 from service.lifespan import ServiceState
 from service.middleware import BodyLimit, HostGuard, PathPrefix, RequestContext, UnhandledErrors
 from service.openapi import TAGS, install_openapi
-from service.routes import collections, documents, jobs, operations, reembed, search
+from service.routes import audit, collections, documents, jobs, keys, operations, reembed, search
 from service.routes.page import install_page
 from winnow.core.settings import ServerSettings, Settings
 from winnow.operations.metrics import Metrics
@@ -45,13 +45,13 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
         generate_unique_id_function=lambda route: route.name,  # generated clients name their methods by it
     )
     app.state.service = state
-    modules = (search, documents, collections, jobs, reembed, operations)
+    modules = (search, documents, collections, jobs, reembed, keys, audit, operations)
     routers = [*(module.router for module in modules), *all_doors(), *doors]
     for router in routers:
         app.include_router(router)
     install_openapi(app, routers)
     install_page(app)
-    install_error_handlers(app)
+    install_error_handlers(app, state.note_error)
     _surround(app, settings.server, state)
     return app
 
@@ -59,7 +59,7 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
 def _surround(app: FastAPI, server: ServerSettings, state: ServiceState) -> None:
     """Put the middleware around the routes; the last one added is outermost."""
     app.add_middleware(BodyLimit, max_bytes=server.max_body_mb * 2**20)
-    app.add_middleware(Authentication, owner=app, find=state.principal_of)
+    app.add_middleware(Authentication, owner=app, find=state.principal_of, refused=state.note_error)
     app.add_middleware(UnhandledErrors)
     if server.cors_origins:
         app.add_middleware(

@@ -37,6 +37,7 @@ STATUS: Final[Mapping[type[domain.WinnowError], int]] = {
     domain.InvalidDocument: 422,
     domain.DocumentTooLarge: 413,
     domain.InvalidCollection: 422,
+    domain.InvalidKey: 422,
     domain.InvalidSettings: 500,
     domain.InvalidSource: 422,
     domain.NotFound: 404,
@@ -44,6 +45,7 @@ STATUS: Final[Mapping[type[domain.WinnowError], int]] = {
     domain.DocumentNotFound: 404,
     domain.ModelNotFound: 404,
     domain.JobNotFound: 404,
+    domain.KeyNotFound: 404,
     domain.Conflict: 409,
     domain.IdentityMismatch: 409,
     domain.VersionConflict: 409,
@@ -190,10 +192,11 @@ def problem_response(scope: Scope, problem: Problem) -> Response:
     return Response(orjson.dumps(body), shape.status(problem), problem.headers, shape.media_type)
 
 
-def install_error_handlers(app: FastAPI) -> None:
-    """Answer every error that a route raises with a problem."""
+def install_error_handlers(app: FastAPI, note: Callable[[Scope, Exception], None]) -> None:
+    """Answer every error that a route raises with a problem; ``note`` is told of each."""
 
     async def answer(request: Request, error: Exception) -> Response:
+        note(request.scope, error)
         return problem_response(request.scope, _problem_of(request, error))
 
     for kind in (domain.WinnowError, HTTPException, RequestValidationError):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 from fastapi import FastAPI
+from starlette.types import Scope
 
 from service.health import ModelHealth, health_of
-from winnow.core.errors import UpstreamUnavailable
-from winnow.core.principal import Principal
+from winnow.core.errors import NotFound, UpstreamUnavailable
+from winnow.core.principal import UNKNOWN, Principal
 from winnow.core.settings import Settings
 from winnow.operations.access import Access
 from winnow.operations.admission import Backlog, SearchGate
+from winnow.operations.audit import REFUSED, event_of, is_refusal
 from winnow.operations.metrics import Metrics
 from winnow.operations.resources import OpenResources, Resources
 
@@ -31,6 +34,7 @@ class ServiceState:
     def __init__(self, settings: Settings, metrics: Metrics, resources: Resources | OpenResources) -> None:
         self.settings = settings
         self.metrics = metrics
+        self._bootstrap = settings.server.bootstrap_secret
         self._access: Access | None = None
         self.gate = SearchGate(settings.search.max_concurrent)
         self.backlog = Backlog(settings.indexing.max_backlog)
@@ -53,11 +57,34 @@ class ServiceState:
             self._health = health_of(self.resources)
         return self._health
 
+    @property
+    def access(self) -> Access:
+        """Finds the principal of a request; raises as ``resources`` does."""
+        if self._access is None:
+            self._access = Access(self.resources.catalog.keys, self._bootstrap)
+        return self._access
+
     async def principal_of(self, headers: Mapping[str, str]) -> Principal:
         """Who makes a request with these headers; raises ``WinnowError``, also as ``resources`` does."""
-        if self._access is None:
-            self._access = Access()
-        return await self._access.principal(headers.get("authorization"))
+        return await self.access.principal(headers)
+
+    def note_error(self, scope: Scope, error: Exception) -> None:
+        """Record in the audit trail an answer that the caller's credential is the reason for."""
+        if self._resources is None or not is_refusal(error):
+            return
+        principal: Principal = scope["state"].get("principal", UNKNOWN)
+        principal = replace(principal, request_id=scope["state"].get("request_id", ""))
+        params = scope.get("path_params", {})
+        collection = params.get("name", "")
+        event = event_of(
+            principal,
+            REFUSED,
+            collection=collection,
+            document=params.get("id", "") if collection else "",
+            outcome="withheld" if isinstance(error, NotFound) else getattr(error, "code", ""),
+            operation=getattr(scope.get("route"), "name", ""),
+        )
+        self._resources.catalog.trail.note(event)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -73,7 +100,7 @@ class ServiceState:
             finally:
                 self.draining = True
                 if self._opening is not None:
-                    self._resources = self._health = None
+                    self._resources = self._health = self._access = None
 
 
 def begin_drain(app: FastAPI) -> None:

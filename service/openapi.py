@@ -27,7 +27,8 @@ TAGS: Final = [
     {"name": "jobs", "description": "The progress of submissions."},
     {"name": "re-embedding", "description": "Change the embedding model of a collection while it is in use."},
     {"name": "models", "description": "The models of searches, used alone, for clients of other providers."},
-    {"name": "operations", "description": "Health and metrics."},
+    {"name": "keys", "description": "Who may do what. From the first key on, every request needs one."},
+    {"name": "operations", "description": "Health, metrics, the integrity check, the backup and the audit trail."},
 ]
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from service.schemas.audit import AuditList, AuditQuery
 from service.schemas.collections import CollectionList, CollectionView
 from service.schemas.jobs import JobList, JobQuery, JobView
+from service.schemas.keys import KeyList, KeyView
 from service.schemas.reembed import ReembedView
 from winnow.core.principal import Principal
+from winnow.operations.audit import see_trail
 from winnow.operations.collections import check_name, see_collection, see_collections
 from winnow.operations.jobs import see_job, see_jobs
+from winnow.operations.keys import see_key, see_keys
 from winnow.operations.reembed import stored_status
 from winnow.ports import Catalog
 
@@ -46,3 +50,21 @@ async def read_jobs(catalog: Catalog, principal: Principal, query: JobQuery) -> 
 async def read_job(catalog: Catalog, principal: Principal, job_id: str) -> JobView:
     """One job with its failures. Raises ``JobNotFound``."""
     return JobView.of(await see_job(catalog, principal, job_id))
+
+
+async def read_keys(catalog: Catalog, principal: Principal) -> KeyList:
+    """The keys that the principal may see."""
+    return KeyList(keys=[KeyView.shown(key) for key in await see_keys(catalog, principal)])
+
+
+async def read_key(catalog: Catalog, principal: Principal, key_id: str) -> KeyView:
+    """One key. Raises ``KeyNotFound``."""
+    return KeyView.shown(await see_key(catalog, principal, key_id))
+
+
+async def read_trail(catalog: Catalog, principal: Principal, query: AuditQuery) -> AuditList:
+    """A page of the audit trail. Raises ``Forbidden``."""
+    events = await see_trail(
+        catalog, principal, since=query.since, action=query.action, after=query.after, limit=query.limit + 1
+    )
+    return AuditList.page(events, query.limit)

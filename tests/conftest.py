@@ -43,6 +43,12 @@ def _worker_looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("indexer.worker.claims.POLL_SECONDS", 0.01)
 
 
+@pytest.fixture(autouse=True)
+def _catalog_writes_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("winnow.catalog.keys.USED_SECONDS", 0.02)
+    monkeypatch.setattr("winnow.catalog.trail.NOTED_SECONDS", 0.02)
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings that need no model and no engine."""

@@ -1,4 +1,4 @@
-"""Maintenance of the catalog: repeated deletions and old jobs. Any worker may do it; doing it twice does no harm."""
+"""Maintenance of the catalog: repeated deletions, old jobs and events. Doing it twice does no harm."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ log = logging.getLogger(__name__)
 
 MAINTENANCE_SECONDS: Final = 60.0
 REMOVALS: Final = 500
-JOBS: Final = 1000
+ROWS: Final = 1000
 
 
 class Maintenance:
-    """Carries out deletions a second time, and removes jobs that ended long ago.
+    """Carries out deletions a second time, and removes jobs that ended and events that happened long ago.
 
     Args:
         pipeline: removes points.
         catalog: lists the deletions and the jobs.
-        settings: how long jobs are kept.
+        settings: how long jobs and events are kept.
         clock: tells the time of day.
     """
 
@@ -36,7 +36,8 @@ class Maintenance:
     ) -> None:
         self._pipeline = pipeline
         self._catalog = catalog
-        self._keep = timedelta(days=settings.keep_jobs_days)
+        self._keep_jobs = timedelta(days=settings.keep_jobs_days)
+        self._keep_events = timedelta(days=settings.keep_audit_days)
         self._clock = clock
 
     async def run(self, stopped: asyncio.Event) -> None:
@@ -49,11 +50,13 @@ class Maintenance:
             await wait_for(stopped, MAINTENANCE_SECONDS)
 
     async def run_once(self) -> None:
-        """Carry out due deletions and remove old jobs, a bounded number at a time."""
+        """Carry out due deletions and remove old jobs and events, a bounded number at a time."""
         while removals := await self._catalog.queue.removals(limit=REMOVALS):
             for name in sorted({removal.collection for removal in removals}):
                 await self._pipeline.remove([removal for removal in removals if removal.collection == name])
             await self._catalog.queue.forget_removals(removals)
-        before = self._clock() - self._keep
-        while await self._catalog.jobs.prune(before=before, limit=JOBS) == JOBS:
+        now, catalog = self._clock(), self._catalog
+        while await catalog.jobs.prune(before=now - self._keep_jobs, limit=ROWS) == ROWS:
+            pass
+        while await catalog.trail.prune(before=now - self._keep_events, limit=ROWS) == ROWS:
             pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.contracts.catalog_access import KeyContract, TrailContract
 from tests.contracts.catalog_collections import CollectionContract
 from tests.contracts.catalog_data import FakeClock, make_collection
 from tests.contracts.catalog_documents import DeletionContract, SubmissionContract
@@ -25,6 +26,8 @@ class CatalogContract(
     RetryCancelContract,
     RemovalContract,
     ReembedContract,
+    KeyContract,
+    TrailContract,
 ):
     """The whole port."""
 

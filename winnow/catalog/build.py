@@ -11,10 +11,12 @@ from winnow.catalog.collections import SqlCollections
 from winnow.catalog.documents import SqlDocuments
 from winnow.catalog.engine import Database, database_url
 from winnow.catalog.jobs import SqlJobs
+from winnow.catalog.keys import SqlKeys
 from winnow.catalog.ledger import SqlWorkQueue
 from winnow.catalog.migrate import migrate
 from winnow.catalog.table_maintenance import TableMaintenance
 from winnow.catalog.tables import COLLECTIONS
+from winnow.catalog.trail import SqlTrail
 from winnow.core.clock import Clock, utc_now
 from winnow.core.settings import Settings
 from winnow.ports import Catalog
@@ -41,8 +43,11 @@ def catalog_of(database: Database, clock: Clock) -> Catalog:
         async with database.read() as connection:
             await connection.execute(select(COLLECTIONS.c.uid).limit(1))
 
+    keys, trail = SqlKeys(database, clock), SqlTrail(database, clock)
+
     async def close() -> None:
-        await maintenance.close()
+        for part in (keys, trail, maintenance):
+            await part.close()
         await database.close()
 
     return Catalog(
@@ -51,6 +56,8 @@ def catalog_of(database: Database, clock: Clock) -> Catalog:
         queue=SqlWorkQueue(database, clock, maintenance),
         jobs=SqlJobs(database, clock),
         audit=SqlAudit(database, clock),
+        keys=keys,
+        trail=trail,
         check=check,
         close=close,
     )

@@ -197,17 +197,18 @@ class RemovalRow(Base, table=True):
     due_at: datetime = Field(sa_column=sa.Column(UtcDateTime, index=True, nullable=False))
 
 
-def _table(row: type[Base]) -> sa.Table:
+def sql_table(row: type[Base]) -> sa.Table:
+    """The table of a row's class."""
     return cast("sa.Table", row.__table__)  # type: ignore[attr-defined]  # added by SQLAlchemy's metaclass
 
 
-COLLECTIONS = _table(CollectionRow)
-DOCUMENTS = _table(DocumentRow)
-CONTENTS = _table(ContentRow)
-DOCUMENT_COUNTS = _table(DocumentCountRow)
-JOBS = _table(JobRow)
-JOB_FAILURES = _table(JobFailureRow)
-REMOVALS = _table(RemovalRow)
+COLLECTIONS = sql_table(CollectionRow)
+DOCUMENTS = sql_table(DocumentRow)
+CONTENTS = sql_table(ContentRow)
+DOCUMENT_COUNTS = sql_table(DocumentCountRow)
+JOBS = sql_table(JobRow)
+JOB_FAILURES = sql_table(JobFailureRow)
+REMOVALS = sql_table(RemovalRow)
 
 # the queue: documents in the order of service; rows that are not due are skipped and counted in the index alone
 sa.Index(

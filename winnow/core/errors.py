@@ -10,11 +10,13 @@
     │   │   └── DocumentTooLarge
     │   ├── InvalidCollection        a bad name or a bad setting of a collection
     │   ├── InvalidSettings          a bad or unknown setting of the process
+    │   ├── InvalidKey               rights of a new API key that do not go together
     │   └── InvalidSource            a source that cannot be read at all
     ├── NotFound
     │   ├── CollectionNotFound
     │   ├── DocumentNotFound
-    │   └── JobNotFound
+    │   ├── JobNotFound
+    │   └── KeyNotFound
     ├── Conflict
     │   ├── IdentityMismatch         the collection was built with another model
     │   ├── VersionConflict          a document's version went backwards
@@ -93,12 +95,22 @@ class InvalidSettings(InvalidInput, code="invalid_settings"):
     """A setting of the process is unknown or wrong."""
 
 
+class InvalidKey(InvalidInput, code="invalid_key"):
+    """The rights that are asked for a new API key do not go together."""
+
+
 class InvalidSource(InvalidInput, code="invalid_source"):
     """A source given to the indexer does not exist or cannot be read at all."""
 
 
 class NotFound(WinnowError, code="not_found"):
-    """The requested object does not exist."""
+    """The requested object does not exist.
+
+    Attributes:
+        withheld: it may exist, and the caller may not see it. For the audit trail; no answer tells.
+    """
+
+    withheld = False
 
 
 class CollectionNotFound(NotFound, code="collection_not_found"):
@@ -115,6 +127,10 @@ class ModelNotFound(NotFound, code="model_not_found"):
 
 class JobNotFound(NotFound, code="job_not_found"):
     """No job with this id exists."""
+
+
+class KeyNotFound(NotFound, code="key_not_found"):
+    """No API key with this id exists."""
 
 
 class Conflict(WinnowError, code="conflict"):

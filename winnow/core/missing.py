@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from winnow.core.errors import CollectionNotFound, DocumentNotFound, JobNotFound
+from typing import TypeVar
+
+from winnow.core.errors import CollectionNotFound, DocumentNotFound, JobNotFound, KeyNotFound, NotFound
+
+_Error = TypeVar("_Error", bound=NotFound)
+
+
+def withheld(error: _Error) -> _Error:
+    """Mark an error as one for an object that the caller may not see."""
+    error.withheld = True
+    return error
 
 
 def missing_collection(name: str) -> CollectionNotFound:
@@ -18,3 +28,8 @@ def missing_document(collection: str, document_id: str) -> DocumentNotFound:
 def missing_job(job_id: str) -> JobNotFound:
     """The error for a job."""
     return JobNotFound(f"there is no job {job_id!r}; its collection may have been deleted")
+
+
+def missing_key(key_id: str) -> KeyNotFound:
+    """The error for an API key."""
+    return KeyNotFound(f"there is no API key {key_id!r}")

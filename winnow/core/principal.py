@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Final, Literal, TypeAlias, get_args
 
 from winnow.core.errors import Forbidden
-from winnow.core.missing import missing_collection
+from winnow.core.missing import missing_collection, withheld
 from winnow.core.types import JsonValue
 
 Scope: TypeAlias = Literal[
@@ -26,6 +26,7 @@ Scope: TypeAlias = Literal[
     "operate",
     "tokens:create",
 ]
+PrincipalKind: TypeAlias = Literal["open", "key", "token", "local", "unknown"]
 SCOPES: Final[frozenset[Scope]] = frozenset(get_args(Scope))
 EVERY_COLLECTION: Final = ("*",)
 
@@ -35,8 +36,8 @@ class Principal:
     """Who makes a request.
 
     Attributes:
-        kind: ``key`` or ``token`` by the credential; ``local`` for commands of the same machine, and ``open`` for all
-            callers of a service that has no key.
+        kind: ``key`` or ``token`` by the credential; ``local`` for commands of the same machine; ``open`` for all
+            callers of a service that has no key; ``unknown`` for a caller that was not let in.
         subject: the public beginning of a key, or the subject of a token; empty for the other kinds.
         scopes: what it may do.
         collections: patterns of the names of the collections that it may see; ``*`` is any number of characters.
@@ -49,7 +50,7 @@ class Principal:
         request_id: of the request that it makes.
     """
 
-    kind: Literal["open", "key", "token", "local"]
+    kind: PrincipalKind
     subject: str = ""
     scopes: frozenset[Scope] = SCOPES
     collections: tuple[str, ...] = EVERY_COLLECTION
@@ -85,7 +86,7 @@ class Principal:
         if self.scopes.isdisjoint(scopes):
             raise Forbidden(f"{self.described} lacks the scope {' or '.join(scopes)}, which this request needs")
         if collection is not None and not self.sees(collection):
-            raise missing_collection(collection)
+            raise withheld(missing_collection(collection))
 
     @property
     def described(self) -> str:
@@ -97,6 +98,8 @@ OPEN: Final = Principal("open")
 """The caller of a service that has no key."""
 LOCAL: Final = Principal("local")
 """A command on the same machine, or a task of the process itself."""
+UNKNOWN: Final = Principal("unknown", scopes=frozenset(), collections=())
+"""A caller without a valid credential, in the audit trail."""
 
 
 def fits_pattern(name: str, pattern: str) -> bool:

@@ -19,6 +19,7 @@ from winnow.core.errors import Conflict, DataDirectoryLocked, Forbidden, Invalid
 from winnow.core.lock import DirectoryLock
 from winnow.core.principal import Principal
 from winnow.operations.archive import CATALOG, VECTORS, copy_database, copy_file, files_of
+from winnow.operations.audit import audited
 from winnow.operations.resources import Resources
 from winnow.ports import CopyableStore
 
@@ -49,7 +50,7 @@ async def copied(resources: Resources, principal: Principal) -> AsyncIterator[Pa
         )
     data_dir = settings.data_dir
     with _staging(data_dir) as staging:
-        async with store.frozen() as vectors:
+        async with audited(resources.catalog.trail, principal, "backup"), store.frozen() as vectors:
             await _to_its_end(asyncio.to_thread(_copy, data_dir, vectors, staging))
         yield staging
 

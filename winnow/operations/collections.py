@@ -12,6 +12,7 @@ from winnow.core.documents import check_metadata
 from winnow.core.errors import CollectionNotFound, Forbidden, IdentityMismatch, InvalidCollection, InvalidDocument
 from winnow.core.principal import Principal
 from winnow.core.types import Chunking, Collection, Counts, FieldType, Index, IndexRef, Metadata
+from winnow.operations.audit import audited
 from winnow.operations.resources import Resources
 from winnow.operations.scopes import SEEING
 from winnow.ports import Catalog
@@ -82,13 +83,15 @@ async def ensure_collection(
     try:
         existing, counts = await resources.catalog.collections.get_with_counts(name)
     except CollectionNotFound:
-        return await _create(resources, name, spec)
+        async with audited(resources.catalog.trail, principal, "collection.create", collection=name):
+            return await _create(resources, name, spec)
     wanted = _merge(existing, spec, resources)
     if wanted == existing:
         return EnsuredCollection(existing, counts)
-    for index in wanted.indexes:
-        await resources.store.create(index.ref, index.schema(wanted.fields))
-    updated = await resources.catalog.collections.update(wanted)
+    async with audited(resources.catalog.trail, principal, "collection.update", collection=name):
+        for index in wanted.indexes:
+            await resources.store.create(index.ref, index.schema(wanted.fields))
+        updated = await resources.catalog.collections.update(wanted)
     resources.collections.forget(name)
     return EnsuredCollection(updated, counts)
 
@@ -100,7 +103,8 @@ async def delete_collection(resources: Resources, principal: Principal, name: st
         CollectionNotFound: the collection does not exist.
     """
     principal.require("collections:admin", collection=name)
-    collection = await resources.catalog.collections.mark_deleting(name)
+    async with audited(resources.catalog.trail, principal, "collection.delete", collection=name):
+        collection = await resources.catalog.collections.mark_deleting(name)
     resources.collections.forget(name)
     await _remove(resources, collection)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from winnow.core.missing import missing_job
+from winnow.core.missing import missing_job, withheld
 from winnow.core.principal import EVERY_COLLECTION, Principal
 from winnow.core.types import JobStatus
+from winnow.operations.audit import audited
 from winnow.operations.resources import Resources
 from winnow.operations.scopes import FOLLOWING
 from winnow.operations.submit import INTERACTIVE
@@ -42,21 +43,27 @@ async def see_job(catalog: Catalog, principal: Principal, job_id: str) -> Job:
     principal.require(*FOLLOWING)
     job = await catalog.jobs.get(job_id)
     if not principal.sees(job.collection):
-        raise missing_job(job_id)
+        raise withheld(missing_job(job_id))
     return job
 
 
 async def retry_failures(resources: Resources, principal: Principal, job_id: str) -> Submission:
     """Retry the failed documents of a job with a new job. Raises as ``see_job``."""
-    await see_job(resources.catalog, principal, job_id)
-    submission = await resources.catalog.jobs.retry(job_id, priority=INTERACTIVE)
+    catalog = resources.catalog
+    job = await see_job(catalog, principal, job_id)
+    async with audited(catalog.trail, principal, "jobs.retry", collection=job.collection) as details:
+        submission = await catalog.jobs.retry(job_id, priority=INTERACTIVE)
+        details.update(job=job_id, retried_as=submission.job_id, documents=submission.accepted)
     resources.wake()
     return submission
 
 
 async def cancel_pending(resources: Resources, principal: Principal, job_id: str) -> Job:
     """Cancel the documents that wait. Raises as ``see_job``, and ``Conflict`` for a job that deletes."""
-    await see_job(resources.catalog, principal, job_id)
-    job = await resources.catalog.jobs.cancel(job_id)
+    catalog = resources.catalog
+    collection = (await see_job(catalog, principal, job_id)).collection
+    async with audited(catalog.trail, principal, "jobs.cancel", collection=collection) as details:
+        details["job"] = job_id
+        job = await catalog.jobs.cancel(job_id)
     resources.wake()
     return job

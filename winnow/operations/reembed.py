@@ -23,6 +23,7 @@ from winnow.core.errors import Conflict, IdentityMismatch
 from winnow.core.identity import same_identity
 from winnow.core.principal import Principal
 from winnow.core.types import Collection, IndexIdentity, passage_of
+from winnow.operations.audit import audited
 from winnow.operations.probes import UNIT
 from winnow.operations.resources import Resources
 from winnow.ports import Catalog, Embedder, IndexRef, Point, ReembedProgress, VectorStore
@@ -120,7 +121,9 @@ async def start(resources: Resources, principal: Principal, name: str, *, model:
     identity = _identity(resources, target, collection)
     beside = collection.beside
     if beside is None or beside.state != "building" or not _same_index(beside.identity, identity):
-        collection = await resources.catalog.collections.begin_reembed(name, identity)
+        async with audited(resources.catalog.trail, principal, "reembed.start", collection=name) as details:
+            details["model"] = identity.model
+            collection = await resources.catalog.collections.begin_reembed(name, identity)
     resources.collections.forget(name)
     await queue_more(resources.catalog, resources.store, collection)
     resources.wake()
@@ -160,7 +163,9 @@ async def switch_model(resources: Resources, principal: Principal, name: str, *,
         )
     if not force:
         await _require_sound(resources, collection)
-    await resources.catalog.collections.switch_index(name, force=force)
+    async with audited(resources.catalog.trail, principal, "reembed.switch", collection=name) as details:
+        details.update(generation=collection.newer_generation, force=force)
+        await resources.catalog.collections.switch_index(name, force=force)
     resources.collections.forget(name)
     return await status(resources, principal, name)
 
@@ -176,7 +181,9 @@ async def rollback(resources: Resources, principal: Principal, name: str) -> Sta
     collection = await resources.catalog.collections.get(name)
     if collection.beside is None or _is_ahead(collection):
         raise Conflict(f"collection {name!r} has no index from before a switch to go back to")
-    await resources.catalog.collections.switch_index(name)
+    async with audited(resources.catalog.trail, principal, "reembed.rollback", collection=name) as details:
+        details["generation"] = collection.beside.generation
+        await resources.catalog.collections.switch_index(name)
     resources.collections.forget(name)
     return await status(resources, principal, name)
 
@@ -193,7 +200,9 @@ async def drop(resources: Resources, principal: Principal, name: str) -> Status:
     index = collection.beside
     if index is None:
         raise Conflict(f"collection {name!r} has one index only: there is nothing to drop")
-    await resources.catalog.collections.clear_beside(name)
+    async with audited(resources.catalog.trail, principal, "reembed.drop", collection=name) as details:
+        details["generation"] = index.generation
+        await resources.catalog.collections.clear_beside(name)
     resources.collections.forget(name)
     # searches that began before the last switch may still run, here and in other processes
     await asyncio.sleep(LOOKUP_SECONDS + resources.settings.search.budget_ms / 1000)

@@ -15,6 +15,7 @@ from winnow.core.filters import matches, parse_filter
 from winnow.core.principal import Principal
 from winnow.core.types import Collection, Document, FieldType
 from winnow.operations.admission import Backlog
+from winnow.operations.audit import audited, event_of
 from winnow.operations.resources import Resources
 from winnow.ports import Job, JobCatalog, Rejection, Submission
 
@@ -154,6 +155,13 @@ async def submit(
     count("rejected", len(submission.rejected))
     if submission.accepted == 0:
         raise NothingAccepted(submission.rejected)
+    only = batch.documents[0].id if len(batch.documents) == 1 else ""
+    facts: dict[str, Any] = {
+        "job": submission.job_id,
+        "accepted": submission.accepted,
+        "rejected": len(submission.rejected),
+    }
+    resources.catalog.trail.note(event_of(principal, "documents.submit", collection=name, document=only, **facts))
     resources.wake()
     return submission
 
@@ -171,7 +179,10 @@ async def delete_by_id(resources: Resources, principal: Principal, name: str, id
     Deletions are accepted even if the backlog is full: they are cheap, and must not be delayed.
     """
     principal.require("documents:write", collection=name)
-    submission = await resources.catalog.documents.tombstone(name, ids, priority=INTERACTIVE)
+    catalog = resources.catalog
+    async with audited(catalog.trail, principal, "documents.delete", collection=name, ids=ids) as details:
+        submission = await catalog.documents.tombstone(name, ids, priority=INTERACTIVE)
+        details.update(job=submission.job_id, deleted=submission.accepted - submission.unchanged)
     resources.wake()
     return submission
 

@@ -21,6 +21,7 @@ from itertools import chain
 from typing import Final, Literal, TypeAlias
 
 from winnow.core.principal import Principal
+from winnow.operations.audit import audited
 from winnow.operations.external_sort import SortedKeys
 from winnow.ports import Catalog, IndexRef, LedgerEntry, PointKey, VectorStore
 
@@ -134,6 +135,9 @@ async def inspect_collection(
         judge_index = partial(judge, generation=index.generation, growing=growing)
         async for news in _IndexInspection(catalog, store, report, index.ref, judge_index, repair).run():
             yield news
+    if repair:
+        async with audited(catalog.trail, principal, "index.repair", collection=name) as details:
+            details.update(documents=report.mended, jobs=report.jobs)
     yield report
 
 

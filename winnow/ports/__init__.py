@@ -18,6 +18,9 @@ from winnow.ports.checks import Remote as Remote
 from winnow.ports.files import FileItem as FileItem
 from winnow.ports.files import FileParser as FileParser
 from winnow.ports.files import UploadedFile as UploadedFile
+from winnow.ports.keys import ApiKey as ApiKey
+from winnow.ports.keys import KeyCatalog as KeyCatalog
+from winnow.ports.keys import KeySummary as KeySummary
 from winnow.ports.models import MIN_COVERAGE as MIN_COVERAGE
 from winnow.ports.models import EmbeddedQuery as EmbeddedQuery
 from winnow.ports.models import Embedder as Embedder
@@ -44,6 +47,8 @@ from winnow.ports.records import Rejection as Rejection
 from winnow.ports.records import Removal as Removal
 from winnow.ports.records import StoredDocument as StoredDocument
 from winnow.ports.records import Submission as Submission
+from winnow.ports.trail import AuditEvent as AuditEvent
+from winnow.ports.trail import AuditTrail as AuditTrail
 from winnow.ports.vectors import ArmHits as ArmHits
 from winnow.ports.vectors import CopyableStore as CopyableStore
 from winnow.ports.vectors import FoundPoint as FoundPoint

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from winnow.core.types import Collection, Counts, Document, DocumentState, IndexIdentity, JobStatus, Metadata
+from winnow.ports.keys import KeyCatalog
 from winnow.ports.records import (
     Claim,
     DescribedKey,
@@ -20,6 +21,7 @@ from winnow.ports.records import (
     StoredDocument,
     Submission,
 )
+from winnow.ports.trail import AuditTrail
 
 
 class CollectionCatalog(Protocol):
@@ -225,7 +227,7 @@ class LedgerAudit(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """The system of record for collections, documents and work: one port for each kind of caller.
+    """The system of record for collections, documents, work and access: one port for each kind of caller.
 
     Attributes:
         check: raises if the database cannot serve.
@@ -237,5 +239,7 @@ class Catalog:
     queue: WorkQueue
     jobs: JobCatalog
     audit: LedgerAudit
+    keys: KeyCatalog
+    trail: AuditTrail
     check: Callable[[], Awaitable[None]]
     close: Callable[[], Awaitable[None]]

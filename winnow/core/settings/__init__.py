@@ -12,17 +12,20 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from winnow.core.errors import InvalidSettings
-from winnow.core.settings.base import Endpoint, Group
+from winnow.core.settings.base import Endpoint, Group, sendable_key
 from winnow.core.settings.embedding import BundledEmbedding, CustomEmbedding, Embedding, EncoderName
 from winnow.core.settings.rerank import BundledRerank, Rerank
 from winnow.core.settings.vectors import EdgeVectors, Vectors
 
 PREFIX = "WINNOW_"
 CONFIG_VARIABLE = "WINNOW_CONFIG"
+KEY_VARIABLE = "WINNOW_API_KEY"
+"""The key that commands send to a service which they reach by its URL."""
+MIN_SECRET_CHARS = 32
 _DEFAULTED = ("embedding", "rerank", "vectors")  # groups with one shape a provider, and a provider by default
 _DISCRIMINATED = (*_DEFAULTED, "next_embedding")
 DEFAULT_ENCODER = "default"  # the name of ``WINNOW_EMBEDDING__*`` beside those of ``WINNOW_EMBEDDINGS__<NAME>__*``
@@ -49,12 +52,36 @@ class ServerSettings(Group):
         description="path prefix under which a proxy serves it, as `/search`; the proxy may strip it or not",
     )
     insecure: bool = Field(False, description="listen on addresses other than loopback without a key")
+    bootstrap_key: SecretStr = Field(
+        SecretStr(""), description="a secret of 32 characters or more: a key of all scopes"
+    )
+    bootstrap_key_file: Path | None = Field(None, description="a file with the bootstrap key in place of the setting")
     max_body_mb: int = Field(64, ge=1, description="largest request body, MiB")
     cors_origins: tuple[str, ...] = Field((), description="origins of other sites that may call from a browser")
     strict_models: bool = Field(
         False, description="answer 404 to a call of /v1/rerank or /v1/embeddings that names another model"
     )
     model_seconds: float = Field(60.0, gt=0, description="time limit of such a call")
+
+    _sendable_key = field_validator("bootstrap_key")(sendable_key)
+
+    @property
+    def bootstrap_secret(self) -> str:
+        """The bootstrap key, read from its file if one is named; empty for none.
+
+        Raises:
+            InvalidSettings: the file cannot be read, or the key is too short to be safe from guessing.
+        """
+        name, secret = f"{PREFIX}SERVER__BOOTSTRAP_KEY", self.bootstrap_key.get_secret_value()
+        if self.bootstrap_key_file is not None:
+            name += "_FILE"
+            try:
+                secret = sendable_key(SecretStr(self.bootstrap_key_file.read_text())).get_secret_value()
+            except (OSError, ValueError) as error:
+                raise InvalidSettings(f"{name}: {self.bootstrap_key_file} cannot be read: {error}") from error
+        if (secret or self.bootstrap_key_file is not None) and len(secret) < MIN_SECRET_CHARS:
+            raise InvalidSettings(f"{name}: use {MIN_SECRET_CHARS} characters or more: openssl rand -base64 48")
+        return secret
 
 
 class SearchSettings(Group):
@@ -83,6 +110,7 @@ class IndexingSettings(Group):
     lease_seconds: float = Field(60.0, gt=0)
     max_attempts: int = Field(5, ge=1)
     keep_jobs_days: float = Field(30.0, gt=0, description="days that a finished job is kept")
+    keep_audit_days: float = Field(365.0, gt=0, description="days that an event of the audit trail is kept")
 
 
 class Settings(BaseSettings):
@@ -207,7 +235,7 @@ def _contradictions(settings: Settings) -> Iterator[str]:
 def _refuse_unknown_variables() -> None:
     known = set(Settings.model_fields)
     for name in os.environ:
-        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE:
+        if not name.startswith(PREFIX) or name in {CONFIG_VARIABLE, KEY_VARIABLE}:
             continue
         group = name.removeprefix(PREFIX).split("__")[0].lower()
         if group not in known:
