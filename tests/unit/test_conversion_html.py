@@ -172,3 +172,35 @@ def test_hostile_html_is_read_all_the_same(text: str) -> None:
 def test_a_page_that_nests_too_deep_says_that_its_structure_is_lost() -> None:
     (warning,) = convert_html("<html><body>" + "<div>" * 300 + "Text").warnings
     assert warning.code == "structure_lost"
+
+
+ARTICLE = '<meta property="og:type" content="article"><title>Wheat in spring - The Mill</title>'
+
+
+def paragraphs(first: int, last: int) -> str:
+    """Paragraphs of an article, each with its number."""
+    return "".join(f"<p>In field {number} the wheat grows well. {LONG}</p>" for number in range(first, last))
+
+
+def article(body: str, head: str = ARTICLE) -> str:
+    """The text of a page that calls itself an article."""
+    return convert_html(page(body, head)).text
+
+
+def test_the_headline_of_an_article_is_its_title_or_in_its_text() -> None:
+    for headline, in_text in (("Wheat in spring", False), ("What the fields hold", True)):
+        found = convert_html(page(f"<h1>{headline}</h1><article>{paragraphs(0, 6)}</article>", ARTICLE))
+        assert (headline in f"{found.title}\n{found.text}", f"# {headline}" in found.text) == (True, in_text)
+
+
+def test_blocks_without_a_word_are_left_out_of_an_article() -> None:
+    text = article(f"<article>{paragraphs(0, 4)}<hr><ul><li></li></ul>{paragraphs(4, 8)}</article>")
+    assert all(any(char.isalpha() for char in block) for block in text.split("\n\n"))
+
+
+def test_a_post_of_wordpress_is_an_article() -> None:
+    share = "<ul><li>Facebook</li><li>Twitter</li></ul>"
+    html = (
+        f'<html><head><title>Wheat</title></head><body class="post single-post"><main><h1>Wheat</h1>{paragraphs(0, 6)}'
+    )
+    assert "Twitter" not in convert_html(f"{html}{share}</main></body></html>").text

@@ -13,6 +13,7 @@ from html_to_markdown import ConversionOptions, HiddenContent, PreprocessingOpti
 from lxml import etree
 
 from winnow.conversion.converted import CanonicalWriter, Converted
+from winnow.conversion.judging import CLOSE, OPEN, PLACE
 from winnow.conversion.main_content import calls_itself_article, is_page, judge_of, main_of
 from winnow.core.marks import DocumentWarning
 
@@ -35,7 +36,7 @@ span strike strong sub sup time tt u""".split()
 _HEADINGS: Final = ("h1", "h2", "h3", "h4", "h5", "h6")
 _OPEN, _CLOSE = "\ue000", "\ue001"  # around a heading's id, on its way through the converter: private characters
 _MARKED: Final = re.compile(rf"(#{{1,6}}) (.*?)[ \t]*{_OPEN}([^{_CLOSE}]*){_CLOSE}")
-_PRIVATE: Final = re.compile(f"[{_OPEN}{_CLOSE}\x00]")
+_PRIVATE: Final = re.compile(f"[{_OPEN}{_CLOSE}{OPEN}{CLOSE}\x00]")
 _PERMALINK: Final = re.compile(r"(?:\s+#|\s*[¶§🔗\u200b\uf0c1])+\s*$")
 _FENCE: Final = re.compile(r"[ \t]*(`{3,}|~{3,})")
 _LANGUAGE: Final = re.compile(r"(?:^|\s)(?:language|lang|highlight|brush)-([\w+#.-]+)")
@@ -86,15 +87,18 @@ def convert_tree(tree: lxml.html.HtmlElement, text: str, *, whole: bool = False)
     headlines = [_plain(heading.text_content()) for heading in tree.iter("h1")]
     main = main_of(tree, whole=whole)
     is_article = calls_itself_article(tree)
-    keeps = None if whole else judge_of(tree, main, is_article=is_article)
+    unsaid = headlines[0] if len(headlines) == 1 and headlines[0] not in title else ""
+    judge = None if whole else judge_of(tree, main, is_article=is_article, headline=unsaid)
     _flatten(main)
+    if judge is not None:
+        _mark_paragraphs(main)
     raw = html_to_markdown.convert(
         f"<body>{etree.tostring(main, encoding='unicode', method='html', with_tail=False)}</body>", _OPTIONS
     )
     blocks = list(_blocks((raw.content or "").split("\n")))
-    kept = [block for block in blocks if keeps is None or keeps(block) or (block[0] == "#" and not is_article)]
+    kept = blocks if judge is None else judge.choose(blocks)
     writer = CanonicalWriter()
-    headings = [heading for block in kept or blocks if (heading := _write(writer, block))]
+    headings = [heading for block in kept or blocks if (heading := _write(writer, PLACE.sub("", block)))]
     return Converted(writer.text(), _title(title, headlines, headings), marks=tuple(writer.marks))
 
 
@@ -152,6 +156,19 @@ def _mark(heading: lxml.html.HtmlElement) -> None:
     for child in list(heading):
         heading.remove(child)
     heading.text = f"{text}{_OPEN}{found}{_CLOSE}" if text else ""
+
+
+def _mark_paragraphs(tree: lxml.html.HtmlElement) -> None:
+    """Put the number of its place at the end of each paragraph: those of one text have parents of one kind."""
+    places: dict[tuple[str, ...], int] = {}
+    for paragraph in tree.iter("p"):
+        around = [paragraph, *list(paragraph.iterancestors())[:2]]
+        place = tuple(f"{each.tag} {each.get('class', '')}" for each in around)
+        mark = f"{OPEN}{places.setdefault(place, len(places))}{CLOSE}"
+        if len(paragraph):
+            paragraph[-1].tail = f"{paragraph[-1].tail or ''}{mark}"
+        else:
+            paragraph.text = f"{paragraph.text or ''}{mark}"
 
 
 def _name_language(pre: lxml.html.HtmlElement) -> None:

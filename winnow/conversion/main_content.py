@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
 from copy import deepcopy
 from typing import Final
 
 import lxml.html
 
+from winnow.conversion.judging import Judge
+
 _PAGE: Final = re.compile(r"<(?:!doctype|html|head|body)[\s>]", re.IGNORECASE)
-_WORD: Final = re.compile(r"[^\W_]+")
 _ARTICLE_TYPE: Final = re.compile(r'"@type"\s*:\s*\[?\s*"(?:\w*Article|BlogPosting)"')
 _UNSEEN: Final = """script style noscript template iframe object embed canvas math svg select textarea datalist audio
 video input""".split()
 _HEADED: Final = "self::h1 or self::h2 or self::h3 or self::h4 or self::h5 or self::h6 or self::summary or self::dt"
 _BUTTONS: Final = f".//button[not(ancestor::*[{_HEADED}]) and not(.//*[{_HEADED}])]"
 _ROLES: Final = "@role='navigation' or @role='banner' or @role='contentinfo' or @role='search'"
-_LOST_SHARE: Final = 0.5
-_KEPT_SHARE: Final = 0.7  # of a block's word sequences
 _MAX_CHARS: Final = 2_000_000
 
 
@@ -81,29 +79,30 @@ def main_of(tree: lxml.html.HtmlElement, *, whole: bool = False) -> lxml.html.Ht
 
 
 def judge_of(
-    page: lxml.html.HtmlElement, main: lxml.html.HtmlElement, *, is_article: bool
-) -> Callable[[str], bool] | None:
-    """How to tell which blocks of ``main`` to keep; ``None`` for all.
+    page: lxml.html.HtmlElement, main: lxml.html.HtmlElement, *, is_article: bool, headline: str = ""
+) -> Judge | None:
+    """What tells which blocks of ``main`` to keep; ``None`` for all.
 
     Args:
         page: the whole page; it may be changed.
         main: the element that ``main_of`` found.
         is_article: whether the page calls itself an article.
+        headline: the page's only headline, if its title does not say it; such a one is part of an article's text.
     """
     if main.tag != "html" and not is_article:
         return None
     size = len(main.text_content())
     extracted = _extracted(page) if size <= _MAX_CHARS else ""
-    if len(extracted) < _LOST_SHARE * size and not is_article:
-        return None if not extracted else _Known(extracted)
-    return _Known(extracted) if extracted else None
+    return Judge(extracted, is_article=is_article, headline=headline) if extracted else None
 
 
 def calls_itself_article(tree: lxml.html.HtmlElement) -> bool:
-    """Whether a page says that it is an article: by Open Graph or schema.org."""
+    """Whether a page says that it is an article: by Open Graph, schema.org, or the classes of WordPress' posts."""
     if tree.xpath("boolean(.//meta[@property='og:type' and @content='article'])"):
         return True
     if tree.xpath("boolean(.//*[contains(@itemtype, 'schema.org') and contains(@itemtype, 'Article')])"):
+        return True
+    if tree.xpath(f"boolean(.//body[{_has_class('single-post')}])"):
         return True
     scripts = tree.xpath(".//script[@type='application/ld+json']/text()")
     return any(_ARTICLE_TYPE.search(script) for script in scripts)
@@ -114,22 +113,3 @@ def _extracted(page: lxml.html.HtmlElement) -> str:
 
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # it logs every page that it finds too short
     return trafilatura.extract(page, include_comments=False, include_tables=True) or ""
-
-
-class _Known:
-    """Whether most of a block's three-word sequences are in an extracted text."""
-
-    def __init__(self, extracted: str) -> None:
-        self._known = _shingles(extracted)
-
-    def __call__(self, block: str) -> bool:
-        shingles = _shingles(block)
-        return len(shingles & self._known) >= _KEPT_SHARE * len(shingles)
-
-
-def _shingles(text: str) -> set[tuple[str, ...]]:
-    words = _WORD.findall(text.lower())
-    short = {tuple(words)} if words else set()
-    runs = set(zip(words, words[1:], words[2:], strict=False))
-    lines = {tuple(_WORD.findall(line.lower())) for line in text.split("\n")}
-    return runs | {line for line in lines if 0 < len(line) < 3} | (short if len(words) < 3 else set())
