@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from winnow.core.types import ArmScore, Candidate, Chunk, Result, SearchAnswer, StageReport
+from winnow.operations.many_searches import ManyAnswers
 
 
 def render_answer(answer: SearchAnswer) -> dict[str, Any]:
@@ -19,6 +20,40 @@ def render_answer(answer: SearchAnswer) -> dict[str, Any]:
         "collection": request.collection,
         "query": request.query,
         "results": [_result(result, with_text=request.return_documents) for result in answer.results],
+        **_account(answer),
+    }
+    if request.explain:
+        reports = {"embed": answer.embed, "retrieve": answer.retrieve, "rerank": answer.rerank}
+        body["explain"] = {
+            name: report.details["explain"] for name, report in reports.items() if "explain" in report.details
+        }
+    return body
+
+
+def render_many(answer: ManyAnswers) -> dict[str, Any]:
+    """The body of an answer to several searches. Ranks count within the merged list."""
+    results = [
+        _result(found.result._replace(rank=rank), with_text=found.request.return_documents)
+        | {"collection": found.request.collection, "query": found.request.query}
+        for rank, found in enumerate(answer.results, 1)
+    ]
+    searches = [
+        {"id": each.id, "collection": each.request.collection, "query": each.request.query, **_account(each)}
+        for each in answer.answers
+    ]
+    return {
+        "id": answer.id,
+        "results": results,
+        "score_kind": answer.score_kind,
+        "degraded": answer.degraded,
+        "searches": searches,
+        "took_ms": round(answer.took_ms, 3),
+    }
+
+
+def _account(answer: SearchAnswer) -> dict[str, Any]:
+    """How the answer came about."""
+    return {
         "score_kind": answer.score_kind,
         "degraded": answer.degraded,
         "stages": {
@@ -30,12 +65,6 @@ def render_answer(answer: SearchAnswer) -> dict[str, Any]:
         },
         "took_ms": round(answer.took_ms, 3),
     }
-    if request.explain:
-        reports = {"embed": answer.embed, "retrieve": answer.retrieve, "rerank": answer.rerank}
-        body["explain"] = {
-            name: report.details["explain"] for name, report in reports.items() if "explain" in report.details
-        }
-    return body
 
 
 def _result(result: Result, *, with_text: bool) -> dict[str, Any]:

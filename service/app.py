@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
@@ -13,11 +14,12 @@ from service.access import Authentication
 from service.binding import served_hosts
 from service.door import Door
 from service.doors import all_doors
+from service.doors.mcp_route import McpRoute
 from service.errors import install_error_handlers
 from service.lifespan import ServiceState
 from service.middleware import BodyLimit, HostGuard, PathPrefix, RequestContext, UnhandledErrors
 from service.openapi import TAGS, install_openapi
-from service.routes import audit, collections, documents, jobs, keys, operations, reembed, search
+from service.routes import audit, collections, documents, jobs, keys, many_searches, operations, reembed, search
 from service.routes.page import install_page
 from winnow.core.settings import ServerSettings, Settings
 from winnow.operations.metrics import Metrics
@@ -33,6 +35,7 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
         doors: further routes, of other protocols.
     """
     state = ServiceState(settings, Metrics(CollectorRegistry()), resources)
+    mcp = McpRoute(_version())
     app = FastAPI(
         title="Winnow",
         summary="Two-stage semantic search: retrieve, rerank, and report on each stage.",
@@ -41,19 +44,26 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=lambda _: state.running(),
+        lifespan=lambda _: _running(state, mcp),
         generate_unique_id_function=lambda route: route.name,  # generated clients name their methods by it
     )
     app.state.service = state
-    modules = (search, documents, collections, jobs, reembed, keys, audit, operations)
+    modules = (search, many_searches, documents, collections, jobs, reembed, keys, audit, operations)
     routers = [*(module.router for module in modules), *all_doors(), *doors]
     for router in routers:
         app.include_router(router)
     install_openapi(app, routers)
     install_page(app)
+    mcp.install(app)
     install_error_handlers(app, state.note_error)
     _surround(app, settings.server, state)
     return app
+
+
+@asynccontextmanager
+async def _running(state: ServiceState, mcp: McpRoute) -> AsyncIterator[None]:
+    async with state.running(), mcp.running():
+        yield
 
 
 def _surround(app: FastAPI, server: ServerSettings, state: ServiceState) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from tests.fakes import MODELS, variables
@@ -43,7 +44,9 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         ) as process,
     ):
         try:
-            yield _address(process, folder / "log")
+            address = _address(process, folder / "log")
+            _fill(address)
+            yield address
         finally:
             process.terminate()
             process.communicate(timeout=30)
@@ -66,6 +69,22 @@ def foreign(live: str) -> Client:
         return json.loads(done.stdout.splitlines()[-1])
 
     return run
+
+
+def _fill(address: str) -> None:
+    """Two collections, each with a document about copying files."""
+    with httpx2.Client(base_url=address, timeout=60) as service:
+        for name, fields in (("guides", {"lang": "keyword"}), ("notes", {})):
+            assert service.put(f"/v1/collections/{name}", json={"fields": fields}).is_success
+            copying = {
+                "id": f"copy/{name}",
+                "title": "Copying",
+                "url": f"https://site.example/{name}",
+                "text": f"how to copy a file, in {name}",
+            }
+            documents = [copying, {"id": "rain", "text": "the weather"}]
+            path = f"/v1/collections/{name}/documents"
+            assert service.post(path, params={"wait": "true"}, json={"documents": documents}).status_code == 200
 
 
 def _node() -> str:

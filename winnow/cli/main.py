@@ -16,6 +16,7 @@ from winnow.cli.doctor import doctor
 from winnow.cli.evaluate import evaluate
 from winnow.cli.index import index
 from winnow.cli.inspect import inspect
+from winnow.cli.mcp import mcp
 from winnow.cli.processes import migrate, serve, worker
 from winnow.cli.reembed import reembed
 from winnow.cli.search import search
@@ -37,7 +38,7 @@ app = typer.Typer(
 )
 app.add_typer(collections.app, name="collections")
 app.add_typer(jobs.app, name="jobs")
-for command in (serve, worker, migrate, index, inspect, search, doctor, reembed, verify, backup, restore):
+for command in (serve, worker, migrate, index, inspect, search, doctor, reembed, verify, backup, restore, mcp):
     app.command()(command)
 app.command("eval")(evaluate)
 

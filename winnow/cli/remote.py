@@ -70,6 +70,25 @@ class Client:
                         return
         raise UpstreamUnavailable(f"{self._url}{path} broke off")
 
+    async def pass_on(self, path: str, body: object, headers: Mapping[str, str]) -> Any:
+        """Send JSON of another protocol, return the JSON of its answer whatever the status, ``None`` if it is empty.
+
+        Raises:
+            WinnowError: the service refused before that protocol was reached.
+            UpstreamUnavailable: no answer.
+            UpstreamRejected: the answer is not JSON.
+        """
+        sent = {"Content-Type": "application/json", **headers}
+        with self._translated():
+            async with self._session.post(self._url + path, data=orjson.dumps(body), headers=sent) as response:
+                payload = await response.read()
+        if error := _reported(response, payload):
+            raise error
+        try:
+            return orjson.loads(payload) if payload else None
+        except orjson.JSONDecodeError as error:
+            raise self._not_winnow(response) from error
+
     @asynccontextmanager
     async def stream(
         self, method: str, path: str, body: object, *, silence: float = TIMEOUT_SECONDS

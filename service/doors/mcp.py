@@ -1,0 +1,218 @@
+"""The Model Context Protocol: search, fetch and list_collections as tools.
+
+``search`` and ``fetch`` have the shape that ChatGPT asks for (OpenAI, "Building MCP servers for ChatGPT"): one text
+item that holds the JSON of the structured content. The SDK speaks both generations of the protocol, with a session's
+``initialize`` and without.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable
+from typing import Annotated, Any, Final, TypeVar, cast
+
+from fastapi import Request
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.transport_security import TransportSecuritySettings
+from mcp.types import ToolAnnotations
+from pydantic import BaseModel, Field
+from starlette.types import ASGIApp
+
+from service.access import principal_of
+from service.lifespan import ServiceState
+from service.schemas.search import SearchBody
+from winnow.core.errors import InvalidFilter, WinnowError
+from winnow.core.principal import Principal
+from winnow.core.types import SearchRequest
+from winnow.operations.collections import see_collections
+from winnow.operations.documents import see_document
+from winnow.operations.many_searches import MAX_SEARCHES, FoundResult, search_many
+from winnow.operations.resources import Resources
+
+_READS: Final = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+_Answer = TypeVar("_Answer")
+
+FILTER_SHAPE: Final = '{"type": "eq|ne|gt|gte|lt|lte|in|nin", "key", "value"} or {"type": "and|or", "filters": […]}'
+INSTRUCTIONS: Final = (
+    "Two-stage semantic search over collections of documents. Call search with a question in natural language, then "
+    "fetch with the id of a result for the whole document. Cite the url of a result where it has one."
+)
+
+
+class FoundDocument(BaseModel):
+    """One result."""
+
+    id: str = Field(description="collection/document id; what fetch takes")
+    title: str
+    url: str = Field(description="address to cite; empty where the document has none")
+    text: str = Field(description="the passage that matched")
+    relevance_score: float | None = Field(description="0 to 1; null where the second stage did not score the result")
+    collection: str
+    start: int = Field(description="place of the passage in the document's text, in characters")
+    end: int
+
+
+class FoundDocuments(BaseModel):
+    """Results, best first."""
+
+    results: list[FoundDocument]
+    degraded: bool = Field(description="a model was away: the order is that of the first stage")
+    left_out: list[str] = Field(description="collections without a field that the filter names")
+
+
+class WholeDocument(BaseModel):
+    """A document."""
+
+    id: str
+    title: str
+    text: str
+    url: str
+    metadata: dict[str, Any]
+
+
+class CollectionSummary(BaseModel):
+    """A collection."""
+
+    name: str
+    documents: int
+    fields: dict[str, str] = Field(description="fields that filters may name, with their types")
+    metadata: dict[str, Any]
+
+
+class CollectionSummaries(BaseModel):
+    """Collections, by name."""
+
+    collections: list[CollectionSummary]
+
+
+def build_server(version: str, state: ServiceState) -> MCPServer[Any]:
+    """The server with its tools."""
+    logging.getLogger("mcp").setLevel(logging.WARNING)  # it has a line for every request, as the service has
+    server: MCPServer[Any] = MCPServer("winnow", title="Winnow", instructions=INSTRUCTIONS, version=version)
+
+    @server.tool(title="Search", annotations=_READS)
+    async def search(
+        query: Annotated[str, Field(description="a question or keywords, in any language")],
+        context: Context[Any, Any],
+        collection: Annotated[str | None, Field(description="name of a collection; all of them without it")] = None,
+        top_n: Annotated[int, Field(description="number of results", ge=1, le=100)] = 10,
+        filter: Annotated[
+            dict[str, Any] | None,
+            Field(
+                description='{"type": "eq|ne|gt|gte|lt|lte|in|nin", "key", "value"} or {"type": "and|or", "filters"}'
+            ),
+        ] = None,
+    ) -> FoundDocuments:
+        """Search documents by meaning and by keywords."""
+        body = SearchBody(query=query, top_n=top_n, filter=filter)
+        return await _told(_search(state, _caller(context), body, collection))
+
+    @server.tool(title="Fetch", annotations=_READS)
+    async def fetch(
+        id: Annotated[str, Field(description="id of a result of search")], context: Context[Any, Any]
+    ) -> WholeDocument:
+        """Read a whole document."""
+        return await _told(_fetch(state, _caller(context), id))
+
+    @server.tool(title="List collections", annotations=_READS)
+    async def list_collections(context: Context[Any, Any]) -> CollectionSummaries:
+        """List the collections that can be searched, with the fields that filters may name."""
+        return await _told(_list(state, _caller(context)))
+
+    return server
+
+
+def over_http(server: MCPServer[Any], path: str) -> ASGIApp:
+    """The server as an application. The service's own middleware checks hosts and origins, for it as for all routes."""
+    unguarded = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+    return server.streamable_http_app(
+        streamable_http_path=path, json_response=True, stateless_http=True, transport_security=unguarded
+    )
+
+
+def _caller(context: Context[Any, Any]) -> Principal:
+    return principal_of(cast("Request", context.request_context.request))
+
+
+async def _told(work: Awaitable[_Answer]) -> _Answer:
+    """The answer; an error of ours as one of the tool, so that the model reads what to change."""
+    try:
+        return await work
+    except WinnowError as error:
+        raise ToolError(error.message) from error
+
+
+async def _search(
+    state: ServiceState, principal: Principal, body: SearchBody, collection: str | None
+) -> FoundDocuments:
+    principal.require("search", collection=collection)
+    requests, left_out = await _searches(state.resources, principal, body, collection)
+    if not requests:
+        return FoundDocuments(results=[], degraded=False, left_out=left_out)
+    with state.gate.admitted():
+        answer = await search_many(state.resources, principal, requests, top_n=requests[0].top_n)
+    for each in answer.answers:
+        state.metrics.observe_search(each)
+    results = [_found(each) for each in answer.results]
+    return FoundDocuments(results=results, degraded=answer.degraded, left_out=left_out)
+
+
+async def _searches(
+    resources: Resources, principal: Principal, body: SearchBody, collection: str | None
+) -> tuple[list[SearchRequest], list[str]]:
+    """A search a collection, and the collections that have no field which the filter names."""
+    if collection is not None:
+        found = await resources.collections.get(collection)
+        return [body.to_request(found.name, found.fields)], []
+    requests, left_out = [], []
+    for seen, counts in await see_collections(resources.catalog, principal):
+        if not counts.documents:
+            continue
+        try:
+            requests.append(body.to_request(seen.name, seen.fields))
+        except InvalidFilter:
+            left_out.append(seen.name)
+    if left_out and not requests:  # then the filter is wrong everywhere: say why
+        one = await resources.collections.get(left_out[0])
+        body.to_request(one.name, one.fields)
+    return requests[:MAX_SEARCHES], left_out
+
+
+async def _fetch(state: ServiceState, principal: Principal, id: str) -> WholeDocument:
+    collection, _, document_id = id.partition("/")
+    stored = await see_document(state.resources.catalog, principal, collection, document_id)
+    document = stored.document
+    return WholeDocument(
+        id=id, title=document.title, text=document.text, url=document.url, metadata=dict(document.metadata)
+    )
+
+
+async def _list(state: ServiceState, principal: Principal) -> CollectionSummaries:
+    found = await see_collections(state.resources.catalog, principal)
+    return CollectionSummaries(
+        collections=[
+            CollectionSummary(
+                name=each.name,
+                documents=counts.documents,
+                fields=dict(each.fields),
+                metadata=dict(each.metadata),
+            )
+            for each, counts in found
+        ]
+    )
+
+
+def _found(found: FoundResult) -> FoundDocument:
+    candidate = found.result.candidate
+    return FoundDocument(
+        id=f"{found.request.collection}/{candidate.document_id}",
+        title=candidate.title or candidate.document_id,
+        url=candidate.url,
+        text=candidate.chunk.text,
+        relevance_score=found.result.relevance_score,
+        collection=found.request.collection,
+        start=candidate.chunk.start,
+        end=candidate.chunk.end,
+    )

@@ -1,0 +1,48 @@
+"""``/v1/search``: several collections and several queries, one list of results."""
+
+from __future__ import annotations
+
+from fastapi import Request, Response
+
+from service.access import needs, principal_of
+from service.answer import render_many
+from service.deps import state_of
+from service.door import BODY_PROBLEMS, Door
+from service.schemas.many_searches import ManySearchesBody, ManySearchesView
+from service.wire import JSON_TYPE, dumps
+from winnow.core import errors
+from winnow.operations.collections import check_name
+from winnow.operations.many_searches import search_many
+
+router = Door(
+    tag="search",
+    invalid=errors.InvalidQuery,
+    problems=(
+        *BODY_PROBLEMS,
+        errors.CollectionNotFound,
+        errors.IdentityMismatch,
+        errors.InvalidCollection,
+        errors.InvalidQuery,
+        errors.InvalidFilter,
+        errors.Overloaded,
+        errors.UpstreamRejected,
+        errors.UpstreamUnavailable,
+        errors.DeadlineExceeded,
+    ),
+)
+
+
+@router.post("/v1/search", response_model=ManySearchesView, responses=router.problems(), openapi_extra=needs("search"))
+async def search_several(body: ManySearchesBody, request: Request) -> Response:
+    """Search several collections, for one query or several, and merge what is found."""
+    state, principal = state_of(request), principal_of(request)
+    requests = []
+    for name in dict.fromkeys(body.collections):
+        check_name(name)
+        principal.require("search", collection=name)
+        requests += body.to_requests(name, (await state.resources.collections.get(name)).fields)
+    with state.gate.admitted():
+        answer = await search_many(state.resources, principal, requests, top_n=requests[0].top_n)
+    for each in answer.answers:
+        state.metrics.observe_search(each)
+    return Response(dumps(render_many(answer)), media_type=JSON_TYPE)

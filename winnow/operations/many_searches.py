@@ -1,0 +1,132 @@
+"""Several searches as one: over several collections, for several queries, with one list of results."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from winnow.core.errors import InvalidQuery
+from winnow.core.ids import new_id
+from winnow.core.principal import Principal
+from winnow.core.types import Result, ScoreKind, SearchAnswer, SearchRequest
+from winnow.operations.resources import Resources
+
+MAX_SEARCHES: Final = 64
+_AT_ONCE: Final = 4
+_RANK_CONSTANT: Final = 60  # of reciprocal rank fusion (Cormack et al. 2009, https://doi.org/10.1145/1571941.1572114)
+
+
+class FoundResult(NamedTuple):
+    """A result, the search that found it, and the score that orders it among those of other searches."""
+
+    request: SearchRequest
+    result: Result
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class ManyAnswers:
+    """The answer to several searches.
+
+    Attributes:
+        answers: of each search, in the order of the requests.
+        results: of all of them, best first; each chunk, or document where searches group by document, once.
+        score_kind: ``relevance`` where the second stage scored every search; else results are ordered by the sum of
+            1 / (60 + rank) over the searches that found them.
+        took_ms: wall time in milliseconds.
+    """
+
+    id: str
+    answers: tuple[SearchAnswer, ...]
+    results: tuple[FoundResult, ...]
+    score_kind: ScoreKind
+    took_ms: float
+
+    @property
+    def degraded(self) -> bool:
+        """Whether one of the searches was."""
+        return any(answer.degraded for answer in self.answers)
+
+
+async def search_many(
+    resources: Resources, principal: Principal, requests: Sequence[SearchRequest], *, top_n: int
+) -> ManyAnswers:
+    """Run ``requests``, some at a time, and merge what they find.
+
+    Raises:
+        InvalidQuery: there is no search, or more than ``MAX_SEARCHES``.
+        WinnowError: one search failed.
+    """
+    if not 1 <= len(requests) <= MAX_SEARCHES:
+        message = f"a request is for 1 to {MAX_SEARCHES} searches (collections times queries), not {len(requests)}"
+        raise InvalidQuery(message, location=("collections",))
+    began, room = time.perf_counter(), asyncio.Semaphore(_AT_ONCE)
+
+    async def run(request: SearchRequest) -> SearchAnswer:
+        async with room:
+            return await resources.search.run(request, principal)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(run(request)) for request in requests]
+    except* Exception as errors:  # noqa: BLE001 - the first failure is the caller's, as with one search
+        first: BaseException = errors
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None
+    answers = tuple(task.result() for task in tasks)
+    kind: ScoreKind = "relevance" if all(answer.score_kind == "relevance" for answer in answers) else "retrieval"
+    found = _by_relevance(answers) if kind == "relevance" else _by_ranks(answers)
+    took_ms = (time.perf_counter() - began) * 1000
+    return ManyAnswers(new_id("srch"), answers, tuple(found[:top_n]), kind, took_ms)
+
+
+def _by_relevance(answers: Iterable[SearchAnswer]) -> list[FoundResult]:
+    """Each result once, with the best of its scores; those that the second stage did not look at come last."""
+    best: dict[tuple[object, ...], FoundResult] = {}
+    for request, result in _all(answers):
+        score = -1.0 if result.relevance_score is None else result.relevance_score
+        key = _identity(request, result)
+        if key not in best or score > best[key].score:
+            best[key] = FoundResult(request, result, score)
+    return _ordered(best.values())
+
+
+def _by_ranks(answers: Iterable[SearchAnswer]) -> list[FoundResult]:
+    """Each result once, by reciprocal rank fusion; it is shown as the search shows it that ranks it highest."""
+    fused: dict[tuple[object, ...], FoundResult] = {}
+    for request, result in _all(answers):
+        key, score = _identity(request, result), 1 / (_RANK_CONSTANT + result.rank)
+        known = fused.get(key)
+        if known is None:
+            fused[key] = FoundResult(request, result, score)
+        else:
+            shown = known if known.result.rank <= result.rank else FoundResult(request, result, 0)
+            fused[key] = shown._replace(score=known.score + score)
+    return _ordered(fused.values())
+
+
+def _all(answers: Iterable[SearchAnswer]) -> Iterable[tuple[SearchRequest, Result]]:
+    return ((answer.request, result) for answer in answers for result in answer.results)
+
+
+def _identity(request: SearchRequest, result: Result) -> tuple[object, ...]:
+    candidate = result.candidate
+    part = candidate.chunk.index if request.group_by == "chunk" else None
+    return request.collection, candidate.document_id, part
+
+
+def _ordered(found: Iterable[FoundResult]) -> list[FoundResult]:
+    """Best first; ties by rank, then collection, then document, so that the order is the same every time."""
+    return sorted(
+        found,
+        key=lambda each: (
+            -each.score,
+            each.result.rank,
+            each.request.collection,
+            each.result.candidate.document_id,
+        ),
+    )
