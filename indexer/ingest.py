@@ -16,6 +16,7 @@ from indexer.reading import BATCH_DOCUMENTS, Inventory, read_batches
 from winnow.core.errors import Overloaded
 from winnow.core.marks import DocumentWarning
 from winnow.core.retry import RetryPolicy, retry
+from winnow.core.tenancy import plain_id
 from winnow.core.types import Document
 from winnow.ports import DocumentKey, Job, Submission
 from winnow.ports.source import Failure, Notice, Source
@@ -156,13 +157,13 @@ def _is_accepted(run: _Run, source: Source, document: Document) -> bool:
     first = run.inventory.origins.setdefault(document.id, source.label)
     if first != source.label:
         code = "duplicate_id"
-        message = f"id {document.id!r} was already taken by {first}; index the two into separate collections"
+        message = f"id {plain_id(document.id)!r} was already taken by {first}; index the two into separate collections"
     elif len(document.text) > run.max_chars:
         code = "document_too_large"
         message = f"text has {len(document.text):,} characters; the limit is {run.max_chars:,}"
     else:
         return True
-    run.inventory.failures.append(Failure(f"{source.label}: {document.id}", code, message, document.id))
+    run.inventory.failures.append(Failure(f"{source.label}: {plain_id(document.id)}", code, message, document.id))
     return False
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
+from winnow.core.tenancy import plain_id
 from winnow.core.types import ArmScore, Candidate, Chunk, Result, SearchAnswer, StageReport
 from winnow.operations.many_searches import ManyAnswers
 
@@ -71,7 +72,7 @@ def _result(result: Result, *, with_text: bool) -> dict[str, Any]:
     candidate, chunk = result.candidate, result.candidate.chunk
     return {
         "rank": result.rank,
-        "document_id": candidate.document_id,
+        "document_id": plain_id(candidate.document_id),
         "title": candidate.title,
         "url": _url(candidate),
         "chunk": _chunk(chunk),

@@ -13,7 +13,7 @@ from pydantic import AfterValidator
 
 from service.access import principal_of
 from service.lifespan import ServiceState
-from service.schemas.documents import WAIT_DESCRIPTION
+from service.schemas.documents import TENANT_DESCRIPTION, WAIT_DESCRIPTION
 from winnow.core.principal import Principal
 from winnow.operations.collections import check_name
 from winnow.operations.resources import Resources
@@ -65,4 +65,5 @@ CollectionName = Annotated[
 DocumentId = Annotated[
     str, Path(description="id of the document; may contain slashes and any Unicode", examples=["a/b"])
 ]
+Tenant = Annotated[str | None, Query(description=TENANT_DESCRIPTION)]
 Wait = Annotated[bool, Query(description=WAIT_DESCRIPTION)]

@@ -41,6 +41,7 @@ async def read_jobs(catalog: Catalog, principal: Principal, query: JobQuery) -> 
         collection=query.collection,
         status=query.status,
         failed=query.failed,
+        tenant=query.tenant,
         after=query.after,
         limit=query.limit + 1,
     )

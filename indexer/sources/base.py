@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from winnow.core.errors import InvalidDocument
+from winnow.core.tenancy import plain_id
 from winnow.core.types import Document
-from winnow.operations.submit import read_document
+from winnow.operations.submit import UploadTerms, read_document
 from winnow.ports.source import Failure
 
 
@@ -37,12 +38,12 @@ class DocumentParser:
     def parse(self, raw: object, where: str) -> Document | Failure:
         """The document in ``raw``, an object as in the HTTP API, or why it is not one; ``where`` locates failures."""
         try:
-            document = read_document(raw, fields={}, max_chars=self._max_chars)
+            document = read_document(raw, UploadTerms({}, self._max_chars))
         except InvalidDocument as error:
             known = raw.get("id") if isinstance(raw, dict) else None
             return Failure(where, error.code, error.message, known if isinstance(known, str) else "")
         if document.id in self._seen:
-            message = f"id {document.id!r} belongs to an earlier document of this source, which was kept"
+            message = f"id {plain_id(document.id)!r} belongs to an earlier document of this source, which was kept"
             return Failure(where, "duplicate_id", message, document.id)
         self._seen.add(document.id)
         return document

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import Query, Request, Response
 
 from service.access import needs
-from service.deps import CatalogDep, CollectionName, DocumentId, PrincipalDep, StateDep, Wait
+from service.deps import CatalogDep, CollectionName, DocumentId, PrincipalDep, StateDep, Tenant, Wait
 from service.door import BODY_PROBLEMS, Door
 from service.errors import FORBIDDEN_ORIGIN, INVALID_FORM
 from service.forms import FORM_TYPE, uploads_in
@@ -29,9 +29,9 @@ from service.schemas.jobs import JobView
 from service.wire import NDJSON_TYPES, content_type, documents_in, json_body, require_json
 from winnow.core import errors
 from winnow.core.principal import Principal
-from winnow.core.types import Collection
 from winnow.operations import documents
 from winnow.operations import submit as submitting
+from winnow.operations.submit import UploadTerms
 from winnow.operations.uploads import read_uploads
 from winnow.ports import Submission
 
@@ -79,10 +79,10 @@ async def post_documents(
     kind = content_type(request)
     if kind not in (*NDJSON_TYPES, FORM_TYPE):
         require_json(request)
-    collection = await submitting.admit_upload(
-        state.resources, principal, state.backlog, name, priority=options.priority
+    terms = await submitting.admit_upload(
+        state.resources, principal, state.backlog, name, priority=options.priority, tenant=options.tenant
     )
-    batch = await (_read_form if kind == FORM_TYPE else _read_body)(state, collection, request)
+    batch = await (_read_form if kind == FORM_TYPE else _read_body)(state, terms, request)
     return await _submit(state, principal, name, batch, options=options, response=response)
 
 
@@ -104,13 +104,10 @@ async def put_document(
 ) -> SubmissionView:
     """Submit one document under the id of the path; the body's ``id`` may be left out."""
     raw = await json_body(request)
-    collection = await submitting.admit_upload(
-        state.resources, principal, state.backlog, name, priority=options.priority
+    terms = await submitting.admit_upload(
+        state.resources, principal, state.backlog, name, priority=options.priority, tenant=options.tenant
     )
-    limit = state.settings.indexing.max_document_chars
-    document = await asyncio.to_thread(
-        submitting.read_document, _with_id(raw, id), fields=collection.fields, max_chars=limit
-    )
+    document = await asyncio.to_thread(submitting.read_document, _with_id(raw, id), terms)
     batch = submitting.ParsedBatch([document], [0])
     return await _submit(state, principal, name, batch, options=options, response=response)
 
@@ -128,6 +125,7 @@ async def list_documents(
         limit=query.limit + 1,
         state=query.state,
         source=query.source,
+        tenant=query.tenant,
     )
     return DocumentList.page(keys, query.limit)
 
@@ -138,10 +136,10 @@ async def list_documents(
     openapi_extra=needs("documents:read"),
 )
 async def get_document(
-    name: CollectionName, id: DocumentId, catalog: CatalogDep, principal: PrincipalDep
+    name: CollectionName, id: DocumentId, catalog: CatalogDep, principal: PrincipalDep, tenant: Tenant = None
 ) -> DocumentView:
     """The document with its state: pending, indexed, or failed with the reason."""
-    return DocumentView.stored(await documents.see_document(catalog, principal, name, id))
+    return DocumentView.stored(await documents.see_document(catalog, principal, name, id, tenant=tenant))
 
 
 @router.delete(
@@ -160,10 +158,11 @@ async def delete_document(
     *,
     state: StateDep,
     principal: PrincipalDep,
+    tenant: Tenant = None,
     wait: Wait = False,
 ) -> DeletionView:
     """Delete one document. It leaves listings at once, and searches once the job is done."""
-    submission = await submitting.delete_one(state.resources, principal, name, id)
+    submission = await submitting.delete_one(state.resources, principal, name, id, tenant=tenant)
     return await _deletion(state, submission, response, wait=wait)
 
 
@@ -183,29 +182,29 @@ async def delete_documents(
     *,
     state: StateDep,
     principal: PrincipalDep,
+    tenant: Tenant = None,
     wait: Wait = False,
 ) -> DeletionView:
     """Delete documents by id or by filter. Unknown ids are ignored."""
-    ids = body.ids
-    if ids is None:
-        ids = await submitting.matching_ids(state.resources, principal, name, body.filter)
-    submission = await submitting.delete_by_id(state.resources, principal, name, ids)
+    resources = state.resources
+    if body.ids is not None:
+        submission = await submitting.delete_by_id(resources, principal, name, body.ids, tenant=tenant)
+    else:
+        submission = await submitting.delete_by_filter(resources, principal, name, body.filter, tenant=tenant)
     return await _deletion(state, submission, response, wait=wait)
 
 
-async def _read_form(state: ServiceState, collection: Collection, request: Request) -> submitting.ParsedBatch:
-    limit = state.settings.indexing.max_document_chars
+async def _read_form(state: ServiceState, terms: UploadTerms, request: Request) -> submitting.ParsedBatch:
     async with uploads_in(request, state.settings.server.cors_origins) as uploads:
-        return await read_uploads(state.resources.files, uploads, fields=collection.fields, max_chars=limit)
+        return await read_uploads(state.resources.files, uploads, terms)
 
 
-async def _read_body(state: ServiceState, collection: Collection, request: Request) -> submitting.ParsedBatch:
+async def _read_body(_: ServiceState, terms: UploadTerms, request: Request) -> submitting.ParsedBatch:
     body = await request.body()
     ndjson = content_type(request) in NDJSON_TYPES
-    limit = state.settings.indexing.max_document_chars
 
     def parse() -> submitting.ParsedBatch:
-        return submitting.parse_batch(documents_in(body, ndjson=ndjson), fields=collection.fields, max_chars=limit)
+        return submitting.parse_batch(documents_in(body, ndjson=ndjson), terms)
 
     converts = b'"format"' in body  # texts of a format are converted, which takes milliseconds each
     return await asyncio.to_thread(parse) if converts or len(body) > _THREAD_BYTES else parse()

@@ -21,6 +21,7 @@ from service.schemas.operations import Health, Readiness, VerifyBody
 from service.wire import dumps, require_json
 from winnow.core import errors
 from winnow.core.principal import Principal
+from winnow.core.tenancy import split_id
 from winnow.operations.archive import files_of, pack
 from winnow.operations.backup import copied
 from winnow.operations.resources import Resources
@@ -138,6 +139,8 @@ async def _events(
 def _event(item: InspectionProgress | Damage | Report) -> ServerSentEvent:
     names = {InspectionProgress: "progress", Damage: "damage", Report: "done"}
     data = members(item)
+    if isinstance(item, Damage):
+        data["tenant"], data["document_id"] = split_id(item.document_id)
     if isinstance(item, Report):
         data = {"collection": item.collection, "generations": item.generations, "sound": item.sound} | data
     return ServerSentEvent(dumps(data).decode(), event=names[type(item)])

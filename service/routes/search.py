@@ -54,7 +54,7 @@ async def _answer(name: str, body: SearchBody, request: Request) -> Response:
     # only a filter needs the collection's fields: the search looks the collection up itself
     fields = {} if body.filter is None else (await resources.collections.get(name)).fields
     with state.gate.admitted():
-        work = resources.search.run(body.to_request(name, fields), principal)
+        work = resources.search.run(body.to_request(name, fields, most=principal.max_top_n), principal)
         answer = await while_connected(request.receive, work)
     state.metrics.observe_search(answer)
     return Response(dumps(render_answer(answer)), media_type=JSON_TYPE)

@@ -8,6 +8,7 @@ from typing import Any, Self
 from pydantic import Field
 
 from service.schemas.common import Body, View, members
+from winnow.core.acl import AclDefault
 from winnow.core.types import Collection, Counts, FieldType
 from winnow.operations.collections import CollectionSpec
 
@@ -45,6 +46,9 @@ class CollectionBody(Body):
     )
     rerank: RerankDefaults = Field(default_factory=RerankDefaults)
     metadata: dict[str, Any] | None = Field(None, description="any JSON object, for your own use")
+    acl_default: AclDefault | None = Field(
+        None, description="who sees documents without an acl: public, everyone (the default); none, no user"
+    )
 
     def to_spec(self) -> CollectionSpec:
         """The domain's form."""
@@ -57,6 +61,7 @@ class CollectionBody(Body):
             fields=self.fields,
             rerank_instruct=self.rerank.instruct,
             metadata=self.metadata,
+            acl_default=self.acl_default,
         )
 
 
@@ -109,6 +114,7 @@ class CollectionView(View):
     fields: dict[str, FieldType]
     rerank: RerankView
     metadata: dict[str, Any]
+    acl_default: AclDefault
     generation: int = Field(description="number of the physical index that searches read")
     created_at: datetime | None
 
@@ -123,6 +129,7 @@ class CollectionView(View):
                 "identity": collection.serving.identity,
                 "rerank": RerankView(instruct=collection.rerank_instruct),
                 "generation": collection.serving.generation,
+                "acl_default": collection.access.default,
             }
         )
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Tag
+
+from winnow.core.tenancy import plain_id
 
 _EXAMPLES: Final[dict[str, Any]] = orjson.loads(Path(__file__).with_name("examples.json").read_bytes())
 
@@ -73,6 +75,10 @@ class ProblemBody(BaseModel):
     code: str = Field(description="for programs; stable", examples=["collection_not_found"])
     request_id: str | None = Field(examples=["req_01JY4W6V0T8Q3N5R7XKZB2C4DF"])
     errors: list[ErrorPlace] | None = None
+
+
+PlainId = Annotated[str, BeforeValidator(plain_id)]
+"""The id of a document as its owner gave it, out of the qualified one."""
 
 
 def members(value: Any) -> dict[str, Any]:

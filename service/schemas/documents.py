@@ -8,8 +8,9 @@ from typing import Any, Final, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from service.schemas.common import Body, View, members
+from service.schemas.common import Body, PlainId, View, members
 from service.schemas.jobs import JobView
+from winnow.core.tenancy import tenant_of
 from winnow.core.types import DocumentState, TextFormat
 from winnow.operations.submit import INTERACTIVE
 from winnow.ports import DocumentKey, StoredDocument
@@ -26,6 +27,23 @@ class WarningView(View):
     count: int | None = Field(None, description="how many characters, rows or parts are concerned")
 
 
+TENANT_DESCRIPTION: Final = "whose documents; by default the caller's own tenant, or those without one"
+
+
+class AclBody(Body):
+    """Who may see a document. A list without entries hides it from every user and group."""
+
+    users: list[str] = Field([], description="subjects of tokens")
+    groups: list[str] = Field([], description="groups of tokens")
+
+
+class AclView(View):
+    """Who may see a document."""
+
+    users: list[str]
+    groups: list[str]
+
+
 class DocumentBody(Body):
     """A document as it is submitted."""
 
@@ -36,6 +54,8 @@ class DocumentBody(Body):
     url: str = ""
     metadata: dict[str, Any] = Field({}, description="declared fields can be filtered on")
     version: int | None = Field(None, ge=0, description="must not go backwards")
+    tenant: str | None = Field(None, max_length=128, description="two tenants may each have a document of one id")
+    acl: AclBody | None = Field(None, description="who may see it; left out, the collection's acl_default decides")
     source_format: str | None = Field(
         None, description="in place of format: the text is canonical already, and was converted from this format"
     )
@@ -74,6 +94,7 @@ class WriteOptions(BaseModel):
     """How a submission is handled."""
 
     wait: bool = Field(False, description=WAIT_DESCRIPTION)
+    tenant: str | None = Field(None, description="of documents that name none; by default the caller's own, or none")
     source: str = Field("", max_length=512, description="label of where the documents come from")
     priority: int = Field(INTERACTIVE, ge=-100, le=100, description="higher is served first; bulk loads use 0")
 
@@ -83,6 +104,7 @@ class DocumentQuery(BaseModel):
 
     after: str = Field("", description="id of the last document of the previous page")
     limit: int = Field(100, ge=1, le=1000)
+    tenant: str | None = Field(None, description=TENANT_DESCRIPTION)
     state: DocumentState | None = Field(None, description="only documents in this state")
     source: str | None = Field(None, description="only documents of this source")
 
@@ -136,13 +158,15 @@ class DocumentError(View):
 class DocumentView(View):
     """A document with the state of its indexing."""
 
-    id: str
+    id: PlainId
+    tenant: str
     text: str = Field(description="the canonical text, which offsets of chunks count in")
     source_format: str = Field(description="what the text was read from")
     title: str
     url: str
     metadata: dict[str, Any]
     version: int | None
+    acl: AclView | None = Field(description="null: the collection's acl_default decides who may see it")
     warnings: list[WarningView] = Field(description="what was lost when the document was read")
     state: DocumentState
     error: DocumentError | None = Field(None, description="set in state failed")
@@ -156,13 +180,14 @@ class DocumentView(View):
     def stored(cls, found: StoredDocument) -> Self:
         """The wire form of a document in the catalog."""
         error = None if found.error is None else DocumentError(code=found.error_code or "", message=found.error)
-        return cls.of(members(found.document) | members(found) | {"error": error})
+        tenant = tenant_of(found.document.id)
+        return cls.of(members(found.document) | members(found) | {"error": error, "tenant": tenant})
 
 
 class DocumentKeyView(View):
     """A row of a listing, without the text."""
 
-    id: str
+    id: PlainId
     state: DocumentState
     revision: int
     content_hash: str

@@ -8,7 +8,7 @@ from typing import Self
 
 from pydantic import Field
 
-from service.schemas.common import Parameters, View
+from service.schemas.common import Parameters, PlainId, View
 from winnow.core.types import JobStatus
 from winnow.ports import Job
 
@@ -16,7 +16,7 @@ from winnow.ports import Job
 class JobFailureView(View):
     """One document of a job that failed."""
 
-    document_id: str
+    document_id: PlainId
     code: str
     message: str
 
@@ -26,6 +26,7 @@ class JobView(View):
 
     id: str
     collection: str
+    tenant: str | None = Field(description="of the job's documents; null where they are of several")
     status: JobStatus
     total: int
     pending: int
@@ -46,6 +47,7 @@ class JobQuery(Parameters):
 
     collection: str | None = Field(None, description="only jobs of this collection")
     status: JobStatus | None = Field(None, description="only jobs that are pending, running or done")
+    tenant: str | None = Field(None, description="only jobs of this tenant's documents")
     failed: bool = Field(False, description="only jobs with failed documents")
     after: str = Field("", description="id of the last job of the previous page")
     limit: int = Field(50, ge=1, le=1000)

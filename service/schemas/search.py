@@ -53,6 +53,9 @@ class SearchOptions(BaseModel):
     highlight: bool = True
     budget_ms: float | None = Field(None, gt=0, le=600_000, description="time limit of the whole search")
     explain: bool = False
+    tenant: str | None = Field(
+        None, description="whose documents; by default the caller's own tenant, or those of none"
+    )
     index: Literal["serving", "other"] = Field(
         "serving", description="other: the second index of a collection whose model is being changed, to compare"
     )
@@ -70,15 +73,15 @@ class SearchBody(SearchOptions, Body):
     )
     rerank: RerankChoice = Field(default_factory=RerankBody)
 
-    def to_request(self, collection: str, fields: Mapping[str, FieldType]) -> SearchRequest:
-        """The domain's form.
+    def to_request(self, collection: str, fields: Mapping[str, FieldType], *, most: int | None = None) -> SearchRequest:
+        """The domain's form; ``most`` bounds the number of results of a caller who asks for none.
 
         Raises:
             InvalidFilter: the filter is malformed, or names an undeclared field.
         """
         given, rerank = vars(self), vars(self.rerank)
         options = {name: given[name] for name in _SCALARS}
-        options["top_n"] = min(DEFAULT_TOP_N, self.top_k) if self.top_n is None else self.top_n
+        options["top_n"] = min(DEFAULT_TOP_N, self.top_k, most or self.top_k) if self.top_n is None else self.top_n
         options["index"] = "serving" if self.index == "serving" else "beside"
         tree = None if self.filter is None else parse_filter(self.filter, fields)
         return SearchRequest(collection, self.query, filter=tree, rerank=RerankOptions(**rerank), **options)

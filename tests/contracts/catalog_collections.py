@@ -42,7 +42,7 @@ class CollectionContract:
         with pytest.raises(CollectionNotFound):
             [stored async for stored in catalog.documents.scan("nowhere")]
         with pytest.raises(CollectionNotFound):
-            [found async for found in catalog.documents.scan_metadata("nowhere")]
+            [found async for found in catalog.documents.scan_keys("nowhere")]
 
     async def test_collections_are_listed_by_name(self, catalog: Catalog) -> None:
         for name in ("b", "a", "B"):

@@ -320,9 +320,9 @@ class DeletionContract:
         assert list(await docs.queue.commit([success(stale)])) == [False]
         assert (await docs.documents.get("docs", "a")).state == "pending"
 
-    async def test_a_scan_of_metadata_passes_over_what_is_being_deleted(self, docs: Catalog) -> None:
+    async def test_a_scan_of_keys_passes_over_what_is_being_deleted(self, docs: Catalog) -> None:
         many = [doc(f"{number:04}", metadata={"number": number}) for number in range(1001)]
         await docs.documents.submit("docs", many)
         await docs.documents.tombstone("docs", ["0001"])
-        found = [each async for each in docs.documents.scan_metadata("docs")]
+        found = [(each.key.id, each.metadata) async for each in docs.documents.scan_keys("docs")]
         assert found == [(each.id, each.metadata) for each in many if each.id != "0001"]

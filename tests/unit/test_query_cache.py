@@ -10,7 +10,7 @@ import pytest
 
 from winnow.core.errors import UpstreamUnavailable
 from winnow.ports import Embeddings, EmbedKind
-from winnow.search.query_cache import CachedEmbedder
+from winnow.search.query_cache import CachedEmbedder, asked_by
 from winnow.testing.models import FakeEmbedder
 
 
@@ -170,3 +170,22 @@ async def test_closing_waits_for_what_is_under_way(inner: Watched, cached: Cache
     await closing
     assert inner.closed
     assert (await call).vectors.shape == (1, 64)
+
+
+async def test_equal_queries_of_two_tenants_share_nothing(inner: Watched, cached: CachedEmbedder) -> None:
+    answers = []
+    for tenant in ("acme", "acme", "globex", ""):
+        with asked_by(tenant):
+            answers.append(await cached.embed(["copy a file"], "query"))
+    assert [each.cached for each in answers] == [False, True, False, False]
+    inner.open.clear()
+
+    async def ask(tenant: str) -> Embeddings:
+        with asked_by(tenant):
+            return await cached.embed(["move a file"], "query")
+
+    asked = [asyncio.create_task(ask(tenant)) for tenant in ("acme", "globex", "acme")]
+    await settled()
+    inner.open.set()
+    await asyncio.gather(*asked)
+    assert inner.calls[3:] == [["move a file"], ["move a file"]]

@@ -247,7 +247,7 @@ async def test_the_service_streams_findings_and_the_report(docs: Service) -> Non
     answer = await docs.client.post("/v1/collections/docs:verify", json={"repair": True})
     news = events(answer.text)
     assert news[0] == ("progress", {"doing": "listing", "done": 0, "total": 12})
-    assert ("damage", {"kind": "missing", "document_id": "d1", "points": 1, "generation": 1}) in news
+    assert ("damage", {"kind": "missing", "tenant": "", "document_id": "d1", "points": 1, "generation": 1}) in news
     assert news[-1][0] == "done"
     assert (news[-1][1]["sound"], news[-1][1]["mended"]) == (False, 3)
 

@@ -29,7 +29,8 @@ async def test_job_adds_up_and_ends(service, client):
     assert after["chunks_embedded"] == 2
     assert after["finished_at"]
     assert set(after) == {
-        "id", "collection", "status", "total", "pending", "indexed", "deleted", "unchanged", "failed", "superseded",
+        "id", "collection", "tenant", "status", "total", "pending", "indexed", "deleted", "unchanged", "failed",
+            "superseded",
         "cancelled", "chunks_embedded", "failures", "created_at", "finished_at",
     }  # fmt: skip
 

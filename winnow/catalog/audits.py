@@ -9,7 +9,7 @@ from sqlalchemy import false, func, select
 
 from winnow.catalog import entries, reembedding
 from winnow.catalog.collections import collection_of, uid_of
-from winnow.catalog.documents import SAME_DOCUMENT
+from winnow.catalog.documents import SAME_DOCUMENT, of_tenant
 from winnow.catalog.engine import Repository, allow_long
 from winnow.catalog.jobs import carry_out, new_order
 from winnow.catalog.rules.interventions import NO_CONTENT, plan_repair
@@ -49,21 +49,22 @@ class SqlAudit(Repository):
             ]
 
     async def repair(self, collection: str, revisions: Mapping[str, int], *, priority: int = 0) -> Submission:
-        order = new_order(self.clock(), priority)
+        order = new_order(self.clock(), revisions, priority=priority)
         async with self.database.write() as connection:
             uid = await uid_of(connection, collection, lock=True)
             change = plan_repair(revisions, await entries.read(connection, uid, revisions), order)
             contents = {entry.id: Document(entry.id, NO_CONTENT) for entry in change.created}
             return await carry_out(connection, uid, change, order, contents)
 
-    async def unconverted(self, collection: str) -> int:
+    async def unconverted(self, collection: str, *, tenant: str | None = None) -> int:
         async with self.database.read() as connection:
             await allow_long(connection)
             uid = await uid_of(connection, collection)
             statement = select(func.count()).select_from(CONTENTS).join(DOCUMENTS, SAME_DOCUMENT)
             unread = CONTENTS.c.canonical.is_(false()) & (CONTENTS.c.format != "text")
             visible = (DOCUMENTS.c.collection_uid == uid) & (DOCUMENTS.c.state != "deleting")
-            return int(await connection.scalar(statement.where(visible, unread)) or 0)
+            mine = () if tenant is None else of_tenant(tenant)
+            return int(await connection.scalar(statement.where(visible, unread, *mine)) or 0)
 
     async def reembed_progress(self, name: str) -> ReembedProgress:
         async with self.database.read() as connection:

@@ -21,7 +21,7 @@ from winnow.core.acl import parse_acl
 from winnow.core.marks import Mark, parse_warnings
 from winnow.core.missing import missing_document
 from winnow.core.tenancy import id_range, plain_id
-from winnow.core.types import Counts, Document, DocumentState, Metadata
+from winnow.core.types import Counts, Document, DocumentState
 from winnow.ports import DescribedKey, DocumentKey, StoredDocument, Submission
 
 SCAN_BATCH: Final = 64
@@ -51,7 +51,7 @@ class SqlDocuments(Repository):
     ) -> Submission:
         batch = await asyncio.to_thread(sort_batch, documents)
         by_id = {item.document.id: item.document for item in batch.incoming}
-        order = new_order(self.clock(), priority, source)
+        order = new_order(self.clock(), by_id, priority=priority, source=source)
         async with self.database.write() as connection:
             uid = await uid_of(connection, collection, lock=True)
             known = await entries.read(connection, uid, by_id)
@@ -62,7 +62,7 @@ class SqlDocuments(Repository):
         return submission
 
     async def tombstone(self, collection: str, document_ids: Sequence[str], *, priority: int = 0) -> Submission:
-        order = new_order(self.clock(), priority)
+        order = new_order(self.clock(), document_ids, priority=priority)
         async with self.database.write() as connection:
             uid = await uid_of(connection, collection, lock=True)
             known = await entries.read(connection, uid, set(document_ids))
@@ -79,10 +79,6 @@ class SqlDocuments(Repository):
     async def scan(self, collection: str, *, source: str | None = None) -> AsyncIterator[StoredDocument]:
         async for row in self._scan(_chosen(_STORED, source=source), collection, SCAN_BATCH):
             yield _stored(row)
-
-    async def scan_metadata(self, collection: str) -> AsyncIterator[tuple[str, Metadata]]:
-        async for row in self._scan(_chosen(_DESCRIBED), collection, METADATA_BATCH):
-            yield row.id, row.metadata
 
     async def scan_keys(
         self,
@@ -136,7 +132,7 @@ class SqlDocuments(Repository):
                 ((_, counts),) = await count_documents(connection, name)
                 return counts
             sums = func.count(), func.coalesce(func.sum(DOCUMENTS.c.n_chunks), 0)
-            statement = select(DOCUMENTS.c.state, *sums).where(*_of_tenant(tenant)).group_by(DOCUMENTS.c.state)
+            statement = select(DOCUMENTS.c.state, *sums).where(*of_tenant(tenant)).group_by(DOCUMENTS.c.state)
             mine = statement.where(DOCUMENTS.c.collection_uid == await uid_of(connection, name))
             return sum_states({row[0]: (row[1], int(row[2])) for row in await connection.execute(mine)})
 
@@ -169,10 +165,11 @@ def _chosen(
     statement = statement.where(DOCUMENTS.c.state != "deleting" if state is None else DOCUMENTS.c.state == state)
     if source is not None:
         statement = statement.where(DOCUMENTS.c.source == source)
-    return statement if tenant is None else statement.where(*_of_tenant(tenant))
+    return statement if tenant is None else statement.where(*of_tenant(tenant))
 
 
-def _of_tenant(tenant: str) -> tuple[ColumnElement[bool], ...]:
+def of_tenant(tenant: str) -> tuple[ColumnElement[bool], ...]:
+    """The condition that a row of ``DOCUMENTS`` is a tenant's."""
     first, end = id_range(tenant)
     from_first = DOCUMENTS.c.id >= first
     return (from_first,) if end is None else (from_first, DOCUMENTS.c.id < end)

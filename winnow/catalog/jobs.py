@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from winnow.catalog.rules.submissions import LedgerChange, Order, touching
 from winnow.catalog.tables import COLLECTIONS, JOB_FAILURES, JOBS, UtcDateTime
 from winnow.core.ids import new_id
 from winnow.core.missing import missing_job
+from winnow.core.tenancy import shared_tenant
 from winnow.core.types import Document, JobStatus
 from winnow.ports import Job, JobFailure, Submission
 
@@ -58,10 +60,13 @@ class SqlJobs(Repository):
         failed: bool = False,
         after: str = "",
         limit: int = 100,
+        tenant: str | None = None,
     ) -> Sequence[Job]:
         statement = _NAMED.where(COLLECTIONS.c.status == "ready")
         if among is not None:
             statement = statement.where(COLLECTIONS.c.name.in_(among))
+        if tenant is not None:
+            statement = statement.where(JOBS.c.tenant == tenant)
         if status is not None:
             statement = statement.where(_has_status(status))
         if failed:
@@ -78,9 +83,10 @@ class SqlJobs(Repository):
     async def retry(self, job_id: str, *, priority: int = 0) -> Submission:
         failed = select(JOB_FAILURES.c.document_id).where(JOB_FAILURES.c.job_id == job_id)
         async with self.database.write() as connection:
-            order = new_order(self.clock(), priority)
+            order = new_order(self.clock(), priority=priority)
             uid = await _lock_collection(connection, job_id)
             known = await entries.read(connection, uid, await connection.scalars(failed))
+            order = replace(order, tenant=shared_tenant(known))
             again = plan_retry(known.values(), job_id, order)
             return await carry_out(connection, uid, again, order) if again.touched else Submission("", 0, 0)
 
@@ -98,9 +104,9 @@ class SqlJobs(Repository):
             return (await connection.execute(delete(JOBS).where(JOBS.c.id.in_(some.scalar_subquery())))).rowcount
 
 
-def new_order(now: datetime, priority: int = 0, source: str = "") -> Order:
+def new_order(now: datetime, document_ids: Iterable[str] = (), *, priority: int = 0, source: str = "") -> Order:
     """What the documents of one request share, with the id of a new job."""
-    return Order(new_id("job"), source, priority, now)
+    return Order(new_id("job"), source, priority, now, shared_tenant(document_ids))
 
 
 async def carry_out(
@@ -116,7 +122,7 @@ async def carry_out(
     await entries.change(connection, uid, [*change.revised, *change.touched])
     submission = change.submission
     values: dict[str, Any] = dict.fromkeys(ADDED, 0)
-    values |= {"id": submission.job_id, "collection_uid": uid, "created_at": order.now}
+    values |= {"id": submission.job_id, "collection_uid": uid, "tenant": order.tenant, "created_at": order.now}
     values |= {"total": submission.accepted, "unchanged": submission.unchanged}
     values["finished_at"] = order.now if submission.accepted == submission.unchanged else None
     await connection.execute(insert(JOBS), values)
@@ -163,6 +169,7 @@ async def _cancel_some(connection: AsyncConnection, job_id: str, after: str, ord
     found = plan_cancellation(known.values(), job_id, order)
     await entries.change(connection, uid, found.stopped)
     if found.removed:
+        order = replace(order, tenant=shared_tenant(entry.id for entry in found.removed))
         await carry_out(connection, uid, touching(found.removed, order), order)
     job_counters = JobCounters()
     job_counters.cancel(job_id, len(found.removed) + len(found.stopped))

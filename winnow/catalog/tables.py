@@ -157,12 +157,16 @@ class DocumentCountRow(Base, table=True):
 
 
 class JobRow(Base, table=True):
-    """A submission, with counters of the states that its documents reached."""
+    """A submission, with counters of the states that its documents reached.
+
+    ``tenant`` is null where they are of several.
+    """
 
     __tablename__ = "jobs"
 
     id: str = Field(sa_column=sa.Column(Key, primary_key=True))
     collection_uid: str = Field(sa_column=sa.Column(Key, sa.ForeignKey("collections.uid"), index=True, nullable=False))
+    tenant: str | None = Field(sa_column=sa.Column(sa.Text, server_default=""))
     total: int
     indexed: int
     deleted: int

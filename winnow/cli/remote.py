@@ -12,9 +12,11 @@ import aiohttp
 import orjson
 
 from winnow.cli.options import collection_path, job_path
+from winnow.core.acl import wire_acl
 from winnow.core.errors import InvalidInput, Overloaded, UpstreamRejected, UpstreamUnavailable, WinnowError, by_code
 from winnow.core.marks import wire_marks, wire_warnings
 from winnow.core.retry import parse_retry_after
+from winnow.core.tenancy import split_id
 from winnow.core.types import Document
 from winnow.operations.submit import NothingAccepted
 from winnow.ports import DocumentKey, Job, JobFailure, Rejection, Submission
@@ -219,8 +221,11 @@ def _reported(response: aiohttp.ClientResponse, payload: bytes) -> WinnowError |
 
 
 def _wire(document: Document) -> dict[str, Any]:
+    tenant, document_id = split_id(document.id)
     values = {
-        "id": document.id,
+        "id": document_id,
+        "tenant": tenant or None,
+        "acl": wire_acl(document.acl),
         "text": document.text,
         "source_format" if document.canonical else "format": document.source_format,
         "title": document.title,

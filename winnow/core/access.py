@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from winnow.core.acl import ACL_FIELD, TENANT_FIELD, AccessRules, AccessView, Acl, stored_names
+from winnow.core.acl import ACL_FIELD, TENANT_FIELD, AccessRules, AccessView, Acl, reader_names, stored_names
+from winnow.core.errors import Forbidden, InvalidFilter
 from winnow.core.filters import matches, parse_filter
-from winnow.core.tenancy import tenant_of
+from winnow.core.principal import Principal, Scope
+from winnow.core.tenancy import check_tenant, tenant_of
 from winnow.core.types import (
     And,
     Collection,
@@ -27,6 +29,48 @@ from winnow.core.types import (
 )
 
 _NOTHING: Final = Or(())
+_OVER_TENANTS: Final[frozenset[Scope]] = frozenset({"collections:admin", "operate"})
+_TRUSTED: Final[frozenset[Scope]] = frozenset({"documents:read", "documents:write", "collections:admin"})
+
+
+def view_of(principal: Principal, tenant: str | None = None) -> AccessView:
+    """What a principal sees of a collection, of the tenant that it names or of its own.
+
+    Access lists do not narrow what a caller without a credential sees, nor a key that reads, writes or administers all
+    documents. A key that may only search counts as no user and no group.
+
+    Raises:
+        InvalidInput: this cannot be the name of a tenant.
+        Forbidden: the principal may not name it.
+    """
+    chosen = check_tenant(tenant) if tenant is not None else principal.tenant or ""
+    if not may_name(principal, chosen):
+        whose = "bound to no tenant" if principal.tenant is None else f"bound to the tenant {principal.tenant!r}"
+        raise Forbidden(f"{principal.described} is {whose} and cannot name {chosen!r}", location=("tenant",))
+    trusted = principal.kind != "token" and not principal.scopes.isdisjoint(_TRUSTED)
+    readers = None if trusted else reader_names(principal.users, principal.groups)
+    return AccessView(chosen, readers, principal.locked_filter)
+
+
+def may_name(principal: Principal, tenant: str) -> bool:
+    """Whether a principal may name a tenant: its own, or any if it is bound to none and administers collections."""
+    if principal.tenant is not None:
+        return tenant == principal.tenant
+    return tenant == "" or "collections:admin" in principal.scopes
+
+
+def require_unbound(principal: Principal) -> None:
+    """Raise ``Forbidden`` for a principal bound to a tenant: what it asks for concerns all tenants of a collection."""
+    if principal.tenant is not None:
+        raise Forbidden(
+            f"{principal.described} is bound to the tenant {principal.tenant!r}; this request concerns all tenants of "
+            "the collection"
+        )
+
+
+def sees_all_tenants(principal: Principal) -> bool:
+    """Whether what is counted over all tenants, and jobs of any, are for this principal."""
+    return principal.tenant is None and not principal.scopes.isdisjoint(_OVER_TENANTS)
 
 
 def access_values(qualified: str, acl: Acl | None) -> Metadata:
@@ -57,9 +101,13 @@ def joined(view: AccessView, collection: Collection, wanted: Filter | None = Non
     ``None`` where every document of the collection passes.
 
     Raises:
-        InvalidFilter: the locked filter does not fit the collection's fields.
+        Forbidden: the locked filter does not fit the collection's fields.
     """
-    locked = None if view.locked is None else parse_filter(view.locked, collection.fields)
+    try:
+        locked = None if view.locked is None else parse_filter(view.locked, collection.fields)
+    except InvalidFilter as error:
+        message = f"the locked filter of the credential does not fit collection {collection.name!r}: {error.message}"
+        raise Forbidden(message) from error
     parts = (access_condition(view, collection.access), locked, wanted)
     return _all([part for part in parts if part is not None])
 

@@ -24,7 +24,7 @@ MAX_URL_CHARS: Final = 4096
 MAX_METADATA_BYTES: Final = 64 * 1024
 MAX_METADATA_DEPTH: Final = 16
 
-_KEYS: Final = ("id", "text", "format", "title", "url", "metadata", "version")
+_KEYS: Final = ("id", "text", "format", "title", "url", "metadata", "version", "tenant", "acl")
 _READ_KEYS: Final = ("source_format", "marks", "warnings")  # of a text that the caller has converted already
 _FORMAT_NAME: Final = re.compile(r"[a-z0-9]{1,16}")
 

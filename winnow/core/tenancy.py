@@ -12,6 +12,7 @@ the names, and thereby the points, that they had before there were tenants.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from winnow.core.errors import InvalidInput
@@ -32,7 +33,9 @@ class IdRange(NamedTuple):
 
 def qualify_id(tenant: str, document_id: str) -> str:
     """The qualified id of a tenant's document."""
-    return f"{_MARK}{tenant}{_MARK}{document_id}" if tenant else document_id
+    # an id that looks qualified must not become the name of another tenant's document
+    is_plain = not tenant and not document_id.startswith(_MARK)
+    return document_id if is_plain else f"{_MARK}{tenant}{_MARK}{document_id}"
 
 
 def split_id(qualified: str) -> tuple[str, str]:
@@ -58,6 +61,12 @@ def id_range(tenant: str) -> IdRange:
     if not tenant:
         return IdRange(_AFTER_MARK, None)
     return IdRange(f"{_MARK}{tenant}{_MARK}", f"{_MARK}{tenant}{_AFTER_MARK}")
+
+
+def shared_tenant(qualified: Iterable[str]) -> str | None:
+    """The tenant of all of these documents; ``None`` where they are of several, ``''`` where there are none."""
+    tenants = {tenant_of(each) for each in qualified} or {""}
+    return tenants.pop() if len(tenants) == 1 else None
 
 
 def check_tenant(value: object) -> str:

@@ -338,6 +338,7 @@ class SearchRequest:
     budget_ms: float | None = None
     explain: bool = False
     index: WhichIndex = "serving"
+    tenant: str | None = None
 
 
 class Span(NamedTuple):

@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from winnow.core.access import require_unbound
+from winnow.core.acl import AccessRules, AclDefault
 from winnow.core.documents import check_metadata
 from winnow.core.errors import CollectionNotFound, Forbidden, IdentityMismatch, InvalidCollection, InvalidDocument
 from winnow.core.principal import Principal
 from winnow.core.types import Chunking, Collection, Counts, FieldType, Index, IndexRef, Metadata
 from winnow.operations.audit import audited
+from winnow.operations.documents import count_seen
 from winnow.operations.resources import Resources
 from winnow.operations.scopes import SEEING
 from winnow.ports import Catalog
@@ -39,6 +42,7 @@ class CollectionSpec:
     fields: Mapping[str, FieldType] | None = None
     rerank_instruct: str | None = None
     metadata: Metadata | None = None
+    acl_default: AclDefault | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +55,23 @@ class EnsuredCollection:
 
 
 async def see_collections(catalog: Catalog, principal: Principal) -> list[tuple[Collection, Counts]]:
-    """The collections that the principal sees, by name, with their counts."""
+    """The collections that the principal sees, by name, with the counts of what it sees of their documents."""
     principal.require(*SEEING)
-    return [found for found in await catalog.collections.list_with_counts() if principal.sees(found[0].name)]
+    found = [each for each in await catalog.collections.list_with_counts() if principal.sees(each[0].name)]
+    return [(collection, await count_seen(catalog, principal, collection, counts)) for collection, counts in found]
 
 
 async def see_collection(catalog: Catalog, principal: Principal, name: str) -> tuple[Collection, Counts]:
-    """One collection with its counts. Raises ``CollectionNotFound`` and ``InvalidCollection``."""
+    """One collection with the counts of what the principal sees of its documents.
+
+    Raises:
+        InvalidCollection: the name is not usable.
+        CollectionNotFound: the collection does not exist, or the principal does not see it.
+    """
     check_name(name)
     principal.require(*SEEING, collection=name)
-    return await catalog.collections.get_with_counts(name)
+    collection, counts = await catalog.collections.get_with_counts(name)
+    return collection, await count_seen(catalog, principal, collection, counts)
 
 
 async def ensure_collection(
@@ -71,12 +82,14 @@ async def ensure_collection(
     Fields may be added, and the reranker's instruct and the metadata replaced, at any time.
 
     Raises:
-        Forbidden: the name is not among those of the principal, whether or not such a collection exists.
+        Forbidden: the name is not among those of the principal, whether or not such a collection exists, or the
+            principal is bound to a tenant.
         InvalidCollection: the name or a setting is not usable.
         IdentityMismatch: the change needs the documents to be embedded again, or a field to change its type.
     """
     check_name(name)
     principal.require("collections:admin")
+    require_unbound(principal)
     if not principal.sees(name):
         raise Forbidden(f"{principal.described} may not use the name {name!r} for a collection")
     _check_spec(spec)
@@ -101,8 +114,10 @@ async def delete_collection(resources: Resources, principal: Principal, name: st
 
     Raises:
         CollectionNotFound: the collection does not exist.
+        Forbidden: the principal is bound to a tenant.
     """
     principal.require("collections:admin", collection=name)
+    require_unbound(principal)
     async with audited(resources.catalog.trail, principal, "collection.delete", collection=name):
         collection = await resources.catalog.collections.mark_deleting(name)
     resources.collections.forget(name)
@@ -154,6 +169,7 @@ async def _create(resources: Resources, name: str, spec: CollectionSpec) -> Ensu
         fields=dict(spec.fields or {}),
         rerank_instruct=spec.rerank_instruct,
         metadata=spec.metadata or {},
+        access=AccessRules(spec.acl_default or "public"),
     )
     await resources.store.create(index.ref, index.schema(collection.fields))
     stored = await resources.catalog.collections.create(collection)
@@ -186,6 +202,7 @@ def _merge(existing: Collection, spec: CollectionSpec, resources: Resources) -> 
         fields=fields,
         rerank_instruct=existing.rerank_instruct if spec.rerank_instruct is None else spec.rerank_instruct,
         metadata=existing.metadata if spec.metadata is None else spec.metadata,
+        access=replace(existing.access, default=spec.acl_default or existing.access.default),
     )
 
 

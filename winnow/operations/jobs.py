@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from winnow.core.access import sees_all_tenants, view_of
 from winnow.core.missing import missing_job, withheld
 from winnow.core.principal import EVERY_COLLECTION, Principal
 from winnow.core.types import JobStatus
@@ -23,18 +24,26 @@ async def see_jobs(
     failed: bool = False,
     after: str = "",
     limit: int = 100,
+    tenant: str | None = None,
 ) -> Sequence[Job]:
-    """Jobs of the collections that the principal sees, newest first, without their failures.
+    """Jobs of the collections and tenants that the principal sees, newest first, without their failures.
 
     Raises:
         CollectionNotFound: of a collection that is named.
+        Forbidden: the principal may not name the tenant.
     """
     principal.require(*FOLLOWING, collection=collection)
     among = None
     if collection is None and principal.collections != EVERY_COLLECTION:
         among = [each.name for each in await catalog.collections.list() if principal.sees(each.name)]
     return await catalog.jobs.list(
-        collection=collection, among=among, status=status, failed=failed, after=after, limit=limit
+        collection=collection,
+        among=among,
+        status=status,
+        failed=failed,
+        after=after,
+        limit=limit,
+        tenant=_tenant_seen(principal, tenant),
     )
 
 
@@ -42,9 +51,17 @@ async def see_job(catalog: Catalog, principal: Principal, job_id: str) -> Job:
     """One job with its failures. Raises ``JobNotFound``, also for a job of a collection that is not seen."""
     principal.require(*FOLLOWING)
     job = await catalog.jobs.get(job_id)
-    if not principal.sees(job.collection):
+    own = _tenant_seen(principal, None)
+    if not principal.sees(job.collection) or own not in (None, job.tenant):
         raise withheld(missing_job(job_id))
     return job
+
+
+def _tenant_seen(principal: Principal, tenant: str | None) -> str | None:
+    """The tenant whose jobs are asked for; ``None`` for those of all, also of several at once."""
+    if tenant is None and sees_all_tenants(principal):
+        return None
+    return view_of(principal, tenant).tenant
 
 
 async def retry_failures(resources: Resources, principal: Principal, job_id: str) -> Submission:

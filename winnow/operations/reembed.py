@@ -19,6 +19,7 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
+from winnow.core.access import require_unbound
 from winnow.core.errors import Conflict, IdentityMismatch
 from winnow.core.identity import same_identity
 from winnow.core.principal import Principal
@@ -77,6 +78,7 @@ async def status(resources: Resources, principal: Principal, name: str, *, model
 async def stored_status(catalog: Catalog, principal: Principal, name: str) -> Status:
     """As ``status`` without a next model: needs the catalog alone."""
     principal.require("operate", collection=name)
+    require_unbound(principal)
     return Status(await catalog.collections.get(name), await catalog.audit.reembed_progress(name))
 
 
@@ -92,6 +94,7 @@ async def estimate_reembed(
         IdentityMismatch: the next model cannot take this collection over.
     """
     principal.require("operate", collection=name)
+    require_unbound(principal)
     collection = await resources.catalog.collections.get(name)
     target = _required_target(resources, collection, model)
     counts = await resources.catalog.documents.counts(name)
@@ -116,6 +119,7 @@ async def start(resources: Resources, principal: Principal, name: str, *, model:
         IdentityMismatch: the next model cannot take this collection over.
     """
     principal.require("operate", collection=name)
+    require_unbound(principal)
     collection = await resources.catalog.collections.get(name)
     target = _required_target(resources, collection, model)
     identity = _identity(resources, target, collection)
@@ -155,6 +159,7 @@ async def switch_model(resources: Resources, principal: Principal, name: str, *,
             given.
     """
     principal.require("operate", collection=name)
+    require_unbound(principal)
     collection = await resources.catalog.collections.get(name)
     if not _is_ahead(collection):
         raise Conflict(
@@ -178,6 +183,7 @@ async def rollback(resources: Resources, principal: Principal, name: str) -> Sta
         Conflict: nothing was switched, or the old index is gone.
     """
     principal.require("operate", collection=name)
+    require_unbound(principal)
     collection = await resources.catalog.collections.get(name)
     if collection.beside is None or _is_ahead(collection):
         raise Conflict(f"collection {name!r} has no index from before a switch to go back to")
@@ -196,6 +202,7 @@ async def drop(resources: Resources, principal: Principal, name: str) -> Status:
         Conflict: the collection has one index only.
     """
     principal.require("operate", collection=name)
+    require_unbound(principal)
     collection = await resources.catalog.collections.get(name)
     index = collection.beside
     if index is None:

@@ -6,16 +6,19 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from winnow.conversion.convert import canonical
+from winnow.core.access import may_name, view_of
 from winnow.core.documents import parse_document
-from winnow.core.errors import InvalidDocument, InvalidInput, by_code
-from winnow.core.filters import matches, parse_filter
+from winnow.core.errors import Forbidden, InvalidDocument, InvalidInput, by_code
 from winnow.core.principal import Principal
-from winnow.core.types import Collection, Document, FieldType
+from winnow.core.tenancy import plain_id, qualify_id, tenant_of
+from winnow.core.types import Document, FieldType
 from winnow.operations.admission import Backlog
 from winnow.operations.audit import audited, event_of
+from winnow.operations.documents import declare_access, find_document, matching_ids
 from winnow.operations.resources import Resources
 from winnow.ports import Job, JobCatalog, Rejection, Submission
 
@@ -44,6 +47,23 @@ class NothingAccepted(InvalidInput):
         self.rejected = tuple(rejected)
 
 
+@dataclass(frozen=True, slots=True)
+class UploadTerms:
+    """What the documents of an upload have to keep to.
+
+    Attributes:
+        fields: declared fields of the collection.
+        max_chars: longest text, in characters.
+        tenant: of documents that name none.
+        admits: whether a document may be of this tenant.
+    """
+
+    fields: Mapping[str, FieldType]
+    max_chars: int
+    tenant: str = ""
+    admits: Callable[[str], bool] = lambda _: True
+
+
 @dataclass(slots=True)
 class ParsedBatch:
     """The valid documents of a batch, and the rejected ones.
@@ -56,11 +76,11 @@ class ParsedBatch:
     positions: list[int] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
 
-    def add(self, index: int, raw: object, *, fields: Mapping[str, FieldType], max_chars: int, where: str = "") -> None:
+    def add(self, index: int, raw: object, terms: UploadTerms, *, where: str = "") -> None:
         """Check one document and take it in, or note why not; ``where`` says more than ``index`` of its place."""
         try:
-            document = read_document(raw, fields=fields, max_chars=max_chars)
-        except InvalidDocument as error:
+            document = read_document(raw, terms)
+        except (InvalidDocument, Forbidden) as error:
             message = f"{where}: {error.message}" if where else error.message
             self.rejected.append(Rejection(index, _id_of(raw), error.code, message))
         else:
@@ -73,9 +93,16 @@ class ParsedBatch:
         return tuple(sorted((*self.rejected, *theirs), key=lambda item: item.index))
 
 
-def read_document(raw: object, *, fields: Mapping[str, FieldType], max_chars: int) -> Document:
-    """Check one document and convert its text to canonical text; raises as ``parse_document``. Uses the CPU."""
-    document = parse_document(raw, fields=fields, max_chars=max_chars)
+def read_document(raw: object, terms: UploadTerms) -> Document:
+    """Check one document and convert its text to canonical text. Uses the CPU.
+
+    Raises:
+        InvalidDocument: as ``parse_document``.
+        Forbidden: it is of a tenant that the caller may not name.
+    """
+    document = parse_document(raw, fields=terms.fields, max_chars=terms.max_chars, tenant=terms.tenant)
+    if not terms.admits(tenant := tenant_of(document.id)):
+        raise Forbidden(f"the caller cannot submit documents of tenant {tenant!r}", location=("tenant",))
     try:
         return canonical(document)
     except ValueError as error:
@@ -83,13 +110,12 @@ def read_document(raw: object, *, fields: Mapping[str, FieldType], max_chars: in
         raise InvalidDocument(message, location=("text",)) from error
 
 
-def parse_batch(items: Iterable[tuple[int, object]], *, fields: Mapping[str, FieldType], max_chars: int) -> ParsedBatch:
+def parse_batch(items: Iterable[tuple[int, object]], terms: UploadTerms) -> ParsedBatch:
     """Check each document on its own, so that an invalid one rejects only itself.
 
     Args:
         items: indexes and decoded documents, or a ``Rejection`` in place of one that could not be decoded.
-        fields: declared fields of the collection.
-        max_chars: longest text, in characters.
+        terms: from ``admit_upload``.
 
     Raises:
         InvalidDocument: the batch is empty.
@@ -99,25 +125,34 @@ def parse_batch(items: Iterable[tuple[int, object]], *, fields: Mapping[str, Fie
         if isinstance(raw, Rejection):
             batch.rejected.append(raw)
         else:
-            batch.add(index, raw, fields=fields, max_chars=max_chars)
+            batch.add(index, raw, terms)
     if not batch.documents and not batch.rejected:
         raise InvalidDocument("the batch holds no documents", location=("documents",))
     return batch
 
 
 async def admit_upload(
-    resources: Resources, principal: Principal, backlog: Backlog, name: str, *, priority: int
-) -> Collection:
-    """Return the collection that is uploaded to.
+    resources: Resources,
+    principal: Principal,
+    backlog: Backlog,
+    name: str,
+    *,
+    priority: int,
+    tenant: str | None = None,
+) -> UploadTerms:
+    """Return the terms of an upload to a collection; ``tenant`` is that of documents that name none.
 
     Raises:
-        CollectionNotFound: it does not exist.
+        CollectionNotFound: the collection does not exist.
+        Forbidden: the principal may not name the tenant.
         Overloaded: too many documents wait already.
     """
     principal.require("documents:write", collection=name)
+    view = view_of(principal, tenant)
     collection = await resources.catalog.collections.get(name)
     await backlog.require_room(resources.catalog.queue, bulk=priority < INTERACTIVE)
-    return collection
+    limit = resources.settings.indexing.max_document_chars
+    return UploadTerms(collection.fields, limit, view.tenant, partial(may_name, principal))
 
 
 async def submit(
@@ -145,6 +180,7 @@ async def submit(
     principal.require("documents:write", collection=name)
     submission = Submission("", 0, 0)
     if batch.documents:
+        await declare_access(resources, name, batch.documents)
         submission = await resources.catalog.documents.submit(name, batch.documents, source=source, priority=priority)
     refused = {item.index for item in submission.rejected}
     for document in (each for index, each in enumerate(batch.documents) if index not in refused):
@@ -166,34 +202,46 @@ async def submit(
     return submission
 
 
-async def delete_one(resources: Resources, principal: Principal, name: str, document_id: str) -> Submission:
+async def delete_one(
+    resources: Resources, principal: Principal, name: str, document_id: str, *, tenant: str | None = None
+) -> Submission:
     """Mark one document for deletion. Raises ``CollectionNotFound`` and ``DocumentNotFound``."""
     principal.require("documents:write", collection=name)
-    await resources.catalog.documents.get(name, document_id)
-    return await delete_by_id(resources, principal, name, [document_id])
+    found = await find_document(resources.catalog, principal, name, document_id, tenant)
+    return await _delete(resources, principal, name, [found.document.id])
 
 
-async def delete_by_id(resources: Resources, principal: Principal, name: str, ids: Sequence[str]) -> Submission:
-    """Mark documents for deletion, and wake the worker. Unknown ids count as ``unchanged``.
+async def delete_by_id(
+    resources: Resources, principal: Principal, name: str, ids: Sequence[str], *, tenant: str | None = None
+) -> Submission:
+    """Mark documents of a tenant for deletion, and wake the worker. Unknown ids count as ``unchanged``.
 
-    Deletions are accepted even if the backlog is full: they are cheap, and must not be delayed.
+    Raises:
+        CollectionNotFound: the collection does not exist.
+        Forbidden: the principal may not name the tenant.
     """
     principal.require("documents:write", collection=name)
-    catalog = resources.catalog
-    async with audited(catalog.trail, principal, "documents.delete", collection=name, ids=ids) as details:
+    view = view_of(principal, tenant)
+    return await _delete(resources, principal, name, [qualify_id(view.tenant, document_id) for document_id in ids])
+
+
+async def delete_by_filter(
+    resources: Resources, principal: Principal, name: str, raw_filter: object, *, tenant: str | None = None
+) -> Submission:
+    """Mark a tenant's documents that pass a filter for deletion. Raises as ``delete_by_id``, and ``InvalidFilter``."""
+    principal.require("documents:write", collection=name)
+    view = view_of(principal, tenant)
+    return await _delete(resources, principal, name, await matching_ids(resources.catalog, name, raw_filter, view))
+
+
+async def _delete(resources: Resources, principal: Principal, name: str, ids: Sequence[str]) -> Submission:
+    """Deletions are accepted even if the backlog is full: they are cheap, and must not be delayed."""
+    catalog, plain = resources.catalog, [plain_id(each) for each in ids]
+    async with audited(catalog.trail, principal, "documents.delete", collection=name, ids=plain) as details:
         submission = await catalog.documents.tombstone(name, ids, priority=INTERACTIVE)
         details.update(job=submission.job_id, deleted=submission.accepted - submission.unchanged)
     resources.wake()
     return submission
-
-
-async def matching_ids(resources: Resources, principal: Principal, name: str, raw_filter: object) -> list[str]:
-    """Return the ids of the documents that pass the filter; raises ``InvalidFilter`` for an invalid one."""
-    principal.require("documents:write", collection=name)
-    collection = await resources.catalog.collections.get(name)
-    tree = parse_filter(raw_filter, collection.fields)
-    scan = resources.catalog.documents.scan_metadata(name)
-    return [document_id async for document_id, metadata in scan if matches(tree, metadata)]
 
 
 async def wait_for_job(

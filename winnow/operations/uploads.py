@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from winnow.core.errors import InvalidDocument
-from winnow.core.types import FieldType
-from winnow.operations.submit import ParsedBatch
+from winnow.operations.submit import ParsedBatch, UploadTerms
 from winnow.ports import FileItem, FileParser, Rejection, UploadedFile
 
 _READ: Final = ("text", "source_format", "marks", "warnings")  # what the file itself says
@@ -21,9 +20,7 @@ class Upload(NamedTuple):
     values: Mapping[str, Any]
 
 
-async def read_uploads(
-    parser: FileParser, uploads: Sequence[Upload], *, fields: Mapping[str, FieldType], max_chars: int
-) -> ParsedBatch:
+async def read_uploads(parser: FileParser, uploads: Sequence[Upload], terms: UploadTerms) -> ParsedBatch:
     """Parse files one after the other; each document is accepted or rejected on its own, by the index of its file.
 
     A value of the uploader replaces what the file says; metadata are merged. In a file of rows, whose rows say more,
@@ -32,8 +29,7 @@ async def read_uploads(
     Args:
         parser: reads the files.
         uploads: the files with their values.
-        fields: declared fields of the collection.
-        max_chars: longest text, in characters.
+        terms: what their documents have to keep to.
 
     Raises:
         InvalidDocument: there are no files.
@@ -44,8 +40,8 @@ async def read_uploads(
             message = f"{own!r} cannot be given with a file, which is read for it"
             batch.rejected.append(Rejection(index, _text_or_none(values.get("id")), InvalidDocument.code, message))
             continue
-        items = await parser.parse(file, fields=fields, max_chars=max_chars)
-        await asyncio.to_thread(_add, batch, index, items, Upload(file, values), fields=fields, max_chars=max_chars)
+        items = await parser.parse(file, fields=terms.fields, max_chars=terms.max_chars)
+        await asyncio.to_thread(_add, batch, index, items, Upload(file, values), terms)
     if not uploads:
         raise InvalidDocument("the form holds no file; send one or more parts named file", location=("file",))
     if not batch.documents and not batch.rejected:
@@ -58,9 +54,7 @@ def _add(
     index: int,
     items: Sequence[FileItem],
     upload: Upload,
-    *,
-    fields: Mapping[str, FieldType],
-    max_chars: int,
+    terms: UploadTerms,
 ) -> None:
     file, values = upload
     for item in items:
@@ -69,7 +63,7 @@ def _add(
             id_ = None if item.row else _text_or_none(values.get("id", file.name))
             batch.rejected.append(Rejection(index, id_, item.code, where + item.message))
         else:
-            batch.add(index, _merged(item, values, file.name), fields=fields, max_chars=max_chars, where=item.row)
+            batch.add(index, _merged(item, values, file.name), terms, where=item.row)
 
 
 def _merged(item: FileItem, values: Mapping[str, Any], name: str) -> object:

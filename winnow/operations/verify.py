@@ -22,6 +22,8 @@ from typing import Final, Literal, TypeAlias
 
 from winnow.core.principal import Principal
 from winnow.operations.audit import audited
+from winnow.core.tenancy import tenant_of
+from winnow.core.types import Counts
 from winnow.operations.external_sort import SortedKeys
 from winnow.ports import Catalog, IndexRef, LedgerEntry, PointKey, VectorStore
 
@@ -123,17 +125,20 @@ async def inspect_collection(
 ) -> AsyncGenerator[InspectionProgress | Damage | Report, None]:
     """Yield progress and findings as they come, and the report at the end; with ``repair``, have damage repaired.
 
+    Of a principal that is bound to a tenant only this one's documents and points are counted, compared and repaired.
+
     Raises:
         CollectionNotFound: the collection does not exist.
     """
     principal.require("operate", collection=name)
     collection = await catalog.collections.get(name)
-    report = Report(name, unconverted=await catalog.audit.unconverted(name))
+    report = Report(name, unconverted=await catalog.audit.unconverted(name, tenant=principal.tenant))
     for index in collection.indexes:
         report.generations.append(index.generation)
         growing = index.generation == collection.newer_generation
         judge_index = partial(judge, generation=index.generation, growing=growing)
-        async for news in _IndexInspection(catalog, store, report, index.ref, judge_index, repair).run():
+        inspection = _IndexInspection(catalog, store, report, index.ref, judge_index, repair, principal.tenant)
+        async for news in inspection.run():
             yield news
     if repair:
         async with audited(catalog.trail, principal, "index.repair", collection=name) as details:
@@ -147,6 +152,7 @@ class _IndexInspection:
 
     Attributes:
         judge: compares one document's entry with its points in this index.
+        tenant: whose documents are looked at; ``None`` for all.
         suspects: documents to be read again, each with the ids of its points.
         looks: how often a suspect changed while it was read.
         damaged: documents to be repaired, each with the highest revision of its points.
@@ -158,16 +164,19 @@ class _IndexInspection:
     index: IndexRef
     judge: Callable[[str, LedgerEntry | None, Sequence[PointKey]], list[Damage]]
     repair: bool
+    tenant: str | None
     suspects: dict[str, list[str]] = field(default_factory=dict)
     looks: Counter[str] = field(default_factory=Counter)
     damaged: dict[str, int] = field(default_factory=dict)
 
     async def run(self) -> AsyncIterator[InspectionProgress | Damage]:
-        total = await self.store.count(self.index)
+        total = await self.store.count(self.index) if self.tenant is None else (await self._counts()).chunks
         yield InspectionProgress("listing", 0, total)
         listed = 0
         with closing(SortedKeys()) as keys:
             async for key in self.store.keys(self.index):
+                if self.tenant not in (None, tenant_of(key.document_id)):
+                    continue
                 await keys.add(key)
                 listed += 1
                 if listed % REPORT_EVERY == 0:
@@ -178,7 +187,7 @@ class _IndexInspection:
 
     async def _compare(self, keys: SortedKeys) -> AsyncIterator[InspectionProgress | Damage]:
         report = self.report
-        total = (await self.catalog.documents.counts(report.collection)).documents
+        total = (await self._counts()).documents
         compared = 0
         async for document_id, entry, points in _side_by_side(self._entries(), keys.groups()):
             compared += 1
@@ -197,11 +206,15 @@ class _IndexInspection:
                 yield damage
         await self._repair_damaged()
 
+    async def _counts(self) -> Counts:
+        return await self.catalog.documents.counts(self.report.collection, tenant=self.tenant)
+
     async def _entries(self) -> AsyncIterator[LedgerEntry]:
         after = ""
         while page := await self.catalog.audit.entries(self.report.collection, after=after, limit=LEDGER_PAGE):
             for entry in page:
-                yield entry
+                if self.tenant in (None, tenant_of(entry.id)):
+                    yield entry
             after = page[-1].id
 
     async def _look_again(self) -> list[Damage]:

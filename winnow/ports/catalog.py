@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from winnow.core.types import Collection, Counts, Document, DocumentState, IndexIdentity, JobStatus, Metadata
+from winnow.core.types import Collection, Counts, Document, DocumentState, IndexIdentity, JobStatus
 from winnow.ports.keys import KeyCatalog
 from winnow.ports.records import (
     Claim,
@@ -90,9 +90,6 @@ class DocumentCatalog(Protocol):
     def scan(self, collection: str, *, source: str | None = None) -> AsyncIterator[StoredDocument]:
         """Every document that is not being deleted, by id, in bounded batches."""
 
-    def scan_metadata(self, collection: str) -> AsyncIterator[tuple[str, Metadata]]:
-        """Id and metadata of every document that is not being deleted, by id; no text is read."""
-
     def scan_keys(
         self,
         collection: str,
@@ -172,8 +169,11 @@ class JobCatalog(Protocol):
         failed: bool = False,
         after: str = "",
         limit: int = 100,
+        tenant: str | None = None,
     ) -> Sequence[Job]:
-        """Jobs, newest first, those older than job ``after``; with ``failed`` only those with failures.
+        """Jobs, newest first, of all tenants or of one, those older than job ``after``.
+
+        With ``failed`` only those with failures.
 
         ``collection`` raises ``CollectionNotFound`` if it does not exist; ``among`` leaves out all other collections.
         """
@@ -214,7 +214,7 @@ class LedgerAudit(Protocol):
         A document that waits for work already counts as ``unchanged``. Committed on return.
         """
 
-    async def unconverted(self, collection: str) -> int:
+    async def unconverted(self, collection: str, *, tenant: str | None = None) -> int:
         """Count documents of a marked-up format that were stored before texts were converted (``canonical`` is false).
 
         Raises:

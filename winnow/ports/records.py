@@ -184,7 +184,7 @@ class Job:
     """Progress of one submission.
 
     ``total`` = indexed + deleted + unchanged + failed + superseded + cancelled + still pending. ``failures`` stays
-    empty in listings.
+    empty in listings. ``tenant`` is that of all documents, ``None`` where they are of several.
     """
 
     id: str
@@ -200,5 +200,6 @@ class Job:
     cancelled: int = 0
     chunks_embedded: int = 0
     failures: tuple[JobFailure, ...] = ()
+    tenant: str | None = ""
     created_at: datetime | None = None
     finished_at: datetime | None = None

@@ -9,7 +9,7 @@ from collections.abc import Awaitable
 from contextvars import ContextVar
 from typing import Final, TypeVar
 
-from winnow.core.errors import DeadlineExceeded, InvalidQuery, UpstreamUnavailable, WinnowError
+from winnow.core.errors import DeadlineExceeded, Forbidden, InvalidQuery, UpstreamUnavailable, WinnowError
 from winnow.core.text import is_encodable
 from winnow.core.types import SearchRequest
 
@@ -68,8 +68,13 @@ class SearchDeadline:
             _stage_end.reset(token)
 
 
-def check_request(request: SearchRequest) -> None:
-    """Raise ``InvalidQuery`` that names the parameter which is out of range."""
+def check_request(request: SearchRequest, *, max_top_n: int | None = None) -> None:
+    """Check that every parameter is in range.
+
+    Raises:
+        InvalidQuery: names the one that is not.
+        Forbidden: more results are asked for than ``max_top_n``.
+    """
     query, top_k, top_n = request.query, request.top_k, request.top_n
     if not query.strip():
         raise InvalidQuery("query is empty", location=("query",))
@@ -81,6 +86,8 @@ def check_request(request: SearchRequest) -> None:
     for name, value, most in (("top_k", top_k, MAX_TOP_K), ("top_n", top_n, MAX_TOP_N)):
         if not 1 <= value <= most:
             raise InvalidQuery(f"{name} is 1 to {most}, not {value}", location=(name,))
+    if max_top_n is not None and top_n > max_top_n:
+        raise Forbidden(f"top_n is {top_n}; the credential allows at most {max_top_n} results", location=("top_n",))
     if top_n > top_k:
         message = f"top_n ({top_n}) is larger than top_k ({top_k}): no more results than candidates"
         raise InvalidQuery(message, location=("top_n",))

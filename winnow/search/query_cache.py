@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from cachetools import LRUCache
@@ -17,11 +19,27 @@ from winnow.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind, Tokenize
 from winnow.search.guarded_models import GuardedEmbedder
 from winnow.search.limits import stage_seconds_left
 
+_TENANT: Final = ContextVar("tenant", default="")
+
+
+@contextmanager
+def asked_by(tenant: str) -> Iterator[None]:
+    """Let queries that are embedded in this block share their vectors with queries of the same tenant alone."""
+    token = _TENANT.set(tenant)
+    try:
+        yield
+    finally:
+        _TENANT.reset(token)
+
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """Everything that a query's vector depends on. ``text`` is in NFC: canonically equal queries are the same query."""
+    """Everything that a query's vector depends on. ``text`` is in NFC: canonically equal queries are the same query.
 
+    It is shared within a tenant alone: an answer's speed must not tell what another one has asked.
+    """
+
+    tenant: str
     model: str
     revision: str
     instruct: str
@@ -89,7 +107,8 @@ class CachedEmbedder(Embedder):
             return await self._embedder.embed(texts, kind, instruct=instruct)
         info = self.info
         instruct = info.instruct if instruct is None else instruct
-        keys = [_Key(info.model, info.revision, instruct, unicodedata.normalize("NFC", text)) for text in texts]
+        tenant = _TENANT.get()
+        keys = [_Key(tenant, info.model, info.revision, instruct, unicodedata.normalize("NFC", text)) for text in texts]
         try:
             return await self._look_up(keys)
         except (DeadlineExceeded, UpstreamSaturated):

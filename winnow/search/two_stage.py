@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Final, Literal
 
+from winnow.core.access import joined, view_of
+from winnow.core.acl import AccessView
 from winnow.core.errors import (
     DeadlineExceeded,
     InvalidQuery,
@@ -32,6 +35,7 @@ from winnow.core.types import (
     Collection,
     FloatArray,
     Index,
+    IndexRef,
     Result,
     ScoreKind,
     SearchAnswer,
@@ -45,6 +49,7 @@ from winnow.search.fusion import fuse
 from winnow.search.highlight import Highlighter
 from winnow.search.limits import SearchDeadline, check_request
 from winnow.search.lookup import CollectionLookup
+from winnow.search.query_cache import asked_by
 
 log = logging.getLogger(__name__)
 
@@ -103,15 +108,18 @@ class TwoStageSearch:
             WinnowError: retrieval failed, or reranking did and ``on_failure`` is ``fail``.
         """
         principal.require("search", collection=request.collection)
-        check_request(request)
+        view = view_of(principal, request.tenant)
+        check_request(request, max_top_n=principal.max_top_n)
         deadline = SearchDeadline(request.budget_ms or self._settings.budget_ms)
         collection = await self._collections.get(request.collection)
         # index and embedder follow from one row: an answer never mixes two models, whatever is switched meanwhile
         index = collection.serving if request.index == "serving" else collection.beside
         if index is None:
             raise InvalidQuery(f"collection {collection.name!r} has one index only", location=("index",))
-        vector = await self._embed(request, index, self._embedders.of(index), deadline)
-        candidates, retrieved = await self._retrieve(request, index, vector, deadline)
+        with asked_by(view.tenant):
+            vector = await self._embed(request, index, self._embedders.of(index), deadline)
+        query = partial(self._query, request, view, collection, index.ref)
+        candidates, retrieved = await self._retrieve(request, query, vector, deadline)
         scored = await self._rerank(request, collection, vector.query, candidates, deadline)
         return SearchAnswer(
             id=new_id("srch"),
@@ -152,21 +160,39 @@ class TwoStageSearch:
         report = StageReport("cached" if embedded.cached else "ok", ms, info.model, info.provider, reason, details)
         return QueryVector(query, report, embedded.vectors[0], coverage)
 
+    async def _query(
+        self,
+        request: SearchRequest,
+        view: AccessView,
+        collection: Collection,
+        index: IndexRef,
+        dense: FloatArray | None,
+    ) -> ArmHits:
+        """Both arms, of documents in the view alone: no other query of a search finds documents."""
+        while True:
+            hits = await self._store.query(
+                index,
+                dense=dense,
+                text=None if request.mode == "dense" else request.query,
+                # several chunks of one document collapse into one candidate: look a little deeper
+                limit=request.top_k + request.top_k // 2 if request.group_by == "document" else request.top_k,
+                filter=joined(view, collection, request.filter),
+            )
+            latest = await self._collections.get(collection.name)
+            if latest.access == collection.access:
+                return hits
+            collection = latest  # the first document with a tenant or an access list may have come meanwhile
+
     async def _retrieve(
-        self, request: SearchRequest, index: Index, vector: QueryVector, deadline: SearchDeadline
+        self,
+        request: SearchRequest,
+        query: Callable[[FloatArray | None], Awaitable[ArmHits]],
+        vector: QueryVector,
+        deadline: SearchDeadline,
     ) -> tuple[Sequence[Candidate], StageReport]:
         began = time.perf_counter()
-        by_document = request.group_by == "document"
-        querying = self._store.query(
-            index.ref,
-            dense=vector.dense,
-            text=None if request.mode == "dense" else request.query,
-            # several chunks of one document collapse into one candidate: look a little deeper
-            limit=request.top_k + request.top_k // 2 if by_document else request.top_k,
-            filter=request.filter,
-        )
         try:
-            hits: ArmHits = await deadline.within(querying, stage="retrieve")
+            hits = await deadline.within(query(vector.dense), stage="retrieve")
         except DeadlineExceeded as error:
             if (silent := _ms(began) / 1000) < STORE_SILENCE:
                 raise
@@ -175,7 +201,7 @@ class TwoStageSearch:
             hits,
             dense_weight=vector.weight,
             limit=request.top_k,
-            by_document=by_document,
+            by_document=request.group_by == "document",
             used=max(request.top_n, self._depth(request)),
         )
         details = {"engine": self._store.engine, "candidates": found}

@@ -52,6 +52,7 @@ def make_job(values: Mapping[Any, Any], failures: Sequence[JobFailure] = ()) -> 
     return Job(
         id=values["id"],
         collection=values["name"],
+        tenant=values["tenant"],
         status=status,
         total=values["total"],
         pending=pending,

@@ -19,12 +19,13 @@ LARGEST_INTEGER: Final = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What all documents of one request share."""
+    """What all documents of one request share. ``tenant`` is ``None`` where they are of several."""
 
     job_id: str
     source: str
     priority: int
     now: datetime
+    tenant: str | None = ""
 
 
 @dataclass(frozen=True, slots=True)
