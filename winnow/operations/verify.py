@@ -21,9 +21,9 @@ from itertools import chain
 from typing import Final, Literal, TypeAlias
 
 from winnow.core.principal import Principal
-from winnow.operations.audit import audited
 from winnow.core.tenancy import tenant_of
 from winnow.core.types import Counts
+from winnow.operations.audit import audited
 from winnow.operations.external_sort import SortedKeys
 from winnow.ports import Catalog, IndexRef, LedgerEntry, PointKey, VectorStore
 
