@@ -38,5 +38,5 @@ class Callers:
 
     async def principal(self, credential: Any) -> Principal:
         """As ``Access.principal``."""
-        header = credential if isinstance(credential, str) else dict(credential or {}).get("authorization", "")
+        header = dict(credential).get("authorization", "")
         return self.known[header.removeprefix("Bearer ") or "all"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from service.errors import Problem
 from service.wire import documents_in
 from winnow.core.errors import InvalidDocument
-from winnow.operations.submit import NothingAccepted, ParsedBatch, parse_batch
+from winnow.operations.submit import NothingAccepted, ParsedBatch, UploadTerms, parse_batch
 from winnow.ports import Rejection
 
 json_values = st.recursive(
@@ -28,7 +28,7 @@ documents = st.fixed_dictionaries({"id": st.text(max_size=4), "text": st.text(ma
 
 
 def read_batch(body: bytes, *, ndjson: bool) -> ParsedBatch:
-    return parse_batch(documents_in(body, ndjson=ndjson), fields={}, max_chars=100)
+    return parse_batch(documents_in(body, ndjson=ndjson), UploadTerms({}, 100))
 
 
 def encodable(value):
