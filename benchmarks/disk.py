@@ -30,7 +30,7 @@ from winnow.core.settings.embedding import BundledEmbedding
 from winnow.core.settings.vectors import EdgeVectors
 from winnow.core.types import Chunk, IndexRef, IndexSchema, TokenFormat
 from winnow.evaluation.dataset import load_dataset
-from winnow.models.bundled.embedder import BundledEmbedder
+from winnow.models.bundled.embedder import BundledEmbedder, WholeTokens
 from winnow.ports import Embedder, Point
 from winnow.vectors.edge.store import EdgeVectorStore
 
@@ -60,7 +60,7 @@ def main() -> None:
 async def measure(data: Path, count: int, *, earlier: bool) -> dict[str, float]:
     """Kilobytes (1,000 bytes) a chunk by part and in all, and milliseconds of CPU and clock of a rescoring."""
     model = BundledEmbedder(BundledEmbedding())
-    embedder: Embedder = model.earlier if earlier else model
+    embedder: Embedder = WholeTokens(model) if earlier else model
     with tempfile.TemporaryDirectory(prefix="winnow-disk-") as root:
         store = EdgeVectorStore(Path(root), EdgeVectors())
         info = embedder.info

@@ -21,7 +21,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from indexer.chunking.chunker import chunk_document, chunk_passages
 from winnow.core.types import Chunking, Document
-from winnow.models.bundled.minilm import has_bfloat16
+from winnow.models.bundled.encoder import has_bfloat16
 from winnow.models.bundled.wordpieces import MAX_TOKENS, WordPieces
 
 BATCH = 32

@@ -18,7 +18,7 @@ from winnow.core.errors import WinnowError
 from winnow.operations.missing_worker import missing_worker
 from winnow.operations.probes import ProbeReport, ping_embedder, ping_reranker, probe_embedder, probe_reranker
 from winnow.operations.resources import Resources
-from winnow.ports import Embedder
+from winnow.ports import Embedder, is_idle
 from winnow.search.query_cache import uncached
 
 log = logging.getLogger(__name__)
@@ -128,10 +128,22 @@ def health_of(resources: Resources) -> dict[str, ModelHealth]:
     health: dict[str, ModelHealth] = {}
     for name, each in {"embed": resources.embedder, **_stages(resources)}.items():
         embedder = uncached(each)
-        health[name] = ModelHealth(name, partial(probe_embedder, embedder), partial(ping_embedder, embedder))
+        health[name] = ModelHealth(name, partial(_probe, embedder), partial(_ping, embedder))
     if reranker is not None:
         health["rerank"] = ModelHealth("rerank", partial(probe_reranker, reranker), partial(ping_reranker, reranker))
     return health
+
+
+async def _probe(embedder: Embedder) -> ProbeReport:
+    """The findings about an embedder; none about one that has not been needed."""
+    if is_idle(embedder):
+        return ProbeReport("embedder", embedder.info.model, embedder.info.provider, ())
+    return await probe_embedder(embedder)
+
+
+async def _ping(embedder: Embedder) -> None:
+    if not is_idle(embedder):
+        await ping_embedder(embedder)
 
 
 def _stages(resources: Resources) -> dict[str, Embedder]:

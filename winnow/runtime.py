@@ -21,7 +21,7 @@ from winnow.catalog.build import open_catalog
 from winnow.core.errors import WinnowError
 from winnow.core.lock import LOCK_FILE, DirectoryLock
 from winnow.core.settings import Settings
-from winnow.models.build import build_embedder, build_reranker
+from winnow.models.build import build_embedder, build_further, build_reranker
 from winnow.operations.collections import finish_deletions
 from winnow.operations.resources import Adapters, Resources
 from winnow.ports import Catalog, Embedder
@@ -32,7 +32,7 @@ from winnow.search.query_cache import CachedEmbedder
 from winnow.search.two_stage import TwoStageSearch
 from winnow.vectors.build import build_store
 
-ADAPTERS: Final = Adapters(open_catalog, build_store, build_embedder)
+ADAPTERS: Final = Adapters(open_catalog, build_store, build_embedder, build_further)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ async def open_local(settings: Settings, *, bulk: RayOptions | None = None) -> A
         if bulk is not None:
             job = await stack.enter_async_context(open_bulk_job(settings, bulk, ADAPTERS))
         resources = await stack.enter_async_context(
-            open_resources(settings, build_embedder if job is None else job.load)
+            open_resources(settings) if job is None else open_resources(settings, job.load, job.load)
         )
         await finish_deletions(resources)
         if not settings.shares_catalog:
@@ -121,24 +121,31 @@ async def running(worker: Worker | BulkJob) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def open_resources(
-    settings: Settings, load: Callable[[Settings], Embedder] = build_embedder
+    settings: Settings,
+    load: Callable[[Settings], Embedder] = build_embedder,
+    load_further: Callable[[Settings], Embedder] = build_further,
 ) -> AsyncIterator[Resources]:
     """Open everything that ``settings`` name; close it in the reverse order.
 
-    Models load on threads (by ``load``) while the catalog migrates and the store opens.
+    Models load on threads while the catalog migrates and the store opens: the default one and the next by ``load``,
+    further ones by ``load_further``.
     """
     async with AsyncExitStack() as stack:
-        loading = {name: _load(stack, load, settings.with_encoder(each)) for name, each in settings.encoders.items()}
+        (name, first), *others = settings.encoders.items()
+        loading = _load(stack, load, settings.with_encoder(first))
+        loading_others = {key: _load(stack, load_further, settings.with_encoder(each)) for key, each in others}
         following = settings.next_embedding
         loading_next = None if following is None else _load(stack, load, settings.with_encoder(following))
         catalog = await open_catalog(settings)
         stack.push_async_callback(catalog.close)
         store = build_store(settings)
         stack.push_async_callback(store.close)
-        named = {name: _cached(stack, await each, settings) for name, each in loading.items()}
-        embedder = named.pop(next(iter(named)))
+        embedder = _cached(stack, await loading, settings)
+        further = {key: _cached(stack, await each, settings) for key, each in loading_others.items()}
         next_embedder = None if loading_next is None else _cached(stack, await loading_next, settings)
-        embedders = Embedders(embedder, next_embedder, further=named, keyword_tokenizer=store.keyword_tokenizer)
+        embedders = Embedders(
+            embedder, next_embedder, further=further, name=name, keyword_tokenizer=store.keyword_tokenizer
+        )
         reranker = build_reranker(settings, embedders, store)
         if reranker is not None:
             stack.push_async_callback(reranker.close)
@@ -157,7 +164,8 @@ async def open_resources(
             search,
             files,
             next_embedder=next_embedder,
-            further=named,
+            further=further,
+            default_name=name,
         )
 
 

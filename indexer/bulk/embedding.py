@@ -45,7 +45,8 @@ class Embedding:
         settings: Settings = self._loop.run(coordinator.models.remote())
         self._embedders: tuple[Embedder, ...] = ()
         try:
-            self._embedders = tuple(adapters.load_embedder(each) for each in _models(settings))
+            first, *others = _models(settings)
+            self._embedders = (adapters.load_embedder(first), *map(adapters.load_further, others))
         except WinnowError as error:
             # the job then ends with this error, unless other processes have loaded embedders
             if not self._loop.run(coordinator.refuse.remote(error)):

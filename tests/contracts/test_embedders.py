@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from winnow.core.settings.embedding import BundledEmbedding
-from winnow.models.bundled.embedder import BundledEmbedder
+from winnow.models.bundled.embedder import BundledEmbedder, deferred_embedder
 from winnow.ports import Embedder
 from winnow.search.query_cache import CachedEmbedder
 from winnow.testing.contracts.embedder import EmbedderContract
@@ -38,6 +38,20 @@ class TestBundled(EmbedderContract):
 
 class TestBundledInFloat32(TestBundled):
     settings = BundledEmbedding(precision="float32", threads=1)
+
+
+class TestBundledMultilingual(TestBundled):
+    settings = BundledEmbedding(model="multilingual", threads=1)
+
+
+class TestBundledMultilingualDeferred(TestBundled):
+    @pytest.fixture
+    def embedder(self) -> Embedder:
+        return deferred_embedder(BundledEmbedding(model="multilingual", threads=1))
+
+    @pytest.fixture
+    def closable(self) -> Embedder:
+        return deferred_embedder(BundledEmbedding(threads=1))
 
 
 class TestCached(EmbedderContract):

@@ -86,7 +86,7 @@ class Stages:
         run(self.house.open())
         run(self.coordinator.equip(for_stores(self.settings), for_models(self.settings)))
         handle = Handle(self.coordinator)
-        adapters = Adapters(self.opened, lambda _: self.store, self.build_embedder)
+        adapters = Adapters(self.opened, lambda _: self.store, self.build_embedder, self.build_embedder)
         self.embed = Embedding(handle, adapters)
         self.claim = Claiming(handle, OWNER, adapters)
         self.write = Writing(handle, OWNER, adapters)

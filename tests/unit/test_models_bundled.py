@@ -13,7 +13,7 @@ import pytest
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.settings.embedding import BundledEmbedding
 from winnow.models.bundled.embedder import BundledEmbedder
-from winnow.models.bundled.minilm import Encoded, MiniLM, Precision, has_bfloat16
+from winnow.models.bundled.encoder import BertEncoder, Encoded, Precision, has_bfloat16
 from winnow.models.bundled.query_graphs import OFTEN
 from winnow.ports import EmbedKind
 
@@ -99,17 +99,36 @@ async def test_text_that_the_model_cannot_read_has_no_vector(embedder: BundledEm
     assert embedded.coverage.tolist() == [0, 1]
     assert not embedded.vectors[0].any()
     assert embedded.vectors[1].any()
+    assert [len(tokens) for tokens in embedded.tokens or ()] == [0, 2]
+
+
+async def test_a_document_that_the_model_cannot_read_costs_no_forward_pass(
+    embedder: BundledEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    encode = BertEncoder.__call__
+
+    def watch(self: BertEncoder, sequences: Sequence[Sequence[int]]) -> Encoded:
+        read.append(len(sequences))
+        return encode(self, sequences)
+
+    monkeypatch.setattr(BertEncoder, "__call__", watch)
+    texts = ["数据库如何连接到服务器", "copy a file", "Как подключиться к базе данных?", "", "close a file"]
+    embedded = await embedder.embed(texts, "document")
+    assert sum(read) == 2
+    assert [bool(vector.any()) for vector in embedded.vectors] == [False, True, False, False, True]
+    assert embedded.vectors[1] @ (await embedder.embed([texts[1]], "document")).vectors[0] == pytest.approx(1, abs=1e-3)
 
 
 async def test_no_forward_pass_takes_more_than_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    encode = MiniLM.__call__
+    encode = BertEncoder.__call__
 
-    def watch(self: MiniLM, sequences: Sequence[Sequence[int]]) -> Encoded:
+    def watch(self: BertEncoder, sequences: Sequence[Sequence[int]]) -> Encoded:
         sizes.append(len(sequences) * max(map(len, sequences)))
         return encode(self, sequences)
 
-    monkeypatch.setattr(MiniLM, "__call__", watch)
+    monkeypatch.setattr(BertEncoder, "__call__", watch)
     monkeypatch.setattr("winnow.models.bundled.embedder.BATCH_TOKENS", 256)
     embedder = BundledEmbedder(BundledEmbedding(threads=1))
     sizes.clear()
@@ -128,7 +147,7 @@ async def test_documents_come_back_in_their_order(embedder: BundledEmbedder) -> 
 async def test_a_shape_gets_a_graph_when_it_comes_often_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that starts and answers one search has compiled no graph beyond the two that take any shape."""
     prepared: queue.Queue[tuple[int, int]] = queue.Queue()
-    monkeypatch.setattr(MiniLM, "prepare", lambda _, texts, length: prepared.put((texts, length)))
+    monkeypatch.setattr(BertEncoder, "prepare", lambda _, texts, length: prepared.put((texts, length)))
     embedder = BundledEmbedder(BundledEmbedding(threads=1))
     await embedder.embed(TEXTS, "document")
     for number in range(OFTEN - 1):
@@ -147,11 +166,11 @@ async def test_a_shape_that_cannot_be_prepared_is_logged_and_hinders_no_query(
 ) -> None:
     tried = threading.Event()
 
-    def prepare(_: MiniLM, _texts: int, _length: int) -> None:
+    def prepare(_: BertEncoder, _texts: int, _length: int) -> None:
         tried.set()
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr(MiniLM, "prepare", prepare)
+    monkeypatch.setattr(BertEncoder, "prepare", prepare)
     embedder = BundledEmbedder(BundledEmbedding(threads=1))
     for number in range(OFTEN):
         await embedder.embed([f"question {number}"], "query")

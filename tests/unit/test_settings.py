@@ -66,7 +66,12 @@ def test_further_embedding_models_have_names(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("WINNOW_EMBEDDINGS__CODE__PROVIDER", "vllm")
     monkeypatch.setenv("WINNOW_EMBEDDINGS__CODE__DIMENSIONS", "12")
     settings = load_settings()
-    assert list(settings.encoders) == ["default", "code"]
+    assert list(settings.encoders) == ["english", "multilingual", "code"]
+    assert (
+        next(iter(load_settings(embedding={"provider": "bundled", "model": "multilingual"}).encoders)) == "multilingual"
+    )
+    remote = load_settings(embedding={"provider": "openai", "url": "http://x"}, rerank={"provider": "none"})
+    assert list(remote.encoders) == ["default", "code"]
     assert settings.encoders["code"] == VllmEmbedding(dimensions=12)
     assert settings.with_encoder(settings.encoders["code"]).embedding == VllmEmbedding(dimensions=12)
 
@@ -78,6 +83,7 @@ def test_further_embedding_models_have_names(monkeypatch: pytest.MonkeyPatch) ->
         ("WINNOW_EMBEDDINGS__CODE__API_KEY", "Bearer x", "WINNOW_EMBEDDINGS__CODE__API_KEY: leave out the word"),
         ("WINNOW_EMBEDDINGS__CODE__MODLE", "x", "WINNOW_EMBEDDINGS__CODE__MODLE: Extra"),
         ("WINNOW_EMBEDDINGS__DEFAULT__PROVIDER", "vllm", "WINNOW_EMBEDDINGS__DEFAULT: the name is taken"),
+        ("WINNOW_EMBEDDINGS__ENGLISH__PROVIDER", "vllm", "WINNOW_EMBEDDINGS__ENGLISH: the name is taken"),
     ],
 )
 def test_a_wrong_setting_of_a_further_model_is_named(

@@ -54,6 +54,17 @@ def build_embedder(settings: Settings) -> Embedder:
             assert_never(unknown)
 
 
+def build_further(settings: Settings) -> Embedder:
+    """As ``build_embedder``, but a bundled one is loaded when it is first needed."""
+    match settings.embedding:
+        case BundledEmbedding():
+            from winnow.models.bundled.embedder import deferred_embedder
+
+            return deferred_embedder(settings.embedding)
+        case _:
+            return build_embedder(settings)
+
+
 def build_reranker(settings: Settings, embedders: Iterable[Embedder], store: VectorStore) -> Reranker | None:
     """Build the configured reranker over ``embedders`` and ``store``; ``None`` without a second stage."""
     match settings.rerank:

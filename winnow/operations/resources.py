@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from winnow.core.settings import Settings
+from winnow.core.settings import DEFAULT_ENCODER, Settings
 from winnow.ports import Catalog, Embedder, FileParser, Reranker, VectorStore
 from winnow.search.embedders import Embedders
 from winnow.search.lookup import CollectionLookup
@@ -24,6 +24,7 @@ class Resources:
         wake: tells a worker in this process about new work; does nothing without one, as the others poll.
         next_embedder: the embedder of ``WINNOW_NEXT_EMBEDDING__*``.
         further: embedders beside the default one that collections may choose, by name.
+        default_name: name of the default one.
     """
 
     settings: Settings
@@ -37,12 +38,17 @@ class Resources:
     wake: Callable[[], None] = lambda: None
     next_embedder: Embedder | None = None
     further: Mapping[str, Embedder] = field(default_factory=dict)
+    default_name: str = DEFAULT_ENCODER
 
     @property
     def embedders(self) -> Embedders:
         """The embedders to choose from, by name or by index."""
         return Embedders(
-            self.embedder, self.next_embedder, further=self.further, keyword_tokenizer=self.store.keyword_tokenizer
+            self.embedder,
+            self.next_embedder,
+            further=self.further,
+            name=self.default_name,
+            keyword_tokenizer=self.store.keyword_tokenizer,
         )
 
 
@@ -57,8 +63,10 @@ class Adapters:
         open_catalog: opens the configured catalog.
         open_store: opens the configured vector store.
         load_embedder: loads the embedder of ``settings.embedding``; blocks for seconds.
+        load_further: as ``load_embedder``; one that is bundled is loaded when it is first needed.
     """
 
     open_catalog: Callable[[Settings], Awaitable[Catalog]]
     open_store: Callable[[Settings], VectorStore]
     load_embedder: Callable[[Settings], Embedder]
+    load_further: Callable[[Settings], Embedder]

@@ -22,6 +22,7 @@ from winnow.ports.keys import ApiKey as ApiKey
 from winnow.ports.keys import KeyCatalog as KeyCatalog
 from winnow.ports.keys import KeySummary as KeySummary
 from winnow.ports.models import MIN_COVERAGE as MIN_COVERAGE
+from winnow.ports.models import Deferred as Deferred
 from winnow.ports.models import EmbeddedQuery as EmbeddedQuery
 from winnow.ports.models import Embedder as Embedder
 from winnow.ports.models import EmbedderInfo as EmbedderInfo
@@ -34,6 +35,7 @@ from winnow.ports.models import RerankerInfo as RerankerInfo
 from winnow.ports.models import Reranking as Reranking
 from winnow.ports.models import Tokenizer as Tokenizer
 from winnow.ports.models import earlier_of as earlier_of
+from winnow.ports.models import is_idle as is_idle
 from winnow.ports.records import ChunkKey as ChunkKey
 from winnow.ports.records import Claim as Claim
 from winnow.ports.records import DescribedKey as DescribedKey

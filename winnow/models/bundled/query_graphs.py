@@ -8,7 +8,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from winnow.models.bundled.minilm import MiniLM
+from winnow.models.bundled.encoder import BertEncoder
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ class QueryGraphs:
     A graph takes 0.2 s and 20 MB, so a shape that comes rarely gets none. Belongs to one event loop.
     """
 
-    def __init__(self, encoder: MiniLM) -> None:
+    def __init__(self, encoder: BertEncoder) -> None:
         self._encoder = encoder
         self._batches: Counter[tuple[int, int]] = Counter()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="graphs")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,36 +12,15 @@ import numpy as np
 from tokenizers import Tokenizer as WordPieceTokenizer
 
 from winnow.core.text import FUNCTION_WORDS, encodable
+from winnow.models.bundled.reading import Reading, pieces_of
+from winnow.ports import EmbedKind
 
 _FILE: Final = Path(__file__).with_name("tokenizer.json")
 MAX_TOKENS: Final = 254  # 256 with [CLS] and [SEP]: what the model was trained on
 _LONGEST: Final = 256 * MAX_TOKENS  # characters; only white space could hide the 254th token behind them
-_PIECE: Final = re.compile(r"(?s).{1,16384}(?!\S)|.{1,16384}")  # tokens never reach across white space
 # Latin-1, extended A to E, IPA, additional and the forms with marks composed; × and ÷ do not count as letters
 _LATIN: Final = "A-Za-zªº\u00c0-\u02af\u1e00-\u1eff\u2c60-\u2c7f\ua720-\ua7ff\uab30-\uab6f"
 _FOREIGN_LETTER: Final = re.compile(rf"[^\W\d_{_LATIN}]")
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A text as the model reads it.
-
-    Attributes:
-        ids: token ids with the special tokens.
-        head: tokens in front of the text's own: [CLS] and those of an instruct.
-        coverage: share of the text that the model knows, in [0, 1]: the share of letters in the Latin script times the
-            share of words in the vocabulary. The vocabulary alone does not tell: it holds single characters of many
-            scripts, so that a Chinese sentence is mostly "known" words that the model cannot put together.
-    """
-
-    ids: list[int]
-    head: int
-    coverage: float
-
-    @property
-    def tokens(self) -> int:
-        """Tokens that are read, special ones left out."""
-        return len(self.ids) - 2
 
 
 class WordPieces:
@@ -63,7 +41,7 @@ class WordPieces:
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Character ranges of the tokens of ``text``, in order, special tokens left out."""
-        pieces = [(match.start(), match.group()) for match in _PIECE.finditer(encodable(text))]
+        pieces = list(pieces_of(encodable(text)))
         encodings = self._tokenizer.encode_batch([piece for _, piece in pieces], add_special_tokens=False)
         return [
             (base + start, base + end)
@@ -71,8 +49,13 @@ class WordPieces:
             for start, end in encoding.offsets
         ]
 
-    def read(self, texts: Sequence[str], instruct: str = "") -> list[Reading]:
-        """Read ``texts``, cut to what the model takes; ``instruct`` is put in front and takes at most half of that."""
+    def read(self, texts: Sequence[str], instruct: str = "", *, kind: EmbedKind = "document") -> list[Reading]:  # noqa: ARG002 - the model reads both alike
+        """Read ``texts``, cut to what the model takes; ``instruct`` is put in front and takes at most half of that.
+
+        The coverage is the share of letters in the Latin script times the share of words in the vocabulary. The
+        vocabulary alone does not tell: it holds single characters of many scripts, so that a Chinese sentence is mostly
+        "known" words that the model cannot put together.
+        """
         texts = [text[:_LONGEST] for text in texts]
         head = self._ids([instruct])[0][: MAX_TOKENS // 2] if instruct else []
         return [self._reading(text, head, ids) for text, ids in zip(texts, self._ids(texts), strict=True)]
