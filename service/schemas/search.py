@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from service.schemas.common import Body, Parameters, View
 from winnow.core.errors import InvalidFilter
+from winnow.core.exact import Exactness
 from winnow.core.filters import parse_filter
 from winnow.core.types import FieldType, GroupBy, RerankOptions, ScoreKind, SearchMode, SearchRequest, StageStatus
 
@@ -47,7 +48,9 @@ class SearchOptions(BaseModel):
     top_n: int | None = Field(None, ge=1, le=100, description="results, at most top_k; 10 by default")
     mode: SearchMode = "hybrid"
     instruct: str | None = Field(None, max_length=2048, description="the query's task instruction")
-    min_relevance: float | None = Field(None, ge=0, le=1, description="applied to relevance_score only")
+    min_relevance: float | None = Field(
+        None, ge=0, le=1, description="applied to relevance_score only, and not to exact results"
+    )
     group_by: GroupBy = Field("document", description="document: the best chunk of each; chunk: every chunk")
     return_documents: bool = Field(True, description="whether results carry the chunk's text")
     highlight: bool = True
@@ -163,6 +166,10 @@ class ResultView(View):
     text: str | None = Field(description="null with return_documents=false")
     highlights: list[SpanView]
     metadata: dict[str, Any]
+    exact: Exactness | None = Field(
+        description="what the query is the name of: the document's title or its last part, its id, a heading or an "
+        "identifier in the text; such results come first, in this order, and pass min_relevance"
+    )
     relevance_score: float | None = Field(description="second stage, 0 to 1; null if it did not score the result")
     retrieval_score: float = Field(description="first stage, on the scale of the fusion")
     stages: ResultStages
@@ -210,7 +217,7 @@ class Stages(View):
 
 
 class SearchView(View):
-    """The answer to a search; results are sorted by the score that ``score_kind`` names."""
+    """The answer to a search; exact results first, then by the score that ``score_kind`` names."""
 
     id: str
     collection: str

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from winnow.core.exact import Level
 from winnow.core.types import ArmScore, Candidate, Chunk
 from winnow.ports import ArmHits, Hit, Point
 from winnow.search.fusion import fuse
@@ -151,3 +153,31 @@ def test_any_hits_give_finite_scores_in_order(dense: dict[str, float], sparse: d
         (-c.fused.score, c.point_id) for c in candidates
     )
     assert [candidate.fused.rank for candidate in candidates] == list(range(1, len(candidates) + 1))
+
+
+def named(levels: Mapping[str, Level], found: ArmHits) -> ArmHits:
+    return replace(found, named=tuple(hit(name, float(level)) for name, level in levels.items()))
+
+
+def test_what_the_query_names_comes_first_and_changes_no_score_and_no_rank() -> None:
+    plain = hits({"a": 0.9, "b": 0.8, "c": 0.1}, {"b": 9.0, "c": 8.0, "a": 1.0})
+    exact = named({"c": Level.HEADING, "d": Level.TITLE}, plain)
+    assert order(exact) == ["d", "c", "b", "a"]
+    before = {each.point_id: each.fused for each in fuse_hits(plain, dense_weight=1.0)}
+    after = {each.point_id: each for each in fuse_hits(exact, dense_weight=1.0)}
+    assert {key: each.fused.score for key, each in after.items() if key in before} == {
+        key: score.score for key, score in before.items()
+    }
+    assert sorted(each.fused.rank for each in after.values()) == [1, 2, 3, 4]
+    assert (after["d"].dense, after["d"].sparse) == (None, None)
+
+
+def test_the_chunk_that_is_named_stands_for_its_document_and_is_not_cut_off() -> None:
+    dense = tuple(hit(f"{n}", 0.9 - n / 100, document="d" if n < 2 else f"{n}") for n in range(9))
+    found = ArmHits(dense=dense, named=(hit("1", 2.0, document="d"), hit("x", 1.0)))
+    best = fuse_hits(found, dense_weight=1.0, limit=2, by_document=True)
+    assert [(each.point_id, each.level) for each in best] == [("1", Level.HEADING), ("x", Level.IDENTIFIER)]
+
+
+def test_names_alone_are_found() -> None:
+    assert order(named({"b": Level.ID, "a": Level.TITLE}, ArmHits())) == ["a", "b"]

@@ -50,7 +50,7 @@ async def test_answer_has_exactly_the_documented_fields(filled):
     }  # fmt: skip
     assert set(answer["results"][0]) == {
         "rank", "document_id", "title", "url", "chunk", "text", "highlights", "metadata",
-        "relevance_score", "retrieval_score", "stages",
+        "exact", "relevance_score", "retrieval_score", "stages",
     }  # fmt: skip
     places = {"anchor", "prefix", "page", "slide", "sheet", "row"}
     assert set(answer["results"][0]["chunk"]) == {"index", "start", "end", "headings"} | places

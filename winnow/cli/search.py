@@ -98,6 +98,8 @@ def _movement(result: dict[str, Any]) -> str:
 
 def _body(result: dict[str, Any]) -> Text:
     body = Text(result["title"] or result["document_id"], style="bold")
+    if result["exact"]:
+        body.append(f"  = {result['exact']}", style="not bold green")
     trail = " › ".join(result["chunk"]["headings"])
     if trail and trail != result["title"]:
         body.append(f"  {trail}", style="not bold dim")
@@ -113,4 +115,4 @@ def _stages(answer: dict[str, Any]) -> str:
     for name, stage in answer["stages"].items():
         part = f"{name} {stage['status']} {stage['ms']:.1f} ms"
         parts.append(part + (f" ({escape(stage['reason'])})" if stage.get("reason") else ""))
-    return f"{' · '.join(parts)} · total {answer['took_ms']:.1f} ms · d = dense, k = keywords"
+    return f"{' · '.join(parts)} · total {answer['took_ms']:.1f} ms · d = dense, k = keywords, = named by the query"

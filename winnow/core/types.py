@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from winnow.core.acl import ACCESS_FIELDS, UNUSED, AccessRules, Acl
+from winnow.core.exact import Level
 from winnow.core.marks import DocumentWarning, Mark
 
 JsonValue: TypeAlias = Any  # str | int | float | bool | None | list | dict; finite numbers only
@@ -280,17 +281,14 @@ Filter: TypeAlias = Comparison | Exists | And | Or | Not
 
 
 class ArmScore(NamedTuple):
-    """The place that one arm or stage gave a candidate: rank from 1, score on that arm's own scale.
-
-    A tuple, because a search makes hundreds.
-    """
+    """The rank from 1 that an arm or stage gave a candidate, and the score there. A tuple: a search makes hundreds."""
 
     rank: int
     score: float
 
 
 class Candidate(NamedTuple):
-    """A chunk out of the first stage, with the scores of both arms and their fusion. A tuple as ``ArmScore`` is."""
+    """A chunk out of the first stage, its scores, and how exactly the query names it. A tuple as ``ArmScore`` is."""
 
     point_id: str
     document_id: str
@@ -302,6 +300,7 @@ class Candidate(NamedTuple):
     dense: ArmScore | None
     sparse: ArmScore | None
     fused: ArmScore
+    level: Level = Level.NONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ _RUN: Final = re.compile(
     rf"|(?P<word>(?:(?![{UNSPACED}{HANGUL}{_SYMBOL}]).)+)"
 )
 _JOINER: Final = re.compile(r"[._'’\-:]+")
-_HUMP: Final = re.compile(r"(?<=[^\W\d_])(?=[A-ZÀ-ÖØ-Þ])(?:(?<![A-ZÀ-ÖØ-Þ])|(?=.[^\W\d_A-ZÀ-ÖØ-Þ]))")
+HUMP: Final = re.compile(r"(?<=[^\W\d_])(?=[A-ZÀ-ÖØ-Þ])(?:(?<![A-ZÀ-ÖØ-Þ])|(?=.[^\W\d_A-ZÀ-ÖØ-Þ]))")
 _CLITIC: Final = re.compile(r"['’](?:s|re|ll|ve|d|m)\Z", re.IGNORECASE)
 _NOT: Final = re.compile(r"n['’]t\Z", re.IGNORECASE)
 
@@ -73,7 +73,7 @@ def _spaced(token: str) -> list[TokenWords]:
     if bare.endswith(("+", "#")):
         return [TokenWords("word", (bare,))]
     pieces = [piece for piece in _JOINER.split(bare) if piece]
-    parts = tuple(part for piece in pieces for part in (_HUMP.split(piece) if _has_hump(piece) else (piece,)))
+    parts = tuple(part for piece in pieces for part in (HUMP.split(piece) if _has_hump(piece) else (piece,)))
     if len(parts) < 2:
         return [TokenWords("word", parts)] if parts else []
     return [TokenWords("word", parts, _whole(pieces))]

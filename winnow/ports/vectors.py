@@ -70,10 +70,11 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ArmHits:
-    """The hits of each arm, best first; ties by point id."""
+    """The hits of each arm, best first; ties by point id. A score of ``named`` is a ``Level``."""
 
     dense: tuple[Hit, ...] = ()
     sparse: tuple[Hit, ...] = ()
+    named: tuple[Hit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +138,15 @@ class VectorStore(Protocol):
         *,
         dense: FloatArray | None = None,
         text: str | None = None,
+        name: str | None = None,
         limit: int,
         filter: Filter | None = None,
     ) -> ArmHits:
-        """Run both arms in one round trip, ``limit`` hits each; an arm that gets no input stays empty."""
+        """Run the arms in one round trip, ``limit`` hits each; an arm that gets no input stays empty.
+
+        ``name`` is looked up among titles, ids, headings and identifiers (``winnow.core.exact``), where the index has
+        them: those of earlier versions have not.
+        """
 
     async def score(
         self,

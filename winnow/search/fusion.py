@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from winnow.core.exact import Level
 from winnow.core.types import ArmScore, Candidate
 from winnow.ports import ArmHits, Hit
 
@@ -34,10 +35,11 @@ def fuse(hits: ArmHits, *, dense_weight: float, limit: int, by_document: bool, u
 
     The fused score is ``1 / (1 + exp(-(dense_weight * z(cosine) + z(BM25))))``: in (0, 1), 0.5 for an average
     candidate, comparable within one search only. Of a document that is found in two revisions only the newest one is
-    kept.
+    kept. What the query names (``hits.named``) comes first, the most exact level before others; no score and no rank
+    changes for it.
 
     Args:
-        hits: both arms, each best first.
+        hits: of the arms, each best first.
         dense_weight: weight of the dense arm, in [0, 1]: the share of the query that the embedder knows. At 0 its
             hits are left out.
         limit: the largest number of candidates.
@@ -47,15 +49,22 @@ def fuse(hits: ArmHits, *, dense_weight: float, limit: int, by_document: bool, u
     newest = _newest_revisions(hits)
     dense = _Arm(hits.dense if dense_weight > 0 else (), newest)
     sparse = _Arm(hits.sparse, newest)
-    points = dense.points | sparse.points
-    ids = sorted(points)
+    named = _Arm(hits.named, newest)
+    points = named.points | dense.points | sparse.points
+    compared = sorted(dense.points.keys() | sparse.points.keys())
+    ids = [*compared, *sorted(named.points.keys() - dense.points.keys() - sparse.points.keys())]
     # an arm that found less than the other one was not cut off by the limit: what it did not find has no word in common
     no_match = 0.0 if len(sparse.points) < len(dense.points) else None
-    total = dense_weight * dense.standardised(ids) + sparse.standardised(ids, absent=no_match)
+    total = dense_weight * dense.standardised(ids, len(compared))
+    total += sparse.standardised(ids, len(compared), absent=no_match)
     fused = 1 / (1 + np.exp(-total))
     scores = fused.tolist()
     order = np.argsort(-fused, kind="stable").tolist()  # ids are sorted, so a stable sort leaves ties in their order
+    levels = [named.level(each) for each in ids] if named.points else []
+    if levels:
+        order.sort(key=lambda i: -levels[i])
     best = _best_of_each([points[ids[i]].document_id for i in order], order, limit) if by_document else order[:limit]
+    ranks = {i: rank for rank, i in enumerate(sorted(best, key=lambda i: -scores[i]) if levels else best, 1)}
     candidates = [
         Candidate(
             id_,
@@ -67,9 +76,10 @@ def fuse(hits: ArmHits, *, dense_weight: float, limit: int, by_document: bool, u
             point.metadata,
             dense.place(id_),
             sparse.place(id_),
-            ArmScore(rank, scores[i]),
+            ArmScore(ranks[i], scores[i]),
+            levels[i] if levels else Level.NONE,
         )
-        for rank, i in enumerate(best[:used], 1)
+        for i in best[:used]
         for id_ in (ids[i],)
     ]
     return Fused(candidates, len(best))
@@ -96,21 +106,28 @@ class _Arm:
         place = self._places.get(point_id)
         return None if place is None else ArmScore(place + 1, self._scores[place])
 
-    def standardised(self, ids: Sequence[str], absent: float | None = None) -> npt.NDArray[np.float64]:
-        """z-scores, shape (len(ids),). What was not found counts as ``absent``, or as the worst hit."""
+    def level(self, point_id: str) -> Level:
+        """On the arm of names: how exactly the query names a point."""
+        place = self._places.get(point_id)
+        return Level.NONE if place is None else Level(int(self._scores[place]))
+
+    def standardised(self, ids: Sequence[str], compared: int, absent: float | None = None) -> npt.NDArray[np.float64]:
+        """z-scores over the first ``compared``, shape (len(ids),). What was not found counts as ``absent``, or as the
+        worst hit.
+        """
         if not self._scores:
             return np.zeros(len(ids))
         found = np.array([*self._scores, min(self._scores) if absent is None else absent])
         last = len(self._scores)
         scores = found[[self._places.get(each, last) for each in ids]]
-        mean = scores.mean()
-        spread = float(scores.std(mean=mean))
+        mean = scores[:compared].mean()
+        spread = float(scores[:compared].std(mean=mean))
         return (scores - mean) / spread if spread > _FLAT else np.zeros(len(ids))
 
 
 def _newest_revisions(hits: ArmHits) -> dict[str, int] | None:
     """The newest revision of each document; ``None`` where no document was found in two."""
-    found = {_REVISION(hit.point) for hit in (*hits.dense, *hits.sparse)}
+    found = {_REVISION(hit.point) for hit in (*hits.dense, *hits.sparse, *hits.named)}
     newest: dict[str, int] = {}
     for document, revision in found:
         if revision > newest.get(document, -1):

@@ -174,6 +174,7 @@ class TwoStageSearch:
                 index,
                 dense=dense,
                 text=None if request.mode == "dense" else request.query,
+                name=request.query,
                 # several chunks of one document collapse into one candidate: look a little deeper
                 limit=request.top_k + request.top_k // 2 if request.group_by == "document" else request.top_k,
                 filter=joined(view, collection, request.filter),
@@ -277,19 +278,27 @@ def _in_first_order(candidates: Sequence[Candidate]) -> Iterator[Result]:
 
 
 def _in_second_order(candidates: Sequence[Candidate], scores: Sequence[float]) -> Iterator[Result]:
-    """Scored candidates by score, ties in the first stage's order, then the others in that order."""
-    head = sorted(zip(candidates, scores, strict=False), key=lambda pair: -pair[1])
-    for rank, (item, score) in enumerate(head, 1):
-        yield Result(rank, item, score, ArmScore(rank, score))
+    """What the query names, the most exact level first; scored candidates by score, ties in the first stage's order;
+    then the others in that order.
+    """
+    by_score = sorted(zip(candidates, scores, strict=False), key=lambda pair: -pair[1])
+    head = [(item, ArmScore(rank, score)) for rank, (item, score) in enumerate(by_score, 1)]
+    head.sort(key=lambda pair: -pair[0].level)
+    for rank, (item, place) in enumerate(head, 1):
+        yield Result(rank, item, place.score, place)
     for rank, item in enumerate(candidates[len(head) :], len(head) + 1):
         yield Result(rank, item, None, None)
 
 
 def _finish(request: SearchRequest, scored: Scored) -> tuple[Result, ...]:
-    """Apply the threshold (to relevance only), cut to ``top_n`` and mark the query's words."""
+    """Apply the threshold (to relevance only, and not to what the query names), cut to ``top_n``, mark the words."""
     results, floor = scored.results, request.min_relevance
     if floor is not None and scored.kind == "relevance":
-        results = (each for each in results if each.relevance_score is not None and each.relevance_score >= floor)
+        results = (
+            each
+            for each in results
+            if each.candidate.level or (each.relevance_score is not None and each.relevance_score >= floor)
+        )
     best = islice(results, request.top_n)
     if not request.highlight:
         return tuple(best)

@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from qdrant_edge import SparseVector
 
 from winnow.core.errors import CollectionNotFound
 from winnow.core.filters import matches
@@ -20,6 +21,8 @@ from winnow.core.types import Filter, FloatArray, HalfArray
 from winnow.ports import ArmHits, Hit, IndexRef, IndexSchema, Point, PointKey, PointScores
 from winnow.vectors.filters import FilterTranslator
 from winnow.vectors.keywords import NEWEST, encoder_of
+from winnow.vectors.keywords.vectors import NAMES, WORDS
+from winnow.vectors.payloads import named
 from winnow.vectors.points import check_points, check_tokens, check_vector, is_stale, new_fields
 
 _CHECKS: Final[FilterTranslator[None]] = FilterTranslator(*[lambda *_, **__: None] * 6)  # refuses what engines refuse
@@ -30,6 +33,7 @@ class _Index:
     schema: IndexSchema
     points: dict[str, Point] = field(default_factory=dict)
     words: dict[str, dict[int, float]] = field(default_factory=dict)
+    names: dict[str, dict[int, float]] = field(default_factory=dict)
 
 
 class FakeVectorStore:
@@ -56,9 +60,10 @@ class FakeVectorStore:
         stored = self._get(index)
         check_points(points, stored.schema)
         for point in points:
-            vector = encoder_of(stored.schema.keywords).document(point.title, point.chunk)
+            vectors = encoder_of(stored.schema.keywords).document(point.document_id, point.title, point.chunk)
             stored.points[point.id] = point
-            stored.words[point.id] = dict(zip(vector.indices, vector.values, strict=True))
+            stored.words[point.id] = _weights(vectors[WORDS])
+            stored.names[point.id] = _weights(vectors.get(NAMES))
 
     async def flush(self, index: IndexRef) -> None:
         self._get(index)
@@ -67,7 +72,7 @@ class FakeVectorStore:
         stored = self._get(index)
         for point in list(stored.points.values()):
             if is_stale(keep, point.document_id, point.revision):
-                del stored.points[point.id], stored.words[point.id]
+                del stored.points[point.id], stored.words[point.id], stored.names[point.id]
 
     async def query(
         self,
@@ -75,6 +80,7 @@ class FakeVectorStore:
         *,
         dense: FloatArray | None = None,
         text: str | None = None,
+        name: str | None = None,
         limit: int,
         filter: Filter | None = None,
     ) -> ArmHits:
@@ -87,7 +93,8 @@ class FakeVectorStore:
             if filter is None or matches(filter, {**point.metadata, **point.access})
         }
         by_dense = _best(stored, _dense_scores(stored, dense), allowed, limit)
-        return ArmHits(dense=by_dense, sparse=_best(stored, self._sparse_scores(stored, text), allowed, limit))
+        by_words = _best(stored, self._sparse_scores(stored, text), allowed, limit)
+        return ArmHits(by_dense, by_words, named(_best(stored, _name_scores(stored, name), allowed, limit)))
 
     async def score(
         self,
@@ -140,6 +147,16 @@ class FakeVectorStore:
             for each, words in stored.words.items()
         }
         return {each: score for each, score in scores.items() if score > 0}
+
+
+def _name_scores(stored: _Index, name: str | None) -> dict[str, float]:
+    asked = _weights(encoder_of(stored.schema.keywords).name(name))
+    found = {each: sum(names.get(key, 0.0) for key in asked) for each, names in stored.names.items()}
+    return {each: score for each, score in found.items() if score > 0}
+
+
+def _weights(vector: SparseVector | None) -> dict[int, float]:
+    return {} if vector is None else dict(zip(vector.indices, vector.values, strict=True))
 
 
 def _dense_scores(stored: _Index, dense: FloatArray | None) -> dict[str, float]:

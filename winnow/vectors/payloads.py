@@ -6,7 +6,7 @@ string over in a fraction of the time that a nested object takes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
@@ -18,12 +18,15 @@ import orjson
 from winnow.core.filters import fits, parse_datetime, values_of
 from winnow.core.types import Chunk, FieldType, FloatArray, JsonValue, Metadata, TokenFormat
 from winnow.ports import Hit, IndexSchema, Point, PointKey
+from winnow.vectors.keywords import vectors as vector_names
+from winnow.vectors.keywords.names import level_of
 from winnow.vectors.points import check_tokens, check_vector
 from winnow.vectors.tokens import AskedTokens, asked_tokens, read_tokens, stored_tokens
 
 DENSE: Final = "dense"
 TOKENS: Final = "tokens"
-SPARSE: Final = "bm25"
+SPARSE: Final = vector_names.WORDS
+NAMES: Final = vector_names.NAMES
 
 DOCUMENT_ID: Final = "document_id"
 REVISION: Final = "revision"
@@ -68,7 +71,9 @@ def query_tokens(schema: IndexSchema, tokens: npt.NDArray[np.floating] | None) -
     return asked_tokens(tokens, schema.tokens_as)
 
 
-def query_vectors(schema: IndexSchema, dense: FloatArray | None, words: Any, tokens: AskedTokens | None = None) -> Arms:
+def query_vectors(
+    schema: IndexSchema, dense: FloatArray | None, words: Any, tokens: AskedTokens | None = None, name: Any = None
+) -> Arms:
     """The vectors of a query by name, for each arm that has input. A zero vector has no direction.
 
     Args:
@@ -76,6 +81,7 @@ def query_vectors(schema: IndexSchema, dense: FloatArray | None, words: Any, tok
         dense: shape (dimensions,).
         words: the engine's sparse vector; ``None`` leaves the arm out.
         tokens: from ``query_tokens``.
+        name: as ``words``.
 
     Raises:
         ValueError: the dense vector does not fit the schema, or is not finite.
@@ -89,7 +95,15 @@ def query_vectors(schema: IndexSchema, dense: FloatArray | None, words: Any, tok
         vectors[SPARSE] = words
     if tokens is not None:
         vectors[TOKENS] = tokens.vectors
+    if name is not None:
+        vectors[NAMES] = name
     return vectors
+
+
+def named(hits: Iterable[Hit]) -> tuple[Hit, ...]:
+    """The hits of the arm of names with the level of each as its score, best first; those of other names left out."""
+    levels = [Hit(hit.point, float(level_of(hit.score))) for hit in hits]
+    return ranked([hit for hit in levels if hit.score])
 
 
 def encode_payload(point: Point, fields: Mapping[str, FieldType]) -> dict[str, JsonValue]:

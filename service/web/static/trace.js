@@ -60,7 +60,7 @@ function summary({ stages }) {
  * @param {Result} result
  * @param {Answer} answer
  */
-export function trace({ stages, chunk, document_id }, answer) {
+export function trace({ stages, chunk, document_id, exact }, answer) {
   const { rerank } = answer.stages;
   const unranked = rerank.status === "ok" || rerank.status === "cached" ? "not scored" : rerank.status;
   const row = (
@@ -91,6 +91,7 @@ export function trace({ stages, chunk, document_id }, answer) {
         row("Reranked", stages.rerank, unranked),
       ),
     ),
+    exact ? h("p", {}, `Placed first: the query names it by its ${exact}.`) : null,
     h("p", { class: "quiet" }, `${document_id} · chunk ${chunk.index} · characters ${chunk.start}–${chunk.end}`),
   );
 }

@@ -29,6 +29,7 @@
  * @property {string | null} [text]
  * @property {Span[]} [highlights]
  * @property {Record<string, unknown>} metadata
+ * @property {"title" | "id" | "heading" | "identifier" | null} [exact] what the query is the name of
  * @property {number | null} relevance_score
  * @property {number} retrieval_score
  * @property {{dense?: ArmScore | null, sparse?: ArmScore | null, fused: ArmScore, rerank?: ArmScore | null}} stages

@@ -13,6 +13,7 @@ import pytest
 from winnow.core.access import access_condition, access_values
 from winnow.core.acl import ACCESS_FIELDS, AccessRules, AccessView, Acl, AclDefault, reader_names
 from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidFilter
+from winnow.core.exact import Level
 from winnow.core.filters import matches
 from winnow.core.tenancy import qualify_id
 from winnow.core.types import And, Chunk, Comparison, Exists, FloatArray, HalfArray, Not, Or
@@ -266,6 +267,31 @@ class VectorStoreContract:
         await ready.upsert(INDEX, [make_point(1, title="Lagoon", chunk=chunk), make_point(2, "cedar")])
         for word in ("lagoon", "heron", "birch"):
             assert numbers((await ready.query(INDEX, text=word, limit=10)).sparse) == [1]
+
+    async def test_names_are_looked_up_by_title_id_heading_and_identifier(self, ready: VectorStore) -> None:
+        """Case, compatibility forms, white space and punctuation do not matter; the best level comes first."""
+        chunk = Chunk(0, 0, 9, "raises E0502 and calls as_file", headings=("Error codes",))
+        mail = qualify_id("a tenant", "guide/mail.md")
+        named = replace(make_point(1), title="smtplib.SMTP", document_id=mail, chunk=chunk)
+        await ready.upsert(
+            INDEX, [named, replace(make_point(2), title="SMTP"), make_point(3, "smtp e0502 error codes")]
+        )
+        expected: dict[str, dict[int, Level]] = {
+            "SMTPLIB  smtp": {1: Level.TITLE},
+            "smtp": {2: Level.TITLE, 1: Level.PART_OF_TITLE},
+            "guide/mail.md": {1: Level.ID},
+            "ｍａｉｌ": {1: Level.PART_OF_ID},
+            "error-codes": {1: Level.HEADING},
+            "AS_FILE": {1: Level.IDENTIFIER},
+            "E0502": {1: Level.IDENTIFIER, 3: Level.IDENTIFIER},
+            "raises": {},
+            "?!": {},
+            "x" * 9000: {},
+        }
+        for name, levels in expected.items():
+            found = (await ready.query(INDEX, dense=unit(1), name=name, limit=5)).named
+            assert dict(zip(numbers(found), (hit.score for hit in found), strict=True)) == levels, name
+            assert numbers(found) == list(levels)
 
     async def test_both_arms_answer_together_and_know_the_same_point(self, ready: VectorStore) -> None:
         await ready.upsert(INDEX, [make_point(1, "amber"), make_point(2, "birch")])

@@ -10,8 +10,8 @@ import qdrant_edge as edge
 from winnow.core.types import FieldType, TokenFormat
 from winnow.ports import IndexSchema, Point
 from winnow.vectors.filters import FilterTranslator
-from winnow.vectors.keywords import KeywordEncoder
-from winnow.vectors.payloads import DENSE, SPARSE, TOKENS, encode_payload, model_vectors
+from winnow.vectors.keywords import NEWEST, KeywordEncoder, stores_names
+from winnow.vectors.payloads import DENSE, NAMES, SPARSE, TOKENS, encode_payload, model_vectors
 from winnow.vectors.tokens import stored_size
 
 INDEXING_THRESHOLD_KB: Final = 1000  # segments above this get a graph when the index is optimised
@@ -47,8 +47,8 @@ FILTERS: Final = FilterTranslator(
 
 def edge_point(point: Point, schema: IndexSchema, encoder: KeywordEncoder) -> edge.Point:
     """The engine's form of a point that has been checked."""
-    words = encoder.document(point.title, point.chunk)
-    vectors = {SPARSE: words, **model_vectors(point, schema.tokens_as)}
+    words = encoder.document(point.document_id, point.title, point.chunk)
+    vectors = {**words, **model_vectors(point, schema.tokens_as)}
     return edge.Point(point.id, vectors, encode_payload(point, schema.fields))
 
 
@@ -63,9 +63,12 @@ def edge_config(schema: IndexSchema) -> edge.EdgeConfig:
             datatype=_DATATYPES[schema.tokens_as],
             hnsw_config=edge.HnswIndexConfig(_NO_GRAPH, 100, 10_000),
         )
+    sparse = {SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)}
+    if stores_names(schema.keywords or NEWEST):
+        sparse[NAMES] = edge.EdgeSparseVectorParams()
     return edge.EdgeConfig(
         vectors=vectors,
-        sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+        sparse_vectors=sparse,
         optimizers=edge.EdgeOptimizersConfig(indexing_threshold=INDEXING_THRESHOLD_KB),
         max_search_threads=_SEARCH_THREADS,
         wal_enabled=True,

@@ -19,12 +19,13 @@ from winnow.ports import IndexSchema, Point, PointKey
 from winnow.vectors.edge.codec import FILTERS, INDEX_TYPES, edge_config, edge_point
 from winnow.vectors.edge.errors import edge_errors
 from winnow.vectors.edge.layout import read_schema, shard_of, write_schema
-from winnow.vectors.keywords import NEWEST, encoder_of
+from winnow.vectors.keywords import NEWEST, encoder_of, stores_names
 from winnow.vectors.payloads import (
     DENSE,
     DOCUMENT_ID,
     FIELDS,
     KEY_FIELDS,
+    NAMES,
     POINT_FIELDS,
     REVISION,
     SOURCE,
@@ -171,13 +172,13 @@ class Shard:
             self._shard.update(operation)
 
     def query(
-        self, dense: FloatArray | None, text: str | None, limit: int, filter: Filter | None
+        self, dense: FloatArray | None, text: str | None, name: str | None, limit: int, filter: Filter | None
     ) -> Mapping[str, ArmRows]:
         """The best ``limit`` points of each arm, in one call of the engine."""
         condition = None if filter is None else FILTERS.translate(filter, self.schema.fields)
         # ACORN keeps the graph connected when a filter leaves little of it
         params = None if filter is None else edge.SearchParams(acorn=edge.AcornSearchParams(enable=True))
-        arms = self._arms(dense, text)
+        arms = self._arms(dense, text, name=name)
         requests = [
             edge.QueryRequest(limit=limit, query=query, filter=condition, params=params) for query in arms.values()
         ]
@@ -214,9 +215,11 @@ class Shard:
             scores[TOKENS] = {each: asked.maxsim(score) for each, score in scores[TOKENS].items()}
         return {arm: [found.get(each.bytes) for each in wanted] for arm, found in scores.items()}
 
-    def _arms(self, dense: FloatArray | None, text: str | None, tokens: AskedTokens | None = None) -> dict[str, Any]:
+    def _arms(
+        self, dense: FloatArray | None, text: str | None, tokens: AskedTokens | None = None, name: str | None = None
+    ) -> dict[str, Any]:
         """The engine's query for each arm that has input."""
-        vectors = query_vectors(self.schema, dense, self._encoder.query(text), tokens)
+        vectors = query_vectors(self.schema, dense, self._encoder.query(text), tokens, self._encoder.name(name))
         return {
             arm: edge.Query.Nearest(vector.tolist() if isinstance(vector, np.ndarray) else vector, using=arm)
             for arm, vector in vectors.items()
@@ -256,7 +259,11 @@ class Shard:
         The engine's number counts the vectors of all arms; of a segment either all are indexed or only the sparse ones.
         """
         with edge_errors("counting vectors"):
-            names = (DENSE, SPARSE, TOKENS) if self.schema.token_dimensions else (DENSE, SPARSE)
+            names = [DENSE, SPARSE]
+        if self.schema.token_dimensions:
+            names.append(TOKENS)
+        if stores_names(self.schema.keywords):
+            names.append(NAMES)
             has = {name: edge.Filter(must=[edge.HasVectorCondition(name)]) for name in names}
             stored = {name: self._shard.count(edge.CountRequest(exact=True, filter=each)) for name, each in has.items()}
             missing = sum(stored.values()) - self._shard.info().indexed_vectors_count

@@ -26,7 +26,7 @@ from winnow.vectors.edge.point_cache import KnownPoints
 from winnow.vectors.edge.process import EngineProcess
 from winnow.vectors.edge.shard import ArmRows
 from winnow.vectors.keywords import NEWEST
-from winnow.vectors.payloads import DENSE, SPARSE, TOKENS, ranked
+from winnow.vectors.payloads import DENSE, NAMES, SPARSE, TOKENS, named, ranked
 from winnow.vectors.points import check_points, has_values
 
 POINT_BATCH: Final = 16  # points with vectors in one engine call: some 10 ms, for which a search may have to wait
@@ -153,13 +153,14 @@ class EdgeVectorStore:
         *,
         dense: FloatArray | None = None,
         text: str | None = None,
+        name: str | None = None,
         limit: int,
         filter: Filter | None = None,
     ) -> ArmHits:
-        found: Mapping[str, ArmRows] = await self._engine.call("query", index, dense, text, limit, filter)
+        found: Mapping[str, ArmRows] = await self._engine.call("query", index, dense, text, name, limit, filter)
         points = await self._read(index, dict.fromkeys(chain.from_iterable(rows.ids for rows in found.values())))
         arms = {arm: _hits(rows, points) for arm, rows in found.items()}
-        return ArmHits(dense=arms.get(DENSE, ()), sparse=arms.get(SPARSE, ()))
+        return ArmHits(arms.get(DENSE, ()), arms.get(SPARSE, ()), named(arms.get(NAMES, ())))
 
     async def _read(self, index: IndexRef, ids: Iterable[bytes]) -> Mapping[bytes, FoundPoint]:
         """The points of these ids without vectors; those that were deleted meanwhile are left out."""

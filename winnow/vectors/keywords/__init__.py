@@ -3,6 +3,6 @@
 An index keeps the tokenizer that it was created with: its points and the queries on it go through the same one.
 """
 
-from winnow.vectors.keywords.encoders import FIRST, NEWEST, KeywordEncoder, encoder_of
+from winnow.vectors.keywords.encoders import FIRST, NEWEST, KeywordEncoder, encoder_of, stores_names
 
-__all__ = ["FIRST", "NEWEST", "KeywordEncoder", "encoder_of"]
+__all__ = ["FIRST", "NEWEST", "KeywordEncoder", "encoder_of", "stores_names"]

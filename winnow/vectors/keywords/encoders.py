@@ -22,17 +22,25 @@ NEWEST: Final = folded_words.IDENTITY
 class KeywordEncoder(Protocol):
     """Turns text into sparse vectors, documents and queries alike."""
 
-    def document(self, title: str, chunk: Chunk) -> SparseVector:
-        """Weights of the words of a chunk, its title and headings; empty where it has none."""
+    def document(self, document_id: str, title: str, chunk: Chunk) -> Mapping[str, SparseVector]:
+        """The sparse vectors of a chunk, by name: ``WORDS``, empty without words, and ``NAMES`` where it has them."""
 
     def query(self, text: str | None) -> SparseVector | None:
         """The words of a query; ``None`` without text, or where no word is left."""
+
+    def name(self, text: str | None) -> SparseVector | None:
+        """A query as the name of a document or a part of it; ``None`` where names are not stored, or it is none."""
 
 
 _ENCODERS: Final[Mapping[str, Callable[[], KeywordEncoder]]] = {
     FIRST: engine_words.EngineWords,
     NEWEST: folded_words.FoldedWords,
 }
+
+
+def stores_names(identity: str) -> bool:
+    """Whether indexes of a tokenizer keep names for exact look-ups."""
+    return identity != FIRST
 
 
 @lru_cache

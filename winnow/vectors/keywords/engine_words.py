@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from typing import Final
 
 from qdrant_edge import Bm25, Bm25Config, SparseVector, TokenizerType
 
 from winnow.core.types import Chunk, passage_of
+from winnow.vectors.keywords.vectors import WORDS
 
 LANGUAGE: Final = "english"  # stop words and stemmer; text in other scripts passes through unchanged
 K: Final = 1.2
@@ -38,9 +40,9 @@ class EngineWords:
             Bm25Config(k=K, b=B, avg_len=AVG_LENGTH, tokenizer=TokenizerType.Multilingual, language=LANGUAGE)
         )
 
-    def document(self, title: str, chunk: Chunk) -> SparseVector:
-        """See the protocol."""
-        return self._model.embed_document(_normalise(passage_of(title, chunk)))
+    def document(self, document_id: str, title: str, chunk: Chunk) -> Mapping[str, SparseVector]:  # noqa: ARG002
+        """See the protocol. It has no names."""
+        return {WORDS: self._model.embed_document(_normalise(passage_of(title, chunk)))}
 
     def query(self, text: str | None) -> SparseVector | None:
         """See the protocol. Stop words are none."""
@@ -48,6 +50,10 @@ class EngineWords:
             return None
         vector = self._model.embed_query(_normalise(text[:MAX_QUERY_CHARS]))
         return vector if vector.indices else None
+
+    def name(self, text: str | None) -> SparseVector | None:  # noqa: ARG002
+        """See the protocol."""
+        return None
 
 
 def _normalise(text: str) -> str:

@@ -24,20 +24,24 @@ from zlib import crc32
 
 from qdrant_edge import Bm25, Bm25Config, DisabledStemmer, SparseVector, StopwordsSet, TokenizerType
 
+from winnow.core.exact import folded_name, names_of
 from winnow.core.languages import LatinLanguage, languages_of
 from winnow.core.letters import KANA
+from winnow.core.tenancy import plain_id
 from winnow.core.text import STOP_WORDS
 from winnow.core.types import Chunk, passage_of
 from winnow.core.words import Kind, tokens_of, words_of
 from winnow.vectors.keywords.chinese import simplified
+from winnow.vectors.keywords.names import name_ids, name_weights
 from winnow.vectors.keywords.stems import stem
+from winnow.vectors.keywords.vectors import NAMES, WORDS
 
 K: Final = 1.2
 B: Final = 0.75
 AVG_LENGTH: Final = 128  # words without stop words in a chunk of 256 word pieces
 TITLE_WEIGHT: Final = 0.3
 TITLE_LENGTH: Final = 8  # words of an average title
-IDENTITY: Final = f"bm25:words-2:title{TITLE_WEIGHT}:k{K}:b{B}:avg{AVG_LENGTH}"
+IDENTITY: Final = f"bm25:words-2:names-1:title{TITLE_WEIGHT}:k{K}:b{B}:avg{AVG_LENGTH}"
 
 MAX_QUERY_CHARS: Final = 16_384  # of a longer query only the start is searched for
 CACHED: Final = 50_000  # tokens of each language whose words are remembered
@@ -138,7 +142,7 @@ class FoldedWords:
     def __init__(self) -> None:
         self._split = lru_cache(_Split)
 
-    def document(self, title: str, chunk: Chunk) -> SparseVector:
+    def document(self, document_id: str, title: str, chunk: Chunk) -> Mapping[str, SparseVector]:
         """See the protocol."""
         text = passage_of(title, chunk)
         tokens = Counter(tokens_of(text))
@@ -147,8 +151,8 @@ class FoldedWords:
         if title:
             of_title = _weights(split, Counter(tokens_of(title)), TITLE_LENGTH)
             weights |= {_of_title(each): TITLE_WEIGHT * weight for each, weight in of_title.items()}
-        ids = sorted(weights)  # the order in which the engines keep them
-        return SparseVector(ids, [weights[each] for each in ids])
+        names = names_of(plain_id(document_id), title, chunk.headings, chunk.text, tokens)
+        return {WORDS: _sparse(weights), NAMES: _sparse(name_weights(names))}
 
     def query(self, text: str | None) -> SparseVector | None:
         """See the protocol. The languages that the query may be in give their stems, and so does English."""
@@ -161,8 +165,12 @@ class FoldedWords:
         found = [split[token] for split in splits for token in tokens]
         said = [words for words in found if words.content] or found
         ids = dict.fromkeys(each for words in said for each in words.ids)
-        both = sorted([*ids, *map(_of_title, ids)])
-        return SparseVector(both, [1.0] * len(both)) if both else None
+        return _sparse(dict.fromkeys([*ids, *map(_of_title, ids)], 1.0)) if ids else None
+
+    def name(self, text: str | None) -> SparseVector | None:
+        """See the protocol."""
+        name = folded_name(text or "")
+        return _sparse(dict.fromkeys(name_ids(name), 1.0)) if name else None
 
 
 def _weights(split: _Split, tokens: Mapping[str, int], average: int) -> dict[int, float]:
@@ -176,6 +184,11 @@ def _weights(split: _Split, tokens: Mapping[str, int], average: int) -> dict[int
             counts[each] = counts.get(each, 0) + times
     norm = K * (1 - B + B * length / average)
     return {each: times * (K + 1) / (times + norm) for each, times in counts.items()}
+
+
+def _sparse(weights: Mapping[int, float]) -> SparseVector:
+    ids = sorted(weights)  # the order in which the engines keep them
+    return SparseVector(ids, [weights[each] for each in ids])
 
 
 def _id(word: str) -> int:

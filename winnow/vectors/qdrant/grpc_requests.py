@@ -17,7 +17,7 @@ from qdrant_client.conversions.conversion import RestToGrpc
 
 from winnow.ports import IndexSchema, Point
 from winnow.vectors.keywords import KeywordEncoder
-from winnow.vectors.payloads import DENSE, DOCUMENT_ID, POINT_FIELDS, REVISION, SPARSE, TOKENS, encode_payload
+from winnow.vectors.payloads import DENSE, DOCUMENT_ID, POINT_FIELDS, REVISION, TOKENS, encode_payload
 from winnow.vectors.qdrant.grpc_filters import match_any
 from winnow.vectors.tokens import stored_tokens
 
@@ -68,7 +68,8 @@ def add_point(request: Any, point: Point, schema: IndexSchema, encoder: KeywordE
     """Add a point that has been checked, in place: each message that is put into another one is copied."""
     payload = RestToGrpc.convert_payload(encode_payload(point, schema.fields))
     vectors = request.points.add(id=wire.PointId(uuid=point.id), payload=payload).vectors.vectors.vectors
-    vectors[SPARSE].sparse.MergeFrom(_sparse(encoder.document(point.title, point.chunk)))
+    for name, words in encoder.document(point.document_id, point.title, point.chunk).items():
+        vectors[name].sparse.MergeFrom(_sparse(words))
     if point.dense is not None:
         vectors[DENSE].dense.MergeFromString(packed_vector(point.dense))
     if point.tokens is not None and len(point.tokens):

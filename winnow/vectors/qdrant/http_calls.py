@@ -20,7 +20,6 @@ from winnow.vectors.payloads import (
     DOCUMENT_ID,
     POINT_FIELDS,
     REVISION,
-    SPARSE,
     TOKENS,
     Arms,
     StoredPoint,
@@ -137,7 +136,8 @@ def _vector(vector: Any) -> Any:
 
 def _point(point: Point, schema: IndexSchema, encoder: KeywordEncoder) -> dict[str, Any]:
     """A point that has been checked."""
-    vectors = {SPARSE: _vector(encoder.document(point.title, point.chunk))}
+    sparse = encoder.document(point.document_id, point.title, point.chunk)
+    vectors = {name: _vector(vector) for name, vector in sparse.items()}
     if point.dense is not None:
         vectors[DENSE] = _vector(point.dense)
     if point.tokens is not None and len(point.tokens):

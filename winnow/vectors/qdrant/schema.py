@@ -24,8 +24,8 @@ from winnow.core.errors import IdentityMismatch
 from winnow.core.settings.vectors import QdrantVectors
 from winnow.core.types import FieldType, JsonValue, TokenFormat
 from winnow.ports import IndexRef, IndexSchema
-from winnow.vectors.keywords import FIRST, NEWEST
-from winnow.vectors.payloads import DENSE, DOCUMENT_ID, REVISION, SPARSE, TOKENS, field_path
+from winnow.vectors.keywords import FIRST, NEWEST, stores_names
+from winnow.vectors.payloads import DENSE, DOCUMENT_ID, NAMES, REVISION, SPARSE, TOKENS, field_path
 from winnow.vectors.points import check_index
 from winnow.vectors.tokens import stored_size
 
@@ -91,9 +91,10 @@ def collection_for(schema: IndexSchema, settings: QdrantVectors) -> dict[str, An
             multivector_config=models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM),
             hnsw_config=models.HnswConfigDiff(m=0),  # only ever scored for given points
         )
-    sparse = models.SparseVectorParams(
-        index=models.SparseIndexParams(on_disk=settings.on_disk), modifier=models.Modifier.IDF
-    )
+    words = models.SparseIndexParams(on_disk=settings.on_disk)
+    sparse = {SPARSE: models.SparseVectorParams(index=words, modifier=models.Modifier.IDF)}
+    if stores_names(schema.keywords or NEWEST):
+        sparse[NAMES] = models.SparseVectorParams(index=words)
     shape = {
         "dimensions": schema.dimensions,
         "token_dimensions": schema.token_dimensions,
@@ -102,7 +103,7 @@ def collection_for(schema: IndexSchema, settings: QdrantVectors) -> dict[str, An
     }
     return {
         "vectors_config": vectors,
-        "sparse_vectors_config": {SPARSE: sparse},
+        "sparse_vectors_config": sparse,
         "hnsw_config": models.HnswConfigDiff(m=settings.hnsw_m, ef_construct=settings.hnsw_ef_construct),
         "shard_number": settings.shards,
         "replication_factor": settings.replicas,

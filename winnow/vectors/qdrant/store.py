@@ -18,9 +18,11 @@ from winnow.vectors.keywords import NEWEST, encoder_of
 from winnow.vectors.payloads import (
     DENSE,
     KEY_FIELDS,
+    NAMES,
     SPARSE,
     TOKENS,
     decode_key,
+    named,
     query_tokens,
     query_vectors,
 )
@@ -73,17 +75,19 @@ class QdrantVectorStore(ServerIndexes):
         *,
         dense: FloatArray | None = None,
         text: str | None = None,
+        name: str | None = None,
         limit: int,
         filter: Filter | None = None,
     ) -> ArmHits:
         schema = await self._schema(index)
-        arms = query_vectors(schema, dense, encoder_of(schema.keywords).query(text))
+        encoder = encoder_of(schema.keywords)
+        arms = query_vectors(schema, dense, encoder.query(text), name=encoder.name(name))
         if not arms:
             return ArmHits()
         condition = None if filter is None else await self._condition(index, filter)
         work = partial(self._calls.search, arms=arms, limit=limit, condition=condition)
         found = dict(zip(arms, await self._server.call("searching", index, work), strict=True))
-        return ArmHits(dense=found.get(DENSE, ()), sparse=found.get(SPARSE, ()))
+        return ArmHits(found.get(DENSE, ()), found.get(SPARSE, ()), named(found.get(NAMES, ())))
 
     async def score(
         self,

@@ -1,0 +1,124 @@
+"""What a document is called: its title, id, headings and identifiers, folded for exact look-ups. Pure.
+
+Folding makes case, compatibility forms (NFKC), white space and punctuation equal: ``json.JSONEncoder`` is
+``JSON  jsonencoder``. A ``+`` or ``#`` after a letter stays (C++, C#).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from enum import IntEnum
+from functools import lru_cache
+from typing import Final, Literal, TypeAlias
+
+from winnow.core.letters import MARKS, composed
+from winnow.core.words import HUMP
+
+Exactness: TypeAlias = Literal["title", "id", "heading", "identifier"]
+
+MAX_KEY: Final = 512  # characters; a longer query is the name of nothing
+
+_ASCII_WORD: Final = re.compile(r"[a-z0-9]+[+#]*")
+_WORD: Final = re.compile(rf"(?:[^\W_]|[{MARKS}])+[+#]*|[^\w\s\x00-\x7f]")
+_PUNCTUATION: Final = re.compile("[\u00a1-\u00bf\u2010-\u205e\u3001-\u303f\uff01-\uff65]")
+_SEPARATOR: Final = re.compile(r"::|[./#:\\]")
+_FLAG: Final = re.compile(r"(?<![\w-])--?([A-Za-z][\w-]+)")
+_SUFFIXES: Final = frozenset(
+    "md mdx txt html htm pdf docx pptx xlsx rst json yaml yml toml csv py js ts ipynb xml".split()
+)
+
+
+class Level(IntEnum):
+    """How exactly a query names a result, best last. ``kind_of`` gives the name that answers show."""
+
+    NONE = 0
+    IDENTIFIER = 1
+    HEADING = 2
+    PART_OF_ID = 3
+    ID = 4
+    PART_OF_TITLE = 5
+    TITLE = 6
+
+
+_KINDS: Final[Mapping[Level, Exactness | None]] = {
+    Level.NONE: None,
+    Level.IDENTIFIER: "identifier",
+    Level.HEADING: "heading",
+    Level.PART_OF_ID: "id",
+    Level.ID: "id",
+    Level.PART_OF_TITLE: "title",
+    Level.TITLE: "title",
+}
+
+
+def kind_of(level: int) -> Exactness | None:
+    """What a query names a result by; ``None`` where it does not."""
+    return _KINDS[Level(level)]
+
+
+def folded_name(text: str) -> str:
+    """The form in which names are compared; empty where nothing but punctuation is left, or it is too long."""
+    if len(text) > MAX_KEY:
+        return ""
+    if text.isascii():
+        return " ".join(_ASCII_WORD.findall(text.lower()))
+    return " ".join(_WORD.findall(_PUNCTUATION.sub(" ", composed(text).casefold())))
+
+
+def names_of(
+    document_id: str, title: str, headings: Sequence[str], text: str, tokens: Iterable[str]
+) -> dict[str, Level]:
+    """The folded names of a chunk, each with the best level at which it is one.
+
+    Args:
+        document_id: of its document.
+        title: of its document.
+        headings: above the chunk.
+        text: the chunk itself.
+        tokens: those of title, headings and text, by ``tokens_of``.
+    """
+    names: dict[str, Level] = {}
+    found = (
+        (Level.TITLE, [title]),
+        (Level.PART_OF_TITLE, _last_part(title)),
+        (Level.ID, [document_id]),
+        (Level.PART_OF_ID, _last_part(document_id)),
+        (Level.HEADING, headings),
+        (Level.IDENTIFIER, _FLAG.findall(text) if "-" in text else ()),
+    )
+    for level, texts in found:
+        for each in texts:
+            if name := folded_name(each):
+                names.setdefault(name, level)
+    for token in tokens:
+        if name := _identifier(token):
+            names.setdefault(name, Level.IDENTIFIER)
+    return names
+
+
+def _last_part(name: str) -> list[str]:
+    """``SMTP`` of ``smtplib.SMTP``, ``install`` of ``guide/install.md``; nothing of a name with spaces."""
+    bare = name.removesuffix("()")
+    if len(bare.split()) != 1:
+        return []
+    parts = [part for part in _SEPARATOR.split(bare) if part]
+    if len(parts) > 1 and parts[-1].lower() in _SUFFIXES:
+        parts = parts[:-1]
+    return parts[-1:] if len(parts) > 1 or parts != [bare] else []
+
+
+@lru_cache(50_000)
+def _identifier(token: str) -> str:
+    """The folded name of a word that is written as code and error codes are (``as_file``, ``os.path``, ``E0502``)."""
+    return folded_name(token) if _is_identifier(token) else ""
+
+
+def _is_identifier(token: str) -> bool:
+    if token.isalpha():
+        return len(token) > 3 and token[1:] != token[1:].lower() and HUMP.search(token) is not None
+    if "_" in token or "::" in token:
+        return not token.strip("_").isdigit()
+    if "." in token:
+        return token[0].isalpha() and all(len(piece) > 1 for piece in token.split("."))
+    return token[0].isalpha() and any(character.isdigit() for character in token)
