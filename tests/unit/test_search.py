@@ -18,8 +18,9 @@ from winnow.core.errors import (
     UpstreamRejected,
     UpstreamUnavailable,
 )
+from winnow.core.exact import kind_of
 from winnow.core.ids import point_id
-from winnow.core.types import Chunk, Document, RerankOptions, SearchAnswer
+from winnow.core.types import ArmScore, Chunk, Document, RerankOptions, SearchAnswer
 from winnow.ports import EmbeddedQuery, Embeddings, Passage, Point, RerankerInfo, Reranking
 from winnow.testing.models import FakeEmbedder, FakeReranker
 
@@ -96,6 +97,25 @@ async def test_the_threshold_applies_to_relevance(house: House) -> None:
     assert len((await house.search(min_relevance=0.4)).results) == 2
     house.reranker = Scripted([0.1, 0.9])
     assert len((await house.search(min_relevance=0.05, rerank=RerankOptions(top_k=2))).results) == 2
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "dense", "sparse"])
+@pytest.mark.parametrize("rerank", [True, False])
+async def test_what_the_query_names_comes_first_in_every_mode_and_passes_the_threshold(
+    house: House, mode: Any, rerank: bool
+) -> None:
+    await house.submit(Document("guide/moon.md", "an unrelated text", title="Night", metadata={}))
+    await house.work()
+    house.reranker = Scripted([0.1, 0.9, 0.8, 0.7, 0.6])
+    answer = await house.search(
+        "MOON", mode=mode, min_relevance=0.75, rerank=RerankOptions(enabled=rerank, top_k=5), top_k=5
+    )
+    first = answer.results[0]
+    assert (first.candidate.document_id, kind_of(first.candidate.level)) == ("guide/moon.md", "id")
+    assert [kind_of(each.candidate.level) for each in answer.results[1:]] == [None] * (len(answer.results) - 1)
+    if rerank and mode == "hybrid":
+        assert [round(each.relevance_score or 0, 2) for each in answer.results] == [0.1, 0.9, 0.8]
+        assert first.rerank == ArmScore(5, pytest.approx(0.1))
 
 
 @pytest.mark.parametrize(
