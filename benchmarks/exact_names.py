@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from winnow.core.principal import LOCAL
 from winnow.core.settings import load_settings
 from winnow.core.types import RerankOptions, SearchMode, SearchRequest
 from winnow.operations.resources import Resources
-from winnow.runtime import running_in
+from winnow.runtime import open_resources
 
 SEED: Final = 7
 MODES: Final[Sequence[SearchMode]] = ("hybrid", "dense", "sparse")
@@ -35,7 +38,7 @@ async def titles_of(resources: Resources, collection: str) -> list[str]:
 
 def questions(titles: Sequence[str], count: int) -> Mapping[str, list[tuple[str, str]]]:
     """Pairs of a query and the title that is to be first, by kind of query."""
-    chosen = random.Random(SEED)
+    chosen = random.Random(SEED)  # noqa: S311 - a sample
     last = Counter(title.rpartition(".")[2].casefold() for title in titles)
     alone = [title for title in titles if "." in title and last[title.rpartition(".")[2].casefold()] == 1]
     whole = chosen.sample(titles, min(count, len(titles)))
@@ -48,7 +51,8 @@ def questions(titles: Sequence[str], count: int) -> Mapping[str, list[tuple[str,
 
 
 async def first_of(resources: Resources, request: SearchRequest) -> str:
-    answer = await resources.search.run(request)
+    """The title of the first result; empty where there is none."""
+    answer = await resources.search.run(request, LOCAL)
     return answer.results[0].candidate.title if answer.results else ""
 
 
@@ -60,8 +64,23 @@ async def measure(resources: Resources, collection: str, count: int) -> dict[str
         for mode in MODES:
             for rerank in (False, True):
                 base = SearchRequest(collection, "", mode=mode, rerank=RerankOptions(enabled=rerank), top_n=1)
-                found = [await first_of(resources, _with(base, query)) for query, _ in pairs]
+                found = [await first_of(resources, replace(base, query=query)) for query, _ in pairs]
                 missed = [pair for pair, first in zip(pairs, found, strict=True) if first != pair[1]]
                 name = f"{mode}{' + second stage' if rerank else ''}"
                 shares[kind][name] = {"of": len(pairs), "first": 1 - len(missed) / len(pairs), "missed": missed[:5]}
     return shares
+
+
+async def main() -> None:
+    """Measure and print as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--collection", default="python")
+    parser.add_argument("--count", type=int, default=350)
+    given = parser.parse_args()
+    async with open_resources(load_settings(data_dir=given.data_dir)) as resources:
+        print(json.dumps(await measure(resources, given.collection, given.count), indent=1, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

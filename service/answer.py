@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from winnow.core.exact import kind_of
+from winnow.core.exact import exactness_of
 from winnow.core.tenancy import plain_id
 from winnow.core.types import ArmScore, Candidate, Chunk, Result, SearchAnswer, StageReport
 from winnow.operations.many_searches import ManyAnswers
@@ -80,7 +80,7 @@ def _result(result: Result, *, with_text: bool) -> dict[str, Any]:
         "text": chunk.text if with_text else None,
         "highlights": [{"start": span.start, "end": span.end} for span in result.highlights],
         "metadata": candidate.metadata,
-        "exact": kind_of(candidate.level),
+        "exact": exactness_of(candidate.level),
         "relevance_score": result.relevance_score,
         "retrieval_score": candidate.fused.score,
         "stages": {

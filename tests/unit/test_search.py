@@ -18,7 +18,7 @@ from winnow.core.errors import (
     UpstreamRejected,
     UpstreamUnavailable,
 )
-from winnow.core.exact import kind_of
+from winnow.core.exact import exactness_of
 from winnow.core.ids import point_id
 from winnow.core.types import ArmScore, Chunk, Document, RerankOptions, SearchAnswer
 from winnow.ports import EmbeddedQuery, Embeddings, Passage, Point, RerankerInfo, Reranking
@@ -111,8 +111,8 @@ async def test_what_the_query_names_comes_first_in_every_mode_and_passes_the_thr
         "MOON", mode=mode, min_relevance=0.75, rerank=RerankOptions(enabled=rerank, top_k=5), top_k=5
     )
     first = answer.results[0]
-    assert (first.candidate.document_id, kind_of(first.candidate.level)) == ("guide/moon.md", "id")
-    assert [kind_of(each.candidate.level) for each in answer.results[1:]] == [None] * (len(answer.results) - 1)
+    assert (first.candidate.document_id, exactness_of(first.candidate.level)) == ("guide/moon.md", "id")
+    assert [exactness_of(each.candidate.level) for each in answer.results[1:]] == [None] * (len(answer.results) - 1)
     if rerank and mode == "hybrid":
         assert [round(each.relevance_score or 0, 2) for each in answer.results] == [0.1, 0.9, 0.8]
         assert first.rerank == ArmScore(5, pytest.approx(0.1))

@@ -30,7 +30,7 @@ _SUFFIXES: Final = frozenset(
 
 
 class Level(IntEnum):
-    """How exactly a query names a result, best last. ``kind_of`` gives the name that answers show."""
+    """How exactly a query names a result, best last. ``exactness_of`` gives the name that answers show."""
 
     NONE = 0
     IDENTIFIER = 1
@@ -52,7 +52,7 @@ _KINDS: Final[Mapping[Level, Exactness | None]] = {
 }
 
 
-def kind_of(level: int) -> Exactness | None:
+def exactness_of(level: int) -> Exactness | None:
     """What a query names a result by; ``None`` where it does not."""
     return _KINDS[Level(level)]
 
