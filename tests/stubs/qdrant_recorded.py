@@ -27,6 +27,8 @@ from typing import Any, Final
 import grpc  # type: ignore[import-untyped]
 from qdrant_client import grpc as wire
 
+from winnow.vectors.payloads import NAMES
+
 WAIT_SECONDS: Final = 0.002  # of a query on a real server: two arms of 100 hits, 10,000 points
 MAX_REQUEST: Final = 32 << 20  # bytes, as a real server has it
 _VERSION: Final = "1.20.0"
@@ -219,7 +221,12 @@ def _query(state: RecordedServer, request: bytes) -> bytes:
 
 
 def _arm(found: _Collection, number: int, query: Any) -> bytes:
-    """One ``BatchResult`` as a field of the answer: the first points for the first arm, else the last ones."""
+    """One ``BatchResult`` as a field of the answer: the first points for the first arm, else the last ones.
+
+    No query is the name of a document.
+    """
+    if query.using == NAMES:
+        return _NOTHING
     keys = tuple(query.with_payload.include.fields)
     if query.filter.must and query.filter.must[0].HasField("has_id"):
         ids = tuple(each.uuid for each in query.filter.must[0].has_id.has_id)
@@ -274,6 +281,7 @@ def _count(state: RecordedServer, request: bytes) -> Any:
     return wire.CountResponse(result=wire.CountResult(count=len(found.points))).SerializeToString()
 
 
+_NOTHING: Final[bytes] = wire.QueryBatchResponse(result=[wire.BatchResult()]).SerializeToString()
 _DONE: Final[bytes] = wire.CollectionOperationResponse(result=True).SerializeToString()
 _WRITTEN: Final[bytes] = wire.PointsOperationResponse(
     result=wire.UpdateResult(operation_id=0, status=wire.UpdateStatus.Completed)
