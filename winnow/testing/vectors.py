@@ -9,11 +9,10 @@ import math
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from qdrant_edge import SparseVector
 
 from winnow.core.errors import CollectionNotFound
 from winnow.core.filters import matches
@@ -155,7 +154,8 @@ def _name_scores(stored: _Index, name: str | None) -> dict[str, float]:
     return {each: score for each, score in found.items() if score > 0}
 
 
-def _weights(vector: SparseVector | None) -> dict[int, float]:
+def _weights(vector: Any | None) -> dict[int, float]:
+    """The engine's sparse vector as a map."""
     return {} if vector is None else dict(zip(vector.indices, vector.values, strict=True))
 
 
