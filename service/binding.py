@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -9,18 +10,27 @@ from winnow.core.errors import InvalidSettings
 from winnow.core.settings import ServerSettings, Settings
 
 
-def check_bind(settings: Settings) -> None:
-    """Refuse to bind to an address that other machines can reach, unless the settings allow it.
+def is_exposed(server: ServerSettings) -> bool:
+    """Whether other machines can reach the service, and the settings do not say that this is wanted without a key."""
+    return not is_loopback(server.host) and not server.insecure
+
+
+def check_bind(settings: Settings, *, has_keys: bool) -> None:
+    """Refuse to bind to an address that other machines can reach while no key exists.
 
     Raises:
-        InvalidSettings: the host is not loopback and ``server.insecure`` is not set.
+        InvalidSettings: the host is not loopback, there is no key, and ``server.insecure`` is not set.
     """
     server = settings.server
-    if is_loopback(server.host) or server.insecure:
+    if has_keys or not is_exposed(server):
         return
+    where = f" --data-dir {shlex.quote(str(settings.data_dir))}" if settings.keeps_data else ""
     raise InvalidSettings(
-        f"other machines can reach server.host {server.host!r}, and no key protects the service; "
-        "bind to 127.0.0.1, or pass --insecure (WINNOW_SERVER__INSECURE=true) if your network restricts access",
+        f"other machines can reach server.host {server.host!r}, and no key protects the service. Make a key:\n"
+        f"  winnow keys create --label admin --scope all{where}\n"
+        "or choose the first one yourself:\n"
+        '  export WINNOW_SERVER__BOOTSTRAP_KEY="$(openssl rand -base64 48)"\n'
+        "or bind to 127.0.0.1. --insecure (WINNOW_SERVER__INSECURE=true) lets in everyone who can reach the address.",
         location=("server", "host"),
     )
 

@@ -72,7 +72,7 @@ class ServiceState:
         """Record in the audit trail an answer that the caller's credential is the reason for."""
         if self._resources is None or not is_refusal(error):
             return
-        principal: Principal = scope["state"].get("principal", UNKNOWN)
+        principal = scope["state"].get("principal", replace(UNKNOWN, subject=getattr(error, "subject", "")))
         principal = replace(principal, request_id=scope["state"].get("request_id", ""))
         params = scope.get("path_params", {})
         collection = params.get("name", "")

@@ -30,14 +30,18 @@ ROOMS: Final = {
 # Names that several modules define with one meaning.
 SHARED: Final = {
     "cancel_job": "a command and a route",
+    "create_key": "a command and a route",
     "delete_collection": "a command, a route and the operation behind them",
     "downgrade": "of a migration, as Alembic calls it",
     "evaluate": "a command and what it runs",
     "list_collections": "a command and a route",
     "list_jobs": "a command and a route",
+    "list_keys": "a command and a route",
     "main": "the entry point of a process",
     "migrate": "a command and what it runs",
     "parse": "of a parser in the sandbox",
+    "revoke_key": "a command and a route",
+    "rotate_key": "a command and a route",
     "search": "a command and a route",
     "translate": "an engine's errors or filters, in that engine's module",
     "upgrade": "of a migration, as Alembic calls it",

@@ -7,7 +7,7 @@ HTTP API to both. The parts of the product load when a command runs, not when th
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -71,17 +71,25 @@ def read_catalog(
     settings: Settings,
     **params: str | int,
 ) -> Any:
-    """GET ``path`` from a running service or, without one, return what ``view`` answers in its place.
+    """GET ``path`` from a running service or, without one, return what ``view`` answers in its place."""
+    return through_catalog(lambda client: client.call("GET", path, **params), view, url, settings)
+
+
+def through_catalog(
+    question: Callable[[Client], Awaitable[Any]],
+    view: Callable[[Catalog, Principal], Awaitable[BaseModel]],
+    url: str | None,
+    settings: Settings,
+) -> Any:
+    """Ask a running service or, without one, return what ``view`` answers in its place.
 
     Only the catalog is opened for it: no model is loaded, no index opened and no worker started.
     """
 
     async def answer() -> Any:
         if owner := url or owner_of(settings):
-            from winnow.cli.remote import connect_service
-
-            async with connect_service(owner) as client:
-                return await client.call("GET", path, **params)
+            async with _connect(owner, url, settings) as client:
+                return await question(client)
         from winnow.core.principal import LOCAL
         from winnow.runtime import open_catalog_alone
 
@@ -101,13 +109,12 @@ async def reach(settings: Settings, url: str | None, *, bulk: RayOptions | None 
         InvalidSettings: ``bulk`` was given, but another process does the indexing.
         DataDirectoryLocked: the process that owns the data directory does not serve.
     """
-    from winnow.cli.remote import connect_service
     from winnow.runtime import open_local, running
 
     if owner := url or owner_of(settings):
         if bulk is not None:
             raise InvalidSettings(f"--engine ray does not work through {owner}: stop that service, or omit the option")
-        async with connect_service(owner) as client:
+        async with _connect(owner, url, settings) as client:
             yield client
     else:
         async with open_local(settings, bulk=bulk) as local, running(local.worker), hosting(local) as client:
@@ -152,6 +159,13 @@ async def hosting(local: Local) -> AsyncIterator[Client]:
             server.should_exit = True
             with suppress(asyncio.CancelledError):
                 await serving
+
+
+def _connect(owner: str, url: str | None, settings: Settings) -> AbstractAsyncContextManager[Client]:
+    """A client of the service at ``owner``, through the socket in the data directory unless its ``url`` was given."""
+    from winnow.cli.remote import connect_service
+
+    return connect_service(owner, data_dir=None if url else settings.data_dir)
 
 
 def owner_of(settings: Settings) -> str | None:

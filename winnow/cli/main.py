@@ -9,7 +9,8 @@ from typing import Annotated, Final
 
 import typer
 
-from winnow.cli import collections, jobs
+from winnow.cli import collections, jobs, keys
+from winnow.cli.audit import audit
 from winnow.cli.backup import backup, restore
 from winnow.cli.console import fail
 from winnow.cli.doctor import doctor
@@ -38,7 +39,8 @@ app = typer.Typer(
 )
 app.add_typer(collections.app, name="collections")
 app.add_typer(jobs.app, name="jobs")
-for command in (serve, worker, migrate, index, inspect, search, doctor, reembed, verify, backup, restore, mcp):
+app.add_typer(keys.app, name="keys")
+for command in (serve, worker, migrate, index, inspect, search, doctor, reembed, verify, backup, restore, audit, mcp):
     app.command()(command)
 app.command("eval")(evaluate)
 

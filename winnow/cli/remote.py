@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import aiohttp
 import orjson
 
+from winnow.cli.local_socket import reachable
 from winnow.cli.options import collection_path, job_path
 from winnow.core.acl import wire_acl
 from winnow.core.errors import InvalidInput, Overloaded, UpstreamRejected, UpstreamUnavailable, WinnowError, by_code
 from winnow.core.marks import wire_marks, wire_warnings
 from winnow.core.retry import parse_retry_after
+from winnow.core.settings import KEY_VARIABLE
 from winnow.core.tenancy import split_id
 from winnow.core.types import Document
 from winnow.operations.submit import NothingAccepted
@@ -137,11 +141,24 @@ class Client:
 
 
 @asynccontextmanager
-async def connect_service(url: str) -> AsyncIterator[Client]:
-    """Open a session; nothing is sent yet."""
+async def connect_service(url: str, *, data_dir: Path | None = None) -> AsyncIterator[Client]:
+    """Open a session; nothing is sent yet.
+
+    Args:
+        url: address of the service.
+        data_dir: the directory that it owns, for a command of its own machine: the connection then goes through the
+            socket in there, if there is one, and needs no key. Else the key in ``WINNOW_API_KEY`` is sent.
+    """
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        yield Client(session, url)
+    with ExitStack() as stack:
+        connector, headers = None, {}
+        path = None if data_dir is None else stack.enter_context(reachable(data_dir))
+        if path is not None and path.is_socket():
+            connector = aiohttp.UnixConnector(str(path))
+        elif key := os.environ.get(KEY_VARIABLE, "").strip():
+            headers["Authorization"] = f"Bearer {key}"
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
+            yield Client(session, url)
 
 
 class HttpTarget:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 import uvloop
 
+from service.access import LocalCallers
 from service.app import create_app
-from service.binding import check_bind
+from service.binding import check_bind, is_exposed
 from service.http_protocol import RequestLines
 from service.lifespan import begin_drain
-from winnow.cli.console import err, out
+from winnow.cli.announcement import Announcement
+from winnow.cli.local_socket import listening
 from winnow.core.errors import InvalidSettings, WinnowError
 from winnow.core.gc_tuning import tune_gc
 from winnow.core.principal import LOCAL
@@ -27,11 +30,10 @@ from winnow.core.types import RerankOptions, SearchMode, SearchRequest
 from winnow.operations.metrics import Metrics
 from winnow.operations.resources import Resources
 from winnow.ports import Outcome
-from winnow.runtime import open_local, running
+from winnow.runtime import open_catalog_alone, open_local, running
 
 log = logging.getLogger(__name__)
 
-INDEXES_NOTHING = "This process indexes nothing: run `winnow worker` too, or serve with --with-worker.\n"
 SHUTDOWN_SECONDS = 10
 WARM_UP_MS = 60_000.0
 KEEP_ALIVE_SECONDS = 75  # longer than common proxies keep theirs, so that they close first
@@ -42,7 +44,9 @@ def run_server(settings: Settings, *, with_worker: bool) -> None:
 
     ``with_worker`` has this process index although other processes could; with embedded storage it always does.
     """
-    check_bind(settings)
+    bootstrap = settings.server.bootstrap_secret  # first: one that cannot be used is named before models load
+    if is_exposed(settings.server) and not bootstrap:
+        check_bind(settings, has_keys=asyncio.run(_has_keys(settings)))
     listener = bind(settings)
     uvloop.run(_serve(settings, listener, indexes=with_worker or settings.keeps_data))
 
@@ -87,6 +91,11 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
+async def _has_keys(settings: Settings) -> bool:
+    async with open_catalog_alone(settings) as catalog:
+        return (await catalog.keys.summary()).exist
+
+
 async def _serve(settings: Settings, listener: socket.socket, *, indexes: bool) -> None:
     async with open_local(settings) as local, running(local.worker) if indexes else nullcontext():
         names = await _warm_up(local.resources)
@@ -95,19 +104,45 @@ async def _serve(settings: Settings, listener: socket.socket, *, indexes: bool) 
             local.lock.publish(url=url)
         app = create_app(settings, local.resources)
         local.worker.on_outcomes = partial(_count, app.state.service.metrics)
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            http=RequestLines,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-            server_header=False,
-        )
         tune_gc()
-        announce = partial(_announce, settings, url + settings.server.root_path, names, indexes=indexes)
-        server = _Server(config, announce=announce, drain=lambda: begin_drain(app))
-        await server.serve(sockets=[listener])
+        needs_key = bool(settings.server.bootstrap_secret) or (await local.resources.catalog.keys.summary()).exist
+        announcement = Announcement(url + settings.server.root_path, names, indexes=indexes, needs_key=needs_key)
+        server = _Server(
+            _config(app),
+            announce=lambda: announcement.show(insecure=settings.server.insecure),
+            drain=lambda: begin_drain(app),
+        )
+        async with _local_callers(settings, app) if local.lock is not None else nullcontext():
+            await server.serve(sockets=[listener])
+
+
+def _config(app: Any, *, lifespan: Literal["auto", "off"] = "auto") -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        http=RequestLines,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        server_header=False,
+        lifespan=lifespan,
+    )
+
+
+@asynccontextmanager
+async def _local_callers(settings: Settings, app: Any) -> AsyncIterator[None]:
+    """Answer commands of this machine through the socket in the data directory, without a key."""
+    with listening(settings.data_dir) as listener:
+        if listener is None:
+            yield
+            return
+        server = uvicorn.Server(_config(LocalCallers(app), lifespan="off"))
+        serving = asyncio.create_task(server._serve([listener]), name="local-callers")  # noqa: SLF001 - serve() would take over the signal handlers
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            await serving
 
 
 def _count(metrics: Metrics, outcomes: Sequence[Outcome]) -> None:
@@ -144,25 +179,3 @@ def _url(listener: socket.socket) -> str:
     host, port, *_ = listener.getsockname()
     reachable: Any = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
     return f"http://{reachable}:{port}"
-
-
-def _announce(settings: Settings, url: str, collections: list[str], *, indexes: bool) -> None:
-    console = out()
-    console.print(f"\n[bold]Winnow serves[/bold] {url}    search page {url}/    API {url}/docs")
-    if not collections:
-        console.print("No collections yet. Create one:  winnow index ./docs -c docs\n", markup=False)
-    else:
-        name = "python" if "python" in collections else collections[0]
-        query = "copy a file and keep its modification time" if name == "python" else "your question"
-        curl = f'curl -s {url}/v1/collections/{name}/search --json \'{{"query": "{query}", "top_n": 3}}\''
-        console.print(f"Try:  {curl}\n", markup=False, soft_wrap=True)
-    if not indexes:
-        console.print(INDEXES_NOTHING, markup=False)
-    if settings.server.insecure:
-        err().print("No key is configured: everyone who can reach this address can read and write.", style="bold red")
-    else:
-        console.print(
-            "No key is configured: only this machine can connect. Ctrl-C stops the service.\n",
-            style="dim",
-            markup=False,
-        )

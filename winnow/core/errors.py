@@ -160,7 +160,15 @@ class DataDirectoryLocked(Conflict, code="data_directory_locked"):
 
 
 class Unauthorized(WinnowError, code="unauthorized"):
-    """The request carries no credential, or one that is not valid."""
+    """The request carries no credential, or one that is not valid.
+
+    Attributes:
+        subject: the public part of a credential that was valid before; empty for others. For the audit trail.
+    """
+
+    def __init__(self, message: str, *, subject: str = "") -> None:
+        super().__init__(message)
+        self.subject = subject
 
 
 class Forbidden(WinnowError, code="forbidden"):

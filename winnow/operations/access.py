@@ -143,6 +143,6 @@ def _token(header: str) -> str:
 
 def _require_valid(key: ApiKey, now: datetime) -> None:
     if key.revoked_at is not None and key.revoked_at <= now:
-        raise Unauthorized(f"the key {key.id} was revoked at {key.revoked_at:%Y-%m-%d %H:%M} UTC")
+        raise Unauthorized(f"the key {key.id} was revoked at {key.revoked_at:%Y-%m-%d %H:%M} UTC", subject=key.id)
     if key.expires_at is not None and key.expires_at <= now:
-        raise Unauthorized(f"the key {key.id} expired at {key.expires_at:%Y-%m-%d %H:%M} UTC")
+        raise Unauthorized(f"the key {key.id} expired at {key.expires_at:%Y-%m-%d %H:%M} UTC", subject=key.id)
