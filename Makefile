@@ -16,7 +16,7 @@ DATA_DIR ?= ./data
 SOURCE ?= python
 COLLECTION ?= $(if $(filter python,$(SOURCE)),python,docs)
 
-.PHONY: help run install install-dev clients test test-fast test-vllm soak check format bench bench-stack bench-scale eval clean
+.PHONY: help run install install-dev clients test test-fast test-vllm soak check format bench bench-stack bench-scale load eval clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +94,9 @@ bench-stack: install-dev  ## The stack at scale beside the embedded one; QDRANT_
 
 bench-scale: install-dev  ## Searches over 10,000 and 200,000 chunks with synthetic vectors
 	$(BIN)/python benchmarks/scale.py
+
+load: install-dev  ## Goodput at 2, 3 and 6 times what the service, and a slow reranker, can do
+	$(BIN)/python benchmarks/overload.py
 
 eval: install  ## Measure retrieval quality; DATA=folder in the BEIR layout
 	$(BIN)/winnow eval --data "$(DATA)"

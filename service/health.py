@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Final, Literal
 
@@ -161,8 +162,15 @@ async def check_readiness(resources: Resources, models: Mapping[str, ModelHealth
     if not resources.settings.keeps_data:
         checks["workers"] = _checked(missing_worker(resources), wrong="warning")
     results = dict(zip(checks, await asyncio.gather(*checks.values()), strict=True))
-    ready = all(check.status != "failed" for check in results.values())
-    return Readiness(status="ready" if ready else "unavailable", checks=results)
+    failed = {name for name, check in results.items() if check.status == "failed"}
+    return Readiness(status=_status(failed), checks=results)
+
+
+def _status(failed: AbstractSet[str]) -> Literal["ready", "degraded", "unavailable"]:
+    """Searches need the store and the catalog; without a model they are answered, and say so."""
+    if not failed.isdisjoint(("store", "catalog")):
+        return "unavailable"
+    return "degraded" if failed else "ready"
 
 
 async def _checked(

@@ -14,7 +14,7 @@ from winnow.core.errors import NotFound, UpstreamUnavailable
 from winnow.core.principal import UNKNOWN, Principal
 from winnow.core.settings import Settings
 from winnow.operations.access import Access
-from winnow.operations.admission import Backlog, SearchGate
+from winnow.operations.admission import Backlog, SearchAdmission
 from winnow.operations.audit import REFUSED, event_of, is_refusal
 from winnow.operations.metrics import Metrics
 from winnow.operations.resources import OpenResources, Resources
@@ -27,7 +27,7 @@ class ServiceState:
         settings: the settings of the process.
         metrics: the metrics behind ``/metrics``.
         backlog: refuses uploads while too many documents wait.
-        gate: limits how many searches run at once.
+        admission: admits searches as fast as they can be answered.
         draining: set when the process is about to stop: readiness fails, and streams end.
     """
 
@@ -36,7 +36,7 @@ class ServiceState:
         self.metrics = metrics
         self._bootstrap = settings.server.bootstrap_secret
         self._access: Access | None = None
-        self.gate = SearchGate(settings.search.max_concurrent)
+        self.admission = SearchAdmission(settings.search.max_concurrent)
         self.backlog = Backlog(settings.indexing.max_backlog)
         self.draining = False
         self._opening = None if isinstance(resources, Resources) else resources

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import iterate_in_threadpool
@@ -46,12 +46,16 @@ async def healthz() -> Health:
     },
     openapi_extra=needs(),
 )
-async def readyz(state: StateDep, response: Response) -> Readiness:
-    """Whether searches can be answered: checks every dependency."""
+async def readyz(
+    state: StateDep,
+    response: Response,
+    strict: Annotated[bool, Query(description="answer 503 where a model is down, too")] = False,
+) -> Readiness:
+    """Whether searches can be answered: checks every dependency. Store and catalog decide; a model is named."""
     readiness = Readiness(status="draining", checks={})
     if not state.draining:
         readiness = await check_readiness(state.resources, state.health)
-    if readiness.status != "ready":
+    if readiness.status not in ("ready", "ready" if strict else "degraded"):
         response.status_code = 503
         response.headers["Retry-After"] = "5"
     return readiness

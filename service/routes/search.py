@@ -14,6 +14,7 @@ from service.door import BODY_PROBLEMS, Door
 from service.schemas.search import SearchBody, SearchParameters, SearchView
 from service.wire import JSON_TYPE, dumps
 from winnow.core import errors
+from winnow.search.limits import SearchDeadline
 
 router = Door(
     "/v1/collections/{name}/search",
@@ -53,8 +54,9 @@ async def _answer(name: str, body: SearchBody, request: Request) -> Response:
     resources = state.resources
     # only a filter needs the collection's fields: the search looks the collection up itself
     fields = {} if body.filter is None else (await resources.collections.get(name)).fields
-    with state.gate.admitted():
-        work = resources.search.run(body.to_request(name, fields, most=principal.max_top_n), principal)
-        answer = await while_connected(request.receive, work)
+    asked = body.to_request(name, fields, most=principal.max_top_n)
+    deadline = SearchDeadline(asked.budget_ms or state.settings.search.budget_ms)
+    work = state.admission.run(lambda: resources.search.run(asked, principal, deadline), principal, deadline)
+    answer = await while_connected(request.receive, work)
     state.metrics.observe_search(answer)
     return Response(dumps(render_answer(answer)), media_type=JSON_TYPE)

@@ -27,7 +27,9 @@ class CheckView(View):
 class Readiness(View):
     """Whether searches can be answered, dependency by dependency."""
 
-    status: Literal["ready", "unavailable", "draining"]
+    status: Literal["ready", "degraded", "unavailable", "draining"] = Field(
+        description="degraded: searches are answered without a model that failed; unavailable: store or catalog failed"
+    )
     checks: dict[str, CheckView] = Field(
         description="by dependency: store, catalog, embed, rerank, and workers where other processes index"
     )

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from tests.ticks import Ticks
-from winnow.search.admission_queue import AdmissionQueue, NoPlace, Place
+from winnow.search.admission_queue import STANDING, AdmissionQueue, NoPlace, Place
 from winnow.search.latency_limit import LatencyLimit
 
 
 class Queue(AdmissionQueue):
     """A queue of two places by a clock that the test moves; ``learn`` has it know that work takes a second."""
 
-    def __init__(self, most: int | None = None) -> None:
+    def __init__(self, most: int | None = None, patience: float = math.inf) -> None:
         self.clock = Ticks()
-        super().__init__(LatencyLimit(quick=0, most=most, clock=self.clock))
+        super().__init__(LatencyLimit(quick=0, most=most, clock=self.clock), patience=patience)
 
     def enter(self, seconds: float = math.inf, principal: str = "") -> Place:
         place = self.enter_now(seconds, principal)
@@ -175,3 +175,32 @@ async def test_a_caller_that_leaves_frees_its_place_in_the_queue_and_one_it_was_
     given.cancel()  # at the moment at which it was given the place
     await asyncio.gather(given, return_exceptions=True)
     assert queue.busy == 1
+
+
+async def test_a_queue_that_lasts_is_kept_short_and_a_burst_is_not() -> None:
+    queue = Queue(patience=0.25)
+    queue.learn()
+    queue.enter(), queue.enter()
+    burst = [asyncio.create_task(queue.wait(100)) for _ in range(5)]
+    await started()
+    assert queue.waiting == 5
+    queue.clock.now += STANDING + 0.1
+    with pytest.raises(NoPlace):
+        await queue.wait(100)
+    for task in burst:
+        task.cancel()
+    await asyncio.gather(*burst, return_exceptions=True)
+
+
+async def test_a_place_is_lent_while_its_work_waits_elsewhere() -> None:
+    queue = Queue()
+    places = [queue.enter(), queue.enter()]
+    other = asyncio.create_task(queue.wait(math.inf))
+    await started()
+    with queue.lent(places[0]):
+        await other
+        assert queue.busy == 2
+    assert queue.busy == 3
+    for place in (*places, other.result()):
+        queue.leave(place, "failed")
+    assert queue.busy == 0

@@ -10,7 +10,7 @@ import pytest
 
 from service.schemas.search import SearchView
 from winnow.core.errors import DeadlineExceeded, Overloaded, UpstreamRejected, UpstreamUnavailable
-from winnow.operations.admission import SearchGate
+from winnow.operations.admission import SearchAdmission
 
 DOCUMENTS = [
     {
@@ -211,7 +211,7 @@ async def test_unknown_collection_is_404_with_and_without_a_filter(client):
     ],
 )
 async def test_failures_below_become_their_status(filled, service, error, status, retry_after):
-    async def fail(request, principal):
+    async def fail(*_):
         raise error
 
     service.resources.search.run = fail
@@ -230,14 +230,14 @@ async def test_search_counts_in_the_metrics(filled):
 async def test_searches_over_the_limit_are_turned_away_at_once_and_the_others_are_answered(
     service, filled, monkeypatch
 ):
-    service.app.state.service.gate = SearchGate(2)
+    service.app.state.service.admission = SearchAdmission(2)
     inside, go_on = asyncio.Semaphore(0), asyncio.Event()
     run = service.resources.search.run
 
-    async def waiting(request, principal):
+    async def waiting(*arguments):
         inside.release()
         await go_on.wait()
-        return await run(request, principal)
+        return await run(*arguments)
 
     monkeypatch.setattr(service.resources.search, "run", waiting)
     admitted = [asyncio.create_task(filled.post(PATH, json={"query": "copy"})) for _ in range(2)]
@@ -253,7 +253,7 @@ async def test_searches_over_the_limit_are_turned_away_at_once_and_the_others_ar
 
 
 async def test_a_search_that_fails_leaves_its_place(service, filled):
-    service.app.state.service.gate = SearchGate(1)
+    service.app.state.service.admission = SearchAdmission(1)
     for _ in range(3):
         assert (await filled.post("/v1/collections/none/search", json={"query": "copy"})).status_code == 404
     assert (await filled.post(PATH, json={"query": "copy"})).status_code == 200

@@ -4,51 +4,76 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from typing import Final
 
-from winnow.core.errors import Overloaded
+from winnow.core.errors import DeadlineExceeded, Overloaded
+from winnow.core.principal import Principal
+from winnow.core.types import SearchAnswer
 from winnow.ports import WorkQueue
+from winnow.search.admission_queue import AdmissionQueue, Ending, NoPlace, held_place
+from winnow.search.latency_limit import LatencyLimit
+from winnow.search.limits import SearchDeadline
+from winnow.search.two_stage import lacks_model
 
 BULK_SHARE: Final = 0.9  # of the limit; the rest is reserved for interactive uploads
 ROOM: Final = 0.02  # of the limit: a caller that retries finds room for more than one batch
 WINDOW_SECONDS: Final = 30.0
 SHORTEST_SECONDS: Final = 1.0
 LONGEST_SECONDS: Final = 120.0
-SEARCH_RETRY_SECONDS: Final = 1.0
+QUICK_SEARCH: Final = 0.1  # seconds of a search that need no shortening
+PATIENCE: Final = 0.25  # seconds that searches may wait for a place for long
 
 
-class SearchGate:
-    """Counts running searches. Not thread-safe.
+class SearchAdmission:
+    """Admits searches as fast as they can be answered, fairly between principals. Belongs to one event loop.
 
     Args:
-        limit: the greatest number of searches that run at once. If it exceeds what the machine can answer within a
-            search's time limit, all of them time out under load.
+        most: upper bound of the searches that run at a time; ``None`` leaves it to the measured latency.
+        clock: a monotonic clock in seconds.
+
+    Attributes:
+        queue: those that run and those that wait.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._inside = 0
+    def __init__(self, most: int | None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.queue = AdmissionQueue(LatencyLimit(quick=QUICK_SEARCH, most=most, clock=clock), patience=PATIENCE)
 
-    @contextmanager
-    def admitted(self) -> Iterator[None]:
-        """Count one search for the length of the block.
+    async def run(
+        self, work: Callable[[], Awaitable[SearchAnswer]], principal: Principal, deadline: SearchDeadline
+    ) -> SearchAnswer:
+        """Answer a search once it has a place.
 
         Raises:
-            Overloaded: the limit is reached.
+            Overloaded: it would end after ``deadline``; it has not begun.
+            WinnowError: as ``work`` does.
         """
-        if self._inside >= self._limit:
-            raise Overloaded(
-                f"{self._inside} searches are running, the limit of WINNOW_SEARCH__MAX_CONCURRENT; "
-                "try again in a moment",
-                retry_after=SEARCH_RETRY_SECONDS,
-            )
-        self._inside += 1
+        who = f"{principal.kind} {principal.subject}"
         try:
-            yield
+            place = self.queue.enter_now(deadline.left(), who) or await self.queue.wait(deadline.left(), who)
+        except NoPlace as full:
+            raise self._overloaded(full) from None
+        how: Ending = "failed"
+        token = held_place.set(place)
+        try:
+            answer = await work()
+        except DeadlineExceeded:
+            how = "late"
+            raise
+        else:
+            how = "failed" if lacks_model(answer) else "done"  # without a model it was quick: no sign of a light load
+            return answer
         finally:
-            self._inside -= 1
+            held_place.reset(token)
+            self.queue.leave(place, how)
+
+    def _overloaded(self, full: NoPlace) -> Overloaded:
+        bound = " (WINNOW_SEARCH__MAX_CONCURRENT)" if self.queue.is_at_bound else ""
+        return Overloaded(
+            f"{self.queue.busy} searches are running and {self.queue.waiting} wait{bound}: another one would end after "
+            "its budget; try again in a moment",
+            retry_after=full.drain_seconds,
+        )
 
 
 class Backlog:

@@ -12,7 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, assert_never
 
@@ -21,8 +25,13 @@ from winnow.search.latency_limit import LatencyLimit, Turn
 
 Ending: TypeAlias = Literal["done", "late", "failed"]
 
+STANDING: Final = 1.0  # seconds
 _SHORTEST_RETRY: Final = 1.0  # seconds
 _LONGEST_RETRY: Final = 30.0
+
+
+held_place: ContextVar[Place | None] = ContextVar("held_place", default=None)
+"""The place that the work in this context holds elsewhere, which it lends while it waits for another one."""
 
 
 class NoPlace(Exception):
@@ -33,12 +42,18 @@ class NoPlace(Exception):
         self.drain_seconds = min(max(drain_seconds, _SHORTEST_RETRY), _LONGEST_RETRY)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Place:
-    """A place that is taken, until ``AdmissionQueue.leave``."""
+    """A place that is taken, until ``AdmissionQueue.leave``.
 
+    Attributes:
+        away: seconds for which it was lent to others while the work waited elsewhere.
+    """
+
+    queue: AdmissionQueue
     principal: str
     turn: Turn
+    away: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -57,14 +72,19 @@ class AdmissionQueue:
 
     Args:
         limit: how much may be under way at a time.
+        patience: seconds to wait for a place beyond which a queue may not last: it absorbs a burst, but where it has
+            been that long for ``STANDING`` seconds, it only delays everybody (Nichols and Jacobson, "Controlling queue
+            delay", 2012), and more work is refused.
 
     Attributes:
         busy: how much is under way.
         waiting: how much waits.
     """
 
-    def __init__(self, limit: LatencyLimit) -> None:
+    def __init__(self, limit: LatencyLimit, *, patience: float = math.inf) -> None:
         self._limit = limit
+        self._patience = patience
+        self._short_at = -math.inf  # when the wait was last within patience, by the limit's clock
         self.busy = 0
         self.waiting = 0
         self._under_way: Counter[str] = Counter()
@@ -76,6 +96,11 @@ class AdmissionQueue:
     def limit(self) -> int:
         """How much may be under way now."""
         return self._limit.limit
+
+    @property
+    def is_at_bound(self) -> bool:
+        """Whether the limit is the upper bound that was set."""
+        return self._limit.limit == self._limit.most
 
     @property
     def needed(self) -> float:
@@ -92,7 +117,9 @@ class AdmissionQueue:
             return None
         if self.busy and seconds_left < self.needed:
             raise NoPlace(self.needed)
-        return self._take(principal)
+        place = self._take(principal)
+        self._short_at = place.turn.began
+        return place
 
     async def wait(self, seconds_left: float, principal: str = "", *, bulk: bool = False) -> Place:
         """A place, once there is one.
@@ -101,7 +128,8 @@ class AdmissionQueue:
             NoPlace: there will be none in time, by what was measured (at once), or as it turned out.
         """
         expected = self._expected_wait(principal, bulk=bulk)
-        if seconds_left < expected + self.needed or (not self._forecast.rate and self._limit.limit == self._limit.most):
+        unknown = not self._forecast.rate and self.is_at_bound
+        if unknown or seconds_left < expected + self.needed or self._stands(expected):
             raise NoPlace(self._expected_drain())
         loop = asyncio.get_running_loop()
         self._numbers += 1
@@ -126,7 +154,7 @@ class AdmissionQueue:
                 self._forecast.give_up(self._limit.give_up(place.turn), place.turn.busy)
             case "done":
                 known = self._forecast.rate > 0
-                self._forecast.learn(self._limit.end(place.turn), place.turn.busy, self._limit.base)
+                self._forecast.learn(self._limit.end(place.turn, place.away), place.turn.busy, self._limit.base)
                 if not known:
                     self._refuse_hopeless()
             case "failed":
@@ -139,10 +167,22 @@ class AdmissionQueue:
             del self._under_way[place.principal]
         self._admit()
 
+    @contextmanager
+    def lent(self, place: Place) -> Iterator[None]:
+        """Lend a place to others while its work waits elsewhere. It is back at once, over the limit if need be."""
+        began = time.monotonic()
+        self.busy -= 1
+        self._admit()
+        try:
+            yield
+        finally:
+            self.busy += 1
+            place.away += time.monotonic() - began
+
     def _take(self, principal: str) -> Place:
         self.busy += 1
         self._under_way[principal] += 1
-        return Place(principal, self._limit.begin(self.busy))
+        return Place(self, principal, self._limit.begin(self.busy))
 
     def _admit(self) -> None:
         while self.waiting and self.busy < self._limit.limit:
@@ -174,6 +214,15 @@ class AdmissionQueue:
             self.leave(waiting.place.result(), "failed")
         elif waiting in self._queues.get((waiting.bulk, waiting.principal), ()):
             self._remove(waiting)
+
+    def _stands(self, expected: float) -> bool:
+        """Whether the queue has been longer than patience for ``STANDING`` seconds."""
+        if math.isinf(self._patience):
+            return False
+        now = self._limit.now()
+        if expected <= self._patience:
+            self._short_at = now
+        return now - self._short_at > STANDING
 
     def _refuse_hopeless(self) -> None:
         """Refuse what came while nothing was known of the latency, and cannot end in time."""

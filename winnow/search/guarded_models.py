@@ -21,13 +21,14 @@ from winnow.ports import (
     Embeddings,
     EmbedKind,
     Passage,
+    Remote,
     Reranker,
     RerankerInfo,
     Reranking,
     Tokenizer,
     earlier_of,
 )
-from winnow.search.admission_queue import AdmissionQueue, Ending, NoPlace
+from winnow.search.admission_queue import AdmissionQueue, Ending, NoPlace, held_place
 from winnow.search.breaker import Breaker
 from winnow.search.latency_limit import LatencyLimit
 from winnow.search.limits import stage_seconds_left
@@ -43,11 +44,13 @@ class ModelGuard:
 
     Args:
         name: of the model, in messages.
+        remote: whether it runs elsewhere, so that a search that waits for it leaves its own place to others.
         clock: a monotonic clock in seconds.
     """
 
-    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, name: str, *, remote: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._name = name
+        self._remote = remote
         self.queue = AdmissionQueue(LatencyLimit(quick=QUICK, clock=clock))
         self.breaker = Breaker(clock)
 
@@ -61,6 +64,14 @@ class ModelGuard:
             Upstream: what ``work`` raises.
         """
         self.breaker.check()
+        held = held_place.get()
+        if held is None or not self._remote:
+            return await self._admitted(work)
+        with held.queue.lent(held):
+            return await self._admitted(work)
+
+    async def _admitted(self, work: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """Do ``work`` once it has a place at the model."""
         left = stage_seconds_left()
         try:
             place = self.queue.enter_now(left) or await self.queue.wait(left)
@@ -121,7 +132,7 @@ class GuardedEmbedder(Embedder):
 
     def __init__(self, embedder: Embedder, guard: ModelGuard | None = None) -> None:
         self.unguarded = embedder
-        self.guard = guard or ModelGuard(_named(embedder.info))
+        self.guard = guard or ModelGuard(_named(embedder.info), remote=isinstance(embedder, Remote))
         earlier = earlier_of(embedder)
         self.earlier: Embedder | None = None if earlier is None else GuardedEmbedder(earlier, self.guard)
 
@@ -147,7 +158,7 @@ class GuardedReranker(Reranker):
 
     def __init__(self, reranker: Reranker) -> None:
         self._reranker = reranker
-        self.guard = ModelGuard(_named(reranker.info))
+        self.guard = ModelGuard(_named(reranker.info), remote=isinstance(reranker, Remote))
 
     @property
     def info(self) -> RerankerInfo:

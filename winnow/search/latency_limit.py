@@ -77,13 +77,17 @@ class LatencyLimit:
     def limit(self) -> int:
         return max(1, int(self._exact))
 
+    def now(self) -> float:
+        """The time by its clock."""
+        return self._clock()
+
     def begin(self, busy: int) -> Turn:
         """Work begins, after which ``busy`` are under way."""
         return Turn(self._clock(), self._round, busy)
 
-    def end(self, turn: Turn) -> float:
-        """Work has ended well: learn from it. Returns the seconds that it took."""
-        took = self._clock() - turn.began
+    def end(self, turn: Turn, away: float = 0.0) -> float:
+        """Work has ended well: learn from it. Returns the seconds that it took, without those that it was ``away``."""
+        took = self._clock() - turn.began - away
         if turn.round == self._round:
             self._seconds.append(took)
             self._busiest = max(self._busiest, turn.busy)

@@ -96,8 +96,10 @@ class TwoStageSearch:
         self._reranker = reranker
         self._settings = settings
 
-    async def run(self, request: SearchRequest, principal: Principal) -> SearchAnswer:
-        """Answer one search.
+    async def run(
+        self, request: SearchRequest, principal: Principal, deadline: SearchDeadline | None = None
+    ) -> SearchAnswer:
+        """Answer one search; ``deadline`` is when it has to be done, by default its budget from now.
 
         Raises:
             InvalidQuery: a parameter is out of range.
@@ -110,7 +112,7 @@ class TwoStageSearch:
         principal.require("search", collection=request.collection)
         view = view_of(principal, request.tenant)
         check_request(request, max_top_n=principal.max_top_n)
-        deadline = SearchDeadline(request.budget_ms or self._settings.budget_ms)
+        deadline = deadline or SearchDeadline(request.budget_ms or self._settings.budget_ms)
         collection = await self._collections.get(request.collection)
         # index and embedder follow from one row: an answer never mixes two models, whatever is switched meanwhile
         index = collection.serving if request.index == "serving" else collection.beside
@@ -311,6 +313,11 @@ def _failed(error: WinnowError, began: float, model: str, provider: str) -> Stag
         return StageReport("skipped", _ms(began), model, provider, SATURATED)
     status: Literal["timeout", "failed"] = "timeout" if isinstance(error, DeadlineExceeded) else "failed"
     return StageReport(status, _ms(began), model, provider, error.message)
+
+
+def lacks_model(answer: SearchAnswer) -> bool:
+    """Whether a model was left out because it had too much to do, failed, or ran out of time."""
+    return _lacks_something(answer.embed) or _lacks_something(answer.rerank)
 
 
 def _lacks_something(report: StageReport) -> bool:

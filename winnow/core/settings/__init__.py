@@ -93,7 +93,11 @@ class SearchSettings(Group):
         0.3, gt=0, le=1, description="share of the budget for embedding, where words alone can answer instead"
     )
     rerank_top_k: int = Field(50, ge=1, le=1000, description="candidates that the second stage scores")
-    max_concurrent: int = Field(200, ge=1, description="searches at once beyond which others are answered with 429")
+    max_concurrent: int | None = Field(
+        None,
+        ge=1,
+        description="upper bound of the searches that run at once; unset: the measured latency decides",
+    )
     embed_cache: int = Field(4096, ge=0, description="queries whose vectors are kept; 0 turns the cache off")
 
 

@@ -1,0 +1,178 @@
+"""Goodput under overload: more searches than the service, or its reranker, can do. ``make load`` runs it.
+
+The service runs on embedded storage with the bundled models. Its capacity is what closed-loop callers get from it at
+best; then an open-loop client sends 2, 3 and 6 times that. Goodput is answers with status 200 within the budget. The
+second part puts a reranker of 8 searches a second behind it (``slow_reranker.py``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from open_loop import Answer, Answers, OpenLoop
+from stack_processes import Process
+from systems import free_port
+
+BUDGET: Final = 3.0  # seconds, the default
+RERANKS: Final = 8.0  # a second
+DOCUMENTS: Final = 2000
+PATH: Final = "/v1/collections/docs/search"
+_HERE: Final = Path(__file__).resolve().parent
+
+
+def good(answer: Answer) -> bool:
+    """Whether a search was answered in time."""
+    return answer.status == 200 and answer.seconds <= BUDGET
+
+
+def shed(answer: Answer) -> bool:
+    """Whether a search was turned away."""
+    return answer.status in (429, 503)
+
+
+@contextmanager
+def service(folder: Path, env: Mapping[str, str]) -> Iterator[int]:
+    """A running service with a collection ``docs``; yields its port."""
+    port = free_port()
+    command = [sys.executable, "-m", "winnow.cli.main", "serve", "--port", str(port), "--data-dir", str(folder)]
+    process = Process(command, folder.with_suffix(".log"), {"WINNOW_LOG_LEVEL": "error", **env})
+    try:
+        _wait(port, process)
+        _fill(port)
+        yield port
+    finally:
+        process.stop()
+
+
+@contextmanager
+def reranker(folder: Path) -> Iterator[str]:
+    """A reranker of ``RERANKS`` searches a second; yields its address."""
+    port = free_port()
+    command = [sys.executable, str(_HERE / "slow_reranker.py"), str(port), str(RERANKS)]
+    process = Process(command, folder / "reranker.log")
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.stop()
+
+
+def _wait(port: int, process: Process) -> None:
+    end = time.monotonic() + 180
+    while time.monotonic() < end:
+        process.require_alive()
+        try:
+            _call(port, "GET", "/readyz")
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return
+    raise SystemExit("the service did not become ready")
+
+
+def _fill(port: int) -> None:
+    words = "copy file folder date parse tree walk thread socket string number list sort time zone path read".split()
+    texts = [" ".join(words[(each * step) % len(words)] for step in range(1, 60)) for each in range(DOCUMENTS)]
+    documents = [{"id": str(each), "text": f"{each} {text}"} for each, text in enumerate(texts)]
+    _call(port, "PUT", "/v1/collections/docs", {})
+    for begin in range(0, DOCUMENTS, 500):
+        batch = {"documents": documents[begin : begin + 500]}
+        _call(port, "POST", "/v1/collections/docs/documents?wait=true", batch)
+
+
+def _call(port: int, method: str, path: str, body: object = None) -> None:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, {"Content-Type": "application/json"})
+    request.method = method
+    urllib.request.urlopen(request, timeout=300).read()  # noqa: S310
+
+
+async def overload(port: int, seconds: float) -> list[str]:
+    """Rows of the first table."""
+    client = OpenLoop(port, PATH)
+    await client.closed(4, 2)  # warm
+    alone = (await client.closed(1, 2)).percentile(50, good)
+    capacity = max([(await client.closed(callers, seconds)).rate(good) for callers in (4, 8, 16)])
+    rows = [f"capacity {capacity:.0f} searches/s; one caller: p50 {alone:.1f} ms", ""]
+    rows += ["| load | goodput ÷ capacity | p50 / p99 of answers, ms | shed p50 / p99, ms | recovery, s |"]
+    rows += ["|---|---:|---:|---:|---:|"]
+    for factor in (1, 2, 3, 6):
+        found = await client.load(factor * capacity, seconds)
+        recovery = await _recovery(client, alone)
+        times = [f"{found.percentile(p, kind):.0f}" for kind in (good, shed) for p in (50, 99)]
+        rows.append(
+            f"| {factor} × | {found.rate(good) / capacity:.2f} | {times[0]} / {times[1]} | {times[2]} / {times[3]} "
+            f"| {recovery:.1f} |"
+        )
+        rows += _others(found)
+    return rows
+
+
+def _others(found: Answers) -> list[str]:
+    kinds = {each.status for each in found.all if not good(each) and not shed(each)}
+    return [f"  others: {sorted(kinds)}"] if kinds else []
+
+
+async def _recovery(client: OpenLoop, alone: float) -> float:
+    """Seconds until three searches in a row are as fast as twice one without load."""
+    began, fast = time.perf_counter(), 0
+    while fast < 3:
+        answer = await client.ask()
+        fast = fast + 1 if good(answer) and answer.seconds * 1000 <= 2 * alone else 0
+        last = answer.sent - began
+        await asyncio.sleep(0.05)
+    return max(0.0, last - 0.1)
+
+
+async def slow_second_stage(port: int, seconds: float) -> list[str]:
+    """Rows of the second table."""
+    without = OpenLoop(port, PATH, rerank=False)
+    client = OpenLoop(port, PATH, budget_ms=1500)
+    await without.closed(2, 2)
+    await client.closed(2, 5)
+    rows = ["| load ÷ reranker | reranked/s ÷ its rate | p50 without ÷ p50 without reranking | degraded | others |"]
+    rows += ["|---|---:|---:|---:|---:|"]
+    for factor in (1, 2, 6):
+        usual = (await without.load(factor * RERANKS, seconds / 2)).percentile(50, good)
+        found = await client.load(factor * RERANKS, seconds)
+        plain = found.percentile(50, lambda each: good(each) and not each.reranked)
+        rows.append(
+            f"| {factor} × | {found.rate(lambda each: each.reranked) / RERANKS:.2f} | {plain:.1f} ÷ {usual:.1f} ms = "
+            f"{plain / usual:.2f} | {found.rate(lambda each: good(each) and not each.reranked):.1f}/s "
+            f"| {sum(not good(each) for each in found.all)} |"
+        )
+    return rows
+
+
+def main() -> None:
+    """Run both parts and print their tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each load")
+    parser.add_argument("--part", choices=["service", "reranker"], help="one part alone")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if options.part != "reranker":
+            with service(folder / "bundled", {}) as port:
+                print(*asyncio.run(overload(port, options.seconds)), "", sep="\n", flush=True)
+        if options.part != "service":
+            with reranker(folder) as url:
+                env = {f"WINNOW_RERANK__{key}": value for key, value in _JINA.items()}
+                with service(folder / "remote", {**env, "WINNOW_RERANK__URL": url}) as port:
+                    print(*asyncio.run(slow_second_stage(port, options.seconds)), sep="\n", flush=True)
+
+
+_JINA: Final = {"PROVIDER": "jina", "MODEL": "m", "API_KEY": "none", "MAX_DOCUMENTS": "64"}
+
+
+if __name__ == "__main__":
+    main()
