@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 from fastapi import FastAPI
 from starlette.types import Scope
@@ -13,11 +14,16 @@ from service.health import ModelHealth, health_of
 from winnow.core.errors import NotFound, UpstreamUnavailable
 from winnow.core.principal import UNKNOWN, Principal
 from winnow.core.settings import Settings
+from winnow.core.types import SearchRequest
 from winnow.operations.access import Access
-from winnow.operations.admission import Backlog, SearchAdmission
+from winnow.operations.admission import Admission, Backlog
 from winnow.operations.audit import REFUSED, event_of, is_refusal
+from winnow.operations.many_searches import ManyAnswers, search_many
 from winnow.operations.metrics import Metrics
 from winnow.operations.resources import OpenResources, Resources
+from winnow.search.limits import SearchDeadline
+
+_Answer = TypeVar("_Answer")
 
 
 class ServiceState:
@@ -27,7 +33,7 @@ class ServiceState:
         settings: the settings of the process.
         metrics: the metrics behind ``/metrics``.
         backlog: refuses uploads while too many documents wait.
-        admission: admits searches as fast as they can be answered.
+        searches, model_calls: admit them as fast as they are answered.
         draining: set when the process is about to stop: readiness fails, and streams end.
     """
 
@@ -36,7 +42,8 @@ class ServiceState:
         self.metrics = metrics
         self._bootstrap = settings.server.bootstrap_secret
         self._access: Access | None = None
-        self.admission = SearchAdmission(settings.search.max_concurrent)
+        self.searches = Admission(settings.search.max_concurrent)
+        self.model_calls = Admission(settings.search.max_concurrent)
         self.backlog = Backlog(settings.indexing.max_backlog)
         self.draining = False
         self._opening = None if isinstance(resources, Resources) else resources
@@ -85,6 +92,21 @@ class ServiceState:
             operation=getattr(scope.get("route"), "name", ""),
         )
         self._resources.catalog.trail.note(event)
+
+    async def run_many(self, principal: Principal, requests: Sequence[SearchRequest]) -> ManyAnswers:
+        """Run several searches as one, once they have a place; raises ``Overloaded``, and as ``search_many``."""
+        top_n = requests[0].top_n if requests else 1
+        deadline = SearchDeadline(max(1, len(requests)) * self.settings.search.budget_ms)
+
+        async def work() -> ManyAnswers:
+            return await search_many(self.resources, principal, requests, top_n=top_n)
+
+        return await self.searches.run(work, principal, deadline, tells=lambda _: False)
+
+    async def call_model(self, principal: Principal, work: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """Do ``work``, which calls a model, once it has a place; raises ``Overloaded``, and as ``work``."""
+        deadline = SearchDeadline(self.settings.server.model_seconds * 1000)
+        return await self.model_calls.run(work, principal, deadline)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

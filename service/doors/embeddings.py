@@ -95,9 +95,10 @@ async def embed_dashscope(body: DashScopeEmbeddingBody, request: Request) -> Res
 
 
 async def _embed(request: Request, texts: list[TextToEmbed], model: str | None, dimensions: int | None) -> TextVectors:
-    state = state_of(request)
-    with state.gate.admitted():
-        return await embed_texts(state.resources, principal_of(request), texts, model=model, dimensions=dimensions)
+    state, principal = state_of(request), principal_of(request)
+    return await state.call_model(
+        principal, lambda: embed_texts(state.resources, principal, texts, model=model, dimensions=dimensions)
+    )
 
 
 def _cohere(

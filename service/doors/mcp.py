@@ -28,7 +28,7 @@ from winnow.core.principal import Principal
 from winnow.core.types import SearchRequest
 from winnow.operations.collections import see_collections
 from winnow.operations.documents import see_document
-from winnow.operations.many_searches import MAX_SEARCHES, FoundResult, search_many
+from winnow.operations.many_searches import MAX_SEARCHES, FoundResult
 from winnow.operations.resources import Resources
 
 _READS: Final = ToolAnnotations(read_only_hint=True, open_world_hint=False)
@@ -151,8 +151,7 @@ async def _search(
     requests, left_out = await _searches(state.resources, principal, body, collection)
     if not requests:
         return FoundDocuments(results=[], degraded=False, left_out=left_out)
-    with state.gate.admitted():
-        answer = await search_many(state.resources, principal, requests, top_n=requests[0].top_n)
+    answer = await state.run_many(principal, requests)
     for each in answer.answers:
         state.metrics.observe_search(each)
     results = [_found(each) for each in answer.results]

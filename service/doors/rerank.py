@@ -94,11 +94,12 @@ async def _dispatch(
 
 
 async def _rank(asked: Scoring, request: Request) -> Ranking:
-    state = state_of(request)
-    with state.gate.admitted():
+    state, principal = state_of(request), principal_of(request)
+
+    async def work() -> Ranking:
         return await rank_texts(
             state.resources,
-            principal_of(request),
+            principal,
             asked.query,
             asked.texts,
             model=asked.model,
@@ -106,6 +107,8 @@ async def _rank(asked: Scoring, request: Request) -> Ranking:
             top_n=asked.top_n,
             max_tokens=asked.max_tokens,
         )
+
+    return await state.call_model(principal, work)
 
 
 def _superset(ranking: Ranking, body: FlatRerankBody, request: Request, version: str) -> dict[str, Any]:

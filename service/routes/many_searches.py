@@ -12,7 +12,6 @@ from service.schemas.many_searches import ManySearchesBody, ManySearchesView
 from service.wire import JSON_TYPE, dumps
 from winnow.core import errors
 from winnow.operations.collections import check_name
-from winnow.operations.many_searches import search_many
 
 router = Door(
     tag="search",
@@ -41,8 +40,7 @@ async def search_several(body: ManySearchesBody, request: Request) -> Response:
         check_name(name)
         principal.require("search", collection=name)
         requests += body.to_requests(name, (await state.resources.collections.get(name)).fields)
-    with state.gate.admitted():
-        answer = await search_many(state.resources, principal, requests, top_n=requests[0].top_n)
+    answer = await state.run_many(principal, requests)
     for each in answer.answers:
         state.metrics.observe_search(each)
     return Response(dumps(render_many(answer)), media_type=JSON_TYPE)

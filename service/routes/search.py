@@ -14,6 +14,7 @@ from service.door import BODY_PROBLEMS, Door
 from service.schemas.search import SearchBody, SearchParameters, SearchView
 from service.wire import JSON_TYPE, dumps
 from winnow.core import errors
+from winnow.operations.admission import tells_latency
 from winnow.search.limits import SearchDeadline
 
 router = Door(
@@ -56,7 +57,9 @@ async def _answer(name: str, body: SearchBody, request: Request) -> Response:
     fields = {} if body.filter is None else (await resources.collections.get(name)).fields
     asked = body.to_request(name, fields, most=principal.max_top_n)
     deadline = SearchDeadline(asked.budget_ms or state.settings.search.budget_ms)
-    work = state.admission.run(lambda: resources.search.run(asked, principal, deadline), principal, deadline)
+    work = state.searches.run(
+        lambda: resources.search.run(asked, principal, deadline), principal, deadline, tells=tells_latency
+    )
     answer = await while_connected(request.receive, work)
     state.metrics.observe_search(answer)
     return Response(dumps(render_answer(answer)), media_type=JSON_TYPE)

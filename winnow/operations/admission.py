@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from winnow.core.errors import DeadlineExceeded, Overloaded
 from winnow.core.principal import Principal
@@ -21,15 +21,20 @@ ROOM: Final = 0.02  # of the limit: a caller that retries finds room for more th
 WINDOW_SECONDS: Final = 30.0
 SHORTEST_SECONDS: Final = 1.0
 LONGEST_SECONDS: Final = 120.0
-QUICK_SEARCH: Final = 0.1  # seconds of a search that need no shortening
-PATIENCE: Final = 0.25  # seconds that searches may wait for a place for long
+QUICK: Final = 0.1  # seconds of latency that need no shortening
+PATIENCE: Final = 0.25  # seconds to wait for a place that are not too long for good
 
 
-class SearchAdmission:
-    """Admits searches as fast as they can be answered, fairly between principals. Belongs to one event loop.
+_Answer = TypeVar("_Answer")
+
+
+class Admission:
+    """Admits searches, or calls of a model, as fast as they are answered, fairly between principals.
+
+    Belongs to one event loop.
 
     Args:
-        most: upper bound of the searches that run at a time; ``None`` leaves it to the measured latency.
+        most: upper bound of those that run at a time; ``None`` leaves it to the measured latency.
         clock: a monotonic clock in seconds.
 
     Attributes:
@@ -37,12 +42,17 @@ class SearchAdmission:
     """
 
     def __init__(self, most: int | None, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.queue = AdmissionQueue(LatencyLimit(quick=QUICK_SEARCH, most=most, clock=clock), patience=PATIENCE)
+        self.queue = AdmissionQueue(LatencyLimit(quick=QUICK, most=most, clock=clock), patience=PATIENCE)
 
     async def run(
-        self, work: Callable[[], Awaitable[SearchAnswer]], principal: Principal, deadline: SearchDeadline
-    ) -> SearchAnswer:
-        """Answer a search once it has a place.
+        self,
+        work: Callable[[], Awaitable[_Answer]],
+        principal: Principal,
+        deadline: SearchDeadline,
+        *,
+        tells: Callable[[_Answer], bool] = lambda _: True,
+    ) -> _Answer:
+        """Do ``work`` once it has a place. Its latency counts if its answer ``tells`` how long such work takes.
 
         Raises:
             Overloaded: it would end after ``deadline``; it has not begun.
@@ -61,7 +71,7 @@ class SearchAdmission:
             how = "late"
             raise
         else:
-            how = "failed" if lacks_model(answer) else "done"  # without a model it was quick: no sign of a light load
+            how = "done" if tells(answer) else "failed"
             return answer
         finally:
             held_place.reset(token)
@@ -70,10 +80,15 @@ class SearchAdmission:
     def _overloaded(self, full: NoPlace) -> Overloaded:
         bound = " (WINNOW_SEARCH__MAX_CONCURRENT)" if self.queue.is_at_bound else ""
         return Overloaded(
-            f"{self.queue.busy} searches are running and {self.queue.waiting} wait{bound}: another one would end after "
-            "its budget; try again in a moment",
+            f"{self.queue.busy} such requests are running and {self.queue.waiting} wait{bound}: another one would end "
+            "too late; try again in a moment",
             retry_after=full.drain_seconds,
         )
+
+
+def tells_latency(answer: SearchAnswer) -> bool:
+    """Whether a search ran with its models: without one it was quick, which is no sign of a light load."""
+    return not lacks_model(answer)
 
 
 class Backlog:
