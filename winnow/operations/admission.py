@@ -87,7 +87,7 @@ class Admission:
 
 
 def tells_latency(answer: SearchAnswer) -> bool:
-    """Whether a search ran with its models: without one it was quick, which is no sign of a light load."""
+    """Whether a search ran with its models: without one it was quick, whatever the load."""
     return not lacks_model(answer)
 
 
