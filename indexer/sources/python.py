@@ -24,10 +24,10 @@ from winnow.core.types import Document, FieldType
 from winnow.ports.source import SourceItem
 
 _SAFE: Final = """
-array atexit binascii bisect builtins bz2 cmath collections contextvars csv datetime decimal errno faulthandler fcntl
-functools gc grp hashlib heapq io itertools json lzma marshal math mmap operator os pickle pwd queue random re
-readline resource select signal socket sqlite3 ssl struct sys syslog termios threading time tracemalloc unicodedata
-weakref xml.etree.ElementTree xml.parsers.expat zlib
+array atexit binascii bisect builtins bz2 cmath collections contextvars csv curses curses.panel datetime decimal errno
+faulthandler fcntl functools gc grp hashlib heapq io itertools json lzma marshal math mmap operator os pickle pwd
+queue random re readline resource select signal socket sqlite3 ssl struct sys syslog termios threading time
+tracemalloc unicodedata weakref xml.etree.ElementTree xml.parsers.expat zlib
 """.split()
 
 
@@ -121,7 +121,7 @@ def _signature(name: str, member: object, *, bound: bool = False) -> str:
     """The call if Python knows it; many C functions give it in the first line of the docstring instead."""
     try:
         signature = inspect.signature(member)  # type: ignore[arg-type]  # any routine or class
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, AttributeError):  # some defaults are names that only exist at run time
         return name
     parameters = list(signature.parameters.values())
     if bound and parameters and parameters[0].name in ("self", "type", "cls"):

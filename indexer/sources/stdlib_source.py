@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cache
@@ -70,7 +70,8 @@ class Library:
                 key = (export.defined_in, export.node.name)
                 if key not in claimed and not name.startswith("_"):
                     claimed.add(key)
-                    yield from _describe(export.node, f"{module}.{name}", module, export.defined_in)
+                    node = self._with_private_bases(export)
+                    yield from _describe(node, f"{module}.{name}", module, export.defined_in)
 
     def _parse(self, module: str) -> ast.Module | None:
         base = self._root.joinpath(*module.split("."))
@@ -79,6 +80,10 @@ class Library:
             return None
         tree = ast.parse(path.read_bytes())
         _prune(tree.body)
+        for name, owner, part in _borrowed_docstrings(tree.body):
+            source = self._trees(owner) if owner else tree
+            if source is not None:
+                _lend(tree.body, name, source.body, part)
         return tree
 
     def _find_exports(self, module: str) -> dict[str, _Export]:
@@ -94,6 +99,9 @@ class Library:
             elif isinstance(node, ast.ImportFrom):
                 for name, export in self._imported(module, tree, node).items():
                     found.setdefault(name, export)
+        for name, original in _aliases(tree.body).items():
+            if original in found and original not in _declared_names(tree):
+                found.setdefault(name, found[original])
         for part in _PROMOTED.get(module, ()):
             found |= self._exports(part)
         self._open.remove(module)
@@ -112,6 +120,14 @@ class Library:
         names = ((item.asname or item.name, item.name) for item in node.names)
         return {public: exports[name] for public, name in names if name in exports and public in declared}
 
+    def _with_private_bases(self, export: _Export) -> Definition:
+        """A class with the members that it inherits from private classes of its module; anything else as it is."""
+        node, tree = export.node, self._trees(export.defined_in)
+        if not isinstance(node, ast.ClassDef) or tree is None:
+            return node
+        classes = {each.name: each for each in _statements(tree.body) if isinstance(each, ast.ClassDef)}
+        return _inheriting(node, classes)
+
     def _target(self, module: str, node: ast.ImportFrom) -> str:
         if not node.level:
             return node.module or ""
@@ -128,6 +144,55 @@ def _prune(body: Sequence[ast.stmt]) -> None:
             del node.body[1:]
         elif isinstance(node, ast.ClassDef):
             _prune(node.body)
+
+
+def _inheriting(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> ast.ClassDef:
+    """A copy of ``node`` that also has what its private bases define and it does not."""
+    own = {item.name for item in _statements(node.body) if isinstance(item, Definition)}
+    body = list(node.body)
+    for base in node.bases:
+        if isinstance(base, ast.Name) and base.id.startswith("_") and base.id in classes and base.id != node.name:
+            for item in _statements(_inheriting(classes[base.id], classes).body):
+                if isinstance(item, Definition) and item.name not in own and not item.name.startswith("__"):
+                    own.add(item.name)
+                    body.append(item)
+    found = copy(node)
+    found.body = body
+    return found
+
+
+def _aliases(body: Sequence[ast.stmt]) -> dict[str, str]:
+    """Second names, ``name = other``, by name. Of several the last counts, which is that of a ``try`` that succeeds."""
+    return {
+        node.targets[0].id: node.value.id
+        for node in _statements(body)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.Name)
+    }
+
+
+def _borrowed_docstrings(body: Sequence[ast.stmt]) -> Iterator[tuple[str, str, str]]:
+    """From ``name.__doc__ = module.other.__doc__``: the name, the module (empty for this one) and the other name."""
+    for node in _statements(body):
+        match node:
+            case ast.Assign(
+                targets=[ast.Attribute(value=ast.Name(id=name), attr="__doc__")],
+                value=ast.Attribute(value=ast.Name(id=other), attr="__doc__"),
+            ):
+                yield name, "", other
+            case ast.Assign(
+                targets=[ast.Attribute(value=ast.Name(id=name), attr="__doc__")],
+                value=ast.Attribute(value=ast.Attribute(value=ast.Name(id=module), attr=other), attr="__doc__"),
+            ):
+                yield name, module, other
+
+
+def _lend(body: Sequence[ast.stmt], name: str, source: Sequence[ast.stmt], other: str) -> None:
+    """Give the definition ``name`` the docstring of ``other`` in ``source``, unless it has one."""
+    definitions = {node.name: node for node in _statements(source) if isinstance(node, Definition)}
+    text = ast.get_docstring(definitions[other], clean=False) if other in definitions else None
+    for node in _statements(body):
+        if isinstance(node, Definition) and node.name == name and text and ast.get_docstring(node) is None:
+            node.body.insert(0, ast.Expr(ast.Constant(text)))
 
 
 def _is_part_of(module: str, target: str) -> bool:

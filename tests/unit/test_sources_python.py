@@ -65,6 +65,12 @@ def test_names_and_pages_are_the_public_ones(library: dict[str, Document], name:
     assert library[name].metadata["kind"] == kind
 
 
+def test_names_that_are_inherited_assigned_or_lent_a_docstring_are_there(library: dict[str, Document]) -> None:
+    assert {"argparse.ArgumentParser.add_argument", "mailbox.mbox.get_file"} <= library.keys()
+    assert "echo turned off" in library["getpass.getpass"].text
+    assert "extension" in library["os.path.splitext"].text
+
+
 def test_nothing_private_empty_or_twice(library: dict[str, Document]) -> None:
     assert not [name for name in library if any(part.startswith("_") for part in name.split("."))]
     assert not [name for name, document in library.items() if not document.text.strip()]
