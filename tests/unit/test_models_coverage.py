@@ -40,7 +40,10 @@ def test_share_of_known_words() -> None:
     [
         "How do I copy a file and keep its timestamps?",
         "def spans(self, text: str) -> list[tuple[int, int]]: ...",
-        "Der Übersetzer prüft die Schlüssel der Wörterbücher.",
+        "What is the weather like in Łódź?",
+        "Gödel's incompleteness theorem",
+        "rocket 🚀",
+        "★★★ hotels ❤️",
         "42",
         "naïve café",
     ],
@@ -74,3 +77,24 @@ def test_mixed_text_is_partly_known(wordpieces: WordPieces) -> None:
     )
     assert 0.9 < mostly_english < 1
     assert 0 < mostly_chinese < 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "most"),
+    [
+        ("Der Übersetzer prüft die Schlüssel der Wörterbücher.", 0.3, 0.8),
+        ("Bir dosyayı zaman damgalarını koruyarak nasıl kopyalarım?", 0.0, 0.4),
+        ("Làm thế nào để sao chép một tệp mà vẫn giữ nguyên thời gian sửa đổi của nó?", 0.0, 0.5),
+        ("Comment copier un fichier en gardant sa date de modification, créée à Genève ?", 0.6, 1.0),
+    ],
+)
+def test_other_languages_in_latin_letters_are_known_in_part(
+    wordpieces: WordPieces, text: str, least: float, most: float
+) -> None:
+    assert least <= wordpieces.read([text])[0].coverage <= most
+
+
+def test_a_query_is_read_without_emoji_unless_it_is_nothing_else(wordpieces: WordPieces) -> None:
+    with_emoji, without, alone = wordpieces.read(["rocket 🚀", "rocket", "🚀"], kind="query")
+    assert with_emoji.ids == without.ids
+    assert alone.tokens == 1

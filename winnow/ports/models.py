@@ -155,10 +155,14 @@ class RerankerInfo:
 
 @dataclass(frozen=True, slots=True)
 class Reranking:
-    """Scores of n passages, in their order: shape (n,), float32 in [0, 1], higher is more relevant."""
+    """Scores of n passages, in their order: shape (n,), float32 in [0, 1], higher is more relevant.
+
+    ``tokens`` were read for them; ``reason`` says where they are of another kind than usual.
+    """
 
     scores: FloatArray
     tokens: int = 0
+    reason: str | None = None
 
 
 @runtime_checkable

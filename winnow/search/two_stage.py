@@ -230,6 +230,8 @@ class TwoStageSearch:
         reranker, options = self._reranker, request.rerank
         why = _unscored(reranker, options.enabled, query, candidates)
         if reranker is None or why is not None:
+            if request.min_relevance is not None and candidates:
+                why = f"{why}; min_relevance was not applied: it is a threshold for scores of the second stage"
             return Scored(_in_first_order(candidates), "retrieval", StageReport("skipped", reason=why))
         info = reranker.info
         head = candidates[: self._depth(request)]
@@ -246,7 +248,7 @@ class TwoStageSearch:
                 log.warning("rerank failed, returning the first stage's order: %s", error.message)
             return Scored(_in_first_order(candidates), "retrieval", _failed(error, began, info.model, info.provider))
         details = {"scored": len(head), "tokens": reranking.tokens}
-        report = StageReport("ok", _ms(began), info.model, info.provider, details=details)
+        report = StageReport("ok", _ms(began), info.model, info.provider, reranking.reason, details)
         return Scored(_in_second_order(candidates, scores), "relevance", report)
 
 

@@ -9,16 +9,16 @@ For one query and one passage it looks at
   (the 8: that a query of two words shares one of them with a passage proves little).
 
 All three are absolute, so a passage's score does not depend on what it is compared with, and one threshold serves
-all queries. How the constants were found, and what they cost: ``docs/decisions/0002-late-interaction.md`` and
-``docs/decisions/0016-token-vectors.md``.
+all queries. Where the embedder does not know the query's language, the share of its words that a passage has decides
+(``shared_words``), in the order of BM25, and the answer says so. How the constants were found, and what they cost:
+``docs/decisions/`` 0002, 0016 and 0024.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -28,6 +28,7 @@ import numpy.typing as npt
 from winnow.core.errors import InvalidSettings
 from winnow.core.text import encodable
 from winnow.core.types import HalfArray
+from winnow.models.bundled.shared_words import word_share
 from winnow.ports import (
     MIN_COVERAGE,
     EmbeddedQuery,
@@ -45,13 +46,9 @@ from winnow.ports import (
 _Array = npt.NDArray[np.float64]
 
 SHORT_QUERY: Final = 8  # tokens added to each query's count
-KEYWORDS_ONLY_STEEPNESS: Final = 4.0
-LEAST_KEYWORDS: Final = 1e-3  # below any real match; keeps the logarithm finite
+WORDS_STEEPNESS: Final = 4.0
+LEAST_SHARE: Final = 1e-3  # below any real match; keeps the logarithm finite
 ALL_WORDS: Final = 2.0  # keyword evidence of a text without BM25 that contains every word of the query
-
-_UNSPACED: Final = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # Thai, kana, Han
-_WORD: Final = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+")
-_UNSPACED_RUN: Final = re.compile(rf"[{_UNSPACED}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +68,7 @@ class Scale:
 
 
 WHOLE: Final = Scale(cosine=0.3, keywords=0.1, middle=0.66, steepness=12.0)
-REDUCED: Final = Scale(cosine=0.7, keywords=0.14, middle=0.9, steepness=9.3)
+REDUCED: Final = Scale(cosine=1.0, keywords=0.2, middle=1.07, steepness=7.4)
 """For token vectors of fewer dimensions than the text vectors, whose ``maxsim`` is less exact: the rest counts more."""
 
 
@@ -83,23 +80,25 @@ class Evidence:
         maxsim: mean over the query's tokens, in [-1, 1].
         cosine: in [-1, 1].
         keywords: 0 without a common word, about 1 where half of what matters is there.
-        trust: in [0, 1], how far the embedder understands query and passage; at 0 only ``keywords`` counts.
+        trust: in [0, 1], how far the embedder understands query and passage; at 0 only ``share`` counts.
+        share: of the query's words, in [0, 1]; 0 where ``trust`` is 1 and it does not count.
     """
 
     maxsim: _Array
     cosine: _Array
     keywords: _Array
     trust: _Array
+    share: _Array
 
 
 def relevance(evidence: Evidence, scale: Scale) -> _Array:
     """Relevance in [0, 1], shape (n,): a logistic function of the evidence, growing in each part of it.
 
     ``understood = maxsim + scale.cosine * cosine + scale.keywords * keywords - scale.middle``
-    ``logit = trust * scale.steepness * understood + (1 - trust) * 4 * ln(keywords)``
+    ``logit = trust * scale.steepness * understood + (1 - trust) * 4 * ln(2 * share)``
     """
     understood = evidence.maxsim + scale.cosine * evidence.cosine + scale.keywords * evidence.keywords - scale.middle
-    by_words = KEYWORDS_ONLY_STEEPNESS * np.log(np.maximum(evidence.keywords, LEAST_KEYWORDS))
+    by_words = WORDS_STEEPNESS * np.log(np.maximum(2 * evidence.share, LEAST_SHARE))
     logit = evidence.trust * scale.steepness * understood + (1 - evidence.trust) * by_words
     result: _Array = 1 / (1 + np.exp(-logit))
     return result
@@ -146,12 +145,16 @@ class LateInteractionReranker(Reranker):
         stored = [i for i, passage in enumerate(passages) if passage.point_id in known]
         if stored:
             found = [known[passages[i].point_id] for i in stored]
-            scores[stored] = relevance(_stored_evidence(asked, found), scale_of(embedder.info))
+            evidence = _stored_evidence(asked, found)
+            if (evidence.trust < 1).any():
+                texts = [passages[i].text for i in stored]
+                evidence = await asyncio.to_thread(_with_share, evidence, query.text, texts, found)
+            scores[stored] = relevance(evidence, scale_of(embedder.info))
         raw = [i for i, passage in enumerate(passages) if passage.point_id not in known]
         if raw:
             scores[raw], read = await self._score_texts(embedder, query.text, asked, [passages[i].text for i in raw])
             tokens += read
-        return Reranking(scores, tokens)
+        return Reranking(scores, tokens, _reason(asked))
 
     async def close(self) -> None:
         """Nothing of its own is open: embedder and store belong to whoever passed them in."""
@@ -177,9 +180,9 @@ class LateInteractionReranker(Reranker):
     ) -> tuple[_Array, int]:
         """Scores of texts that are not stored, shape (len(passages),), and the tokens read for them."""
         if not _legible(asked):
-            keywords = await asyncio.to_thread(_shared_words, query, passages)
-            nothing = np.zeros_like(keywords)
-            return relevance(Evidence(nothing, nothing, keywords, nothing), scale_of(embedder.info)), 0
+            share = await asyncio.to_thread(word_share, query, passages)
+            nothing = np.zeros_like(share)
+            return relevance(Evidence(nothing, nothing, nothing, nothing, share), scale_of(embedder.info)), 0
         windows = await asyncio.to_thread(lambda: [_windows(embedder, passage) for passage in passages])
         texts = [text for part in windows for text in part]
         embedded = await embedder.embed(texts, "document")
@@ -220,19 +223,38 @@ def _stored_evidence(asked: Embeddings, found: Sequence[PointScores]) -> Evidenc
         cosine=np.array([scores.dense or 0.0 for scores in found]),
         keywords=np.array([scores.sparse or 0.0 for scores in found]) / (count + SHORT_QUERY),
         trust=_trust(asked)[0] * with_vectors,
+        share=np.zeros(len(found)),
     )
+
+
+def _with_share(evidence: Evidence, query: str, texts: Sequence[str], found: Sequence[PointScores]) -> Evidence:
+    bm25 = np.array([scores.sparse or 0.0 for scores in found])
+    return replace(evidence, share=word_share(query, texts, bm25))
+
+
+def _reason(asked: Embeddings) -> str | None:
+    """What the scores are made of, where the embedder does not know the query well."""
+    trust = float(_trust(asked)[0]) if _legible(asked) else 0.0
+    if trust == 1:
+        return None
+    known = f"the embedding model knows {asked.coverage[0]:.0%} of the query's text"
+    if trust == 0:
+        return f"scored by the share of the query's words alone: {known}"
+    return f"scored by vectors with a weight of {trust:.0%}, and by the share of the query's words: {known}"
 
 
 def _text_evidence(query: str, asked: Embeddings, texts: Sequence[str], embedded: Embeddings) -> Evidence:
     """From the texts themselves."""
+    share = word_share(query, texts)
     ours = _query_tokens(asked).astype(np.float32)
     theirs = [tokens.astype(np.float32) for tokens in embedded.tokens or ()]
     with_tokens = np.array([len(tokens) > 0 for tokens in theirs])
     return Evidence(
         maxsim=np.array([(ours @ tokens.T).max(axis=1).mean() if len(tokens) else 0.0 for tokens in theirs]),
         cosine=(embedded.vectors @ asked.vectors[0]).astype(np.float64),
-        keywords=_shared_words(query, texts),
+        keywords=ALL_WORDS * share,
         trust=np.minimum(_trust(asked)[0], _trust(embedded)) * with_tokens,
+        share=share,
     )
 
 
@@ -248,21 +270,3 @@ def _legible(asked: Embeddings) -> bool:
 def _trust(embedded: Embeddings) -> _Array:
     """0 up to half of a text known, then rising to 1: one known word in a foreign sentence does not make it legible."""
     return np.clip((embedded.coverage.astype(np.float64) - MIN_COVERAGE) / (1 - MIN_COVERAGE), 0, 1)
-
-
-def _words(text: str) -> set[str]:
-    """Words of ``text``, folded; scripts without spaces as pairs of neighbouring characters."""
-    words: set[str] = set()
-    for run in _WORD.findall(text.casefold()):
-        words.update(map("".join, pairwise(run)) if _UNSPACED_RUN.match(run) and len(run) > 1 else [run])
-    return words
-
-
-def _shared_words(query: str, texts: Sequence[str]) -> _Array:
-    """Keyword evidence of texts that have no BM25, shape (len(texts),): 2 where every word of the query is there.
-
-    Each word counts by its length: long words say more than short ones.
-    """
-    wanted = _words(query)
-    total = max(1, sum(map(len, wanted)))
-    return np.array([ALL_WORDS * sum(map(len, wanted & _words(text))) / total for text in texts], dtype=np.float64)
