@@ -83,7 +83,8 @@ def collected(folder: Path) -> tuple[list[Document], list[Query]]:
     """The documents to index, and the queries."""
     documents, queries = [], []
     for language in LANGUAGES:
-        with_answer, without = [], []
+        with_answer: list[Query] = []
+        without: list[Query] = []
         for article, key, text in paragraphs(folder, language):
             absent = article % 4 == 3
             if not absent:
