@@ -5,14 +5,13 @@ Every request needs a principal except those to ``OPEN_PATHS``, so a route that 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeAlias, cast
 
-from fastapi import FastAPI
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import problem_from, problem_response
@@ -20,7 +19,10 @@ from winnow.core.errors import WinnowError
 from winnow.core.principal import LOCAL, Principal
 from winnow.core.principal import Scope as AccessScope
 
-SCOPES_KEY: Final = "x-scope"  # member of an operation in OpenAPI: the scopes of which one is needed; none: open to all
+# members of an operation in OpenAPI: the scopes of which one is needed, none for one that is open to all; and whether
+# the credential must be for every collection and tenant
+SCOPES_KEY: Final = "x-scope"
+WHOLE_KEY: Final = "x-whole-installation"
 OPEN_PATHS: Final = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json", "/.well-known/jwks.json"})
 OPEN_FOLDERS: Final = ("/static/", "/docs/assets/", "/widget/")
 FindPrincipal: TypeAlias = Callable[[Mapping[str, str]], Awaitable[Principal]]
@@ -28,9 +30,12 @@ _READS: Final = ("GET", "HEAD")
 _LOCAL: Final = "winnow.local"
 
 
-def needs(*scopes: AccessScope, **described: Any) -> dict[str, Any]:
-    """``openapi_extra`` of a route that needs one of these scopes, with further members; without scopes it is open."""
-    return {**described, SCOPES_KEY: list(scopes)}
+def needs(*scopes: AccessScope, whole: bool = False, **described: Any) -> dict[str, Any]:
+    """``openapi_extra`` of a route that needs one of these scopes, with further members; without scopes it is open.
+
+    ``whole`` says that it needs a credential for every collection and tenant, which its use case checks.
+    """
+    return {**described, SCOPES_KEY: list(scopes), **({WHOLE_KEY: True} if whole else {})}
 
 
 def principal_of(request: Request) -> Principal:
@@ -53,16 +58,21 @@ class Authentication:
     """Names the principal of each request, or answers 401.
 
     Args:
-        owner: the application, whose routes name the error shape of an answer.
+        routes: name the error shape of an answer.
         find: the principal of the request's headers, or a ``WinnowError``.
         refused: is told of an error.
     """
 
     def __init__(
-        self, app: ASGIApp, *, owner: FastAPI, find: FindPrincipal, refused: Callable[[Scope, Exception], None]
+        self,
+        app: ASGIApp,
+        *,
+        routes: Sequence[BaseRoute],
+        find: FindPrincipal,
+        refused: Callable[[Scope, Exception], None],
     ) -> None:
         self.app = app
-        self.owner = owner
+        self.routes = routes
         self.find = find
         self.refused = refused
 
@@ -75,7 +85,7 @@ class Authentication:
         try:
             principal = LOCAL if scope.get(_LOCAL) else await self.find(Headers(scope=scope))
         except WinnowError as error:
-            _match(self.owner, scope)
+            _match(self.routes, scope)
             self.refused(scope, error)
             await problem_response(scope, problem_from(error))(scope, receive, send)
             return
@@ -88,10 +98,10 @@ def is_open(method: str, path: str) -> bool:
     return method == "OPTIONS" or (method in _READS and (path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)))
 
 
-def _match(app: FastAPI, scope: Scope) -> None:
+def _match(routes: Sequence[BaseRoute], scope: Scope) -> None:
     """Note the route that the request is for, as routing would have done."""
-    for route in app.routes:
+    for route in routes:
         found, child = route.matches(scope)
         if found is not Match.NONE:
-            scope.update(cast("Mapping[str, Any]", child))
+            scope.update({**child, "route": route})
             return

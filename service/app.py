@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from prometheus_client import CollectorRegistry
+from starlette.routing import BaseRoute
 
 from service.access import Authentication
 from service.binding import served_hosts
@@ -56,7 +57,7 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
     install_page(app)
     mcp.install(app)
     install_error_handlers(app, state.note_error)
-    _surround(app, settings.server, state)
+    _surround(app, settings.server, state, [route for router in routers for route in router.routes])
     return app
 
 
@@ -66,10 +67,10 @@ async def _running(state: ServiceState, mcp: McpRoute) -> AsyncIterator[None]:
         yield
 
 
-def _surround(app: FastAPI, server: ServerSettings, state: ServiceState) -> None:
+def _surround(app: FastAPI, server: ServerSettings, state: ServiceState, routes: Sequence[BaseRoute]) -> None:
     """Put the middleware around the routes; the last one added is outermost."""
     app.add_middleware(BodyLimit, max_bytes=server.max_body_mb * 2**20)
-    app.add_middleware(Authentication, owner=app, find=state.principal_of, refused=state.note_error)
+    app.add_middleware(Authentication, routes=routes, find=state.principal_of, refused=state.note_error)
     app.add_middleware(UnhandledErrors)
     if server.cors_origins:
         app.add_middleware(

@@ -16,7 +16,7 @@ from winnow.core.errors import InvalidInput
 router = Door("/v1/audit", tag="operations", problems=(InvalidInput,))
 
 
-@router.get("", responses=router.problems(), openapi_extra=needs("operate"))
+@router.get("", responses=router.problems(), openapi_extra=needs("operate", whole=True))
 async def list_audit_events(
     catalog: CatalogDep, principal: PrincipalDep, query: Annotated[AuditQuery, Query()]
 ) -> AuditList:

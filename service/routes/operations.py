@@ -113,7 +113,7 @@ async def verify_collection(
             errors.InvalidSettings,
         ),
     },
-    openapi_extra=needs("operate"),
+    openapi_extra=needs("operate", whole=True),
 )
 async def make_backup(request: Request, resources: ResourcesDep, principal: PrincipalDep) -> StreamingResponse:
     """A consistent copy of catalog and vectors as a tar, the manifest last. Searches and uploads go on meanwhile.

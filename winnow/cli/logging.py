@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Final
 
 import structlog
 
 from winnow.core.settings import Settings
+
+CHATTY: Final = (
+    *("alembic", "aiosqlite", "sqlalchemy", "asyncpg"),
+    *("httpx", "httpx2", "httpcore", "httpcore2", "hpack", "h2", "urllib3", "multipart", "python_multipart"),
+    *("asyncio", "watchfiles"),
+)
 
 
 def configure_logging(settings: Settings, *, quiet: bool = False) -> None:
@@ -38,5 +45,10 @@ def configure_logging(settings: Settings, *, quiet: bool = False) -> None:
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("alembic", "aiosqlite", "httpx", "httpcore", "asyncio", "watchfiles"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    quiet_libraries()
+
+
+def quiet_libraries() -> None:
+    """Raise the level of libraries that log every step: of some also texts, queries and the headers with a key."""
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)

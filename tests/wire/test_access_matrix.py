@@ -1,0 +1,186 @@
+"""The authorization matrix: operations of the OpenAPI document by scopes, for one's own and for foreign objects.
+
+Expected is what the document declares: ``x-scope``, the scopes of which one is needed. A key has one scope and sees the
+collection ``docs`` alone; ``other`` exists and is foreign to it; ``gone-`` does not exist.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import httpx2
+import pytest
+
+from service.access import SCOPES_KEY, WHOLE_KEY
+from winnow.core.principal import SCOPES
+
+EVERY_SCOPE: Final = sorted(SCOPES)
+OWN, FOREIGN, MISSING = "docs", "other", "gone-"
+FILTER = {"type": "eq", "key": "x", "value": 1}
+BODIES: Final[dict[str, Any]] = {  # for operations on a collection: valid, so that nothing but access decides
+    "search": {"query": "file"},
+    "post_documents": {"documents": [{"id": "new", "text": "x"}]},
+    "put_document": {"text": "x"},
+    "delete_documents": {"ids": ["nothing"]},
+    "verify_collection": {},
+    "start_reembedding": {},
+    "switch_index": {},
+    "roll_back": {},
+    "put_collection": {},
+}
+QUERIES: Final = {"search_by_query_string": {"q": "file"}}
+LAST: Final = ("delete_document", "rotate_key", "revoke_key", "remove_collection")  # they take away what others need
+DENIED: Final = {401, 403, 404}
+
+
+@dataclass
+class Operation:
+    """One operation of the document."""
+
+    name: str
+    method: str
+    path: str
+    scopes: list[str]
+    whole: bool
+    responses: dict[str, Any]
+
+    @property
+    def on_collection(self) -> bool:
+        return "{name}" in self.path
+
+
+@dataclass
+class Matrix:
+    """A service with an administrator and one key for each scope, and what belongs to whom."""
+
+    client: httpx2.AsyncClient
+    operations: list[Operation]
+    keys: dict[str, str]
+    ids: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    async def send(self, operation: Operation, key: str | None, whose: str) -> httpx2.Response:
+        kind = "key" if "/keys/" in operation.path else "job" if "/jobs/" in operation.path else "document"
+        path = operation.path.replace("{name}", whose).replace("{id}", self.ids[kind][whose])
+        headers = {"X-Request-Id": "same"} | ({} if key is None else {"Authorization": f"Bearer {key}"})
+        body = {} if operation.method == "get" else {"json": BODIES.get(operation.name, {})}
+        params = QUERIES.get(operation.name)
+        return await self.client.request(operation.method, path, headers=headers, params=params, **body)
+
+
+@pytest.fixture
+async def matrix(service) -> Matrix:
+    """Made while the service is open; the first key closes it."""
+    client = service.client
+    for name in (OWN, FOREIGN):
+        await service.fill(name, [{"id": "a", "text": "copy a file"}])
+    document = (await client.get("/openapi.json")).json()
+    operations = [
+        Operation(item["operationId"], method, path, item[SCOPES_KEY], item.get(WHOLE_KEY, False), item["responses"])
+        for path, methods in document["paths"].items()
+        for method, item in methods.items()
+    ]
+    operations.sort(key=lambda each: LAST.index(each.name) if each.name in LAST else -1)
+    jobs = {job["collection"]: job["id"] for job in (await client.get("/v1/jobs")).json()["jobs"]}
+    made = await client.post("/v1/keys", json={"scopes": EVERY_SCOPE})
+    admin = {"Authorization": f"Bearer {made.json()['key']}"}
+
+    async def make(**rights: Any) -> dict[str, str]:
+        answer = await client.post("/v1/keys", json=rights, headers=admin)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    keys = {scope: (await make(scopes=[scope], collections=[OWN]))["key"] for scope in EVERY_SCOPE}
+    own, foreign = await make(collections=[OWN]), await make(collections=[FOREIGN])
+    ids = {
+        "document": {OWN: "a", FOREIGN: "a", MISSING: "a"},
+        "job": {OWN: jobs[OWN], FOREIGN: jobs[FOREIGN], MISSING: jobs[FOREIGN][:-4] + "ZZZZ"},
+        "key": {OWN: own["id"], FOREIGN: foreign["id"], MISSING: foreign["id"][:-4] + "----"},
+    }
+    return Matrix(client, operations, keys, ids)
+
+
+def alike(matrix: Matrix, operation: Operation, foreign: httpx2.Response, missing: httpx2.Response) -> bool:
+    """Whether two answers are equal to the byte, apart from the name that the caller gave."""
+
+    def said(answer: httpx2.Response, whose: str) -> tuple[Any, ...]:
+        text = answer.text.replace(whose, "?")
+        for kind in ("job", "key"):
+            text = text.replace(matrix.ids[kind][whose], "?")
+        lengths = {name: value for name, value in answer.headers.items() if name != "content-length"}
+        return answer.status_code, text, sorted(lengths.items())
+
+    return said(foreign, FOREIGN) == said(missing, MISSING)
+
+
+async def test_without_a_valid_key_every_operation_is_closed_that_is_not_declared_open(matrix):
+    for operation in matrix.operations:
+        for key in (None, "wnw_nonsense", matrix.keys["search"][:-1]):
+            answer = await matrix.send(operation, key, OWN)
+            if not operation.scopes:
+                assert answer.status_code == 200, operation
+                continue
+            assert answer.status_code == 401, operation
+            assert answer.headers["www-authenticate"] == "Bearer"
+            (declared,) = operation.responses["401"]["content"]
+            assert answer.headers["content-type"] == declared, operation
+
+
+async def test_every_operation_is_open_to_the_declared_scopes_alone_and_hides_what_is_foreign(matrix):
+    cells = 0
+    for operation in matrix.operations:
+        allowed = [scope for scope in EVERY_SCOPE if scope in operation.scopes]
+        for scope in EVERY_SCOPE:
+            if not operation.scopes or scope in operation.scopes:
+                continue
+            for whose in (OWN, FOREIGN, MISSING):
+                answer = await matrix.send(operation, matrix.keys[scope], whose)
+                assert answer.status_code == 403, (operation, scope, whose, answer.text)
+                cells += 1
+        for scope in allowed:
+            if "{" in operation.path:
+                foreign = await matrix.send(operation, matrix.keys[scope], FOREIGN)
+                missing = await matrix.send(operation, matrix.keys[scope], MISSING)
+                assert foreign.status_code == (403 if operation.name == "put_collection" else 404), (operation, scope)
+                assert alike(matrix, operation, foreign, missing), (operation, scope, foreign.text, missing.text)
+                cells += 2
+            answer = await matrix.send(operation, matrix.keys[scope], OWN)
+            if operation.whole:
+                assert answer.status_code == 403, (operation, scope)
+            else:
+                assert answer.status_code not in DENIED, (operation, scope, answer.text)
+            cells += 1
+    assert cells > 600
+
+
+async def test_what_is_foreign_stays_as_it_was(matrix, service):
+    catalog = service.resources.catalog
+    for operation in matrix.operations:
+        for scope in EVERY_SCOPE:
+            await matrix.send(operation, matrix.keys[scope], FOREIGN)
+    _, counts = await catalog.collections.get_with_counts(FOREIGN)
+    assert (counts.documents, counts.indexed) == (1, 1)
+    assert [job.status for job in await catalog.jobs.list(collection=FOREIGN)] == ["done"]
+    assert (await catalog.keys.get(matrix.ids["key"][FOREIGN])).revoked_at is None
+
+
+async def test_a_search_of_several_collections_needs_all_of_them(matrix):
+    headers = {"Authorization": f"Bearer {matrix.keys['search']}", "X-Request-Id": "same"}
+    answers = []
+    for names in ([OWN], [OWN, FOREIGN], [OWN, MISSING]):
+        body = {"collections": names, "queries": ["file"]}
+        answers.append(await matrix.client.post("/v1/search", json=body, headers=headers))
+    assert [answer.status_code for answer in answers] == [200, 404, 404]
+    assert alike(matrix, matrix.operations[0], *answers[1:])
+
+
+async def test_a_listing_has_what_is_ones_own(matrix):
+    def sent(scope: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {matrix.keys[scope]}"}
+
+    collections = (await matrix.client.get("/v1/collections", headers=sent("search"))).json()["collections"]
+    assert [row["name"] for row in collections] == [OWN]
+    jobs = (await matrix.client.get("/v1/jobs", headers=sent("operate"))).json()["jobs"]
+    assert {job["collection"] for job in jobs} == {OWN}
+    keys = (await matrix.client.get("/v1/keys", headers=sent("keys:admin"))).json()["keys"]
+    assert {tuple(key["collections"]) for key in keys} == {(OWN,)}
