@@ -21,7 +21,7 @@ from winnow.catalog.build import open_catalog
 from winnow.core.errors import WinnowError
 from winnow.core.lock import LOCK_FILE, DirectoryLock
 from winnow.core.settings import Settings
-from winnow.models.build import build_embedder, build_further, build_reranker
+from winnow.models.build import build_chooser, build_embedder, build_further, build_reranker
 from winnow.operations.collections import finish_deletions
 from winnow.operations.resources import Adapters, Resources
 from winnow.ports import Catalog, Embedder
@@ -166,6 +166,7 @@ async def open_resources(
             next_embedder=next_embedder,
             further=further,
             default_name=name,
+            chooser=build_chooser(settings),
         )
 
 

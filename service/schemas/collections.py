@@ -115,6 +115,9 @@ class CollectionView(View):
     rerank: RerankView
     metadata: dict[str, Any]
     acl_default: AclDefault
+    awaits_model: bool = Field(
+        description="the first documents will choose the embedding model; until then identity names the default"
+    )
     generation: int = Field(description="number of the physical index that searches read")
     created_at: datetime | None
 

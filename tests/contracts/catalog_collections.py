@@ -9,7 +9,7 @@ import pytest
 from tests.contracts.catalog_data import LEASE, FakeClock, doc, make_collection, success
 from winnow.core.acl import AccessRules
 from winnow.core.errors import CollectionNotFound, JobNotFound
-from winnow.core.types import Counts
+from winnow.core.types import Chunking, Counts, Document
 from winnow.ports import Catalog
 
 
@@ -82,6 +82,27 @@ class CollectionContract:
         assert changed.access == AccessRules("none", in_use=True)
         with pytest.raises(CollectionNotFound):
             await catalog.collections.mark_access("nowhere")
+
+    async def test_a_collection_that_awaits_its_model_gets_one_once(self, catalog: Catalog) -> None:
+        made = await catalog.collections.create(replace(make_collection(), awaits_model=True))
+        assert made.awaits_model
+        identity = replace(made.serving.identity, model="chosen")
+        wanted = replace(made, serving=replace(made.serving, identity=identity), chunking=Chunking(100, 10))
+        settled = await catalog.collections.settle_model(wanted)
+        assert settled == replace(wanted, awaits_model=False)
+        later = replace(wanted, serving=replace(made.serving, identity=replace(identity, model="other")))
+        assert await catalog.collections.settle_model(later) == settled
+        with pytest.raises(CollectionNotFound):
+            await catalog.collections.settle_model(make_collection("nowhere"))
+
+    async def test_a_collection_with_documents_keeps_what_they_are_embedded_with(self, catalog: Catalog) -> None:
+        made = await catalog.collections.create(replace(make_collection(), awaits_model=True))
+        await catalog.documents.submit("docs", [Document("a", "text")])
+        identity = replace(made.serving.identity, model="chosen")
+        settled = await catalog.collections.settle_model(
+            replace(made, serving=replace(made.serving, identity=identity))
+        )
+        assert settled == replace(made, awaits_model=False)
 
     async def test_a_collection_being_deleted_is_not_found_but_listed_as_unfinished(self, catalog: Catalog) -> None:
         made = await catalog.collections.create(make_collection())

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, RowMapping, and_, delete, func, null, select, true, update
+from sqlalchemy import BigInteger, RowMapping, and_, delete, exists, func, null, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -28,7 +28,8 @@ class SqlCollections(Repository):
 
     async def create(self, collection: Collection) -> Collection:
         values: dict[str, Any] = {"uid": collection.uid, "name": collection.name, "status": "ready"}
-        values |= _replaceable(collection) | _indexes(collection) | {"embed_instruct": collection.serving.instruct}
+        values |= _replaceable(collection) | _indexes(collection)
+        values |= {"embed_instruct": collection.serving.instruct, "awaits_model": collection.awaits_model}
         async with self.database.write() as connection:
             values["created_at"] = collection.created_at or self.clock()
             dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
@@ -65,6 +66,16 @@ class SqlCollections(Repository):
         async with self.database.write() as connection:
             await connection.execute(statement)
             return await collection_of(connection, name)
+
+    async def settle_model(self, collection: Collection) -> Collection:
+        async with self.database.write() as connection:
+            uid = await uid_of(connection, collection.name, lock=True)
+            waiting = (COLLECTIONS.c.uid == uid, COLLECTIONS.c.uid == collection.uid, COLLECTIONS.c.awaits_model)
+            empty = ~exists().where(DOCUMENTS.c.collection_uid == uid)
+            values = {"identity": collection.serving.identity, "chunking": collection.chunking, "awaits_model": False}
+            await connection.execute(update(COLLECTIONS).where(*waiting, empty).values(values))
+            await connection.execute(update(COLLECTIONS).where(*waiting).values(awaits_model=False))
+            return await collection_of(connection, collection.name)
 
     async def mark_deleting(self, name: str) -> Collection:
         async with self.database.write() as connection:
@@ -242,6 +253,7 @@ def _collection(row: RowMapping) -> Collection:
         created_at=row["created_at"],
         last_generation=row["last_generation"],
         access=AccessRules(row["acl_default"], row["access_in_use"]),
+        awaits_model=row["awaits_model"],
         beside=None if row["other"] is None else _beside(serving, **row["other"]),
     )
 

@@ -59,8 +59,11 @@ class Indexing:
             if dry_run:
                 return await self._dry_run(client)
             fields = {key: kind for source in self.sources for key, kind in source.fields.items()} | self.fields
-            await client.call("PUT", collection_path(self.collection), {"fields": fields} if fields else {})
+            path = collection_path(self.collection)
+            before = await client.call("PUT", path, {"fields": fields} if fields else {})
             failed = await self._index(client)
+            if before.get("awaits_model"):
+                _note_choice(await client.call("GET", path))
             if watched:
                 note(f"watching {', '.join(watched)}; Ctrl-C stops")
                 async for _ in awatch(*watched):
@@ -116,6 +119,18 @@ class Indexing:
         else:
             _print_plan(found)
         return len(found.failures)
+
+
+def _note_choice(collection: dict[str, Any]) -> None:
+    """Say which model the first documents have chosen."""
+    if collection["awaits_model"]:  # nothing was accepted
+        return
+    name, model = collection["name"], collection["identity"]["model"]
+    other = "english" if "multilingual" in model else "multilingual"
+    note(
+        f"{name} is embedded with {model}, which its first documents chose by their language; "
+        f"`winnow reembed -c {name} --model {other}` changes it"
+    )
 
 
 async def _note_missing_worker(client: Client, done: Callable[[], int]) -> None:

@@ -156,8 +156,7 @@ class Index:
 
     Attributes:
         collection: name of the collection.
-        uid: of the collection. It changes when a collection is deleted and made again, so that neither point ids nor
-            names of indexes ever collide.
+        uid: of the collection, another one when it is deleted and made again: point ids and names never collide.
         generation: number of the index within the collection, from 1.
         instruct: the collection's own instruct for queries; ``None`` leaves the embedder's.
         state: ``serving`` searches; beside that one ``building``, or after a switch ``kept``.
@@ -191,6 +190,7 @@ class Collection:
         serving: the index that searches read. The catalog row that names it is the atomic pointer to it.
         last_generation: the highest number that an index of this collection ever had; numbers are not used twice.
         beside: the second index while the model is being changed; writes and deletions reach both.
+        awaits_model: the first documents choose the embedder; until then the default one is named.
     """
 
     serving: Index
@@ -203,6 +203,7 @@ class Collection:
     last_generation: int = 1
     beside: Index | None = None
     access: AccessRules = UNUSED
+    awaits_model: bool = False
 
     @property
     def name(self) -> str:

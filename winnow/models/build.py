@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal, assert_never
 
@@ -63,6 +63,17 @@ def build_further(settings: Settings) -> Embedder:
             return deferred_embedder(settings.embedding)
         case _:
             return build_embedder(settings)
+
+
+def build_chooser(settings: Settings) -> Callable[[Sequence[str]], str] | None:
+    """Chooses a collection's embedder by its first texts, by name; ``None`` where the default is a fixed one."""
+    match settings.embedding:
+        case BundledEmbedding(model="auto"):
+            from winnow.models.bundled.language import LanguageChoice
+
+            return LanguageChoice()
+        case _:
+            return None
 
 
 def build_reranker(settings: Settings, embedders: Iterable[Embedder], store: VectorStore) -> Reranker | None:

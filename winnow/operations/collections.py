@@ -16,9 +16,10 @@ from winnow.core.principal import Principal
 from winnow.core.types import Chunking, Collection, Counts, FieldType, Index, IndexRef, Metadata
 from winnow.operations.audit import audited
 from winnow.operations.documents import count_seen
+from winnow.operations.model_choice import settle_model
 from winnow.operations.resources import Resources
 from winnow.operations.scopes import SEEING
-from winnow.ports import Catalog
+from winnow.ports import Catalog, Embedder
 from winnow.search.embedders import identity_of
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -98,6 +99,8 @@ async def ensure_collection(
     except CollectionNotFound:
         async with audited(resources.catalog.trail, principal, "collection.create", collection=name):
             return await _create(resources, name, spec)
+    if existing.awaits_model and spec.model is not None:
+        existing = await settle_model(resources, existing, resources.embedders.choose(spec.model))
     wanted = _merge(existing, spec, resources)
     if wanted == existing:
         return EnsuredCollection(existing, counts)
@@ -155,6 +158,7 @@ async def _remove(resources: Resources, collection: Collection) -> None:
 
 async def _create(resources: Resources, name: str, spec: CollectionSpec) -> EnsuredCollection:
     embedder = resources.embedder if spec.model is None else resources.embedders.choose(spec.model)
+    awaits_model = spec.model is None and resources.chooser is not None
     info = embedder.info
     if spec.dimensions not in (None, info.dimensions):
         raise IdentityMismatch(
@@ -165,11 +169,12 @@ async def _create(resources: Resources, name: str, spec: CollectionSpec) -> Ensu
     index = Index(name, uuid.uuid4().hex, 1, identity, spec.instruct)
     collection = Collection(
         serving=index,
-        chunking=_chunking(spec, Chunking(), info.max_tokens),
+        chunking=_chunking(spec, Chunking(), _limit(resources, embedder, awaits_model=awaits_model)),
         fields=dict(spec.fields or {}),
         rerank_instruct=spec.rerank_instruct,
         metadata=spec.metadata or {},
         access=AccessRules(spec.acl_default or "public"),
+        awaits_model=awaits_model,
     )
     await resources.store.create(index.ref, index.schema(collection.fields))
     stored = await resources.catalog.collections.create(collection)
@@ -184,10 +189,11 @@ def _merge(existing: Collection, spec: CollectionSpec, resources: Resources) -> 
             f"`winnow reembed -c {existing.name} --model {spec.model}`",
             location=("embedding", "model"),
         )
+    limit = _limit(resources, embedder, awaits_model=existing.awaits_model)
     changed = {
         "embedding.dimensions": spec.dimensions not in (None, existing.serving.identity.dimensions),
         "embedding.instruct": spec.instruct not in (None, existing.serving.instruct),
-        "chunking": _chunking(spec, existing.chunking, embedder.info.max_tokens) != existing.chunking,
+        "chunking": _chunking(spec, existing.chunking, limit) != existing.chunking,
     }
     fields = {**existing.fields, **(spec.fields or {})}
     changed |= {f"fields.{key}": fields[key] != kind for key, kind in existing.fields.items()}
@@ -204,6 +210,12 @@ def _merge(existing: Collection, spec: CollectionSpec, resources: Resources) -> 
         metadata=existing.metadata if spec.metadata is None else spec.metadata,
         access=replace(existing.access, default=spec.acl_default or existing.access.default),
     )
+
+
+def _limit(resources: Resources, embedder: Embedder, *, awaits_model: bool) -> int:
+    """The longest chunk in tokens; while the model is open, of the embedder that reads the longest texts."""
+    limits = [each.info.max_tokens for each in resources.embedders] if awaits_model else [embedder.info.max_tokens]
+    return max(limits)
 
 
 def _chunking(spec: CollectionSpec, base: Chunking, limit: int) -> Chunking:

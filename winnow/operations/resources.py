@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -25,6 +25,7 @@ class Resources:
         next_embedder: the embedder of ``WINNOW_NEXT_EMBEDDING__*``.
         further: embedders beside the default one that collections may choose, by name.
         default_name: name of the default one.
+        chooser: names the embedder that suits the first texts of a collection; ``None``: it is the default one.
     """
 
     settings: Settings
@@ -39,6 +40,7 @@ class Resources:
     next_embedder: Embedder | None = None
     further: Mapping[str, Embedder] = field(default_factory=dict)
     default_name: str = DEFAULT_ENCODER
+    chooser: Callable[[Sequence[str]], str] | None = None
 
     @property
     def embedders(self) -> Embedders:

@@ -19,6 +19,7 @@ from winnow.core.types import Document, FieldType
 from winnow.operations.admission import Backlog
 from winnow.operations.audit import audited, event_of
 from winnow.operations.documents import declare_access, find_document, matching_ids
+from winnow.operations.model_choice import choose_model
 from winnow.operations.resources import Resources
 from winnow.ports import Job, JobCatalog, Rejection, Submission
 
@@ -181,6 +182,7 @@ async def submit(
     submission = Submission("", 0, 0)
     if batch.documents:
         await declare_access(resources, name, batch.documents)
+        await choose_model(resources, name, batch.documents)
         submission = await resources.catalog.documents.submit(name, batch.documents, source=source, priority=priority)
     refused = {item.index for item in submission.rejected}
     for document in (each for index, each in enumerate(batch.documents) if index not in refused):

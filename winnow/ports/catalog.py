@@ -45,6 +45,16 @@ class CollectionCatalog(Protocol):
     async def update(self, collection: Collection) -> Collection:
         """Replace fields, instructs, metadata, chunking and ``access.default`` of the collection; its indexes stay."""
 
+    async def settle_model(self, collection: Collection) -> Collection:
+        """Store identity and chunking of a collection that awaits its model and has no documents.
+
+        Returns:
+            The collection as it is then: one that has its model, or documents, keeps both, and awaits none any more.
+
+        Raises:
+            CollectionNotFound: it does not exist.
+        """
+
     async def mark_access(self, name: str) -> Collection:
         """Note that there are documents with a tenant or an access list; this is never taken back."""
 

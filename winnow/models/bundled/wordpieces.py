@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 from tokenizers import Tokenizer as WordPieceTokenizer
 
 from winnow.core.text import FUNCTION_WORDS, encodable
@@ -50,6 +51,10 @@ class WordPieces:
         self._empty = {vocabulary[word] for word in (*FUNCTION_WORDS, *string.punctuation) if word in vocabulary}
         self._starts_word = np.ones(len(vocabulary), dtype=np.bool_)
         self._starts_word[[i for token, i in vocabulary.items() if token.startswith("##")]] = False
+        self._is_word = np.zeros(len(vocabulary), dtype=np.bool_)
+        self._is_word[[i for token, i in vocabulary.items() if len(token) > 1 and token.isalpha()]] = True
+        self._is_function_word = np.zeros(len(vocabulary), dtype=np.bool_)
+        self._is_function_word[[vocabulary[word] for word in FUNCTION_WORDS if word in vocabulary]] = True
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Character ranges of the tokens of ``text``, in order, special tokens left out."""
@@ -82,6 +87,16 @@ class WordPieces:
         """
         own = range(reading.head, len(reading.ids) - 1)
         return [i for i in own if reading.ids[i] not in self._empty] or list(own)
+
+    def count_words(self, texts: Sequence[str]) -> list[tuple[int, int, int]]:
+        """Of each text the words of two letters at least, the pieces that continue a word, and the function words."""
+        return [self._counts(np.array(ids, dtype=np.int64)) for ids in self._ids(texts)]
+
+    def _counts(self, ids: npt.NDArray[np.int64]) -> tuple[int, int, int]:
+        continuing = ~self._starts_word[ids]
+        whole = ~np.append(continuing[1:], False)
+        words, function = self._is_word[ids].sum(), (self._is_function_word[ids] & whole).sum()
+        return int(words), int(continuing.sum()), int(function)
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         clean = [encodable(text) for text in texts]
