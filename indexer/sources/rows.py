@@ -8,7 +8,8 @@ without an id are named after the file and their number.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any, Final, NamedTuple
@@ -107,15 +108,29 @@ def read_records(
 
     Raises:
         OSError: the file cannot be read.
-        ReadError: a table cannot be parsed, or has no columns for documents.
+        ReadError: the file holds no rows, or a table cannot be parsed or has no columns for documents.
     """
-    suffix = path.suffix.lower()
-    if ROWS[suffix] == "jsonl":
-        with sandbox.open(path) as file:
-            yield from _read_jsonl(file, name)
-        return
+    kind, delimiter = ROWS[path.suffix.lower()], "\t" if path.suffix.lower() == ".tsv" else ""
+    number = 0
+    with sandbox.open(path) as file:
+        if not os.fstat(file.fileno()).st_size:
+            raise ReadError("empty", "the file is empty")
+        if kind == "jsonl":
+            rows = _read_jsonl(file, name)
+        else:
+            items = sandbox.parse(kind, path, {"delimiter": delimiter} if delimiter else {})
+            rows = _read_table(items, name, row_id, columns, fields)
+        for number, row in enumerate(rows, 1):  # noqa: B007 - whether there was any is asked below
+            yield row
+    if not number:
+        raise ReadError("empty", "the file holds no rows")
+
+
+def _read_table(
+    items: Iterable[dict[str, Any]], name: str, row_id: str, columns: Mapping[str, str], fields: Mapping[str, FieldType]
+) -> Iterator[Record | Failure]:
     roles: dict[str, str] = {}
-    for item in sandbox.parse(ROWS[suffix], path, {"delimiter": "\t"} if suffix == ".tsv" else {}):
+    for item in items:
         if "columns" in item:
             roles = _roles(item["columns"], columns)
             continue

@@ -1,7 +1,8 @@
 """A separate process for the parsers of untrusted files: whatever happens to it, the job goes on.
 
 The process is started once for a run, and again after it died. It reads one file after the other. It has no secrets (an
-empty environment) and hard limits on memory, CPU time between two items, files that it writes (none) and open files;
+empty environment), no network where the system can refuse it, and hard limits on memory, CPU time between two items,
+files that it writes (none) and open files;
 this side enforces the limit on wall-clock time. Items come back as JSON: none of the process's output is executed.
 
 The limits bound the cost of a hostile file. They do not confine a parser that such a file has taken over.
@@ -83,6 +84,11 @@ class Sandbox(AbstractContextManager["Sandbox"]):
     def open(self, path: Path) -> IO[bytes]:
         """Open a file that needs no parser in this process, by the rules of those that do; raises ``OSError``."""
         return open_file(path, self._root)
+
+    def confined_by(self) -> list[str]:
+        """What keeps the process from the network; empty if nothing does. Raises ``ReadError`` if it does not run."""
+        (found,) = self.parse("confinement", Path(__file__))
+        return list(found["held"])
 
     def parse(self, parser: str, path: Path, options: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """Yield the items that ``parser`` finds in the file.

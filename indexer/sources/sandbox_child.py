@@ -20,12 +20,14 @@ from typing import IO, Any, Final
 import orjson
 
 from indexer.sources.base import ReadError
+from indexer.sources.confinement import leave_network
 from indexer.sources.kinds import PARSED
 from indexer.sources.opening import open_file
 
 PARSERS: Final = {
     **{name: f"indexer.sources.{name}" for name in (*PARSED.values(), "csv", "parquet")},
     "feed": "indexer.sources.feed.entries",
+    "confinement": "indexer.sources.confinement",
 }
 HEADER: Final = struct.Struct("<I")
 MAX_FRAME: Final = 256 * 1024 * 1024
@@ -65,6 +67,7 @@ def main() -> None:
     channel = _Channel(os.fdopen(os.dup(1), "wb", buffering=0))
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
+    leave_network()
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

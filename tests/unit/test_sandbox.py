@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import signal
+import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,6 +115,52 @@ def test_the_process_has_no_secrets_and_may_write_no_file(
     assert limits["Max file size"] == ["0", "0"]
     assert limits["Max open files"] == ["64", "64"]
     assert int(limits["Max address space"][1]) < 2**31
+
+
+REACH = """
+import socket, sys
+from indexer.sources import confinement
+if {filter}:
+    confinement._refuse_sockets = lambda library: False
+if {namespace}:
+    class Library:
+        unshare = staticmethod(lambda flags: -1)
+        prctl = staticmethod(confinement.ctypes.CDLL(None).prctl)
+    confinement.ctypes.CDLL = lambda *_, **__: Library
+confinement.leave_network()
+print(next(confinement.parse(None))["held"])
+try:
+    socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5)
+    print("reached")
+except OSError as error:
+    print("refused", error.errno)
+"""
+
+
+@linux
+@pytest.mark.parametrize("without", [[], ["filter"], ["namespace"], ["filter", "namespace"]])
+def test_either_means_keeps_a_process_from_the_network(without: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        code = REACH.format(filter="filter" in without, namespace="namespace" in without)
+        command = [sys.executable, "-c", code, str(server.getsockname()[1])]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    means = {"namespace": "a network namespace", "filter": "a filter of system calls"}
+    held = [name for key, name in means.items() if key not in without]
+    if said[0] != str(held):
+        pytest.skip(f"this system refuses one: {said[0]}")
+    assert said[1].startswith("refused") == bool(held)
+
+
+@linux
+def test_the_process_has_no_network(sandbox: Sandbox) -> None:
+    held = sandbox.confined_by()
+    if not held:
+        pytest.skip("this system has neither namespaces nor filters for us")
+    process = Path(f"/proc/{pid_of(sandbox)}")
+    if "a network namespace" in held:
+        assert (process / "ns" / "net").readlink() != Path("/proc/self/ns/net").readlink()
+    if "a filter of system calls" in held:
+        assert "Seccomp:\t2" in (process / "status").read_text()
 
 
 def test_a_file_that_is_gone_is_named(sandbox: Sandbox, tmp_path: Path) -> None:

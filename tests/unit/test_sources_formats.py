@@ -169,7 +169,8 @@ def test_cells_of_declared_fields_have_their_type(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "code", "words"),
     [
-        (b"", "wrong_schema", "header is missing"),
+        (b"", "empty", "empty"),
+        (b"\n\n", "wrong_schema", "header is missing"),
         (b",".join(b"c%d" % n for n in range(1_000_000)), "wrong_schema", "first line"),
         (b",".join(b"c%d" % n for n in range(2_000)), "wrong_schema", "2,000 columns"),
         (b"id,price\n1,2\n", "wrong_schema", "--column text=NAME; columns: id, price"),

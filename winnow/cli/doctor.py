@@ -48,7 +48,8 @@ def doctor(data_dir: DataDir = None, json: Json = False) -> None:
     from winnow.core.settings import load_settings
 
     settings = load_settings(**({} if data_dir is None else {"data_dir": data_dir}))
-    checks = [_versions(), _sqlite(settings), _disk(settings), *run_loop(_probe(settings))]
+    checks = [_versions(), _sqlite(settings), _disk(settings), _parsers(), *_plug_ins()]
+    checks += run_loop(_probe(settings))
     if json:
         print_json({"settings": settings.model_dump(mode="json"), "checks": [asdict(check) for check in checks]})
     else:
@@ -203,6 +204,45 @@ def _versions() -> DoctorCheck:
         with suppress(PackageNotFoundError):  # an extra that is not installed
             found.append(f"{name} {version(name)}")
     return DoctorCheck("versions", "ok", f"{', '.join(found)}, {counted(os.cpu_count() or 1, 'core')}")
+
+
+def _parsers() -> DoctorCheck:
+    """Whether the process in which files of strangers are parsed starts, and whether it has a network."""
+    from indexer.sources.base import ReadError
+    from indexer.sources.sandbox import Sandbox
+
+    try:
+        with Sandbox() as sandbox:
+            held = sandbox.confined_by()
+    except ReadError as error:
+        return DoctorCheck("parsers", "failed", error.message)
+    if held:
+        return DoctorCheck("parsers", "ok", f"have no network, by {' and '.join(held)}")
+    fix = "allow user namespaces or seccomp filters to this user, or index files of strangers where there is no network"
+    return DoctorCheck("parsers", "warning", "files are parsed in a process that can use the network", fix)
+
+
+def _plug_ins() -> list[DoctorCheck]:
+    """Name the sources of other packages, and those among them that cannot be loaded."""
+    from indexer.sources.build import OWN_SCHEMES
+    from indexer.sources.plug_ins import found_plug_ins
+
+    checks = []
+    for scheme, found in found_plug_ins().items():
+        packages = ", ".join(f"{each.dist.name} {each.dist.version}" for each in found if each.dist)
+        name, fix = f"source {scheme}:", f"update or uninstall {packages}"
+        if scheme in OWN_SCHEMES:
+            checks.append(DoctorCheck(name, "warning", f"{packages} does not replace Winnow's own source", fix))
+        elif len(found) > 1:
+            checks.append(DoctorCheck(name, "failed", f"several packages read it: {packages}", fix))
+        else:
+            try:
+                found[0].load()
+            except Exception as error:  # noqa: BLE001 - the code of others raises anything
+                checks.append(DoctorCheck(name, "failed", f"{packages}: {type(error).__name__}: {error!s:.200}", fix))
+            else:
+                checks.append(DoctorCheck(name, "ok", packages))
+    return checks
 
 
 def _sqlite(settings: Settings) -> DoctorCheck:

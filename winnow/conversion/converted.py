@@ -16,8 +16,7 @@ from winnow.core.marks import DocumentWarning, Mark, MarkKind
 from winnow.core.types import Metadata
 
 _WIDE: Final = "\u2e80-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff"  # written without spaces
-_WIDE_BREAK: Final = re.compile(rf"(?<=[{_WIDE}])[ \t]*\n[ \t]*(?=[{_WIDE}])")
-_BREAK: Final = re.compile(r"[ \t]*\n[ \t]*")
+_WIDE_BREAK: Final = re.compile(rf"(?<=[{_WIDE}])\n(?=[{_WIDE}])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,8 @@ class CanonicalWriter:
 
 def joined_lines(text: str) -> str:
     """A hard-wrapped paragraph as one line: with a space at each break, without one in Chinese and Japanese."""
-    return _BREAK.sub(" ", _WIDE_BREAK.sub("", text)).strip()
+    lines = "\n".join(line.strip(" \t") for line in text.split("\n"))
+    return _WIDE_BREAK.sub("", lines).replace("\n", " ").strip()
 
 
 def table_of(rows: Sequence[Sequence[str]]) -> str:

@@ -16,7 +16,8 @@ from winnow.conversion.markdown import convert_markdown
 _RST_RULE: Final = re.compile(r"([=\-~^\"'`#*+.:_<>])\1{2,}\s*$")
 _RST_CODE: Final = re.compile(r"\s*\.\. (?:code-block|code|sourcecode|highlight)::\s*([\w+-]*)\s*$")
 _RST_ROLE: Final = re.compile(
-    r":[\w:+.-]+:`([^`<]*?)(?:\s*<[^`>]*>)?`|`([^`<]+?)\s*<[^`>]*>`_+|``([^`]+)``|\*\*?([^*\s][^*]*)\*\*?"
+    r"(?<![\w:+.-]):[\w:+.-]{1,80}:`([^`<]{0,500}?)(?:\s{0,9}<[^`>]{0,999}>)?`|`([^`<]{1,500}?)\s{0,9}<[^`>]{0,999}>`_+"
+    r"|``([^`]{1,999})``|\*\*?([^*\s][^*]{0,999})\*\*?"
 )
 _RST_MARKUP: Final = re.compile(r"\s*\.\. _[^:]*:|\s*:[\w -]+:(?:\s|$)")
 _RST_DIRECTIVE: Final = re.compile(r"(\s*)\.\. [\w:.+-]+::\s*(.*)$")
@@ -24,10 +25,11 @@ _ADOC_HEADING: Final = re.compile(r"(={1,6})\s+(\S.*)$")
 _ADOC_CODE: Final = re.compile(r"\[source(?:%\w+)?,\s*([\w+-]+)[^\]]*\]$")
 _ADOC_FENCE: Final = re.compile(r"(-{4,}|\.{4,}|`{3,})\s*$")
 _ADOC_INLINE: Final = re.compile(
-    r"(?:link:|xref:|https?://[^\s\[]+(?=\[))[^\s\[]*\[([^\]]*)\]|<<[^,>]+,([^>]+)>>|`([^`]+)`|\*(\S[^*]*)\*"
+    r"(?:link:|xref:|https?://)[^\s\[]{0,999}\[([^\]\[]{0,999})\]|<<[^,<>]{1,300},([^<>]{1,500})>>|`([^`]{1,999})`"
+    r"|\*(\S[^*]{0,999})\*"
 )
 _ORG_HEADING: Final = re.compile(r"(\*{1,6})\s+(?:(?:TODO|DONE)\s+)?(\S.*?)(?:\s+:[\w@:]+:)?$")
-_ORG_LINK: Final = re.compile(r"\[\[(?:[^\]]+\]\[)?([^\]]+)\]\]")
+_ORG_LINK: Final = re.compile(r"\[\[(?:[^\]\[]+\]\[)?([^\]\[]+)\]\]")
 _ORG_SKIPPED: Final = re.compile(r"\s*(?:#\+|:[\w-]+:)", re.IGNORECASE)
 _CUE: Final = re.compile(r"\s*(?:\d+:)?\d+:\d+[.,]\d+\s*-->")
 _TAG: Final = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")
@@ -180,7 +182,10 @@ def convert_notebook(text: str) -> Converted:
     Raises:
         ValueError: the text is not a notebook.
     """
-    book = json.loads(text)
+    try:
+        book = json.loads(text)
+    except RecursionError:
+        raise ValueError("its JSON nests too deep") from None
     if not isinstance(book, dict) or not isinstance(cells := book.get("cells"), list):
         raise ValueError("a notebook is a JSON object with cells")  # noqa: TRY004 - the file is wrong, not the call
     language = str(((book.get("metadata") or {}).get("language_info") or {}).get("name") or "")
