@@ -28,6 +28,14 @@ def marked(query: str, text: str) -> list[str]:
         ("caf", "a café", []),
         ("strasse", "Die Straße", ["Straße"]),
         ("copy", "ＣＯＰＹ – copied", ["ＣＯＰＹ"]),
+        ("résumé", "Le re\u0301sume\u0301 du livre", ["re\u0301sume\u0301"]),
+        ("cafe", "un cafe\u0301 au lait, un café", ["cafe\u0301", "café"]),
+        ("कॉपी", "फ़ाइल को कॉपी करने का तरीका", ["कॉपी"]),
+        ("مُحَمَّد", "كتب محمد رسالة", ["محمد"]),
+        ("שלום", "אמר שָׁלוֹם לכולם", ["שָׁלוֹם"]),
+        ("ฟล", "คัดลอกไฟล์นี้", ["ฟล์"]),
+        ("파일", "파일을 다른 폴더로 복사", ["파일"]),
+        ("🚀 launch", "the 🚀 is ready", ["🚀"]),
     ],
 )
 def test_words_of_the_query_are_marked(query: str, text: str, expected: list[str]) -> None:

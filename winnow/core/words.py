@@ -16,14 +16,14 @@ from winnow.core.letters import HAN, HANGUL, KANA, MARKS, SOUTHEAST_ASIAN, UNSPA
 Kind: TypeAlias = Literal["word", "cjk", "hangul", "southeast", "symbol"]
 
 _LETTER: Final = rf"[\w{MARKS}]"
-_SYMBOL: Final = (
+SYMBOL: Final = (
     "\u2190-\u21ff\u2300-\u23ff\u2600-\u27bf\u2900-\u2bff\u3297\u3299\U0001f000-\U0001faff\u20a0-\u20cf\u2200-\u22ff"
 )
-_TOKEN: Final = re.compile(rf"{_LETTER}+(?:(?:[._'’\-]|::){_LETTER}+)*(?:\+\+|\#(?!\w))?|[{_SYMBOL}]")
+_TOKEN: Final = re.compile(rf"{_LETTER}+(?:(?:[._'’\-]|::){_LETTER}+)*(?:\+\+|\#(?!\w))?|[{SYMBOL}]")
 _ASCII_TOKEN: Final = re.compile(r"\w+(?:(?:[._'\-]|::)\w+)*(?:\+\+|\#(?!\w))?", re.ASCII)
 _RUN: Final = re.compile(
-    rf"(?P<cjk>[{HAN}{KANA}]+)|(?P<hangul>[{HANGUL}]+)|(?P<southeast>[{SOUTHEAST_ASIAN}]+)|(?P<symbol>[{_SYMBOL}])"
-    rf"|(?P<word>(?:(?![{UNSPACED}{HANGUL}{_SYMBOL}]).)+)"
+    rf"(?P<cjk>[{HAN}{KANA}]+)|(?P<hangul>[{HANGUL}]+)|(?P<southeast>[{SOUTHEAST_ASIAN}]+)|(?P<symbol>[{SYMBOL}])"
+    rf"|(?P<word>(?:(?![{UNSPACED}{HANGUL}{SYMBOL}]).)+)"
 )
 _JOINER: Final = re.compile(r"[._'’\-:]+")
 HUMP: Final = re.compile(r"(?<=[^\W\d_])(?=[A-ZÀ-ÖØ-Þ])(?:(?<![A-ZÀ-ÖØ-Þ])|(?=.[^\W\d_A-ZÀ-ÖØ-Þ]))")

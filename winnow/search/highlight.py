@@ -1,8 +1,9 @@
 """Highlights: the spans of a text that hold the query's words or simple inflections of them.
 
 A word of the text is marked if it equals a word of the query or both share a stem: one is a prefix of the other
-and at most three characters shorter. In scripts without spaces (Chinese, Japanese, Thai …) runs of the query of two
-characters and more are looked for.
+and at most three characters shorter. Accents do not matter, combining marks belong to their letter. In scripts without
+spaces (Chinese, Japanese, Thai …), and in Hangul, whose words carry endings, runs of the query of two characters and
+more are looked for.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ from collections.abc import Collection, Sequence
 from itertools import starmap
 from typing import Final, TypeAlias
 
+from winnow.core.letters import HANGUL, MARKS, UNSPACED, composed, without_marks
 from winnow.core.text import FUNCTION_WORDS
 from winnow.core.types import Span
+from winnow.core.words import SYMBOL
 
 MAX_SPANS: Final = 32
 _MIN_STEM: Final = 4
 _MAX_SUFFIX: Final = 3
-_UNSPACED: Final = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD: Final = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+(?:['’][^\W_]+)?")
+_UNSPACED: Final = f"{UNSPACED}{HANGUL}"
+_LETTERS: Final = rf"[^\W_{_UNSPACED}]+(?:[{MARKS}]+[^\W_{_UNSPACED}]*)*"
+_WORD: Final = re.compile(rf"[{_UNSPACED}]+|{_LETTERS}(?:['’]{_LETTERS})?|[{SYMBOL}]")
+_MARK: Final = re.compile(f"[{MARKS}]")
 _REST_OF_WORD: Final = re.compile(rf"[^\W_{_UNSPACED}]*(?:['’][^\W_]+)?")
 _INSIDE_WORD: Final = re.compile(rf"[^\W_{_UNSPACED}]\Z|[^\W_{_UNSPACED}]['’]\Z")  # before the rest of a word
 _UNSPACED_RUN: Final = re.compile(rf"[{_UNSPACED}]")
@@ -137,9 +142,19 @@ def _find_runs(pairs: frozenset[str], text: str, offset: int) -> list[_Range]:
         while text[end : end + 2] in pairs and len(text[end : end + 2]) == 2:
             end += 1
         if end > i:
-            found.append((offset + i, offset + end + 1))
+            start, stop = _with_marks(text, i, end + 1)
+            found.append((offset + start, offset + stop))
         i = max(end, i + 1)
     return found
+
+
+def _with_marks(text: str, start: int, end: int) -> _Range:
+    """The range with the letters of its first marks and the marks of its last letter."""
+    while start > 0 and _MARK.match(text, start):
+        start -= 1
+    while end < len(text) and _MARK.match(text, end):
+        end += 1
+    return start, end
 
 
 def _join(found: Sequence[_Range], text: str) -> list[_Range]:
@@ -155,4 +170,4 @@ def _join(found: Sequence[_Range], text: str) -> list[_Range]:
 
 
 def _fold(word: str) -> str:
-    return word.lower() if word.isascii() else unicodedata.normalize("NFKC", word).casefold()
+    return word.lower() if word.isascii() else without_marks(composed(word).casefold())
