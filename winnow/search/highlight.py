@@ -25,6 +25,10 @@ _MAX_SUFFIX: Final = 3
 _UNSPACED: Final = f"{UNSPACED}{HANGUL}"
 _LETTERS: Final = rf"[^\W_{_UNSPACED}]+(?:[{MARKS}]+[^\W_{_UNSPACED}]*)*"
 _WORD: Final = re.compile(rf"[{_UNSPACED}]+|{_LETTERS}(?:['’]{_LETTERS})?|[{SYMBOL}]")
+_ACCENTED: Final = re.compile("[\u00e0-\u024f]")
+_PLAIN: Final = {
+    point: plain for point in range(0xE0, 0x250) if len(plain := without_marks(chr(point))) == 1 and plain.isascii()
+}
 _MARK: Final = re.compile(f"[{MARKS}]")
 _REST_OF_WORD: Final = re.compile(rf"[^\W_{_UNSPACED}]*(?:['’][^\W_]+)?")
 _INSIDE_WORD: Final = re.compile(rf"[^\W_{_UNSPACED}]\Z|[^\W_{_UNSPACED}]['’]\Z")  # before the rest of a word
@@ -120,13 +124,15 @@ def _is_inside_word(lowered: str, start: int) -> bool:
 
 
 def _lowered(text: str) -> str | None:
-    """``text`` in lower case, character by character, if that is how its words fold; else ``None``."""
+    """``text`` in lower case, Latin letters without accents, if its words fold character by character; else ``None``."""
     if text.isascii():
         return text.lower()
     if "ß" in text or "ẞ" in text or not unicodedata.is_normalized("NFKC", text):
         return None
     lowered = text.lower()
-    return lowered if len(lowered) == len(text) else None
+    if len(lowered) != len(text):
+        return None
+    return lowered.translate(_PLAIN) if _ACCENTED.search(lowered) else lowered
 
 
 def _stem_sizes(word: str) -> range:
