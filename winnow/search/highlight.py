@@ -124,7 +124,7 @@ def _is_inside_word(lowered: str, start: int) -> bool:
 
 
 def _lowered(text: str) -> str | None:
-    """``text`` in lower case, Latin letters without accents, if its words fold character by character; else ``None``."""
+    """``text`` in lower case and without accents, if its words fold character by character; else ``None``."""
     if text.isascii():
         return text.lower()
     if "ß" in text or "ẞ" in text or not unicodedata.is_normalized("NFKC", text):
