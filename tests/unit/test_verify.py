@@ -125,6 +125,14 @@ async def test_a_fresh_collection_is_sound(docs: Service) -> None:
     assert (report.documents, report.points, report.waiting, found) == (10, 10, 0, [])
 
 
+async def test_an_earlier_tokenizer_is_no_damage_and_is_told(docs: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    report, _ = await inspect(docs)
+    assert not report.earlier_tokenizer
+    monkeypatch.setattr(type(docs.resources.store), "keyword_tokenizer", "bm25:words-9")
+    report, _ = await inspect(docs)
+    assert (report.sound, report.earlier_tokenizer) == (True, True)
+
+
 async def test_damage_is_found_and_left_alone_unless_it_is_to_be_mended(docs: Service) -> None:
     await damage_everything(docs)
     for _ in range(2):

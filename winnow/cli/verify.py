@@ -109,6 +109,11 @@ def show_report(report: dict[str, Any]) -> None:
     if report["unconverted"]:
         count = counted(report["unconverted"], "document")
         print_line(f"  {count} stored by an earlier version as submitted; winnow index reads the sources again")
+    if report["earlier_tokenizer"]:
+        print_line(
+            "  built with the tokenizer of an earlier version, without names for exact results; "
+            f"winnow reembed -c {report['collection']} builds it with the present one"
+        )
 
 
 def _verdict(report: dict[str, Any]) -> str:

@@ -30,15 +30,21 @@ _SUFFIXES: Final = frozenset(
 
 
 class Level(IntEnum):
-    """How exactly a query names a result, best last. ``exactness_of`` gives the name that answers show."""
+    """How exactly a query names a result, best last; one more (``VERBATIM``) where it is spelled in the same way.
+
+    ``exactness_of`` gives the name that answers show.
+    """
 
     NONE = 0
-    IDENTIFIER = 1
-    HEADING = 2
-    PART_OF_ID = 3
-    ID = 4
-    PART_OF_TITLE = 5
-    TITLE = 6
+    IDENTIFIER = 2
+    HEADING = 4
+    PART_OF_ID = 6
+    ID = 8
+    PART_OF_TITLE = 10
+    TITLE = 12
+
+
+VERBATIM: Final = 1
 
 
 _KINDS: Final[Mapping[Level, Exactness | None]] = {
@@ -54,7 +60,18 @@ _KINDS: Final[Mapping[Level, Exactness | None]] = {
 
 def exactness_of(level: int) -> Exactness | None:
     """What a query names a result by; ``None`` where it does not."""
-    return _KINDS[Level(level)]
+    return _KINDS[Level(level & ~VERBATIM)]
+
+
+def spelled(text: str) -> str:
+    """The form in which spellings are compared: ``random.Random`` is not ``random.random``."""
+    return composed(text[:MAX_KEY]).strip()
+
+
+def spellings_of(document_id: str, title: str) -> set[str]:
+    """Title, id and their last parts as they are ``spelled``."""
+    texts = (title, document_id, *_last_part(title), *_last_part(document_id))
+    return {form for text in texts if (form := spelled(text))}
 
 
 def folded_name(text: str) -> str:

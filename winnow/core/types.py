@@ -301,7 +301,7 @@ class Candidate(NamedTuple):
     dense: ArmScore | None
     sparse: ArmScore | None
     fused: ArmScore
-    level: Level = Level.NONE
+    level: int = Level.NONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ class Report:
         found: the same by kind of damage.
         unconverted: documents that were stored before texts were converted; they are sound, and read again when their
             source is indexed the next time.
+        earlier_tokenizer: whether the index keeps the keyword tokenizer of an earlier version, which is sound as well.
         mended: documents that are being repaired.
         jobs: the jobs of the repairs.
     """
@@ -87,6 +88,7 @@ class Report:
     damaged: int = 0
     found: Counter[DamageKind] = field(default_factory=Counter)
     unconverted: int = 0
+    earlier_tokenizer: bool = False
     mended: int = 0
     jobs: list[str] = field(default_factory=list)
 
@@ -132,7 +134,11 @@ async def inspect_collection(
     """
     principal.require("operate", collection=name)
     collection = await catalog.collections.get(name)
-    report = Report(name, unconverted=await catalog.audit.unconverted(name, tenant=principal.tenant))
+    report = Report(
+        name,
+        unconverted=await catalog.audit.unconverted(name, tenant=principal.tenant),
+        earlier_tokenizer=collection.serving.identity.keyword_tokenizer != store.keyword_tokenizer,
+    )
     for index in collection.indexes:
         report.generations.append(index.generation)
         growing = index.generation == collection.newer_generation

@@ -70,7 +70,10 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ArmHits:
-    """The hits of each arm, best first; ties by point id. A score of ``named`` is a ``Level``."""
+    """The hits of each arm, best first; ties by point id.
+
+    A score of ``named`` is a ``Level``, or that and ``VERBATIM``.
+    """
 
     dense: tuple[Hit, ...] = ()
     sparse: tuple[Hit, ...] = ()

@@ -106,10 +106,10 @@ class _Arm:
         place = self._places.get(point_id)
         return None if place is None else ArmScore(place + 1, self._scores[place])
 
-    def level(self, point_id: str) -> Level:
+    def level(self, point_id: str) -> int:
         """On the arm of names: how exactly the query names a point."""
         place = self._places.get(point_id)
-        return Level.NONE if place is None else Level(int(self._scores[place]))
+        return Level.NONE if place is None else int(self._scores[place])
 
     def standardised(self, ids: Sequence[str], compared: int, absent: float | None = None) -> npt.NDArray[np.float64]:
         """z-scores over the first ``compared``, shape (len(ids),). What was not found counts as ``absent``, or as the

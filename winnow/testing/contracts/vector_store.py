@@ -13,7 +13,7 @@ import pytest
 from winnow.core.access import access_condition, access_values
 from winnow.core.acl import ACCESS_FIELDS, AccessRules, AccessView, Acl, AclDefault, reader_names
 from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidFilter
-from winnow.core.exact import Level
+from winnow.core.exact import VERBATIM, Level
 from winnow.core.filters import matches
 from winnow.core.tenancy import qualify_id
 from winnow.core.types import And, Chunk, Comparison, Exists, FloatArray, HalfArray, Not, Or
@@ -276,11 +276,12 @@ class VectorStoreContract:
         await ready.upsert(
             INDEX, [named, replace(make_point(2), title="SMTP"), make_point(3, "smtp e0502 error codes")]
         )
-        expected: dict[str, dict[int, Level]] = {
+        expected: dict[str, dict[int, int]] = {
             "SMTPLIB  smtp": {1: Level.TITLE},
             "smtp": {2: Level.TITLE, 1: Level.PART_OF_TITLE},
-            "guide/mail.md": {1: Level.ID},
-            "ｍａｉｌ": {1: Level.PART_OF_ID},
+            "SMTP": {2: Level.TITLE + VERBATIM, 1: Level.PART_OF_TITLE + VERBATIM},
+            "guide/mail.md": {1: Level.ID + VERBATIM},
+            "ＭＡＩＬ": {1: Level.PART_OF_ID},
             "error-codes": {1: Level.HEADING},
             "AS_FILE": {1: Level.IDENTIFIER},
             "E0502": {1: Level.IDENTIFIER, 3: Level.IDENTIFIER},

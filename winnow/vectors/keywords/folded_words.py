@@ -24,7 +24,7 @@ from zlib import crc32
 
 from qdrant_edge import Bm25, Bm25Config, DisabledStemmer, SparseVector, StopwordsSet, TokenizerType
 
-from winnow.core.exact import folded_name, names_of
+from winnow.core.exact import names_of, spellings_of
 from winnow.core.languages import LatinLanguage, languages_of
 from winnow.core.letters import KANA
 from winnow.core.tenancy import plain_id
@@ -32,7 +32,7 @@ from winnow.core.text import STOP_WORDS
 from winnow.core.types import Chunk, passage_of
 from winnow.core.words import Kind, tokens_of, words_of
 from winnow.vectors.keywords.chinese import simplified
-from winnow.vectors.keywords.names import name_ids, name_weights
+from winnow.vectors.keywords.names import asked_weights, name_weights
 from winnow.vectors.keywords.stems import stem
 from winnow.vectors.keywords.vectors import NAMES, WORDS
 
@@ -41,7 +41,7 @@ B: Final = 0.75
 AVG_LENGTH: Final = 128  # words without stop words in a chunk of 256 word pieces
 TITLE_WEIGHT: Final = 0.3
 TITLE_LENGTH: Final = 8  # words of an average title
-IDENTITY: Final = f"bm25:words-2:names-1:title{TITLE_WEIGHT}:k{K}:b{B}:avg{AVG_LENGTH}"
+IDENTITY: Final = f"bm25:words-2:names-2:title{TITLE_WEIGHT}:k{K}:b{B}:avg{AVG_LENGTH}"
 
 MAX_QUERY_CHARS: Final = 16_384  # of a longer query only the start is searched for
 CACHED: Final = 50_000  # tokens of each language whose words are remembered
@@ -151,8 +151,9 @@ class FoldedWords:
         if title:
             of_title = _weights(split, Counter(tokens_of(title)), TITLE_LENGTH)
             weights |= {_of_title(each): TITLE_WEIGHT * weight for each, weight in of_title.items()}
-        names = names_of(plain_id(document_id), title, chunk.headings, chunk.text, tokens)
-        return {WORDS: _sparse(weights), NAMES: _sparse(name_weights(names))}
+        own_id = plain_id(document_id)
+        names = names_of(own_id, title, chunk.headings, chunk.text, tokens)
+        return {WORDS: _sparse(weights), NAMES: _sparse(name_weights(names, spellings_of(own_id, title)))}
 
     def query(self, text: str | None) -> SparseVector | None:
         """See the protocol. The languages that the query may be in give their stems, and so does English."""
@@ -169,8 +170,8 @@ class FoldedWords:
 
     def name(self, text: str | None) -> SparseVector | None:
         """See the protocol."""
-        name = folded_name(text or "")
-        return _sparse(dict.fromkeys(name_ids(name), 1.0)) if name else None
+        asked = asked_weights(text or "")
+        return _sparse(asked) if asked else None
 
 
 def _weights(split: _Split, tokens: Mapping[str, int], average: int) -> dict[int, float]:
