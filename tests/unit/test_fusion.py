@@ -174,7 +174,9 @@ def test_what_the_query_names_comes_first_and_changes_no_score_and_no_rank() -> 
 
 def test_the_chunk_that_is_named_stands_for_its_document_and_is_not_cut_off() -> None:
     dense = tuple(hit(f"{n}", 0.9 - n / 100, document="d" if n < 2 else f"{n}") for n in range(9))
-    found = ArmHits(dense=dense, named=(hit("1", 2.0, document="d"), hit("x", 1.0)))
+    found = ArmHits(
+        dense=dense, named=(hit("1", float(Level.HEADING), document="d"), hit("x", float(Level.IDENTIFIER)))
+    )
     best = fuse_hits(found, dense_weight=1.0, limit=2, by_document=True)
     assert [(each.point_id, each.level) for each in best] == [("1", Level.HEADING), ("x", Level.IDENTIFIER)]
 
