@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +47,7 @@ class Site:
     """A running service."""
 
     url: str
+    command: Callable[..., str] = lambda *_: ""  # runs `winnow` on the site's machine and data, returns its output
 
     def call(self, method: str, path: str, body: object) -> Any:
         """Send JSON, return the JSON that comes back."""

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -49,13 +50,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         ) as process,
     ):
         try:
-            site = Site(_address(process, log))
+            site = Site(_address(process, log), partial(_command, environment, folder / "data"))
             site.call("PUT", "/v1/collections/python", {"fields": FIELDS})
             site.call("POST", "/v1/collections/python/documents?wait=true", {"documents": [*DOCUMENTS, HOSTILE]})
             yield site
         finally:
             process.terminate()
             process.communicate(timeout=30)
+
+
+def _command(environment: dict[str, str], data: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "winnow.cli.main", *arguments, "--data-dir", str(data)]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _address(process: subprocess.Popen[str], log: Path) -> str:

@@ -35,6 +35,13 @@ def test_the_settings_of_a_container_exist(compose: dict[str, Any], name: str, m
     load_settings()
 
 
+def test_whatever_serves_has_a_first_key_and_is_never_insecure(compose: dict[str, Any]) -> None:
+    for name in ("winnow", "api"):
+        assert compose["services"][name]["environment"]["WINNOW_SERVER__BOOTSTRAP_KEY"].startswith("${WINNOW_SERVER__")
+    shipped = (ROOT / "compose.yaml", *(path for path in (ROOT / "deploy").rglob("*") if path.is_file()))
+    assert not [path for path in shipped if "INSECURE" in path.read_text()]
+
+
 def test_containers_are_pinned_and_reachable_from_this_machine_alone(compose: dict[str, Any]) -> None:
     for service in compose["services"].values():
         assert service["image"].rpartition(":")[2] not in {"", "latest"}

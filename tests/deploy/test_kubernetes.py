@@ -75,6 +75,14 @@ def test_every_setting_of_a_config_map_exists(objects: list[dict[str, Any]], mon
     assert load_settings().server.host == "0.0.0.0"
 
 
+def test_the_service_takes_its_first_key_from_the_secret(objects: list[dict[str, Any]]) -> None:
+    (service,) = (one for one in containers(objects) if one.get("args") == ["serve"])
+    assert {"secretRef": {"name": "winnow"}} in service["envFrom"]
+    for overlay in OVERLAYS:
+        secret = yaml.safe_load((DEPLOY / "k8s" / "overlays" / overlay / "secret.example.yaml").read_text())
+        assert "WINNOW_SERVER__BOOTSTRAP_KEY" in secret["stringData"]
+
+
 def test_config_maps_hold_no_secret(objects: list[dict[str, Any]]) -> None:
     keys = [key for one in objects if one["kind"] == "ConfigMap" for key in one["data"]]
     assert not [key for key in keys if key.endswith(("API_KEY", "PASSWORD", "CATALOG__URL"))]

@@ -115,6 +115,12 @@ export function failure(error, retry) {
   return block;
 }
 
+/** @param {Problem} error */
+function keyTitle(error) {
+  if (!apiKey.get()) return "A key is needed";
+  return error.status === 403 ? "This key does not allow that" : "The key was refused";
+}
+
 /**
  * @param {Problem} error
  * @param {() => void} retry
@@ -132,5 +138,5 @@ function keyForm(error, retry) {
     h("label", { for: "api-key" }, "API key, kept until this tab closes"),
     h("div", {}, input, h("button", { class: "primary" }, "Use it")),
   );
-  return notice("A key is needed", error.detail ? h("p", {}, error.detail) : null, form);
+  return notice(keyTitle(error), error.detail ? h("p", {}, error.detail) : null, form);
 }

@@ -64,7 +64,7 @@ export function curlCommand(name, body, withKey) {
   const lines = [
     `curl -s ${quote(new URL(searchPath(name), document.baseURI).href)}`,
     "-H 'Content-Type: application/json'",
-    ...(withKey ? ['-H "Authorization: Bearer $WINNOW_KEY"'] : []),
+    ...(withKey ? ['-H "Authorization: Bearer $WINNOW_API_KEY"'] : []),
     `-d ${quote(JSON.stringify(body))}`,
   ];
   return lines.join(" \\\n  ");
