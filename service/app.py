@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
 
 from service.access import Authentication
-from service.binding import served_hosts
+from service.binding import is_loopback, served_hosts
+from service.cross_site import CrossSite
 from service.door import Door
 from service.doors import all_doors
 from service.doors.mcp_route import McpRoute
@@ -69,9 +70,10 @@ async def _running(state: ServiceState, mcp: McpRoute) -> AsyncIterator[None]:
 
 def _surround(app: FastAPI, server: ServerSettings, state: ServiceState, routes: Sequence[BaseRoute]) -> None:
     """Put the middleware around the routes; the last one added is outermost."""
-    app.add_middleware(BodyLimit, max_bytes=server.max_body_mb * 2**20)
+    most = server.max_body_mb * 2**20
+    app.add_middleware(BodyLimit, max_bytes=most, max_together=max(most, server.max_bodies_mb * 2**20))
     app.add_middleware(Authentication, routes=routes, find=state.principal_of, refused=state.note_error)
-    app.add_middleware(UnhandledErrors)
+    app.add_middleware(UnhandledErrors, is_ending=state.is_draining)
     if server.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -80,10 +82,11 @@ def _surround(app: FastAPI, server: ServerSettings, state: ServiceState, routes:
             allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
             expose_headers=["X-Request-Id", "Retry-After"],
         )
+    app.add_middleware(CrossSite, allowed=state.allowed_origins)
     hosts = served_hosts(server)
     if hosts is not None:
-        app.add_middleware(HostGuard, hosts=hosts)
-    app.add_middleware(RequestContext, observe=state.metrics.observe_http)
+        app.add_middleware(HostGuard, hosts=hosts, by_address=not is_loopback(server.host))
+    app.add_middleware(RequestContext, observe=state.metrics.observe_http, is_ending=state.is_draining)
     app.add_middleware(PathPrefix, prefix=server.root_path)
 
 

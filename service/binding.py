@@ -52,9 +52,18 @@ def served_hosts(server: ServerSettings) -> frozenset[str] | None:
     If a service on loopback answered for any name, a web page could read it by making its own name resolve to
     127.0.0.1 (DNS rebinding).
     """
-    if server.insecure or not is_loopback(server.host):
+    if not server.allowed_hosts and (server.insecure or not is_loopback(server.host)):
         return None
-    return frozenset({"127.0.0.1", "localhost", *(urlsplit(origin).hostname or "" for origin in server.cors_origins)})
+    origins = (urlsplit(origin).hostname or "" for origin in server.cors_origins)
+    return frozenset({"127.0.0.1", "localhost", *origins, *(host.lower() for host in server.allowed_hosts)})
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address."""
+    try:
+        return bool(ip_address(host))
+    except ValueError:
+        return False
 
 
 def host_name(header: str) -> str:

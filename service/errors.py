@@ -81,6 +81,20 @@ UNSUPPORTED_MEDIA_TYPE: Final = ProblemKind(415, "unsupported_media_type", "The 
 UNKNOWN_HOST: Final = ProblemKind(421, "unknown_host", "The service does not answer for the host of the Host header.")
 NO_ROUTE: Final = ProblemKind(404, "not_found", "No resource has this path.")
 METHOD_NOT_ALLOWED: Final = ProblemKind(405, "method_not_allowed", "The resource does not support this method.")
+CROSS_SITE: Final = ProblemKind(403, "cross_site", "A page of another site sent the request.")
+TOO_SLOW: Final = ProblemKind(
+    408, "too_slow", "The request did not arrive in time: 10 s for its head, 60 s for its body."
+)
+HEAD_TOO_LARGE: Final = ProblemKind(
+    431, "head_too_large", "The head of the request is over 64 KiB, or has over 100 fields."
+)
+TOO_MANY_CONNECTIONS: Final = ProblemKind(
+    503, "too_many_connections", "The service has all the connections that it takes."
+)
+TOO_MANY_BODIES: Final = ProblemKind(
+    503, "too_many_bodies", "The bodies under way are all that the service has memory for."
+)
+SHUTTING_DOWN: Final = ProblemKind(503, "shutting_down", "The process ended before the request did; send it again.")
 INTERNAL: Final = ProblemKind(500, "internal_error", "A bug or a broken disk; see the log under the request id.")
 
 _BY_STATUS: Final = {kind.status: kind for kind in (NO_ROUTE, METHOD_NOT_ALLOWED, BODY_TOO_LARGE, INTERNAL)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TypeVar
@@ -74,6 +74,15 @@ class ServiceState:
     async def principal_of(self, headers: Mapping[str, str]) -> Principal:
         """Who makes a request with these headers; raises ``WinnowError``, also as ``resources`` does."""
         return await self.access.principal(headers)
+
+    def is_draining(self) -> bool:
+        """Whether the process is about to stop."""
+        return self.draining
+
+    async def allowed_origins(self) -> Collection[str]:
+        """The origins of all who may call from a browser: those of the settings and of all keys."""
+        configured = self.settings.server.cors_origins
+        return {*configured, *(await self.access.summary()).origins}
 
     def note_error(self, scope: Scope, error: Exception) -> None:
         """Record in the audit trail an answer that the caller's credential is the reason for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable, Collection
@@ -13,10 +14,19 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.binding import host_name, is_loopback
-from service.errors import BODY_TOO_LARGE, INTERNAL, UNKNOWN_HOST, Problem, problem_response
+from service.binding import host_name, is_address, is_loopback
+from service.errors import (
+    BODY_TOO_LARGE,
+    INTERNAL,
+    SHUTTING_DOWN,
+    TOO_MANY_BODIES,
+    UNKNOWN_HOST,
+    Problem,
+    problem_response,
+)
 from winnow.core.ids import new_id
 
+HEALTH_PATHS: Final = ("/healthz", "/readyz")
 MAX_REQUEST_ID_CHARS: Final = 128
 _PREFIX: Final = re.compile(r"(/(?!\.+(/|$))[A-Za-z0-9._~-]+){1,8}")
 Observe: TypeAlias = Callable[[str, str, int, float], None]  # method, route, status, seconds
@@ -25,8 +35,9 @@ Observe: TypeAlias = Callable[[str, str, int, float], None]  # method, route, st
 class RequestContext:
     """Sets request ids and common headers, and logs and counts each exchange."""
 
-    def __init__(self, app: ASGIApp, observe: Observe) -> None:
+    def __init__(self, app: ASGIApp, observe: Observe, is_ending: Callable[[], bool]) -> None:
         self.app = app
+        self.is_ending = is_ending
         self.observe = observe
         self.log: Any = structlog.get_logger("winnow.access")
 
@@ -49,6 +60,8 @@ class RequestContext:
                     (b"x-request-id", request_id.encode()),
                     (b"x-content-type-options", b"nosniff"),
                 ]
+                if self.is_ending():  # the next request of this client finds another process
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         try:
@@ -90,10 +103,17 @@ class PathPrefix:
 
 
 class UnhandledErrors:
-    """Answers an unexpected exception with a problem without details, and logs it under the request's id."""
+    """Answers an unexpected exception with a problem without details, and logs it under the request's id.
 
-    def __init__(self, app: ASGIApp) -> None:
+    A request that is cut off because the process ends is told so.
+
+    Args:
+        is_ending: whether the process is about to stop.
+    """
+
+    def __init__(self, app: ASGIApp, is_ending: Callable[[], bool]) -> None:
         self.app = app
+        self.is_ending = is_ending
         self.log: Any = structlog.get_logger("winnow.errors")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -108,6 +128,11 @@ class UnhandledErrors:
             await self.app(scope, receive, watching)
         except ClientDisconnect:
             return  # the client disconnected while it sent the body
+        except asyncio.CancelledError:
+            if started or scope["type"] != "http" or not self.is_ending():
+                raise
+            problem = Problem(SHUTTING_DOWN, SHUTTING_DOWN.summary, headers={"Retry-After": "1"})
+            await problem_response(scope, problem)(scope, receive, send)
         except Exception:
             self.log.exception("unhandled", path=scope.get("path"))
             if started or scope["type"] != "http":
@@ -119,30 +144,50 @@ class UnhandledErrors:
 
 
 class HostGuard:
-    """Refuses requests for hosts that the service does not answer for."""
+    """Refuses requests for hosts that the service does not answer for.
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+    Health checks without a host are answered, as load balancers send them.
+
+    Args:
+        hosts: names; ``*.example.com`` covers all under it.
+        by_address: answer health checks that name an address, too, as those of Kubernetes do.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str], *, by_address: bool) -> None:
         self.app = app
         self.hosts = hosts
+        self.by_address = by_address
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        host = host_name(Headers(scope=scope).get("host", "")) if scope["type"] == "http" else None
-        if host is None or host in self.hosts or is_loopback(host):
+        if scope["type"] != "http" or self._is_served(scope):
             await self.app(scope, receive, send)
             return
         detail = (
-            f"the service does not answer for host {host[:80]!r}, only for this machine; "
-            "to allow it, add its origin to server.cors_origins"
+            f"the service does not answer for host {Headers(scope=scope).get('host', '')[:80]!r}; "
+            "to allow it, add it to server.allowed_hosts"
         )
         await problem_response(scope, Problem(UNKNOWN_HOST, detail))(scope, receive, send)
 
+    def _is_served(self, scope: Scope) -> bool:
+        host = host_name(Headers(scope=scope).get("host", ""))
+        if host in self.hosts or is_loopback(host):
+            return True
+        if scope["path"].endswith(HEALTH_PATHS) and (not host or (self.by_address and is_address(host))):
+            return True
+        return any(host.endswith(each[1:]) for each in self.hosts if each.startswith("*."))
+
 
 class BodyLimit:
-    """Refuses a body over ``max_bytes`` when it is read: at once by its declared length, else while it streams in."""
+    """Refuses a body over ``max_bytes`` when it is read: at once by its declared length, else while it streams in.
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    Of all requests under way the bodies that were read may have ``max_together`` bytes.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, max_together: int) -> None:
         self.app = app
         self.max_bytes = max_bytes
+        self.max_together = max_together
+        self.together = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -156,12 +201,19 @@ class BodyLimit:
             if declared.isdecimal() and int(declared) > self.max_bytes:
                 raise self._problem()
             message = await receive()
-            size += len(message.get("body", b""))
+            came = len(message.get("body", b""))
+            size += came
+            self.together += came
             if size > self.max_bytes:
                 raise self._problem()
+            if self.together > self.max_together:
+                raise Problem(TOO_MANY_BODIES, TOO_MANY_BODIES.summary, headers={"Retry-After": "1"})
             return message
 
-        await self.app(scope, counted, send)
+        try:
+            await self.app(scope, counted, send)
+        finally:
+            self.together -= size
 
     def _problem(self) -> Problem:
         limit = self.max_bytes / 2**20

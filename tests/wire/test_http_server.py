@@ -9,7 +9,7 @@ import httpx2
 import pytest
 import uvicorn
 
-from service.http_protocol import RequestLines
+from service.connections import LimitedConnections
 from service.lifespan import begin_drain
 
 DOCS = "/v1/collections/docs/documents"
@@ -20,7 +20,7 @@ async def server(service):
     """The address of the service behind uvicorn, on a free port."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        service.app, log_config=None, access_log=False, http=RequestLines, timeout_graceful_shutdown=5
+        service.app, log_config=None, access_log=False, http=LimitedConnections, timeout_graceful_shutdown=5
     )
     running = uvicorn.Server(config)
     serving = asyncio.create_task(running._serve(sockets=[listener]))

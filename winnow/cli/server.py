@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import partial
@@ -18,7 +20,7 @@ import uvloop
 from service.access import LocalCallers
 from service.app import create_app
 from service.binding import check_bind, is_exposed
-from service.http_protocol import RequestLines
+from service.connections import LimitedConnections
 from service.lifespan import begin_drain
 from winnow.cli.announcement import Announcement
 from winnow.cli.local_socket import listening
@@ -68,10 +70,14 @@ def bind(settings: Settings) -> socket.socket:
 class _Server(uvicorn.Server):
     """Announces its address once it serves, and fails its readiness as soon as it is told to stop."""
 
-    def __init__(self, config: uvicorn.Config, *, announce: Callable[[], None], drain: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, announce: Callable[[], None], drain: Callable[[], None], drain_seconds: float
+    ) -> None:
         super().__init__(config)
         self._announce = announce
         self._drain = drain
+        self._drain_seconds = drain_seconds
+        self._exit_at: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -87,8 +93,17 @@ class _Server(uvicorn.Server):
                 self._captured_signals.clear()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Fail readiness; exit once ``drain_seconds`` have passed, or at once at SIGINT or a second signal."""
         self._drain()
-        super().handle_exit(sig, frame)
+        if sig == signal.SIGTERM and self._drain_seconds and self._exit_at is None:
+            self._exit_at = time.monotonic() + self._drain_seconds
+        else:
+            super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Exit once the drain is over."""
+        drained = self._exit_at is not None and time.monotonic() >= self._exit_at
+        return await super().on_tick(counter) or drained
 
 
 async def _has_keys(settings: Settings) -> bool:
@@ -108,20 +123,21 @@ async def _serve(settings: Settings, listener: socket.socket, *, indexes: bool) 
         needs_key = bool(settings.server.bootstrap_secret) or (await local.resources.catalog.keys.summary()).exist
         announcement = Announcement(url + settings.server.root_path, names, indexes=indexes, needs_key=needs_key)
         server = _Server(
-            _config(app),
+            _config(app, settings.server.max_connections),
             announce=lambda: announcement.show(insecure=settings.server.insecure),
             drain=lambda: begin_drain(app),
+            drain_seconds=settings.server.drain_seconds,
         )
         async with _local_callers(settings, app) if local.lock is not None else nullcontext():
             await server.serve(sockets=[listener])
 
 
-def _config(app: Any, *, lifespan: Literal["auto", "off"] = "auto") -> uvicorn.Config:
+def _config(app: Any, max_connections: int, *, lifespan: Literal["auto", "off"] = "auto") -> uvicorn.Config:
     return uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
-        http=RequestLines,
+        http=type("Connections", (LimitedConnections,), {"max_connections": max_connections}),
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         server_header=False,
@@ -136,7 +152,7 @@ async def _local_callers(settings: Settings, app: Any) -> AsyncIterator[None]:
         if listener is None:
             yield
             return
-        server = uvicorn.Server(_config(LocalCallers(app), lifespan="off"))
+        server = uvicorn.Server(_config(LocalCallers(app), settings.server.max_connections, lifespan="off"))
         serving = asyncio.create_task(server._serve([listener]), name="local-callers")  # noqa: SLF001 - serve() would take over the signal handlers
         try:
             yield

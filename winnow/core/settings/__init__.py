@@ -58,7 +58,15 @@ class ServerSettings(Group):
     )
     bootstrap_key_file: Path | None = Field(None, description="a file with the bootstrap key in place of the setting")
     max_body_mb: int = Field(64, ge=1, description="largest request body, MiB")
+    max_bodies_mb: int = Field(256, ge=1, description="all bodies under way, MiB; further ones are answered with 503")
+    max_connections: int = Field(1000, ge=1, description="connections beyond which requests are answered with 503")
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="hosts that requests may name, as `search.example.com` or `*.example.com`; unset: see below"
+    )
     cors_origins: tuple[str, ...] = Field((), description="origins of other sites that may call from a browser")
+    drain_seconds: float = Field(
+        0.0, ge=0, description="seconds between SIGTERM, when readiness fails, and the end of new connections"
+    )
     strict_models: bool = Field(
         False, description="answer 404 to a call of /v1/rerank or /v1/embeddings that names another model"
     )

@@ -1,0 +1,87 @@
+"""Refusal of requests that a page of another site makes a browser send, before they are routed.
+
+A browser sends them with whatever the user's machine may reach: a service on loopback without a key would carry them
+out. ``Sec-Fetch-Site`` and ``Origin`` (Fetch Metadata, https://www.w3.org/TR/fetch-metadata/; RFC 6454) say where they
+come from, and no page can forge them. Programs that are not browsers send neither and are not concerned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from typing import Final, TypeAlias
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import CROSS_SITE, Problem, problem_response
+
+FindOrigins: TypeAlias = Callable[[], Awaitable[Collection[str]]]
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_FOREIGN: Final = frozenset({"cross-site", "same-site"})
+_PORTS: Final = {"http": 80, "https": 443}
+_ANYWHERE: Final = "/widget/"  # files that pages of other sites load
+_NO_FRAMES: Final = "frame-ancestors 'none'"
+
+
+class CrossSite:
+    """Refuses foreign pages' writes and blind reads, and keeps them from embedding what they cannot read.
+
+    Refused are unsafe methods from another site or origin, and reads under ``/v1/`` in mode ``no-cors``, as an
+    ``<img>`` sends them, unless the origin is the service's own or an allowed one.
+
+    Args:
+        allowed: the origins of all who may call from a browser.
+    """
+
+    def __init__(self, app: ASGIApp, allowed: FindOrigins) -> None:
+        self.app = app
+        self.allowed = allowed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        anywhere = scope["path"].removeprefix(scope.get("root_path", "")).startswith(_ANYWHERE)
+
+        async def send_with_policy(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _add_policy(MutableHeaders(scope=message), anywhere=anywhere)
+            await send(message)
+
+        headers = Headers(scope=scope)
+        if await self._is_refused(scope, headers):
+            origin = headers.get("origin")
+            detail = f"a page of {origin[:80]!r}" if origin else "a page of another site"
+            problem = Problem(CROSS_SITE, f"{detail} sent this request; allow its origin in server.cors_origins")
+            await problem_response(scope, problem)(scope, receive, send_with_policy)
+        else:
+            await self.app(scope, receive, send_with_policy)
+
+    async def _is_refused(self, scope: Scope, headers: Headers) -> bool:
+        site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+        if scope["method"] in _SAFE:
+            blind = site in _FOREIGN and headers.get("sec-fetch-mode") == "no-cors"
+            return blind and "/v1/" in scope["path"]
+        if origin is not None:
+            return not is_own(origin, headers.get("host", "")) and origin not in await self.allowed()
+        return site in _FOREIGN
+
+
+def is_own(origin: str, host: str) -> bool:
+    """Whether a page of ``origin`` was served under ``host``, the ``Host`` header of its request.
+
+    The scheme is not compared: behind a proxy that ends TLS the service does not know it.
+    """
+    try:
+        own = urlsplit(origin)
+        asked = urlsplit(f"{own.scheme}://{host}")
+        default = _PORTS.get(own.scheme)
+        return (own.hostname, own.port or default) == (asked.hostname, asked.port or default) and bool(own.hostname)
+    except ValueError:
+        return False
+
+
+def _add_policy(headers: MutableHeaders, *, anywhere: bool) -> None:
+    headers.setdefault("Cross-Origin-Resource-Policy", "cross-origin" if anywhere else "same-origin")
+    headers.setdefault("Content-Security-Policy", _NO_FRAMES)
