@@ -5,6 +5,7 @@ A test checks them against ``service.schemas.search.SearchView``, which document
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
@@ -24,6 +25,8 @@ def render_answer(answer: SearchAnswer) -> dict[str, Any]:
         "results": [_result(result, with_text=request.return_documents) for result in answer.results],
         **_account(answer),
     }
+    if answer.answerable is not None:
+        body["answerable"] = asdict(answer.answerable)
     if request.explain:
         reports = {"embed": answer.embed, "retrieve": answer.retrieve, "rerank": answer.rerank}
         body["explain"] = {

@@ -8,8 +8,10 @@ from service.access import needs
 from service.deps import CatalogDep, CollectionName, PrincipalDep, ResourcesDep
 from service.door import BODY_PROBLEMS, Door
 from service.reading import read_collection, read_collections
+from service.schemas.calibration import CalibrationBody, CalibrationView
 from service.schemas.collections import CollectionBody, CollectionList, CollectionView
 from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidCollection
+from winnow.operations.calibration import calibrate
 from winnow.operations.collections import delete_collection, ensure_collection
 from winnow.operations.scopes import SEEING
 
@@ -51,6 +53,30 @@ async def list_collections(catalog: CatalogDep, principal: PrincipalDep) -> Coll
 async def get_collection(name: CollectionName, catalog: CatalogDep, principal: PrincipalDep) -> CollectionView:
     """One collection: its identity, settings and counts."""
     return await read_collection(catalog, principal, name)
+
+
+@router.put(
+    "/{name}/calibration",
+    responses=router.problems(*BODY_PROBLEMS, CollectionNotFound, InvalidCollection),
+    openapi_extra=needs("collections:admin"),
+)
+async def put_calibration(
+    name: CollectionName, resources: ResourcesDep, principal: PrincipalDep, body: CalibrationBody
+) -> CalibrationView:
+    """Keep the calibration that `winnow calibrate` fitted; answers then carry `answerable`."""
+    collection = await calibrate(resources, principal, name, body.to_calibration())
+    return CalibrationView.of(collection.calibration)
+
+
+@router.delete(
+    "/{name}/calibration",
+    status_code=204,
+    responses=router.problems(CollectionNotFound, InvalidCollection),
+    openapi_extra=needs("collections:admin"),
+)
+async def remove_calibration(name: CollectionName, resources: ResourcesDep, principal: PrincipalDep) -> None:
+    """Remove the calibration; answers carry no `answerable` any more."""
+    await calibrate(resources, principal, name, None)
 
 
 @router.delete(

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from pydantic import Field
 
+from service.schemas.calibration import CalibrationView
 from service.schemas.common import Body, View, members
 from winnow.core.acl import AclDefault
 from winnow.core.types import Collection, Counts, FieldType
@@ -118,6 +119,7 @@ class CollectionView(View):
     awaits_model: bool = Field(
         description="the first documents will choose the embedding model; until then identity names the default"
     )
+    calibration: CalibrationView | None = None
     generation: int = Field(description="number of the physical index that searches read")
     created_at: datetime | None
 

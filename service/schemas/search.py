@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from service.schemas.calibration import AnswerableView
 from service.schemas.common import Body, Parameters, View
 from winnow.core.errors import InvalidFilter
 from winnow.core.exact import Exactness
@@ -227,4 +228,5 @@ class SearchView(View):
     degraded: bool = Field(description="a stage failed or ran out of time, so the answer is of lower quality")
     stages: Stages
     took_ms: float
+    answerable: AnswerableView | None = Field(None, description="only of a calibrated collection")
     explain: dict[str, Any] | None = Field(None, description="only with explain=true")

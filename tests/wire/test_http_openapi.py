@@ -59,6 +59,8 @@ async def test_contract_is_covered(schema):
         "GET /v1/collections",
         "GET /v1/collections/{name}",
         "DELETE /v1/collections/{name}",
+        "PUT /v1/collections/{name}/calibration",
+        "DELETE /v1/collections/{name}/calibration",
         "POST /v1/collections/{name}/documents",
         "GET /v1/collections/{name}/documents",
         "GET /v1/collections/{name}/documents/{id}",

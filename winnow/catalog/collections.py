@@ -16,6 +16,7 @@ from winnow.catalog.engine import Repository, allow_long
 from winnow.catalog.rules.index_pair import begun, switched
 from winnow.catalog.tables import COLLECTIONS, DOCUMENT_COUNTS, DOCUMENTS, JOBS, REMOVALS
 from winnow.core.acl import AccessRules
+from winnow.core.calibration import Calibration
 from winnow.core.missing import missing_collection
 from winnow.core.types import Chunking, Collection, Counts, Index, IndexIdentity
 
@@ -227,6 +228,7 @@ def _replaceable(collection: Collection) -> dict[str, Any]:
         "rerank_instruct": collection.rerank_instruct,
         "metadata": dict(collection.metadata),
         "acl_default": collection.access.default,
+        "calibration": None if collection.calibration is None else collection.calibration.as_json(),
     }
 
 
@@ -252,6 +254,7 @@ def _collection(row: RowMapping) -> Collection:
         status=row["status"],
         created_at=row["created_at"],
         last_generation=row["last_generation"],
+        calibration=None if row["calibration"] is None else Calibration(**row["calibration"]),
         access=AccessRules(row["acl_default"], row["access_in_use"]),
         awaits_model=row["awaits_model"],
         beside=None if row["other"] is None else _beside(serving, **row["other"]),

@@ -12,6 +12,7 @@ import typer
 from winnow.cli import collections, jobs, keys
 from winnow.cli.audit import audit
 from winnow.cli.backup import backup, restore
+from winnow.cli.calibrate import calibrate
 from winnow.cli.console import fail
 from winnow.cli.doctor import doctor
 from winnow.cli.evaluate import evaluate
@@ -40,7 +41,22 @@ app = typer.Typer(
 app.add_typer(collections.app, name="collections")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")
-for command in (serve, worker, migrate, index, inspect, search, doctor, reembed, verify, backup, restore, audit, mcp):
+for command in (
+    serve,
+    worker,
+    migrate,
+    index,
+    inspect,
+    search,
+    doctor,
+    reembed,
+    calibrate,
+    verify,
+    backup,
+    restore,
+    audit,
+    mcp,
+):
     app.command()(command)
 app.command("eval")(evaluate)
 

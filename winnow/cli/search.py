@@ -72,6 +72,11 @@ def _show(answer: dict[str, Any]) -> None:
         table.add_row(str(result["rank"]), _score(result), _movement(result), _body(result))
     console.print(table)
     console.print(_stages(answer), style="dim", markup=False, soft_wrap=True)
+    if judged := answer.get("answerable"):
+        likely = judged["probability"] >= judged["threshold"]
+        said = "the first result is probably right" if likely else "there is probably no answer here"
+        style = "dim" if likely else "bold yellow"
+        console.print(f"{said}: {judged['probability']:.0%} (calibrated on {judged['calibrated_on']})", style=style)
     if answer["degraded"]:
         console.print("degraded: a stage failed, see its reason above", style="bold yellow")
 

@@ -117,3 +117,10 @@ def wire_warnings(warnings: Sequence[DocumentWarning]) -> list[Mapping[str, Any]
             row["count"] = warning.count
         rows.append(row)
     return rows
+
+
+class Span(NamedTuple):
+    """Half-open range of characters inside a result's text. A tuple, because a search makes hundreds."""
+
+    start: int
+    end: int

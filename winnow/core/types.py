@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from winnow.core.acl import ACCESS_FIELDS, UNUSED, AccessRules, Acl
+from winnow.core.calibration import Answerable, Calibration
 from winnow.core.exact import Level
-from winnow.core.marks import DocumentWarning, Mark
+from winnow.core.marks import DocumentWarning, Mark, Span
 
 JsonValue: TypeAlias = Any  # str | int | float | bool | None | list | dict; finite numbers only
 Metadata: TypeAlias = Mapping[str, JsonValue]
@@ -204,6 +205,7 @@ class Collection:
     beside: Index | None = None
     access: AccessRules = UNUSED
     awaits_model: bool = False
+    calibration: Calibration | None = None
 
     @property
     def name(self) -> str:
@@ -341,13 +343,6 @@ class SearchRequest:
     tenant: str | None = None
 
 
-class Span(NamedTuple):
-    """Half-open range of characters inside a result's text. A tuple as ``ArmScore`` is."""
-
-    start: int
-    end: int
-
-
 class Result(NamedTuple):
     """One result of a search. A tuple as ``ArmScore`` is.
 
@@ -398,3 +393,4 @@ class SearchAnswer:
     retrieve: StageReport
     rerank: StageReport
     took_ms: float
+    answerable: Answerable | None = None

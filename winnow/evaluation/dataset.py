@@ -25,6 +25,7 @@ Judgments = Mapping[str, Mapping[str, int]]
 
 CORPUS = "corpus.jsonl"
 QUERIES = "queries.jsonl"
+UNANSWERABLE = "unanswerable.jsonl"
 QRELS = ("qrels.tsv", "qrels/test.tsv")
 
 
@@ -80,6 +81,19 @@ def load_questions(folder: Path) -> Questions:
         InvalidSource: as ``load_dataset``.
     """
     return _read_questions(folder, None)[0]
+
+
+def load_unanswerable(folder: Path) -> Mapping[str, str]:
+    """Queries by id in ``folder`` that no document answers, from ``unanswerable.jsonl``; empty without that file.
+
+    Raises:
+        InvalidSource: a line is invalid.
+    """
+    path = folder / UNANSWERABLE
+    if not path.is_file():
+        return {}
+    texts = {key: _string(record, "text", place) for key, place, record in _records(path, "query")}
+    return {key: text for key, text in texts.items() if text.strip()}
 
 
 def _read_questions(folder: Path, documents: Container[str] | None) -> tuple[Questions, tuple[str, ...]]:

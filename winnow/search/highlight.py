@@ -15,8 +15,8 @@ from itertools import starmap
 from typing import Final, TypeAlias
 
 from winnow.core.letters import HANGUL, MARKS, UNSPACED, composed, without_marks
+from winnow.core.marks import Span
 from winnow.core.text import FUNCTION_WORDS
-from winnow.core.types import Span
 from winnow.core.words import SYMBOL
 
 MAX_SPANS: Final = 32

@@ -12,11 +12,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Final, Literal
 
 from winnow.core.access import joined, view_of
 from winnow.core.acl import AccessView
+from winnow.core.calibration import Answerable
 from winnow.core.errors import (
     DeadlineExceeded,
     InvalidQuery,
@@ -43,6 +44,7 @@ from winnow.core.types import (
     StageReport,
 )
 from winnow.ports import MIN_COVERAGE, ArmHits, EmbeddedQuery, Embedder, Passage, Reranker, VectorStore
+from winnow.search.answerability import answerable
 from winnow.search.breaker import LeftAlone
 from winnow.search.embedders import Embedders
 from winnow.search.fusion import fuse
@@ -52,6 +54,8 @@ from winnow.search.lookup import CollectionLookup
 from winnow.search.query_cache import asked_by
 
 log = logging.getLogger(__name__)
+
+NOTHING_FOUND: Final = "no candidates"
 
 SATURATED: Final = "saturated"  # reason of a stage whose model has more calls than it can answer in time
 STORE_SILENCE: Final = 0.5  # seconds after which a store that has not answered is away, and not the budget too short
@@ -123,10 +127,12 @@ class TwoStageSearch:
         query = partial(self._query, request, view, collection, index.ref)
         candidates, retrieved = await self._retrieve(request, query, vector, deadline)
         scored = await self._rerank(request, collection, vector.query, candidates, deadline)
+        scored, judged = self._judge(collection, index, vector.report, scored)
         return SearchAnswer(
             id=new_id("srch"),
             request=request,
             results=_finish(request, scored),
+            answerable=judged,
             score_kind=scored.kind,
             degraded=_lacks_something(vector.report) or _lacks_something(scored.report),
             embed=vector.report,
@@ -134,6 +140,20 @@ class TwoStageSearch:
             rerank=scored.report,
             took_ms=deadline.spent_ms(),
         )
+
+    def _judge(
+        self, collection: Collection, index: Index, embed: StageReport, scored: Scored
+    ) -> tuple[Scored, Answerable | None]:
+        """Whether the answer is there, where the collection is calibrated; the stage says why not otherwise."""
+        if collection.calibration is None or (scored.kind == "retrieval" and scored.report.reason != NOTHING_FOUND):
+            return scored, None
+        best = list(islice(scored.results, 2))
+        judged = answerable(collection.calibration, index, self._reranker, embed, best)
+        scored = replace(scored, results=chain(best, scored.results))
+        if isinstance(judged, str):
+            reason = "; ".join(filter(None, (scored.report.reason, judged)))
+            return replace(scored, report=replace(scored.report, reason=reason)), None
+        return scored, judged
 
     async def _embed(
         self, request: SearchRequest, index: Index, embedder: Embedder, deadline: SearchDeadline
@@ -257,7 +277,7 @@ def _unscored(
 ) -> str | None:
     """Why the second stage scores nothing; ``None`` where it does."""
     if not candidates:
-        return "no candidates"
+        return NOTHING_FOUND
     if reranker is None:
         return "no reranker is configured"
     if not wanted:
