@@ -11,7 +11,7 @@ from service.reading import read_collection, read_collections
 from service.schemas.calibration import CalibrationBody, CalibrationView
 from service.schemas.collections import CollectionBody, CollectionList, CollectionView
 from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidCollection
-from winnow.operations.calibration import calibrate
+from winnow.operations.calibration import keep_calibration
 from winnow.operations.collections import delete_collection, ensure_collection
 from winnow.operations.scopes import SEEING
 
@@ -64,7 +64,7 @@ async def put_calibration(
     name: CollectionName, resources: ResourcesDep, principal: PrincipalDep, body: CalibrationBody
 ) -> CalibrationView:
     """Keep the calibration that `winnow calibrate` fitted; answers then carry `answerable`."""
-    collection = await calibrate(resources, principal, name, body.to_calibration())
+    collection = await keep_calibration(resources, principal, name, body.to_calibration())
     return CalibrationView.of(collection.calibration)
 
 
@@ -76,7 +76,7 @@ async def put_calibration(
 )
 async def remove_calibration(name: CollectionName, resources: ResourcesDep, principal: PrincipalDep) -> None:
     """Remove the calibration; answers carry no `answerable` any more."""
-    await calibrate(resources, principal, name, None)
+    await keep_calibration(resources, principal, name, None)
 
 
 @router.delete(

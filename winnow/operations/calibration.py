@@ -12,7 +12,7 @@ from winnow.operations.resources import Resources
 from winnow.search.answerability import models_of
 
 
-async def calibrate(
+async def keep_calibration(
     resources: Resources, principal: Principal, name: str, calibration: Calibration | None
 ) -> Collection:
     """Keep a calibration of the models that are configured now, whatever it names; ``None`` removes it.
