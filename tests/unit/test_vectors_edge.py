@@ -508,7 +508,7 @@ def test_an_index_of_an_earlier_version_is_written_and_searched_with_its_own_tok
     assert earlier.pop("keywords") == FIRST
     file.write_bytes(orjson.dumps(earlier))
 
-    engine = Engine(tmp_path, optimize_on_start=False)
+    engine = Engine(tmp_path, optimize_on_start=True)
     engine.create(INDEX, IndexSchema(4))
     engine.create(IndexRef("newer"), IndexSchema(4))
     engine.upsert(INDEX, [new])

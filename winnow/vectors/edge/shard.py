@@ -258,13 +258,13 @@ class Shard:
 
         The engine's number counts the vectors of all arms; of a segment either all are indexed or only the sparse ones.
         """
-        with edge_errors("counting vectors"):
-            names = [DENSE, SPARSE]
+        names = [DENSE, SPARSE]
         if self.schema.token_dimensions:
             names.append(TOKENS)
         if stores_names(self.schema.keywords):
             names.append(NAMES)
-            has = {name: edge.Filter(must=[edge.HasVectorCondition(name)]) for name in names}
+        has = {name: edge.Filter(must=[edge.HasVectorCondition(name)]) for name in names}
+        with edge_errors("counting vectors"):
             stored = {name: self._shard.count(edge.CountRequest(exact=True, filter=each)) for name, each in has.items()}
             missing = sum(stored.values()) - self._shard.info().indexed_vectors_count
         graphs = stored[DENSE] + stored.get(TOKENS, 0)
