@@ -21,7 +21,7 @@ from service.errors import install_error_handlers
 from service.lifespan import ServiceState
 from service.middleware import BodyLimit, HostGuard, PathPrefix, RequestContext, UnhandledErrors
 from service.openapi import TAGS, install_openapi
-from service.routes import audit, collections, documents, jobs, keys, many_searches, operations, reembed, search
+from service.routes import audit, collections, documents, jobs, keys, many_searches, operations, reembed, search, tokens
 from service.routes.page import install_page
 from winnow.core.settings import ServerSettings, Settings
 from winnow.operations.metrics import Metrics
@@ -50,7 +50,7 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
         generate_unique_id_function=lambda route: route.name,  # generated clients name their methods by it
     )
     app.state.service = state
-    modules = (search, many_searches, documents, collections, jobs, reembed, keys, audit, operations)
+    modules = (search, many_searches, documents, collections, jobs, reembed, keys, tokens, audit, operations)
     routers = [*(module.router for module in modules), *all_doors(), *doors]
     for router in routers:
         app.include_router(router)

@@ -21,6 +21,7 @@ from winnow.operations.audit import REFUSED, event_of, is_refusal
 from winnow.operations.many_searches import ManyAnswers, search_many
 from winnow.operations.metrics import Metrics
 from winnow.operations.resources import OpenResources, Resources
+from winnow.operations.tokens import Tokens
 from winnow.search.limits import SearchDeadline
 
 _Answer = TypeVar("_Answer")
@@ -42,6 +43,7 @@ class ServiceState:
         self.metrics = metrics
         self._bootstrap = settings.server.bootstrap_secret
         self._access: Access | None = None
+        self._tokens: Tokens | None = None
         self.searches = Admission(settings.search.max_concurrent)
         self.model_calls = Admission(settings.search.max_concurrent)
         self.backlog = Backlog(settings.indexing.max_backlog)
@@ -68,8 +70,15 @@ class ServiceState:
     def access(self) -> Access:
         """Finds the principal of a request; raises as ``resources`` does."""
         if self._access is None:
-            self._access = Access(self.resources.catalog.keys, self._bootstrap)
+            self._access = Access(self.resources.catalog.keys, self.tokens, self._bootstrap)
         return self._access
+
+    @property
+    def tokens(self) -> Tokens:
+        """Mints and verifies tokens; raises as ``resources`` does."""
+        if self._tokens is None:
+            self._tokens = Tokens(self.resources.catalog.tokens, self.resources.catalog.trail)
+        return self._tokens
 
     async def principal_of(self, headers: Mapping[str, str]) -> Principal:
         """Who makes a request with these headers; raises ``WinnowError``, also as ``resources`` does."""
@@ -131,7 +140,7 @@ class ServiceState:
             finally:
                 self.draining = True
                 if self._opening is not None:
-                    self._resources = self._health = self._access = None
+                    self._resources = self._health = self._access = self._tokens = None
 
 
 def begin_drain(app: FastAPI) -> None:

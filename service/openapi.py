@@ -28,6 +28,7 @@ TAGS: Final = [
     {"name": "re-embedding", "description": "Change the embedding model of a collection while it is in use."},
     {"name": "models", "description": "The models of searches, used alone, for clients of other providers."},
     {"name": "keys", "description": "Who may do what. From the first key on, every request needs one."},
+    {"name": "tokens", "description": "Short-lived credentials for users and pages, and who may sign them."},
     {"name": "operations", "description": "Health, metrics, the integrity check, the backup and the audit trail."},
 ]
 

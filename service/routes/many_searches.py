@@ -39,7 +39,8 @@ async def search_several(body: ManySearchesBody, request: Request) -> Response:
     for name in dict.fromkeys(body.collections):
         check_name(name)
         principal.require("search", collection=name)
-        requests += body.to_requests(name, (await state.resources.collections.get(name)).fields)
+        fields = (await state.resources.collections.get(name)).fields
+        requests += body.to_requests(name, fields, most=principal.max_top_n)
     answer = await state.run_many(principal, requests)
     for each in answer.answers:
         state.metrics.observe_search(each)

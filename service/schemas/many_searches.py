@@ -27,8 +27,10 @@ class ManySearchesBody(SearchOptions, Body):
             raise ValueError("give either query or queries")
         return self
 
-    def to_requests(self, collection: str, fields: Mapping[str, FieldType]) -> list[SearchRequest]:
-        """The searches of one collection.
+    def to_requests(
+        self, collection: str, fields: Mapping[str, FieldType], *, most: int | None = None
+    ) -> list[SearchRequest]:
+        """The searches of one collection; ``most`` as in ``SearchBody.to_request``.
 
         Raises:
             InvalidFilter: the filter is malformed, or names an undeclared field.
@@ -37,7 +39,7 @@ class ManySearchesBody(SearchOptions, Body):
         queries = self.queries if self.query is None else [self.query]
         return [
             SearchBody.model_construct(**options, query=query, filter=self.filter, rerank=self.rerank).to_request(
-                collection, fields
+                collection, fields, most=most
             )
             for query in queries or ()
         ]

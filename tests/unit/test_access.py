@@ -15,6 +15,7 @@ from winnow.core.api_key import digest_of, id_of, new_key
 from winnow.core.errors import Forbidden, Unauthorized, UpstreamUnavailable
 from winnow.core.principal import OPEN, SCOPES
 from winnow.operations.access import SECONDS, Access
+from winnow.operations.tokens import Tokens
 
 SECRET = "correct horse battery staple and more"
 
@@ -68,10 +69,11 @@ class House:
         self.clock, self.timer = FakeClock(), Timer()
         self.catalog = new_catalog(folder, self.clock)
         self.keys = Counting(self.catalog.keys)
+        self.tokens = Tokens(self.catalog.tokens, self.catalog.trail, self.clock)
         self.access = self.open()
 
     def open(self, bootstrap=""):
-        return Access(self.keys, bootstrap, clock=self.clock, timer=self.timer)
+        return Access(self.keys, self.tokens, bootstrap, clock=self.clock, timer=self.timer)
 
     async def add(self, **changes):
         secret = new_key()

@@ -16,6 +16,7 @@ from winnow.catalog.ledger import SqlWorkQueue
 from winnow.catalog.migrate import migrate
 from winnow.catalog.table_maintenance import TableMaintenance
 from winnow.catalog.tables import COLLECTIONS
+from winnow.catalog.tokens import SqlTokens
 from winnow.catalog.trail import SqlTrail
 from winnow.core.clock import Clock, utc_now
 from winnow.core.settings import Settings
@@ -57,6 +58,7 @@ def catalog_of(database: Database, clock: Clock) -> Catalog:
         jobs=SqlJobs(database, clock),
         audit=SqlAudit(database, clock),
         keys=keys,
+        tokens=SqlTokens(database, clock),
         trail=trail,
         check=check,
         close=close,

@@ -20,6 +20,7 @@ from winnow.core.api_key import digest_of, id_of, is_well_formed
 from winnow.core.clock import Clock, utc_now
 from winnow.core.errors import Forbidden, KeyNotFound, Unauthorized
 from winnow.core.principal import OPEN, Principal
+from winnow.operations.tokens import Tokens, looks_like_token
 from winnow.ports import ApiKey, KeyCatalog, KeySummary
 
 SECONDS: Final = 2.0
@@ -39,6 +40,7 @@ class Access:
 
     Args:
         keys: the stored keys.
+        tokens: verifies the tokens of users and pages.
         bootstrap: a secret that is a key with all scopes; empty for none.
         clock: the time of day, which keys expire by.
         timer: monotonic seconds, which the cache expires by.
@@ -47,12 +49,14 @@ class Access:
     def __init__(
         self,
         keys: KeyCatalog,
+        tokens: Tokens,
         bootstrap: str = "",
         *,
         clock: Clock = utc_now,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._keys = keys
+        self._tokens = tokens
         self._bootstrap = digest_of(bootstrap) if bootstrap else b""
         self._clock = clock
         self._timer = timer
@@ -66,8 +70,8 @@ class Access:
         """The principal of a request with these headers, whose names are in lower case.
 
         Raises:
-            Unauthorized: a key is needed, and there is none, or it is not valid; the message says why.
-            Forbidden: the key may not be used from this origin.
+            Unauthorized: a key or a token is needed, and there is none, or it is not valid; the message says why.
+            Forbidden: it may not be used from this origin.
             WinnowError: the catalog does not answer.
         """
         if not self._bootstrap and not (await self.summary()).exist:
@@ -104,6 +108,8 @@ class Access:
         digest = digest_of(token)
         if self._bootstrap and compare_digest(digest, self._bootstrap):
             return Principal("key", BOOTSTRAP)
+        if looks_like_token(token):
+            return await self._tokens.principal(token)
         if not is_well_formed(token):
             raise Unauthorized("this is not a key of Winnow: a character is wrong or missing")
         key = await self._find(id_of(token))

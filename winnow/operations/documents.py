@@ -13,7 +13,7 @@ from winnow.core.access import joined, may_name, sees, sees_all_tenants, view_of
 from winnow.core.acl import AccessView
 from winnow.core.errors import Forbidden
 from winnow.core.filters import matches, parse_filter
-from winnow.core.missing import missing_document
+from winnow.core.missing import missing_document, withheld
 from winnow.core.principal import Principal
 from winnow.core.tenancy import qualify_id, tenant_of
 from winnow.core.types import Collection, Counts, Document, DocumentState, Filter, IndexRef
@@ -78,7 +78,7 @@ async def find_document(
     # what may not be seen is looked up all the same: it takes the time of what is not there
     found = await catalog.documents.get(name, qualify_id(chosen, document_id))
     if not may_name(principal, chosen) or not sees(view_of(principal, chosen), collection, found.document):
-        raise missing_document(name, document_id)
+        raise withheld(missing_document(name, document_id))
     return found
 
 

@@ -49,6 +49,12 @@ from winnow.ports.records import Rejection as Rejection
 from winnow.ports.records import Removal as Removal
 from winnow.ports.records import StoredDocument as StoredDocument
 from winnow.ports.records import Submission as Submission
+from winnow.ports.tokens import OWN_ISSUER as OWN_ISSUER
+from winnow.ports.tokens import Algorithm as Algorithm
+from winnow.ports.tokens import Jwk as Jwk
+from winnow.ports.tokens import SigningKey as SigningKey
+from winnow.ports.tokens import TokenCatalog as TokenCatalog
+from winnow.ports.tokens import TokenIssuer as TokenIssuer
 from winnow.ports.trail import AuditEvent as AuditEvent
 from winnow.ports.trail import AuditTrail as AuditTrail
 from winnow.ports.vectors import ArmHits as ArmHits

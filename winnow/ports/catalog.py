@@ -21,6 +21,7 @@ from winnow.ports.records import (
     StoredDocument,
     Submission,
 )
+from winnow.ports.tokens import TokenCatalog
 from winnow.ports.trail import AuditTrail
 
 
@@ -250,6 +251,7 @@ class Catalog:
     jobs: JobCatalog
     audit: LedgerAudit
     keys: KeyCatalog
+    tokens: TokenCatalog
     trail: AuditTrail
     check: Callable[[], Awaitable[None]]
     close: Callable[[], Awaitable[None]]
