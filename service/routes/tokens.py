@@ -57,7 +57,7 @@ async def register_issuer(body: IssuerBody, state: StateDep, principal: Principa
 @router.delete(
     "/v1/issuers/{name:path}",
     status_code=204,
-    responses=router.problems(NotFound),
+    responses=router.problems(NotFound, InvalidInput),
     openapi_extra=needs("keys:admin"),
 )
 async def unregister_issuer(name: IssuerName, state: StateDep, principal: PrincipalDep) -> None:
