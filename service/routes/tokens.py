@@ -55,11 +55,11 @@ async def register_issuer(body: IssuerBody, state: StateDep, principal: Principa
 
 
 @router.delete(
-    "/v1/issuers/{name:path}",
+    "/v1/issuers/{issuer:path}",
     status_code=204,
     responses=router.problems(NotFound, InvalidInput),
     openapi_extra=needs("keys:admin"),
 )
-async def unregister_issuer(name: IssuerName, state: StateDep, principal: PrincipalDep) -> None:
+async def unregister_issuer(issuer: IssuerName, state: StateDep, principal: PrincipalDep) -> None:
     """Accept no token of an issuer any more; `winnow` discards the installation's own keys and so all its tokens."""
-    await issuers.remove_issuer(state.tokens, principal, name)
+    await issuers.remove_issuer(state.tokens, principal, issuer)

@@ -11,8 +11,10 @@ from typing import Any, Final
 
 import httpx2
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from service.access import SCOPES_KEY, WHOLE_KEY
+from tests.access.signing import pem_of
 from winnow.core.principal import SCOPES
 
 EVERY_SCOPE: Final = sorted(SCOPES)
@@ -62,6 +64,7 @@ class Matrix:
     async def send(self, operation: Operation, key: str | None, whose: str) -> httpx2.Response:
         kind = "key" if "/keys/" in operation.path else "job" if "/jobs/" in operation.path else "document"
         path = operation.path.replace("{name}", whose).replace("{id}", self.ids[kind][whose])
+        path = path.replace("{issuer}", f"issuer-{whose}")
         headers = {"X-Request-Id": "same"} | ({} if key is None else {"Authorization": f"Bearer {key}"})
         body = {} if operation.method == "get" else {"json": BODIES.get(operation.name, {})}
         params = QUERIES.get(operation.name)
@@ -90,6 +93,11 @@ async def matrix(service) -> Matrix:
         assert answer.status_code == 201, answer.text
         return answer.json()
 
+    pem = pem_of(ed25519.Ed25519PrivateKey.generate())
+    for whose in (OWN, FOREIGN):
+        issuer = {"name": f"issuer-{whose}", "public_key": pem, "collections": [whose]}
+        registered = await client.post("/v1/issuers", json=issuer, headers=admin)
+        assert registered.status_code == 201, registered.text
     keys = {scope: (await make(scopes=[scope], collections=[OWN]))["key"] for scope in EVERY_SCOPE}
     own, foreign = await make(collections=[OWN]), await make(collections=[FOREIGN])
     ids = {

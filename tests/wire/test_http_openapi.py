@@ -92,7 +92,7 @@ async def test_contract_is_covered(schema):
         "GET /.well-known/jwks.json",
         "GET /v1/issuers",
         "POST /v1/issuers",
-        "DELETE /v1/issuers/{name}",
+        "DELETE /v1/issuers/{issuer}",
         "GET /healthz",
         "GET /readyz",
         "GET /metrics",

@@ -64,7 +64,7 @@ async def add_issuer(tokens: Tokens, principal: Principal, spec: IssuerSpec) -> 
     if spec.openid or spec.jwks_url:
         issuer = replace(issuer, jwks_url=await _key_address(tokens, spec))
     else:
-        issuer = await _with_key(tokens, issuer, spec)
+        issuer = await _with_key(tokens, principal, issuer, spec)
     async with audited(tokens.trail, principal, "issuer.add") as details:
         details.update(issuer=issuer.name, kids=[key["kid"] for key in issuer.keys], jwks_url=issuer.jwks_url)
         stored = await tokens.catalog.put_issuer(issuer)
@@ -73,16 +73,16 @@ async def add_issuer(tokens: Tokens, principal: Principal, spec: IssuerSpec) -> 
 
 
 async def see_issuers(tokens: Tokens, principal: Principal) -> Sequence[TokenIssuer]:
-    """The issuers for the tenant of the principal, by name."""
+    """The issuers for collections and a tenant of the principal, by name."""
     principal.require("keys:admin")
-    return [each for each in await tokens.catalog.issuers() if principal.tenant in (None, each.tenant)]
+    return [each for each in await tokens.catalog.issuers() if _covers(principal, each)]
 
 
 async def remove_issuer(tokens: Tokens, principal: Principal, name: str) -> None:
     """Accept no token of an issuer any more, in any process after ``tokens.CACHE_SECONDS``.
 
     The name ``winnow`` throws away the installation's own key pairs, and so every token that was minted; the next one
-    is signed with a new pair.
+    is signed with a new pair. This is for principals that see everything.
 
     Raises:
         NotFound: there is no such issuer, or it is not the principal's.
@@ -90,7 +90,7 @@ async def remove_issuer(tokens: Tokens, principal: Principal, name: str) -> None
     principal.require("keys:admin")
     async with audited(tokens.trail, principal, "issuer.remove") as details:
         details["issuer"] = name
-        if name == OWN_ISSUER and principal.tenant is None:
+        if name == OWN_ISSUER and principal.sees_everything:
             await tokens.catalog.remove_signing_keys()
         else:
             own = any(each.name == name for each in await see_issuers(tokens, principal))
@@ -120,12 +120,17 @@ def _check(principal: Principal, spec: IssuerSpec) -> None:
         raise Forbidden(f"{principal.described} cannot give rights that it lacks: collections or tenant")
 
 
-async def _with_key(tokens: Tokens, issuer: TokenIssuer, spec: IssuerSpec) -> TokenIssuer:
+def _covers(principal: Principal, issuer: TokenIssuer) -> bool:
+    seen = [any(fits_pattern(one, own) for own in principal.collections) for one in issuer.collections]
+    return all(seen) and principal.tenant in (None, issuer.tenant)
+
+
+async def _with_key(tokens: Tokens, principal: Principal, issuer: TokenIssuer, spec: IssuerSpec) -> TokenIssuer:
     """The issuer with its new key, beside those that it has under this name already."""
     key = read_public_key(spec.public_key, spec.kid)
     known = next((each for each in await tokens.catalog.issuers() if each.name == spec.name), None)
-    if known is not None and issuer.tenant not in (None, known.tenant):
-        raise InvalidInput(f"the issuer {spec.name!r} is registered for another tenant", location=("name",))
+    if known is not None and not _covers(principal, known):
+        raise Forbidden(f"{principal.described} cannot add a key to this issuer")
     others = () if known is None else tuple(each for each in known.keys if each["kid"] != key["kid"])
     keys = (key, *others)
     if len(keys) > MAX_KEYS:
