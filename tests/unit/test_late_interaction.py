@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from winnow.core.errors import InvalidSettings
 from winnow.core.types import Chunk
+from winnow.models.bundled.offered import OFFERED
 from winnow.models.bundled.reranker import (
+    MULTILINGUAL,
     REDUCED,
     WHOLE,
     Evidence,
@@ -175,6 +177,8 @@ def test_fewer_dimensions_than_the_text_vectors_have_make_the_reduced_scale() ->
     info = FakeEmbedder().info
     assert scale_of(info) is WHOLE
     assert scale_of(replace(info, token_dimensions=info.dimensions - 1)) is REDUCED
+    assert scale_of(OFFERED["multilingual"].info) is MULTILINGUAL
+    assert scale_of(OFFERED["english"].info) is REDUCED
 
 
 # --- stored chunks -------------------------------------------------------------------------------

@@ -70,6 +70,11 @@ class Scale:
 WHOLE: Final = Scale(cosine=0.3, keywords=0.1, middle=0.66, steepness=12.0)
 REDUCED: Final = Scale(cosine=1.0, keywords=0.2, middle=1.07, steepness=7.4)
 """For token vectors of fewer dimensions than the text vectors, whose ``maxsim`` is less exact: the rest counts more."""
+MULTILINGUAL: Final = Scale(cosine=2.0, keywords=0.14, middle=2.5, steepness=10.0)
+"""For multilingual-e5-small, whose cosines all lie between 0.7 and 0.95 (docs/decisions/0022)."""
+
+SCALES: Final = {"intfloat/multilingual-e5-small": MULTILINGUAL}
+"""Of embedders with a scale of their own, by model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +197,9 @@ class LateInteractionReranker(Reranker):
 
 
 def scale_of(info: EmbedderInfo) -> Scale:
-    """The scale for the token vectors of an embedder."""
-    return REDUCED if info.token_dimensions < info.dimensions else WHOLE
+    """The scale for the vectors of an embedder."""
+    general = REDUCED if info.token_dimensions < info.dimensions else WHOLE
+    return SCALES.get(info.model, general)
 
 
 async def _asked(query: EmbeddedQuery, embedder: Embedder, instruct: str | None) -> tuple[Embeddings, int]:
