@@ -21,7 +21,7 @@ from winnow.catalog.build import open_catalog
 from winnow.core.errors import WinnowError
 from winnow.core.lock import LOCK_FILE, DirectoryLock
 from winnow.core.settings import Settings
-from winnow.models.build import build_chooser, build_embedder, build_further, build_reranker
+from winnow.models.build import build_chooser, build_default, build_embedder, build_further, build_reranker
 from winnow.operations.collections import finish_deletions
 from winnow.operations.resources import Adapters, Resources
 from winnow.ports import Catalog, Embedder
@@ -122,7 +122,7 @@ async def running(worker: Worker | BulkJob) -> AsyncIterator[None]:
 @asynccontextmanager
 async def open_resources(
     settings: Settings,
-    load: Callable[[Settings], Embedder] = build_embedder,
+    load: Callable[[Settings], Embedder] = build_default,
     load_further: Callable[[Settings], Embedder] = build_further,
 ) -> AsyncIterator[Resources]:
     """Open everything that ``settings`` name; close it in the reverse order.

