@@ -189,3 +189,14 @@ async def test_equal_queries_of_two_tenants_share_nothing(inner: Watched, cached
     inner.open.set()
     await asyncio.gather(*asked)
     assert inner.calls[3:] == [["move a file"], ["move a file"]]
+
+
+async def test_a_long_query_is_embedded_to_its_end(inner: Watched, cached: CachedEmbedder) -> None:
+    limit = inner.info.max_tokens
+    filler = "calm weather " * limit
+    first = await cached.embed([f"{filler} copy a file"], "query")
+    second = await cached.embed([f"{filler} parse a date"], "query")
+    assert not np.allclose(first.vectors, second.vectors)
+    assert np.linalg.norm(first.vectors[0]) == pytest.approx(1, abs=1e-5)
+    assert all(len(inner.tokenizer.spans(text)) <= limit for call in inner.calls for text in call)
+    assert "".join(inner.calls[0]) == f"{filler} copy a file"

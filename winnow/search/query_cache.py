@@ -18,6 +18,7 @@ from winnow.core.types import FloatArray, HalfArray
 from winnow.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind, Tokenizer, earlier_of
 from winnow.search.guarded_models import GuardedEmbedder
 from winnow.search.limits import stage_seconds_left
+from winnow.search.long_queries import joined_tokens, joined_vector, windows_of
 
 _TENANT: Final = ContextVar("tenant", default="")
 
@@ -74,9 +75,9 @@ class _Fetched:
 class CachedEmbedder(Embedder):
     """Remembers the vectors of queries, and embeds equal queries that come at the same time once.
 
-    Documents pass through. Errors are not remembered. The embedding runs apart from its callers: one that is cancelled
-    does not take along those who wait for the same query; it ends when all of them have left. ``token_count`` counts
-    what the model read for this call.
+    Documents pass through. A query longer than the embedder reads is embedded in windows and gets their mean. Errors
+    are not remembered. The embedding runs apart from its callers: one that is cancelled does not take along those who wait
+    for the same query; it ends when all of them have left. ``token_count`` counts what the model read for this call.
 
     Args:
         embedder: is closed with this wrapper.
@@ -140,13 +141,20 @@ class CachedEmbedder(Embedder):
     async def _fetch(self, keys: Sequence[_Key]) -> _Fetched:
         try:
             texts = [key.text for key in keys]
-            embeddings = await self._embedder.embed(texts, "query", instruct=keys[0].instruct)
-            rows = dict(zip(keys, _disassemble(embeddings), strict=True))
+            windows = [await self._windows(text) for text in texts]
+            flat = [window for part in windows for window in part]
+            embeddings = await self._embedder.embed(flat, "query", instruct=keys[0].instruct)
+            rows = dict(zip(keys, _whole(_disassemble(embeddings), [len(part) for part in windows]), strict=True))
             if self._cache.maxsize:
                 self._cache.update(rows)
             return _Fetched(rows, embeddings.token_count)
         finally:
             self._forget(asyncio.current_task())
+
+    async def _windows(self, text: str) -> list[str]:
+        if len(text) <= self.info.max_tokens:
+            return [text]
+        return await asyncio.to_thread(windows_of, self._embedder, text)
 
     async def _wait_for(self, flight: _Flight) -> _Fetched:
         """Wait for a flight, and end it where the last of those who wait for it leaves."""
@@ -166,6 +174,23 @@ class CachedEmbedder(Embedder):
 def uncached(embedder: Embedder) -> Embedder:
     """The embedder without its cache, if it has one."""
     return embedder.uncached if isinstance(embedder, CachedEmbedder) else embedder
+
+
+def _whole(rows: Sequence[_Row], counts: Sequence[int]) -> Iterator[_Row]:
+    """One row for each query from those of its windows."""
+    at = 0
+    for count in counts:
+        yield _joined(rows[at : at + count])
+        at += count
+
+
+def _joined(rows: Sequence[_Row]) -> _Row:
+    if len(rows) == 1:
+        return rows[0]
+    coverage = np.array([row.coverage for row in rows], dtype=np.float32)
+    tokens = [row.tokens for row in rows if row.tokens is not None]
+    vector = joined_vector(np.stack([row.vector for row in rows]), coverage)
+    return _Row(vector, float(coverage.mean()), joined_tokens(tokens) if len(tokens) == len(rows) else None)
 
 
 def _disassemble(embeddings: Embeddings) -> list[_Row]:

@@ -7,6 +7,7 @@ falls back on the keyword arm.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -50,6 +51,7 @@ from winnow.search.embedders import Embedders
 from winnow.search.fusion import fuse
 from winnow.search.highlight import Highlighter
 from winnow.search.limits import SearchDeadline, check_request
+from winnow.search.long_queries import windows_of
 from winnow.search.lookup import CollectionLookup
 from winnow.search.query_cache import asked_by
 
@@ -176,6 +178,12 @@ class TwoStageSearch:
         coverage = float(embedded.coverage[0])
         details = {"cached": embedded.cached, "coverage": round(coverage, 3)}
         reason = f"the embedding model knows {coverage:.0%} of the query's text" if coverage < 1 else None
+        if parts := await _parts(embedder, request.query):
+            details["parts"] = parts
+            long = (
+                f"the query is longer than the {info.max_tokens} tokens that the model reads: embedded in {parts} parts"
+            )
+            reason = f"{reason}; {long}" if reason else long
         if coverage < MIN_COVERAGE and request.mode == "hybrid":
             reason = f"{reason}; searching by keywords alone"
             return QueryVector(query, StageReport("skipped", ms, info.model, info.provider, reason, details))
@@ -270,6 +278,14 @@ class TwoStageSearch:
         details = {"scored": len(head), "tokens": reranking.tokens}
         report = StageReport("ok", _ms(began), info.model, info.provider, reranking.reason, details)
         return Scored(_in_second_order(candidates, scores), "relevance", report)
+
+
+async def _parts(embedder: Embedder, query: str) -> int:
+    """In how many parts a query is embedded; 0 where it is read at once."""
+    if len(query) <= embedder.info.max_tokens:
+        return 0
+    parts = len(await asyncio.to_thread(windows_of, embedder, query))
+    return parts if parts > 1 else 0
 
 
 def _unscored(

@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -76,25 +77,28 @@ class HttpReranker(HttpModel, Reranker):
         self, query: EmbeddedQuery, passages: Sequence[Passage], *, instruct: str | None = None
     ) -> Reranking:
         task = self._settings.instruct if instruct is None else instruct
-        items, answer = await self._scored(query.text, task, passages)
+        question, items, answer = await self._scored(query.text, task, passages)
         scores = answer.scores[[item.number for item in items]]
         if len({item.text for item in items}) > 1 and np.ptp(scores) == 0:
             await self._refuse_indifference(float(scores[0]), len(items))
+        if items and len(question.query) < len(self._clean(query.text)):
+            reason = f"the reranker reads {self._tokens.count(question.query)} tokens of a query: the rest was left out"
+            return replace(answer, reason=reason)
         return answer
 
     async def _scored(
         self, query: str, task: str, passages: Sequence[Passage]
-    ) -> tuple[Sequence[RerankItem], Reranking]:
+    ) -> tuple[RerankQuestion, Sequence[RerankItem], Reranking]:
         """What was sent, and the scores of all passages."""
         scores = np.zeros(len(passages), dtype=np.float32)
         question, items = await self._prepared(query, task, passages)
         if not items:
-            return items, Reranking(scores)
+            return question, items, Reranking(scores)
         parts = self._parts(question, items)
         answers = await all_of([self._score(question, part) for part in parts])
         for part, answer in zip(parts, answers, strict=True):
             scores[[item.number for item in part]] = answer.scored.scores
-        return items, Reranking(scores, sum(answer.scored.tokens for answer in answers))
+        return question, items, Reranking(scores, sum(answer.scored.tokens for answer in answers))
 
     async def self_check(self) -> Sequence[Finding]:
         """Look at a vLLM server's model, limit and prompt; other providers show none of these."""
@@ -207,7 +211,9 @@ class HttpReranker(HttpModel, Reranker):
         if time.monotonic() < self._trusted_until:
             return
         canary = QUESTIONS[0]
-        _, told = await self._scored(canary.query, self._settings.instruct, passages_of([canary.right, canary.wrong]))
+        _, _, told = await self._scored(
+            canary.query, self._settings.instruct, passages_of([canary.right, canary.wrong])
+        )
         if np.ptp(told.scores) == 0:
             raise UpstreamRejected(
                 f"{self._where} gave {count} documents the same score, {score:.6g}, and does not tell an answer from "
