@@ -76,8 +76,9 @@ class CachedEmbedder(Embedder):
     """Remembers the vectors of queries, and embeds equal queries that come at the same time once.
 
     Documents pass through. A query longer than the embedder reads is embedded in windows and gets their mean. Errors
-    are not remembered. The embedding runs apart from its callers: one that is cancelled does not take along those who wait
-    for the same query; it ends when all of them have left. ``token_count`` counts what the model read for this call.
+    are not remembered. The embedding runs apart from its callers: one that is cancelled does not take along those who
+    wait for the same query; it ends when all of them have left. ``token_count`` counts what the model read for this
+    call.
 
     Args:
         embedder: is closed with this wrapper.
