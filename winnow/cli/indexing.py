@@ -20,7 +20,7 @@ from winnow.cli.command import reach
 from winnow.cli.console import err, note, print_json, progress_bar
 from winnow.cli.options import collection_path
 from winnow.cli.remote import Client, HttpTarget
-from winnow.core.errors import CollectionNotFound, WinnowError
+from winnow.core.errors import CollectionNotFound, Forbidden, NotFound, WinnowError
 from winnow.core.marks import wire_warnings
 from winnow.core.settings import Settings
 from winnow.core.settings.rerank import NoRerank
@@ -60,7 +60,7 @@ class Indexing:
                 return await self._dry_run(client)
             fields = {key: kind for source in self.sources for key, kind in source.fields.items()} | self.fields
             path = collection_path(self.collection)
-            before = await client.call("PUT", path, {"fields": fields} if fields else {})
+            before = await _ensured(client, path, {"fields": fields} if fields else {})
             failed = await self._index(client)
             if before.get("awaits_model"):
                 _note_choice(await client.call("GET", path))
@@ -131,6 +131,17 @@ def _note_choice(collection: dict[str, Any]) -> None:
         f"{name} is embedded with {model}, which its first documents chose by their language; "
         f"`winnow reembed -c {name} --model {other}` changes it"
     )
+
+
+async def _ensured(client: Client, path: str, spec: dict[str, Any]) -> Any:
+    """Create or check the collection; with a key that may not, only see that it exists."""
+    try:
+        return await client.call("PUT", path, spec)
+    except Forbidden as refused:
+        try:
+            return await client.call("GET", path)
+        except NotFound:
+            raise refused from None
 
 
 async def _note_missing_worker(client: Client, done: Callable[[], int]) -> None:
