@@ -515,7 +515,7 @@ def test_an_index_of_an_earlier_version_is_written_and_searched_with_its_own_tok
     engine.upsert(IndexRef("newer"), [new])
     assert engine.schema(INDEX).keywords == FIRST
     assert engine.schema(IndexRef("newer")).keywords == NEWEST
-    assert len(engine.query(INDEX, None, "файлов", 9, None)["bm25"].ids) == 2
-    assert not engine.query(INDEX, None, "файл", 9, None)["bm25"].ids  # it does not know Russian endings
-    assert engine.query(IndexRef("newer"), None, "файл", 9, None)["bm25"].ids
+    assert len(engine.query(INDEX, None, "файлов", None, 9, None)["bm25"].ids) == 2
+    assert not engine.query(INDEX, None, "файл", None, 9, None)["bm25"].ids  # it does not know Russian endings
+    assert engine.query(IndexRef("newer"), None, "файл", None, 9, None)["bm25"].ids
     engine.close()
