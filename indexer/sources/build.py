@@ -12,6 +12,8 @@ from indexer.sources.feed.source import FeedSource
 from indexer.sources.files import LocalSource
 from indexer.sources.formats import SUFFIXES, is_known
 from indexer.sources.git.source import GitSource
+from indexer.sources.mailboxes.imap import ImapSource
+from indexer.sources.mailboxes.mbox import MboxSource
 from indexer.sources.plug_ins import found_plug_ins, open_plug_in
 from indexer.sources.python import PythonSource
 from indexer.sources.remote import DRIVERS, RemoteSource
@@ -21,11 +23,25 @@ from winnow.core.errors import InvalidSource
 from winnow.ports.source import Source, SourceFactory, SourceOptions
 
 OWN_SCHEMES: Final[Mapping[str, SourceFactory]] = MappingProxyType(
-    {"site": SiteSource, "feed": FeedSource, "git": GitSource, **dict.fromkeys(DRIVERS, RemoteSource)}
+    {
+        "site": SiteSource,
+        "feed": FeedSource,
+        "git": GitSource,
+        "mbox": MboxSource,
+        **dict.fromkeys(("imap", "imaps"), ImapSource),
+        **dict.fromkeys(DRIVERS, RemoteSource),
+    }
 )
 """Schemes that Winnow reads itself; a plug-in cannot take their place."""
 
-_WRITTEN: Final = ("site:https://…", "feed:https://…", "git:REPOSITORY#REF", *(f"{scheme}://…" for scheme in DRIVERS))
+_WRITTEN: Final = (
+    "site:https://…",
+    "feed:https://…",
+    "git:REPOSITORY#REF",
+    "mbox:FILE",
+    "imaps://USER@HOST/FOLDER",
+    *(f"{scheme}://…" for scheme in DRIVERS),
+)
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+._-]+):(?!\\)", re.IGNORECASE)
 
 

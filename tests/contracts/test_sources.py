@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,25 @@ class TestPython(SourceContract):
     @pytest.fixture
     def source(self) -> Source:
         return open_source("python")
+
+
+class TestMbox(SourceContract):
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Source:
+        heads = (f"From x\nMessage-ID: <{number}@example.org>\n\nText {number}.\n\n" for number in range(3))
+        (tmp_path / "a.mbox").write_text("".join(heads))
+        return open_source(f"mbox:{tmp_path / 'a.mbox'}")
+
+
+class TestGit(SourceContract):
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Source:
+        (tmp_path / "a.md").write_text("# A")
+        (tmp_path / "b.md").write_text("# B")
+        who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+        for command in (("init", "--quiet"), ("add", "."), (*who, "commit", "--quiet", "--message=x")):
+            subprocess.run(["git", "-C", tmp_path, *command], check=True)
+        return open_source(f"git:{tmp_path}")
 
 
 class TestObjectStore(SourceContract):

@@ -19,7 +19,8 @@ Sources = Annotated[
     list[str],
     typer.Argument(
         help="'python' (the standard library's docstrings), folders and files (Markdown, HTML, text, PDF, "
-        "Office files, EPUB, mail, notebooks, CSV, JSONL, Parquet), site:https://example.org/docs/, git:REPOSITORY#REF, s3://bucket/docs.",
+        "Office files, EPUB, mail, notebooks, CSV, JSONL, Parquet), site:https://example.org/docs/, "
+        "feed:https://…, git:REPOSITORY#REF, mbox:FILE, imaps://…, s3://bucket/docs.",
         metavar="SOURCE...",
     ),
 ]

@@ -1,0 +1,1 @@
+"""Mailboxes as sources: an mbox file, a folder of an IMAP server."""
