@@ -78,7 +78,7 @@ def _result(result: Result, *, with_text: bool) -> dict[str, Any]:
         "rank": result.rank,
         "document_id": plain_id(candidate.document_id),
         "title": candidate.title,
-        "url": _url(candidate),
+        "url": address_of(candidate),
         "chunk": _chunk(chunk),
         "text": chunk.text if with_text else None,
         "highlights": [{"start": span.start, "end": span.end} for span in result.highlights],
@@ -115,7 +115,7 @@ def _arm(score: ArmScore | None) -> dict[str, Any] | None:
     return None if score is None else {"rank": score.rank, "score": score.score}
 
 
-def _url(candidate: Candidate) -> str:
+def address_of(candidate: Candidate) -> str:
     """The document's address, with the anchor of the nearest heading if that is known."""
     url, anchor = candidate.url, candidate.chunk.anchor
     return f"{url}#{quote(anchor, safe='-._~!$&()*+,;=:@/?%')}" if url and anchor and "#" not in url else url

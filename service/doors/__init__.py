@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from service.door import Door
-from service.doors import embeddings, rerank
+from service.doors import dify, embeddings, open_webui, rerank
 
 
 def all_doors() -> tuple[Door, ...]:
     """Every door of the service."""
-    return (*rerank.doors, *embeddings.doors)
+    return (*rerank.doors, *embeddings.doors, dify.door, open_webui.door)

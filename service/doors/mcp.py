@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field
 from starlette.types import ASGIApp
 
 from service.access import principal_of
+from service.answer import address_of
 from service.lifespan import ServiceState
 from service.schemas.search import SearchBody
 from winnow.core.errors import InvalidFilter, WinnowError
@@ -208,7 +209,7 @@ def _found(found: FoundResult) -> FoundDocument:
     return FoundDocument(
         id=f"{found.request.collection}/{candidate.document_id}",
         title=candidate.title or candidate.document_id,
-        url=candidate.url,
+        url=address_of(candidate),
         text=candidate.chunk.text,
         relevance_score=found.result.relevance_score,
         collection=found.request.collection,

@@ -139,9 +139,12 @@ class Access:
 
 
 def _token(header: str) -> str:
-    scheme, _, token = header.partition(" ")
-    if not header:
+    """The key of a header: ``Bearer <key>``, or the bare key, as samples of some providers send it."""
+    scheme, _, token = header.strip().partition(" ")
+    if not scheme:
         raise Unauthorized(_NEEDED)
+    if not token and scheme.lower() != "bearer":
+        return scheme
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthorized("the Authorization header must be: Bearer <key>")
     return token.strip()

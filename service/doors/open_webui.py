@@ -1,0 +1,59 @@
+"""Open WebUI's web search, engine *external*: ``{query, count}`` in, a bare list of links out."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import Request, Response
+from pydantic import Field
+
+from service.access import principal_of
+from service.answer import address_of
+from service.deps import CollectionName, state_of
+from service.door import BODY_PROBLEMS, Door
+from service.doors.bodies import ForeignBody, foreign_json
+from service.doors.routes import post
+from service.doors.shapes import OPENAI
+from service.schemas.search import SearchBody
+from service.wire import JSON_TYPE, dumps
+from winnow.core import errors
+
+_WIDEST: Final = 100
+
+door = Door(
+    tag="search",
+    invalid=errors.InvalidQuery,
+    problems=(
+        *BODY_PROBLEMS,
+        errors.CollectionNotFound,
+        errors.InvalidQuery,
+        errors.Overloaded,
+        errors.UpstreamUnavailable,
+        errors.DeadlineExceeded,
+    ),
+    shape=OPENAI,
+    read_body=foreign_json,
+)
+
+
+class WebSearchBody(ForeignBody):
+    """A search for links."""
+
+    query: str
+    count: int = Field(10, ge=1)
+
+
+@post(door, "/v1/collections/{name}/web-search")
+async def search_for_open_webui(name: CollectionName, body: WebSearchBody, request: Request) -> Response:
+    """Search as Open WebUI searches the web; documents without an address are left out, for it shows links."""
+    state, principal = state_of(request), principal_of(request)
+    asked = SearchBody(query=body.query, top_n=min(body.count, _WIDEST), highlight=False)
+    with state.gate.admitted():
+        answer = await state.resources.search.run(asked.to_request(name, {}), principal)
+    state.metrics.observe_search(answer)
+    links = [
+        {"link": address, "title": each.candidate.title or address, "snippet": each.candidate.chunk.text}
+        for each in answer.results
+        if (address := address_of(each.candidate))
+    ]
+    return Response(dumps(links), media_type=JSON_TYPE)
