@@ -30,7 +30,6 @@ from tests.stubs import server as http_stub
 from tests.stubs.qdrant_server import MemoryServer
 from winnow.core.errors import (
     CollectionNotFound,
-    DeadlineExceeded,
     IdentityMismatch,
     InvalidFilter,
     InvalidSettings,
