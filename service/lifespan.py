@@ -14,9 +14,9 @@ from service.health import ModelHealth, health_of
 from winnow.core.errors import NotFound, UpstreamUnavailable
 from winnow.core.principal import UNKNOWN, Principal
 from winnow.core.settings import Settings
-from winnow.core.types import SearchRequest
+from winnow.core.types import SearchAnswer, SearchRequest
 from winnow.operations.access import Access
-from winnow.operations.admission import Admission, Backlog
+from winnow.operations.admission import Admission, Backlog, tells_latency
 from winnow.operations.audit import REFUSED, event_of, is_refusal
 from winnow.operations.many_searches import ManyAnswers, search_many
 from winnow.operations.metrics import Metrics
@@ -110,6 +110,17 @@ class ServiceState:
             operation=getattr(scope.get("route"), "name", ""),
         )
         self._resources.catalog.trail.note(event)
+
+    async def run_search(self, principal: Principal, asked: SearchRequest) -> SearchAnswer:
+        """One search, admitted and counted. Raises as ``TwoStageSearch.run``, and ``Overloaded``."""
+        deadline = SearchDeadline(asked.budget_ms or self.settings.search.budget_ms)
+
+        async def work() -> SearchAnswer:
+            return await self.resources.search.run(asked, principal, deadline)
+
+        answer = await self.searches.run(work, principal, deadline, tells=tells_latency)
+        self.metrics.observe_search(answer)
+        return answer
 
     async def run_many(self, principal: Principal, requests: Sequence[SearchRequest]) -> ManyAnswers:
         """Run several searches as one, once they have a place; raises ``Overloaded``, and as ``search_many``."""

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from service.access import principal_of
 from service.answer import address_of
 from service.deps import state_of
+from service.disconnect import while_connected
 from service.door import BODY_PROBLEMS, Door
 from service.doors.bodies import ForeignBody, foreign_json
 from service.doors.routes import post
@@ -146,9 +147,8 @@ async def retrieve_for_dify(body: DifyBody, request: Request) -> Response:
     principal.require("search", collection=body.knowledge_id)
     collection = await state.resources.collections.get(body.knowledge_id)
     plan = _plan(body, collection.fields)
-    with state.gate.admitted():
-        answer = await state.resources.search.run(plan.to_request(collection.name, collection.fields), principal)
-    state.metrics.observe_search(answer)
+    asked = plan.to_request(collection.name, collection.fields, most=principal.max_top_n)
+    answer = await while_connected(request.receive, state.run_search(principal, asked))
     return Response(dumps({"records": _records(answer, body, collection.fields)}), media_type=JSON_TYPE)
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from service.access import principal_of
 from service.answer import address_of
 from service.deps import CollectionName, state_of
+from service.disconnect import while_connected
 from service.door import BODY_PROBLEMS, Door
 from service.doors.bodies import ForeignBody, foreign_json
 from service.doors.routes import post
@@ -47,10 +48,10 @@ class WebSearchBody(ForeignBody):
 async def search_for_open_webui(name: CollectionName, body: WebSearchBody, request: Request) -> Response:
     """Search as Open WebUI searches the web; documents without an address are left out, for it shows links."""
     state, principal = state_of(request), principal_of(request)
-    asked = SearchBody(query=body.query, top_n=min(body.count, _WIDEST), highlight=False)
-    with state.gate.admitted():
-        answer = await state.resources.search.run(asked.to_request(name, {}), principal)
-    state.metrics.observe_search(answer)
+    principal.require("search", collection=name)
+    search = SearchBody(query=body.query, top_n=min(body.count, _WIDEST), highlight=False)
+    asked = search.to_request(name, {}, most=principal.max_top_n)
+    answer = await while_connected(request.receive, state.run_search(principal, asked))
     links = [
         {"link": address, "title": each.candidate.title or address, "snippet": each.candidate.chunk.text}
         for each in answer.results

@@ -42,7 +42,7 @@ async def healthz() -> Health:
     "/readyz",
     responses={
         503: {"model": Readiness, "description": "The failing dependency is named."},
-        **router.problems(public=True),
+        **router.problems(errors.InvalidCollection, public=True),
     },
     openapi_extra=needs(),
 )

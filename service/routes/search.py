@@ -14,8 +14,6 @@ from service.door import BODY_PROBLEMS, Door
 from service.schemas.search import SearchBody, SearchParameters, SearchView
 from service.wire import JSON_TYPE, dumps
 from winnow.core import errors
-from winnow.operations.admission import tells_latency
-from winnow.search.limits import SearchDeadline
 
 router = Door(
     "/v1/collections/{name}/search",
@@ -52,14 +50,8 @@ async def search_by_query_string(
 async def _answer(name: str, body: SearchBody, request: Request) -> Response:
     state, principal = state_of(request), principal_of(request)
     principal.require("search", collection=name)
-    resources = state.resources
     # only a filter needs the collection's fields: the search looks the collection up itself
-    fields = {} if body.filter is None else (await resources.collections.get(name)).fields
+    fields = {} if body.filter is None else (await state.resources.collections.get(name)).fields
     asked = body.to_request(name, fields, most=principal.max_top_n)
-    deadline = SearchDeadline(asked.budget_ms or state.settings.search.budget_ms)
-    work = state.searches.run(
-        lambda: resources.search.run(asked, principal, deadline), principal, deadline, tells=tells_latency
-    )
-    answer = await while_connected(request.receive, work)
-    state.metrics.observe_search(answer)
+    answer = await while_connected(request.receive, state.run_search(principal, asked))
     return Response(dumps(render_answer(answer)), media_type=JSON_TYPE)

@@ -22,6 +22,7 @@ OWN, FOREIGN, MISSING = "docs", "other", "gone-"
 FILTER = {"type": "eq", "key": "x", "value": 1}
 BODIES: Final[dict[str, Any]] = {  # for operations on a collection: valid, so that nothing but access decides
     "search": {"query": "file"},
+    "search_for_open_webui": {"query": "file"},
     "post_documents": {"documents": [{"id": "new", "text": "x"}]},
     "put_document": {"text": "x"},
     "delete_documents": {"ids": ["nothing"]},
