@@ -168,8 +168,9 @@ class ResultView(View):
     highlights: list[SpanView]
     metadata: dict[str, Any]
     exact: Exactness | None = Field(
+        None,
         description="what the query is the name of: the document's title or its last part, its id, a heading or an "
-        "identifier in the text; such results come first, in this order, and pass min_relevance"
+        "identifier in the text; such results come first, in this order, and pass min_relevance",
     )
     relevance_score: float | None = Field(description="second stage, 0 to 1; null if it did not score the result")
     retrieval_score: float = Field(description="first stage, on the scale of the fusion")
