@@ -27,6 +27,7 @@ PARSED: Final[dict[str, str]] = {
     ".epub": "epub",
     ".rtf": "rtf",
     ".eml": "mail",
+    ".msg": "outlook",
 }
 """Formats that need a parser, which runs in the sandbox: the module in ``indexer.sources`` by suffix."""
 
@@ -42,6 +43,12 @@ MEDIA_TYPES: Final[dict[str, str]] = {
     "application/vnd.oasis.opendocument.text": ".odt",
     "application/vnd.oasis.opendocument.spreadsheet": ".ods",
     "application/epub+zip": ".epub",
+    "application/rtf": ".rtf",
+    "text/rtf": ".rtf",
+    "message/rfc822": ".eml",
+    "application/vnd.ms-outlook": ".msg",
+    "application/vnd.ms-excel": ".xls",
+    "application/x-ipynb+json": ".ipynb",
 }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from indexer.sources.build import open_source
-from tests.files import docx, pdf, write
+from tests.files import docx, msg, pdf, write
 from tests.sources import read_all
 from winnow.core.types import Document
 from winnow.ports.source import Failure
@@ -168,6 +168,13 @@ GOOD = {
     "a.odt": (odt(), "Stones", "## Stones\n\nThey grind well.\n\n- One\n\n| a | b |\n| --- | --- |", []),
     "a.epub": (epub(), "The Mill", "# First\n\nSooner.\n\nA note.\n\n# Second\n\nLater.", []),
     "a.eml": (eml(), "Harvest – Ernte", "The rye is in.\n\n## w.pdf\n\nWeights.", []),
+    "a.msg": (
+        msg("Harvest – Ernte", "The rye is in.\r\n", [("w.pdf", pdf(["Weights."]))]),
+        "Harvest – Ernte",
+        "The rye is in.\n\n## w.pdf\n\nWeights.",
+        [],
+    ),
+    "b.msg": (msg("Rye", "", html=b"<p>The <b>rye</b> is in.</p>"), "Rye", "The rye is in.", []),
     "a.rtf": (
         rb"{\rtf1\ansi {\info{\title Mills}} Gr\'fcn \u8211? wheat.\par Next.}",
         "Mills",
@@ -224,7 +231,18 @@ def test_an_attachment_that_cannot_be_read_is_a_warning(tmp_path: Path) -> None:
     assert item.metadata["from"] == "ada@example.org"
 
 
-@pytest.mark.parametrize("suffix", [".pdf", ".docx", ".pptx", ".xlsx", ".ods", ".odt", ".epub", ".rtf", ".ipynb"])
+def test_a_message_of_outlook_names_its_people_and_what_was_left_out(tmp_path: Path) -> None:
+    attached = [("n.txt", b"Notes."), ("inner.msg", None), ("p.png", b"\x00"), ("Old.msg", b"\x00")]
+    item = read(write(tmp_path / "a.msg", msg("Rye", "It is in.", attached, sender="Ada Lovelace")))
+    assert isinstance(item, Document)
+    assert item.text == "It is in.\n\n## n.txt\n\nNotes."
+    assert item.metadata == {"from": "Ada Lovelace"}
+    assert [warning.message.split("'")[1] for warning in item.warnings] == ["inner.msg", "p.png", "Old.msg"]
+
+
+@pytest.mark.parametrize(
+    "suffix", [".pdf", ".docx", ".pptx", ".xlsx", ".ods", ".odt", ".epub", ".rtf", ".msg", ".ipynb"]
+)
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04broken", b"\xd0\xcf\x11\xe0 old"])
 def test_a_broken_file_is_named(tmp_path: Path, suffix: str, content: bytes) -> None:
     item = read(write(tmp_path / f"a{suffix}", content))
@@ -247,6 +265,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path: Path, suffix: 
         ("a.srt", b"1\n00:00:01,000 --> 00:00:02,000\n"),
         ("a.ipynb", b'{"cells": []}'),
         ("a.eml", b"Subject: nothing\n\n"),
+        ("a.msg", msg("nothing", "")),
         ("a.rtf", rb"{\rtf1 }"),
     ],
 )
