@@ -132,8 +132,8 @@ def _compound(root: Mapping[str, Any]) -> bytes:
     """A compound file: sectors of 512 bytes, the last ones a table of which follows which, and small ones of 64."""
     entries: list[list[Any]] = [["Root Entry", 5, _NONE, _NONE, b""]]  # name, kind, next, first child, content
     _add_entries(entries, 0, root)
-    sectors, following, directory = bytearray(), [], bytearray()
-    small, small_following = bytearray(), []
+    sectors, following, directory = bytearray(), list[int](), bytearray()
+    small, small_following = bytearray(), list[int]()
     places: list[tuple[int, int]] = [(0, 0)]
     for *_, content in entries[1:]:
         is_small = len(content) < 4096

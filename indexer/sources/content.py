@@ -30,11 +30,16 @@ def decode(data: bytes, source_format: str, label: str = "") -> tuple[str, tuple
     return found.text, _warnings(found)
 
 
+def guessed_encoding(name: str) -> DocumentWarning:
+    """The warning of a text whose encoding was not named."""
+    message = f"no encoding was named; the text was read as {name}; save it as UTF-8"
+    return DocumentWarning("encoding_detected", message)
+
+
 def _warnings(found: DecodedText) -> tuple[DocumentWarning, ...]:
     warnings: list[DocumentWarning] = []
     if found.detected:
-        message = f"no encoding was named; the text was read as {found.encoding}; save it as UTF-8"
-        warnings.append(DocumentWarning("encoding_detected", message))
+        warnings.append(guessed_encoding(found.encoding))
     if found.replaced:
         message = f"{found.replaced:,} characters could not be read as {found.encoding} and were replaced"
         warnings.append(DocumentWarning("replacement_characters", message, count=found.replaced))

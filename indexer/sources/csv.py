@@ -2,57 +2,81 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Iterator
 from typing import IO, Any, Final
 
 from indexer.sources.base import ReadError
+from winnow.conversion.encodings import CONTROLS, DETECTED_BYTES, NotText, decode_text
 
 MAX_COLUMNS: Final = 1_000
 MAX_CELL_CHARS: Final = 20_000_000
 
 _DELIMITERS: Final = ",;\t|"
-_HEADER_BYTES: Final = 256 * 1024
+_HEADER_CHARS: Final = 256 * 1024
+_MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
 def parse(file: IO[bytes], *, delimiter: str = "") -> Iterator[dict[str, Any]]:
     """Yield ``{"columns": [names]}``, then for every row ``{"row": number, "values": {name: text}}``.
 
     Rows that cannot be read come as ``{"row": number, "code": …, "message": …}``. Numbers count rows from 1, without
-    the header.
+    the header. ``"encoding"`` beside the columns is the file's, if it had to be guessed.
 
     Raises:
-        ReadError: the header is unusable, or the file is not UTF-8.
+        ReadError: the header is unusable, or the file is not in the encoding that its first lines are in.
     """
-    header = file.readline(_HEADER_BYTES + 1)
-    if len(header) > _HEADER_BYTES:
-        raise ReadError("wrong_schema", f"the first line is longer than {_HEADER_BYTES:,} bytes, too long for a header")
-    if b"\x00" in header:
-        raise ReadError("binary", "the file contains NUL bytes: it is not CSV, or CSV in UTF-16; convert it to UTF-8")
-    file.seek(0)
+    encoding, guessed = _encoding(file)
     csv.field_size_limit(MAX_CELL_CHARS)  # global, which is why it is set here and not in the service
-    text = io.TextIOWrapper(file, "utf-8-sig", newline="")
-    rows = csv.reader(text, delimiter=delimiter or _delimiter(header), strict=True)
+    text = io.TextIOWrapper(file, encoding, errors=CONTROLS if encoding == "cp1252" else "strict", newline="")
+    rows = csv.reader(text, strict=True)
     try:
+        header = text.readline(_HEADER_CHARS + 1)
+        if len(header) > _HEADER_CHARS:
+            raise ReadError("wrong_schema", f"the first line is longer than {_HEADER_CHARS:,}, too long for a header")
+        text.seek(0)
+        rows = csv.reader(text, delimiter=delimiter or _delimiter(header), strict=True)
         names = _names(next(rows, []))
-        yield {"columns": names}
+        yield {"columns": names, "encoding": encoding if guessed else ""}
         yield from _rows(rows, names)
     except UnicodeDecodeError:
-        raise ReadError("not_utf8", f"after row {rows.line_num:,} the file is not UTF-8; convert it") from None
+        message = f"after row {rows.line_num:,} the file is not {encoding}; save it as UTF-8"
+        raise ReadError("not_utf8", message) from None
     except csv.Error as error:
         raise ReadError(
             "invalid_csv", f"near line {rows.line_num:,}: {error}; a quote is unclosed or misplaced"
         ) from None
 
 
-def _delimiter(header: bytes) -> str:
+def _encoding(file: IO[bytes]) -> tuple[str, bool]:
+    """The encoding by Python's name, and whether it was guessed: from the first lines that are not ASCII."""
+    file.seek(0)
+    start = file.read(4)
+    marked = next((name for mark, name in _MARKS if start.startswith(mark)), "")
+    file.seek(0)
+    sample = b""
+    while not marked and (block := file.read(DETECTED_BYTES)):
+        if not block.isascii() or b"\x00" in block:
+            sample = block + file.readline(DETECTED_BYTES)
+            break
+    file.seek(0)
+    try:
+        found = decode_text(sample)
+    except NotText as error:
+        raise ReadError("binary" if b"\x00" in sample else error.code, error.message) from None
+    if "\x00" in found.text:
+        raise ReadError("binary", "the file contains NUL bytes: it is binary, not CSV")
+    return marked or found.encoding, not marked and found.detected
+
+
+def _delimiter(header: str) -> str:
     """The separator that makes the most columns out of the header; those inside of quotes do not count."""
-    line = header.decode("utf-8-sig", errors="replace")
 
     def columns(delimiter: str) -> int:
         try:
-            return len(next(csv.reader([line], delimiter=delimiter, strict=True), []))
+            return len(next(csv.reader([header], delimiter=delimiter, strict=True), []))
         except csv.Error:
             return 0
 

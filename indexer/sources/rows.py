@@ -15,8 +15,10 @@ from types import MappingProxyType
 from typing import IO, Any, Final, NamedTuple
 
 from indexer.sources.base import DocumentParser, ReadError
+from indexer.sources.content import guessed_encoding
 from indexer.sources.sandbox import Sandbox
 from winnow.core.errors import InvalidSource
+from winnow.core.marks import wire_warnings
 from winnow.core.types import Document, FieldType, JsonValue
 from winnow.ports.source import Failure, SourceOptions
 
@@ -130,15 +132,19 @@ def _read_table(
     items: Iterable[dict[str, Any]], name: str, row_id: str, columns: Mapping[str, str], fields: Mapping[str, FieldType]
 ) -> Iterator[Record | Failure]:
     roles: dict[str, str] = {}
+    encoding = ""
     for item in items:
         if "columns" in item:
-            roles = _roles(item["columns"], columns)
+            roles, encoding = _roles(item["columns"], columns), item.get("encoding", "")
             continue
         where = f"{name}:{item['row']}"
         if "code" in item:
             yield Failure(where, item["code"], item["message"])
             continue
-        yield Record(where, _as_record(item["values"], roles, f"{row_id}#{item['row']}", fields))
+        record = _as_record(item["values"], roles, f"{row_id}#{item['row']}", fields)
+        if encoding and not all(str(value).isascii() for value in item["values"].values()):
+            record |= {"source_format": "text", "warnings": wire_warnings([guessed_encoding(encoding)])}
+        yield Record(where, record)
 
 
 def _read_jsonl(file: IO[bytes], name: str) -> Iterator[Record | Failure]:

@@ -62,12 +62,30 @@ def test_a_label_goes_before_what_the_page_says() -> None:
         ("Пшеница хранится в сухом месте и должна проветриваться", "koi8_r"),
         ("fine\nMüller", "cp1252"),
         ("It’s a “mill” – €5", "cp1252"),
+        ("שלום", "cp1255"),
+        ('<p>מחיר: 25 ש"ח</p>', "cp1255"),
+        ("<h1>ברוכים הבאים</h1><p>טחנת קמח", "iso8859_8"),
+        ("Привет, мир", "cp1251"),
+        ("Привет, мир", "koi8_r"),
+        ("<p>Τιμή: 25 ευρώ</p>", "cp1253"),
+        ("الطاحونة بجانب النهر.", "cp1256"),
+        ("โรงสีอยู่ริมแม่น้ำ", "cp874"),
+        ("Değirmen ırmağın yanında, çok güzel.", "cp1254"),
+        ("磨坊在河边。", "gb18030"),
+        ("磨坊在河邊。", "big5"),
+        ("방앗간은 강가에 있다.", "cp949"),
         ("No mark, but two bytes a character.", "utf-16-le"),
     ],
 )
 def test_an_encoding_that_is_not_named_is_detected_and_said(text: str, encoding: str) -> None:
     found = decode_text(text.encode(encoding))
     assert (found.text, found.detected, found.replaced) == (text, True, 0)
+
+
+def test_a_text_without_a_name_is_utf8_if_more_of_it_is_so_than_not() -> None:
+    mostly = "Mühle am Bach. ".encode() * 50
+    assert (decode_text(mostly + b"\xff").encoding, decode_text(mostly + b"\xff").replaced) == ("utf-8", 1)
+    assert decode_text(b"word " * 200 + "Mühle".encode("cp1252")).text.endswith("Mühle")
 
 
 def test_single_bad_bytes_are_counted() -> None:

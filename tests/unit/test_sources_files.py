@@ -125,7 +125,7 @@ def test_a_bad_file_fails_and_is_named(tmp_path: Path, content: bytes, code: str
     ("content", "code"),
     [
         (b"fine\nM\xfcller", "encoding_detected"),
-        (b"word " * 200 + b"\xff", "replacement_characters"),
+        ("Mühle am Bach. ".encode() * 50 + b"\xff", "replacement_characters"),
         (b"---\ntitle: a\n  bad: [\n---\nBody", "invalid_front_matter"),
         (b"---\n- a: list\n---\nBody", "invalid_front_matter"),
     ],

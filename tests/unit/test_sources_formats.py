@@ -175,8 +175,7 @@ def test_cells_of_declared_fields_have_their_type(tmp_path: Path) -> None:
         (b",".join(b"c%d" % n for n in range(2_000)), "wrong_schema", "2,000 columns"),
         (b"id,price\n1,2\n", "wrong_schema", "--column text=NAME; columns: id, price"),
         (b"text,text\na,b\n", "wrong_schema", "occurs twice"),
-        (b"i\x00d", "binary", "NUL"),
-        (b"id,text\n1,\xff\n", "not_utf8", "not UTF-8"),
+        (b"id,\x00te,xt\n1,2", "binary", "NUL"),
         (b'id,text\n1,"open', "invalid_csv", "quote"),
     ],
 )
@@ -184,6 +183,46 @@ def test_csv_that_is_no_table_of_documents_is_named(tmp_path: Path, content: byt
     item = failure(write(tmp_path / "a.csv", content))
     assert (item.code, item.document_id) == (code, "")
     assert words in item.message
+
+
+GREEK = "id;text\n1;Το αλεύρι αλέθεται στον μύλο του χωριού.\n2;plain\n3;Ο μυλωνάς δουλεύει από το πρωί.\n"
+JAPANESE = "id\ttext\n1\tこむぎを ひいて こなに します。\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "guessed"),
+    [
+        (GREEK, "utf-8", ""),
+        (GREEK, "utf-8-sig", ""),
+        (GREEK, "utf-16", ""),
+        (GREEK, "cp1253", "cp1253"),
+        (JAPANESE, "cp932", "cp932"),
+        ("id,text\n1,Mühle am Bach\n", "cp1252", "cp1252"),
+        ("id,text\n1,Mühle am Bach\n", "utf-16-le", "utf-16-le"),
+    ],
+)
+def test_tables_are_read_in_their_encoding_and_a_guess_is_a_warning(
+    tmp_path: Path, text: str, encoding: str, guessed: str
+) -> None:
+    items = read(write(tmp_path / "a.csv", text.encode(encoding)))
+    wanted = [row.replace("\t", ";").replace(",", ";").split(";") for row in text.splitlines()[1:]]
+    assert [[item.id, item.text] for item in items if isinstance(item, Document)] == wanted
+    said = [[each.message.partition("read as ")[2].partition(";")[0] for each in item.warnings] for item in items]
+    assert said == [[] if row[1].isascii() or not guessed else [guessed] for row in wanted]
+
+
+def test_a_table_that_changes_its_encoding_is_named(tmp_path: Path) -> None:
+    rows = "".join(f"{number},Mühle am Bach\n" for number in range(9_000))
+    *_, last = read(write(tmp_path / "a.csv", b"id,text\n" + rows.encode() + b"x,M\xfchle\n"))
+    assert isinstance(last, Failure)
+    assert (last.code, "utf-8" in last.message) == ("not_utf8", True)
+
+
+def test_the_encoding_of_a_table_is_found_beyond_its_plain_rows(tmp_path: Path) -> None:
+    rows = [f"{number},plain words in row {number}" for number in range(20_000)] + ["last,Mühle am Bach über Düne"]
+    items = read(write(tmp_path / "a.csv", "\n".join(["id,text", *rows]).encode("cp1252")))
+    assert isinstance(items[-1], Document)
+    assert (len(items), items[-1].text) == (20_001, "Mühle am Bach über Düne")
 
 
 def test_one_bad_row_does_not_stop_the_rest(tmp_path: Path) -> None:

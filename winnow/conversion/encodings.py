@@ -7,11 +7,12 @@ import re
 from typing import Final, NamedTuple
 
 import webencodings
-from charset_normalizer import from_bytes
+from chardetng_py.detector import EncodingDetector
 
 from winnow.core.errors import InvalidDocument
 
 DETECTED_BYTES: Final = 64 * 1024  # of a text without a label, read to detect its encoding
+CONTROLS: Final = "winnow-controls"  # the standard's reading of bytes that Python's windows-1252 lacks, as errors=
 MAX_REPLACED_SHARE: Final = 0.01  # of the characters; beyond that a text is in another encoding than it says
 
 _DECLARED_BYTES: Final = 1024  # in which a page names its encoding (HTML, 4.2.5.5)
@@ -22,15 +23,7 @@ _DECLARED: Final = re.compile(
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _PLAIN_UTF16: Final = 0.3  # share of NUL bytes at even or odd places of a text in UTF-16 without a mark
 _WIDER: Final = {"gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "big5": "big5hkscs"}
-_WESTERN: Final = 3  # characters to one that is accented, at least
-_HIGH: Final = re.compile(rb"[\x80-\xff]")
-_HIGH_RUN: Final = re.compile(rb"[\x80-\xff]{4}")
-_LIKELY: Final = """gb18030 big5hkscs cp932 euc_jp cp949 koi8_r koi8_u cp1250 cp1251 cp1252 cp1253 cp1254 cp1255
-cp1256 cp1257
-cp1258 cp874 iso8859_2 iso8859_5 iso8859_6 iso8859_7 iso8859_8 iso2022_jp""".split()
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
-_KANA: Final = re.compile(r"[\u3041-\u30fe]")  # not the halfwidth ones, which any bytes make
-_KANA_SHARE: Final = 5
 _REPLACED: Final = "\ufffd"
 
 
@@ -79,7 +72,7 @@ def _unmarked_utf16(data: bytes) -> str:
     """The kind of UTF-16 that bytes without a mark look like: of Latin text every second byte is 0."""
     sample = data[:1024]
     even, odd = sample[::2].count(0), sample[1::2].count(0)
-    if max(even, odd) < _PLAIN_UTF16 * len(sample) or min(even, odd) > 0:
+    if not sample or max(even, odd) < _PLAIN_UTF16 * len(sample) or min(even, odd) > 0:
         return ""
     return "utf-16-le" if odd > even else "utf-16-be"
 
@@ -101,7 +94,7 @@ def _codec(label: str) -> str | None:
 
 def _decoded(data: bytes, name: str) -> DecodedText:
     # the standard maps the five bytes that Python's codec of windows-1252 leaves out to control characters
-    return _checked(data.decode(name, errors="winnow-controls" if name == "cp1252" else "replace"), name)
+    return _checked(data.decode(name, errors=CONTROLS if name == "cp1252" else "replace"), name)
 
 
 def _checked(text: str, name: str) -> DecodedText:
@@ -112,32 +105,19 @@ def _checked(text: str, name: str) -> DecodedText:
 
 
 def _detected(data: bytes, error: UnicodeDecodeError, *, named: bool) -> DecodedText:
-    """Decode by statistics of the bytes, unless almost all of it is UTF-8."""
+    """Decode by statistics of the bytes, unless almost all of it is UTF-8, as it says or as most of it shows."""
     text = data.decode(errors="replace")
-    if text.count(_REPLACED) <= MAX_REPLACED_SHARE * len(text) and (named or len(text) > 200):
+    replaced = text.count(_REPLACED)
+    if replaced <= MAX_REPLACED_SHARE * len(text) and (named or len(_NOT_ASCII.findall(text)) > 2 * replaced):
         return _checked(text, "utf-8")
     line = data.count(b"\n", 0, error.start) + 1
     if b"\x00" in data[:DETECTED_BYTES]:
         raise NotText(f"line {line} is not UTF-8, and the file has NUL bytes: it is binary, not text")
-    name = next((name for name in ("cp932", "euc_jp") if _is_japanese(data, name)), "")
-    if not name:
-        best = None if _looks_western(data) else from_bytes(data[:DETECTED_BYTES], 5, 512, 0.2, _LIKELY).best()
-        name = "cp1252" if best is None else _WIDER.get(best.encoding, best.encoding)
+    detector = EncodingDetector()
+    detector.feed(data[:DETECTED_BYTES], last=len(data) <= DETECTED_BYTES)
+    guessed = detector.guess(tld=None, allow_utf8=False)
+    name = _codec(guessed) or codecs.lookup(guessed).name
     return _decoded(data, name)._replace(detected=True)
-
-
-def _is_japanese(data: bytes, name: str) -> bool:
-    """Whether bytes beyond ASCII are Japanese in this encoding: one character in five is kana."""
-    sample = data[:DETECTED_BYTES].decode(name, errors="replace")
-    wide = len(_NOT_ASCII.findall(sample))
-    return sample.count(_REPLACED) <= 1 and len(_KANA.findall(sample)) * _KANA_SHARE > wide > 0
-
-
-def _looks_western(data: bytes) -> bool:
-    """Whether bytes beyond ASCII stand alone among letters, as accents do in windows-1252, the fallback of browsers."""
-    sample = data[:DETECTED_BYTES]
-    high = len(_HIGH.findall(sample))
-    return high * _WESTERN <= len(sample) and not _HIGH_RUN.search(sample)
 
 
 def _controls(error: UnicodeError) -> tuple[str, int]:
@@ -145,4 +125,4 @@ def _controls(error: UnicodeError) -> tuple[str, int]:
     return "".join(map(chr, error.object[error.start : error.end])), error.end
 
 
-codecs.register_error("winnow-controls", _controls)
+codecs.register_error(CONTROLS, _controls)
