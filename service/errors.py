@@ -75,7 +75,6 @@ class ProblemKind(NamedTuple):
 INVALID_JSON: Final = ProblemKind(400, "invalid_json", "The body is not valid JSON in UTF-8.")
 INVALID_REQUEST_LINE: Final = ProblemKind(400, "invalid_request", "The request is not valid HTTP.")
 INVALID_FORM: Final = ProblemKind(400, "invalid_form", "The body is not valid multipart/form-data.")
-FORBIDDEN_ORIGIN: Final = ProblemKind(403, "forbidden", "A page of another origin sent a form.")
 BODY_TOO_LARGE: Final = ProblemKind(413, "body_too_large", "The body exceeds the configured limit.")
 UNSUPPORTED_MEDIA_TYPE: Final = ProblemKind(415, "unsupported_media_type", "The body's content type is not supported.")
 UNKNOWN_HOST: Final = ProblemKind(421, "unknown_host", "The service does not answer for the host of the Host header.")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
-from service.errors import FORBIDDEN_ORIGIN, INVALID_FORM, Problem
+from service.errors import INVALID_FORM, Problem
 from service.wire import loads
 from winnow.core.errors import InvalidDocument
 from winnow.operations.uploads import Upload
@@ -25,18 +24,16 @@ _PARTS: Final = "a form has parts named file, with a file name, and document, in
 
 
 @asynccontextmanager
-async def uploads_in(request: Request, origins: Collection[str]) -> AsyncIterator[Sequence[Upload]]:
+async def uploads_in(request: Request) -> AsyncIterator[Sequence[Upload]]:
     """The files of a form, which are open for the length of the block.
 
     Args:
         request: its body is a form.
-        origins: other origins whose pages may send forms.
 
     Raises:
-        Problem: 400 for a body that is not a form, 403 for one that a page of another origin sent.
+        Problem: 400 for a body that is not a form.
         InvalidDocument: a part has another name, or the number of ``document`` parts differs from that of files.
     """
-    _require_origin(request, origins)
     try:
         form = await request.form(max_files=MAX_FILES, max_fields=MAX_FILES, max_part_size=_MAX_FIELD_BYTES)
     except HTTPException as error:
@@ -83,16 +80,3 @@ def _object(part: bytes | str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidDocument("a document part is a JSON object", location=("document",))
     return value
-
-
-def _require_origin(request: Request, origins: Collection[str]) -> None:
-    """Refuse a form that a page of another origin sent: browsers send forms without asking first.
-
-    A request with ``Authorization`` passes: a page cannot add it to a form.
-    """
-    origin = request.headers.get("origin")
-    own = origin is not None and urlsplit(origin).netloc == request.headers.get("host")
-    if origin is None or own or origin in origins or "authorization" in request.headers:
-        return
-    detail = f"forms from pages of {origin[:80]!r} are not accepted; to allow them, add it to server.cors_origins"
-    raise Problem(FORBIDDEN_ORIGIN, detail)

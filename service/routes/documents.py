@@ -10,7 +10,7 @@ from fastapi import Query, Request, Response
 from service.access import needs
 from service.deps import CatalogDep, CollectionName, DocumentId, PrincipalDep, StateDep, Tenant, Wait
 from service.door import BODY_PROBLEMS, Door
-from service.errors import FORBIDDEN_ORIGIN, INVALID_FORM
+from service.errors import INVALID_FORM
 from service.forms import FORM_TYPE, uploads_in
 from service.lifespan import ServiceState
 from service.openapi import document_body
@@ -49,7 +49,7 @@ _WRITES: Final = (
     errors.StorageFull,
 )
 _WRITE_PROBLEMS: Final = router.problems(*_WRITES)
-_UPLOAD_PROBLEMS: Final = router.problems(*_WRITES, INVALID_FORM, FORBIDDEN_ORIGIN)
+_UPLOAD_PROBLEMS: Final = router.problems(*_WRITES, INVALID_FORM)
 _THREAD_BYTES: Final = 64 * 1024  # larger bodies are parsed off the event loop, and those that are converted
 
 
@@ -195,7 +195,7 @@ async def delete_documents(
 
 
 async def _read_form(state: ServiceState, terms: UploadTerms, request: Request) -> submitting.ParsedBatch:
-    async with uploads_in(request, state.settings.server.cors_origins) as uploads:
+    async with uploads_in(request) as uploads:
         return await read_uploads(state.resources.files, uploads, terms)
 
 

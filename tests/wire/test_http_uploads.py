@@ -177,7 +177,7 @@ async def test_a_body_that_is_not_a_form_is_400(docs: httpx2.AsyncClient) -> Non
 async def test_a_form_of_another_origins_page_is_refused(service: Service, docs: httpx2.AsyncClient) -> None:
     sent = form(("a.txt", b"words"))
     foreign = await docs.post(DOCS, **sent, headers={"origin": "https://evil.example"})
-    assert (foreign.status_code, foreign.json()["code"]) == (403, "forbidden")
+    assert (foreign.status_code, foreign.json()["code"]) == (403, "cross_site")
     assert (await docs.post(DOCS, **sent, headers={"origin": "http://127.0.0.1"})).status_code == 202
 
 
