@@ -60,6 +60,7 @@ def test_code_and_error_codes_are_identifiers(text: str) -> None:
 
 def test_a_flag_is_one() -> None:
     assert names("use --no-verify")["no verify"] == Level.IDENTIFIER
+    assert names(title="git commit --no-verify")["no verify"] == Level.IDENTIFIER
 
 
 @pytest.mark.parametrize("text", ["a well-known word", "NOTE: JSON", "e.g. the 2nd of 3.11", "don't"])

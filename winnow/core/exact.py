@@ -102,7 +102,7 @@ def names_of(
         (Level.ID, [document_id]),
         (Level.PART_OF_ID, _last_part(document_id)),
         (Level.HEADING, headings),
-        (Level.IDENTIFIER, _FLAG.findall(text) if "-" in text else ()),
+        (Level.IDENTIFIER, _flags((title, *headings, text))),
     )
     for level, texts in found:
         for each in texts:
@@ -123,6 +123,11 @@ def _last_part(name: str) -> list[str]:
     if len(parts) > 1 and parts[-1].lower() in _SUFFIXES:
         parts = parts[:-1]
     return parts[-1:] if len(parts) > 1 or parts != [bare] else []
+
+
+def _flags(texts: Iterable[str]) -> Iterable[str]:
+    """Options of commands: ``no-verify`` of ``git commit --no-verify``."""
+    return (flag for text in texts if "-" in text for flag in _FLAG.findall(text))
 
 
 @lru_cache(50_000)
