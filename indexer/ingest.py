@@ -62,6 +62,7 @@ class IndexSummary:
     deleted: int = 0
     failed: int = 0
     chunks_embedded: int = 0
+    chunks_unread: int = 0
     seconds: float = 0.0
     failures: tuple[Failure, ...] = ()
     notices: tuple[Notice, ...] = ()
@@ -87,7 +88,7 @@ class _Run:
         return IngestProgress(
             expected=self.expected,
             done=sum(job.total - job.pending for job in jobs),
-            chunks=sum(job.chunks_embedded for job in jobs),
+            chunks=sum(job.chunks_embedded + job.chunks_unread for job in jobs),
         )
 
 
@@ -216,6 +217,7 @@ def _summarise(run: _Run, seconds: float) -> IndexSummary:
         deleted=sum(job.deleted for job in jobs),
         failed=len(failures),
         chunks_embedded=sum(job.chunks_embedded for job in jobs),
+        chunks_unread=sum(job.chunks_unread for job in jobs),
         seconds=seconds,
         failures=failures,
         notices=tuple(found.notices),

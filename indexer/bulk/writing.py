@@ -80,10 +80,12 @@ class Writing:
 
     async def _put(self, work: Work, lease: Lease | None) -> list[Outcome]:
         embedded: Counter[str] = Counter()
+        unread: Counter[str] = Counter()
         for part in work.slices:
             await self._pipeline.write(part, lease)
             embedded += part.embedded
-        return await self._pipeline.finish(work.batch, embedded, lease)
+            unread += part.unread
+        return await self._pipeline.finish(work.batch, embedded, unread, lease)
 
 
 def _lost(claim: Claim, max_attempts: int) -> Outcome:

@@ -30,6 +30,11 @@ class Row:
     def document_id(self) -> str:
         return self.piece.claim.document.id
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether the embedder does not know the text."""
+        return self.vectors is not None and self.vectors.dense is None
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
@@ -40,8 +45,13 @@ class Slice:
 
     @property
     def embedded(self) -> Counter[str]:
-        """Chunks embedded, by document id."""
-        return Counter(row.document_id for row in self.rows if row.fresh)
+        """Chunks that got vectors, by document id."""
+        return Counter(row.document_id for row in self.rows if row.fresh and not row.is_unread)
+
+    @property
+    def unread(self) -> Counter[str]:
+        """Chunks that the embedder was given and does not know, by document id."""
+        return Counter(row.document_id for row in self.rows if row.fresh and row.is_unread)
 
     def only(self, document_ids: Container[str]) -> Slice:
         """The rows of these documents."""

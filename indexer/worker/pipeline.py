@@ -116,10 +116,13 @@ class Pipeline:
         points = [point_of(row.piece, row.vectors) for row in part.rows if row.vectors is not None]
         await self._store.upsert(part.index.ref, points)
 
-    async def finish(self, batch: ClaimBatch, embedded: Mapping[str, int], lease: Lease | None) -> list[Outcome]:
+    async def finish(
+        self, batch: ClaimBatch, embedded: Mapping[str, int], unread: Mapping[str, int], lease: Lease | None
+    ) -> list[Outcome]:
         """Remove stale points of a batch that is written; returns its outcomes. Raises ``LeaseLost``.
 
-        ``embedded`` is the number of chunks that were embedded for a document id.
+        ``embedded`` is the number of chunks that got vectors, by document id; ``unread`` of those that the embedder
+        does not know.
         """
         below = {claim.document.id: claim.revision + 1 for claim in batch.removals}
         # a first revision has nothing older than itself
@@ -133,6 +136,7 @@ class Pipeline:
                 claim,
                 keys[claim.document.id],
                 embedded.get(claim.document.id, 0),
+                unread.get(claim.document.id, 0),
                 built=batch.collection.newer_generation,
             )
             for claim in batch.chunked.claims
@@ -158,12 +162,14 @@ class Pipeline:
     async def _carry_out(self, claims: Sequence[Claim], lease: Lease | None) -> list[Outcome]:
         batch = await self.prepare(claims)
         embedded: Counter[str] = Counter()
+        unread: Counter[str] = Counter()
         for part in batch.slices():
             known = await self.look_up(part)
             whole = await filled(known, self._embedder(part.index))
             await self.write(whole, lease)
             embedded += whole.embedded
-        return await self.finish(batch, embedded, lease)
+            unread += whole.unread
+        return await self.finish(batch, embedded, unread, lease)
 
     async def _record(self, outcomes: Sequence[Outcome], lease: Lease | None) -> None:
         # while the lease holds no other worker has written, and the next one removes older points

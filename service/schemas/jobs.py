@@ -37,6 +37,7 @@ class JobView(View):
     superseded: int = Field(description="documents that a later submission replaced before they were indexed")
     cancelled: int = Field(description="documents that were cancelled before they were indexed")
     chunks_embedded: int
+    chunks_unread: int = Field(description="chunks that the embedding model cannot read: found by keywords alone")
     failures: list[JobFailureView] = Field(description="documents that failed, and why; empty in a list of jobs")
     created_at: datetime | None
     finished_at: datetime | None

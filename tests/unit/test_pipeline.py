@@ -177,3 +177,11 @@ async def test_the_worker_stops_when_asked_and_gives_its_leases_back(house: Hous
             await asyncio.sleep(0)
     house.worker.stop()
     await asyncio.wait_for(task, 10)
+
+
+async def test_chunks_that_the_model_cannot_read_are_counted_apart(house: House) -> None:
+    house.embedder.coverage = 0.2
+    job = await house.submit(Document("a", "alpha"))
+    await house.work()
+    found = await house.catalog.jobs.get(job)
+    assert (found.status, found.indexed, found.chunks_embedded, found.chunks_unread) == ("done", 1, 0, 1)

@@ -31,7 +31,7 @@ async def test_job_adds_up_and_ends(service, client):
     assert set(after) == {
         "id", "collection", "tenant", "status", "total", "pending", "indexed", "deleted", "unchanged", "failed",
             "superseded",
-        "cancelled", "chunks_embedded", "failures", "created_at", "finished_at",
+        "cancelled", "chunks_embedded", "chunks_unread", "failures", "created_at", "finished_at",
     }  # fmt: skip
 
 

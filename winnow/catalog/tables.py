@@ -177,6 +177,7 @@ class JobRow(Base, table=True):
     superseded: int
     cancelled: int = Field(sa_column=sa.Column(sa.Integer, nullable=False, server_default="0"))
     chunks_embedded: int
+    chunks_unread: int = Field(sa_column=sa.Column(sa.Integer, nullable=False, server_default="0"))
     created_at: datetime = Field(sa_column=sa.Column(UtcDateTime, nullable=False))
     finished_at: datetime | None = Field(sa_column=sa.Column(UtcDateTime, index=True))
 

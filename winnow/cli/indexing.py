@@ -164,6 +164,7 @@ def _as_json(summary: ingest.IndexSummary) -> dict[str, Any]:
         "collection": summary.collection,
         "documents": {name: getattr(summary, name) for name in counts},
         "chunks_embedded": summary.chunks_embedded,
+        "chunks_unread": summary.chunks_unread,
         "seconds": round(summary.seconds, 3),
         "failures": [{"source": item.source, "code": item.code, "message": item.message} for item in summary.failures],
         "warnings": [{"id": id_, **row} for id_, each in summary.warnings for row in wire_warnings([each])],
@@ -178,6 +179,9 @@ def _print(summary: ingest.IndexSummary) -> None:
         f"{summary.deleted:,} deleted, {summary.failed:,} failed; {counted(summary.chunks_embedded, 'chunk')} embedded "
         f"in {summary.seconds:.1f} s{rate}"
     )
+    if summary.chunks_unread:
+        unread = counted(summary.chunks_unread, "chunk")
+        _say(f"  {unread} that the embedding model cannot read: found by keywords alone", style="yellow")
     _print_failures(summary.failures)
     _print_notices(summary.notices)
     for id_, warning in summary.warnings[:SHOWN]:

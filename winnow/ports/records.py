@@ -127,6 +127,8 @@ class Outcome:
     """How a claim ended. With ``error`` it failed; with ``retry_in`` (seconds) as well it is retried.
 
     Attributes:
+        embedded: chunks that got vectors just now.
+        unread: chunks that were to get them, but the embedder does not know the text.
         built: the collection's ``newer_generation`` where both indexes of the pair were written.
         waited: it is retried through no fault of the document (storage or a model is down): no attempt is counted.
     """
@@ -134,6 +136,7 @@ class Outcome:
     claim: Claim
     chunks: tuple[ChunkKey, ...] = ()
     embedded: int = 0
+    unread: int = 0
     error: str | None = None
     error_code: str | None = None
     retry_in: float | None = None
@@ -199,6 +202,7 @@ class Job:
     superseded: int = 0
     cancelled: int = 0
     chunks_embedded: int = 0
+    chunks_unread: int = 0
     failures: tuple[JobFailure, ...] = ()
     tenant: str | None = ""
     created_at: datetime | None = None

@@ -12,7 +12,7 @@ from winnow.core.types import JobStatus
 from winnow.ports import Job, JobFailure, Outcome
 
 ENDINGS: Final = ("indexed", "deleted", "failed", "superseded", "cancelled")
-ADDED: Final = (*ENDINGS, "chunks_embedded")
+ADDED: Final = (*ENDINGS, "chunks_embedded", "chunks_unread")
 
 
 @dataclass
@@ -37,6 +37,7 @@ class JobCounters:
             return
         counter = self.counters[job_id]
         counter["chunks_embedded"] += outcome.embedded
+        counter["chunks_unread"] += outcome.unread
         if settlement.ending is not None:
             counter[settlement.ending] += 1
         entry = settlement.entry
