@@ -15,6 +15,7 @@ from typing import Final
 import regex
 
 from indexer.chunking.outline import Block
+from indexer.chunking.words import word_border
 from winnow.ports import Tokenizer
 
 _LONG_TOKEN: Final = 24  # a longer token is text that the model does not know: every character counts
@@ -134,7 +135,11 @@ def _by_tokens(
         if stop < end:
             word = bisect_right(words, stop) - 1
             middle = start + (stop - start) // 2
-            stop = words[word] if word >= 0 and words[word] > middle else _cluster_end(count.text, start, stop)
+            if word >= 0 and words[word] > middle:
+                stop = words[word]
+            else:
+                border = word_border(count.text, start, stop)
+                stop = border if border > middle else _cluster_end(count.text, start, stop)
         yield start, stop
         start = stop
 
