@@ -1,0 +1,40 @@
+"""Random probes over Qdrant Edge and SQLite: no caller gets anything but what it may see, and all of that."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.access.probes import Prober
+from tests.conftest import Service
+from tests.fakes import MODELS
+from winnow.core.settings import load_settings
+
+SEED: Final = int(os.environ.get("ACCESS_SEED", "15"))
+PROBES: Final = int(os.environ.get("ACCESS_PROBES", "2000"))
+PER_WORLD: Final = 500
+
+
+@pytest.fixture
+async def embedded(tmp_path: Path) -> AsyncIterator[Service]:
+    """A service over the real embedded engine and catalog, with models that take no time."""
+    running = Service(load_settings(data_dir=tmp_path, **MODELS))
+    yield running
+    await running.close()
+
+
+@pytest.mark.timeout(0)
+async def test_no_probe_finds_a_difference(embedded: Service) -> None:
+    prober = Prober(embedded, random.Random(SEED))
+    for number in range(PROBES):
+        if number % PER_WORLD == 0:
+            await prober.build()
+        await prober.probe()
+    assert prober.differences == []
+    assert prober.done.total() == PROBES
+    assert min(prober.done.values()) > PROBES // 20
