@@ -9,6 +9,7 @@ from urllib.parse import quote
 import typer
 from rich.table import Column, Table
 
+from winnow.cli import issuers
 from winnow.cli.command import configure, read_catalog, through_catalog
 from winnow.cli.console import note, out, print_json, print_line, print_pairs
 from winnow.cli.moments import moment, span
@@ -27,6 +28,7 @@ EVERYTHING = "all"
 ROTATION_GRACE = "24h"
 
 app = typer.Typer(help="Make, list, revoke and rotate API keys.", no_args_is_help=True)
+app.add_typer(issuers.app, name="issuer")
 KeyId = Annotated[str, typer.Argument(help="Public beginning of the key, as wnw_AbCdEfGh.", metavar="ID")]
 
 
