@@ -26,7 +26,7 @@ Name = Annotated[str, typer.Argument(help="The iss of its tokens, as https://sho
 
 
 @app.command("add")
-def add(
+def accept_issuer(
     name: Name,
     public_key: Annotated[
         Path | None,
@@ -83,7 +83,7 @@ def add(
 
 
 @app.command("list")
-def list_issuers(url: Url = None, data_dir: DataDir = None, json: Json = False) -> None:
+def print_issuers(url: Url = None, data_dir: DataDir = None, json: Json = False) -> None:
     """List the issuers, by name."""
 
     async def read(catalog: Catalog, asker: Principal) -> BaseModel:
@@ -107,7 +107,7 @@ def list_issuers(url: Url = None, data_dir: DataDir = None, json: Json = False) 
 
 
 @app.command("remove")
-def remove(name: Name, url: Url = None, data_dir: DataDir = None) -> None:
+def refuse_issuer(name: Name, url: Url = None, data_dir: DataDir = None) -> None:
     """Accept no token of an issuer any more. The name winnow ends every token that the installation has minted."""
 
     async def end(catalog: Catalog, asker: Principal) -> BaseModel:
