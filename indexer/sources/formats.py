@@ -14,6 +14,7 @@ from indexer.sources.base import DocumentParser, ReadError
 from indexer.sources.cache import FileCache
 from indexer.sources.content import read_text
 from indexer.sources.kinds import MEDIA_TYPES, PARSED, TEXTS, options_of
+from indexer.sources.recognition import read_scanned
 from indexer.sources.rows import ROWS, count_rows, read_rows
 from indexer.sources.sandbox import Sandbox
 from winnow.core.documents import MAX_TITLE_CHARS
@@ -138,7 +139,7 @@ class FileReader:
         """Format, text, title and metadata of a file, from the cache if they are expensive to get."""
         if self._cache is None or not (file.stamp or file.relative.suffix.lower() in PARSED):
             return self._read_content(file)
-        stamp = f"{_VERSION}:{file.stamp or _stamp(file.fetch())}"
+        stamp = f"{_VERSION}:{'ocr:' if self._options.ocr else ''}{file.stamp or _stamp(file.fetch())}"
         key = file.relative.as_posix()
         known = self._cache.get(key)
         if known is None or known["stamp"] != stamp:
@@ -150,7 +151,14 @@ class FileReader:
         sent, _, parameters = self._options.content_type.lower().partition(";")
         suffix = MEDIA_TYPES.get(sent.strip(), file.relative.suffix.lower())
         label = parameters.partition("charset=")[2].strip(" \"';")
-        return read_whole(file.fetch(), suffix, sandbox=self._sandbox, max_chars=MAX_FILE_BYTES, charset=label)
+        path = file.fetch()
+
+        def read(path: Path, sandbox: Sandbox) -> dict[str, Any]:
+            return read_whole(path, suffix, sandbox=sandbox, max_chars=MAX_FILE_BYTES, charset=label)
+
+        if suffix == ".pdf" and self._options.ocr:
+            return read_scanned(path, read, self._sandbox)
+        return read(path, self._sandbox)
 
 
 def _stamp(path: Path) -> str:

@@ -45,7 +45,7 @@ def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
             raise ReadError("too_large", f"the PDF has {len(document):,} pages; the limit is {MAX_PAGES:,}: split it")
         pages = _lines(document, max_chars)
         if not any(pages):
-            message = "the PDF contains no text, it is a scan; run text recognition on it, for example ocrmypdf"
+            message = "the PDF contains no text, it is a scan; --ocr recognises it where ocrmypdf is installed"
             raise ReadError("no_text", message)
         writer = CanonicalWriter()
         bookmarks = _bookmarks(document)
@@ -60,7 +60,9 @@ def _warnings(pages: Sequence[Sequence[str]]) -> tuple[DocumentWarning, ...]:
     if not empty:
         return ()
     names = ", ".join(map(str, empty[:_NAMED_PAGES])) + (" …" if len(empty) > _NAMED_PAGES else "")
-    message = f"{len(empty)} of {len(pages)} pages have no text (pages {names}); if they are scans, run ocrmypdf"
+    message = (
+        f"{len(empty)} of {len(pages)} pages have no text (pages {names}); if they are scans, --ocr recognises them"
+    )
     return (DocumentWarning("pages_without_text", message, pages=empty, count=len(empty)),)
 
 

@@ -9,7 +9,7 @@ import typer
 
 from winnow.cli.command import configure, run_loop
 from winnow.cli.console import note
-from winnow.cli.options import AllowPrivate, CollectionOption, Columns, DataDir, FollowLinks, Json, Url, key_pairs
+from winnow.cli.options import AllowPrivate, CollectionOption, Columns, DataDir, FollowLinks, Json, Ocr, Url, key_pairs
 from winnow.core.errors import InvalidCollection, InvalidSource
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def index(
     delay: Delay = 0.1,
     allow_private: AllowPrivate = False,
     follow_links: FollowLinks = False,
+    ocr: Ocr = False,
     engine: Engine = "worker",
     ray_address: RayAddress = "",
     embed_actors: EmbedActors = 1,
@@ -90,6 +91,7 @@ def index(
         columns=key_pairs(column, "--column", "ROLE=COLUMN, for example text=body", InvalidSource),
         fields=fields,
         follow_links=follow_links,
+        ocr=ocr,
         state_dir=settings.data_dir / "sources",
         site=SiteOptions(allow_private=allow_private, max_pages=max_pages, delay=delay),
     )

@@ -10,7 +10,7 @@ import typer
 
 from winnow.cli.command import configure, run_loop
 from winnow.cli.console import note, print_line, print_row
-from winnow.cli.options import AllowPrivate, Columns, DataDir, FollowLinks, Json, key_pairs
+from winnow.cli.options import AllowPrivate, Columns, DataDir, FollowLinks, Json, Ocr, key_pairs
 from winnow.core.errors import InvalidSource
 from winnow.core.marks import wire_warnings
 
@@ -36,6 +36,7 @@ def inspect(
     column: Columns = None,
     allow_private: AllowPrivate = False,
     follow_links: FollowLinks = False,
+    ocr: Ocr = False,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
@@ -51,6 +52,7 @@ def inspect(
         columns=key_pairs(column, "--column", "ROLE=COLUMN, for example text=body", InvalidSource),
         content_type=content_type,
         follow_links=follow_links,
+        ocr=ocr,
         site=SiteOptions(allow_private=allow_private),
     )
     failed = run_loop(_inspect(open_source(source, options), settings, as_json=json))

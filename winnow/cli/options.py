@@ -36,6 +36,7 @@ AllowPrivate = Annotated[
     bool, typer.Option("--allow-private", help="For site:, allow loopback and intranet addresses.")
 ]
 
+Ocr = Annotated[bool, typer.Option("--ocr", help="Recognise the text of scanned pages of PDF files, with ocrmypdf.")]
 FollowLinks = Annotated[
     bool, typer.Option("--follow-links", help="Also read what links in a folder lead to outside of it.")
 ]

@@ -130,6 +130,7 @@ class SourceOptions:
         columns: for CSV and Parquet, the columns of ``id``, ``text``, ``title`` and ``url``; others go by convention.
         fields: declared fields; CSV cells under these names are converted to their type.
         content_type: media type and charset with which a server sent a file; empty where none did.
+        ocr: recognise the text of pages of PDF files that have none, if ocrmypdf is installed.
         follow_links: also read what links in a folder lead to outside of it.
         state_dir: where to cache results for the next run; ``None`` caches nothing.
         site: how a site is crawled.
@@ -140,6 +141,7 @@ class SourceOptions:
     fields: Mapping[str, FieldType] = field(default_factory=dict)
     content_type: str = ""
     follow_links: bool = False
+    ocr: bool = False
     state_dir: Path | None = None
     site: SiteOptions = field(default_factory=SiteOptions)
 
