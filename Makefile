@@ -102,7 +102,7 @@ bench-scale: install-dev  ## Searches over 10,000 and 200,000 chunks with synthe
 load: install-dev  ## Goodput at 2, 3 and 6 times what the service, and a slow reranker, can do
 	$(BIN)/python benchmarks/overload.py
 
-eval: install  ## Measure retrieval quality; DATA=folder in the BEIR layout
+eval: install-dev  ## Measure retrieval quality; DATA=folder in the BEIR layout
 	$(BIN)/winnow eval --data "$(DATA)"
 
 clean:  ## Remove the virtual environment and caches (never DATA_DIR)

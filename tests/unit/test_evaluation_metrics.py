@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import pytest
 
-from winnow.evaluation.metrics import MRR, NDCG, RECALL, estimate_mean, score_rankings
+from winnow.core.errors import InvalidSettings
+from winnow.evaluation.metrics import MRR, NDCG, RECALL, estimate_mean, require_metrics, score_rankings
 
 
 def test_metrics_equal_the_ones_computed_by_hand():
@@ -64,3 +66,9 @@ def test_the_interval_of_many_values_is_that_of_the_normal_distribution():
 def test_equal_values_have_an_interval_of_no_width():
     found = estimate_mean(np.full(20, 0.25, dtype=np.float32))
     assert (found.low, found.high) == pytest.approx((0.25, 0.25))
+
+
+def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ir_measures", None)
+    with pytest.raises(InvalidSettings, match=r"pip install 'winnow-search\[eval\]'"):
+        require_metrics()

@@ -36,9 +36,11 @@ def evaluate(
     from tempfile import TemporaryDirectory
 
     from winnow.evaluation.dataset import load_dataset
+    from winnow.evaluation.metrics import require_metrics
     from winnow.evaluation.runs import for_measurement
     from winnow.evaluation.views import render_html, render_table, to_json
 
+    require_metrics()
     dataset = load_dataset(data)
     if dataset.blank:
         note(f"ignored {counted(len(dataset.blank), 'query')} without text, the first is {dataset.blank[0]!r}")

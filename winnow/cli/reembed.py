@@ -72,6 +72,7 @@ def reembed(
     """
     from service.reading import read_reembedding
     from winnow.evaluation.dataset import load_questions
+    from winnow.evaluation.metrics import require_metrics
 
     given = {"provider": provider, "model": model, "url": model_url, "dimensions": dimensions}
     chosen = {key: value for key, value in given.items() if value}
@@ -80,6 +81,8 @@ def reembed(
     named = {"model": model} if chosen.keys() == {"model"} and settings.next_embedding is None else {}
     if chosen and not named:
         settings = configure(data_dir, next_embedding=chosen)
+    if data is not None:
+        require_metrics()
     questions = None if data is None else load_questions(data)
     path = f"{collection_path(collection)}/reembed"
 

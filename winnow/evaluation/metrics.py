@@ -10,11 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import ir_measures
 import numpy as np
 import numpy.typing as npt
-from ir_measures import RR, R, nDCG
 
+from winnow.core.errors import InvalidSettings
 from winnow.core.types import FloatArray
 from winnow.evaluation.dataset import Judgments
 
@@ -34,37 +33,54 @@ _RESAMPLES: Final = 5000
 _BATCH: Final = 250  # bounds the memory: a batch of weights is 8 × _BATCH × queries bytes
 
 
+def require_metrics() -> Any:
+    """The module ``ir_measures``.
+
+    Raises:
+        InvalidSettings: it is not installed; the message says how to install it.
+    """
+    try:
+        import ir_measures  # noqa: PLC0415 - an extra, for the sake of SciPy
+    except ImportError as error:
+        raise InvalidSettings("metrics need ir-measures: pip install 'winnow-search[eval]'") from error
+    return ir_measures
+
+
 def score_rankings(rankings: Rankings, judgments: Judgments) -> dict[str, FloatArray]:
     """Score every judged query.
 
     Returns:
         metric -> array of shape (queries,), in the order of ``judgments``, each value in [0, 1]. A query without an
         answer scores 0.
+
+    Raises:
+        InvalidSettings: as ``require_metrics``.
     """
+    measures = require_metrics()
     position = {query: index for index, query in enumerate(judgments)}
     scores = {metric: np.zeros(len(position), dtype=np.float32) for metric in METRICS}
     qrels = [
-        ir_measures.Qrel(query, document, grade)
+        measures.Qrel(query, document, grade)
         for query, grades in judgments.items()
         for document, grade in grades.items()
     ]
     # trec_eval knows no depth for the reciprocal rank, so the run is cut instead.
     passes: tuple[tuple[dict[Any, str], int], ...] = (
-        ({nDCG @ 10: NDCG, R @ DEPTH: RECALL}, DEPTH),
-        ({RR: MRR}, _RECIPROCAL_DEPTH),
+        ({measures.nDCG @ 10: NDCG, measures.R @ DEPTH: RECALL}, DEPTH),
+        ({measures.RR: MRR}, _RECIPROCAL_DEPTH),
     )
     for names, depth in passes:
-        run = list(_as_run(rankings, depth))
-        for item in ir_measures.pytrec_eval.iter_calc(list(names), qrels, run):
+        run = [measures.ScoredDoc(*row) for row in _as_run(rankings, depth)]
+        for item in measures.pytrec_eval.iter_calc(list(names), qrels, run):
             scores[names[item.measure]][position[item.query_id]] = item.value
     return scores
 
 
-def _as_run(rankings: Rankings, depth: int) -> Iterator[ir_measures.ScoredDoc]:
+def _as_run(rankings: Rankings, depth: int) -> Iterator[tuple[str, str, float]]:
     # trec_eval sorts by score, so each rank gets a score of its own and the order stays as answered.
     for query, documents in rankings.items():
         for rank, document in enumerate(documents[:depth]):
-            yield ir_measures.ScoredDoc(query, document, float(depth - rank))
+            yield query, document, float(depth - rank)
 
 
 @dataclass(frozen=True, slots=True)
