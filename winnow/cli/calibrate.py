@@ -14,13 +14,14 @@ import typer
 from winnow.cli.command import ask, configure
 from winnow.cli.console import note, out, print_json, progress_bar
 from winnow.cli.options import CollectionOption, DataDir, Json, Url, collection_path
-from winnow.core.errors import InvalidSource
+from winnow.core.errors import InvalidSource, Overloaded
+from winnow.core.retry import REMOTE_CALL, retry
 
 if TYPE_CHECKING:
     from winnow.cli.remote import Client
     from winnow.evaluation.calibration import FittedCalibration, JudgedAnswer
 
-AT_ONCE: Final = 4
+AT_ONCE: Final = 2
 BUDGET_MS: Final = 60_000
 
 
@@ -97,7 +98,8 @@ async def _judged(client: Client, collection: str, query: str, judgments: Mappin
     from winnow.evaluation.calibration import JudgedAnswer
 
     body = {"query": query, "top_n": 2, "highlight": False, "return_documents": False, "budget_ms": BUDGET_MS}
-    answer = await client.call("POST", f"{collection_path(collection)}/search", body)
+    path = f"{collection_path(collection)}/search"
+    answer = await retry(lambda: client.call("POST", path, body), REMOTE_CALL, again=_is_passing)
     results: list[dict[str, Any]] = answer["results"]
     if not results or results[0]["relevance_score"] is None:
         return []
@@ -111,6 +113,10 @@ async def _judged(client: Client, collection: str, query: str, judgments: Mappin
         ranks["sparse"],
     )
     return [JudgedAnswer(sight, judgments.get(first["document_id"], 0) > 0)]
+
+
+def _is_passing(error: Exception, _: int) -> bool:
+    return isinstance(error, Overloaded)
 
 
 def _show(collection: str, fitted: FittedCalibration, kept: Mapping[str, Any]) -> None:

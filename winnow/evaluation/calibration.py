@@ -24,6 +24,7 @@ LEAST_OF_EACH: Final = 10  # right and wrong answers
 FOLDS: Final = 10
 BINS: Final = 10
 _RIDGE: Final = 1.0  # on standardised weights
+_LEAST_SPREAD: Final = 0.1  # of a feature: one that hardly varies must not get a weight that decides elsewhere
 _STEPS: Final = 50
 _RESAMPLES: Final = 1000
 _SEED: Final = 20261128
@@ -112,6 +113,7 @@ def area_under_roc(probabilities: Array, right: Array) -> float:
 def _fit(features: Array, right: Array) -> tuple[Array, float]:
     mean, spread = features.mean(axis=0), features.std(axis=0)
     used = np.flatnonzero(spread > 0)
+    spread = np.maximum(spread, _LEAST_SPREAD)
     weights = np.zeros(features.shape[1])
     while True:
         scaled = (features[:, used] - mean[used]) / spread[used]
