@@ -16,7 +16,7 @@ from winnow.core.principal import UNKNOWN, Principal
 from winnow.core.settings import Settings
 from winnow.core.types import SearchAnswer, SearchRequest
 from winnow.operations.access import Access
-from winnow.operations.admission import Admission, Backlog, tells_latency
+from winnow.operations.admission import Admission, Backlog
 from winnow.operations.audit import REFUSED, event_of, is_refusal
 from winnow.operations.many_searches import ManyAnswers, search_many
 from winnow.operations.metrics import Metrics
@@ -118,7 +118,7 @@ class ServiceState:
         async def work() -> SearchAnswer:
             return await self.resources.search.run(asked, principal, deadline)
 
-        answer = await self.searches.run(work, principal, deadline, tells=tells_latency)
+        answer = await self.searches.run(work, principal, deadline)
         self.metrics.observe_search(answer)
         return answer
 

@@ -9,12 +9,10 @@ from typing import Final, TypeVar
 
 from winnow.core.errors import DeadlineExceeded, Overloaded
 from winnow.core.principal import Principal
-from winnow.core.types import SearchAnswer
 from winnow.ports import WorkQueue
 from winnow.search.admission_queue import AdmissionQueue, Ending, NoPlace, held_place
 from winnow.search.latency_limit import LatencyLimit
 from winnow.search.limits import SearchDeadline
-from winnow.search.two_stage import lacks_model
 
 BULK_SHARE: Final = 0.9  # of the limit; the rest is reserved for interactive uploads
 ROOM: Final = 0.02  # of the limit: a caller that retries finds room for more than one batch
@@ -84,11 +82,6 @@ class Admission:
             "too late; try again in a moment",
             retry_after=full.drain_seconds,
         )
-
-
-def tells_latency(answer: SearchAnswer) -> bool:
-    """Whether a search ran with its models: without one it was quick, whatever the load."""
-    return not lacks_model(answer)
 
 
 class Backlog:

@@ -353,11 +353,6 @@ def _failed(error: WinnowError, began: float, model: str, provider: str) -> Stag
     return StageReport(status, _ms(began), model, provider, error.message)
 
 
-def lacks_model(answer: SearchAnswer) -> bool:
-    """Whether a model was left out because it had too much to do, failed, or ran out of time."""
-    return _lacks_something(answer.embed) or _lacks_something(answer.rerank)
-
-
 def _lacks_something(report: StageReport) -> bool:
     """Whether a stage gave less than it would have with more time or a sound model."""
     return report.status in ("failed", "timeout") or report.reason == SATURATED
