@@ -25,6 +25,8 @@ from winnow.search.latency_limit import LatencyLimit, Turn
 
 Ending: TypeAlias = Literal["done", "late", "failed"]
 
+_DEPARTURES: Final = 32
+_FEWEST_DEPARTURES: Final = 6
 STANDING: Final = 1.0  # seconds
 _SHORTEST_RETRY: Final = 1.0  # seconds
 _LONGEST_RETRY: Final = 30.0
@@ -90,6 +92,7 @@ class AdmissionQueue:
         self._under_way: Counter[str] = Counter()
         self._queues: dict[tuple[bool, str], deque[_Waiting]] = {}
         self._numbers = 0
+        self._departures: deque[float] = deque(maxlen=_DEPARTURES)  # since work began to wait, by the limit's clock
         self._forecast = LatencyForecast()
 
     @property
@@ -162,6 +165,10 @@ class AdmissionQueue:
             case unknown:
                 assert_never(unknown)
         self.busy -= 1
+        if self.waiting:
+            self._departures.append(self._limit.now())
+        else:
+            self._departures.clear()
         self._under_way[place.principal] -= 1
         if not self._under_way[place.principal]:
             del self._under_way[place.principal]
@@ -215,6 +222,12 @@ class AdmissionQueue:
         elif waiting in self._queues.get((waiting.bulk, waiting.principal), ()):
             self._remove(waiting)
 
+    def _interval(self) -> float:
+        """Seconds between two places that become free: as it has been since work began to wait, else by forecast."""
+        if len(self._departures) < _FEWEST_DEPARTURES:
+            return self._forecast.interval()
+        return (self._limit.now() - self._departures[0]) / (len(self._departures) - 1)
+
     def _stands(self, expected: float) -> bool:
         """Whether the queue has been longer than patience for ``STANDING`` seconds."""
         if math.isinf(self._patience):
@@ -226,7 +239,7 @@ class AdmissionQueue:
 
     def _refuse_hopeless(self) -> None:
         """Refuse what came while nothing was known of the latency, and cannot end in time."""
-        now, interval = asyncio.get_running_loop().time(), self._forecast.interval()
+        now, interval = asyncio.get_running_loop().time(), self._interval()
         there = sorted((each for queue in self._queues.values() for each in queue), key=lambda each: each.number)
         ahead = 0
         for waiting in there:
@@ -244,7 +257,7 @@ class AdmissionQueue:
         for (others_bulk, other), queue in self._queues.items():
             if (others_bulk, other) != (bulk, principal) and others_bulk <= bulk:
                 ahead += len(queue) if others_bulk < bulk else min(len(queue), own + 1)
-        return (ahead + 1) * self._forecast.interval()
+        return (ahead + 1) * self._interval()
 
     def _expected_drain(self) -> float:
-        return (self.waiting + 1) * self._forecast.interval()
+        return (self.waiting + 1) * self._interval()

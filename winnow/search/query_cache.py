@@ -126,6 +126,7 @@ class CachedEmbedder(Embedder):
         own = None
         if first := [key for key in missing if key not in self._flights]:  # others who ask for them wait for our flight
             own = _Flight(asyncio.create_task(self._fetch(first)))
+            own.task.add_done_callback(_look_at_failure)
             self._flights |= dict.fromkeys(first, own)
         flights = {self._flights[key] for key in missing}
         for fetched in await asyncio.gather(*map(self._wait_for, flights)):
@@ -170,6 +171,12 @@ class CachedEmbedder(Embedder):
 
     def _forget(self, task: asyncio.Task[Any] | None) -> None:
         self._flights = {key: flight for key, flight in self._flights.items() if flight.task is not task}
+
+
+def _look_at_failure(task: asyncio.Task[_Fetched]) -> None:
+    """Keep asyncio from reporting a failure whose waiters had all left by then."""
+    if not task.cancelled():
+        task.exception()
 
 
 def uncached(embedder: Embedder) -> Embedder:
