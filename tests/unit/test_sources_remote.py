@@ -11,8 +11,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from indexer.sources import remote
 from indexer.sources.build import open_source
-from tests.files import pdf
+from tests.files import docx, pdf
 from tests.sources import read_all
+from tests.unit.test_sources_office import GOOD
 from winnow.core.errors import InvalidSource
 from winnow.core.types import Document
 from winnow.ports.source import Failure, SourceOptions
@@ -53,6 +54,20 @@ def test_files_of_a_bucket_are_read_like_those_of_a_folder(bucket: MemoryFileSys
         ("b/mill.md", "Mill", "https://x.org/b/mill"),
     ]
     assert len(items) == 3
+
+
+def test_pages_and_office_files_of_a_bucket_are_read_and_not_fetched_again(
+    bucket: MemoryFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("a.pptx", "a.xlsx", "a.odt", "a.epub", "a.eml")
+    bucket.pipe({f"/docs/{name}": GOOD[name][0] for name in names})
+    bucket.pipe("/docs/b.html", b"<!doctype html><title>T</title><nav>Menu</nav><main><h1>Mill</h1>Stone.</main>")
+    bucket.pipe("/docs/c.docx", docx(("Normal", "Rye.")))
+    items = read("memory://docs", tmp_path)
+    expected = {name: GOOD[name][2] for name in names} | {"b.html": "# Mill\n\nStone.", "c.docx": "Rye."}
+    assert {item.id: item.text for item in items if isinstance(item, Document)} == expected
+    monkeypatch.setattr(MemoryFileSystem, "get_file", None)
+    assert read("memory://docs", tmp_path) == items
 
 
 def test_a_single_object_is_a_source(bucket: MemoryFileSystem) -> None:
