@@ -53,7 +53,7 @@ async def measure(client: httpx2.AsyncClient, state: Any) -> None:
     cpu = (time.process_time() - began) / CHECKS
     medians = [statistics.median(each) * 1000 for each in (without, with_key)]
     print(
-        f"search p50 {medians[0]:.2f} ms without a key, {medians[1]:.2f} ms with one; check {cpu * 1e6:.1f} us of CPU"
+        f"CPU of a search, p50: {medians[0]:.2f} ms without a key, {medians[1]:.2f} with one; check {cpu * 1e6:.1f} us"
     )
 
 
