@@ -173,18 +173,18 @@ async def test_a_collection_of_an_earlier_tokenizer_is_searched_with_it_and_chan
     built.resources = built.process(built.old, None)
     with monkeypatch.context() as earlier:
         earlier.setattr(built.store, "keyword_tokenizer", FIRST)
-        await ensure_collection(built.resources, "c", CollectionSpec(max_tokens=32, overlap=0))
+        await ensure_collection(built.resources, LOCAL, "c", CollectionSpec(max_tokens=32, overlap=0))
     await built.submit(a="копии файлов")
     await built.work()
     assert await hits(built, "файлов") == ["a"]
     assert await hits(built, "файл") == []
 
     assert (await built.build()).state == "ready"
-    status = await reembedding.switch_model(built.resources, "c")
+    status = await reembedding.switch_model(built.resources, LOCAL, "c")
     assert status.collection.serving.identity.model == built.old.info.model
     assert status.collection.serving.identity.keyword_tokenizer == NEWEST
     assert await hits(built, "файл") == ["a"]
-    await reembedding.drop(built.resources, "c")
+    await reembedding.drop(built.resources, LOCAL, "c")
     with pytest.raises(Conflict, match="no model to change to"):
         await built.start()
     await built.store.close()
@@ -192,5 +192,5 @@ async def test_a_collection_of_an_earlier_tokenizer_is_searched_with_it_and_chan
 
 
 async def hits(built: Reembed, query: str) -> list[str]:
-    answer = await built.resources.search.run(SearchRequest("c", query, mode="sparse"))
+    answer = await built.resources.search.run(SearchRequest("c", query, mode="sparse"), LOCAL)
     return [result.candidate.document_id for result in answer.results]
