@@ -123,7 +123,7 @@ async def test_scores_come_without_payloads() -> None:
 
 
 async def test_points_are_sent_as_they_are_in_memory() -> None:
-    """Four bytes a number: 200 points take their vectors, their texts and some 350 bytes of keys, words and names each."""
+    """Four bytes a number: 200 points take their vectors, their texts and some 350 bytes of words and names."""
     async with over_grpc() as (store, wire, _):
         wire.sent = 0
         await store.upsert(INDEX, make_points())
