@@ -24,7 +24,20 @@ export function stageStrip(answer) {
     h("div", { class: "timeline", "aria-hidden": "true" }, ...bars),
     h("ul", { class: "stages" }, ...reports.map(([name, report]) => stage(name, report))),
     ...troubles.map(([name, report]) => trouble(name, report, answer)),
+    ...judgment(answer),
   );
+}
+
+/**
+ * Whether there is an answer at all, where the collection is calibrated.
+ *
+ * @param {Answer} answer
+ */
+function judgment({ answerable }) {
+  if (!answerable) return [];
+  const { probability, threshold, calibrated_on: on } = answerable;
+  const said = probability >= threshold ? "The first result is probably right" : "There is probably no answer here";
+  return [h("p", { class: "quiet", title: `Calibrated on ${on}` }, `${said}: ${Math.round(probability * 100)} %`)];
 }
 
 /**

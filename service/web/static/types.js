@@ -53,5 +53,6 @@
  * @property {boolean} degraded
  * @property {{embed: StageReport, retrieve: StageReport, rerank: StageReport}} stages
  * @property {number} took_ms
+ * @property {{probability: number, threshold: number, calibrated_on: string}} [answerable]
  */
 export {};
