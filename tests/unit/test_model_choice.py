@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from indexer.sources.python import PythonSource
 from tests.support.two_models import Reembed, model_of
 from winnow.core.principal import LOCAL
 from winnow.core.types import Collection, Document
@@ -59,6 +60,12 @@ def test_a_tenth_of_the_text_may_be_foreign(choice: LanguageChoice) -> None:
     assert choice([*ENGLISH * 10, OTHERS["de"]]) == "english"
     assert choice([*ENGLISH, OTHERS["de"], OTHERS["zh"] * 4]) == "multilingual"
     assert choice(["2026-11-28 12:00", "", "42"]) == "english", "what has no letters says nothing"
+
+
+async def test_docstrings_are_english_whatever_they_name(choice: LanguageChoice) -> None:
+    documents = [each async for each in PythonSource().read() if isinstance(each, Document)]
+    for begin in range(0, 1000, 100):
+        assert choice([f"{each.title}\n{each.text}" for each in documents[begin : begin + 100]]) == "english"
 
 
 def test_either_choice_has_the_same_index() -> None:

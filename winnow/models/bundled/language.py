@@ -17,19 +17,21 @@ from winnow.models.bundled.wordpieces import WordPieces, latin_share
 MOST_CONTINUING: Final = 0.5  # pieces that continue a word, for each word, of English
 LEAST_FUNCTION_WORDS: Final = 0.2  # of the words, of English of whatever subject
 LEAST_LATIN: Final = 0.8  # of the letters
-LEAST_ENGLISH: Final = 0.9  # of the letters of all texts
+LEAST_ENGLISH: Final = 0.7  # of the letters of all texts: docstrings, half of them identifiers, have 0.75 and more
+MOST_FOREIGN: Final = 0.1  # of the letters of all texts, in other scripts
 _PART: Final = re.compile(r"(?s).{1,500}(?!\S)|.{1,500}")  # a text may be of several languages
 
 
 class LanguageChoice:
-    """Chooses ``english`` where nearly all of the texts are English, else ``multilingual``."""
+    """Chooses ``english`` where most of the text is English and hardly any in another script, else ``multilingual``."""
 
     def __init__(self) -> None:
         self._wordpieces: WordPieces | None = None
 
     def __call__(self, texts: Sequence[str]) -> Literal["english", "multilingual"]:
         """The name of the model that suits the texts. Uses the CPU."""
-        return "english" if self.english_share(texts) >= LEAST_ENGLISH else "multilingual"
+        foreign = 1 - latin_share("\n".join(texts))
+        return "english" if foreign <= MOST_FOREIGN and self.english_share(texts) >= LEAST_ENGLISH else "multilingual"
 
     def english_share(self, texts: Sequence[str]) -> float:
         """The share of the letters of ``texts`` that is in English parts, in [0, 1]; 1 where there are no letters."""
