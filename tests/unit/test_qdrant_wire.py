@@ -23,6 +23,7 @@ from winnow.core.types import Chunk
 from winnow.ports import ArmHits, IndexRef, IndexSchema, Point
 from winnow.search.fusion import fuse
 from winnow.vectors import payloads
+from winnow.vectors.keywords import NEWEST, encoder_of
 from winnow.vectors.qdrant import grpc_answers, grpc_calls
 from winnow.vectors.qdrant.server import server_client
 from winnow.vectors.qdrant.store import QdrantVectorStore
@@ -194,7 +195,7 @@ async def test_the_models_of_the_client_itself_are_seen(made: Counter[str], pref
 async def test_a_write_builds_no_models(store: QdrantVectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[str] = []
     monkeypatch.setattr(BaseModel, "__init__", lambda self, **_: built.append(type(self).__name__))
-    encoded = store._calls.encode(make_points(3), IndexSchema(DIMENSIONS), store._encoder)
+    encoded = store._calls.encode(make_points(3), IndexSchema(DIMENSIONS), encoder_of(NEWEST))
     if store._settings.prefer_grpc:  # the stub for HTTP reads requests with models
         await store._calls.upsert("winnow__c__1", encoded)
     assert built == []
