@@ -44,8 +44,8 @@ def fill(cli: Cli, folder: Path, number: int) -> None:
 
 
 def sign(number: int) -> str:
-    """A mathematical sign: the model knows it, the keyword arm does not."""
-    return chr(0x2200 + number % 256)
+    """A character of private use: the model knows it, the keyword arm does not."""
+    return chr(0xE000 + number % 256)
 
 
 def dimensions(report: dict[str, Any]) -> tuple[int, int | None]:

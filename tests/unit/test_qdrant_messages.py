@@ -114,7 +114,7 @@ def rounded(value: Any) -> Any:
 async def test_a_search_is_asked_as_the_client_asks(quantization: Any, filtered: bool) -> None:
     settings = QdrantVectors(url="http://q", quantization=quantization)
     year = models.FieldCondition(key='f."year"', range=models.Range(gte=2020.0))
-    condition = models.Filter(must=[models.Filter(must=[year])]) if filtered else None
+    condition = models.Filter(must=[models.Filter(must=[models.Filter(should=[year])])]) if filtered else None
     asked: Filter = And((Comparison("gte", "year", 2020),))
     requests = searches(condition, search_params(settings, filtered=filtered))
     client = Sent()
@@ -215,8 +215,10 @@ WORDLESS = replace(POINT, id=IDS[1], chunk=Chunk(0, 0, 1, "?"), title="", dense=
 
 
 def as_struct(point: Point, form: TokenFormat) -> models.PointStruct:
-    words = ENCODER.document(point.title, point.chunk)
-    vectors: dict[str, Any] = {"bm25": models.SparseVector(indices=words.indices, values=words.values)}
+    sparse = ENCODER.document(point.document_id, point.title, point.chunk)
+    vectors: dict[str, Any] = {
+        name: models.SparseVector(indices=words.indices, values=words.values) for name, words in sparse.items()
+    }
     if point.dense is not None and point.tokens is not None:
         vectors |= {"dense": point.dense.tolist(), "tokens": stored_tokens(point.tokens, form).tolist()}
     return models.PointStruct(id=point.id, vector=vectors, payload=encode_payload(point, FIELDS))

@@ -61,7 +61,7 @@ def test_a_file_that_is_left_half_read_leaves_nothing_for_the_next(
     next(rows)
     rows.close()  # type: ignore[attr-defined]
     other = write(tmp_path / "b.csv", b"id\n1\n")
-    assert list(sandbox.parse("csv", other)) == [{"columns": ["id"]}, {"row": 1, "values": {"id": "1"}}]
+    assert list(sandbox.parse("csv", other)) == [{"columns": ["id"], "encoding": ""}, {"row": 1, "values": {"id": "1"}}]
 
 
 def test_a_process_that_was_killed_is_started_again(sandbox: Sandbox, table: Path) -> None:

@@ -190,7 +190,7 @@ def test_one_thread_searches_an_index(tmp_path: Path) -> None:
     engine = Engine(tmp_path, optimize_on_start=False)
     engine.create(INDEX, IndexSchema(4))
     engine.upsert(INDEX, make_points(3))
-    assert len(engine.query(INDEX, np.ones(4, np.float32), "amber", 3, None)) == 2
+    assert len(engine.query(INDEX, np.ones(4, np.float32), "amber", None, 3, None)) == 2
     assert len(search_threads() - before) == 1
     engine.close()
 

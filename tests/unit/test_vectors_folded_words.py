@@ -8,6 +8,7 @@ from winnow.core.errors import IdentityMismatch
 from winnow.core.types import Chunk
 from winnow.vectors.keywords import FIRST, NEWEST, KeywordEncoder, encoder_of
 from winnow.vectors.keywords.folded_words import MAX_QUERY_CHARS, FoldedWords
+from winnow.vectors.keywords.vectors import WORDS
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def asked(encoder: KeywordEncoder, text: str) -> set[int]:
 
 
 def stored(encoder: KeywordEncoder, text: str, title: str = "") -> dict[int, float]:
-    vector = encoder.document(title, Chunk(0, 0, len(text), text))
+    vector = encoder.document("", title, Chunk(0, 0, len(text), text))[WORDS]
     return dict(zip(vector.indices, vector.values, strict=True))
 
 
