@@ -7,6 +7,7 @@ import pytest
 from winnow.core.types import Chunk
 from winnow.vectors.keywords import KeywordEncoder
 from winnow.vectors.keywords.engine_words import MAX_QUERY_CHARS, EngineWords
+from winnow.vectors.keywords.vectors import WORDS
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def words(encoder: KeywordEncoder, text: str) -> set[int]:
 )
 def test_every_word_of_the_query_is_found_in_the_document(encoder: KeywordEncoder, query: str, document: str) -> None:
     assert words(encoder, query)
-    assert words(encoder, query) <= set(encoder.document("", Chunk(0, 0, 0, document)).indices)
+    assert words(encoder, query) <= set(encoder.document("", "", Chunk(0, 0, 0, document))[WORDS].indices)
 
 
 @pytest.mark.parametrize(("one", "other"), [("404", "405"), ("x86", "86"), ("3.11", "3.12"), ("语义", "搜索")])
@@ -55,8 +56,8 @@ def test_a_query_without_words_has_no_vector(encoder: KeywordEncoder, text: str)
 
 def test_a_repeated_word_weighs_more_but_not_in_proportion(encoder: KeywordEncoder) -> None:
     (once,), (thrice,) = (
-        encoder.document("", Chunk(0, 0, 0, "amber")).values,
-        encoder.document("", Chunk(0, 0, 0, "amber amber amber")).values,
+        encoder.document("", "", Chunk(0, 0, 0, "amber"))[WORDS].values,
+        encoder.document("", "", Chunk(0, 0, 0, "amber amber amber"))[WORDS].values,
     )
     assert once < thrice < 3 * once
 
