@@ -163,6 +163,8 @@ async def test_it_indexes_as_the_worker_does_and_embeds_nothing_twice(
     ray: RayOptions, model: Model, overrides: dict[str, Any]
 ) -> None:
     texts = corpus("same")
+    patient = overrides["indexing"] | {"lease_seconds": 60.0}  # a lease that ends on a loaded machine embeds again
+    overrides = overrides | {"indexing": patient}
     async with indexing(overrides, ray) as resources:
         by_ray = await done(resources, await hand_in(resources, "by-ray", texts))
         seen = sum(model.embedded.values())
