@@ -1,4 +1,4 @@
-"""A reranker in Jina's shape that does so many searches a second, one after the other, and drops calls of who has left.
+"""A reranker in Jina's shape that does a set number of searches a second and drops calls whose caller left.
 
 ``python benchmarks/slow_reranker.py PORT RATE``
 """

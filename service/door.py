@@ -23,10 +23,36 @@ from service.errors import (
     problem_kind,
 )
 from service.wire import json_body
-from winnow.core.errors import Forbidden, InvalidInput, Unauthorized, WinnowError
+from winnow.core.errors import (
+    CollectionNotFound,
+    DeadlineExceeded,
+    Forbidden,
+    IdentityMismatch,
+    InvalidFilter,
+    InvalidInput,
+    InvalidQuery,
+    ModelNotFound,
+    Overloaded,
+    Unauthorized,
+    UpstreamRejected,
+    UpstreamUnavailable,
+    WinnowError,
+)
 from winnow.core.principal import Scope
 
 BODY_PROBLEMS: Final = (INVALID_JSON, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE)
+_OF_MODELS: Final = (Overloaded, UpstreamRejected, UpstreamUnavailable, DeadlineExceeded)
+MODEL_PROBLEMS: Final = (*BODY_PROBLEMS, InvalidInput, ModelNotFound, *_OF_MODELS)
+"""Of routes that call a model alone."""
+SEARCH_PROBLEMS: Final = (
+    *BODY_PROBLEMS,
+    CollectionNotFound,
+    IdentityMismatch,
+    InvalidQuery,
+    InvalidFilter,
+    *_OF_MODELS,
+)
+"""Of routes that search."""
 REFERENCE: Final = "#/components/schemas/"
 _RETRY_AFTER: Final = {
     "Retry-After": {"description": "seconds to wait before trying again", "schema": {"type": "integer"}}

@@ -123,14 +123,17 @@ class ServiceState:
         return answer
 
     async def run_many(self, principal: Principal, requests: Sequence[SearchRequest]) -> ManyAnswers:
-        """Run several searches as one, once they have a place; raises ``Overloaded``, and as ``search_many``."""
+        """Several searches as one, admitted and counted. Raises ``Overloaded``, and as ``search_many``."""
         top_n = requests[0].top_n if requests else 1
         deadline = SearchDeadline(max(1, len(requests)) * self.settings.search.budget_ms)
 
         async def work() -> ManyAnswers:
             return await search_many(self.resources, principal, requests, top_n=top_n)
 
-        return await self.searches.run(work, principal, deadline, tells=lambda _: False)
+        answer = await self.searches.run(work, principal, deadline, tells=lambda _: False)
+        for each in answer.answers:
+            self.metrics.observe_search(each)
+        return answer
 
     async def call_model(self, principal: Principal, work: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """Do ``work``, which calls a model, once it has a place; raises ``Overloaded``, and as ``work``."""

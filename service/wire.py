@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import orjson
-from fastapi import Request
+from fastapi import Request, Response
 
 from service.errors import INVALID_JSON, UNSUPPORTED_MEDIA_TYPE, Problem
 from winnow.core.errors import InvalidDocument
@@ -31,6 +31,11 @@ def loads(body: bytes) -> Any:
 def dumps(value: Any) -> bytes:
     """Encode JSON, numpy scalars and any ``Mapping`` included."""
     return orjson.dumps(value, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def json_response(value: Any) -> Response:
+    """An answer of JSON, as ``dumps`` writes it."""
+    return Response(dumps(value), media_type=JSON_TYPE)
 
 
 def documents_in(body: bytes, *, ndjson: bool) -> Iterable[tuple[int, Any]]:

@@ -16,13 +16,12 @@ from service.access import principal_of
 from service.answer import address_of
 from service.deps import state_of
 from service.disconnect import while_connected
-from service.door import BODY_PROBLEMS, Door
+from service.door import SEARCH_PROBLEMS, Door
 from service.doors.bodies import ForeignBody, foreign_json
 from service.doors.routes import post
-from service.doors.shapes import JSON_TYPE
 from service.errors import ErrorShape, Problem
 from service.schemas.search import SearchBody
-from service.wire import dumps
+from service.wire import JSON_TYPE, json_response
 from winnow.core import errors
 from winnow.core.filters import matches, parse_filter, values_of
 from winnow.core.types import FieldType, Metadata, Result, SearchAnswer
@@ -126,15 +125,7 @@ class DifyBody(ForeignBody):
 door = Door(
     tag="search",
     invalid=errors.InvalidQuery,
-    problems=(
-        *BODY_PROBLEMS,
-        errors.CollectionNotFound,
-        errors.InvalidFilter,
-        errors.InvalidQuery,
-        errors.Overloaded,
-        errors.UpstreamUnavailable,
-        errors.DeadlineExceeded,
-    ),
+    problems=SEARCH_PROBLEMS,
     shape=SHAPE,
     read_body=foreign_json,
 )
@@ -149,7 +140,7 @@ async def retrieve_for_dify(body: DifyBody, request: Request) -> Response:
     plan = _plan(body, collection.fields)
     asked = plan.to_request(collection.name, collection.fields, most=principal.max_top_n)
     answer = await while_connected(request.receive, state.run_search(principal, asked))
-    return Response(dumps({"records": _records(answer, body, collection.fields)}), media_type=JSON_TYPE)
+    return json_response({"records": _records(answer, body, collection.fields)})
 
 
 def _plan(body: DifyBody, fields: Mapping[str, FieldType]) -> SearchBody:

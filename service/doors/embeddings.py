@@ -10,7 +10,7 @@ from fastapi import Request, Response
 
 from service.access import principal_of
 from service.deps import state_of
-from service.door import BODY_PROBLEMS, Door
+from service.door import MODEL_PROBLEMS, Door
 from service.doors import shapes
 from service.doors.bodies import foreign_json
 from service.doors.embedding_bodies import (
@@ -21,26 +21,16 @@ from service.doors.embedding_bodies import (
     TeiEmbeddingBody,
 )
 from service.doors.routes import post
-from service.wire import JSON_TYPE, dumps
-from winnow.core import errors
+from service.wire import json_response
 from winnow.core.types import FloatArray
 from winnow.operations.model_calls import TextToEmbed, TextVectors, embed_texts
 
-_PROBLEMS: Final = (
-    *BODY_PROBLEMS,
-    errors.InvalidInput,
-    errors.ModelNotFound,
-    errors.Overloaded,
-    errors.UpstreamRejected,
-    errors.UpstreamUnavailable,
-    errors.DeadlineExceeded,
-)
 _TAG: Final = "models"
 
-openai = Door(tag=_TAG, problems=_PROBLEMS, shape=shapes.OPENAI, read_body=foreign_json)
-tei = Door(tag=_TAG, problems=_PROBLEMS, shape=shapes.TEI, read_body=foreign_json)
-cohere = Door(tag=_TAG, problems=_PROBLEMS, shape=shapes.RERANK, read_body=foreign_json)
-dashscope = Door(tag=_TAG, problems=_PROBLEMS, shape=shapes.DASHSCOPE, read_body=foreign_json)
+openai = Door(tag=_TAG, problems=MODEL_PROBLEMS, shape=shapes.OPENAI, read_body=foreign_json)
+tei = Door(tag=_TAG, problems=MODEL_PROBLEMS, shape=shapes.TEI, read_body=foreign_json)
+cohere = Door(tag=_TAG, problems=MODEL_PROBLEMS, shape=shapes.RERANK, read_body=foreign_json)
+dashscope = Door(tag=_TAG, problems=MODEL_PROBLEMS, shape=shapes.DASHSCOPE, read_body=foreign_json)
 doors: Final = (openai, tei, cohere, dashscope)
 
 
@@ -51,13 +41,13 @@ async def embeddings(body: OpenAIEmbeddingBody, request: Request) -> Response:
     rows = _base64(found.vectors) if body.encoding_format == "base64" else found.vectors
     data = [{"object": "embedding", "index": i, "embedding": row} for i, row in enumerate(rows)]
     usage = {"prompt_tokens": found.tokens, "total_tokens": found.tokens}
-    return _json({"object": "list", "data": data, "model": found.model, "usage": usage})
+    return json_response({"object": "list", "data": data, "model": found.model, "usage": usage})
 
 
 @post(tei, "/embed")
 async def embed_tei(body: TeiEmbeddingBody, request: Request) -> Response:
     """Embed texts: Text Embeddings Inference."""
-    return _json((await _embed(request, body.texts(), None, body.dimensions)).vectors)
+    return json_response((await _embed(request, body.texts(), None, body.dimensions)).vectors)
 
 
 @post(tei, "/")
@@ -66,7 +56,7 @@ async def embed_hugging_face(body: HuggingFaceBody, request: Request) -> Respons
     if isinstance(body, TeiEmbeddingBody):
         return await embed_tei(body, request)
     first, *others = (await _embed(request, body.texts(), None, None)).vectors
-    return _json([float(first @ each) for each in others])
+    return json_response([float(first @ each) for each in others])
 
 
 @post(cohere, "/v2/embed", "/v2/v2/embed")
@@ -74,7 +64,9 @@ async def embed_cohere(body: CohereEmbeddingBody, request: Request) -> Response:
     """Embed texts: Cohere v2."""
     found = await _embed(request, body.to_embed(), body.model, body.output_dimension)
     vectors = {each: _base64(found.vectors) if each == "base64" else found.vectors for each in body.embedding_types}
-    return _json(_cohere(found, body, request, {"response_type": "embeddings_by_type", "embeddings": vectors}, "2"))
+    return json_response(
+        _cohere(found, body, request, {"response_type": "embeddings_by_type", "embeddings": vectors}, "2")
+    )
 
 
 @post(cohere, "/v1/embed")
@@ -82,7 +74,7 @@ async def embed_cohere_first(body: CohereEmbeddingBody, request: Request) -> Res
     """Embed texts: Cohere v1."""
     found = await _embed(request, body.to_embed(), body.model, body.output_dimension)
     vectors = {"response_type": "embeddings_floats", "embeddings": found.vectors}
-    return _json(_cohere(found, body, request, vectors, "1"))
+    return json_response(_cohere(found, body, request, vectors, "1"))
 
 
 @post(dashscope, "/api/v1/services/embeddings/text-embedding/text-embedding")
@@ -91,7 +83,7 @@ async def embed_dashscope(body: DashScopeEmbeddingBody, request: Request) -> Res
     found = await _embed(request, body.texts(), body.model, body.parameters.dimension)
     rows = [{"text_index": i, "embedding": vector} for i, vector in enumerate(found.vectors)]
     usage = {"total_tokens": found.tokens}
-    return _json({"output": {"embeddings": rows}, "usage": usage, "request_id": request.state.request_id})
+    return json_response({"output": {"embeddings": rows}, "usage": usage, "request_id": request.state.request_id})
 
 
 async def _embed(request: Request, texts: list[TextToEmbed], model: str | None, dimensions: int | None) -> TextVectors:
@@ -111,7 +103,3 @@ def _cohere(
 def _base64(vectors: FloatArray) -> list[str]:
     """Each vector as the base64 of its little-endian float32."""
     return [base64.b64encode(row.tobytes()).decode() for row in np.ascontiguousarray(vectors, "<f4")]
-
-
-def _json(value: Any) -> Response:
-    return Response(dumps(value), media_type=JSON_TYPE)

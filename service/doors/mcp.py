@@ -153,8 +153,6 @@ async def _search(
     if not requests:
         return FoundDocuments(results=[], degraded=False, left_out=left_out)
     answer = await state.run_many(principal, requests)
-    for each in answer.answers:
-        state.metrics.observe_search(each)
     results = [_found(each) for each in answer.results]
     return FoundDocuments(results=results, degraded=answer.degraded, left_out=left_out)
 
@@ -167,16 +165,17 @@ async def _searches(
         found = await resources.collections.get(collection)
         return [body.to_request(found.name, found.fields)], []
     requests, left_out = [], []
+    wrong: InvalidFilter | None = None
     for seen, counts in await see_collections(resources.catalog, principal):
         if not counts.documents:
             continue
         try:
             requests.append(body.to_request(seen.name, seen.fields))
-        except InvalidFilter:
+        except InvalidFilter as error:
+            wrong = error
             left_out.append(seen.name)
-    if left_out and not requests:  # then the filter is wrong everywhere: say why
-        one = await resources.collections.get(left_out[0])
-        body.to_request(one.name, one.fields)
+    if wrong is not None and not requests:  # then the filter is wrong everywhere: say why
+        raise wrong
     return requests[:MAX_SEARCHES], left_out
 
 

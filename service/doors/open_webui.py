@@ -11,12 +11,12 @@ from service.access import principal_of
 from service.answer import address_of
 from service.deps import CollectionName, state_of
 from service.disconnect import while_connected
-from service.door import BODY_PROBLEMS, Door
+from service.door import SEARCH_PROBLEMS, Door
 from service.doors.bodies import ForeignBody, foreign_json
 from service.doors.routes import post
 from service.doors.shapes import OPENAI
 from service.schemas.search import SearchBody
-from service.wire import JSON_TYPE, dumps
+from service.wire import json_response
 from winnow.core import errors
 
 _WIDEST: Final = 100
@@ -24,14 +24,7 @@ _WIDEST: Final = 100
 door = Door(
     tag="search",
     invalid=errors.InvalidQuery,
-    problems=(
-        *BODY_PROBLEMS,
-        errors.CollectionNotFound,
-        errors.InvalidQuery,
-        errors.Overloaded,
-        errors.UpstreamUnavailable,
-        errors.DeadlineExceeded,
-    ),
+    problems=SEARCH_PROBLEMS,
     shape=OPENAI,
     read_body=foreign_json,
 )
@@ -57,4 +50,4 @@ async def search_for_open_webui(name: CollectionName, body: WebSearchBody, reque
         for each in answer.results
         if (address := address_of(each.candidate))
     ]
-    return Response(dumps(links), media_type=JSON_TYPE)
+    return json_response(links)

@@ -12,7 +12,7 @@ from fastapi import Request, Response
 
 from service.access import principal_of
 from service.deps import state_of
-from service.door import BODY_PROBLEMS, Door
+from service.door import MODEL_PROBLEMS, Door
 from service.doors import shapes
 from service.doors.bodies import foreign_json
 from service.doors.rerank_bodies import (
@@ -24,25 +24,15 @@ from service.doors.rerank_bodies import (
     TeiRerankBody,
 )
 from service.doors.routes import post
-from service.wire import JSON_TYPE, dumps
-from winnow.core import errors
+from service.wire import json_response
 from winnow.operations.model_calls import Ranking, rank_texts
 
-_PROBLEMS: Final = (
-    *BODY_PROBLEMS,
-    errors.InvalidInput,
-    errors.ModelNotFound,
-    errors.Overloaded,
-    errors.UpstreamRejected,
-    errors.UpstreamUnavailable,
-    errors.DeadlineExceeded,
-)
 _TAG: Final = "models"
 _SURE: Final = 1e-7  # a probability that is closer to 0 or 1 has no finite log-odds
 
-flat = Door(tag=_TAG, problems=_PROBLEMS, shape=shapes.RERANK, read_body=foreign_json)
-compatible = Door(tag=_TAG, problems=_PROBLEMS, shape=shapes.DASHSCOPE_COMPATIBLE, read_body=foreign_json)
-native = Door(tag=_TAG, problems=_PROBLEMS, shape=shapes.DASHSCOPE, read_body=foreign_json)
+flat = Door(tag=_TAG, problems=MODEL_PROBLEMS, shape=shapes.RERANK, read_body=foreign_json)
+compatible = Door(tag=_TAG, problems=MODEL_PROBLEMS, shape=shapes.DASHSCOPE_COMPATIBLE, read_body=foreign_json)
+native = Door(tag=_TAG, problems=MODEL_PROBLEMS, shape=shapes.DASHSCOPE, read_body=foreign_json)
 doors: Final = (flat, compatible, native)
 
 
@@ -67,7 +57,7 @@ async def rerank(body: AnyRerankBody, request: Request) -> Response:
 @post(compatible, "/compatible-api/v1/reranks", "/compatible-mode/v1/reranks")
 async def rerank_compatible(body: FlatRerankBody, request: Request) -> Response:
     """Score documents against a query: DashScope's compatible API (qwen3-rerank)."""
-    return _json(_superset(await _rank(body.scoring(), request), body, request, version="1"))
+    return json_response(_superset(await _rank(body.scoring(), request), body, request, version="1"))
 
 
 @post(native, "/api/v1/services/rerank/text-rerank/text-rerank")
@@ -76,7 +66,7 @@ async def rerank_native(body: DashScopeRerankBody, request: Request) -> Response
     ranking = await _rank(body.scoring(), request)
     results = _results(ranking, body.input.documents if body.parameters.return_documents else None)
     usage = {"total_tokens": ranking.tokens}
-    return _json({"output": {"results": results}, "usage": usage, "request_id": request.state.request_id})
+    return json_response({"output": {"results": results}, "usage": usage, "request_id": request.state.request_id})
 
 
 async def _dispatch(
@@ -85,12 +75,12 @@ async def _dispatch(
     match body:
         case TeiRerankBody():
             request.state.error_shape = shapes.TEI
-            return _json(_tei(await _rank(body.scoring(), request), body))
+            return json_response(_tei(await _rank(body.scoring(), request), body))
         case SimpleRerankBody():
             ranking = await _rank(body.scoring(), request)
-            return _json([{"text": body.docs[index], "score": score} for index, score in ranking.scores])
+            return json_response([{"text": body.docs[index], "score": score} for index, score in ranking.scores])
         case FlatRerankBody():
-            return _json(_superset(await _rank(body.scoring(), request), body, request, version))
+            return json_response(_superset(await _rank(body.scoring(), request), body, request, version))
 
 
 async def _rank(asked: Scoring, request: Request) -> Ranking:
@@ -148,7 +138,3 @@ def _tei(ranking: Ranking, body: TeiRerankBody) -> list[dict[str, Any]]:
 def _log_odds(probability: float) -> float:
     certain = min(max(probability, _SURE), 1 - _SURE)
     return math.log(certain / (1 - certain))
-
-
-def _json(value: Any) -> Response:
-    return Response(dumps(value), media_type=JSON_TYPE)

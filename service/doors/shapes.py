@@ -14,8 +14,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from service.errors import ErrorShape, Problem
+from service.wire import JSON_TYPE
 
-JSON_TYPE: Final = "application/json"
 _AS_400: Final = {422: 400}
 
 

@@ -7,27 +7,16 @@ from fastapi import Request, Response
 from service.access import needs, principal_of
 from service.answer import render_many
 from service.deps import state_of
-from service.door import BODY_PROBLEMS, Door
+from service.door import SEARCH_PROBLEMS, Door
 from service.schemas.many_searches import ManySearchesBody, ManySearchesView
-from service.wire import JSON_TYPE, dumps
+from service.wire import json_response
 from winnow.core import errors
 from winnow.operations.collections import check_name
 
 router = Door(
     tag="search",
     invalid=errors.InvalidQuery,
-    problems=(
-        *BODY_PROBLEMS,
-        errors.CollectionNotFound,
-        errors.IdentityMismatch,
-        errors.InvalidCollection,
-        errors.InvalidQuery,
-        errors.InvalidFilter,
-        errors.Overloaded,
-        errors.UpstreamRejected,
-        errors.UpstreamUnavailable,
-        errors.DeadlineExceeded,
-    ),
+    problems=(*SEARCH_PROBLEMS, errors.InvalidCollection),
 )
 
 
@@ -42,6 +31,4 @@ async def search_several(body: ManySearchesBody, request: Request) -> Response:
         fields = (await state.resources.collections.get(name)).fields
         requests += body.to_requests(name, fields, most=principal.max_top_n)
     answer = await state.run_many(principal, requests)
-    for each in answer.answers:
-        state.metrics.observe_search(each)
-    return Response(dumps(render_many(answer)), media_type=JSON_TYPE)
+    return json_response(render_many(answer))

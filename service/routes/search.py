@@ -10,26 +10,16 @@ from service.access import needs, principal_of
 from service.answer import render_answer
 from service.deps import CollectionName, state_of
 from service.disconnect import while_connected
-from service.door import BODY_PROBLEMS, Door
+from service.door import SEARCH_PROBLEMS, Door
 from service.schemas.search import SearchBody, SearchParameters, SearchView
-from service.wire import JSON_TYPE, dumps
+from service.wire import json_response
 from winnow.core import errors
 
 router = Door(
     "/v1/collections/{name}/search",
     tag="search",
     invalid=errors.InvalidQuery,
-    problems=(
-        *BODY_PROBLEMS,
-        errors.CollectionNotFound,
-        errors.IdentityMismatch,
-        errors.InvalidQuery,
-        errors.InvalidFilter,
-        errors.Overloaded,
-        errors.UpstreamRejected,
-        errors.UpstreamUnavailable,
-        errors.DeadlineExceeded,
-    ),
+    problems=SEARCH_PROBLEMS,
 )
 
 
@@ -54,4 +44,4 @@ async def _answer(name: str, body: SearchBody, request: Request) -> Response:
     fields = {} if body.filter is None else (await state.resources.collections.get(name)).fields
     asked = body.to_request(name, fields, most=principal.max_top_n)
     answer = await while_connected(request.receive, state.run_search(principal, asked))
-    return Response(dumps(render_answer(answer)), media_type=JSON_TYPE)
+    return json_response(render_answer(answer))

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.browser.browser_site import DOCUMENTS, FIELDS, HOSTILE, Site, Witness
-from tests.fakes import MODELS, variables
+from tests.support.served import served
 
 ROOT = Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -34,42 +30,11 @@ BROWSER_ARGUMENTS = [
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The service as `winnow serve` starts it, on a free port, with models that need no weights."""
-    folder = tmp_path_factory.mktemp("site")
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("WINNOW_")},
-        **variables(**MODELS),
-        "PYTHONPATH": str(ROOT),
-        "PYTHONUNBUFFERED": "1",
-    }
-    command = [sys.executable, "-m", "winnow.cli.main", "serve", "--port", "0", "--data-dir", str(folder / "data")]
-    log = folder / "log"
-    with (
-        log.open("wb") as errors,
-        subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
-        ) as process,
-    ):
-        try:
-            site = Site(_address(process, log), partial(_command, environment, folder / "data"))
-            site.call("PUT", "/v1/collections/python", {"fields": FIELDS})
-            site.call("POST", "/v1/collections/python/documents?wait=true", {"documents": [*DOCUMENTS, HOSTILE]})
-            yield site
-        finally:
-            process.terminate()
-            process.communicate(timeout=30)
-
-
-def _command(environment: dict[str, str], data: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "winnow.cli.main", *arguments, "--data-dir", str(data)]
-    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def _address(process: subprocess.Popen[str], log: Path) -> str:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if found := re.search(r"http://[\d.]+:\d+", line):
-            return found.group()
-    pytest.fail(f"the service did not start:\n{log.read_text()}")
+    with served(tmp_path_factory.mktemp("site")) as service:
+        site = Site(service.address, service.command)
+        site.call("PUT", "/v1/collections/python", {"fields": FIELDS})
+        site.call("POST", "/v1/collections/python/documents?wait=true", {"documents": [*DOCUMENTS, HOSTILE]})
+        yield site
 
 
 @pytest.fixture(scope="module")

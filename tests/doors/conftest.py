@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.fakes import MODELS, variables
+from tests.support.served import ROOT, served
 
-ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 PYTHON = ROOT / os.environ.get("CLIENTS_VENV", ".clients-venv") / "bin" / "python"
 MODULES = ROOT / os.environ.get("CLIENTS_NODE", ".clients-node") / "node_modules"
@@ -29,27 +26,9 @@ Client = Callable[..., Any]
 @pytest.fixture(scope="session")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the service as `winnow serve` starts it, with models that need no weights."""
-    folder = tmp_path_factory.mktemp("doors")
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("WINNOW_")},
-        **variables(**MODELS),
-        "PYTHONPATH": str(ROOT),
-        "PYTHONUNBUFFERED": "1",
-    }
-    command = [sys.executable, "-m", "winnow.cli.main", "serve", "--port", "0", "--data-dir", str(folder / "data")]
-    with (
-        (folder / "log").open("wb") as log,
-        subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
-        ) as process,
-    ):
-        try:
-            address = _address(process, folder / "log")
-            _fill(address)
-            yield address
-        finally:
-            process.terminate()
-            process.communicate(timeout=30)
+    with served(tmp_path_factory.mktemp("doors")) as service:
+        _fill(service.address)
+        yield service.address
 
 
 @pytest.fixture
@@ -99,11 +78,3 @@ def _beside_modules(name: str) -> Path:
     script = MODULES.parent / name
     script.write_bytes((HERE / "node" / name).read_bytes())
     return script
-
-
-def _address(process: subprocess.Popen[str], log: Path) -> str:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-            return found.group()
-    raise AssertionError(f"the service did not start:\n{log.read_text()[-3000:]}")

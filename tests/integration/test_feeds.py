@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from indexer.sources.build import open_source
 from tests.files import pdf
-from tests.integration.test_site_crawl import Site
+from tests.integration.test_site_crawl import Site, serving
 from tests.sources import collect
 from winnow.core.errors import InvalidSource
 from winnow.core.types import Document
@@ -31,14 +30,8 @@ ATOM = """<feed xmlns="http://www.w3.org/2005/Atom"><title>Mills</title><id>urn:
 
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
-    running = Site()
-    app = web.Application()
-    app.router.add_get("/{path:.*}", running.answer)
-    server = TestServer(app)
-    await server.start_server(shutdown_timeout=0.1)
-    running.url = str(server.make_url("")).rstrip("/")
-    yield running
-    await server.close()
+    async with serving() as running:
+        yield running
 
 
 def feed(site: Site, *items: str, home: str = "") -> web.Response:

@@ -7,6 +7,7 @@ import gzip
 import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,16 +64,25 @@ class Site:
         return [item.id.removeprefix(self.url) for item in items if isinstance(item, Document)]
 
 
-@pytest.fixture
-async def site() -> AsyncIterator[Site]:
+@asynccontextmanager
+async def serving() -> AsyncIterator[Site]:
+    """A site on loopback, without pages yet."""
     running = Site()
     app = web.Application()
     app.router.add_get("/{path:.*}", running.answer)
     server = TestServer(app)
     await server.start_server(shutdown_timeout=0.1)
     running.url = str(server.make_url("")).rstrip("/")
-    yield running
-    await server.close()
+    try:
+        yield running
+    finally:
+        await server.close()
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    async with serving() as running:
+        yield running
 
 
 def page(*links: str, text: str = "", head: str = "") -> str:

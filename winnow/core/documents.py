@@ -15,7 +15,7 @@ from winnow.core.errors import DocumentTooLarge, InvalidDocument, InvalidInput
 from winnow.core.filters import fits, values_of
 from winnow.core.marks import parse_marks, parse_warnings, wire_marks
 from winnow.core.tenancy import check_tenant, qualify_id, tenant_of
-from winnow.core.text import is_encodable
+from winnow.core.text import has_unprintable, is_encodable
 from winnow.core.types import Document, FieldType, JsonValue, Metadata, TextFormat
 
 MAX_ID_CHARS: Final = 512
@@ -77,7 +77,7 @@ def check_id(value: object) -> str:
     if len(value) > MAX_ID_CHARS:
         message = f"id has {len(value)} characters; the limit is {MAX_ID_CHARS} (it starts {value[:40]!r})"
         raise InvalidDocument(message, location=("id",))
-    if not is_encodable(value) or any(ord(char) < 32 or ord(char) == 127 for char in value):
+    if has_unprintable(value):
         message = f"id {value[:80]!r} has control characters or lone surrogates; remove them"
         raise InvalidDocument(message, location=("id",))
     return value

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from winnow.core.errors import InvalidInput
-from winnow.core.text import is_encodable
+from winnow.core.text import has_unprintable
 
 MAX_TENANT_CHARS: Final = 128
 
@@ -80,7 +80,7 @@ def check_tenant(value: object) -> str:
     if len(value) > MAX_TENANT_CHARS:
         message = f"tenant has {len(value)} characters; the limit is {MAX_TENANT_CHARS} (it starts {value[:40]!r})"
         raise InvalidInput(message, location=("tenant",))
-    if not is_encodable(value) or any(ord(char) < 32 or ord(char) == 127 for char in value):
+    if has_unprintable(value):
         message = f"tenant {value[:80]!r} has control characters or lone surrogates; remove them"
         raise InvalidInput(message, location=("tenant",))
     return value

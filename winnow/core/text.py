@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 FUNCTION_WORDS: Final = frozenset(
@@ -31,6 +33,17 @@ def is_encodable(text: str) -> bool:
 def encodable(text: str) -> str:
     """``text`` as UTF-8 can encode it: U+FFFD in place of each lone surrogate, and pairs of surrogates joined."""
     return text if is_encodable(text) else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def token_pieces(text: str, spans: Sequence[tuple[int, int]], limit: int) -> list[str]:
+    """``text`` in pieces of ``limit`` tokens at most, cut where a token begins; ``spans`` are those of its tokens."""
+    cuts = [0, *(spans[i][0] for i in range(limit, len(spans), limit)), len(text)]
+    return [text[start:end] for start, end in pairwise(cuts)]
+
+
+def has_unprintable(text: str) -> bool:
+    """Whether ``text`` has control characters of ASCII or lone surrogates, which a name cannot have."""
+    return not is_encodable(text) or any(ord(char) < 32 or ord(char) == 127 for char in text)
 
 
 def counted(number: int, noun: str) -> str:

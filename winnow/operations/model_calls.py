@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 
-from winnow.core.errors import DeadlineExceeded, InvalidInput, ModelNotFound, UpstreamRejected
+from winnow.core.errors import DeadlineExceeded, InvalidInput, ModelNotFound
 from winnow.core.principal import Principal
+from winnow.core.text import token_pieces
 from winnow.core.types import Chunk, FloatArray
 from winnow.operations.resources import Resources
 from winnow.ports import EmbeddedQuery, Embedder, EmbedKind, Passage, Reranker, Tokenizer
+from winnow.search.sound_scores import sound_scores
 
 _EMBED_BATCH: Final = 64  # texts of one call to the model
 _NO_LENGTH: Final = 1e-12
@@ -113,11 +114,9 @@ async def rank_texts(
     passages = [Passage(Chunk(0, 0, len(text), text)) for text in texts]
     call = reranker.rerank(EmbeddedQuery(query), passages, instruct=instruct)
     found = await _within(resources, call)
-    if found.scores.shape != (len(texts),) or not np.all((found.scores >= 0) & (found.scores <= 1)):
-        raise UpstreamRejected(f"reranker {reranker.info.provider} returned scores that make no sense")
-    order = np.argsort(-found.scores, kind="stable")[:top_n].tolist()
-    scores = tuple(TextScore(index, float(found.scores[index])) for index in order)
-    return Ranking(reranker.info.model, scores, found.tokens)
+    scored = [TextScore(*each) for each in enumerate(sound_scores(found.scores, len(texts), reranker.info.provider))]
+    best = sorted(scored, key=lambda each: -each.score)[:top_n]
+    return Ranking(reranker.info.model, tuple(best), found.tokens)
 
 
 async def embed_texts(
@@ -180,12 +179,8 @@ def _cut(embedder: Embedder, texts: Sequence[str]) -> list[list[tuple[str, int]]
 def pieces(tokenizer: Tokenizer, text: str, limit: int) -> list[tuple[str, int]]:
     """``text`` in pieces of ``limit`` tokens at most, each with the number of its tokens."""
     spans = tokenizer.spans(text)
-    if len(spans) <= limit:
-        return [(text, max(1, len(spans)))]
-    starts = range(0, len(spans), limit)
-    cuts = [0, *(spans[i][0] for i in starts[1:]), len(text)]
-    counts = [min(limit, len(spans) - i) for i in starts]
-    return [(text[begin:end], count) for (begin, end), count in zip(pairwise(cuts), counts, strict=True)]
+    counts = [min(limit, len(spans) - start) for start in range(0, len(spans), limit)] or [1]
+    return list(zip(token_pieces(text, spans, limit), counts, strict=True))
 
 
 def _by_use(texts: Sequence[TextToEmbed]) -> Mapping[tuple[EmbedKind, str | None], list[int]]:

@@ -23,7 +23,6 @@ from winnow.core.errors import (
     DeadlineExceeded,
     InvalidQuery,
     Upstream,
-    UpstreamRejected,
     UpstreamSaturated,
     UpstreamUnavailable,
     WinnowError,
@@ -54,6 +53,7 @@ from winnow.search.limits import SearchDeadline, check_request
 from winnow.search.long_queries import windows_of
 from winnow.search.lookup import CollectionLookup
 from winnow.search.query_cache import asked_by
+from winnow.search.sound_scores import sound_scores
 
 log = logging.getLogger(__name__)
 
@@ -268,7 +268,7 @@ class TwoStageSearch:
         began = time.perf_counter()
         try:
             reranking = await deadline.within(reranker.rerank(query, passages, instruct=instruct), stage="rerank")
-            scores = _sound(reranking.scores, len(head), info.provider)
+            scores = sound_scores(reranking.scores, len(head), info.provider)
         except (Upstream, DeadlineExceeded) as error:
             if options.on_failure == "fail":
                 raise
@@ -301,16 +301,6 @@ def _unscored(
     if query.embedder is not None and reranker.info.needs_tokens and not query.embedder.info.token_dimensions:
         return f"the {reranker.info.provider} reranker needs token vectors, which {query.embedder.info.model} has not"
     return None
-
-
-def _sound(scores: FloatArray, count: int, provider: str) -> list[float]:
-    """The scores, after a look at them."""
-    if scores.shape != (count,):
-        raise UpstreamRejected(f"reranker {provider} returned scores of shape {scores.shape} for {count} candidates")
-    found: list[float] = scores.tolist()
-    if not all(0 <= score <= 1 for score in found):  # NaN is neither
-        raise UpstreamRejected(f"reranker {provider} returned scores outside [0, 1]")
-    return found
 
 
 def _in_first_order(candidates: Sequence[Candidate]) -> Iterator[Result]:

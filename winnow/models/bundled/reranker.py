@@ -19,14 +19,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from winnow.core.errors import InvalidSettings
-from winnow.core.text import encodable
+from winnow.core.text import encodable, token_pieces
 from winnow.core.types import HalfArray
 from winnow.models.bundled.shared_words import word_share
 from winnow.ports import (
@@ -212,12 +211,7 @@ async def _asked(query: EmbeddedQuery, embedder: Embedder, instruct: str | None)
 
 def _windows(embedder: Embedder, text: str) -> list[str]:
     """``text`` in pieces that the embedder reads whole."""
-    limit = embedder.info.max_tokens
-    spans = embedder.tokenizer.spans(text)
-    if len(spans) <= limit:
-        return [text]
-    cuts = [0, *(spans[i][0] for i in range(limit, len(spans), limit)), len(text)]
-    return [text[start:end] for start, end in pairwise(cuts)]
+    return token_pieces(text, embedder.tokenizer.spans(text), embedder.info.max_tokens)
 
 
 def _stored_evidence(asked: Embeddings, found: Sequence[PointScores]) -> Evidence:
