@@ -14,8 +14,8 @@ import json
 from pathlib import Path
 
 from winnow.core.principal import LOCAL
+from winnow.core.search import RerankOptions, SearchRequest
 from winnow.core.settings import load_settings
-from winnow.core.types import RerankOptions, SearchRequest
 from winnow.runtime import open_resources
 
 QUESTIONS = Path(__file__).with_name("everyday.jsonl")

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from winnow.core.principal import LOCAL
+from winnow.core.search import RerankOptions, SearchMode, SearchRequest
 from winnow.core.settings import load_settings
-from winnow.core.types import RerankOptions, SearchMode, SearchRequest
 from winnow.operations.resources import Resources
 from winnow.runtime import open_resources
 

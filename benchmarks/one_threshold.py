@@ -28,8 +28,9 @@ from winnow.cli.command import hosting
 from winnow.cli.evaluate import _Memory
 from winnow.cli.remote import HttpTarget
 from winnow.core.principal import LOCAL
+from winnow.core.search import RerankOptions, SearchAnswer, SearchMode, SearchRequest
 from winnow.core.settings import load_settings
-from winnow.core.types import Document, RerankOptions, SearchAnswer, SearchMode, SearchRequest
+from winnow.core.types import Document
 from winnow.runtime import open_local, running
 
 LANGUAGES: Final = {

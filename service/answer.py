@@ -10,8 +10,9 @@ from typing import Any
 from urllib.parse import quote
 
 from winnow.core.exact import exactness_of
+from winnow.core.search import ArmScore, Candidate, Result, SearchAnswer, StageReport
 from winnow.core.tenancy import plain_id
-from winnow.core.types import ArmScore, Candidate, Chunk, Result, SearchAnswer, StageReport
+from winnow.core.types import Chunk
 from winnow.operations.many_searches import ManyAnswers
 
 

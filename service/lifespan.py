@@ -13,13 +13,14 @@ from starlette.types import Scope
 from service.health import ModelHealth, health_of
 from winnow.core.errors import NotFound, UpstreamUnavailable
 from winnow.core.principal import UNKNOWN, Principal
+from winnow.core.search import SearchAnswer, SearchRequest
 from winnow.core.settings import Settings
-from winnow.core.types import SearchAnswer, SearchRequest
 from winnow.operations.access import Access
 from winnow.operations.admission import Admission, Backlog
 from winnow.operations.audit import REFUSED, event_of, is_refusal
 from winnow.operations.many_searches import ManyAnswers, search_many
 from winnow.operations.metrics import Metrics
+from winnow.operations.one_search import search_one
 from winnow.operations.resources import OpenResources, Resources
 from winnow.operations.tokens import Tokens
 from winnow.search.limits import SearchDeadline
@@ -116,7 +117,7 @@ class ServiceState:
         deadline = SearchDeadline(asked.budget_ms or self.settings.search.budget_ms)
 
         async def work() -> SearchAnswer:
-            return await self.resources.search.run(asked, principal, deadline)
+            return await search_one(self.resources, principal, asked, deadline)
 
         answer = await self.searches.run(work, principal, deadline)
         self.metrics.observe_search(answer)

@@ -24,7 +24,8 @@ from service.schemas.search import SearchBody
 from service.wire import JSON_TYPE, json_response
 from winnow.core import errors
 from winnow.core.filters import matches, parse_filter, values_of
-from winnow.core.types import FieldType, Metadata, Result, SearchAnswer
+from winnow.core.search import Result, SearchAnswer
+from winnow.core.types import FieldType, Metadata
 
 _WIDEST: Final = 100  # results of a search, which conditions on parts of a text choose among
 _DEFAULT_TOP_K: Final = 4

@@ -26,7 +26,7 @@ from service.lifespan import ServiceState
 from service.schemas.search import SearchBody
 from winnow.core.errors import InvalidFilter, WinnowError
 from winnow.core.principal import Principal
-from winnow.core.types import SearchRequest
+from winnow.core.search import SearchRequest
 from winnow.operations.collections import see_collections
 from winnow.operations.documents import see_document
 from winnow.operations.many_searches import MAX_SEARCHES, FoundResult

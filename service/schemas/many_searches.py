@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 
 from service.schemas.common import Body, View
 from service.schemas.search import RerankBody, RerankChoice, ResultView, SearchBody, SearchOptions, Stages
-from winnow.core.types import FieldType, ScoreKind, SearchRequest
+from winnow.core.search import ScoreKind, SearchRequest
+from winnow.core.types import FieldType
 
 
 class ManySearchesBody(SearchOptions, Body):

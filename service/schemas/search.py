@@ -13,7 +13,8 @@ from service.schemas.common import Body, Parameters, View
 from winnow.core.errors import InvalidFilter
 from winnow.core.exact import Exactness
 from winnow.core.filters import parse_filter
-from winnow.core.types import FieldType, GroupBy, RerankOptions, ScoreKind, SearchMode, SearchRequest, StageStatus
+from winnow.core.search import GroupBy, RerankOptions, ScoreKind, SearchMode, SearchRequest, StageStatus
+from winnow.core.types import FieldType
 
 DEFAULT_TOP_N: Final = 10
 

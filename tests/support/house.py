@@ -17,8 +17,9 @@ from indexer.worker.pipeline import Pipeline
 from tests.catalogs import new_catalog
 from tests.contracts.catalog_data import FakeClock
 from winnow.core.principal import LOCAL
+from winnow.core.search import SearchAnswer, SearchRequest
 from winnow.core.settings import IndexingSettings, SearchSettings
-from winnow.core.types import Chunking, Collection, Document, Index, SearchAnswer, SearchRequest
+from winnow.core.types import Chunking, Collection, Document, Index
 from winnow.ports import EmbedderInfo, Embeddings, EmbedKind, IndexSchema, VectorStore
 from winnow.search.embedders import Embedders, identity_of
 from winnow.search.lookup import CollectionLookup

@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from winnow.core.errors import InvalidSource, UpstreamUnavailable
+from winnow.core.search import ArmScore, Candidate, Result, SearchAnswer, StageReport
 from winnow.core.settings import Settings
-from winnow.core.types import ArmScore, Candidate, Chunk, Document, Result, SearchAnswer, StageReport
+from winnow.core.types import Chunk, Document
 from winnow.evaluation.dataset import Dataset
 from winnow.evaluation.evaluate import evaluate
 from winnow.evaluation.runs import MODES, QUERIES_KEPT, for_measurement, run_queries

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winnow.core.exact import Level
-from winnow.core.types import ArmScore, Candidate, Chunk
+from winnow.core.search import ArmScore, Candidate
+from winnow.core.types import Chunk
 from winnow.ports import ArmHits, Hit, Point
 from winnow.search.fusion import fuse
 

@@ -12,11 +12,12 @@ import pytest
 from tests.support.house import House
 from tests.ticks import Ticks
 from winnow.core.errors import DeadlineExceeded, UpstreamSaturated, UpstreamUnavailable
-from winnow.core.types import Document, RerankOptions
+from winnow.core.search import RerankOptions
+from winnow.core.types import Document
 from winnow.ports import EmbeddedQuery, Embeddings, Passage, RerankerInfo, Reranking
 from winnow.search.breaker import FIRST_REST
 from winnow.search.guarded_models import GuardedEmbedder, GuardedReranker, ModelGuard
-from winnow.search.two_stage import SATURATED
+from winnow.search.second_stage import SATURATED
 from winnow.testing.models import FakeEmbedder
 
 

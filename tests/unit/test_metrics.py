@@ -9,7 +9,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from winnow.core.marks import WARNING_CODES
-from winnow.core.types import SearchAnswer, SearchRequest, StageReport
+from winnow.core.search import SearchAnswer, SearchRequest, StageReport
 from winnow.operations.metrics import Metrics
 
 

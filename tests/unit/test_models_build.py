@@ -14,8 +14,8 @@ import pytest
 from tests.fakes import EMBEDDER, FAKES, RERANKER, variables
 from winnow.core.errors import InvalidSettings
 from winnow.core.principal import LOCAL
+from winnow.core.search import SearchRequest
 from winnow.core.settings import load_settings
-from winnow.core.types import SearchRequest
 from winnow.models.build import build_default, build_embedder, build_reranker
 from winnow.operations.collections import CollectionSpec, ensure_collection
 from winnow.runtime import open_resources

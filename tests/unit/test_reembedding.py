@@ -12,7 +12,7 @@ import pytest
 from tests.support.two_models import Killed, Reembed, furnished, killed
 from winnow.core.errors import Conflict, UpstreamRejected
 from winnow.core.principal import LOCAL
-from winnow.core.types import SearchRequest
+from winnow.core.search import SearchRequest
 from winnow.operations import reembed as reembedding
 from winnow.operations.collections import CollectionSpec, ensure_collection
 from winnow.ports import IndexRef, Point

@@ -20,7 +20,8 @@ from winnow.core.errors import (
 )
 from winnow.core.exact import exactness_of
 from winnow.core.ids import point_id
-from winnow.core.types import ArmScore, Chunk, Document, RerankOptions, SearchAnswer
+from winnow.core.search import ArmScore, RerankOptions, SearchAnswer
+from winnow.core.types import Chunk, Document
 from winnow.ports import EmbeddedQuery, Embeddings, Passage, Point, RerankerInfo, Reranking
 from winnow.testing.models import FakeEmbedder, FakeReranker
 

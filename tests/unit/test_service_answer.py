@@ -11,16 +11,8 @@ import pytest
 from service.answer import render_answer
 from service.schemas.search import SearchBody, SearchOptions, SearchParameters, SearchView
 from service.wire import dumps
-from winnow.core.types import (
-    ArmScore,
-    Candidate,
-    Chunk,
-    Result,
-    SearchAnswer,
-    SearchRequest,
-    Span,
-    StageReport,
-)
+from winnow.core.search import ArmScore, Candidate, Result, SearchAnswer, SearchRequest, StageReport
+from winnow.core.types import Chunk, Span
 
 
 def answer(*, url="https://x.example/page", anchor="", **request):

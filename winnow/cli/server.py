@@ -27,8 +27,8 @@ from winnow.cli.local_socket import listening
 from winnow.core.errors import InvalidSettings, WinnowError
 from winnow.core.gc_tuning import tune_gc
 from winnow.core.principal import LOCAL
+from winnow.core.search import RerankOptions, SearchMode, SearchRequest
 from winnow.core.settings import Settings
-from winnow.core.types import RerankOptions, SearchMode, SearchRequest
 from winnow.operations.metrics import Metrics
 from winnow.operations.resources import Resources
 from winnow.ports import Outcome

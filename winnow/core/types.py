@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from winnow.core.acl import ACCESS_FIELDS, UNUSED, AccessRules, Acl
-from winnow.core.calibration import Answerable, Calibration
-from winnow.core.exact import Level
-from winnow.core.marks import DocumentWarning, Mark, Span
+from winnow.core.calibration import Calibration
+from winnow.core.marks import DocumentWarning, Mark
 
 JsonValue: TypeAlias = Any  # str | int | float | bool | None | list | dict; finite numbers only
 Metadata: TypeAlias = Mapping[str, JsonValue]
@@ -26,11 +25,6 @@ FieldType: TypeAlias = Literal["keyword", "integer", "float", "datetime", "boole
 PLAIN: Final = frozenset({"text", "rtf", "srt", "vtt"})
 """Source formats whose canonical text is plain: no line of it is markup."""
 DocumentState: TypeAlias = Literal["pending", "indexed", "failed", "deleting"]
-SearchMode: TypeAlias = Literal["hybrid", "dense", "sparse"]
-GroupBy: TypeAlias = Literal["document", "chunk"]
-ScoreKind: TypeAlias = Literal["relevance", "retrieval"]
-WhichIndex: TypeAlias = Literal["serving", "beside"]
-StageStatus: TypeAlias = Literal["ok", "cached", "skipped", "timeout", "failed"]
 JobStatus: TypeAlias = Literal["pending", "running", "done"]
 
 
@@ -281,116 +275,3 @@ class Not:
 
 
 Filter: TypeAlias = Comparison | Exists | And | Or | Not
-
-
-class ArmScore(NamedTuple):
-    """The rank from 1 that an arm or stage gave a candidate, and the score there. A tuple: a search makes hundreds."""
-
-    rank: int
-    score: float
-
-
-class Candidate(NamedTuple):
-    """A chunk out of the first stage, its scores, and how exactly the query names it. A tuple as ``ArmScore`` is."""
-
-    point_id: str
-    document_id: str
-    revision: int
-    chunk: Chunk
-    title: str
-    url: str
-    metadata: Metadata
-    dense: ArmScore | None
-    sparse: ArmScore | None
-    fused: ArmScore
-    level: int = Level.NONE
-
-
-@dataclass(frozen=True, slots=True)
-class RerankOptions:
-    """The options of the second stage for one search.
-
-    Attributes:
-        top_k: the number of candidates to score; ``None`` takes the configured depth.
-        on_failure: ``degrade`` returns the first stage's order, ``fail`` raises.
-    """
-
-    enabled: bool = True
-    top_k: int | None = None
-    instruct: str | None = None
-    on_failure: Literal["degrade", "fail"] = "degrade"
-
-
-@dataclass(frozen=True, slots=True)
-class SearchRequest:
-    """One search, validated. Times are milliseconds."""
-
-    collection: str
-    query: str
-    top_k: int = 100
-    top_n: int = 10
-    mode: SearchMode = "hybrid"
-    filter: Filter | None = None
-    rerank: RerankOptions = RerankOptions()
-    instruct: str | None = None
-    min_relevance: float | None = None
-    group_by: GroupBy = "document"
-    return_documents: bool = True
-    highlight: bool = True
-    budget_ms: float | None = None
-    explain: bool = False
-    index: WhichIndex = "serving"
-    tenant: str | None = None
-
-
-class Result(NamedTuple):
-    """One result of a search. A tuple as ``ArmScore`` is.
-
-    Attributes:
-        rank: from 1.
-        candidate: the chunk and its first-stage scores.
-        relevance_score: second-stage score in [0, 1]; ``None`` where the second stage did not score it.
-        rerank: rank and score after the second stage, ``None`` as above.
-        highlights: spans of ``candidate.chunk.text`` that match the query.
-    """
-
-    rank: int
-    candidate: Candidate
-    relevance_score: float | None
-    rerank: ArmScore | None
-    highlights: tuple[Span, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class StageReport:
-    """The report of one stage.
-
-    Attributes:
-        ms: wall time in milliseconds.
-        reason: why the status is not ``ok``; ``None`` where there is nothing to explain.
-        details: further figures (``candidates``, ``scored``, ``tokens``, ``cached``,
-            ``coverage`` …), JSON values only.
-    """
-
-    status: StageStatus
-    ms: float = 0.0
-    model: str | None = None
-    provider: str | None = None
-    reason: str | None = None
-    details: Mapping[str, JsonValue] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class SearchAnswer:
-    """The answer to a search: results sorted by the score that ``score_kind`` names."""
-
-    id: str
-    request: SearchRequest
-    results: tuple[Result, ...]
-    score_kind: ScoreKind
-    degraded: bool
-    embed: StageReport
-    retrieve: StageReport
-    rerank: StageReport
-    took_ms: float
-    answerable: Answerable | None = None

@@ -9,8 +9,8 @@ from time import perf_counter
 from typing import Final, Protocol
 
 from winnow.core.principal import LOCAL, Principal
+from winnow.core.search import RerankOptions, SearchAnswer, SearchMode, SearchRequest, StageReport
 from winnow.core.settings import Settings
-from winnow.core.types import RerankOptions, SearchAnswer, SearchMode, SearchRequest, StageReport
 from winnow.evaluation.metrics import DEPTH
 
 HYBRID: Final = "hybrid"

@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 from winnow.core.errors import InvalidQuery
 from winnow.core.ids import new_id
 from winnow.core.principal import Principal
-from winnow.core.types import Result, ScoreKind, SearchAnswer, SearchRequest
+from winnow.core.search import Result, ScoreKind, SearchAnswer, SearchRequest
+from winnow.operations.one_search import search_one
 from winnow.operations.resources import Resources
 
 MAX_SEARCHES: Final = 64
@@ -67,7 +68,7 @@ async def search_many(
 
     async def run(request: SearchRequest) -> SearchAnswer:
         async with room:
-            return await resources.search.run(request, principal)
+            return await search_one(resources, principal, request)
 
     try:
         async with asyncio.TaskGroup() as group:

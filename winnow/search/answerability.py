@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from winnow.core.calibration import Answerable, Calibration, Sight
-from winnow.core.types import Index, Result, StageReport
+from winnow.core.search import Result, StageReport
+from winnow.core.types import Index
 from winnow.ports import Reranker, RerankerInfo
 
 OTHER_MODELS = "calibrated with other models: run winnow calibrate again"

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from winnow.core.exact import Level
-from winnow.core.types import ArmScore, Candidate
+from winnow.core.search import ArmScore, Candidate
 from winnow.ports import ArmHits, Hit
 
 _REVISION: Final = attrgetter("document_id", "revision")

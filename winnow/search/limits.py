@@ -10,8 +10,8 @@ from contextvars import ContextVar
 from typing import Final, TypeVar
 
 from winnow.core.errors import DeadlineExceeded, Forbidden, InvalidQuery, UpstreamUnavailable, WinnowError
+from winnow.core.search import SearchRequest
 from winnow.core.text import is_encodable
-from winnow.core.types import SearchRequest
 
 MAX_QUERY_CHARS: Final = 8192
 MAX_TOP_K: Final = 1000

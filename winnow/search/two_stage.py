@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
-from typing import Final, Literal
+from typing import Final
 
 from winnow.core.access import joined, view_of
 from winnow.core.acl import AccessView
@@ -23,29 +23,16 @@ from winnow.core.errors import (
     DeadlineExceeded,
     InvalidQuery,
     Upstream,
-    UpstreamSaturated,
     UpstreamUnavailable,
     WinnowError,
 )
 from winnow.core.ids import new_id
 from winnow.core.principal import Principal
+from winnow.core.search import Candidate, Result, SearchAnswer, SearchRequest, StageReport
 from winnow.core.settings import SearchSettings
-from winnow.core.types import (
-    ArmScore,
-    Candidate,
-    Collection,
-    FloatArray,
-    Index,
-    IndexRef,
-    Result,
-    ScoreKind,
-    SearchAnswer,
-    SearchRequest,
-    StageReport,
-)
-from winnow.ports import MIN_COVERAGE, ArmHits, EmbeddedQuery, Embedder, Passage, Reranker, VectorStore
+from winnow.core.types import Collection, FloatArray, Index, IndexRef
+from winnow.ports import MIN_COVERAGE, ArmHits, EmbeddedQuery, Embedder, Reranker, VectorStore
 from winnow.search.answerability import answerable
-from winnow.search.breaker import LeftAlone
 from winnow.search.embedders import Embedders
 from winnow.search.fusion import fuse
 from winnow.search.highlight import Highlighter
@@ -53,13 +40,10 @@ from winnow.search.limits import SearchDeadline, check_request
 from winnow.search.long_queries import windows_of
 from winnow.search.lookup import CollectionLookup
 from winnow.search.query_cache import asked_by
-from winnow.search.sound_scores import sound_scores
+from winnow.search.second_stage import NOTHING_FOUND, SATURATED, Scored, SecondStage, failed_report, ms_since
 
 log = logging.getLogger(__name__)
 
-NOTHING_FOUND: Final = "no candidates"
-
-SATURATED: Final = "saturated"  # reason of a stage whose model has more calls than it can answer in time
 STORE_SILENCE: Final = 0.5  # seconds after which a store that has not answered is away, and not the budget too short
 
 
@@ -76,15 +60,6 @@ class QueryVector:
     weight: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """The result of the rerank stage: results in their final order, made when taken, and the kind of their scores."""
-
-    results: Iterator[Result]
-    kind: ScoreKind
-    report: StageReport
-
-
 class TwoStageSearch:
     """Runs searches over the ports; it knows no vendor and no protocol."""
 
@@ -99,7 +74,7 @@ class TwoStageSearch:
         self._embedders = embedders
         self._store = store
         self._collections = collections
-        self._reranker = reranker
+        self._second = SecondStage(reranker, settings.rerank_top_k)
         self._settings = settings
 
     async def run(
@@ -128,7 +103,7 @@ class TwoStageSearch:
             vector = await self._embed(request, index, self._embedders.of(index), deadline)
         query = partial(self._query, request, view, collection, index.ref)
         candidates, retrieved = await self._retrieve(request, query, vector, deadline)
-        scored = await self._rerank(request, collection, vector.query, candidates, deadline)
+        scored = await self._second.score(request, collection, vector.query, candidates, deadline)
         scored, judged = self._judge(collection, index, vector.report, scored)
         return SearchAnswer(
             id=new_id("srch"),
@@ -150,7 +125,7 @@ class TwoStageSearch:
         if collection.calibration is None or (scored.kind == "retrieval" and scored.report.reason != NOTHING_FOUND):
             return scored, None
         best = list(islice(scored.results, 2))
-        judged = answerable(collection.calibration, index, self._reranker, embed, best)
+        judged = answerable(collection.calibration, index, self._second.reranker, embed, best)
         scored = replace(scored, results=chain(best, scored.results))
         if isinstance(judged, str):
             reason = "; ".join(filter(None, (scored.report.reason, judged)))
@@ -172,9 +147,9 @@ class TwoStageSearch:
         except WinnowError as error:
             if request.mode == "dense" or not isinstance(error, Upstream | DeadlineExceeded) or not deadline.left():
                 raise
-            return QueryVector(query, _failed(error, began, info.model, info.provider))
+            return QueryVector(query, failed_report(error, began, info.model, info.provider))
         # leave the dense arm out, or weigh it down, where the model does not know the query's script or words
-        query, ms = replace(query, embeddings=embedded), _ms(began)
+        query, ms = replace(query, embeddings=embedded), ms_since(began)
         coverage = float(embedded.coverage[0])
         details = {"cached": embedded.cached, "coverage": round(coverage, 3)}
         reason = f"the embedding model knows {coverage:.0%} of the query's text" if coverage < 1 else None
@@ -225,7 +200,7 @@ class TwoStageSearch:
         try:
             hits = await deadline.within(query(vector.dense), stage="retrieve")
         except DeadlineExceeded as error:
-            if (silent := _ms(began) / 1000) < STORE_SILENCE:
+            if (silent := ms_since(began) / 1000) < STORE_SILENCE:
                 raise
             raise UpstreamUnavailable(f"{self._store.engine} gave no answer within {silent:.2g} s") from error
         candidates, found = fuse(
@@ -233,51 +208,13 @@ class TwoStageSearch:
             dense_weight=vector.weight,
             limit=request.top_k,
             by_document=request.group_by == "document",
-            used=max(request.top_n, self._depth(request)),
+            used=max(request.top_n, self._second.depth(request)),
         )
         details = {"engine": self._store.engine, "candidates": found}
         if request.explain:
             arms = {"dense": len(hits.dense), "sparse": len(hits.sparse)}
             details["explain"] = {"hits": arms, "dense_weight": vector.weight}
-        return candidates, StageReport("ok", _ms(began), details=details)
-
-    def _depth(self, request: SearchRequest) -> int:
-        """How many candidates the second stage scores."""
-        if self._reranker is None or not request.rerank.enabled:
-            return 0
-        return request.rerank.top_k or self._settings.rerank_top_k
-
-    async def _rerank(
-        self,
-        request: SearchRequest,
-        collection: Collection,
-        query: EmbeddedQuery,
-        candidates: Sequence[Candidate],
-        deadline: SearchDeadline,
-    ) -> Scored:
-        reranker, options = self._reranker, request.rerank
-        why = _unscored(reranker, options.enabled, query, candidates)
-        if reranker is None or why is not None:
-            if request.min_relevance is not None and candidates:
-                why = f"{why}; min_relevance was not applied: it is a threshold for scores of the second stage"
-            return Scored(_in_first_order(candidates), "retrieval", StageReport("skipped", reason=why))
-        info = reranker.info
-        head = candidates[: self._depth(request)]
-        passages = [Passage(each.chunk, each.title, each.metadata, each.point_id) for each in head]
-        instruct = options.instruct or request.instruct or collection.rerank_instruct
-        began = time.perf_counter()
-        try:
-            reranking = await deadline.within(reranker.rerank(query, passages, instruct=instruct), stage="rerank")
-            scores = sound_scores(reranking.scores, len(head), info.provider)
-        except (Upstream, DeadlineExceeded) as error:
-            if options.on_failure == "fail":
-                raise
-            if not isinstance(error, UpstreamSaturated | LeftAlone):  # these come by the thousand
-                log.warning("rerank failed, returning the first stage's order: %s", error.message)
-            return Scored(_in_first_order(candidates), "retrieval", _failed(error, began, info.model, info.provider))
-        details = {"scored": len(head), "tokens": reranking.tokens}
-        report = StageReport("ok", _ms(began), info.model, info.provider, reranking.reason, details)
-        return Scored(_in_second_order(candidates, scores), "relevance", report)
+        return candidates, StageReport("ok", ms_since(began), details=details)
 
 
 async def _parts(embedder: Embedder, query: str) -> int:
@@ -286,38 +223,6 @@ async def _parts(embedder: Embedder, query: str) -> int:
         return 0
     parts = len(await asyncio.to_thread(windows_of, embedder, query))
     return parts if parts > 1 else 0
-
-
-def _unscored(
-    reranker: Reranker | None, wanted: bool, query: EmbeddedQuery, candidates: Sequence[Candidate]
-) -> str | None:
-    """Why the second stage scores nothing; ``None`` where it does."""
-    if not candidates:
-        return NOTHING_FOUND
-    if reranker is None:
-        return "no reranker is configured"
-    if not wanted:
-        return "not asked for"
-    if query.embedder is not None and reranker.info.needs_tokens and not query.embedder.info.token_dimensions:
-        return f"the {reranker.info.provider} reranker needs token vectors, which {query.embedder.info.model} has not"
-    return None
-
-
-def _in_first_order(candidates: Sequence[Candidate]) -> Iterator[Result]:
-    return (Result(rank, candidate, None, None) for rank, candidate in enumerate(candidates, 1))
-
-
-def _in_second_order(candidates: Sequence[Candidate], scores: Sequence[float]) -> Iterator[Result]:
-    """What the query names, the most exact level first; scored candidates by score, ties in the first stage's order;
-    then the others in that order.
-    """
-    by_score = sorted(zip(candidates, scores, strict=False), key=lambda pair: -pair[1])
-    head = [(item, ArmScore(rank, score)) for rank, (item, score) in enumerate(by_score, 1)]
-    head.sort(key=lambda pair: -pair[0].level)
-    for rank, (item, place) in enumerate(head, 1):
-        yield Result(rank, item, place.score, place)
-    for rank, item in enumerate(candidates[len(head) :], len(head) + 1):
-        yield Result(rank, item, None, None)
 
 
 def _finish(request: SearchRequest, scored: Scored) -> tuple[Result, ...]:
@@ -336,17 +241,6 @@ def _finish(request: SearchRequest, scored: Scored) -> tuple[Result, ...]:
     return tuple(each._replace(highlights=marker.spans(each.candidate.chunk.text)) for each in best)
 
 
-def _failed(error: WinnowError, began: float, model: str, provider: str) -> StageReport:
-    if isinstance(error, UpstreamSaturated):
-        return StageReport("skipped", _ms(began), model, provider, SATURATED)
-    status: Literal["timeout", "failed"] = "timeout" if isinstance(error, DeadlineExceeded) else "failed"
-    return StageReport(status, _ms(began), model, provider, error.message)
-
-
 def _lacks_something(report: StageReport) -> bool:
     """Whether a stage gave less than it would have with more time or a sound model."""
     return report.status in ("failed", "timeout") or report.reason == SATURATED
-
-
-def _ms(began: float) -> float:
-    return (time.perf_counter() - began) * 1000
