@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
 
 from service.access import Authentication
 from service.binding import is_loopback, served_hosts
+from service.cors import Cors
 from service.cross_site import CrossSite
 from service.door import Door
 from service.doors import all_doors
@@ -74,14 +74,7 @@ def _surround(app: FastAPI, server: ServerSettings, state: ServiceState, routes:
     app.add_middleware(BodyLimit, max_bytes=most, max_together=max(most, server.max_bodies_mb * 2**20))
     app.add_middleware(Authentication, routes=routes, find=state.principal_of, refused=state.note_error)
     app.add_middleware(UnhandledErrors, is_ending=state.is_draining)
-    if server.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(server.cors_origins),
-            allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
-            expose_headers=["X-Request-Id", "Retry-After"],
-        )
+    app.add_middleware(Cors, allowed=state.allowed_origins)
     app.add_middleware(CrossSite, allowed=state.allowed_origins)
     hosts = served_hosts(server)
     if hosts is not None:

@@ -7,16 +7,15 @@ come from, and no page can forge them. Programs that are not browsers send neith
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
-from typing import Final, TypeAlias
+from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.cors import FindOrigins
 from service.errors import CROSS_SITE, Problem, problem_response
 
-FindOrigins: TypeAlias = Callable[[], Awaitable[Collection[str]]]
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _FOREIGN: Final = frozenset({"cross-site", "same-site"})
 _PORTS: Final = {"http": 80, "https": 443}

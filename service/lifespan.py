@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.types import Scope
 
 from service.health import ModelHealth, health_of
-from winnow.core.errors import NotFound, UpstreamUnavailable
+from winnow.core.errors import NotFound, UpstreamUnavailable, WinnowError
 from winnow.core.principal import UNKNOWN, Principal
 from winnow.core.search import SearchAnswer, SearchRequest
 from winnow.core.settings import Settings
@@ -90,9 +90,15 @@ class ServiceState:
         return self.draining
 
     async def allowed_origins(self) -> Collection[str]:
-        """The origins of all who may call from a browser: those of the settings and of all keys."""
+        """The origins of all who may call from a browser: those of the settings and of all keys.
+
+        Those of the settings alone while the catalog does not answer.
+        """
         configured = self.settings.server.cors_origins
-        return {*configured, *(await self.access.summary()).origins}
+        try:
+            return {*configured, *(await self.access.summary()).origins}
+        except WinnowError:
+            return configured
 
     def note_error(self, scope: Scope, error: Exception) -> None:
         """Record in the audit trail an answer that the caller's credential is the reason for."""

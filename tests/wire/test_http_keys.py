@@ -223,3 +223,21 @@ async def test_the_audit_trail_needs_a_key_for_everything(doors):
     older = (await doors.send("GET", f"/v1/audit?limit=1&action=key.*&after={page['next']}", doors.admin)).json()
     assert older["events"][0]["details"]["key"] == doors.admin[:12]
     assert older["next"] is None
+
+
+async def test_pages_of_a_keys_origins_may_call_and_read_and_others_may_not(doors):
+    made = await doors.make("search", label="site", origins=["https://shop.example"])
+    asks = {"access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type"}
+    for origin, status in (("https://shop.example", 200), ("https://evil.example", 400)):
+        allowed = origin if status == 200 else None
+        preflight = await doors.service.client.options(SEARCH, headers={"origin": origin, **asks})
+        assert preflight.status_code == status
+        assert preflight.headers.get("access-control-allow-origin") == allowed
+        headers = {"origin": origin, "sec-fetch-site": "cross-site", **bearer(made["key"])}
+        answer = await doors.service.client.post(SEARCH, headers=headers, json={"query": "copy"})
+        assert answer.status_code == (200 if allowed else 403)
+        assert answer.headers.get("access-control-allow-origin") == allowed
+    refused = await doors.service.client.post(
+        SEARCH, headers={"origin": "https://shop.example"}, json={"query": "copy"}
+    )
+    assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, "https://shop.example")
