@@ -10,7 +10,9 @@ from typing import TypeVar
 from fastapi import FastAPI
 from starlette.types import Scope
 
-from service.health import ModelHealth, health_of
+from service.health import ModelHealth, check_readiness, health_of
+from service.readiness import ReadinessLog
+from service.schemas.operations import Readiness
 from winnow.core.errors import NotFound, UpstreamUnavailable, WinnowError
 from winnow.core.principal import UNKNOWN, Principal
 from winnow.core.search import SearchAnswer, SearchRequest
@@ -49,6 +51,7 @@ class ServiceState:
         self.model_calls = Admission(settings.search.max_concurrent)
         self.backlog = Backlog(settings.indexing.max_backlog)
         self.draining = False
+        self._readiness_log = ReadinessLog()
         self._opening = None if isinstance(resources, Resources) else resources
         self._resources = resources if isinstance(resources, Resources) else None
         self._health: Mapping[str, ModelHealth] | None = None
@@ -84,6 +87,13 @@ class ServiceState:
     async def principal_of(self, headers: Mapping[str, str]) -> Principal:
         """Who makes a request with these headers; raises ``WinnowError``, also as ``resources`` does."""
         return await self.access.principal(headers)
+
+    async def readiness(self) -> Readiness:
+        """Whether searches can be answered, dependency by dependency; raises as ``resources`` does."""
+        readiness = Readiness(status="draining", checks={})
+        if not self.draining:
+            readiness = await check_readiness(self.resources, self.health)
+        return self._readiness_log.note(readiness)
 
     def is_draining(self) -> bool:
         """Whether the process is about to stop."""

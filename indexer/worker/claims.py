@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from indexer.worker.lease import Lease, renewing
+from indexer.worker.progress import Progress
 from winnow.core.errors import WinnowError
 from winnow.core.retry import RetryPolicy
 from winnow.core.settings import IndexingSettings
@@ -45,6 +46,7 @@ class ClaimLoop:
         queue: where work is claimed, for ``owner``.
         settings: lease and attempts.
         limit: documents to claim at once.
+        progress: when the loop last got on with its work.
         most: up to which that number grows while batches are quick, so that the costs of a batch are shared by more.
         carry_out: does the work of one part of a batch, and records its outcomes.
         refill: queues more work when there is none; returns the number of documents.
@@ -61,6 +63,7 @@ class ClaimLoop:
     pause: Pause
     on_full: Callable[[], None] = lambda: None
     most: int = 0
+    progress: Progress = field(default_factory=Progress)
     _failures: int = field(default=0, init=False)
     _size: int = field(default=0, init=False)
 
@@ -78,11 +81,13 @@ class ClaimLoop:
             self._failures += 1
             seconds = RetryPolicy(first_wait=POLL_SECONDS, longest_wait=MAX_PAUSE_SECONDS).wait(self._failures)
             log.warning("no work is claimed for %.0f s: %s", seconds, down)
-            await self.pause(seconds, down=True)
+            with self.progress.paused():
+                await self.pause(seconds, down=True)
             return
         self._failures = 0
         if outcomes is None:
-            await self.pause(POLL_SECONDS, down=False)
+            with self.progress.paused():
+                await self.pause(POLL_SECONDS, down=False)
 
     async def claim(self) -> Sequence[Outcome] | None:
         """Claim and carry out one batch; ``None`` if there was none and more could not be queued.
@@ -91,9 +96,10 @@ class ClaimLoop:
             WinnowError: the queue cannot be read or written.
         """
         seconds = self.settings.lease_seconds
-        lease = Lease(seconds)
+        lease = Lease(seconds, self.progress)
         began, size = time.monotonic(), self._size
         claims = await self.queue.claim(self.owner, limit=size, lease_seconds=seconds)
+        self.progress.note()
         if not claims:
             return () if await self.refill() > 0 else None
         if len(claims) == size:
@@ -105,6 +111,7 @@ class ClaimLoop:
                 await self.queue.commit(settled)
             for part in parts:
                 outcomes += await self.carry_out(part, lease)
+                self.progress.note()
         self._resize(time.monotonic() - began, full=len(claims) == size and not any(each.waited for each in outcomes))
         return outcomes
 

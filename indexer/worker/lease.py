@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
+from indexer.worker.progress import Progress
 from winnow.core.errors import WinnowError
 from winnow.ports import Claim, WorkQueue
 
@@ -28,9 +29,15 @@ class Lease:
 
     A process that was stopped for longer must not go on writing as if nothing had happened. Count from before the
     claim was sent: the catalog's lease then never ends earlier than ours.
+
+    Args:
+        seconds: that the catalog was asked for.
+        progress: of the loop that claimed them; told of each step that was done.
+        clock: seconds.
     """
 
-    def __init__(self, seconds: float, *, clock: Callable[[], float] = clock) -> None:
+    def __init__(self, seconds: float, progress: Progress | None = None, *, clock: Callable[[], float] = clock) -> None:
+        self.progress = progress or Progress()
         self._seconds = seconds
         self._clock = clock
         self._until = clock() + seconds

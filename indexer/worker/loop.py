@@ -13,6 +13,7 @@ from indexer.worker.claims import ClaimLoop, release_leases, wait_for
 from indexer.worker.lease import Lease
 from indexer.worker.maintenance import Maintenance
 from indexer.worker.pipeline import Pipeline
+from indexer.worker.progress import Progress
 from winnow.core.settings import IndexingSettings
 from winnow.ports import Catalog, Claim, Outcome
 
@@ -35,7 +36,13 @@ class Worker:
         self._maintenance = Maintenance(pipeline, catalog, settings)
         self._wake = asyncio.Event()
         self._stopped = asyncio.Event()
+        self._progress: list[Progress] = []
         self.owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+
+    @property
+    def stalled_seconds(self) -> float:
+        """The longest that one of the loops which carry out batches has gone without a step; 0 while all rest."""
+        return max((each.stalled_seconds for each in self._progress), default=0.0)
 
     def wake(self) -> None:
         """Say that work waits, so that an idle worker does not sleep its poll out."""
@@ -63,6 +70,7 @@ class Worker:
     async def _work(self, *, polls: bool) -> None:
         """Carry out batches until ``stop``. Of the loops that do, one ``polls`` for work and wakes the others."""
         claims = self._claims(polls=polls)
+        self._progress.append(claims.progress)
         while not self._stopped.is_set():
             self._wake.clear()
             await claims.step()

@@ -166,7 +166,9 @@ class Pipeline:
         for part in batch.slices():
             known = await self.look_up(part)
             whole = await filled(known, self._embedder(part.index))
+            _note_step(lease)
             await self.write(whole, lease)
+            _note_step(lease)
             embedded += whole.embedded
             unread += whole.unread
         return await self.finish(batch, embedded, unread, lease)
@@ -175,6 +177,7 @@ class Pipeline:
         # while the lease holds no other worker has written, and the next one removes older points
         alone = lease is not None and lease.holds()
         recorded = await retry(partial(self._catalog.queue.commit, outcomes), OUTAGE)
+        _note_step(lease)
         overtaken = [each.claim for each, kept in zip(outcomes, recorded, strict=True) if not kept]
         if overtaken and not alone:
             await self._take_back(overtaken)
@@ -210,6 +213,11 @@ class Pipeline:
         except CollectionNotFound:
             return []
         return [Outcome(claim, error="an index was dropped meanwhile", retry_in=0.0) for claim in claims]
+
+
+def _note_step(lease: Lease | None) -> None:
+    if lease is not None:
+        lease.progress.note()
 
 
 def _same_text(point: Point, row: Row) -> bool:

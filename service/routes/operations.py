@@ -15,7 +15,7 @@ from service.access import needs
 from service.deps import CollectionName, PrincipalDep, ResourcesDep, StateDep
 from service.door import BODY_PROBLEMS, Door
 from service.errors import UNSUPPORTED_MEDIA_TYPE, problem_from
-from service.health import check_readiness
+from service.operations_port import METRICS_TYPE, status_of
 from service.schemas.common import members
 from service.schemas.operations import Health, Readiness, VerifyBody
 from service.wire import dumps, require_json
@@ -28,7 +28,6 @@ from winnow.operations.resources import Resources
 from winnow.operations.verify import Damage, InspectionProgress, Report, inspect_collection
 
 router = Door(tag="operations", invalid=errors.InvalidCollection)
-METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 SIZE_HEADER: Final = "X-Winnow-Backup-Bytes"
 
 
@@ -52,12 +51,9 @@ async def readyz(
     strict: Annotated[bool, Query(description="answer 503 where a model is down, too")] = False,
 ) -> Readiness:
     """Whether searches can be answered: checks every dependency. Store and catalog decide; a model is named."""
-    readiness = Readiness(status="draining", checks={})
-    if not state.draining:
-        readiness = await check_readiness(state.resources, state.health)
-    if readiness.status not in ("ready", "ready" if strict else "degraded"):
-        response.status_code = 503
-        response.headers["Retry-After"] = "5"
+    readiness = await state.readiness()
+    response.status_code, headers = status_of(readiness, strict=strict)
+    response.headers.update(headers)
     return readiness
 
 

@@ -27,7 +27,7 @@ class CheckView(View):
 class Readiness(View):
     """Whether searches can be answered, dependency by dependency."""
 
-    status: Literal["ready", "degraded", "unavailable", "draining"] = Field(
+    status: Literal["ready", "degraded", "unavailable", "draining", "starting"] = Field(
         description="degraded: searches are answered without a model that failed; unavailable: store or catalog failed"
     )
     checks: dict[str, CheckView] = Field(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +20,7 @@ import pytest
 
 from tests.faults.editors import Client
 from tests.faults.houses import Scale
-from tests.faults.processes import polls
+from tests.faults.processes import free_port, polls
 from winnow.core.principal import LOCAL
 from winnow.core.types import Document
 from winnow.operations.collections import CollectionSpec, ensure_collection
@@ -138,6 +140,20 @@ async def test_a_signal_drains_all(house: Scale, resources: Resources, number: s
         assert running.said.count("worker stopped") == 2
         assert not any(child.is_running() for child in children)
         assert await resources.catalog.queue.release(None) == 0, "no lease is left"
+
+
+async def test_one_port_reports_on_all_processes(house: Scale, resources: Resources) -> None:
+    port = free_port()
+    with pool(house, "--processes", "2", WINNOW_OPERATIONS__PORT=str(port)) as running:
+        running.wait_for("started", times=2)
+        client = Client(port)
+        assert (await asyncio.to_thread(client.call, "GET", "/healthz"))[0] == 200
+        assert (await asyncio.to_thread(client.call, "GET", "/readyz"))[1]["status"] == "ready"
+        await indexed(resources, await hand_in(resources, "measured"))
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+            text = answer.read().decode()
+        found = re.findall(r'winnow_documents_total{process="\d",outcome="indexed"} (\S+)', text)
+        assert sum(map(float, found)) >= DOCUMENTS, "and what other tests left behind"
 
 
 async def test_children_end_when_their_parent_is_killed(house: Scale, resources: Resources) -> None:

@@ -71,7 +71,7 @@ def test_what_all_providers_behind_http_share_is_there() -> None:
         assert f"| `__{name.upper()}` |" in section("### Models behind HTTP")
 
 
-@pytest.mark.parametrize("name", ["server", "search", "indexing", "catalog"])
+@pytest.mark.parametrize("name", ["server", "operations", "search", "indexing", "catalog"])
 def test_each_other_setting_is_named(name: str) -> None:
     group = Settings.model_fields[name].default
     for field in type(group).model_fields:

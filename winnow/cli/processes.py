@@ -14,6 +14,8 @@ from winnow.cli.options import DataDir
 from winnow.core.text import counted
 
 if TYPE_CHECKING:
+    import socket
+
     from winnow.core.settings import Settings
 
 
@@ -52,18 +54,25 @@ def worker(
 ) -> None:
     """Run the indexer's worker alone until SIGINT or SIGTERM; open batches are finished first."""
     settings = configure(data_dir, quiet=False)
+    from winnow.cli.operations_port import bind_operations
     from winnow.cli.worker_pool import run_pool, worker_count
 
     count = worker_count(processes, settings)
     if count > 1:
-        raise typer.Exit(run_pool(count, data_dir))
-    run_worker(settings)
+        raise typer.Exit(run_pool(count, data_dir, settings.operations))
+    with bind_operations(settings.operations) as listener:
+        run_worker(settings, listener)
 
 
-def run_worker(settings: Settings, lifeline: int | None = None) -> None:
-    """Run one worker in this process until SIGINT or SIGTERM, or until the file descriptor ``lifeline`` ends."""
+def run_worker(settings: Settings, listener: socket.socket | None, lifeline: int | None = None) -> None:
+    """Run one worker in this process until SIGINT or SIGTERM, or until the file descriptor ``lifeline`` ends.
+
+    It reports on itself to who connects to ``listener``.
+    """
     import uvloop
 
+    from winnow.cli.operations_port import operations_port
+    from winnow.cli.worker_reports import WorkerReports
     from winnow.core.gc_tuning import tune_gc
     from winnow.runtime import open_local
 
@@ -71,7 +80,8 @@ def run_worker(settings: Settings, lifeline: int | None = None) -> None:
         from asyncio import get_running_loop
 
         loop = get_running_loop()
-        async with open_local(settings) as local:
+        async with operations_port(listener) as port, open_local(settings) as local:
+            port.reports = WorkerReports.of(local)
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, local.worker.stop)
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
-from functools import partial
 from types import FrameType
 from typing import Any, Literal
 
@@ -22,16 +20,16 @@ from service.app import create_app
 from service.binding import check_bind, is_exposed
 from service.connections import LimitedConnections
 from service.lifespan import begin_drain
+from service.service_reports import ServiceReports
 from winnow.cli.announcement import Announcement
 from winnow.cli.local_socket import listening
-from winnow.core.errors import InvalidSettings, WinnowError
+from winnow.cli.operations_port import bind, bind_operations, operations_port
+from winnow.core.errors import WinnowError
 from winnow.core.gc_tuning import tune_gc
 from winnow.core.principal import LOCAL
 from winnow.core.search import RerankOptions, SearchMode, SearchRequest
 from winnow.core.settings import Settings
-from winnow.operations.metrics import Metrics
 from winnow.operations.resources import Resources
-from winnow.ports import Outcome
 from winnow.runtime import open_catalog_alone, open_local, running
 
 log = logging.getLogger(__name__)
@@ -49,22 +47,10 @@ def run_server(settings: Settings, *, with_worker: bool) -> None:
     bootstrap = settings.server.bootstrap_secret  # first: one that cannot be used is named before models load
     if is_exposed(settings.server) and not bootstrap:
         check_bind(settings, has_keys=asyncio.run(_has_keys(settings)))
-    listener = bind(settings)
-    uvloop.run(_serve(settings, listener, indexes=with_worker or settings.keeps_data))
-
-
-def bind(settings: Settings) -> socket.socket:
-    """Bind the port before models load, so that a port in use is reported at once."""
-    host, port = settings.server.host, settings.server.port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=512)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise InvalidSettings(
-                f"port {port} on {host} is in use by another process: choose one with --port (0 picks a free one)"
-            ) from error
-        raise InvalidSettings(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+    server = settings.server
+    listener = bind(server.host, server.port, "choose one with --port")
+    with bind_operations(settings.operations) as operations:
+        uvloop.run(_serve(settings, listener, operations, indexes=with_worker or settings.keeps_data))
 
 
 class _Server(uvicorn.Server):
@@ -111,14 +97,21 @@ async def _has_keys(settings: Settings) -> bool:
         return (await catalog.keys.summary()).exist
 
 
-async def _serve(settings: Settings, listener: socket.socket, *, indexes: bool) -> None:
-    async with open_local(settings) as local, running(local.worker) if indexes else nullcontext():
+async def _serve(
+    settings: Settings, listener: socket.socket, operations: socket.socket | None, *, indexes: bool
+) -> None:
+    async with (
+        operations_port(operations) as port,
+        open_local(settings) as local,
+        running(local.worker) if indexes else nullcontext(),
+    ):
         names = await _warm_up(local.resources)
         url = _url(listener)
         if local.lock is not None:
             local.lock.publish(url=url)
         app = create_app(settings, local.resources)
-        local.worker.on_outcomes = partial(_count, app.state.service.metrics)
+        port.reports = ServiceReports(app.state.service)
+        local.worker.on_outcomes = app.state.service.metrics.observe_outcomes
         tune_gc()
         needs_key = bool(settings.server.bootstrap_secret) or (await local.resources.catalog.keys.summary()).exist
         announcement = Announcement(url + settings.server.root_path, names, indexes=indexes, needs_key=needs_key)
@@ -159,13 +152,6 @@ async def _local_callers(settings: Settings, app: Any) -> AsyncIterator[None]:
         finally:
             server.should_exit = True
             await serving
-
-
-def _count(metrics: Metrics, outcomes: Sequence[Outcome]) -> None:
-    for outcome in outcomes:
-        done = "deleted" if outcome.claim.kind == "delete" else "indexed"
-        failed = "failed" if outcome.retry_in is None else "retried"
-        metrics.observe_documents(done if outcome.error is None else failed)
 
 
 async def _warm_up(resources: Resources) -> list[str]:

@@ -11,17 +11,22 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
+import tempfile
 import time
 from asyncio.subprocess import PIPE, STDOUT, Process
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, assert_never
 
 from winnow.cli.console import note
+from winnow.cli.operations_port import bind_operations, operations_port
+from winnow.cli.pool_reports import PoolReports
 from winnow.core.errors import InvalidSettings
 from winnow.core.retry import RetryPolicy
-from winnow.core.settings import Settings
+from winnow.core.settings import OperationsSettings, Settings
 from winnow.core.settings.embedding import (
     BundledEmbedding,
     CustomEmbedding,
@@ -75,33 +80,38 @@ def usable_cores() -> int:
     return cores if quota == "max" else max(1, min(cores, -(-int(quota) // int(period))))
 
 
-def run_pool(count: int, data_dir: Path | None) -> int:
+def run_pool(count: int, data_dir: Path | None, operations: OperationsSettings) -> int:
     """Run ``count`` workers until SIGINT or SIGTERM; returns the exit status.
+
+    The port of ``operations`` reports on all of them.
 
     0: all finished their batches and ended. 1: one of them ended badly while it was asked to stop. 2: the settings are
     wrong, so that starting again would not help.
     """
-    return asyncio.run(_Pool(_command(data_dir)).run(count))
+    with bind_operations(operations) as listener, tempfile.TemporaryDirectory(prefix="winnow-") as folder:
+        sockets = Path(folder)
+        return asyncio.run(_Pool(partial(_command, sockets, data_dir)).run(count, sockets, listener))
 
 
-def _command(data_dir: Path | None) -> list[str]:
+def _command(sockets: Path, data_dir: Path | None, number: int) -> list[str]:
     own = [] if data_dir is None else [str(data_dir)]
-    return [sys.executable, "-P", "-m", "winnow.cli.worker_child", *own]
+    return [sys.executable, "-P", "-m", "winnow.cli.worker_child", str(sockets / f"{number}.sock"), *own]
 
 
 class _Pool:
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Callable[[int], Sequence[str]]) -> None:
         self._command = command
         self._stopped = asyncio.Event()
         self._running: dict[int, Process] = {}
         self._status = 0
 
-    async def run(self, count: int) -> int:
+    async def run(self, count: int, sockets: Path, listener: socket.socket | None) -> int:
         loop = asyncio.get_running_loop()
         for signal_number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signal_number, self._stop)
         note(f"{count} worker processes; Ctrl-C stops them")
-        async with asyncio.TaskGroup() as group:
+        async with operations_port(listener) as port, asyncio.TaskGroup() as group:
+            port.reports = PoolReports(sockets, count)
             for number in range(1, count + 1):
                 group.create_task(self._keep(number))
         note("all workers stopped" if self._status == 0 else "the workers stopped, not all of them well")
@@ -133,7 +143,7 @@ class _Pool:
 
     async def _run_once(self, number: int) -> int:
         """Start worker ``number`` and pass on what it prints until it ends; returns its exit status."""
-        process = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, stdout=PIPE, stderr=STDOUT)
+        process = await asyncio.create_subprocess_exec(*self._command(number), stdin=PIPE, stdout=PIPE, stderr=STDOUT)
         self._running[number] = process
         if self._stopped.is_set():  # while it was started
             process.terminate()

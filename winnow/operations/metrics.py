@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -9,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 
 from winnow.core.marks import WARNING_CODES
 from winnow.core.search import SearchAnswer
+from winnow.ports import Outcome
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
@@ -44,6 +46,13 @@ class Metrics:
     def observe_documents(self, outcome: str, count: int = 1) -> None:
         """Count ``count`` documents with one ``outcome``: ``accepted``, ``rejected``, ``indexed`` or ``failed``."""
         self._documents.labels(outcome).inc(count)
+
+    def observe_outcomes(self, outcomes: Sequence[Outcome]) -> None:
+        """Count what a worker did with the documents of a batch."""
+        for outcome in outcomes:
+            done = "deleted" if outcome.claim.kind == "delete" else "indexed"
+            failed = "failed" if outcome.retry_in is None else "retried"
+            self.observe_documents(done if outcome.error is None else failed)
 
     def observe_warning(self, code: str) -> None:
         """Count one warning of an accepted document; codes that are not ours are counted together."""

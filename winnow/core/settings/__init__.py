@@ -93,6 +93,16 @@ class ServerSettings(Group):
         return secret
 
 
+class OperationsSettings(Group):
+    """The port of health checks and metrics, of services and of workers."""
+
+    host: str = Field("127.0.0.1", description="address of that port; it needs no key: let only operators reach it")
+    port: int | None = Field(None, ge=0, le=65535, description="that port; unset: none, 0: a free one")
+    stall_seconds: float = Field(
+        300.0, gt=0, description="seconds without progress on claimed documents after which a worker counts as dead"
+    )
+
+
 class SearchSettings(Group):
     """The two stages."""
 
@@ -148,6 +158,7 @@ class Settings(BaseSettings):
     vectors: Vectors = EdgeVectors()
     catalog: CatalogSettings = CatalogSettings()
     server: ServerSettings = ServerSettings()
+    operations: OperationsSettings = OperationsSettings()
     search: SearchSettings = SearchSettings()
     indexing: IndexingSettings = IndexingSettings()
 
