@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from indexer.reading import BATCH_DOCUMENTS, Inventory, read_batches
-from winnow.core.errors import Overloaded
+from winnow.core.errors import Overloaded, RateLimited
 from winnow.core.marks import DocumentWarning
 from winnow.core.retry import RetryPolicy, retry
 from winnow.core.tenancy import plain_id
@@ -23,6 +23,7 @@ from winnow.ports.source import Failure, Notice, Source
 
 POLL_SECONDS: Final = 0.2
 
+_SOON_SECONDS: Final = 60.0
 _OVERLOAD: Final = RetryPolicy(first_wait=1.0, longest_wait=1.0)
 
 
@@ -130,6 +131,11 @@ async def ingest(
     return _summarise(run, time.perf_counter() - began)
 
 
+def _is_soon(error: Exception) -> bool:
+    """Whether the caller's quota has room again in a moment, as one of requests in a second has."""
+    return isinstance(error, RateLimited) and error.retry_after is not None and error.retry_after <= _SOON_SECONDS
+
+
 async def _submit_all(
     destination: Destination, run: _Run, source: Source, on_progress: Callable[[IngestProgress], None]
 ) -> None:
@@ -141,7 +147,7 @@ async def _submit_all(
             submission = await retry(
                 partial(destination.submit, run.collection, accepted, source=source.label),
                 _OVERLOAD,
-                again=lambda error, _: isinstance(error, Overloaded),
+                again=lambda error, _: isinstance(error, Overloaded) or _is_soon(error),
             )
             if submission.job_id:
                 run.open[submission.job_id] = None

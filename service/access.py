@@ -85,7 +85,7 @@ class Authentication:
         try:
             principal = LOCAL if scope.get(_LOCAL) else await self.find(Headers(scope=scope))
         except WinnowError as error:
-            _match(self.routes, scope)
+            match_route(self.routes, scope)
             self.refused(scope, error)
             await problem_response(scope, problem_from(error))(scope, receive, send)
             return
@@ -98,7 +98,7 @@ def is_open(method: str, path: str) -> bool:
     return method == "OPTIONS" or (method in _READS and (path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)))
 
 
-def _match(routes: Sequence[BaseRoute], scope: Scope) -> None:
+def match_route(routes: Sequence[BaseRoute], scope: Scope) -> None:
     """Note the route that the request is for, as routing would have done."""
     for route in routes:
         found, child = route.matches(scope)

@@ -21,6 +21,7 @@ from service.errors import install_error_handlers
 from service.lifespan import ServiceState
 from service.middleware import BodyLimit, HostGuard, PathPrefix, RequestContext, UnhandledErrors
 from service.openapi import TAGS, install_openapi
+from service.quotas import RequestQuota
 from service.routes import audit, collections, documents, jobs, keys, many_searches, operations, reembed, search, tokens
 from service.routes.page import install_page
 from winnow.core.settings import ServerSettings, Settings
@@ -72,6 +73,8 @@ def _surround(app: FastAPI, server: ServerSettings, state: ServiceState, routes:
     """Put the middleware around the routes; the last one added is outermost."""
     most = server.max_body_mb * 2**20
     app.add_middleware(BodyLimit, max_bytes=most, max_together=max(most, server.max_bodies_mb * 2**20))
+    if state.quotas is not None:
+        app.add_middleware(RequestQuota, routes=routes, use=state.use_request)
     app.add_middleware(Authentication, routes=routes, find=state.principal_of, refused=state.note_error)
     app.add_middleware(UnhandledErrors, is_ending=state.is_draining)
     app.add_middleware(Cors, allowed=state.allowed_origins)

@@ -33,6 +33,7 @@ from winnow.core.errors import (
     InvalidQuery,
     ModelNotFound,
     Overloaded,
+    RateLimited,
     Unauthorized,
     UpstreamRejected,
     UpstreamUnavailable,
@@ -99,7 +100,7 @@ class Door(APIRouter):
         ``public``: the route is open to all.
         """
         by_status: dict[int, list[ProblemKind]] = {}
-        access = () if public else (Unauthorized, Forbidden)
+        access = () if public else (Unauthorized, Forbidden, RateLimited)
         for item in (*access, *self._problems, *kinds, INTERNAL):
             kind = item if isinstance(item, ProblemKind) else problem_kind(item)
             status = self.shape.statuses.get(kind.status, kind.status)

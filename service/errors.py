@@ -53,11 +53,13 @@ STATUS: Final[Mapping[type[domain.WinnowError], int]] = {
     domain.Unauthorized: 401,
     domain.Forbidden: 403,
     domain.Overloaded: 429,
+    domain.RateLimited: 429,
     domain.DeadlineExceeded: 504,
     domain.Upstream: 502,
     domain.UpstreamUnavailable: 503,
     domain.UpstreamSaturated: 503,
     domain.UpstreamRejected: 502,
+    domain.TokensSpent: 429,
     domain.UpstreamTooLong: 502,
     domain.StorageFailure: 500,
     domain.StorageFull: 507,
@@ -183,6 +185,9 @@ def problem_from(error: domain.WinnowError) -> Problem:
     headers = {"WWW-Authenticate": "Bearer"} if kind.status == HTTPStatus.UNAUTHORIZED else {}
     if kind.status in (429, 503) or error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or RETRY_SECONDS)))
+    if isinstance(error, domain.RateLimited):
+        headers |= {"RateLimit-Limit": str(error.limit), "RateLimit-Remaining": str(error.remaining)}
+        headers["RateLimit-Reset"] = headers["Retry-After"]
     places = [{"loc": list(error.location), "message": error.message}] if error.location else []
     return Problem(kind, error.message, errors=places, headers=headers)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import TypeVar
 
@@ -23,8 +23,10 @@ from winnow.operations.audit import REFUSED, event_of, is_refusal
 from winnow.operations.many_searches import ManyAnswers, search_many
 from winnow.operations.metrics import Metrics
 from winnow.operations.one_search import search_one
+from winnow.operations.quotas import Allowance, CallerBudget, Quotas, Used
 from winnow.operations.resources import OpenResources, Resources
 from winnow.operations.tokens import Tokens
+from winnow.search.budgeted import budget_of
 from winnow.search.limits import SearchDeadline
 
 _Answer = TypeVar("_Answer")
@@ -37,6 +39,7 @@ class ServiceState:
         settings: the settings of the process.
         metrics: the metrics behind ``/metrics``.
         backlog: refuses uploads while too many documents wait.
+        quotas: count what callers use; ``None`` where nothing is limited.
         searches, model_calls: admit them as fast as they are answered.
         draining: set when the process is about to stop: readiness fails, and streams end.
     """
@@ -50,6 +53,7 @@ class ServiceState:
         self.searches = Admission(settings.search.max_concurrent)
         self.model_calls = Admission(settings.search.max_concurrent)
         self.backlog = Backlog(settings.indexing.max_backlog)
+        self.quotas = Quotas(settings.limits) if settings.limits.is_set else None
         self.draining = False
         self._readiness_log = ReadinessLog()
         self._opening = None if isinstance(resources, Resources) else resources
@@ -132,10 +136,13 @@ class ServiceState:
         """One search, admitted and counted. Raises as ``TwoStageSearch.run``, and ``Overloaded``."""
         deadline = SearchDeadline(asked.budget_ms or self.settings.search.budget_ms)
 
+        await self._use(principal, "searches")
+
         async def work() -> SearchAnswer:
             return await search_one(self.resources, principal, asked, deadline)
 
-        answer = await self.searches.run(work, principal, deadline)
+        with self._budget(principal):
+            answer = await self.searches.run(work, principal, deadline)
         self.metrics.observe_search(answer)
         return answer
 
@@ -144,10 +151,13 @@ class ServiceState:
         top_n = requests[0].top_n if requests else 1
         deadline = SearchDeadline(max(1, len(requests)) * self.settings.search.budget_ms)
 
+        await self._use(principal, "searches", len(requests))
+
         async def work() -> ManyAnswers:
             return await search_many(self.resources, principal, requests, top_n=top_n)
 
-        answer = await self.searches.run(work, principal, deadline, tells=lambda _: False)
+        with self._budget(principal):
+            answer = await self.searches.run(work, principal, deadline, tells=lambda _: False)
         for each in answer.answers:
             self.metrics.observe_search(each)
         return answer
@@ -155,7 +165,27 @@ class ServiceState:
     async def call_model(self, principal: Principal, work: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """Do ``work``, which calls a model, once it has a place; raises ``Overloaded``, and as ``work``."""
         deadline = SearchDeadline(self.settings.server.model_seconds * 1000)
-        return await self.model_calls.run(work, principal, deadline)
+        with self._budget(principal):
+            return await self.model_calls.run(work, principal, deadline)
+
+    async def use_request(self, principal: Principal) -> Allowance | None:
+        """Count a request of a caller; returns what is left, and raises ``RateLimited``."""
+        return await self._use(principal, "requests")
+
+    async def use_documents(self, principal: Principal, count: int) -> None:
+        """Count documents that a caller submits; raises ``RateLimited``."""
+        await self._use(principal, "documents", count)
+
+    async def _use(self, principal: Principal, what: Used, count: int = 1) -> Allowance | None:
+        return None if self.quotas is None else await self.quotas.use(principal, what, count)
+
+    def _budget(self, principal: Principal) -> AbstractContextManager[None]:
+        """The block in which the second stage's tokens count for the caller, where they are limited."""
+        limits = self.settings.limits
+        if self.quotas is None or not limits.counts_tokens:
+            return nullcontext()
+        refuses = limits.when_tokens_are_spent == "refuse"
+        return budget_of(CallerBudget(self.quotas, principal, refuses=refuses))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -163,6 +193,8 @@ class ServiceState:
         async with AsyncExitStack() as stack:
             if self._opening is not None:
                 self._resources = await stack.enter_async_context(self._opening(self.settings))
+            if self.quotas is not None:
+                stack.push_async_callback(self.quotas.close)
             try:
                 for health in self.health.values():
                     health.start()

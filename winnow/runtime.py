@@ -25,6 +25,7 @@ from winnow.models.build import build_chooser, build_default, build_embedder, bu
 from winnow.operations.collections import finish_deletions
 from winnow.operations.resources import Adapters, Resources
 from winnow.ports import Catalog, Embedder
+from winnow.search.budgeted import BudgetedReranker
 from winnow.search.embedders import Embedders
 from winnow.search.guarded_models import GuardedEmbedder, GuardedReranker
 from winnow.search.lookup import CollectionLookup
@@ -150,7 +151,7 @@ async def open_resources(
         if reranker is not None:
             stack.push_async_callback(reranker.close)
         collections = CollectionLookup(catalog.collections)
-        guarded = None if reranker is None else GuardedReranker(reranker)
+        guarded = None if reranker is None else BudgetedReranker(GuardedReranker(reranker))
         search = TwoStageSearch(embedders, store, collections, guarded, settings.search)
         files = UploadParser()
         stack.push_async_callback(files.close)

@@ -24,10 +24,12 @@
     ├── Unauthorized                 no credential, or one that is not valid
     ├── Forbidden                    the credential does not allow it
     ├── Overloaded                   shed load: try again later            (retryable)
+    ├── RateLimited                  the caller has used its quota         (retryable)
     ├── DeadlineExceeded             the budget ran out                    (retryable)
     ├── Upstream                     a model or engine behind a port failed
     │   ├── UpstreamUnavailable      down, slow, 5xx                       (retryable)
     │   │   └── UpstreamSaturated    it has more calls than it can answer in time
+    │   ├── TokensSpent              the caller's tokens for it are used up (retryable)
     │   └── UpstreamRejected         it refused the request, or its answer makes no sense
     │       └── UpstreamTooLong      the input is over one of its limits: send less at once
     └── StorageFailure               disk or database failed
@@ -179,6 +181,19 @@ class Overloaded(WinnowError, code="overloaded", retryable=True):
     """Too much work is waiting; try again later."""
 
 
+class RateLimited(WinnowError, code="rate_limited", retryable=True):
+    """The caller has used up what it may use for now.
+
+    Attributes:
+        limit, remaining: of the window, and what is left of it.
+    """
+
+    def __init__(self, message: str, *, limit: int = 0, remaining: int = 0, retry_after: float | None = None) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.limit = limit
+        self.remaining = remaining
+
+
 class DeadlineExceeded(WinnowError, code="deadline_exceeded", retryable=True):
     """The time limit of the request passed before an answer was ready."""
 
@@ -193,6 +208,10 @@ class UpstreamUnavailable(Upstream, code="upstream_unavailable", retryable=True)
 
 class UpstreamSaturated(UpstreamUnavailable, code="upstream_saturated"):
     """A model has more calls than it can answer within the searches' budgets; the call was not sent."""
+
+
+class TokensSpent(Upstream, code="tokens_spent", retryable=True):
+    """The caller has used up the tokens that a charged model may read for it; the call was not sent."""
 
 
 class UpstreamRejected(Upstream, code="upstream_rejected"):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from winnow.core.errors import DeadlineExceeded, Upstream, UpstreamSaturated, WinnowError
+from winnow.core.errors import DeadlineExceeded, TokensSpent, Upstream, UpstreamSaturated, WinnowError
 from winnow.core.search import ArmScore, Candidate, Result, ScoreKind, SearchRequest, StageReport
 from winnow.core.types import Collection
 from winnow.ports import EmbeddedQuery, Passage, Reranker
@@ -19,6 +19,7 @@ from winnow.search.sound_scores import sound_scores
 log = logging.getLogger(__name__)
 
 NOTHING_FOUND: Final = "no candidates"
+TOKENS_SPENT: Final = "tokens are spent"  # how the reason begins where the caller has none left
 SATURATED: Final = "saturated"  # reason of a stage whose model has more calls than it can answer in time
 
 
@@ -73,7 +74,7 @@ class SecondStage:
         except (Upstream, DeadlineExceeded) as error:
             if options.on_failure == "fail":
                 raise
-            if not isinstance(error, UpstreamSaturated | LeftAlone):  # these come by the thousand
+            if not isinstance(error, UpstreamSaturated | LeftAlone | TokensSpent):  # these come by the thousand
                 log.warning("rerank failed, returning the first stage's order: %s", error.message)
             return Scored(
                 _in_first_order(candidates), "retrieval", failed_report(error, began, info.model, info.provider)
@@ -119,6 +120,8 @@ def failed_report(error: WinnowError, began: float, model: str, provider: str) -
     """The report of a stage whose model failed, was too slow, or had more calls than it can answer."""
     if isinstance(error, UpstreamSaturated):
         return StageReport("skipped", ms_since(began), model, provider, SATURATED)
+    if isinstance(error, TokensSpent):
+        return StageReport("skipped", ms_since(began), model, provider, f"{TOKENS_SPENT}: {error.message}")
     status: Literal["timeout", "failed"] = "timeout" if isinstance(error, DeadlineExceeded) else "failed"
     return StageReport(status, ms_since(began), model, provider, error.message)
 

@@ -40,7 +40,15 @@ from winnow.search.limits import SearchDeadline, check_request
 from winnow.search.long_queries import windows_of
 from winnow.search.lookup import CollectionLookup
 from winnow.search.query_cache import asked_by
-from winnow.search.second_stage import NOTHING_FOUND, SATURATED, Scored, SecondStage, failed_report, ms_since
+from winnow.search.second_stage import (
+    NOTHING_FOUND,
+    SATURATED,
+    TOKENS_SPENT,
+    Scored,
+    SecondStage,
+    failed_report,
+    ms_since,
+)
 
 log = logging.getLogger(__name__)
 
@@ -243,4 +251,5 @@ def _finish(request: SearchRequest, scored: Scored) -> tuple[Result, ...]:
 
 def _lacks_something(report: StageReport) -> bool:
     """Whether a stage gave less than it would have with more time or a sound model."""
-    return report.status in ("failed", "timeout") or report.reason == SATURATED
+    reason = report.reason or ""
+    return report.status in ("failed", "timeout") or reason == SATURATED or reason.startswith(TOKENS_SPENT)

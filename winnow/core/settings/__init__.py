@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from winnow.core.errors import InvalidSettings
 from winnow.core.settings.base import Endpoint, Group, sendable_key
 from winnow.core.settings.embedding import BundledEmbedding, CustomEmbedding, Embedding, EncoderName
+from winnow.core.settings.limits import LimitSettings
 from winnow.core.settings.rerank import BundledRerank, Rerank
 from winnow.core.settings.vectors import EdgeVectors, Vectors
 
@@ -161,6 +162,7 @@ class Settings(BaseSettings):
     operations: OperationsSettings = OperationsSettings()
     search: SearchSettings = SearchSettings()
     indexing: IndexingSettings = IndexingSettings()
+    limits: LimitSettings = LimitSettings()
 
     @model_validator(mode="before")
     @classmethod
