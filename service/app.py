@@ -24,6 +24,7 @@ from service.openapi import TAGS, install_openapi
 from service.quotas import RequestQuota
 from service.routes import audit, collections, documents, jobs, keys, many_searches, operations, reembed, search, tokens
 from service.routes.page import install_page
+from service.widget import install_widget
 from winnow.core.settings import ServerSettings, Settings
 from winnow.operations.metrics import Metrics
 from winnow.operations.resources import OpenResources, Resources
@@ -57,6 +58,7 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
         app.include_router(router)
     install_openapi(app, routers)
     install_page(app)
+    install_widget(app)
     mcp.install(app)
     install_error_handlers(app, state.note_error)
     _surround(app, settings.server, state, [route for router in routers for route in router.routes])

@@ -66,7 +66,7 @@ class Site:
 class Witness:
     """Notes what a page must not do: complain on the console, or talk to another host."""
 
-    home: str
+    home: str | tuple[str, ...]
     complaints: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
 
@@ -85,5 +85,6 @@ class Witness:
             self.complaints.append(text)
 
     def _request(self, request: Request) -> None:
-        if not request.url.startswith((self.home, "data:")):
+        home = (self.home,) if isinstance(self.home, str) else self.home
+        if not request.url.startswith((*home, "data:")):
             self.strangers.append(request.url)
