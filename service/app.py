@@ -24,7 +24,7 @@ from service.openapi import TAGS, install_openapi
 from service.quotas import RequestQuota
 from service.routes import audit, collections, documents, jobs, keys, many_searches, operations, reembed, search, tokens
 from service.routes.page import install_page
-from service.widget import install_widget
+from service.routes.widget import install_widget
 from winnow.core.settings import ServerSettings, Settings
 from winnow.operations.metrics import Metrics
 from winnow.operations.resources import OpenResources, Resources

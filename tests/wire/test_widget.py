@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from httpx2 import AsyncClient
 
-from service.widget import FOLDER, MODULES, widget
+from service.routes.widget import FOLDER, MODULES, widget
 
 LIMIT = 15_000
 ORIGIN = {"Origin": "https://docs.example.com"}

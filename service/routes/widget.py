@@ -20,7 +20,7 @@ from fastapi import FastAPI, Request, Response
 
 from service.wire import json_response
 
-FOLDER: Final = Path(__file__).parent / "web" / "widget"
+FOLDER: Final = Path(__file__).parent.parent / "web" / "widget"
 # in the order of their imports
 MODULES: Final = ("strings", "style", "dom", "links", "client", "results", "view", "keys", "element")
 NAME: Final = "v1"
