@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
+from service.facet_answer import render_facets
 from winnow.core.exact import exactness_of
 from winnow.core.search import ArmScore, Candidate, Result, SearchAnswer, StageReport
 from winnow.core.tenancy import plain_id
@@ -28,6 +29,8 @@ def render_answer(answer: SearchAnswer) -> dict[str, Any]:
     }
     if answer.answerable is not None:
         body["answerable"] = asdict(answer.answerable)
+    if answer.facets is not None:
+        body["facets"] = render_facets(answer.facets)
     if request.explain:
         reports = {"embed": answer.embed, "retrieve": answer.retrieve, "rerank": answer.rerank}
         body["explain"] = {

@@ -22,7 +22,19 @@ from service.lifespan import ServiceState
 from service.middleware import BodyLimit, HostGuard, PathPrefix, RequestContext, UnhandledErrors
 from service.openapi import TAGS, install_openapi
 from service.quotas import RequestQuota
-from service.routes import audit, collections, documents, jobs, keys, many_searches, operations, reembed, search, tokens
+from service.routes import (
+    audit,
+    collections,
+    documents,
+    facets,
+    jobs,
+    keys,
+    many_searches,
+    operations,
+    reembed,
+    search,
+    tokens,
+)
 from service.routes.page import install_page
 from service.routes.widget import install_widget
 from winnow.core.settings import ServerSettings, Settings
@@ -52,7 +64,7 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
         generate_unique_id_function=lambda route: route.name,  # generated clients name their methods by it
     )
     app.state.service = state
-    modules = (search, many_searches, documents, collections, jobs, reembed, keys, tokens, audit, operations)
+    modules = (search, many_searches, facets, documents, collections, jobs, reembed, keys, tokens, audit, operations)
     routers = [*(module.router for module in modules), *all_doors(), *doors]
     for router in routers:
         app.include_router(router)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Self
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Tag
 
+from winnow.core.errors import InvalidInput, InvalidQuery
 from winnow.core.tenancy import plain_id
 
 _EXAMPLES: Final[dict[str, Any]] = orjson.loads(Path(__file__).with_name("examples.json").read_bytes())
@@ -46,6 +47,20 @@ class View(Wire):
     def of(cls, value: object) -> Self:
         """The wire form of a domain value with the same attributes."""
         return cls.model_validate(value)
+
+
+def json_parameter(name: str, text: str | None, invalid: type[InvalidInput] = InvalidQuery) -> Any:
+    """The value of a parameter that holds JSON in a query string; ``None`` without one.
+
+    Raises:
+        InvalidInput: the given kind of it; the text is not JSON.
+    """
+    if text is None:
+        return None
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise invalid(f"{name} is not JSON: {error}", location=(name,)) from error
 
 
 def variant(name: str) -> Tag:

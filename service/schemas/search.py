@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from service.schemas.calibration import AnswerableView
-from service.schemas.common import Body, Parameters, View
+from service.schemas.common import Body, Parameters, View, json_parameter
+from service.schemas.facets import FacetParameters, FacetsBody, FacetView
 from winnow.core.errors import InvalidFilter
 from winnow.core.exact import Exactness
 from winnow.core.filters import parse_filter
@@ -69,7 +69,7 @@ class SearchOptions(BaseModel):
 _SCALARS: Final = tuple(SearchOptions.model_fields)
 
 
-class SearchBody(SearchOptions, Body):
+class SearchBody(SearchOptions, FacetsBody, Body):
     """A search as JSON."""
 
     query: str
@@ -87,12 +87,13 @@ class SearchBody(SearchOptions, Body):
         given, rerank = vars(self), vars(self.rerank)
         options = {name: given[name] for name in _SCALARS}
         options["top_n"] = min(DEFAULT_TOP_N, self.top_k, most or self.top_k) if self.top_n is None else self.top_n
+        options["facets"] = self.to_facets()
         options["index"] = "serving" if self.index == "serving" else "beside"
         tree = None if self.filter is None else parse_filter(self.filter, fields)
         return SearchRequest(collection, self.query, filter=tree, rerank=RerankOptions(**rerank), **options)
 
 
-class SearchParameters(SearchOptions, Parameters):
+class SearchParameters(SearchOptions, FacetParameters, Parameters):
     """A search as a query string, for browsers and curl."""
 
     q: str = Field(description="the query", examples=["copy a file"])
@@ -106,12 +107,10 @@ class SearchParameters(SearchOptions, Parameters):
 
         Raises:
             InvalidFilter: the filter is not JSON.
+            InvalidQuery: the ranges of facets are not.
         """
-        options = self.model_dump(include=set(_SCALARS))
-        try:
-            filter_ = None if self.filter is None else orjson.loads(self.filter)
-        except orjson.JSONDecodeError as error:
-            raise InvalidFilter(f"the filter is not JSON: {error}", location=("filter",)) from error
+        options = {**self.model_dump(include=set(_SCALARS)), **self.facet_options()}
+        filter_ = json_parameter("filter", self.filter, InvalidFilter)
         return SearchBody.model_construct(
             **options, query=self.q, filter=filter_, rerank=RerankBody(enabled=self.rerank)
         )
@@ -231,4 +230,5 @@ class SearchView(View):
     stages: Stages
     took_ms: float
     answerable: AnswerableView | None = Field(None, description="only of a calibrated collection")
+    facets: dict[str, FacetView] | None = Field(None, description="only of a search that asks for facets")
     explain: dict[str, Any] | None = Field(None, description="only with explain=true")

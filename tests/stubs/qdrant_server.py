@@ -216,9 +216,12 @@ class _Points(wire.points_service_pb2_grpc.PointsServicer):
             limit=request.limit,
             offset=GrpcToRest.convert_point_id(request.offset) if request.HasField("offset") else None,
             with_payload=GrpcToRest.convert_with_payload_interface(request.with_payload),
+            scroll_filter=GrpcToRest.convert_filter(request.filter) if request.HasField("filter") else None,
         )
         return wire.ScrollResponse(
-            result=[RestToGrpc.convert_record(each) for each in records],
+            result=[
+                RestToGrpc.convert_record(each.model_copy(update={"payload": each.payload or {}})) for each in records
+            ],
             next_page_offset=None if following is None else RestToGrpc.convert_extended_point_id(following),
         )
 
@@ -318,6 +321,7 @@ class _HttpCalls:
             limit=asked.limit or 10,
             offset=asked.offset,
             with_payload=asked.with_payload,  # type: ignore[arg-type]
+            scroll_filter=asked.filter,
         )
         return models.ScrollResult(points=points, next_page_offset=following)
 

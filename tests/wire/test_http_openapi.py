@@ -72,6 +72,7 @@ async def test_contract_is_covered(schema):
         "POST /v1/collections/{name}/search",
         "GET /v1/collections/{name}/search",
         "POST /v1/search",
+        "GET /v1/collections/{name}/facets/{field}",
         "POST /v1/collections/{name}:verify",
         "POST /v1/backup",
         "POST /v1/collections/{name}/reembed",

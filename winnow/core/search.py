@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from winnow.core.calibration import Answerable
 from winnow.core.exact import Level
+from winnow.core.facets import FacetCounts, Facets
 from winnow.core.marks import Span
 from winnow.core.types import Chunk, Filter, JsonValue, Metadata
 
@@ -76,6 +77,7 @@ class SearchRequest:
     explain: bool = False
     index: WhichIndex = "serving"
     tenant: str | None = None
+    facets: Facets | None = None
 
 
 class Result(NamedTuple):
@@ -129,3 +131,4 @@ class SearchAnswer:
     rerank: StageReport
     took_ms: float
     answerable: Answerable | None = None
+    facets: Mapping[str, FacetCounts] | None = None

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 
 from winnow.core.settings import DEFAULT_ENCODER, Settings
 from winnow.ports import Catalog, Embedder, FileParser, Reranker, VectorStore
 from winnow.search.embedders import Embedders
+from winnow.search.facets import FacetCounter
 from winnow.search.lookup import CollectionLookup
 from winnow.search.two_stage import TwoStageSearch
 
@@ -52,6 +54,11 @@ class Resources:
             name=self.default_name,
             keyword_tokenizer=self.store.keyword_tokenizer,
         )
+
+    @cached_property
+    def facets(self) -> FacetCounter:
+        """Counts documents by the values of their fields."""
+        return FacetCounter(self.store)
 
 
 OpenResources: TypeAlias = Callable[[Settings], AbstractAsyncContextManager[Resources]]

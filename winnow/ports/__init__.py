@@ -59,9 +59,11 @@ from winnow.ports.trail import AuditEvent as AuditEvent
 from winnow.ports.trail import AuditTrail as AuditTrail
 from winnow.ports.vectors import ArmHits as ArmHits
 from winnow.ports.vectors import CopyableStore as CopyableStore
+from winnow.ports.vectors import DescribedPoint as DescribedPoint
 from winnow.ports.vectors import FoundPoint as FoundPoint
 from winnow.ports.vectors import Hit as Hit
 from winnow.ports.vectors import Point as Point
+from winnow.ports.vectors import PointHandle as PointHandle
 from winnow.ports.vectors import PointKey as PointKey
 from winnow.ports.vectors import PointScores as PointScores
 from winnow.ports.vectors import VectorStore as VectorStore

@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-from winnow.core.types import Chunk, Filter, FloatArray, HalfArray, IndexRef, IndexSchema, Metadata
+from winnow.core.types import Chunk, Filter, FloatArray, HalfArray, IndexRef, IndexSchema, JsonValue, Metadata
+
+PointHandle: TypeAlias = str | bytes
+"""The id of a point in the form that its store has at hand; only that store reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,17 @@ class PointKey:
     chunk_index: int
 
 
+class DescribedPoint(NamedTuple):
+    """What counts look at: the document of a point, its revision, and the values of its declared fields.
+
+    ``values`` has a field only where there are values of its type, as the document's metadata has them.
+    """
+
+    document_id: str
+    revision: int
+    values: Mapping[str, tuple[JsonValue, ...]]
+
+
 @runtime_checkable
 class VectorStore(Protocol):
     """Keeps points and finds them. One ``IndexRef`` is one physical index."""
@@ -149,6 +163,21 @@ class VectorStore(Protocol):
 
         ``name`` is looked up among titles, ids, headings and identifiers (``winnow.core.exact``), where the index has
         them: those of earlier versions have not.
+        """
+
+    async def matching(
+        self, index: IndexRef, *, text: str | None = None, filter: Filter | None = None, limit: int
+    ) -> Sequence[PointHandle]:
+        """All points that have at least one word of ``text`` and pass the filter, at most ``limit``.
+
+        Without ``text`` no word is asked for. Of more than ``limit`` those with the highest BM25 scores, or without
+        ``text`` any. A text without words matches nothing.
+        """
+
+    async def describe(self, index: IndexRef, points: Sequence[PointHandle]) -> Mapping[PointHandle, DescribedPoint]:
+        """What counts look at, of these points; those that were deleted meanwhile are left out.
+
+        What a point is described as does not change until a field is declared: its id is that of one revision.
         """
 
     async def score(

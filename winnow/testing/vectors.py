@@ -17,11 +17,21 @@ import numpy.typing as npt
 from winnow.core.errors import CollectionNotFound
 from winnow.core.filters import matches
 from winnow.core.types import Filter, FloatArray, HalfArray
-from winnow.ports import ArmHits, Hit, IndexRef, IndexSchema, Point, PointKey, PointScores
+from winnow.ports import (
+    ArmHits,
+    DescribedPoint,
+    Hit,
+    IndexRef,
+    IndexSchema,
+    Point,
+    PointHandle,
+    PointKey,
+    PointScores,
+)
 from winnow.vectors.filters import FilterTranslator
 from winnow.vectors.keywords import NEWEST, encoder_of
 from winnow.vectors.keywords.vectors import NAMES, WORDS
-from winnow.vectors.payloads import named
+from winnow.vectors.payloads import decode_described, encode_payload, named
 from winnow.vectors.points import check_points, check_tokens, check_vector, is_stale, new_fields
 
 _CHECKS: Final[FilterTranslator[None]] = FilterTranslator(*[lambda *_, **__: None] * 6)  # refuses what engines refuse
@@ -84,16 +94,24 @@ class FakeVectorStore:
         filter: Filter | None = None,
     ) -> ArmHits:
         stored = self._get(index)
-        if filter is not None:
-            _CHECKS.translate(filter, stored.schema.fields)
-        allowed = {
-            each
-            for each, point in stored.points.items()
-            if filter is None or matches(filter, {**point.metadata, **point.access})
-        }
+        allowed = _allowed(stored, filter)
         by_dense = _best(stored, _dense_scores(stored, dense), allowed, limit)
         by_words = _best(stored, self._sparse_scores(stored, text), allowed, limit)
         return ArmHits(by_dense, by_words, named(_best(stored, _name_scores(stored, name), allowed, limit)))
+
+    async def matching(
+        self, index: IndexRef, *, text: str | None = None, filter: Filter | None = None, limit: int
+    ) -> Sequence[PointHandle]:
+        stored = self._get(index)
+        allowed = _allowed(stored, filter)
+        scores = dict.fromkeys(stored.points, 0.0) if text is None else self._sparse_scores(stored, text)
+        return sorted((each for each in scores if each in allowed), key=lambda each: (-scores[each], each))[:limit]
+
+    async def describe(self, index: IndexRef, points: Sequence[PointHandle]) -> Mapping[PointHandle, DescribedPoint]:
+        stored = self._get(index)
+        fields = stored.schema.fields
+        found = {each: stored.points[each] for each in map(str, points) if each in stored.points}
+        return {each: decode_described(encode_payload(point, fields), fields) for each, point in found.items()}
 
     async def score(
         self,
@@ -146,6 +164,14 @@ class FakeVectorStore:
             for each, words in stored.words.items()
         }
         return {each: score for each, score in scores.items() if score > 0}
+
+
+def _allowed(stored: _Index, filter: Filter | None) -> set[str]:
+    """The points that pass a filter, which is refused where an engine would."""
+    if filter is not None:
+        _CHECKS.translate(filter, stored.schema.fields)
+    points = stored.points.items()
+    return {each for each, point in points if filter is None or matches(filter, {**point.metadata, **point.access})}
 
 
 def _name_scores(stored: _Index, name: str | None) -> dict[str, float]:

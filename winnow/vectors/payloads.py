@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from winnow.core.acl import ACCESS_FIELDS
 from winnow.core.filters import fits, parse_datetime, values_of
 from winnow.core.types import Chunk, FieldType, FloatArray, JsonValue, Metadata, TokenFormat
-from winnow.ports import Hit, IndexSchema, Point, PointKey
+from winnow.ports import DescribedPoint, Hit, IndexSchema, Point, PointKey
 from winnow.vectors.keywords import vectors as vector_names
 from winnow.vectors.keywords.names import level_of
 from winnow.vectors.points import check_tokens, check_vector
@@ -204,3 +205,27 @@ def decode_metadata(payload: Mapping[str, Any]) -> Metadata:
 def decode_key(point_id: str, payload: Mapping[str, Any]) -> PointKey:
     """The key of a stored record."""
     return PointKey(point_id, payload[DOCUMENT_ID], payload[REVISION], payload[CHUNK_INDEX])
+
+
+def described_fields(fields: Mapping[str, FieldType]) -> list[str]:
+    """The keys of a payload that ``decode_described`` needs. Moments are stored in UTC; only the source spells them."""
+    return [DOCUMENT_ID, REVISION, FIELDS, *([SOURCE] if "datetime" in fields.values() else [])]
+
+
+def decode_described(payload: Mapping[str, Any], fields: Mapping[str, FieldType]) -> DescribedPoint:
+    """The document and the values of declared fields of a stored record, as its metadata spells them."""
+    stored: Mapping[str, Any] = payload.get(FIELDS) or {}
+    values: dict[str, tuple[JsonValue, ...]] = {}
+    spelled: Metadata | None = None
+    for key, kind in fields.items():
+        value = stored.get(field_name(key))
+        if value is None or key in ACCESS_FIELDS:
+            continue
+        items = value if isinstance(value, list) else [value]
+        if kind == "boolean":
+            items = [item == "true" for item in items]
+        elif kind == "datetime":
+            spelled = decode_metadata(payload) if spelled is None else spelled
+            items = [item for item in values_of(spelled.get(key)) if fits(kind, item)]
+        values[key] = tuple(items)
+    return DescribedPoint(payload[DOCUMENT_ID], payload[REVISION], values)

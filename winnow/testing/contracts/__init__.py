@@ -5,4 +5,5 @@ With ``pytest-asyncio`` in the mode ``auto``.
 
 import pytest
 
-pytest.register_assert_rewrite(*(f"{__name__}.{suite}" for suite in ("embedder", "reranker", "source", "vector_store")))
+_SUITES = ("embedder", "matching", "reranker", "source", "vector_store")
+pytest.register_assert_rewrite(*(f"{__name__}.{suite}" for suite in _SUITES))

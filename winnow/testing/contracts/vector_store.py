@@ -11,48 +11,30 @@ import numpy as np
 import pytest
 
 from winnow.core.access import access_condition, access_values
-from winnow.core.acl import ACCESS_FIELDS, AccessRules, AccessView, Acl, AclDefault, reader_names
+from winnow.core.acl import AccessRules, AccessView, Acl, AclDefault, reader_names
 from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidFilter
 from winnow.core.exact import VERBATIM, Level
 from winnow.core.filters import matches
 from winnow.core.tenancy import qualify_id
-from winnow.core.types import And, Chunk, Comparison, Exists, FloatArray, HalfArray, Not, Or
-from winnow.ports import Hit, IndexRef, IndexSchema, Point, PointKey, VectorStore
+from winnow.core.types import And, Chunk, Comparison, Exists, FloatArray, Not, Or
+from winnow.ports import IndexRef, IndexSchema, PointKey, VectorStore
+from winnow.testing.contracts.matching import MatchingContract
+from winnow.testing.contracts.points import (
+    DIMENSIONS,
+    FIELDS_OF_ALL,
+    INDEX,
+    SCHEMA,
+    WORDS,
+    halves,
+    make_point,
+    numbers,
+    unit,
+)
 from winnow.testing.contracts.random_filters import FIELDS, random_filter, random_metadata
 from winnow.testing.vectors import FakeVectorStore
 
-DIMENSIONS = 8
-INDEX = IndexRef("books")
-SCHEMA = IndexSchema(DIMENSIONS, DIMENSIONS, {"lang": "keyword", "year": "integer"})
-FIELDS_OF_ALL = {**SCHEMA.fields, **ACCESS_FIELDS}
-WORDS = "amber birch cedar delta ember fjord grove heron island juniper kelp lagoon meadow nectar orchid".split()
 
-
-def unit(seed: int, *shape: int) -> FloatArray:
-    """Random vectors of length 1, the same for the same seed."""
-    values = np.random.default_rng(seed).standard_normal(shape or (DIMENSIONS,))
-    vectors: FloatArray = (values / np.linalg.norm(values, axis=-1, keepdims=True)).astype(np.float32)
-    return vectors
-
-
-def halves(seed: int, count: int = 3) -> HalfArray:
-    """Token vectors of length 1, shape (count, DIMENSIONS)."""
-    return unit(seed, count, DIMENSIONS).astype(np.float16)
-
-
-def make_point(number: int, text: str = "amber birch", *, document: str | None = None, **changes: Any) -> Point:
-    """Point ``number``; everything that is not said follows from the number."""
-    chunk = Chunk(index=number % 5, start=number, end=number + len(text), text=text)
-    key, document_id = str(uuid.UUID(int=number)), document or f"doc-{number}"
-    return replace(Point(key, document_id, 1, chunk, dense=unit(number), tokens=halves(number)), **changes)
-
-
-def numbers(hits: tuple[Hit, ...]) -> list[int]:
-    """The numbers that the points of ``hits`` were made with."""
-    return [uuid.UUID(hit.point.id).int for hit in hits]
-
-
-class VectorStoreContract:
+class VectorStoreContract(MatchingContract):
     """The suite: a backend supplies the fixture ``store``, an empty one. Tests use one index, made by ``ready``."""
 
     @pytest.fixture
@@ -386,6 +368,8 @@ class VectorStoreContract:
             store.flush(unknown),
             store.delete_documents(unknown, {"a": None}),
             store.query(unknown, dense=unit(1), limit=1),
+            store.matching(unknown, limit=1),
+            store.describe(unknown, [make_point(1).id]),
             store.score(unknown, [make_point(1).id], dense=unit(1)),
             store.fetch(unknown, [make_point(1).id]),
             store.count(unknown),

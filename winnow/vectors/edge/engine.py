@@ -17,9 +17,8 @@ from winnow.vectors.points import new_fields
 
 UNINDEXED_LIMIT: Final = 20_000  # vectors searched one by one (3 ms) beyond which an index is optimised at start
 
-_OF_SHARDS: Final = frozenset(
-    {"backfill", "count", "declare", "delete_documents", "fetch", "keep_schema", "keys", "payloads", "query", "score"}
-)
+_READS: Final = {"count", "describe", "fetch", "keys", "matching", "payloads", "query", "score"}
+_OF_SHARDS: Final = frozenset({*_READS, "backfill", "declare", "delete_documents", "keep_schema"})
 
 log = logging.getLogger(__name__)
 

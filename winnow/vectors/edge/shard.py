@@ -15,7 +15,7 @@ import qdrant_edge as edge
 
 from winnow.core.errors import StorageFailure
 from winnow.core.types import FieldType, Filter, FloatArray
-from winnow.ports import IndexSchema, Point, PointKey
+from winnow.ports import DescribedPoint, IndexSchema, Point, PointKey
 from winnow.vectors.edge.codec import FILTERS, INDEX_TYPES, edge_config, edge_point
 from winnow.vectors.edge.errors import edge_errors
 from winnow.vectors.edge.layout import read_schema, shard_of, write_schema
@@ -31,9 +31,11 @@ from winnow.vectors.payloads import (
     SOURCE,
     SPARSE,
     TOKENS,
+    decode_described,
     decode_key,
     decode_metadata,
     decode_point,
+    described_fields,
     encode_fields,
     field_path,
     query_tokens,
@@ -185,13 +187,30 @@ class Shard:
         found = zip(arms, self._batch(requests), strict=True)
         return {arm: ArmRows([_bytes(row) for row in rows], [row.score for row in rows]) for arm, rows in found}
 
+    def matching(self, text: str | None, filter: Filter | None, limit: int) -> list[bytes]:
+        """The ids of up to ``limit`` points that have a word of ``text``, if one is given, and pass the filter."""
+        condition = None if filter is None else FILTERS.translate(filter, self.schema.fields)
+        if text is None:
+            with edge_errors("listing points"):
+                request = edge.ScrollRequest(limit=limit, filter=condition, with_payload=False)
+                return [_bytes(record) for record in self._shard.scroll(request)[0]]
+        arms = self._arms(None, text)
+        requests = [edge.QueryRequest(limit=limit, query=query, filter=condition) for query in arms.values()]
+        return [_bytes(row) for rows in self._batch(requests) for row in rows]
+
+    def describe(self, ids: Sequence[bytes]) -> Mapping[bytes, DescribedPoint]:
+        """What counts look at, of the points with these ids that exist."""
+        fields = self.schema.fields
+        found = self._retrieve(ids, described_fields(fields))
+        return {_bytes(record): decode_described(record.payload, fields) for record in found}
+
     def payloads(self, ids: Sequence[bytes]) -> Mapping[bytes, Mapping[str, Any]]:
         """The stored payloads of the points with these ids that exist, without vectors."""
+        return {_bytes(record): record.payload for record in self._retrieve(ids, POINT_FIELDS)}
+
+    def _retrieve(self, ids: Sequence[bytes], fields: list[str]) -> list[Any]:
         with edge_errors("reading points"):
-            records = cast(
-                "list[Any]", self._shard.retrieve([uuid.UUID(bytes=each) for each in ids], POINT_FIELDS, False)
-            )
-        return {_bytes(record): record.payload for record in records}
+            return cast("list[Any]", self._shard.retrieve([uuid.UUID(bytes=each) for each in ids], fields, False))
 
     def score(
         self,

@@ -20,7 +20,18 @@ from winnow.core.errors import CollectionNotFound, UpstreamUnavailable, WinnowEr
 from winnow.core.lock import DirectoryLock
 from winnow.core.settings.vectors import EdgeVectors
 from winnow.core.types import Filter, FloatArray, HalfArray
-from winnow.ports import ArmHits, FoundPoint, Hit, IndexRef, IndexSchema, Point, PointKey, PointScores
+from winnow.ports import (
+    ArmHits,
+    DescribedPoint,
+    FoundPoint,
+    Hit,
+    IndexRef,
+    IndexSchema,
+    Point,
+    PointHandle,
+    PointKey,
+    PointScores,
+)
 from winnow.vectors.edge.layout import Layout
 from winnow.vectors.edge.point_cache import KnownPoints
 from winnow.vectors.edge.process import EngineProcess
@@ -31,6 +42,7 @@ from winnow.vectors.points import check_points, has_values
 
 POINT_BATCH: Final = 16  # points with vectors in one engine call: some 10 ms, for which a search may have to wait
 DELETE_BATCH: Final = 256  # documents of one engine call
+DESCRIBE_BATCH: Final = 500  # points of one engine call: some 3 ms, for which a search may have to wait
 FLUSH_SECONDS: Final = 2.0  # longest time that a write stays unflushed, unless its writer asks for it
 LOCK_SECONDS: Final = 10.0  # how long a process that died may have left the root locked, unless its engine lives
 
@@ -161,6 +173,17 @@ class EdgeVectorStore:
         points = await self._read(index, dict.fromkeys(chain.from_iterable(rows.ids for rows in found.values())))
         arms = {arm: _hits(rows, points) for arm, rows in found.items()}
         return ArmHits(arms.get(DENSE, ()), arms.get(SPARSE, ()), named(arms.get(NAMES, ())))
+
+    async def matching(
+        self, index: IndexRef, *, text: str | None = None, filter: Filter | None = None, limit: int
+    ) -> Sequence[PointHandle]:
+        return cast("list[PointHandle]", await self._engine.call("matching", index, text, filter, limit))
+
+    async def describe(self, index: IndexRef, points: Sequence[PointHandle]) -> Mapping[PointHandle, DescribedPoint]:
+        found: dict[PointHandle, DescribedPoint] = {}
+        for batch in _batches(points, DESCRIBE_BATCH):
+            found |= await self._engine.call("describe", index, batch)
+        return found
 
     async def _read(self, index: IndexRef, ids: Iterable[bytes]) -> Mapping[bytes, FoundPoint]:
         """The points of these ids without vectors; those that were deleted meanwhile are left out."""

@@ -11,9 +11,9 @@ from qdrant_client.conversions.conversion import RestToGrpc
 
 from winnow.core.settings.vectors import QdrantVectors
 from winnow.core.types import FieldType, Filter, TokenFormat
-from winnow.ports import Hit, IndexSchema, Point
+from winnow.ports import DescribedPoint, Hit, IndexSchema, Point
 from winnow.vectors.keywords import KeywordEncoder
-from winnow.vectors.payloads import Arms, decode_point
+from winnow.vectors.payloads import Arms, decode_described, decode_point, described_fields
 from winnow.vectors.qdrant.grpc_answers import plain_payload, read_hits, read_vectors
 from winnow.vectors.qdrant.grpc_filters import FILTERS
 from winnow.vectors.qdrant.grpc_requests import (
@@ -28,6 +28,7 @@ from winnow.vectors.qdrant.schema import EXACT, search_params
 
 _EXACT: Final = RestToGrpc.convert_search_params(EXACT)
 _NO_VECTORS: Final = wire.WithVectorsSelector(enable=False)
+_NO_PAYLOAD: Final = wire.WithPayloadSelector(enable=False)
 
 
 class GrpcPointCalls:
@@ -59,6 +60,45 @@ class GrpcPointCalls:
             for arm, vector in arms.items()
         ]
         return [read_hits(arm.result) for arm in await self._query(name, queries)]
+
+    async def matching(self, name: str, arms: Arms, limit: int, condition: Any | None) -> Sequence[str]:
+        if not arms:
+            return await self._listed(name, limit, condition)
+        queries = [
+            wire.QueryPoints(
+                collection_name=name,
+                query=nearest(vector),
+                using=arm,
+                limit=limit,
+                filter=condition,
+                with_payload=_NO_PAYLOAD,
+            )
+            for arm, vector in arms.items()
+        ]
+        return [row.id.uuid for arm in await self._query(name, queries) for row in arm.result]
+
+    async def _listed(self, name: str, limit: int, condition: Any | None) -> Sequence[str]:
+        request = wire.ScrollPoints(
+            collection_name=name,
+            limit=limit,
+            filter=condition,
+            with_payload=_NO_PAYLOAD,
+            with_vectors=_NO_VECTORS,
+        )
+        answer = await self._client.grpc_points.Scroll(request, timeout=self._seconds)
+        return [record.id.uuid for record in answer.result]
+
+    async def describe(
+        self, name: str, point_ids: Sequence[str], fields: Mapping[str, FieldType]
+    ) -> Mapping[str, DescribedPoint]:
+        request = wire.GetPoints(
+            collection_name=name,
+            ids=point_ids_message(point_ids),
+            with_payload=payload_selector(tuple(described_fields(fields))),
+            with_vectors=_NO_VECTORS,
+        )
+        answer = await self._client.grpc_points.Get(request, timeout=self._seconds)
+        return {record.id.uuid: decode_described(plain_payload(record.payload), fields) for record in answer.result}
 
     async def score(self, name: str, arms: Arms, point_ids: Sequence[str]) -> Sequence[Mapping[str, float]]:
         among = wire.Condition(has_id=wire.HasIdCondition(has_id=point_ids_message(point_ids)))

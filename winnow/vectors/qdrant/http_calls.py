@@ -12,7 +12,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException
 
 from winnow.core.settings.vectors import QdrantVectors
 from winnow.core.types import FieldType, Filter, TokenFormat
-from winnow.ports import Hit, IndexSchema, Point
+from winnow.ports import DescribedPoint, Hit, IndexSchema, Point
 from winnow.vectors.filters import FilterTranslator
 from winnow.vectors.keywords import KeywordEncoder
 from winnow.vectors.payloads import (
@@ -23,7 +23,9 @@ from winnow.vectors.payloads import (
     TOKENS,
     Arms,
     StoredPoint,
+    decode_described,
     decode_point,
+    described_fields,
     encode_payload,
     ranked,
 )
@@ -60,6 +62,23 @@ class HttpPointCalls:
             ranked([Hit(StoredPoint(row["id"], row["payload"]), row["score"]) for row in arm["points"]])
             for arm in found
         ]
+
+    async def matching(self, name: str, arms: Arms, limit: int, condition: Any | None) -> Sequence[str]:
+        shared: dict[str, Any] = {"limit": limit, "with_payload": False}
+        if condition is not None:
+            shared["filter"] = condition
+        if arms:
+            found = await self._query(name, arms, shared)
+            return [row["id"] for arm in found for row in arm["points"]]
+        listed = await self._ask("POST", "/points/scroll", name, _dumps(shared | {"with_vector": False}))
+        return [record["id"] for record in listed["points"]]
+
+    async def describe(
+        self, name: str, point_ids: Sequence[str], fields: Mapping[str, FieldType]
+    ) -> Mapping[str, DescribedPoint]:
+        asked = {"ids": point_ids, "with_payload": described_fields(fields), "with_vector": False}
+        records = await self._ask("POST", "/points", name, _dumps(asked))
+        return {record["id"]: decode_described(record["payload"], fields) for record in records}
 
     async def score(self, name: str, arms: Arms, point_ids: Sequence[str]) -> Sequence[Mapping[str, float]]:
         only = {"must": [{"has_id": list(point_ids)}]}

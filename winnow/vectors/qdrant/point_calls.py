@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from winnow.core.types import FieldType, Filter, TokenFormat
-from winnow.ports import Hit, IndexSchema, Point
+from winnow.ports import DescribedPoint, Hit, IndexSchema, Point
 from winnow.vectors.keywords import KeywordEncoder
 from winnow.vectors.payloads import Arms
 
@@ -31,6 +31,14 @@ class PointCalls(Protocol):
 
     async def search(self, name: str, arms: Arms, limit: int, condition: Any | None) -> Sequence[tuple[Hit, ...]]:
         """The best ``limit`` points of each arm, in one call."""
+
+    async def matching(self, name: str, arms: Arms, limit: int, condition: Any | None) -> Sequence[str]:
+        """The ids of the best ``limit`` points of the arms, without payloads; without arms those of any points."""
+
+    async def describe(
+        self, name: str, point_ids: Sequence[str], fields: Mapping[str, FieldType]
+    ) -> Mapping[str, DescribedPoint]:
+        """What counts look at, of those of the points that exist; ``fields`` are the declared ones."""
 
     async def score(self, name: str, arms: Arms, point_ids: Sequence[str]) -> Sequence[Mapping[str, float]]:
         """Exact scores of these points on each arm, by id, in one call; a point without one is left out."""

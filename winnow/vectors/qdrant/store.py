@@ -9,11 +9,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from winnow.core.errors import InvalidFilter
 from winnow.core.types import Filter, FloatArray, HalfArray
-from winnow.ports import ArmHits, IndexRef, IndexSchema, Point, PointKey, PointScores
+from winnow.ports import (
+    ArmHits,
+    DescribedPoint,
+    IndexRef,
+    IndexSchema,
+    Point,
+    PointHandle,
+    PointKey,
+    PointScores,
+)
 from winnow.vectors.keywords import NEWEST, encoder_of
 from winnow.vectors.payloads import (
     DENSE,
@@ -32,6 +41,7 @@ from winnow.vectors.qdrant.indexes import UPDATES, ServerIndexes
 
 FETCH_BATCH: Final = 64  # points with vectors in one answer
 DELETE_BATCH: Final = 256  # documents of one condition
+DESCRIBE_BATCH: Final = 1000  # points without vectors and texts in one answer
 
 
 class QdrantVectorStore(ServerIndexes):
@@ -88,6 +98,27 @@ class QdrantVectorStore(ServerIndexes):
         work = partial(self._calls.search, arms=arms, limit=limit, condition=condition)
         found = dict(zip(arms, await self._server.call("searching", index, work), strict=True))
         return ArmHits(found.get(DENSE, ()), found.get(SPARSE, ()), named(found.get(NAMES, ())))
+
+    async def matching(
+        self, index: IndexRef, *, text: str | None = None, filter: Filter | None = None, limit: int
+    ) -> Sequence[PointHandle]:
+        schema = await self._schema(index)
+        arms = query_vectors(schema, None, encoder_of(schema.keywords).query(text))
+        if text is not None and not arms:
+            return []
+        condition = None if filter is None else await self._condition(index, filter)
+        work = partial(self._calls.matching, arms=arms, limit=limit, condition=condition)
+        return await self._server.call("searching", index, work)
+
+    async def describe(self, index: IndexRef, points: Sequence[PointHandle]) -> Mapping[PointHandle, DescribedPoint]:
+        fields = (await self._schema(index)).fields
+        found: dict[str, DescribedPoint] = {}
+        for begin in range(0, len(points), DESCRIBE_BATCH):
+            ids = cast("Sequence[str]", points[begin : begin + DESCRIBE_BATCH])
+            found |= await self._server.call(
+                "reading points", index, partial(self._calls.describe, point_ids=ids, fields=fields)
+            )
+        return cast("Mapping[PointHandle, DescribedPoint]", found)
 
     async def score(
         self,
