@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
@@ -37,6 +36,7 @@ from service.routes import (
 )
 from service.routes.page import install_page
 from service.routes.widget import install_widget
+from winnow.core.package import winnow_version
 from winnow.core.settings import ServerSettings, Settings
 from winnow.operations.metrics import Metrics
 from winnow.operations.resources import OpenResources, Resources
@@ -50,12 +50,14 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
         resources: open resources, which their owner closes, or a function that opens them while the service runs.
         doors: further routes, of other protocols.
     """
-    state = ServiceState(settings, Metrics(CollectorRegistry()), resources)
-    mcp = McpRoute(_version())
+    metrics = Metrics(CollectorRegistry(), budget_ms=settings.search.budget_ms)
+    metrics.describe(settings, winnow_version())
+    state = ServiceState(settings, metrics, resources)
+    mcp = McpRoute(winnow_version())
     app = FastAPI(
         title="Winnow",
         summary="Two-stage semantic search: retrieve, rerank, and report on each stage.",
-        version=_version(),
+        version=winnow_version(),
         openapi_tags=TAGS,
         docs_url=None,
         redoc_url=None,
@@ -96,12 +98,5 @@ def _surround(app: FastAPI, server: ServerSettings, state: ServiceState, routes:
     hosts = served_hosts(server)
     if hosts is not None:
         app.add_middleware(HostGuard, hosts=hosts, by_address=not is_loopback(server.host))
-    app.add_middleware(RequestContext, observe=state.metrics.observe_http, is_ending=state.is_draining)
+    app.add_middleware(RequestContext, metrics=state.metrics, is_ending=state.is_draining)
     app.add_middleware(PathPrefix, prefix=server.root_path)
-
-
-def _version() -> str:
-    try:
-        return version("winnow-search")
-    except PackageNotFoundError:
-        return "0+source"  # run from a checkout that is not installed

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TypeVar
 
@@ -54,6 +54,7 @@ class ServiceState:
         self.model_calls = Admission(settings.search.max_concurrent)
         self.backlog = Backlog(settings.indexing.max_backlog)
         self.quotas = Quotas(settings.limits) if settings.limits.is_set else None
+        metrics.live.queues = {"searches": self.searches.queue, "model_calls": self.model_calls.queue}
         self.draining = False
         self._readiness_log = ReadinessLog()
         self._opening = None if isinstance(resources, Resources) else resources
@@ -141,10 +142,18 @@ class ServiceState:
         async def work() -> SearchAnswer:
             return await search_one(self.resources, principal, asked, deadline)
 
-        with self._budget(principal):
+        with self._budget(principal), self._counting_errors():
             answer = await self.searches.run(work, principal, deadline)
         self.metrics.observe_search(answer)
         return answer
+
+    @contextmanager
+    def _counting_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except WinnowError as error:
+            self.metrics.observe_search_error(error.code)
+            raise
 
     async def run_many(self, principal: Principal, requests: Sequence[SearchRequest]) -> ManyAnswers:
         """Several searches as one, admitted and counted. Raises ``Overloaded``, and as ``search_many``."""
@@ -156,7 +165,7 @@ class ServiceState:
         async def work() -> ManyAnswers:
             return await search_many(self.resources, principal, requests, top_n=top_n)
 
-        with self._budget(principal):
+        with self._budget(principal), self._counting_errors():
             answer = await self.searches.run(work, principal, deadline, tells=lambda _: False)
         for each in answer.answers:
             self.metrics.observe_search(each)
@@ -195,6 +204,8 @@ class ServiceState:
                 self._resources = await stack.enter_async_context(self._opening(self.settings))
             if self.quotas is not None:
                 stack.push_async_callback(self.quotas.close)
+            self.metrics.live.watch(self._resources)
+            stack.callback(self.metrics.live.watch, None)
             try:
                 for health in self.health.values():
                     health.start()

@@ -6,7 +6,8 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Collection
-from typing import Any, Final, TypeAlias
+from functools import cache
+from typing import Any, Final
 
 import structlog
 from starlette.datastructures import Headers
@@ -25,20 +26,20 @@ from service.errors import (
     problem_response,
 )
 from winnow.core.ids import new_id
+from winnow.operations.metrics import Metrics
 
 HEALTH_PATHS: Final = ("/healthz", "/readyz")
 MAX_REQUEST_ID_CHARS: Final = 128
 _PREFIX: Final = re.compile(r"(/(?!\.+(/|$))[A-Za-z0-9._~-]+){1,8}")
-Observe: TypeAlias = Callable[[str, str, int, float], None]  # method, route, status, seconds
 
 
 class RequestContext:
     """Sets request ids and common headers, and logs and counts each exchange."""
 
-    def __init__(self, app: ASGIApp, observe: Observe, is_ending: Callable[[], bool]) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, is_ending: Callable[[], bool]) -> None:
         self.app = app
         self.is_ending = is_ending
-        self.observe = observe
+        self.metrics = metrics
         self.log: Any = structlog.get_logger("winnow.access")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,16 +65,33 @@ class RequestContext:
                     message["headers"].append((b"connection", b"close"))
             await send(message)
 
+        self.metrics.in_flight.inc()
         try:
             await self.app(scope, receive, send_with_headers)
         finally:
+            self.metrics.in_flight.dec()
             self._report(scope, status, time.perf_counter() - began)
 
     def _report(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
-        self.observe(scope["method"], route, status, seconds)
+        self.metrics.observe_http(door_of(scope), route, scope["method"], status, seconds)
         write = self.log.error if status >= 500 else self.log.info
         write("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 2))
+
+
+def door_of(scope: Scope) -> str:
+    """The door of a request, by the module of its handler: ``api``, ``page``, ``operations``, or another protocol's."""
+    return _door_of_module(getattr(scope.get("endpoint"), "__module__", ""))
+
+
+@cache
+def _door_of_module(module: str) -> str:
+    package, _, name = module.rpartition(".")
+    if package == "service.doors":
+        return name.removesuffix("_route")
+    if package == "service.routes":
+        return name if name in ("operations", "page") else "api"
+    return "none"
 
 
 class PathPrefix:

@@ -28,4 +28,4 @@ class ServiceReports:
 
     async def metrics(self) -> bytes:
         """As ``/metrics`` of the API has them."""
-        return self.state.metrics.render()
+        return await self.state.metrics.text()

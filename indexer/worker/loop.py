@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,6 +15,7 @@ from indexer.worker.lease import Lease
 from indexer.worker.maintenance import Maintenance
 from indexer.worker.pipeline import Pipeline
 from indexer.worker.progress import Progress
+from winnow.core.instruments import BATCHES
 from winnow.core.settings import IndexingSettings
 from winnow.ports import Catalog, Claim, Outcome
 
@@ -26,6 +28,7 @@ class Worker:
 
     Attributes:
         on_outcomes: called with the outcomes of each part of a batch; may be exchanged.
+        claimed: documents that are being processed.
     """
 
     def __init__(self, pipeline: Pipeline, catalog: Catalog, settings: IndexingSettings) -> None:
@@ -33,6 +36,7 @@ class Worker:
         self._catalog = catalog
         self._settings = settings
         self.on_outcomes: Callable[[Sequence[Outcome]], None] = lambda _: None
+        self.claimed = 0
         self._maintenance = Maintenance(pipeline, catalog, settings)
         self._wake = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -92,7 +96,14 @@ class Worker:
         )
 
     async def _carry_out(self, claims: Sequence[Claim], lease: Lease) -> Sequence[Outcome]:
-        outcomes = await self._pipeline.run(claims, lease)
+        began = time.monotonic()
+        self.claimed += len(claims)
+        try:
+            outcomes = await self._pipeline.run(claims, lease)
+        finally:
+            self.claimed -= len(claims)
+        failed = any(outcome.error is not None for outcome in outcomes)
+        BATCHES.labels("failed" if failed else "ok").observe(time.monotonic() - began)
         self.on_outcomes(outcomes)
         return outcomes
 

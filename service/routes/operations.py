@@ -60,12 +60,15 @@ async def readyz(
 @router.get(
     "/metrics",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {"example": "winnow_searches_total 42.0\n"}}}, **router.problems()},
+    responses={
+        200: {"content": {"text/plain": {"example": "winnow_search_seconds_count 42.0\n"}}},
+        **router.problems(),
+    },
     openapi_extra=needs("operate"),
 )
 async def metrics(state: StateDep) -> Response:
     """Metrics in Prometheus' text format."""
-    return Response(state.metrics.render(), media_type=METRICS_TYPE)
+    return Response(await state.metrics.text(), media_type=METRICS_TYPE)
 
 
 @router.post(

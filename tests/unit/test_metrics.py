@@ -29,42 +29,46 @@ def answer(**changes: Any) -> SearchAnswer:
     return SearchAnswer(**{**parts, **changes})
 
 
-def test_a_search_is_counted_by_stage() -> None:
+async def test_a_search_is_counted_by_stage() -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     metrics.observe_search(answer())
     metrics.observe_search(answer(score_kind="retrieval", degraded=True, rerank=StageReport("timeout", ms=800)))
 
-    assert registry.get_sample_value("winnow_searches_total", {"score_kind": "relevance", "degraded": "false"}) == 1
-    assert registry.get_sample_value("winnow_searches_total", {"score_kind": "retrieval", "degraded": "true"}) == 1
+    assert (
+        registry.get_sample_value("winnow_search_seconds_count", {"score_kind": "relevance", "degraded": "false"}) == 1
+    )
+    assert (
+        registry.get_sample_value("winnow_search_seconds_count", {"score_kind": "retrieval", "degraded": "true"}) == 1
+    )
     assert registry.get_sample_value("winnow_stage_seconds_sum", {"stage": "embed", "status": "ok"}) == 0.06
     assert registry.get_sample_value("winnow_stage_seconds_count", {"stage": "rerank", "status": "timeout"}) == 1
-    assert b"secret" not in metrics.render()
+    assert b"secret" not in (await metrics.text())
 
 
-def test_documents_and_requests_are_counted() -> None:
+async def test_documents_and_requests_are_counted() -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     metrics.observe_documents("indexed", 5)
     metrics.observe_documents("failed")
-    metrics.observe_http("GET", "/healthz", 200, 0.002)
-    metrics.observe_http("MADEUP", "/healthz", 405, 0.002)
+    metrics.observe_http("operations", "/healthz", "GET", 200, 0.002)
+    metrics.observe_http("operations", "/healthz", "MADEUP", 405, 0.002)
 
     assert registry.get_sample_value("winnow_documents_total", {"outcome": "indexed"}) == 5
-    labels = {"route": "/healthz", "method": "GET", "status": "200"}
-    assert registry.get_sample_value("winnow_http_requests_total", labels) == 1
+    labels = {"door": "operations", "route": "/healthz", "method": "GET", "status": "200"}
+    assert registry.get_sample_value("winnow_http_request_seconds_count", labels) == 1
     assert registry.get_sample_value("winnow_http_request_seconds_sum", labels) == 0.002
-    assert "MADEUP" not in metrics.render().decode()
+    assert "MADEUP" not in (await metrics.text()).decode()
 
 
-def test_warnings_are_counted_by_code_and_those_of_others_together() -> None:
+async def test_warnings_are_counted_by_code_and_those_of_others_together() -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     for code in ("pages_without_text", "pages_without_text", "invented-by-a-client", "another"):
         metrics.observe_warning(code)
     assert registry.get_sample_value("winnow_document_warnings_total", {"code": "pages_without_text"}) == 2
     assert registry.get_sample_value("winnow_document_warnings_total", {"code": "other"}) == 2
-    assert "invented" not in metrics.render().decode()
+    assert "invented" not in (await metrics.text()).decode()
 
 
 def test_every_warning_that_a_reader_gives_has_a_code_of_its_own_in_metrics() -> None:
@@ -73,7 +77,7 @@ def test_every_warning_that_a_reader_gives_has_a_code_of_its_own_in_metrics() ->
     assert given == WARNING_CODES
 
 
-def test_metrics_of_two_applications_are_apart() -> None:
+async def test_metrics_of_two_applications_are_apart() -> None:
     one, other = Metrics(CollectorRegistry()), Metrics(CollectorRegistry())
     one.observe_documents("indexed")
-    assert b"indexed" not in other.render()
+    assert b"indexed" not in await other.text()

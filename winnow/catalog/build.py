@@ -62,4 +62,5 @@ def catalog_of(database: Database, clock: Clock) -> Catalog:
         trail=trail,
         check=check,
         close=close,
+        pools=database.pools,
     )

@@ -186,4 +186,5 @@ def _claim(collection: str, row: Row[Any], content: Row[Any], elsewhere: Mapping
         previous=previous,
         attempts=row.attempts,
         tried=was_tried(row.attempts, row.submitted_at, row.updated_at),
+        submitted_at=row.submitted_at,
     )

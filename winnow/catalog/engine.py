@@ -18,6 +18,7 @@ from sqlalchemy import event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from winnow.catalog.failures import translate
 from winnow.core.clock import Clock
@@ -107,6 +108,13 @@ class Database:
         async with _transaction(self._writer) as connection:
             yield connection
 
+    def pools(self) -> dict[str, tuple[int, int]]:
+        """Connections in use, and those that there may be at most, by the name of their pool."""
+        named = (
+            {"catalog": self._writer} if self.is_server else {"catalog": self._reader, "catalog:write": self._writer}
+        )
+        return {name: _use(engine) for name, engine in named.items()}
+
     async def close(self) -> None:
         """Close all connections."""
         for engine in self._engines:
@@ -176,6 +184,12 @@ def _postgres_engine(url: URL, statement_seconds: float) -> AsyncEngine:
     )
     event.listen(engine.sync_engine, "connect", _watch_client)
     return engine
+
+
+def _use(engine: AsyncEngine) -> tuple[int, int]:
+    pool = engine.pool
+    assert isinstance(pool, QueuePool)
+    return pool.checkedout(), pool.size() + max(0, pool._max_overflow)  # noqa: SLF001 - nothing else tells it
 
 
 def _watch_client(connection: Any, _record: Any) -> None:

@@ -13,7 +13,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TypeVar
 
-from sqlalchemy import exists, null, select, update
+from sqlalchemy import exists, func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from winnow.catalog import entries
@@ -126,6 +126,12 @@ class SqlWorkQueue(Repository):
         async with self.database.read() as connection:
             await keep_index_order(connection)
             return await pending_documents(connection) + await waiting_reembeddings(connection)
+
+    async def oldest_work(self) -> datetime | None:
+        waits = (DOCUMENTS.c.due_at.is_not(null()), DOCUMENTS.c.priority > REEMBED_PRIORITY)
+        async with self.database.read() as connection:  # the index of the queue has all of it: no row is read
+            found: datetime | None = await connection.scalar(select(func.min(DOCUMENTS.c.submitted_at)).where(*waits))
+            return found
 
     async def is_unattended(self, seconds: float) -> bool:
         now = self.clock()

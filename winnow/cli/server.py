@@ -15,6 +15,7 @@ from typing import Any, Literal
 import uvicorn
 import uvloop
 
+from indexer.worker.loop import Worker
 from service.access import LocalCallers
 from service.app import create_app
 from service.binding import check_bind, is_exposed
@@ -111,7 +112,10 @@ async def _serve(
             local.lock.publish(url=url)
         app = create_app(settings, local.resources)
         port.reports = ServiceReports(app.state.service)
-        local.worker.on_outcomes = app.state.service.metrics.observe_outcomes
+        metrics, worker = app.state.service.metrics, local.worker
+        worker.on_outcomes = metrics.observe_outcomes
+        if indexes and isinstance(worker, Worker):
+            metrics.live.worker = lambda: (worker.claimed, worker.stalled_seconds)
         tune_gc()
         needs_key = bool(settings.server.bootstrap_secret) or (await local.resources.catalog.keys.summary()).exist
         announcement = Announcement(url + settings.server.root_path, names, indexes=indexes, needs_key=needs_key)

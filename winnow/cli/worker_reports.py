@@ -11,6 +11,7 @@ from indexer.worker.loop import Worker
 from service.health import check_readiness
 from service.readiness import ReadinessLog
 from service.schemas.operations import Readiness
+from winnow.core.package import winnow_version
 from winnow.operations.metrics import Metrics
 from winnow.operations.resources import Resources
 from winnow.runtime import Local
@@ -34,10 +35,13 @@ class WorkerReports:
     def of(cls, local: Local) -> WorkerReports:
         """The reports of a worker that is about to run; counts its outcomes from now on."""
         assert not isinstance(local.worker, BulkJob), "a bulk job reports through Ray"
-        metrics = Metrics(CollectorRegistry())
-        local.worker.on_outcomes = metrics.observe_outcomes
-        stall_seconds = local.resources.settings.operations.stall_seconds
-        return cls(local.worker, local.resources, metrics, stall_seconds, ReadinessLog())
+        worker, settings = local.worker, local.resources.settings
+        metrics = Metrics(CollectorRegistry(), budget_ms=settings.search.budget_ms)
+        metrics.describe(settings, winnow_version())
+        metrics.live.watch(local.resources)
+        metrics.live.worker = lambda: (worker.claimed, worker.stalled_seconds)
+        worker.on_outcomes = metrics.observe_outcomes
+        return cls(worker, local.resources, metrics, settings.operations.stall_seconds, ReadinessLog())
 
     async def stalled(self) -> str | None:
         """Whether claimed documents make no progress: a restart hands them to another worker at once."""
@@ -52,4 +56,4 @@ class WorkerReports:
 
     async def metrics(self) -> bytes:
         """All metrics of this process."""
-        return self.measured.render()
+        return await self.measured.text()

@@ -152,6 +152,9 @@ class WorkQueue(Protocol):
     async def backlog(self) -> int:
         """The number of documents with work, including leased ones."""
 
+    async def oldest_work(self) -> datetime | None:
+        """When the document that has waited longest was submitted, leased ones included, re-embedding left out."""
+
     async def is_unattended(self, seconds: float) -> bool:
         """Tell whether work has been due for ``seconds`` and no work is leased or put off: no worker seems to run."""
 
@@ -243,6 +246,7 @@ class Catalog:
     Attributes:
         check: raises if the database cannot serve.
         close: closes the connections to the database.
+        pools: connections in use, and those that there may be at most, by the name of their pool.
     """
 
     collections: CollectionCatalog
@@ -255,3 +259,4 @@ class Catalog:
     trail: AuditTrail
     check: Callable[[], Awaitable[None]]
     close: Callable[[], Awaitable[None]]
+    pools: Callable[[], Mapping[str, tuple[int, int]]] = dict

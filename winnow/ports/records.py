@@ -110,6 +110,7 @@ class Claim:
             of another with the same title and text, as after a file was renamed.
         attempts: how often it was claimed before, without the claims that ended through no fault of the document.
         tried: whether it was claimed before at all: some of its points may be written.
+        submitted_at: when this work was submitted; ``None`` if unknown.
     """
 
     collection: str
@@ -120,6 +121,7 @@ class Claim:
     previous: tuple[ChunkKey, ...] = ()
     attempts: int = 0
     tried: bool = False
+    submitted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

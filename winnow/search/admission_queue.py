@@ -81,6 +81,8 @@ class AdmissionQueue:
     Attributes:
         busy: how much is under way.
         waiting: how much waits.
+        admitted: how much has got a place so far.
+        refused: how much has not, so far.
     """
 
     def __init__(self, limit: LatencyLimit, *, patience: float = math.inf) -> None:
@@ -89,6 +91,8 @@ class AdmissionQueue:
         self._short_at = -math.inf  # when the wait was last within patience, by the limit's clock
         self.busy = 0
         self.waiting = 0
+        self.admitted = 0
+        self.refused = 0
         self._under_way: Counter[str] = Counter()
         self._queues: dict[tuple[bool, str], deque[_Waiting]] = {}
         self._numbers = 0
@@ -119,6 +123,7 @@ class AdmissionQueue:
         if self.waiting or self.busy >= self._limit.limit:
             return None
         if self.busy and seconds_left < self.needed:
+            self.refused += 1
             raise NoPlace(self.needed)
         place = self._take(principal)
         self._short_at = place.turn.began
@@ -133,6 +138,7 @@ class AdmissionQueue:
         expected = self._expected_wait(principal, bulk=bulk)
         unknown = not self._forecast.rate and self.is_at_bound
         if unknown or seconds_left < expected + self.needed or self._stands(expected):
+            self.refused += 1
             raise NoPlace(self._expected_drain())
         loop = asyncio.get_running_loop()
         self._numbers += 1
@@ -145,6 +151,7 @@ class AdmissionQueue:
                 return await waiting.place
         except TimeoutError:
             self._forget(waiting)
+            self.refused += 1
             raise NoPlace(self._expected_drain()) from None
         except asyncio.CancelledError:
             self._forget(waiting)
@@ -188,6 +195,7 @@ class AdmissionQueue:
 
     def _take(self, principal: str) -> Place:
         self.busy += 1
+        self.admitted += 1
         self._under_way[principal] += 1
         return Place(self, principal, self._limit.begin(self.busy))
 
@@ -246,6 +254,7 @@ class AdmissionQueue:
             if waiting.until - now < (ahead + 1) * interval + self.needed:
                 self._remove(waiting)
                 if not waiting.place.done():
+                    self.refused += 1
                     waiting.place.set_exception(NoPlace(self._expected_drain()))
             else:
                 ahead += 1

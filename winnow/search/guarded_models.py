@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
 from winnow.core.errors import DeadlineExceeded, UpstreamSaturated, UpstreamUnavailable
+from winnow.core.instruments import ModelCall
 from winnow.ports import (
     EmbeddedQuery,
     Embedder,
@@ -146,8 +147,14 @@ class GuardedEmbedder(Embedder):
 
     async def embed(self, texts: Sequence[str], kind: EmbedKind, *, instruct: str | None = None) -> Embeddings:
         if kind == "document":
-            return await self.unguarded.embed(texts, kind, instruct=instruct)
-        return await self.guard.call(lambda: self.unguarded.embed(texts, kind, instruct=instruct))
+            return await self._measured(texts, kind, instruct)
+        return await self.guard.call(lambda: self._measured(texts, kind, instruct))
+
+    async def _measured(self, texts: Sequence[str], kind: EmbedKind, instruct: str | None) -> Embeddings:
+        with ModelCall("embed", self.unguarded.info.model) as call:
+            embeddings = await self.unguarded.embed(texts, kind, instruct=instruct)
+            call.read(embeddings.token_count)
+            return embeddings
 
     async def close(self) -> None:
         await self.unguarded.close()
@@ -167,10 +174,20 @@ class GuardedReranker(Reranker):
     async def rerank(
         self, query: EmbeddedQuery, passages: Sequence[Passage], *, instruct: str | None = None
     ) -> Reranking:
-        return await self.guard.call(lambda: self._reranker.rerank(query, passages, instruct=instruct))
+        return await self.guard.call(lambda: measured_rerank(self._reranker, query, passages, instruct))
 
     async def close(self) -> None:
         await self._reranker.close()
+
+
+async def measured_rerank(
+    reranker: Reranker, query: EmbeddedQuery, passages: Sequence[Passage], instruct: str | None
+) -> Reranking:
+    """Rerank, and count the time and the tokens of the call. Raises as the reranker does."""
+    with ModelCall("rerank", reranker.info.model) as call:
+        reranking = await reranker.rerank(query, passages, instruct=instruct)
+        call.read(reranking.tokens)
+        return reranking
 
 
 def _named(info: EmbedderInfo | RerankerInfo) -> str:

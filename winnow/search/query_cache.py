@@ -86,15 +86,26 @@ class CachedEmbedder(Embedder):
 
     Attributes:
         uncached: the model itself, which a probe asks: the cache would answer it from memory.
+        guard: limit and breaker of the model; ``None`` where it has none.
+        hits, misses: calls for queries so far that the cache answered alone, and others.
+        size: queries that it may remember.
     """
 
     def __init__(self, embedder: Embedder, *, size: int) -> None:
         self._embedder = embedder
         self.uncached = embedder.unguarded if isinstance(embedder, GuardedEmbedder) else embedder
+        self.guard = embedder.guard if isinstance(embedder, GuardedEmbedder) else None
+        self.hits = self.misses = 0
+        self.size = size
         self._cache: LRUCache[_Key, _Row] = LRUCache(size)
         self._flights: dict[_Key, _Flight] = {}
         earlier = earlier_of(embedder)
         self.earlier: Embedder | None = None if earlier is None else CachedEmbedder(earlier, size=size)
+
+    @property
+    def entries(self) -> int:
+        """The number of queries that are remembered now."""
+        return len(self._cache)
 
     @property
     def info(self) -> EmbedderInfo:
@@ -121,7 +132,9 @@ class CachedEmbedder(Embedder):
     async def _look_up(self, keys: Sequence[_Key]) -> Embeddings:
         rows = {key: self._cache[key] for key in keys if key in self._cache}
         if len(rows) == len(set(keys)):
+            self.hits += 1
             return _assemble([rows[key] for key in keys], token_count=0, cached=True)
+        self.misses += 1
         missing = [key for key in dict.fromkeys(keys) if key not in rows]
         own = None
         if first := [key for key in missing if key not in self._flights]:  # others who ask for them wait for our flight

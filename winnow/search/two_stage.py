@@ -85,6 +85,11 @@ class TwoStageSearch:
         self._second = SecondStage(reranker, settings.rerank_top_k)
         self._settings = settings
 
+    @property
+    def reranker(self) -> Reranker | None:
+        """The model of the second stage."""
+        return self._second.reranker
+
     async def run(
         self, request: SearchRequest, principal: Principal, deadline: SearchDeadline | None = None
     ) -> SearchAnswer:

@@ -15,10 +15,11 @@ import orjson
 from yarl import URL
 
 from winnow.core.errors import InvalidInput, Upstream, UpstreamRejected, UpstreamUnavailable
+from winnow.core.instruments import EXHAUSTED, RETRIES, Role
 from winnow.core.retry import REMOTE_CALL, RetryBudget, TimeLimit, retry
 from winnow.core.settings.base import Endpoint
 from winnow.models.http.addresses import call_address, server_address
-from winnow.models.http.refusals import Callee, QuotaSpent, complaint_of, refusal
+from winnow.models.http.refusals import Callee, QuotaSpent, Unpaid, complaint_of, refusal
 from winnow.models.http.replicas import Replica, Replicas
 
 _Headers = Mapping[str, str]
@@ -64,6 +65,7 @@ class ModelClient:
     def __init__(self, endpoint: Endpoint, *, variable: str, max_answer_bytes: int = 64 << 20) -> None:
         self._endpoint = endpoint
         self._variable = variable
+        self._role: Role = "rerank" if "RERANK" in variable else "embed"
         self._max_answer_bytes = max_answer_bytes
         self._budget = RetryBudget()
         self._replicas = Replicas(endpoint.urls)
@@ -96,7 +98,14 @@ class ModelClient:
             return await self._attempt(_Errand(path, at_root), data, time_limit, headers)
 
         try:
-            return await retry(attempt, REMOTE_CALL, again=self._may_pass, time_limit=time_limit, budget=self._budget)
+            return await retry(
+                attempt,
+                REMOTE_CALL,
+                again=self._may_pass,
+                time_limit=time_limit,
+                budget=self._budget,
+                on_wait=lambda _: RETRIES.labels(self._role).inc(),
+            )
         except QuotaSpent as error:
             raise UpstreamRejected(f"{error.message}; raise it with the provider, or wait") from error
         except UpstreamUnavailable as error:
@@ -150,7 +159,10 @@ class ModelClient:
         target = self._target(replica, errand)
         status, answered, raw = await self._exchange("POST", target, seconds, data, headers)
         if not 200 <= status < 300:
-            raise refusal(target.callee, status, answered, raw)
+            refused = refusal(target.callee, status, answered, raw)
+            if isinstance(refused, QuotaSpent | Unpaid):
+                EXHAUSTED.labels(self._role).inc()
+            raise refused
         return _decode(target.callee, answered, raw)
 
     def complaint_in(self, answer: Any) -> str:

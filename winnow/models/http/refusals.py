@@ -97,6 +97,10 @@ class QuotaSpent(UpstreamUnavailable):
     """The account's quota is used up: worth one more try, no more. Does not leave ``winnow.models.http``."""
 
 
+class Unpaid(UpstreamRejected):
+    """The account is not paid up or out of credit."""
+
+
 def refusal(callee: Callee, status: int, headers: Mapping[str, str], body: bytes) -> Upstream:
     """The error for an answer with ``status`` (not 2xx)."""
     try:
@@ -109,7 +113,7 @@ def refusal(callee: Callee, status: int, headers: Mapping[str, str], body: bytes
     code = complaint.code.casefold()
     retry_after = parse_retry_after(headers.get("Retry-After"))
     if code in _UNPAID or status == HTTPStatus.PAYMENT_REQUIRED:
-        return UpstreamRejected(f"{callee}: the account is not paid up or out of credit ({said})")
+        return Unpaid(f"{callee}: the account is not paid up or out of credit ({said})")
     if code in _CENSORED:
         return UpstreamRejected(f"{callee}: the provider's content filter refused the text ({said})")
     if code in _QUOTA:

@@ -30,6 +30,7 @@ from typing import Any, Final
 from winnow.core.errors import StorageFailure, UpstreamUnavailable
 from winnow.core.gc_tuning import tune_gc
 from winnow.core.import_path import python_path
+from winnow.core.instruments import ENGINE_RESTARTS
 from winnow.core.lock import DirectoryLock
 from winnow.vectors.edge.engine import Engine
 
@@ -129,6 +130,8 @@ class EngineProcess:
                 self._process, ours = self._spawn()
             except OSError as error:
                 raise UpstreamUnavailable(f"the vector engine cannot be started: {error}") from error
+            if self.starts:
+                ENGINE_RESTARTS.inc()
             self.starts += 1
             self._lock.publish(heir=self._process.pid)
             reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=_BUFFER)

@@ -17,6 +17,7 @@ import httpx
 from qdrant_client import AsyncQdrantClient
 
 from winnow.core.errors import InvalidSettings, StorageFailure, UpstreamRejected, UpstreamUnavailable
+from winnow.core.instruments import RETRIES
 from winnow.core.retry import REMOTE_CALL, RetryBudget, TimeLimit, retry
 from winnow.core.settings.vectors import QdrantVectors
 from winnow.ports import IndexRef
@@ -109,6 +110,7 @@ class Server:
             again=lambda error, _: isinstance(error, UpstreamUnavailable) and not self._closed,
             time_limit=time_limit,
             budget=self._budget,
+            on_wait=lambda _: RETRIES.labels("store").inc(),
         )
 
     async def check(self) -> None:
