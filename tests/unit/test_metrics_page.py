@@ -113,7 +113,7 @@ async def test_a_search_moves_what_it_should(exported: Sequence[Metric]) -> None
     assert value("winnow_freshness_seconds_count") == 1
     assert value("winnow_backlog_documents") == 0
     assert value("winnow_backlog_oldest_seconds") == 0
-    assert value("winnow_breaker_open", stage="embed", model="fake-words-64") == 0
+    assert value("winnow_breaker_open", stage="embed", model="fake-words") == 0
     assert value("winnow_disk_free_bytes") > 0
 
 

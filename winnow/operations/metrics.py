@@ -19,14 +19,14 @@ from prometheus_client import (
 )
 
 from winnow.core.clock import Clock, utc_now
-from winnow.core.instruments import INSTRUMENTS
+from winnow.core.instruments import INSTRUMENTS, series
 from winnow.core.marks import WARNING_CODES
 from winnow.core.search import SearchAnswer
 from winnow.core.settings import Settings
 from winnow.operations.live_metrics import LiveMetrics
 from winnow.ports import Outcome
 
-disable_created_metrics()  # they would double the number of series
+disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the number of series
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _SHORT: Final = (0.001, 0.003, 0.01, 0.03, 0.1)
 _SHARES: Final = (0.1, 0.2, 0.3, 0.5, 0.75, 0.9, 1.0, 1.1, 1.5, 2.0, 5.0)  # of the budget of a search
@@ -104,9 +104,9 @@ class Metrics:
 
     def observe_search(self, answer: SearchAnswer) -> None:
         """Count an answered search and the time of each stage that ran."""
-        self._searches.labels(answer.score_kind, str(answer.degraded).lower()).observe(answer.took_ms / 1000)
+        series(self._searches, answer.score_kind, str(answer.degraded).lower()).observe(answer.took_ms / 1000)
         for stage, report in (("embed", answer.embed), ("retrieve", answer.retrieve), ("rerank", answer.rerank)):
-            self._stage.labels(stage, report.status).observe(report.ms / 1000)
+            series(self._stage, stage, report.status).observe(report.ms / 1000)
 
     def observe_search_error(self, code: str) -> None:
         """Count a search that ended with an error of this code."""
@@ -134,7 +134,7 @@ class Metrics:
     def observe_http(self, door: str, route: str, method: str, status: int, seconds: float) -> None:
         """Count one HTTP exchange. ``route`` is the route's template, never the path itself."""
         known = method if method in _METHODS else "other"  # a client may send any method
-        self._requests.labels(door, route, known, str(status)).observe(seconds)
+        series(self._requests, door, route, known, str(status)).observe(seconds)
 
     async def text(self) -> bytes:
         """All metrics in Prometheus' text format."""
