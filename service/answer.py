@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from service.facet_answer import render_facets
+from service.schemas.packing import render_excerpt, render_totals
 from winnow.core.exact import exactness_of
 from winnow.core.search import ArmScore, Candidate, Result, SearchAnswer, StageReport
 from winnow.core.tenancy import plain_id
@@ -27,6 +28,7 @@ def render_answer(answer: SearchAnswer) -> dict[str, Any]:
         "results": [_result(result, with_text=request.return_documents) for result in answer.results],
         **_account(answer),
     }
+    body |= render_totals(answer.packed)
     if answer.answerable is not None:
         body["answerable"] = asdict(answer.answerable)
     if answer.facets is not None:
@@ -42,7 +44,7 @@ def render_answer(answer: SearchAnswer) -> dict[str, Any]:
 def render_many(answer: ManyAnswers) -> dict[str, Any]:
     """The body of an answer to several searches. Ranks count within the merged list."""
     results = [
-        _result(found.result._replace(rank=rank), with_text=found.request.return_documents)
+        _result(found.result._replace(rank=rank), with_text=found.request.return_documents, several=True)
         | {"collection": found.request.collection, "query": found.request.query}
         for rank, found in enumerate(answer.results, 1)
     ]
@@ -57,6 +59,8 @@ def render_many(answer: ManyAnswers) -> dict[str, Any]:
         "degraded": answer.degraded,
         "searches": searches,
         "took_ms": round(answer.took_ms, 3),
+        **({} if answer.pack is None else {"pack": _stage(answer.pack)}),
+        **render_totals(answer.packed),
     }
 
 
@@ -71,20 +75,21 @@ def _account(answer: SearchAnswer) -> dict[str, Any]:
             "rerank": _stage(
                 answer.rerank, model=answer.rerank.model, provider=answer.rerank.provider, scored=0, tokens=0
             ),
+            **({} if answer.pack is None else {"pack": _stage(answer.pack)}),
         },
         "took_ms": round(answer.took_ms, 3),
     }
 
 
-def _result(result: Result, *, with_text: bool) -> dict[str, Any]:
-    candidate, chunk = result.candidate, result.candidate.chunk
-    return {
+def _result(result: Result, *, with_text: bool, several: bool = False) -> dict[str, Any]:
+    candidate, chunk, excerpt = result.candidate, result.candidate.chunk, result.excerpt
+    body: dict[str, Any] = {
         "rank": result.rank,
         "document_id": plain_id(candidate.document_id),
         "title": candidate.title,
         "url": address_of(candidate),
         "chunk": _chunk(chunk),
-        "text": chunk.text if with_text else None,
+        "text": (chunk if excerpt is None else excerpt).text if with_text else None,
         "highlights": [{"start": span.start, "end": span.end} for span in result.highlights],
         "metadata": candidate.metadata,
         "exact": exactness_of(candidate.level),
@@ -97,6 +102,9 @@ def _result(result: Result, *, with_text: bool) -> dict[str, Any]:
             "rerank": _arm(result.rerank),
         },
     }
+    if excerpt is not None or result.duplicates is not None:
+        body |= render_excerpt(result, excerpt, several=several)
+    return body
 
 
 def _chunk(chunk: Chunk) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from service.schemas.common import Body, View
-from service.schemas.search import RerankBody, RerankChoice, ResultView, SearchBody, SearchOptions, Stages
+from service.schemas.search import RerankBody, RerankChoice, ResultView, SearchBody, SearchOptions, Stages, StageView
 from winnow.core.search import ScoreKind, SearchRequest
 from winnow.core.types import FieldType
 
@@ -77,4 +77,8 @@ class ManySearchesView(View):
     score_kind: ScoreKind
     degraded: bool = Field(description="a stage of one of the searches failed or ran out of time")
     searches: list[OneOfManyView]
+    pack: StageView | None = Field(None, description="only with expand, max_tokens or tokenizer")
     took_ms: float
+    tokenizer: str | None = Field(None, description="what counted the tokens; only with max_tokens or tokenizer")
+    tokens: int | None = Field(None, description="of all texts together")
+    left_out: int | None = Field(None, description="results whose texts did not fit, not even in part")

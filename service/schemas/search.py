@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from service.schemas.calibration import AnswerableView
 from service.schemas.common import Body, Parameters, View, json_parameter
 from service.schemas.facets import FacetParameters, FacetsBody, FacetView
+from service.schemas.packing import DuplicateView, ExpandedView, PackingOptions
 from winnow.core.errors import InvalidFilter
 from winnow.core.exact import Exactness
 from winnow.core.filters import parse_filter
 from winnow.core.search import GroupBy, RerankOptions, ScoreKind, SearchMode, SearchRequest, StageStatus
 from winnow.core.types import FieldType
+from winnow.search.limits import MAX_TOP_N
 
 DEFAULT_TOP_N: Final = 10
 
@@ -40,10 +42,10 @@ def _switch(value: Any) -> Any:
 RerankChoice = Annotated[RerankBody, BeforeValidator(_switch, json_schema_input_type=RerankBody | bool | None)]
 
 
-class SearchOptions(BaseModel):
+class SearchOptions(PackingOptions):
     """The scalar parameters of a search, in the body and in the query string.
 
-    Each is a field of ``SearchRequest`` by the same name.
+    Each is a field of ``SearchRequest`` by the same name, or one of a feature's own.
     """
 
     top_k: int = Field(100, ge=1, le=1000, description="candidates from the first stage")
@@ -67,6 +69,7 @@ class SearchOptions(BaseModel):
 
 
 _SCALARS: Final = tuple(SearchOptions.model_fields)
+_OWN: Final = tuple(name for name in _SCALARS if name not in PackingOptions.model_fields)
 
 
 class SearchBody(SearchOptions, FacetsBody, Body):
@@ -85,9 +88,12 @@ class SearchBody(SearchOptions, FacetsBody, Body):
             InvalidFilter: the filter is malformed, or names an undeclared field.
         """
         given, rerank = vars(self), vars(self.rerank)
-        options = {name: given[name] for name in _SCALARS}
-        options["top_n"] = min(DEFAULT_TOP_N, self.top_k, most or self.top_k) if self.top_n is None else self.top_n
+        options = {name: given[name] for name in _OWN}
+        if self.top_n is None:
+            fills = self.max_tokens is not None and not self.expand
+            options["top_n"] = min(MAX_TOP_N if fills else DEFAULT_TOP_N, self.top_k, most or self.top_k)
         options["facets"] = self.to_facets()
+        options["packing"] = self.to_packing()
         options["index"] = "serving" if self.index == "serving" else "beside"
         tree = None if self.filter is None else parse_filter(self.filter, fields)
         return SearchRequest(collection, self.query, filter=tree, rerank=RerankOptions(**rerank), **options)
@@ -175,6 +181,9 @@ class ResultView(View):
     relevance_score: float | None = Field(description="second stage, 0 to 1; null if it did not score the result")
     retrieval_score: float = Field(description="first stage, on the scale of the fusion")
     stages: ResultStages
+    expanded: ExpandedView | None = Field(None, description="only with expand, max_tokens or tokenizer")
+    tokens: int | None = Field(None, description="of the text; only with max_tokens or tokenizer")
+    duplicates: list[DuplicateView] | None = Field(None, description="only where duplicates are folded")
 
 
 class StageView(View):
@@ -216,6 +225,7 @@ class Stages(View):
     embed: EmbedStage
     retrieve: RetrieveStage
     rerank: RerankStage
+    pack: StageView | None = Field(None, description="only with expand, max_tokens or tokenizer")
 
 
 class SearchView(View):
@@ -232,3 +242,6 @@ class SearchView(View):
     answerable: AnswerableView | None = Field(None, description="only of a calibrated collection")
     facets: dict[str, FacetView] | None = Field(None, description="only of a search that asks for facets")
     explain: dict[str, Any] | None = Field(None, description="only with explain=true")
+    tokenizer: str | None = Field(None, description="what counted the tokens; only with max_tokens or tokenizer")
+    tokens: int | None = Field(None, description="of all texts together")
+    left_out: int | None = Field(None, description="results whose texts did not fit, not even in part")

@@ -11,7 +11,7 @@ from winnow.core.errors import DocumentNotFound
 from winnow.core.marks import DocumentWarning, Mark
 from winnow.core.tenancy import qualify_id, split_id
 from winnow.core.types import Counts
-from winnow.ports import Catalog, Outcome
+from winnow.ports import Catalog, Outcome, TextSpan
 
 
 class SubmissionContract:
@@ -35,6 +35,18 @@ class SubmissionContract:
         assert (stored.revision, stored.state, stored.source) == (1, "pending", "files")
         assert (stored.chunks, stored.error, stored.updated_at) == (0, None, clock.now)
         assert len(stored.content_hash) == 64
+
+    async def test_spans_of_texts_are_read_of_the_revision_that_is_asked_for(self, docs: Catalog) -> None:
+        await docs.documents.submit("docs", [doc("a", text="zero 🎉 one\ntwo"), doc("b", text="other")])
+        spans = [TextSpan("a", 1, 5, 10), TextSpan("b", 1, 0, 99), TextSpan("a", 1, 0, 4), TextSpan("gone", 1, 0, 4)]
+        assert await docs.documents.texts_between("docs", spans) == ["🎉 one", "other", "zero", None]
+        await docs.documents.submit("docs", [doc("a", text="a newer text")])
+        await docs.documents.tombstone("docs", ["b"])
+        assert await docs.documents.texts_between("docs", spans) == [None] * 4
+        assert list(await docs.documents.texts_between("docs", [TextSpan("a", 2, 2, 7)])) == ["newer"]
+        many = [TextSpan("a", 2, start, start + 1) for start in range(120)]
+        assert "".join(text or "" for text in await docs.documents.texts_between("docs", many)) == "a newer text"
+        assert not await docs.documents.texts_between("docs", [])
 
     async def test_an_unknown_document_is_not_found(self, docs: Catalog) -> None:
         with pytest.raises(DocumentNotFound, match="nothing"):

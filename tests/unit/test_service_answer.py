@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -9,10 +10,12 @@ import orjson
 import pytest
 
 from service.answer import render_answer
-from service.schemas.search import SearchBody, SearchOptions, SearchParameters, SearchView
+from service.schemas.search import SearchBody, SearchOptions, SearchParameters, SearchView, StageView
 from service.wire import dumps
+from winnow.core.marks import Span
+from winnow.core.packing import Duplicate, Excerpt, Packing, PackTotals
 from winnow.core.search import ArmScore, Candidate, Result, SearchAnswer, SearchRequest, StageReport
-from winnow.core.types import Chunk, Span
+from winnow.core.types import Chunk
 
 
 def answer(*, url="https://x.example/page", anchor="", **request):
@@ -37,10 +40,16 @@ def test_rendered_answer_fits_the_documented_model():
 
 
 def test_every_documented_field_is_rendered():
-    body = render_answer(answer(explain=True))
+    packed = Excerpt(5, 25, "more text", tokens=2), (Duplicate("e", ""),)
+    plain = answer(explain=True)
+    results = (plain.results[0]._replace(excerpt=packed[0], duplicates=packed[1]),)
+    body = render_answer(
+        replace(plain, results=results, pack=StageReport("ok"), packed=PackTotals("words", 2, left_out=0))
+    )
     assert set(body) == set(SearchView.model_fields) - {"answerable"}  # only of a calibrated collection
     for name, model in SearchView.model_fields["stages"].annotation.model_fields.items():
-        assert set(model.annotation.model_fields) <= set(body["stages"][name]), name
+        shape = StageView if name == "pack" else model.annotation
+        assert set(shape.model_fields) <= set(body["stages"][name]), name
     result = SearchView.model_fields["results"].annotation.__args__[0]
     assert set(body["results"][0]) == set(result.model_fields)
 
@@ -87,13 +96,25 @@ def test_defaults_of_the_wire_are_those_of_the_domain():
 
 
 def test_every_scalar_parameter_reaches_the_request_from_both_forms():
-    """A new one is written down in ``SearchOptions`` and ``SearchRequest``, and nowhere else in the service."""
+    """A new one is written down in ``SearchOptions`` and ``SearchRequest``, or with the feature that it is of."""
     given = {
         "top_k": 20, "top_n": 5, "mode": "dense", "instruct": "find", "min_relevance": 0.5, "group_by": "chunk",
         "return_documents": False, "highlight": False, "budget_ms": 9.0, "explain": True, "index": "other",
         "tenant": "t",
     }  # fmt: skip
-    assert set(given) == set(SearchOptions.model_fields)
-    for body in (SearchBody(query="words", **given), SearchParameters(q="words", **given).to_body()):
+    chains = {"expand": 2, "max_tokens": 90, "tokenizer": "words", "fold_duplicates": False}
+    assert {*given, *chains} == set(SearchOptions.model_fields)
+    for body in (
+        SearchBody(query="words", **given, **chains),
+        SearchParameters(q="words", **given, **chains).to_body(),
+    ):
         request = body.to_request("docs", {})
         assert {name: getattr(request, name) for name in given} == given | {"index": "beside"}
+        assert request.packing == Packing(**chains)
+
+
+def test_a_limit_of_tokens_alone_asks_for_as_many_results_as_may_fit():
+    assert SearchBody(query="words", max_tokens=90).to_request("docs", {}).top_n == 100
+    assert SearchBody(query="words", max_tokens=90, top_k=30).to_request("docs", {}, most=20).top_n == 20
+    assert SearchBody(query="words", max_tokens=90, expand=1).to_request("docs", {}).top_n == 10
+    assert SearchBody(query="words", max_tokens=90, top_n=4).to_request("docs", {}).top_n == 4

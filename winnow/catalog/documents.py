@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Select, func, select
+from sqlalchemy import ColumnElement, CompoundSelect, Row, Select, func, literal, select, union_all
 
 from winnow.catalog import entries
 from winnow.catalog.collections import count_documents, sum_states, uid_of
@@ -22,7 +22,7 @@ from winnow.core.marks import Mark, parse_warnings
 from winnow.core.missing import missing_document
 from winnow.core.tenancy import id_range, plain_id
 from winnow.core.types import Counts, Document, DocumentState
-from winnow.ports import DescribedKey, DocumentKey, StoredDocument, Submission
+from winnow.ports import DescribedKey, DocumentKey, StoredDocument, Submission, TextSpan
 
 SCAN_BATCH: Final = 64
 METADATA_BATCH: Final = 500
@@ -75,6 +75,14 @@ class SqlDocuments(Repository):
         if row is None:
             raise missing_document(collection, plain_id(document_id))
         return _stored(row)
+
+    async def texts_between(self, collection: str, spans: Sequence[TextSpan]) -> Sequence[str | None]:
+        if not spans:
+            return ()
+        async with self.database.read() as connection:
+            uid = await uid_of(connection, collection)
+            found = {row[0]: row[1] for row in await connection.execute(_between(uid, spans))}
+        return [found.get(number) for number in range(len(spans))]
 
     async def scan(self, collection: str, *, source: str | None = None) -> AsyncIterator[StoredDocument]:
         async for row in self._scan(_chosen(_STORED, source=source), collection, SCAN_BATCH):
@@ -177,6 +185,17 @@ def of_tenant(tenant: str) -> tuple[ColumnElement[bool], ...]:
 
 def _visible(statement: Select[Any], uid: str) -> Select[Any]:
     return statement.where(DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.state != "deleting")
+
+
+def _between(uid: str, spans: Sequence[TextSpan]) -> CompoundSelect[Any]:
+    """Number and text of each span whose document has its revision: a row each, so that no whole text is read."""
+    parts = (
+        select(literal(number), func.substr(CONTENTS.c.text, span.start + 1, span.end - span.start))
+        .join_from(DOCUMENTS, CONTENTS, SAME_DOCUMENT)
+        .where(DOCUMENTS.c.id == span.document_id, DOCUMENTS.c.revision == span.revision)
+        for number, span in enumerate(spans)
+    )
+    return union_all(*(_visible(part, uid) for part in parts))
 
 
 def _stored(row: Row[Any]) -> StoredDocument:

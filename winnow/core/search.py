@@ -10,6 +10,7 @@ from winnow.core.calibration import Answerable
 from winnow.core.exact import Level
 from winnow.core.facets import FacetCounts, Facets
 from winnow.core.marks import Span
+from winnow.core.packing import Duplicate, Excerpt, Packing, PackTotals
 from winnow.core.types import Chunk, Filter, JsonValue, Metadata
 
 SearchMode: TypeAlias = Literal["hybrid", "dense", "sparse"]
@@ -78,6 +79,7 @@ class SearchRequest:
     index: WhichIndex = "serving"
     tenant: str | None = None
     facets: Facets | None = None
+    packing: Packing | None = None
 
 
 class Result(NamedTuple):
@@ -88,7 +90,9 @@ class Result(NamedTuple):
         candidate: the chunk and its first-stage scores.
         relevance_score: second-stage score in [0, 1]; ``None`` where the second stage did not score it.
         rerank: rank and score after the second stage, ``None`` as above.
-        highlights: spans of ``candidate.chunk.text`` that match the query.
+        highlights: spans of ``text`` that match the query.
+        excerpt: the text that is returned, where it is another than the chunk's.
+        duplicates: documents whose results were folded into this one; ``None`` where they are not looked for.
     """
 
     rank: int
@@ -96,6 +100,19 @@ class Result(NamedTuple):
     relevance_score: float | None
     rerank: ArmScore | None
     highlights: tuple[Span, ...] = ()
+    excerpt: Excerpt | None = None
+    duplicates: tuple[Duplicate, ...] | None = None
+
+    @property
+    def text(self) -> str:
+        """The text that is returned."""
+        return self.candidate.chunk.text if self.excerpt is None else self.excerpt.text
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Start and end of ``text`` in the document's canonical text, without what is repeated from before it."""
+        place = self.candidate.chunk if self.excerpt is None else self.excerpt
+        return place.start, place.end
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +136,10 @@ class StageReport:
 
 @dataclass(frozen=True, slots=True)
 class SearchAnswer:
-    """The answer to a search: results sorted by the score that ``score_kind`` names."""
+    """The answer to a search: results sorted by the score that ``score_kind`` names.
+
+    ``pack`` reports on the request's ``packing``, where it has one, and ``packed`` sums up where tokens are counted.
+    """
 
     id: str
     request: SearchRequest
@@ -132,3 +152,5 @@ class SearchAnswer:
     took_ms: float
     answerable: Answerable | None = None
     facets: Mapping[str, FacetCounts] | None = None
+    pack: StageReport | None = None
+    packed: PackTotals | None = None

@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from winnow.core.errors import InvalidQuery
 from winnow.core.ids import new_id
+from winnow.core.packing import PackTotals, folding_only
 from winnow.core.principal import Principal
-from winnow.core.search import Result, ScoreKind, SearchAnswer, SearchRequest
+from winnow.core.search import Result, ScoreKind, SearchAnswer, SearchRequest, StageReport
 from winnow.operations.one_search import search_one
+from winnow.operations.packing import Found, counting_tokenizer, pack_results
 from winnow.operations.resources import Resources
+from winnow.ports import Tokenizer
+from winnow.search.duplicates import fold_results
+from winnow.search.limits import SearchDeadline
+from winnow.search.second_stage import ms_since
 
 MAX_SEARCHES: Final = 64
 _AT_ONCE: Final = 4
@@ -45,11 +51,13 @@ class ManyAnswers:
     results: tuple[FoundResult, ...]
     score_kind: ScoreKind
     took_ms: float
+    pack: StageReport | None = None
+    packed: PackTotals | None = None
 
     @property
     def degraded(self) -> bool:
-        """Whether one of the searches was."""
-        return any(answer.degraded for answer in self.answers)
+        """Whether one of the searches was, or the texts around the results could not be read."""
+        return any(answer.degraded for answer in self.answers) or (self.pack is not None and self.pack.status != "ok")
 
 
 async def search_many(
@@ -64,11 +72,12 @@ async def search_many(
     if not 1 <= len(requests) <= MAX_SEARCHES:
         message = f"a request is for 1 to {MAX_SEARCHES} searches (collections times queries), not {len(requests)}"
         raise InvalidQuery(message, location=("collections",))
-    began, room = time.perf_counter(), asyncio.Semaphore(_AT_ONCE)
+    began, room, packing = time.perf_counter(), asyncio.Semaphore(_AT_ONCE), requests[0].packing
+    tokenizer = await counting_tokenizer(resources, requests[0])
 
     async def run(request: SearchRequest) -> SearchAnswer:
         async with room:
-            return await search_one(resources, principal, request)
+            return await search_one(resources, principal, replace(request, packing=folding_only(request.packing)))
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -81,8 +90,32 @@ async def search_many(
     answers = tuple(task.result() for task in tasks)
     kind: ScoreKind = "relevance" if all(answer.score_kind == "relevance" for answer in answers) else "retrieval"
     found = _by_relevance(answers) if kind == "relevance" else _by_ranks(answers)
-    took_ms = (time.perf_counter() - began) * 1000
-    return ManyAnswers(new_id("srch"), answers, tuple(found[:top_n]), kind, took_ms)
+    merged = ManyAnswers(new_id("srch"), answers, tuple(found[:top_n]), kind, 0.0)
+    if packing is not None:
+        merged = await _packed(resources, requests[0], merged, found, tokenizer, top_n=top_n)
+    return replace(merged, took_ms=ms_since(began))
+
+
+async def _packed(
+    resources: Resources,
+    request: SearchRequest,
+    merged: ManyAnswers,
+    found: Sequence[FoundResult],
+    tokenizer: Tokenizer | None,
+    *,
+    top_n: int,
+) -> ManyAnswers:
+    """The answer with one pack of the results of all searches."""
+    best, packing = list(found[:top_n]), request.packing
+    if packing is not None and packing.fold_duplicates:
+        folded = fold_results(found, lambda each: each.result, lambda each: each.request.collection, keep=top_n)
+        best = [each._replace(result=each.result._replace(duplicates=others)) for each, others in folded]
+    if packing is None or not packing.changes_texts:
+        return replace(merged, results=tuple(best))
+    deadline = SearchDeadline(request.budget_ms or resources.settings.search.budget_ms)
+    pack = await pack_results(resources, [Found(*each[:2]) for each in best], request, tokenizer, deadline)
+    results = [best[i]._replace(result=result) for i, result in zip(pack.chosen, pack.results, strict=True)]
+    return replace(merged, results=tuple(results), pack=pack.report, packed=pack.totals)
 
 
 def _by_relevance(answers: Iterable[SearchAnswer]) -> list[FoundResult]:

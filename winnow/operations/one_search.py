@@ -7,6 +7,7 @@ from dataclasses import replace
 from winnow.core.principal import Principal
 from winnow.core.search import SearchAnswer, SearchRequest
 from winnow.operations.facets import check_search_facets, count_facets
+from winnow.operations.packing import counting_tokenizer, pack_answer
 from winnow.operations.resources import Resources
 from winnow.search.limits import SearchDeadline
 
@@ -17,12 +18,18 @@ async def search_one(
     """Answer one search; ``deadline`` is when it has to be done, by default its budget from now.
 
     Raises:
-        InvalidQuery: a facet does not fit the collection's fields.
+        InvalidQuery: a facet does not fit the collection's fields, or there is no such tokenizer.
         WinnowError: as ``TwoStageSearch.run`` does.
     """
-    if request.facets is None:
+    packing = request.packing if request.packing is not None and request.packing.changes_texts else None
+    if request.facets is None and packing is None:
         return await resources.search.run(request, principal, deadline)
     deadline = deadline or SearchDeadline(request.budget_ms or resources.settings.search.budget_ms)
-    await check_search_facets(resources, principal, request, request.facets)
+    principal.require("search", collection=request.collection)
+    if request.facets is not None:
+        await check_search_facets(resources, principal, request, request.facets)
+    tokenizer = await counting_tokenizer(resources, request)
     answer = await resources.search.run(request, principal, deadline)
-    return replace(answer, facets=await count_facets(resources, principal, answer, request.facets, deadline))
+    if request.facets is not None:
+        answer = replace(answer, facets=await count_facets(resources, principal, answer, request.facets, deadline))
+    return answer if packing is None else await pack_answer(resources, answer, tokenizer, deadline)

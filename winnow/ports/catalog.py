@@ -20,6 +20,7 @@ from winnow.ports.records import (
     Removal,
     StoredDocument,
     Submission,
+    TextSpan,
 )
 from winnow.ports.tokens import TokenCatalog
 from winnow.ports.trail import AuditTrail
@@ -125,6 +126,12 @@ class DocumentCatalog(Protocol):
         """Keys by id, those beyond ``after``, of all tenants or of one.
 
         Documents being deleted only when ``state`` asks for them.
+        """
+
+    async def texts_between(self, collection: str, spans: Sequence[TextSpan]) -> Sequence[str | None]:
+        """Read the texts of spans, a hundred at most, in one statement.
+
+        A document with another revision, or none, has ``None``.
         """
 
     async def counts(self, name: str, *, tenant: str | None = None) -> Counts:

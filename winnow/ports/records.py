@@ -66,6 +66,15 @@ class DescribedKey(NamedTuple):
     metadata: Metadata
 
 
+class TextSpan(NamedTuple):
+    """A span of a document's canonical text: offsets in code points, ``end`` exclusive and perhaps behind the end."""
+
+    document_id: str
+    revision: int
+    start: int
+    end: int
+
+
 @dataclass(frozen=True, slots=True)
 class ChunkKey:
     """A chunk as indexed: hash of its passage and the point that holds it."""

@@ -197,6 +197,9 @@ class VectorStore(Protocol):
     async def fetch(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
         """The points of these ids with their vectors; unknown ids are left out."""
 
+    async def read(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
+        """As ``fetch``, without vectors and in one round trip: what searches show of points."""
+
     async def count(self, index: IndexRef) -> int:
         """The number of points in the index."""
 

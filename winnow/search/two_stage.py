@@ -33,6 +33,7 @@ from winnow.core.settings import SearchSettings
 from winnow.core.types import Collection, FloatArray, Index, IndexRef
 from winnow.ports import MIN_COVERAGE, ArmHits, EmbeddedQuery, Embedder, Reranker, VectorStore
 from winnow.search.answerability import answerable
+from winnow.search.duplicates import fold_results
 from winnow.search.embedders import Embedders
 from winnow.search.fusion import fuse
 from winnow.search.highlight import Highlighter
@@ -247,6 +248,9 @@ def _finish(request: SearchRequest, scored: Scored) -> tuple[Result, ...]:
             for each in results
             if each.candidate.level or (each.relevance_score is not None and each.relevance_score >= floor)
         )
+    if request.packing is not None and request.packing.fold_duplicates:
+        folded = fold_results(results, lambda each: each, lambda _: request.collection, keep=request.top_n)
+        results = iter([each._replace(duplicates=duplicates) for each, duplicates in folded])
     best = islice(results, request.top_n)
     if not request.highlight:
         return tuple(best)

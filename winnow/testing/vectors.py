@@ -133,6 +133,11 @@ class FakeVectorStore:
         stored = self._get(index)
         return {each: stored.points[each] for each in point_ids if each in stored.points}
 
+    async def read(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
+        """See the port."""
+        found = await self.fetch(index, point_ids)
+        return {each: replace(point, dense=None, tokens=None) for each, point in found.items()}
+
     async def count(self, index: IndexRef) -> int:
         return len(self._get(index).points)
 

@@ -120,7 +120,9 @@ class VectorStoreContract(MatchingContract):
         )
         await ready.upsert(INDEX, [point])
         (stored,) = (await ready.fetch(INDEX, [point.id, str(uuid.UUID(int=404))])).values()
-        assert replace(stored, dense=None, tokens=None) == replace(point, dense=None, tokens=None)
+        bare = replace(point, dense=None, tokens=None)
+        assert replace(stored, dense=None, tokens=None) == bare
+        assert await ready.read(INDEX, [str(uuid.UUID(int=404)), point.id]) == {point.id: bare}
         assert stored.dense is not None
         assert stored.tokens is not None
         assert stored.dense.dtype == np.float32
@@ -157,7 +159,7 @@ class VectorStoreContract(MatchingContract):
     async def test_nothing_given_is_nothing_done(self, ready: VectorStore) -> None:
         await ready.upsert(INDEX, [])
         await ready.delete_documents(INDEX, {})
-        assert await ready.fetch(INDEX, []) == {}
+        assert await ready.fetch(INDEX, []) == await ready.read(INDEX, []) == {}
         assert await ready.count(INDEX) == 0
 
     async def test_of_equal_ids_in_one_batch_the_last_wins(self, ready: VectorStore) -> None:
@@ -372,6 +374,7 @@ class VectorStoreContract(MatchingContract):
             store.describe(unknown, [make_point(1).id]),
             store.score(unknown, [make_point(1).id], dense=unit(1)),
             store.fetch(unknown, [make_point(1).id]),
+            store.read(unknown, [make_point(1).id]),
             store.count(unknown),
         ):
             with pytest.raises(CollectionNotFound, match=r"nowhere.*3"):

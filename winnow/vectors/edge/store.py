@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -216,6 +217,10 @@ class EdgeVectorStore:
         for batch in _batches(point_ids, POINT_BATCH):
             found.update(await self._engine.call("fetch", index, batch))
         return found
+
+    async def read(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
+        found = await self._read(index, [uuid.UUID(each).bytes for each in point_ids])
+        return {each.id: each.read() for each in found.values()}
 
     async def count(self, index: IndexRef) -> int:
         return cast("int", await self._engine.call("count", index))

@@ -150,7 +150,9 @@ class GrpcPointCalls:
             collection_name=name,
             ids=point_ids_message(point_ids),
             with_payload=HIT_FIELDS,
-            with_vectors=wire.WithVectorsSelector(include=wire.VectorsSelector(names=vectors)),
+            with_vectors=wire.WithVectorsSelector(include=wire.VectorsSelector(names=vectors))
+            if vectors
+            else _NO_VECTORS,
         )
         answer = await self._client.grpc_points.Get(request, timeout=self._seconds)
         found = ((record.id.uuid, record) for record in answer.result)

@@ -102,7 +102,7 @@ class HttpPointCalls:
     async def fetch(
         self, name: str, point_ids: Sequence[str], vectors: Sequence[str], form: TokenFormat
     ) -> Mapping[str, Point]:
-        asked = {"ids": point_ids, "with_payload": POINT_FIELDS, "with_vector": vectors}
+        asked = {"ids": point_ids, "with_payload": POINT_FIELDS, "with_vector": list(vectors) or False}
         records = await self._ask("POST", "/points", name, _dumps(asked))
         return {
             record["id"]: decode_point(record["id"], record["payload"], record.get("vector") or {}, form)

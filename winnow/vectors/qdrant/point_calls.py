@@ -55,7 +55,7 @@ class PointCalls(Protocol):
     async def fetch(
         self, name: str, point_ids: Sequence[str], vectors: Sequence[str], form: TokenFormat
     ) -> Mapping[str, Point]:
-        """The points that exist, by id, with the vectors of these names; ``form`` is that of the index's tokens."""
+        """The points that exist, by id, with the vectors of these names, if any; ``form`` is that of the tokens."""
 
     async def page(
         self, name: str, fields: Sequence[str], limit: int, offset: Any | None

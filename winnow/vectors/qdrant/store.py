@@ -160,6 +160,13 @@ class QdrantVectorStore(ServerIndexes):
             found |= await self._server.call("fetching points", index, work)
         return found
 
+    async def read(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
+        if not point_ids:
+            return {}
+        form = (await self._schema(index)).tokens_as
+        work = partial(self._calls.fetch, point_ids=point_ids, vectors=(), form=form)
+        return await self._server.call("reading points", index, work)
+
     async def count(self, index: IndexRef) -> int:
         return await self._server.call("counting points", index, self._calls.count)
 
