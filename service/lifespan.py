@@ -19,7 +19,10 @@ from winnow.core.search import SearchAnswer, SearchRequest
 from winnow.core.settings import Settings
 from winnow.operations.access import Access
 from winnow.operations.admission import Admission, Backlog
+from winnow.operations.attachment_reader import AttachmentReader
+from winnow.operations.attachments import FileToAttach, attach_files
 from winnow.operations.audit import REFUSED, event_of, is_refusal
+from winnow.operations.filenames import Filenames
 from winnow.operations.many_searches import ManyAnswers, search_many
 from winnow.operations.metrics import Metrics
 from winnow.operations.one_search import search_one
@@ -40,6 +43,8 @@ class ServiceState:
         metrics: the metrics behind ``/metrics``.
         backlog: refuses uploads while too many documents wait.
         quotas: count what callers use; ``None`` where nothing is limited.
+        reader: reads attached files.
+        filenames: names of uploaded files.
         searches, model_calls: admit them as fast as they are answered.
         draining: set when the process is about to stop: readiness fails, and streams end.
     """
@@ -55,6 +60,10 @@ class ServiceState:
         self.backlog = Backlog(settings.indexing.max_backlog)
         self.quotas = Quotas(settings.limits) if settings.limits.is_set else None
         metrics.live.queues = {"searches": self.searches.queue, "model_calls": self.model_calls.queue}
+        self.reader = AttachmentReader(
+            lambda: self.resources, count=metrics.observe_documents, warn=metrics.observe_warning
+        )
+        self.filenames = Filenames()
         self.draining = False
         self._readiness_log = ReadinessLog()
         self._opening = None if isinstance(resources, Resources) else resources
@@ -196,6 +205,18 @@ class ServiceState:
         refuses = limits.when_tokens_are_spent == "refuse"
         return budget_of(CallerBudget(self.quotas, principal, refuses=refuses))
 
+    async def attach(
+        self, principal: Principal, name: str, files: Sequence[FileToAttach], *, as_batch: bool = False
+    ) -> str:
+        """Attach kept files to a collection, and have them read.
+
+        Returns and raises as ``attach_files``, and raises ``RateLimited``.
+        """
+        await self.use_documents(principal, len(files))
+        batch = await attach_files(self.resources, principal, self.backlog, name, files, as_batch=as_batch)
+        self.reader.wake()
+        return batch
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Open the resources unless the owner passed open ones; check the models from the start."""
@@ -210,6 +231,8 @@ class ServiceState:
                 for health in self.health.values():
                     health.start()
                     stack.push_async_callback(health.close)
+                self.reader.start()
+                stack.push_async_callback(self.reader.close)
                 yield
             finally:
                 self.draining = True

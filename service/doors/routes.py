@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from fastapi import Response
 
@@ -12,20 +12,28 @@ from service.door import Door
 from winnow.core.principal import Scope
 
 Handler: TypeAlias = Callable[..., Coroutine[Any, Any, Response]]
+Method: TypeAlias = Literal["GET", "POST", "DELETE"]
 
 
 def post(door: Door, path: str, *aliases: str, scope: Scope = "search") -> Callable[[Handler], Handler]:
     """Register a handler for POST; it answers under ``aliases`` as well, which OpenAPI leaves out."""
+    return route(door, "POST", path, *aliases, scopes=(scope,))
+
+
+def route(
+    door: Door, method: Method, path: str, *aliases: str, scopes: tuple[Scope, ...]
+) -> Callable[[Handler], Handler]:
+    """Register a handler that needs one of these scopes; it answers under ``aliases`` as well, as ``post`` says."""
 
     def register(handler: Handler) -> Handler:
         for each in (path, *aliases):
             door.add_api_route(
                 each,
                 handler,
-                methods=["POST"],
+                methods=[method],
                 response_model=None,
                 responses=door.problems(),
-                openapi_extra=needs(scope),
+                openapi_extra=needs(*scopes),
                 include_in_schema=each == path,
             )
         return handler

@@ -32,9 +32,22 @@ BODIES: Final[dict[str, Any]] = {  # for operations on a collection: valid, so t
     "roll_back": {},
     "put_collection": {},
     "put_calibration": {"weights": {"score": 1.0}, "intercept": 0.0, "calibrated_on": "a test"},
+    "create_vector_store": {"name": "docs"},
+    "search_vector_store": {"query": "file"},
+    "update_vector_store_file": {"attributes": {}},
 }
+OWN_FILE: Final = ("create_vector_store_file", "create_file_batch")  # whose body names an uploaded file
+NEW_NAME: Final = ("create_vector_store",)  # makes a collection of a name that the key does not have
 QUERIES: Final = {"search_by_query_string": {"q": "file"}}
-LAST: Final = ("delete_document", "rotate_key", "revoke_key", "remove_collection")  # they take away what others need
+LAST: Final = (
+    "delete_document",
+    "delete_vector_store_file",
+    "delete_uploaded_file",
+    "rotate_key",
+    "revoke_key",
+    "remove_collection",
+    "delete_vector_store",
+)  # they take away what others need
 DENIED: Final = {401, 403, 404}
 
 
@@ -64,11 +77,18 @@ class Matrix:
     ids: dict[str, dict[str, str]] = field(default_factory=dict)
 
     async def send(self, operation: Operation, key: str | None, whose: str) -> httpx2.Response:
-        kind = "key" if "/keys/" in operation.path else "job" if "/jobs/" in operation.path else "document"
+        kinds = {"/keys/": "key", "/jobs/": "job", "/v1/files/": "file", "/v1/vector_stores/": "stored"}
+        kind = next((kind for part, kind in kinds.items() if part in operation.path), "document")
         path = operation.path.replace("{name}", whose).replace("{id}", self.ids[kind][whose])
+        path = path.replace("{batch}", self.ids["batch"][whose])
         path = path.replace("{issuer}", f"issuer-{whose}")
         headers = {"X-Request-Id": "same"} | ({} if key is None else {"Authorization": f"Bearer {key}"})
         body = {} if operation.method == "get" else {"json": BODIES.get(operation.name, {})}
+        if operation.name in OWN_FILE:
+            file = self.ids["file"][OWN]
+            body["json"] = {"file_ids": [file]} if operation.name == "create_file_batch" else {"file_id": file}
+        if operation.name == "create_file":
+            body = {"files": {"file": ("a.txt", b"copy a file")}}
         params = QUERIES.get(operation.name)
         return await self.client.request(operation.method, path, headers=headers, params=params, **body)
 
@@ -78,7 +98,7 @@ async def matrix(service) -> Matrix:
     """Made while the service is open; the first key closes it."""
     client = service.client
     for name in (OWN, FOREIGN):
-        await service.fill(name, [{"id": "a", "text": "copy a file"}])
+        await service.fill(name, [{"id": each, "text": "copy a file"} for each in ("a", "b")])
     document = (await client.get("/openapi.json")).json()
     operations = [
         Operation(item["operationId"], method, path, item[SCOPES_KEY], item.get(WHOLE_KEY, False), item["responses"])
@@ -102,12 +122,32 @@ async def matrix(service) -> Matrix:
         assert registered.status_code == 201, registered.text
     keys = {scope: (await make(scopes=[scope], collections=[OWN]))["key"] for scope in EVERY_SCOPE}
     own, foreign = await make(collections=[OWN]), await make(collections=[FOREIGN])
+    uploaders = {
+        OWN: keys["documents:write"],
+        FOREIGN: (await make(scopes=["documents:write"], collections=[FOREIGN]))["key"],
+    }
+    files, batches = {}, {}
+    for whose, key in uploaders.items():
+        files[whose], batches[whose] = await _uploaded(client, key, whose)
     ids = {
         "document": {OWN: "a", FOREIGN: "a", MISSING: "a"},
+        "stored": {OWN: "b", FOREIGN: "b", MISSING: "b"},
+        "file": {**files, MISSING: files[FOREIGN][:-4] + "ZZZZ"},
+        "batch": {**batches, MISSING: batches[FOREIGN][:-4] + "ZZZZ"},
         "job": {OWN: jobs[OWN], FOREIGN: jobs[FOREIGN], MISSING: jobs[FOREIGN][:-4] + "ZZZZ"},
         "key": {OWN: own["id"], FOREIGN: foreign["id"], MISSING: foreign["id"][:-4] + "----"},
     }
     return Matrix(client, operations, keys, ids)
+
+
+async def _uploaded(client: httpx2.AsyncClient, key: str, collection: str) -> tuple[str, str]:
+    """Ids of an uploaded file, and of a batch of it in a collection."""
+    headers = {"Authorization": f"Bearer {key}"}
+    file = await client.post("/v1/files", files={"file": ("a.txt", b"copy a file")}, headers=headers)
+    body = {"file_ids": [file.json()["id"]]}
+    batch = await client.post(f"/v1/vector_stores/{collection}/file_batches", json=body, headers=headers)
+    assert batch.status_code == 200, batch.text
+    return file.json()["id"], batch.json()["id"]
 
 
 def alike(matrix: Matrix, operation: Operation, foreign: httpx2.Response, missing: httpx2.Response) -> bool:
@@ -115,7 +155,7 @@ def alike(matrix: Matrix, operation: Operation, foreign: httpx2.Response, missin
 
     def said(answer: httpx2.Response, whose: str) -> tuple[Any, ...]:
         text = answer.text.replace(whose, "?")
-        for kind in ("job", "key"):
+        for kind in ("job", "key", "file", "batch"):
             text = text.replace(matrix.ids[kind][whose], "?")
         lengths = {name: value for name, value in answer.headers.items() if name != "content-length"}
         return answer.status_code, text, sorted(lengths.items())
@@ -156,7 +196,7 @@ async def test_every_operation_is_open_to_the_declared_scopes_alone_and_hides_wh
                 assert alike(matrix, operation, foreign, missing), (operation, scope, foreign.text, missing.text)
                 cells += 2
             answer = await matrix.send(operation, matrix.keys[scope], OWN)
-            if operation.whole:
+            if operation.whole or operation.name in NEW_NAME:
                 assert answer.status_code == 403, (operation, scope)
             else:
                 assert answer.status_code not in DENIED, (operation, scope, answer.text)
@@ -170,7 +210,7 @@ async def test_what_is_foreign_stays_as_it_was(matrix, service):
         for scope in EVERY_SCOPE:
             await matrix.send(operation, matrix.keys[scope], FOREIGN)
     _, counts = await catalog.collections.get_with_counts(FOREIGN)
-    assert (counts.documents, counts.indexed) == (1, 1)
+    assert (counts.documents, counts.indexed) == (2, 2)
     assert [job.status for job in await catalog.jobs.list(collection=FOREIGN)] == ["done"]
     assert (await catalog.keys.get(matrix.ids["key"][FOREIGN])).revoked_at is None
 

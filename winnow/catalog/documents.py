@@ -96,23 +96,24 @@ class SqlDocuments(Repository):
         source: str | None = None,
         state: DocumentState | None = None,
         tenant: str | None = None,
+        descending: bool = False,
     ) -> AsyncIterator[DescribedKey]:
         statement = _chosen(_DESCRIBED, source=source, state=state, tenant=tenant)
-        async for row in self._scan(statement, collection, METADATA_BATCH, after=after):
+        async for row in self._scan(statement, collection, METADATA_BATCH, after=after, descending=descending):
             metadata = {**row.metadata, **access_values(row.id, parse_acl(row.acl))}
             yield DescribedKey(DocumentKey(*row[: len(_KEY)]), row.n_chunks, metadata)
 
     async def _scan(
-        self, statement: Select[Any], collection: str, limit: int, *, after: str = ""
+        self, statement: Select[Any], collection: str, limit: int, *, after: str = "", descending: bool = False
     ) -> AsyncIterator[Row[Any]]:
         """The rows by id, those beyond ``after``, each batch of ``limit`` read in a transaction of its own."""
         async with self.database.read() as connection:
             uid = await uid_of(connection, collection)
-        ordered = statement.where(DOCUMENTS.c.collection_uid == uid).order_by(DOCUMENTS.c.id).limit(limit)
+        mine = statement.where(DOCUMENTS.c.collection_uid == uid)
         rows = None
         while rows is None or len(rows) == limit:
             async with self.database.read() as connection:
-                rows = (await connection.execute(ordered.where(DOCUMENTS.c.id > after))).all()
+                rows = (await connection.execute(_page(mine, after, limit, descending=descending))).all()
             for row in rows:
                 yield row
                 after = row.id
@@ -126,12 +127,13 @@ class SqlDocuments(Repository):
         source: str | None = None,
         state: DocumentState | None = None,
         tenant: str | None = None,
+        descending: bool = False,
     ) -> Sequence[DocumentKey]:
         async with self.database.read() as connection:
             uid = await uid_of(connection, collection)
             statement = _chosen(select(*_KEY), source=source, state=state, tenant=tenant)
-            statement = statement.where(DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.id > after)
-            rows = await connection.execute(statement.order_by(DOCUMENTS.c.id).limit(limit))
+            statement = statement.where(DOCUMENTS.c.collection_uid == uid)
+            rows = await connection.execute(_page(statement, after, limit, descending=descending))
             return [DocumentKey(*row) for row in rows]
 
     async def counts(self, name: str, *, tenant: str | None = None) -> Counts:
@@ -174,6 +176,14 @@ def _chosen(
     if source is not None:
         statement = statement.where(DOCUMENTS.c.source == source)
     return statement if tenant is None else statement.where(*of_tenant(tenant))
+
+
+def _page(statement: Select[Any], after: str, limit: int, *, descending: bool) -> Select[Any]:
+    """The next rows by id, those beyond ``after``, from the end if ``descending``."""
+    if descending:
+        before = statement.where(DOCUMENTS.c.id < after) if after else statement
+        return before.order_by(DOCUMENTS.c.id.desc()).limit(limit)
+    return statement.where(DOCUMENTS.c.id > after).order_by(DOCUMENTS.c.id).limit(limit)
 
 
 def of_tenant(tenant: str) -> tuple[ColumnElement[bool], ...]:

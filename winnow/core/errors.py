@@ -16,7 +16,8 @@
     │   ├── CollectionNotFound
     │   ├── DocumentNotFound
     │   ├── JobNotFound
-    │   └── KeyNotFound
+    │   ├── KeyNotFound
+    │   └── FileNotFound             no kept file, or no batch of files
     ├── Conflict
     │   ├── IdentityMismatch         the collection was built with another model
     │   ├── VersionConflict          a document's version went backwards
@@ -133,6 +134,10 @@ class JobNotFound(NotFound, code="job_not_found"):
 
 class KeyNotFound(NotFound, code="key_not_found"):
     """No API key with this id exists."""
+
+
+class FileNotFound(NotFound, code="file_not_found"):
+    """No uploaded file, or batch of files, with this id exists."""
 
 
 class Conflict(WinnowError, code="conflict"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from winnow.core.errors import CollectionNotFound, DocumentNotFound, JobNotFound, KeyNotFound, NotFound
+from winnow.core.errors import CollectionNotFound, DocumentNotFound, FileNotFound, JobNotFound, KeyNotFound, NotFound
 
 _Error = TypeVar("_Error", bound=NotFound)
 
@@ -33,3 +33,13 @@ def missing_job(job_id: str) -> JobNotFound:
 def missing_key(key_id: str) -> KeyNotFound:
     """The error for an API key."""
     return KeyNotFound(f"there is no API key {key_id!r}")
+
+
+def missing_file(file_id: str) -> FileNotFound:
+    """The error for an uploaded file."""
+    return FileNotFound(f"there is no file {file_id[:80]!r}")
+
+
+def missing_batch(batch_id: str) -> FileNotFound:
+    """The error for a batch of files."""
+    return FileNotFound(f"there is no batch of files {batch_id[:80]!r} in this collection")

@@ -58,6 +58,13 @@ class RerankOptions:
     on_failure: Literal["degrade", "fail"] = "degrade"
 
 
+class ArmWeights(NamedTuple):
+    """Weights of the two arms in the fusion, both above 0; only their ratio counts."""
+
+    dense: float
+    sparse: float
+
+
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
     """One search, validated. Times are milliseconds."""
@@ -69,6 +76,7 @@ class SearchRequest:
     mode: SearchMode = "hybrid"
     filter: Filter | None = None
     rerank: RerankOptions = RerankOptions()
+    weights: ArmWeights | None = None
     instruct: str | None = None
     min_relevance: float | None = None
     group_by: GroupBy = "document"

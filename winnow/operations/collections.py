@@ -5,13 +5,21 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
 from winnow.core.access import require_unbound
 from winnow.core.acl import AccessRules, AclDefault
 from winnow.core.documents import check_metadata
-from winnow.core.errors import CollectionNotFound, Forbidden, IdentityMismatch, InvalidCollection, InvalidDocument
+from winnow.core.errors import (
+    CollectionNotFound,
+    Conflict,
+    Forbidden,
+    IdentityMismatch,
+    InvalidCollection,
+    InvalidDocument,
+)
 from winnow.core.principal import Principal
 from winnow.core.types import Chunking, Collection, Counts, FieldType, Index, IndexRef, Metadata
 from winnow.operations.audit import audited
@@ -23,7 +31,7 @@ from winnow.ports import Catalog, Embedder
 from winnow.search.embedders import identity_of
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+FIELD_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 MAX_FIELDS: Final = 64
 MIN_CHUNK_TOKENS: Final = 32
 
@@ -88,11 +96,7 @@ async def ensure_collection(
         InvalidCollection: the name or a setting is not usable.
         IdentityMismatch: the change needs the documents to be embedded again, or a field to change its type.
     """
-    check_name(name)
-    principal.require("collections:admin")
-    require_unbound(principal)
-    if not principal.sees(name):
-        raise Forbidden(f"{principal.described} may not use the name {name!r} for a collection")
+    _require_maker(principal, name)
     _check_spec(spec)
     try:
         existing, counts = await resources.catalog.collections.get_with_counts(name)
@@ -110,6 +114,22 @@ async def ensure_collection(
         updated = await resources.catalog.collections.update(wanted)
     resources.collections.forget(name)
     return EnsuredCollection(updated, counts)
+
+
+async def create_collection(
+    resources: Resources, principal: Principal, name: str, spec: CollectionSpec
+) -> EnsuredCollection:
+    """Create the collection; raises as ``ensure_collection``, and ``Conflict`` where there is one of this name."""
+    _require_maker(principal, name)
+    _check_spec(spec)
+    with suppress(CollectionNotFound):
+        await resources.catalog.collections.get(name)
+        raise Conflict(f"there is a collection {name!r} already")
+    async with audited(resources.catalog.trail, principal, "collection.create", collection=name):
+        made = await _create(resources, name, spec)
+        if not made.created:
+            raise Conflict(f"another process created a collection {name!r} at the same moment")
+    return made
 
 
 async def delete_collection(resources: Resources, principal: Principal, name: str) -> None:
@@ -233,6 +253,14 @@ def _chunking(spec: CollectionSpec, base: Chunking, limit: int) -> Chunking:
     return Chunking(max_tokens, overlap)
 
 
+def _require_maker(principal: Principal, name: str) -> None:
+    check_name(name)
+    principal.require("collections:admin")
+    require_unbound(principal)
+    if not principal.sees(name):
+        raise Forbidden(f"{principal.described} may not use the name {name!r} for a collection")
+
+
 def check_name(name: str) -> None:
     """Raise ``InvalidCollection`` unless ``name`` is a valid name of a collection."""
     if not _NAME.fullmatch(name):
@@ -247,7 +275,7 @@ def _check_spec(spec: CollectionSpec) -> None:
     if len(fields) > MAX_FIELDS:
         raise InvalidCollection(f"a collection has at most {MAX_FIELDS} fields", location=("fields",))
     for key in fields:
-        if not _FIELD.fullmatch(key):
+        if not FIELD_NAME.fullmatch(key):
             raise InvalidCollection(
                 f"invalid field name {key[:80]!r}: use 1 to 64 of A-Z a-z 0-9 _ -, starting with a letter or _",
                 location=("fields", key),

@@ -32,8 +32,9 @@ async def see_documents(
     source: str | None = None,
     state: DocumentState | None = None,
     tenant: str | None = None,
+    descending: bool = False,
 ) -> Sequence[DocumentKey]:
-    """Keys of a tenant's documents by id, those beyond ``after``.
+    """Keys of a tenant's documents by id, those beyond ``after`` (before it, if ``descending``).
 
     Raises:
         CollectionNotFound: the collection does not exist.
@@ -45,9 +46,11 @@ async def see_documents(
     after = qualify_id(view.tenant, after) if after else ""
     if view.is_whole:
         return await catalog.documents.list(
-            name, after=after, limit=limit, state=state, source=source, tenant=view.tenant
+            name, after=after, limit=limit, state=state, source=source, tenant=view.tenant, descending=descending
         )
-    rows = catalog.documents.scan_keys(name, after=after, source=source, state=state, tenant=view.tenant)
+    rows = catalog.documents.scan_keys(
+        name, after=after, source=source, state=state, tenant=view.tenant, descending=descending
+    )
     found: list[DocumentKey] = []
     async for row in _seen(rows, joined(view, collection)):
         found.append(row.key)

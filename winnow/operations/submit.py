@@ -236,6 +236,28 @@ async def delete_by_filter(
     return await _delete(resources, principal, name, await matching_ids(resources.catalog, name, raw_filter, view))
 
 
+async def delete_qualified(resources: Resources, principal: Principal, name: str, ids: Sequence[str]) -> Submission:
+    """Mark documents for deletion that the caller has found by their qualified ids. Raises ``CollectionNotFound``."""
+    principal.require("documents:write", collection=name)
+    return await _delete(resources, principal, name, ids)
+
+
+async def submit_again(
+    resources: Resources, principal: Principal, name: str, documents: Sequence[Document]
+) -> Submission:
+    """Store changed documents that the caller has read from the catalog, and wake the worker.
+
+    Raises:
+        CollectionNotFound: the collection does not exist.
+    """
+    principal.require("documents:write", collection=name)
+    submission = await resources.catalog.documents.submit(name, documents, priority=INTERACTIVE)
+    event = event_of(principal, "documents.submit", collection=name, job=submission.job_id, accepted=len(documents))
+    resources.catalog.trail.note(event)
+    resources.wake()
+    return submission
+
+
 async def _delete(resources: Resources, principal: Principal, name: str, ids: Sequence[str]) -> Submission:
     """Deletions are accepted even if the backlog is full: they are cheap, and must not be delayed."""
     catalog, plain = resources.catalog, [plain_id(each) for each in ids]

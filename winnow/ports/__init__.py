@@ -18,6 +18,12 @@ from winnow.ports.checks import Remote as Remote
 from winnow.ports.files import FileItem as FileItem
 from winnow.ports.files import FileParser as FileParser
 from winnow.ports.files import UploadedFile as UploadedFile
+from winnow.ports.kept_files import Attachment as Attachment
+from winnow.ports.kept_files import AttachmentBatch as AttachmentBatch
+from winnow.ports.kept_files import AttachmentState as AttachmentState
+from winnow.ports.kept_files import FileCatalog as FileCatalog
+from winnow.ports.kept_files import KeptFile as KeptFile
+from winnow.ports.kept_files import ReadingClaim as ReadingClaim
 from winnow.ports.keys import ApiKey as ApiKey
 from winnow.ports.keys import KeyCatalog as KeyCatalog
 from winnow.ports.keys import KeySummary as KeySummary

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from winnow.core.types import Collection, Counts, Document, DocumentState, IndexIdentity, JobStatus
+from winnow.ports.kept_files import FileCatalog
 from winnow.ports.keys import KeyCatalog
 from winnow.ports.records import (
     Claim,
@@ -110,6 +111,7 @@ class DocumentCatalog(Protocol):
         source: str | None = None,
         state: DocumentState | None = None,
         tenant: str | None = None,
+        descending: bool = False,
     ) -> AsyncIterator[DescribedKey]:
         """As ``list`` without a limit, in bounded batches, with what filters look at; no text is read."""
 
@@ -122,8 +124,9 @@ class DocumentCatalog(Protocol):
         source: str | None = None,
         state: DocumentState | None = None,
         tenant: str | None = None,
+        descending: bool = False,
     ) -> Sequence[DocumentKey]:
-        """Keys by id, those beyond ``after``, of all tenants or of one.
+        """Keys by id, those beyond ``after`` (before it, if ``descending``), of all tenants or of one.
 
         Documents being deleted only when ``state`` asks for them.
         """
@@ -264,6 +267,7 @@ class Catalog:
     keys: KeyCatalog
     tokens: TokenCatalog
     trail: AuditTrail
+    files: FileCatalog
     check: Callable[[], Awaitable[None]]
     close: Callable[[], Awaitable[None]]
     pools: Callable[[], Mapping[str, tuple[int, int]]] = dict

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from winnow.core.exact import Level
-from winnow.core.search import ArmScore, Candidate
+from winnow.core.search import ArmScore, ArmWeights, Candidate
 from winnow.ports import ArmHits, Hit
 
 _REVISION: Final = attrgetter("document_id", "revision")
@@ -30,7 +30,15 @@ class Fused(NamedTuple):
     found: int
 
 
-def fuse(hits: ArmHits, *, dense_weight: float, limit: int, by_document: bool, used: int | None = None) -> Fused:
+def fuse(
+    hits: ArmHits,
+    *,
+    dense_weight: float,
+    limit: int,
+    by_document: bool,
+    used: int | None = None,
+    weights: ArmWeights | None = None,
+) -> Fused:
     """Fuse what both arms found into candidates, best first; ties by point id.
 
     The fused score is ``1 / (1 + exp(-(dense_weight * z(cosine) + z(BM25))))``: in (0, 1), 0.5 for an average
@@ -45,6 +53,7 @@ def fuse(hits: ArmHits, *, dense_weight: float, limit: int, by_document: bool, u
         limit: the largest number of candidates.
         by_document: whether only the best chunk of each document becomes a candidate.
         used: the number of candidates that are read and returned, all by default; the others are counted.
+        weights: of both arms, scaled to a sum of 2, on top of ``dense_weight``; ``None``: 1 each.
     """
     newest = _newest_revisions(hits)
     dense = _Arm(hits.dense if dense_weight > 0 else (), newest)
@@ -56,7 +65,11 @@ def fuse(hits: ArmHits, *, dense_weight: float, limit: int, by_document: bool, u
     # an arm that found less than the other one was not cut off by the limit: what it did not find has no word in common
     no_match = 0.0 if len(sparse.points) < len(dense.points) else None
     total = dense_weight * dense.standardised(ids, len(compared))
-    total += sparse.standardised(ids, len(compared), absent=no_match)
+    by_words = sparse.standardised(ids, len(compared), absent=no_match)
+    if weights is None:
+        total += by_words
+    else:
+        total = 2 * (weights.dense * total + weights.sparse * by_words) / (weights.dense + weights.sparse)
     fused = 1 / (1 + np.exp(-total))
     scores = fused.tolist()
     order = np.argsort(-fused, kind="stable").tolist()  # ids are sorted, so a stable sort leaves ties in their order

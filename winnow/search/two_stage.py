@@ -223,6 +223,7 @@ class TwoStageSearch:
             limit=request.top_k,
             by_document=request.group_by == "document",
             used=max(request.top_n, self._second.depth(request)),
+            weights=request.weights,
         )
         details = {"engine": self._store.engine, "candidates": found}
         if request.explain:
