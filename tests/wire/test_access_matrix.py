@@ -122,10 +122,8 @@ async def matrix(service) -> Matrix:
         assert registered.status_code == 201, registered.text
     keys = {scope: (await make(scopes=[scope], collections=[OWN]))["key"] for scope in EVERY_SCOPE}
     own, foreign = await make(collections=[OWN]), await make(collections=[FOREIGN])
-    uploaders = {
-        OWN: keys["documents:write"],
-        FOREIGN: (await make(scopes=["documents:write"], collections=[FOREIGN]))["key"],
-    }
+    other = await make(scopes=["documents:write"], collections=[FOREIGN])
+    uploaders = {OWN: keys["documents:write"], FOREIGN: other["key"]}
     files, batches = {}, {}
     for whose, key in uploaders.items():
         files[whose], batches[whose] = await _uploaded(client, key, whose)

@@ -23,7 +23,7 @@ from winnow.core.tenancy import plain_id, qualify_id
 from winnow.core.types import Document
 from winnow.operations import submit as submitting
 from winnow.operations.admission import Backlog
-from winnow.operations.attributes import Attributes, attributes_of, check_attributes, declare
+from winnow.operations.attributes import Attributes, check_attributes, declare, plain_attributes
 from winnow.operations.audit import audited, event_of
 from winnow.operations.documents import find_document, see_documents
 from winnow.operations.kept_files import READERS, see_file, sees_file
@@ -92,7 +92,7 @@ async def attach_files(
 
     Raises:
         CollectionNotFound, FileNotFound: the collection or a file does not exist.
-        Forbidden: an attribute is no field yet, and the principal may not declare fields.
+        Forbidden: an attribute is not a field yet, and the principal may not declare fields.
         InvalidInput: attributes cannot be fields, or there are too many files.
         Overloaded: too many documents wait already.
     """
@@ -224,7 +224,7 @@ async def describe_file(
 
     Raises:
         CollectionNotFound, DocumentNotFound: the collection does not exist, or has no such file.
-        Forbidden: an attribute is no field yet, and the principal may not declare fields.
+        Forbidden: an attribute is not a field yet, and the principal may not declare fields.
         InvalidInput: attributes cannot be fields.
     """
     principal.require("documents:write", collection=name)
@@ -241,7 +241,7 @@ async def describe_file(
     return await see_attached(catalog, principal, name, file_id)
 
 
-async def text_of(catalog: Catalog, principal: Principal, name: str, file_id: str) -> list[str]:
+async def texts_of_file(catalog: Catalog, principal: Principal, name: str, file_id: str) -> list[str]:
     """The canonical texts of a file's documents, in the order of ids. Raises as ``see_attached``."""
     principal.require("documents:read", collection=name)
     await see_attached(catalog, principal, name, file_id)
@@ -342,7 +342,7 @@ def _of_attachment(attachment: Attachment) -> CollectionFile:
         attachment.filename,
         attachment.size,
         status,
-        attributes_of(attachment.attributes),
+        plain_attributes(attachment.attributes),
         attachment.created_at,
         code,
         error,
@@ -357,7 +357,7 @@ def _of_document(stored: StoredDocument) -> CollectionFile:
         document.title or file_id,
         0,
         _STATES.get(stored.state, "in_progress"),
-        attributes_of(document.metadata),
+        plain_attributes(document.metadata),
         stored.updated_at,
         stored.error_code,
         stored.error,

@@ -23,7 +23,7 @@ Attributes: TypeAlias = Mapping[str, str | int | float | bool]
 _ATTEMPTS: Final = 5
 
 
-def attributes_of(metadata: Metadata) -> Attributes:
+def plain_attributes(metadata: Metadata) -> Attributes:
     """The values of a document's metadata that are attributes: strings, numbers and booleans."""
     return {key: value for key, value in metadata.items() if isinstance(value, str | int | float)}
 

@@ -62,15 +62,7 @@ def fuse(
     points = named.points | dense.points | sparse.points
     compared = sorted(dense.points.keys() | sparse.points.keys())
     ids = [*compared, *sorted(named.points.keys() - dense.points.keys() - sparse.points.keys())]
-    # an arm that found less than the other one was not cut off by the limit: what it did not find has no word in common
-    no_match = 0.0 if len(sparse.points) < len(dense.points) else None
-    total = dense_weight * dense.standardised(ids, len(compared))
-    by_words = sparse.standardised(ids, len(compared), absent=no_match)
-    if weights is None:
-        total += by_words
-    else:
-        total = 2 * (weights.dense * total + weights.sparse * by_words) / (weights.dense + weights.sparse)
-    fused = 1 / (1 + np.exp(-total))
+    fused = 1 / (1 + np.exp(-_total(dense, sparse, ids, len(compared), dense_weight=dense_weight, weights=weights)))
     scores = fused.tolist()
     order = np.argsort(-fused, kind="stable").tolist()  # ids are sorted, so a stable sort leaves ties in their order
     levels = [named.level(each) for each in ids] if named.points else []
@@ -96,6 +88,20 @@ def fuse(
         for id_ in (ids[i],)
     ]
     return Fused(candidates, len(best))
+
+
+def _total(
+    dense: _Arm, sparse: _Arm, ids: Sequence[str], compared: int, *, dense_weight: float, weights: ArmWeights | None
+) -> npt.NDArray[np.float64]:
+    """The weighted sum of both arms' z-scores, shape (len(ids),)."""
+    # an arm that found less than the other one was not cut off by the limit: what it did not find has no word in common
+    no_match = 0.0 if len(sparse.points) < len(dense.points) else None
+    by_meaning = dense_weight * dense.standardised(ids, compared)
+    by_words = sparse.standardised(ids, compared, absent=no_match)
+    if weights is not None:
+        both = weights.dense + weights.sparse
+        by_meaning, by_words = 2 * weights.dense / both * by_meaning, 2 * weights.sparse / both * by_words
+    return by_meaning + by_words
 
 
 def _best_of_each(documents: Sequence[str], order: Sequence[int], limit: int) -> list[int]:

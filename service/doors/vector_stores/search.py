@@ -20,7 +20,7 @@ from winnow.core.principal import Principal
 from winnow.core.search import ArmWeights, Result, SearchRequest
 from winnow.core.types import Collection
 from winnow.operations.attachments import file_of
-from winnow.operations.attributes import attributes_of
+from winnow.operations.attributes import plain_attributes
 
 
 @under_v1("POST", "/vector_stores/{name}/search", "search")
@@ -100,6 +100,6 @@ def _result(result: Result, names: Mapping[str, str]) -> dict[str, Any]:
         "file_id": file_id,
         "filename": names.get(file_id) or candidate.title or file_id,
         "score": min(max(score, 0.0), 1.0),
-        "attributes": attributes_of(candidate.metadata),
+        "attributes": plain_attributes(candidate.metadata),
         "content": [{"type": "text", "text": candidate.chunk.text}],
     }

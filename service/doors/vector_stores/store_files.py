@@ -19,7 +19,7 @@ from winnow.operations.attachments import (
     detach_file,
     see_attached,
     see_attached_files,
-    text_of,
+    texts_of_file,
 )
 from winnow.operations.kept_files import READERS
 
@@ -65,7 +65,7 @@ async def list_vector_store_files(
 @under_v1("GET", "/vector_stores/{name}/files/{id:path}/content", "documents:read")
 async def read_vector_store_file(name: CollectionName, id: DocumentId, request: Request) -> Response:
     """The text that was read from a file, as it is searched."""
-    texts = await text_of(state_of(request).resources.catalog, principal_of(request), name, id)
+    texts = await texts_of_file(state_of(request).resources.catalog, principal_of(request), name, id)
     data = [{"type": "text", "text": each} for each in texts]
     return json_response(
         {"object": "vector_store.file_content.page", "data": data, "has_more": False, "next_page": None}
