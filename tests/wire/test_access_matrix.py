@@ -193,6 +193,9 @@ async def test_every_operation_is_open_to_the_declared_scopes_alone_and_hides_wh
                 assert foreign.status_code == (403 if operation.name == "put_collection" else 404), (operation, scope)
                 assert alike(matrix, operation, foreign, missing), (operation, scope, foreign.text, missing.text)
                 cells += 2
+            if operation.name == "delete_vector_store":  # the native deletion came before it
+                headers = {"Authorization": f"Bearer {matrix.keys['collections:admin']}"}
+                await matrix.client.put(f"/v1/collections/{OWN}", headers=headers)
             answer = await matrix.send(operation, matrix.keys[scope], OWN)
             if operation.whole or operation.name in NEW_NAME:
                 assert answer.status_code == 403, (operation, scope)
