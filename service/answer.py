@@ -68,6 +68,7 @@ def _account(answer: SearchAnswer) -> dict[str, Any]:
     """How the answer came about."""
     return {
         "score_kind": answer.score_kind,
+        "speed": answer.speed,
         "degraded": answer.degraded,
         "stages": {
             "embed": _stage(answer.embed, model=answer.embed.model, cached=False),

@@ -20,11 +20,13 @@ from tests.fakes import FAKES
 from tests.support.house import House
 from winnow.core.settings import Settings, load_settings
 from winnow.models.build import build_embedder, build_reranker
+from winnow.operations.name_indexes import NameIndexes
 from winnow.operations.resources import Resources
 from winnow.search.embedders import Embedders
 from winnow.search.guarded_models import GuardedEmbedder, GuardedReranker
 from winnow.search.lookup import CollectionLookup
 from winnow.search.two_stage import TwoStageSearch
+from winnow.typeahead.tantivy_index import TantivyNames
 from winnow.vectors.build import build_store
 
 
@@ -71,8 +73,9 @@ class Service:
         second = None if reranker is None else GuardedReranker(reranker)
         search = TwoStageSearch(guarded, store, collections, second, settings.search)
         self.files = UploadParser()
+        self.names = NameIndexes(catalog, store, TantivyNames)
         self.resources = Resources(
-            settings, embedder, reranker, store, catalog, collections, search, self.files, self._wake
+            settings, embedder, reranker, store, catalog, collections, search, self.files, self.names, self._wake
         )
         pipeline = Pipeline(embedders, store, catalog, settings.indexing)
         self._worker = Worker(pipeline, catalog, settings.indexing)
@@ -98,6 +101,7 @@ class Service:
         await asyncio.gather(*self._work)
         await self.client.aclose()
         await self.files.close()
+        await self.names.close()
         await self.resources.store.close()
         await self.resources.embedder.close()
         await self.resources.catalog.close()

@@ -23,6 +23,7 @@ from winnow.core.lock import LOCK_FILE, DirectoryLock
 from winnow.core.settings import Settings
 from winnow.models.build import build_chooser, build_default, build_embedder, build_further, build_reranker
 from winnow.operations.collections import finish_deletions
+from winnow.operations.name_indexes import NameIndexes
 from winnow.operations.resources import Adapters, Resources
 from winnow.ports import Catalog, Embedder
 from winnow.search.budgeted import BudgetedReranker
@@ -31,6 +32,7 @@ from winnow.search.guarded_models import GuardedEmbedder, GuardedReranker
 from winnow.search.lookup import CollectionLookup
 from winnow.search.query_cache import CachedEmbedder
 from winnow.search.two_stage import TwoStageSearch
+from winnow.typeahead.tantivy_index import TantivyNames
 from winnow.vectors.build import build_store
 
 ADAPTERS: Final = Adapters(open_catalog, build_store, build_embedder, build_further)
@@ -155,6 +157,8 @@ async def open_resources(
         search = TwoStageSearch(embedders, store, collections, guarded, settings.search)
         files = UploadParser()
         stack.push_async_callback(files.close)
+        names = NameIndexes(catalog, store, TantivyNames)
+        stack.push_async_callback(names.close)
         yield Resources(
             settings,
             embedder,
@@ -164,6 +168,7 @@ async def open_resources(
             collections,
             search,
             files,
+            names,
             next_embedder=next_embedder,
             further=further,
             default_name=name,

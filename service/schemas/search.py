@@ -14,7 +14,7 @@ from service.schemas.packing import DuplicateView, ExpandedView, PackingOptions
 from winnow.core.errors import InvalidFilter
 from winnow.core.exact import Exactness
 from winnow.core.filters import parse_filter
-from winnow.core.search import GroupBy, RerankOptions, ScoreKind, SearchMode, SearchRequest, StageStatus
+from winnow.core.search import GroupBy, RerankOptions, ScoreKind, SearchMode, SearchRequest, Speed, StageStatus
 from winnow.core.types import FieldType
 from winnow.search.limits import MAX_TOP_N
 
@@ -236,6 +236,7 @@ class SearchView(View):
     query: str
     results: list[ResultView]
     score_kind: ScoreKind
+    speed: Speed = Field(description="instant: names and keywords, without a model; full: of all other modes")
     degraded: bool = Field(description="a stage failed or ran out of time, so the answer is of lower quality")
     stages: Stages
     took_ms: float

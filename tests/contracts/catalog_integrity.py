@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.contracts.catalog_data import LEASE, chunk_keys, doc, success, work
+from tests.contracts.catalog_data import LEASE, FakeClock, chunk_keys, doc, success, work
 from winnow.core.types import Document
-from winnow.ports import Catalog, Outcome
+from winnow.ports import Catalog, Changes, Outcome
 
 
 class IntegrityContract:
@@ -31,6 +31,30 @@ class IntegrityContract:
             ("d", "pending"),
         ]
         assert [entry.id for entry in await docs.audit.entries("docs", among=["d", "a", "x"])] == ["a", "d"]
+
+    async def test_changes_are_told_by_their_moment_and_deletions_with_them(
+        self, docs: Catalog, clock: FakeClock
+    ) -> None:
+        await docs.documents.submit("docs", [doc("a"), doc("b")])
+        claims = await work(docs)
+        first = await docs.audit.changes("docs", clock.now)
+        keys = {each.document.id: tuple(key.point_id for key in chunk_keys(each)) for each in claims}
+        assert {(each.id, each.revision, each.points) for each in first.changed} == {
+            ("a", 1, keys["a"]),
+            ("b", 1, keys["b"]),
+        }
+        assert (first.removed, first.until) == ((), clock.now)
+        clock.advance(60)
+        later, writes = clock.now, docs.writes()
+        await docs.documents.submit("docs", [doc("b", "changed")])
+        await docs.documents.tombstone("docs", ["a"])
+        assert docs.writes() > writes
+        await work(docs)
+        second = await docs.audit.changes("docs", later)
+        assert [(each.id, each.revision) for each in second.changed] == [("b", 2)]
+        assert second.removed == ("a",)
+        clock.advance(60)
+        assert await docs.audit.changes("docs", clock.now) == Changes((), (), None)
 
     async def test_every_claim_and_every_commit_moves_the_token(self, docs: Catalog) -> None:
         await docs.documents.submit("docs", [doc("a")])

@@ -18,6 +18,7 @@ from winnow.core.settings import IndexingSettings, load_settings
 from winnow.core.types import Document
 from winnow.operations import reembed as reembedding
 from winnow.operations.collections import CollectionSpec, ensure_collection
+from winnow.operations.name_indexes import NameIndexes
 from winnow.operations.resources import Resources
 from winnow.ports import Point
 from winnow.search.embedders import Embedders
@@ -25,6 +26,7 @@ from winnow.search.lookup import CollectionLookup
 from winnow.search.two_stage import TwoStageSearch
 from winnow.testing.models import FakeEmbedder
 from winnow.testing.vectors import FakeVectorStore
+from winnow.typeahead.tantivy_index import TantivyNames
 
 
 def model_of(dimensions: int, *, max_tokens: int = 256) -> Model:
@@ -69,6 +71,7 @@ class Reembed:
             lookup,
             search,
             UploadParser(),
+            NameIndexes(self.catalog, self.store, TantivyNames),
             next_embedder=following,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import false, func, select
@@ -12,10 +13,11 @@ from winnow.catalog.collections import collection_of, uid_of
 from winnow.catalog.documents import SAME_DOCUMENT, of_tenant
 from winnow.catalog.engine import Repository, allow_long
 from winnow.catalog.jobs import carry_out, new_order
+from winnow.catalog.rules.entries import SETTLING
 from winnow.catalog.rules.interventions import NO_CONTENT, plan_repair
-from winnow.catalog.tables import CONTENTS, DOCUMENTS
+from winnow.catalog.tables import CONTENTS, DOCUMENTS, REMOVALS
 from winnow.core.types import Document
-from winnow.ports import LedgerEntry, ReembedProgress, Submission
+from winnow.ports import Changes, IndexedDocument, LedgerEntry, ReembedProgress, Submission
 
 _NAMES: Final = "id state revision indexed_revision chunks n_chunks token due_at built".split()
 
@@ -47,6 +49,25 @@ class SqlAudit(Repository):
                 )
                 for row in rows
             ]
+
+    async def changes(self, collection: str, since: datetime) -> Changes:
+        async with self.database.read() as connection:
+            uid = await uid_of(connection, collection)
+            columns = [DOCUMENTS.c[name] for name in ("id", "indexed_revision", "chunks", "updated_at")]
+            changed = select(*columns).where(DOCUMENTS.c.collection_uid == uid, DOCUMENTS.c.updated_at >= since)
+            rows = (await connection.execute(changed)).all()
+            removed = select(REMOVALS.c.id, REMOVALS.c.due_at)
+            removed = removed.where(REMOVALS.c.collection_uid == uid, REMOVALS.c.due_at >= since + SETTLING)
+            gone = (await connection.execute(removed)).all()
+        moments = [row.updated_at for row in rows] + [row.due_at - SETTLING for row in gone]
+        return Changes(
+            changed=tuple(
+                IndexedDocument(row.id, row.indexed_revision, tuple(chunk.point_id for chunk in row.chunks))
+                for row in rows
+            ),
+            removed=tuple(row.id for row in gone),
+            until=max(moments, default=None),
+        )
 
     async def repair(self, collection: str, revisions: Mapping[str, int], *, priority: int = 0) -> Submission:
         order = new_order(self.clock(), revisions, priority=priority)

@@ -63,6 +63,7 @@ def catalog_of(database: Database, clock: Clock) -> Catalog:
         trail=trail,
         files=SqlFiles(database, clock),
         check=check,
+        writes=lambda: database.writes,
         close=close,
         pools=database.pools,
     )

@@ -85,6 +85,7 @@ class Database:
     """
 
     def __init__(self, url: URL, *, enforce_keys: bool = True, statement_seconds: float = STATEMENT_SECONDS) -> None:
+        self.writes = 0  # transactions that may have written something, of this process
         self._engines: tuple[AsyncEngine, ...]
         self.is_server = sqlite_file(url) is None
         if self.is_server:
@@ -105,8 +106,11 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that may write: committed and on stable storage on exit, rolled back on an error."""
-        async with _transaction(self._writer) as connection:
-            yield connection
+        try:
+            async with _transaction(self._writer) as connection:
+                yield connection
+        finally:
+            self.writes += 1
 
     def pools(self) -> dict[str, tuple[int, int]]:
         """Connections in use, and those that there may be at most, by the name of their pool."""

@@ -217,6 +217,8 @@ JOBS = sql_table(JobRow)
 JOB_FAILURES = sql_table(JobFailureRow)
 REMOVALS = sql_table(RemovalRow)
 
+sa.Index("ix_documents_updated", DOCUMENTS.c.collection_uid, DOCUMENTS.c.updated_at)  # what has changed lately
+
 # the queue: documents in the order of service; rows that are not due are skipped and counted in the index alone
 sa.Index(
     "ix_documents_due",

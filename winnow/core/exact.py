@@ -70,7 +70,7 @@ def spelled(text: str) -> str:
 
 def spellings_of(document_id: str, title: str) -> set[str]:
     """Title, id and their last parts as they are ``spelled``."""
-    texts = (title, document_id, *_last_part(title), *_last_part(document_id))
+    texts = (title, document_id, *last_part(title), *last_part(document_id))
     return {form for text in texts if (form := spelled(text))}
 
 
@@ -98,9 +98,9 @@ def names_of(
     names: dict[str, Level] = {}
     found = (
         (Level.TITLE, [title]),
-        (Level.PART_OF_TITLE, _last_part(title)),
+        (Level.PART_OF_TITLE, last_part(title)),
         (Level.ID, [document_id]),
-        (Level.PART_OF_ID, _last_part(document_id)),
+        (Level.PART_OF_ID, last_part(document_id)),
         (Level.HEADING, headings),
         (Level.IDENTIFIER, _flags((title, *headings, text))),
     )
@@ -114,7 +114,7 @@ def names_of(
     return names
 
 
-def _last_part(name: str) -> list[str]:
+def last_part(name: str) -> list[str]:
     """``SMTP`` of ``smtplib.SMTP``, ``install`` of ``guide/install.md``; nothing of a name with spaces."""
     bare = name.removesuffix("()")
     if len(bare.split()) != 1:

@@ -13,7 +13,8 @@ from winnow.core.marks import Span
 from winnow.core.packing import Duplicate, Excerpt, Packing, PackTotals
 from winnow.core.types import Chunk, Filter, JsonValue, Metadata
 
-SearchMode: TypeAlias = Literal["hybrid", "dense", "sparse"]
+SearchMode: TypeAlias = Literal["hybrid", "dense", "sparse", "instant"]
+Speed: TypeAlias = Literal["instant", "full"]
 GroupBy: TypeAlias = Literal["document", "chunk"]
 ScoreKind: TypeAlias = Literal["relevance", "retrieval"]
 WhichIndex: TypeAlias = Literal["serving", "beside"]
@@ -162,3 +163,4 @@ class SearchAnswer:
     facets: Mapping[str, FacetCounts] | None = None
     pack: StageReport | None = None
     packed: PackTotals | None = None
+    speed: Speed = "full"

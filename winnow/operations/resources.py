@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from winnow.core.settings import DEFAULT_ENCODER, Settings
+from winnow.operations.name_indexes import NameIndexes
 from winnow.ports import Catalog, Embedder, FileParser, Reranker, VectorStore
 from winnow.search.embedders import Embedders
 from winnow.search.facets import FacetCounter
@@ -23,6 +24,7 @@ class Resources:
     Attributes:
         collections: a cached lookup for the read path.
         files: parses uploaded files.
+        names: what instant searches ask.
         wake: tells a worker in this process about new work; does nothing without one, as the others poll.
         next_embedder: the embedder of ``WINNOW_NEXT_EMBEDDING__*``.
         further: embedders beside the default one that collections may choose, by name.
@@ -38,6 +40,7 @@ class Resources:
     collections: CollectionLookup
     search: TwoStageSearch
     files: FileParser
+    names: NameIndexes
     wake: Callable[[], None] = lambda: None
     next_embedder: Embedder | None = None
     further: Mapping[str, Embedder] = field(default_factory=dict)

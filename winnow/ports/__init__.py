@@ -42,10 +42,12 @@ from winnow.ports.models import Reranking as Reranking
 from winnow.ports.models import Tokenizer as Tokenizer
 from winnow.ports.models import earlier_of as earlier_of
 from winnow.ports.models import is_idle as is_idle
+from winnow.ports.records import Changes as Changes
 from winnow.ports.records import ChunkKey as ChunkKey
 from winnow.ports.records import Claim as Claim
 from winnow.ports.records import DescribedKey as DescribedKey
 from winnow.ports.records import DocumentKey as DocumentKey
+from winnow.ports.records import IndexedDocument as IndexedDocument
 from winnow.ports.records import Job as Job
 from winnow.ports.records import JobFailure as JobFailure
 from winnow.ports.records import LedgerEntry as LedgerEntry
@@ -64,6 +66,11 @@ from winnow.ports.tokens import TokenCatalog as TokenCatalog
 from winnow.ports.tokens import TokenIssuer as TokenIssuer
 from winnow.ports.trail import AuditEvent as AuditEvent
 from winnow.ports.trail import AuditTrail as AuditTrail
+from winnow.ports.typeahead import FoundName as FoundName
+from winnow.ports.typeahead import FoundNames as FoundNames
+from winnow.ports.typeahead import NameEntry as NameEntry
+from winnow.ports.typeahead import OpenTypeahead as OpenTypeahead
+from winnow.ports.typeahead import TypeaheadIndex as TypeaheadIndex
 from winnow.ports.vectors import ArmHits as ArmHits
 from winnow.ports.vectors import CopyableStore as CopyableStore
 from winnow.ports.vectors import DescribedPoint as DescribedPoint

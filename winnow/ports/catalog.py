@@ -11,6 +11,7 @@ from winnow.core.types import Collection, Counts, Document, DocumentState, Index
 from winnow.ports.kept_files import FileCatalog
 from winnow.ports.keys import KeyCatalog
 from winnow.ports.records import (
+    Changes,
     Claim,
     DescribedKey,
     DocumentKey,
@@ -230,6 +231,12 @@ class LedgerAudit(Protocol):
     ) -> Sequence[LedgerEntry]:
         """Entries by id, those beyond ``after``, also of documents being deleted; with ``among`` only those."""
 
+    async def changes(self, collection: str, since: datetime) -> Changes:
+        """What happened to documents since a moment, by the clocks of those who wrote; no document is left out.
+
+        Deletions are remembered for ten minutes only: who asks less often reads all ``entries``.
+        """
+
     async def repair(self, collection: str, revisions: Mapping[str, int], *, priority: int = 0) -> Submission:
         """Have the points of documents written again, or removed if the catalog has no such document.
 
@@ -255,6 +262,7 @@ class Catalog:
 
     Attributes:
         check: raises if the database cannot serve.
+        writes: the number of transactions in which this process may have written.
         close: closes the connections to the database.
         pools: connections in use, and those that there may be at most, by the name of their pool.
     """
@@ -269,5 +277,6 @@ class Catalog:
     trail: AuditTrail
     files: FileCatalog
     check: Callable[[], Awaitable[None]]
+    writes: Callable[[], int]
     close: Callable[[], Awaitable[None]]
     pools: Callable[[], Mapping[str, tuple[int, int]]] = dict

@@ -107,6 +107,29 @@ class LedgerEntry:
     built: int | None = None
 
 
+class IndexedDocument(NamedTuple):
+    """The revision of a document that searches find, and the points that hold it; ``None`` and none before that."""
+
+    id: str
+    revision: int | None
+    points: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What happened to documents of a collection.
+
+    Attributes:
+        changed: documents that were written, as they are now.
+        removed: ids of documents that are gone; one that was submitted again since is among both.
+        until: the moment of the newest change; ``None`` where there is none.
+    """
+
+    changed: tuple[IndexedDocument, ...]
+    removed: tuple[str, ...]
+    until: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """One document handed to a worker under a lease.

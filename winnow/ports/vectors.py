@@ -18,7 +18,8 @@ PointHandle: TypeAlias = str | bytes
 class Point:
     """A chunk as it is stored. ``id`` is a UUID; ``dense`` is ``None`` where the embedder does not know the text.
 
-    ``access``: values of the fields on which access is decided; they are filtered by, and not read back.
+    ``access``: values of the fields on which access is decided; they are filtered by, and only
+    ``read`` gives them back.
 
     ``dense``: shape (dimensions,), float32, length 1. ``tokens``: shape (k, token_dimensions), float16.
     """
@@ -199,6 +200,9 @@ class VectorStore(Protocol):
 
     async def read(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
         """As ``fetch``, without vectors and in one round trip: what searches show of points."""
+
+    async def read_with_access(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
+        """As ``read``, with ``Point.access``. What is read is not kept in memory: this is for reading all points."""
 
     async def count(self, index: IndexRef) -> int:
         """The number of points in the index."""

@@ -138,6 +138,10 @@ class FakeVectorStore:
         found = await self.fetch(index, point_ids)
         return {each: replace(point, dense=None, tokens=None) for each, point in found.items()}
 
+    async def read_with_access(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
+        """See the port."""
+        return await self.read(index, point_ids)
+
     async def count(self, index: IndexRef) -> int:
         return len(self._get(index).points)
 

@@ -36,6 +36,7 @@ KEY_FIELDS: Final = [DOCUMENT_ID, REVISION, CHUNK_INDEX]
 SOURCE: Final = "source"
 POINT_FIELDS: Final = [*KEY_FIELDS, SOURCE]  # what `decode_point` needs
 FIELDS: Final = "f"
+ACCESS_POINT_FIELDS: Final = [*POINT_FIELDS, FIELDS]  # what it reads `Point.access` from, besides
 
 Arms: TypeAlias = Mapping[str, Any]  # a query's vectors by name: arrays, and the engine's sparse vector for words
 
@@ -168,7 +169,12 @@ def decode_point(
         metadata=metadata,
         dense=None if dense is None else np.asarray(dense, np.float32),
         tokens=None if tokens is None else read_tokens(np.asarray(tokens), form),
+        access=_access(payload[FIELDS]) if payload.get(FIELDS) else {},
     )
+
+
+def _access(values: Mapping[str, Any]) -> Metadata:
+    return {key: values[field_name(key)] for key in ACCESS_FIELDS if field_name(key) in values}
 
 
 class StoredPoint:

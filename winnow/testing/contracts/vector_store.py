@@ -130,6 +130,23 @@ class VectorStoreContract(MatchingContract):
         assert stored.dense == pytest.approx(point.dense, abs=1e-6)
         assert stored.tokens == pytest.approx(point.tokens, abs=0.01)  # an engine may store bytes
 
+    async def test_points_are_read_without_vectors_and_with_access_where_it_is_asked_for(
+        self, store: VectorStore
+    ) -> None:
+        await store.create(INDEX, IndexSchema(DIMENSIONS, fields={"~tenant": "keyword", "~acl": "keyword"}))
+        access = {"~tenant": "acme", "~acl": ["user:alice", "group:staff"]}
+        point = make_point(7, "amber", title="A title", tokens=None, access=access)
+        await store.upsert(INDEX, [point, make_point(8, tokens=None)])
+        wanted = [point.id, str(uuid.UUID(int=404)), make_point(8).id]
+        plain = await store.read(INDEX, wanted)
+        assert {each: replace(found, access={}) for each, found in plain.items()} == {
+            point.id: replace(point, dense=None, access={}),
+            make_point(8).id: replace(make_point(8, tokens=None), dense=None),
+        }
+        whole = await store.read_with_access(INDEX, wanted)
+        assert [whole[each].access for each in (point.id, make_point(8).id)] == [access, {}]
+        assert await store.read(INDEX, []) == {}
+
     async def test_vectors_may_be_missing(self, ready: VectorStore) -> None:
         await ready.upsert(INDEX, [make_point(1, "amber", dense=None, tokens=None), make_point(2, "amber")])
         bare = (await ready.fetch(INDEX, [make_point(1).id]))[make_point(1).id]
@@ -375,6 +392,7 @@ class VectorStoreContract(MatchingContract):
             store.score(unknown, [make_point(1).id], dense=unit(1)),
             store.fetch(unknown, [make_point(1).id]),
             store.read(unknown, [make_point(1).id]),
+            store.read_with_access(unknown, [make_point(1).id]),
             store.count(unknown),
         ):
             with pytest.raises(CollectionNotFound, match=r"nowhere.*3"):

@@ -204,9 +204,9 @@ class Shard:
         found = self._retrieve(ids, described_fields(fields))
         return {_bytes(record): decode_described(record.payload, fields) for record in found}
 
-    def payloads(self, ids: Sequence[bytes]) -> Mapping[bytes, Mapping[str, Any]]:
-        """The stored payloads of the points with these ids that exist, without vectors."""
-        return {_bytes(record): record.payload for record in self._retrieve(ids, POINT_FIELDS)}
+    def payloads(self, ids: Sequence[bytes], keys: Sequence[str] = POINT_FIELDS) -> Mapping[bytes, Mapping[str, Any]]:
+        """These keys of the stored payloads of the points with these ids that exist, without vectors."""
+        return {_bytes(record): record.payload for record in self._retrieve(ids, list(keys))}
 
     def _retrieve(self, ids: Sequence[bytes], fields: list[str]) -> list[Any]:
         with edge_errors("reading points"):

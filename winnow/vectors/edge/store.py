@@ -38,12 +38,13 @@ from winnow.vectors.edge.point_cache import KnownPoints
 from winnow.vectors.edge.process import EngineProcess
 from winnow.vectors.edge.shard import ArmRows
 from winnow.vectors.keywords import NEWEST
-from winnow.vectors.payloads import DENSE, NAMES, SPARSE, TOKENS, named, ranked
+from winnow.vectors.payloads import ACCESS_POINT_FIELDS, DENSE, NAMES, SPARSE, TOKENS, decode_point, named, ranked
 from winnow.vectors.points import check_points, has_values
 
 POINT_BATCH: Final = 16  # points with vectors in one engine call: some 10 ms, for which a search may have to wait
 DELETE_BATCH: Final = 256  # documents of one engine call
 DESCRIBE_BATCH: Final = 500  # points of one engine call: some 3 ms, for which a search may have to wait
+READ_BATCH: Final = 256  # points without vectors in one engine call: some 5 ms
 FLUSH_SECONDS: Final = 2.0  # longest time that a write stays unflushed, unless its writer asks for it
 LOCK_SECONDS: Final = 10.0  # how long a process that died may have left the root locked, unless its engine lives
 
@@ -221,6 +222,14 @@ class EdgeVectorStore:
     async def read(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
         found = await self._read(index, [uuid.UUID(each).bytes for each in point_ids])
         return {each.id: each.read() for each in found.values()}
+
+    async def read_with_access(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
+        found: dict[str, Point] = {}
+        for batch in _batches([uuid.UUID(each).bytes for each in point_ids], READ_BATCH):
+            payloads = await self._engine.call("payloads", index, batch, ACCESS_POINT_FIELDS)
+            points = (decode_point(str(uuid.UUID(bytes=key)), payload) for key, payload in payloads.items())
+            found |= {point.id: point for point in points}
+        return found
 
     async def count(self, index: IndexRef) -> int:
         return cast("int", await self._engine.call("count", index))

@@ -161,6 +161,16 @@ class GrpcPointCalls:
             for each, record in found
         }
 
+    async def read(self, name: str, point_ids: Sequence[str], keys: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        request = wire.GetPoints(
+            collection_name=name,
+            ids=point_ids_message(point_ids),
+            with_payload=payload_selector(tuple(keys)),
+            with_vectors=_NO_VECTORS,
+        )
+        answer = await self._client.grpc_points.Get(request, timeout=self._seconds)
+        return {record.id.uuid: plain_payload(record.payload) for record in answer.result}
+
     async def page(
         self, name: str, fields: Sequence[str], limit: int, offset: Any | None
     ) -> tuple[Sequence[tuple[str, Mapping[str, Any]]], Any | None]:

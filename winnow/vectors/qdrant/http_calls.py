@@ -109,6 +109,11 @@ class HttpPointCalls:
             for record in records
         }
 
+    async def read(self, name: str, point_ids: Sequence[str], keys: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        asked = {"ids": point_ids, "with_payload": keys, "with_vector": False}
+        records = await self._ask("POST", "/points", name, _dumps(asked))
+        return {record["id"]: record["payload"] for record in records}
+
     async def page(
         self, name: str, fields: Sequence[str], limit: int, offset: Any | None
     ) -> tuple[Sequence[tuple[str, Mapping[str, Any]]], Any | None]:

@@ -57,6 +57,9 @@ class PointCalls(Protocol):
     ) -> Mapping[str, Point]:
         """The points that exist, by id, with the vectors of these names, if any; ``form`` is that of the tokens."""
 
+    async def read(self, name: str, point_ids: Sequence[str], keys: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        """These keys of the payloads of the points that exist, by id."""
+
     async def page(
         self, name: str, fields: Sequence[str], limit: int, offset: Any | None
     ) -> tuple[Sequence[tuple[str, Mapping[str, Any]]], Any | None]:

@@ -25,12 +25,14 @@ from winnow.ports import (
 )
 from winnow.vectors.keywords import NEWEST, encoder_of
 from winnow.vectors.payloads import (
+    ACCESS_POINT_FIELDS,
     DENSE,
     KEY_FIELDS,
     NAMES,
     SPARSE,
     TOKENS,
     decode_key,
+    decode_point,
     named,
     query_tokens,
     query_vectors,
@@ -40,6 +42,7 @@ from winnow.vectors.qdrant.batches import batches
 from winnow.vectors.qdrant.indexes import UPDATES, ServerIndexes
 
 FETCH_BATCH: Final = 64  # points with vectors in one answer
+READ_BATCH: Final = 512  # points without them
 DELETE_BATCH: Final = 256  # documents of one condition
 DESCRIBE_BATCH: Final = 1000  # points without vectors and texts in one answer
 
@@ -166,6 +169,15 @@ class QdrantVectorStore(ServerIndexes):
         form = (await self._schema(index)).tokens_as
         work = partial(self._calls.fetch, point_ids=point_ids, vectors=(), form=form)
         return await self._server.call("reading points", index, work)
+
+    async def read_with_access(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
+        found: dict[str, Point] = {}
+        for begin in range(0, len(point_ids), READ_BATCH):
+            ids = point_ids[begin : begin + READ_BATCH]
+            work = partial(self._calls.read, point_ids=ids, keys=ACCESS_POINT_FIELDS)
+            payloads = await self._server.call("reading points", index, work)
+            found |= {each: decode_point(each, payload) for each, payload in payloads.items()}
+        return found
 
     async def count(self, index: IndexRef) -> int:
         return await self._server.call("counting points", index, self._calls.count)

@@ -1,0 +1,136 @@
+"""Instant searches over HTTP: names while one types, without a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from winnow.core.errors import UpstreamUnavailable
+
+DOCUMENTS: list[dict[str, Any]] = [
+    {"id": "asyncio.gather", "title": "asyncio.gather", "text": "Run awaitables at once.", "metadata": {"lang": "en"}},
+    {"id": "asyncio.wait", "title": "asyncio.wait", "text": "Wait for tasks.", "metadata": {"lang": "de"}},
+    {
+        "id": "json",
+        "title": "json.JSONEncoder",
+        "text": "Encodes. See E0502 and frobnicate_all.",
+        "metadata": {"lang": "en"},
+    },
+    {
+        "id": "guide",
+        "title": "Installation guide",
+        "text": "# Before you begin\n\nHave a machine.\n\n# Environment variables\n\nSet them.",
+        "format": "markdown",
+        "metadata": {"lang": "en", "keywords": ["deployment"]},
+    },
+    {"id": "zh", "title": "安装指南", "text": "先安装软件。", "metadata": {"lang": "zh"}},
+]
+
+
+@pytest.fixture
+async def filled(service):
+    fields = {"lang": "keyword"}
+    await service.fill("docs", DOCUMENTS, fields=fields)
+    return service
+
+
+async def typed(service, query: str, **options: Any) -> dict[str, Any]:
+    body = {"query": query, "mode": "instant", **options}
+    answer = await service.client.post("/v1/collections/docs/search", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def ids(answer: dict[str, Any]) -> list[str]:
+    return [each["document_id"] for each in answer["results"]]
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("asyncio.ga", "asyncio.gather"),
+        ("gath", "asyncio.gather"),
+        ("inst", "guide"),
+        ("enviro", "guide"),
+        ("before you b", "guide"),
+        ("guide var", "guide"),
+        ("deploy", "guide"),
+        ("JSONEnc", "json"),
+        ("encoder", "json"),
+        ("frobni", "json"),
+        ("安装", "zh"),
+        ("instalation", "guide"),
+        ("isntallation gu", "guide"),
+        ("asyncio.gathre", "asyncio.gather"),
+        ("enviromnet", "guide"),
+    ],
+)
+async def test_a_name_is_found_while_it_is_typed(filled, query: str, first: str) -> None:
+    answer = await typed(filled, query)
+    assert ids(answer)[0] == first
+    assert answer["speed"] == "instant"
+    assert answer["stages"]["embed"]["status"] == answer["stages"]["rerank"]["status"] == "skipped"
+    assert answer["score_kind"] == "retrieval"
+
+
+@pytest.mark.parametrize("query", ["E0503", "frobnicatte_all"])
+async def test_codes_and_identifiers_are_meant_as_they_are_typed(filled, query: str) -> None:
+    assert (await typed(filled, query))["stages"]["retrieve"]["reason"] == "no name matches: answered by keywords"
+
+
+async def test_what_no_name_has_is_answered_by_keywords(filled) -> None:
+    answer = await typed(filled, "awaitables")
+    assert ids(answer) == ["asyncio.gather"]
+    assert answer["speed"] == "instant"
+
+
+async def test_no_model_is_called(filled, monkeypatch) -> None:
+    async def fail(*_: Any, **__: Any) -> None:
+        raise UpstreamUnavailable("a model was called")
+
+    monkeypatch.setattr(type(filled.resources.embedder), "embed", fail)
+    monkeypatch.setattr(type(filled.resources.reranker), "rerank", fail)
+    assert ids(await typed(filled, "gath")) == ["asyncio.gather"]
+    assert ids(await typed(filled, "awaitables")) == ["asyncio.gather"]
+
+
+async def test_filters_hold(filled) -> None:
+    german = {"type": "eq", "key": "lang", "value": "de"}
+    assert ids(await typed(filled, "asyncio", filter=german)) == ["asyncio.wait"]
+    assert set(ids(await typed(filled, "asyncio", filter={"type": "not", "filter": german}))) == {"asyncio.gather"}
+
+
+async def test_writes_and_deletions_are_seen_at_once(filled) -> None:
+    assert ids(await typed(filled, "astron")) == []
+    document = {"id": "new", "title": "Astronomy", "text": "Stars."}
+    sent = await filled.client.post("/v1/collections/docs/documents", json={"documents": [document]})
+    assert sent.status_code == 202
+    await filled.index()
+    assert ids(await typed(filled, "astron")) == ["new"]
+    document["title"] = "Gardening"
+    await filled.client.post("/v1/collections/docs/documents", json={"documents": [document]})
+    await filled.index()
+    assert ids(await typed(filled, "astron")) == []
+    assert ids(await typed(filled, "garden")) == ["new"]
+    await filled.client.delete("/v1/collections/docs/documents/new")
+    await filled.index()
+    assert ids(await typed(filled, "garden")) == []
+
+
+async def test_tenants_and_access_lists_hold(filled) -> None:
+    documents = [
+        {"id": "mine", "title": "Quarterly figures", "text": "Secret.", "tenant": "acme"},
+        {"id": "listed", "title": "Quarterly plans", "text": "Secret.", "acl": {"users": ["alice"]}},
+    ]
+    await filled.client.post("/v1/collections/docs/documents", json={"documents": documents})
+    await filled.index()
+    assert ids(await typed(filled, "quarterly", tenant="acme")) == ["mine"]
+    assert ids(await typed(filled, "quarterly")) == ["listed"]  # a caller without a credential sees all lists
+
+
+async def test_other_modes_say_that_they_are_full(filled) -> None:
+    answer = await filled.client.get("/v1/collections/docs/search", params={"q": "gather"})
+    assert answer.json()["speed"] == "full"
+    answer = await filled.client.get("/v1/collections/docs/search", params={"q": "gath", "mode": "instant"})
+    assert answer.json()["speed"] == "instant"

@@ -1,0 +1,182 @@
+"""Instant searches: names that match what was typed so far, found without a model.
+
+What the index of names finds is read from the vector store before it is shown: what is not there any more, was changed
+meanwhile, or may not be seen by the caller is left out. Where no name matches, the keyword arm answers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from winnow.core.access import joined, view_of
+from winnow.core.acl import AccessRules
+from winnow.core.errors import InvalidQuery
+from winnow.core.exact import Level, folded_name, names_of
+from winnow.core.filters import matches
+from winnow.core.ids import new_id
+from winnow.core.principal import Principal
+from winnow.core.search import (
+    ArmScore,
+    Candidate,
+    RerankOptions,
+    Result,
+    SearchAnswer,
+    SearchRequest,
+    StageReport,
+)
+from winnow.core.tenancy import plain_id
+from winnow.core.typed import TypedQuery, typed_query
+from winnow.core.types import Filter, IndexRef, JsonValue
+from winnow.operations.name_indexes import NameIndex
+from winnow.operations.resources import Resources
+from winnow.ports import FoundName, Point, VectorStore
+from winnow.search.highlight import Highlighter
+from winnow.search.limits import SearchDeadline, check_request
+
+LOOKED_AT: Final = 64  # entries for ten results: some lead to one document, or are not there any more
+MOST_LOOKED_AT: Final = 4096
+_HALF: Final = 10.0  # score of an entry that is shown as 0.5
+_SKIPPED: Final = "mode is instant"
+
+
+async def search_instant(
+    resources: Resources, principal: Principal, request: SearchRequest, deadline: SearchDeadline
+) -> SearchAnswer:
+    """Answer a search of mode ``instant``.
+
+    Raises:
+        WinnowError: as ``TwoStageSearch.run`` does.
+    """
+    principal.require("search", collection=request.collection)
+    view = view_of(principal, request.tenant)
+    check_request(request, max_top_n=principal.max_top_n)
+    collection = await resources.collections.get(request.collection)
+    index = collection.serving if request.index == "serving" else collection.beside
+    if index is None:
+        raise InvalidQuery(f"collection {collection.name!r} has one index only", location=("index",))
+    typed = typed_query(request.query)
+    if typed is None:
+        return await _by_keywords(resources, principal, request, deadline, "the query is not the name of anything")
+    names = resources.names.of(index.ref, collection.name)
+    if not await deadline.within(names.is_ready(), stage="retrieve"):
+        counts = await resources.catalog.documents.counts(collection.name)
+        why = f"the index of names is being read: {names.done:,} of {counts.documents:,} documents"
+        return replace(await _by_keywords(resources, principal, request, deadline, why), degraded=True)
+    rules = AccessRules(collection.access.default, in_use=names.has_access or collection.access.in_use)
+    allowed = joined(view, replace(collection, access=rules), request.filter)
+    began = time.perf_counter()
+    finding = _find(resources.store, names, typed, request, allowed)
+    candidates, details = await deadline.within(finding, stage="retrieve")
+    if not candidates:
+        return await _by_keywords(resources, principal, request, deadline, "no name matches")
+    report = StageReport("ok", (time.perf_counter() - began) * 1000, details=details)
+    return _answer(request, candidates, report, deadline)
+
+
+async def _find(
+    store: VectorStore,
+    names: NameIndex,
+    typed: TypedQuery,
+    request: SearchRequest,
+    allowed: Filter | None,
+) -> tuple[list[Candidate], dict[str, JsonValue]]:
+    """The candidates, looked for deeper and deeper while too few of what was found may be shown."""
+    limit, by_document = max(LOOKED_AT, 2 * request.top_n), request.group_by == "document"
+    while True:
+        found = names.names.find(typed, allowed, limit=limit, wanted=request.top_n, by_document=by_document)
+        shown = await _shown(store, names.ref, found.names, allowed, request.top_n)
+        if len(shown) >= request.top_n or not found.is_cut or limit >= MOST_LOOKED_AT:
+            break
+        limit *= 4
+    query = folded_name(request.query)
+    candidates = [_candidate(query, rank, each.score, point) for rank, (each, point) in enumerate(shown, 1)]
+    details: dict[str, JsonValue] = {
+        "engine": names.names.engine,
+        "candidates": found.matching,
+        "forgiving": found.forgiving,
+    }
+    if found.is_cut and len(shown) < request.top_n:
+        details["looked_at"] = limit
+    return candidates, details
+
+
+async def _shown(
+    store: VectorStore, ref: IndexRef, names: Sequence[FoundName], allowed: Filter | None, wanted: int
+) -> list[tuple[FoundName, Point]]:
+    """Names with their chunks as they are stored now; those that changed since, or may not be seen, are left out."""
+    shown: list[tuple[FoundName, Point]] = []
+    for begin in range(0, len(names), wanted):
+        some = names[begin : begin + wanted]
+        points = await store.read(ref, [each.point_id for each in some])
+        for each in some:
+            point = points.get(each.point_id)
+            if point is None or point.revision != each.revision:
+                continue
+            if allowed is None or matches(allowed, {**point.metadata, **each.access}):
+                shown.append((each, point))
+        if len(shown) >= wanted:
+            break
+    return shown[:wanted]
+
+
+def _candidate(query: str, rank: int, score: float, point: Point) -> Candidate:
+    names = names_of(plain_id(point.document_id), point.title, point.chunk.headings, "", ())
+    return Candidate(
+        point.id,
+        point.document_id,
+        point.revision,
+        point.chunk,
+        point.title,
+        point.url,
+        point.metadata,
+        None,
+        None,
+        ArmScore(rank, score / (score + _HALF)),
+        names.get(query, Level.NONE),
+    )
+
+
+def _answer(
+    request: SearchRequest,
+    candidates: Sequence[Candidate],
+    retrieve: StageReport,
+    deadline: SearchDeadline,
+) -> SearchAnswer:
+    marker = Highlighter(request.query) if request.highlight else None
+    results = [
+        Result(rank, each, None, None, () if marker is None else marker.spans(each.chunk.text))
+        for rank, each in enumerate(candidates, 1)
+    ]
+    why = _SKIPPED
+    if request.min_relevance is not None:
+        why += "; min_relevance was not applied: it is a threshold for scores of the second stage"
+    return SearchAnswer(
+        id=new_id("srch"),
+        request=request,
+        results=tuple(results),
+        score_kind="retrieval",
+        degraded=False,
+        embed=StageReport("skipped", reason=_SKIPPED),
+        retrieve=retrieve,
+        rerank=StageReport("skipped", reason=why),
+        took_ms=deadline.spent_ms(),
+        speed="instant",
+    )
+
+
+async def _by_keywords(
+    resources: Resources, principal: Principal, request: SearchRequest, deadline: SearchDeadline, why: str
+) -> SearchAnswer:
+    """The keyword arm's answer, which takes no model either."""
+    plain = replace(request, mode="sparse", rerank=RerankOptions(enabled=False))
+    answer = await resources.search.run(plain, principal, deadline)
+    return replace(
+        answer,
+        request=request,
+        speed="instant",
+        embed=replace(answer.embed, reason=_SKIPPED),
+        retrieve=replace(answer.retrieve, reason=f"{why}: answered by keywords"),
+    )

@@ -1,0 +1,1 @@
+"""The index of names behind instant searches: Tantivy, in memory."""

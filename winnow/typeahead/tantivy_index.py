@@ -1,0 +1,203 @@
+"""Names in Tantivy, in memory: prefixes and words with typos are automata over the sorted list of all words.
+
+A name is found if it has every word that was typed: as it is, as the beginning of a word (the last one that was
+typed), or, where too few names have them, with edits (``winnow.core.typed.typos_allowed``). Edits are those of
+Damerau and Levenshtein; two neighbours that changed places are one. What counts more comes first: a title before a
+heading before a keyword, a name that is or begins with the whole query before one that has its words, the word as it
+was typed before others, the same first letter before another one, a short name before a long one.
+
+How this engine was chosen: ``docs/decisions/0034-instant.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final, NamedTuple, cast
+
+import orjson
+from tantivy import Document, Index, Occur, Query, SchemaBuilder, Searcher, TextAnalyzerBuilder, Tokenizer
+
+from winnow.core.exact import last_part
+from winnow.core.tenancy import plain_id
+from winnow.core.typed import TypedQuery, folded, name_words, numbers_of, typos_allowed
+from winnow.core.types import Filter
+from winnow.ports import FoundName, FoundNames, NameEntry
+from winnow.typeahead.facts import FACTS, condition_of, facts_of
+
+WRITER_BYTES: Final = 15_000_000  # the least that the engine takes for entries that are not in a segment yet
+MOST_KEYWORDS: Final = 256  # of one chunk
+
+_DOCUMENT: Final = "document"
+_STORED: Final = "stored"
+
+
+class _Field(NamedTuple):
+    """A field of words and what a word in it counts: as typed, as the beginning of one, with typos (0: not at all)."""
+
+    name: str
+    as_typed: float
+    beginning: float
+    with_typos: float
+
+
+_TITLE: Final = _Field("title", 4.0, 3.0, 1.5)
+_HEADING: Final = _Field("heading", 3.0, 2.0, 1.0)
+_KEYWORD: Final = _Field("keyword", 2.0, 1.0, 0.0)
+_CONTEXT: Final = _Field("context", 1.0, 0.5, 0.0)  # the title of a chunk that is found by its headings
+_WHOLE_TITLE: Final = _Field("whole_title", 12.0, 6.0, 9.0)
+_WHOLE_HEADING: Final = _Field("whole_heading", 5.0, 2.0, 4.0)
+_OTHER_FIRST_LETTER: Final = 1.0  # what a word with another first letter loses
+_OTHER_WORD: Final = 0.2  # what a function word adds
+
+
+class TantivyNames:
+    """See ``TypeaheadIndex``."""
+
+    engine = "tantivy"
+
+    def __init__(self) -> None:
+        builder = SchemaBuilder()
+        for field in (_TITLE, _HEADING, _KEYWORD, _CONTEXT):
+            builder.add_text_field(field.name, tokenizer_name="words", index_option="basic")
+        for name in (_WHOLE_TITLE.name, _WHOLE_HEADING.name, FACTS, _DOCUMENT):
+            builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
+        builder.add_bytes_field(_STORED, stored=True, indexed=False)
+        self._schema = builder.build()
+        self._index = Index(self._schema)
+        self._index.register_tokenizer("words", TextAnalyzerBuilder(Tokenizer.whitespace()).build())
+        self._writer = self._index.writer(WRITER_BYTES, 1)
+        self._searcher: Searcher = self._index.searcher()
+
+    def replace(self, document_ids: Collection[str], entries: Iterable[NameEntry]) -> None:
+        """See the port."""
+        for each in document_ids:
+            self._writer.delete_documents_by_term(_DOCUMENT, each)
+        for entry in entries:
+            self._writer.add_document(_document(entry))
+        self._writer.commit()
+        self._index.reload()
+        self._searcher = self._index.searcher()
+
+    def find(
+        self, query: TypedQuery, allowed: Filter | None, *, limit: int, wanted: int, by_document: bool
+    ) -> FoundNames:
+        """See the port."""
+        condition = None if allowed is None else condition_of(self._schema, allowed)[0]
+        names, count = self._find(query, condition, limit, typos=False)
+        kept = _once_each(names, by_document=by_document)
+        forgiving = len(kept) < wanted and any(typos_allowed(word) for word in (query.whole, *query.words))
+        if forgiving:
+            names, count = self._find(query, condition, limit, typos=True)
+            kept = _once_each(_by_likeness(query, names), by_document=by_document)
+        return FoundNames(kept, count, forgiving, count > len(names))
+
+    def close(self) -> None:
+        """See the port."""
+        self._writer.rollback()
+
+    def _find(
+        self, query: TypedQuery, condition: Query | None, limit: int, *, typos: bool
+    ) -> tuple[list[FoundName], int]:
+        clauses = [(Occur.Must, self._names(query, typos=typos))]
+        if condition is not None:
+            clauses.append((Occur.Must, Query.const_score_query(condition, 0.0)))
+        searcher = self._searcher
+        found = searcher.search(Query.boolean_query(clauses), limit=limit)
+        names = [_found(cast("float", score), searcher.doc(address)) for score, address in found.hits]
+        names.sort(key=lambda each: (-each.score, len(each.name), each.name, each.point_id))
+        return names, found.count or 0  # type: ignore[attr-defined]  # the stubs lack it
+
+    def _names(self, query: TypedQuery, *, typos: bool) -> Query:
+        last = len(query.words) - 1
+        words = [
+            (Occur.Must, self._word(word, is_open=query.is_open and at == last, alone=last == 0, typos=typos))
+            for at, word in enumerate(query.words)
+        ]
+        words += [(Occur.Should, self._term(_TITLE.name, word, _OTHER_WORD)) for word in query.others]
+        either = [(Occur.Should, Query.boolean_query(words)), (Occur.Should, self._whole(query, typos=typos))]
+        return Query.boolean_query(either)
+
+    def _word(self, word: str, *, is_open: bool, alone: bool, typos: bool) -> Query:
+        edits = typos_allowed(word) if typos else 0
+        ways: list[Query] = []
+        for field in (_TITLE, _HEADING, _KEYWORD) if alone else (_TITLE, _HEADING, _KEYWORD, _CONTEXT):
+            ways.append(self._term(field.name, word, field.as_typed))
+            if is_open and (len(word) > 1 or not alone):  # a single letter begins too many words to say anything
+                ways.append(self._similar(field.name, word, 0, field.beginning, begins=True))
+            if edits and field.with_typos:
+                ways.append(self._similar(field.name, word, edits, field.with_typos, begins=is_open))
+        return Query.disjunction_max_query(ways)
+
+    def _whole(self, query: TypedQuery, *, typos: bool) -> Query:
+        ways: list[Query] = []
+        for field in (_WHOLE_TITLE, _WHOLE_HEADING):
+            ways.append(self._term(field.name, query.whole, field.as_typed))
+            if query.is_open:
+                ways.append(self._similar(field.name, query.whole, 0, field.beginning, begins=True))
+            if typos and typos_allowed(query.whole):
+                ways.append(self._similar(field.name, query.whole, 1, field.with_typos, begins=False))
+        return Query.disjunction_max_query(ways)
+
+    def _term(self, field: str, word: str, score: float) -> Query:
+        return Query.const_score_query(Query.term_query(self._schema, field, word), score)
+
+    def _similar(self, field: str, word: str, edits: int, score: float, *, begins: bool) -> Query:
+        similar = Query.fuzzy_term_query(self._schema, field, word, edits, transposition_cost_one=True, prefix=begins)
+        return Query.const_score_query(similar, score)
+
+
+def _document(entry: NameEntry) -> Document:
+    document = Document()
+    document.add_text(_DOCUMENT, entry.document_id)
+    if entry.heads:
+        called = [entry.title, plain_id(entry.document_id)]
+        document.add_text(_TITLE.name, _words([entry.title or called[1]]))
+        parts = [part for name in called for part in last_part(name)]
+        for name in {folded(each) for each in (*called, *parts)} - {""}:
+            document.add_text(_WHOLE_TITLE.name, name)
+    else:
+        document.add_text(_CONTEXT.name, _words([entry.title]))
+    if entry.headings:
+        document.add_text(_HEADING.name, _words(entry.headings))
+        for name in {folded(each) for each in entry.headings} - {""}:
+            document.add_text(_WHOLE_HEADING.name, name)
+    if entry.keywords:
+        document.add_text(_KEYWORD.name, _words(entry.keywords[:MOST_KEYWORDS]))
+    for fact in {*facts_of(entry.metadata), *facts_of(entry.access)}:
+        document.add_text(FACTS, fact)
+    name = entry.title if entry.heads or not entry.headings else entry.headings[-1]
+    stored = (entry.point_id, entry.document_id, entry.revision, name, entry.heads, entry.access)
+    document.add_bytes(_STORED, orjson.dumps(stored))
+    return document
+
+
+def _words(names: Iterable[str]) -> str:
+    return " ".join(sorted({word for name in names for word in name_words(name)}))
+
+
+def _found(score: float, document: Document) -> FoundName:
+    point_id, document_id, revision, name, is_title, access = orjson.loads(cast("bytes", document.get_first(_STORED)))
+    return FoundName(point_id, document_id, revision, name, is_title, access, score)
+
+
+def _once_each(names: Sequence[FoundName], *, by_document: bool) -> list[FoundName]:
+    """The best name of each document, or of each chunk."""
+    best: dict[str, FoundName] = {}
+    for each in names:
+        best.setdefault(each.document_id if by_document else each.point_id, each)
+    return list(best.values())
+
+
+def _by_likeness(query: TypedQuery, names: Iterable[FoundName]) -> list[FoundName]:
+    """Names in the order in which typing mistakes are likely; those that differ in numbers are left out."""
+    numbers, first = numbers_of(query.whole), {word[0] for word in query.words}
+    alike: list[FoundName] = []
+    for each in names:
+        has = name_words(each.name)
+        if numbers and not set(numbers) <= {number for word in has for number in numbers_of(word)}:
+            continue
+        missing = sum(all(word[0] != letter for word in has) for letter in first)
+        alike.append(each._replace(score=each.score - missing * _OTHER_FIRST_LETTER))
+    length = len(query.whole)
+    alike.sort(key=lambda each: (-each.score, abs(len(each.name) - length), each.name, each.point_id))
+    return alike
