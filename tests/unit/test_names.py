@@ -22,6 +22,7 @@ ROOMS: Final = {
     "winnow/runtime",
     "winnow/search",
     "winnow/testing",
+    "winnow/typeahead",
     "winnow/vectors",
     "service",
     "indexer",
