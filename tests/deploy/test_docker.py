@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from winnow.core.errors import InvalidSettings
 from winnow.core.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +30,11 @@ def test_hadolint_finds_nothing() -> None:
     subprocess.run(["hadolint", ROOT / "deploy" / "docker" / "Dockerfile"], check=True)
 
 
-@pytest.mark.parametrize("name", ["winnow", "api", "worker"])
+OURS = ["winnow", "service", "worker", "service-gpu", "worker-gpu"]
+SERVING = ["winnow", "service", "service-gpu"]
+
+
+@pytest.mark.parametrize("name", OURS)
 def test_the_settings_of_a_container_exist(compose: dict[str, Any], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for key, value in compose["services"][name]["environment"].items():
         monkeypatch.setenv(key, value)
@@ -36,7 +42,7 @@ def test_the_settings_of_a_container_exist(compose: dict[str, Any], name: str, m
 
 
 def test_whatever_serves_has_a_first_key_and_is_never_insecure(compose: dict[str, Any]) -> None:
-    for name in ("winnow", "api"):
+    for name in SERVING:
         assert compose["services"][name]["environment"]["WINNOW_SERVER__BOOTSTRAP_KEY"].startswith("${WINNOW_SERVER__")
     shipped = (ROOT / "compose.yaml", *(path for path in (ROOT / "deploy").rglob("*") if path.is_file()))
     assert not [path for path in shipped if "INSECURE" in path.read_text()]
@@ -48,10 +54,51 @@ def test_containers_are_pinned_and_reachable_from_this_machine_alone(compose: di
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
 
 
-def test_only_the_embedded_container_starts_without_a_profile(compose: dict[str, Any]) -> None:
-    assert [name for name, one in compose["services"].items() if "profiles" not in one] == ["winnow"]
+def test_every_container_has_a_profile_and_what_it_waits_for_has_the_same(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    assert {profile for one in services.values() for profile in one["profiles"]} == {"embedded", "qdrant", "gpu"}
+    for one in services.values():
+        for other in one.get("depends_on", {}):
+            assert set(one["profiles"]) <= set(services[other]["profiles"])
+
+
+def test_every_container_has_a_memory_limit_and_rotated_logs(compose: dict[str, Any]) -> None:
     for one in compose["services"].values():
-        assert set(one.get("depends_on", {})) <= compose["services"].keys()
+        assert one["mem_limit"].endswith("g")
+        assert one["logging"]["options"] == {"max-size": "10m", "max-file": "5"}
+
+
+def test_our_containers_are_read_only_and_confined(compose: dict[str, Any]) -> None:
+    for name in OURS:
+        one = compose["services"][name]
+        assert one["read_only"] is True
+        assert one["cap_drop"] == ["ALL"]
+        assert one["build"]["target"] == "service"
+        assert one["image"].startswith("winnow:")
+
+
+def test_an_unfilled_example_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    example = (ROOT / "deploy" / "docker" / "scale.env.example").read_text()
+    lines = [line.partition("=") for line in example.splitlines() if "=" in line and not line.startswith("#")]
+    assert all(not value or not value.isascii() for _, _, value in lines)
+    monkeypatch.setenv("WINNOW_VECTORS__PROVIDER", "qdrant")
+    monkeypatch.setenv("WINNOW_VECTORS__URL", "http://qdrant:6333")
+    for key, _, value in lines:
+        if key.startswith("WINNOW_"):
+            monkeypatch.setenv(key, value)
+    with pytest.raises(InvalidSettings, match="WINNOW_VECTORS__API_KEY"):
+        load_settings()
+
+
+def test_images_have_a_target_each_and_pinned_bases() -> None:
+    recipe = (ROOT / "deploy" / "docker" / "Dockerfile").read_text()
+    stages = re.findall(r"(?m)^FROM (\S+)(?: AS (\S+))?$", recipe)
+    assert {name for _, name in stages} >= {"service", "indexer", "indexer-gpu", "sbom"}
+    assert stages[-1] == ("service", "")
+    bases = {base for base, _ in stages if "$" in base}
+    assert bases == {"${PYTHON_IMAGE}${PYTHON_DIGEST}", "${VLLM_IMAGE}${VLLM_DIGEST}"}
+    for label in ("title", "description", "licenses", "version", "revision", "source"):
+        assert f"org.opencontainers.image.{label}=" in recipe
 
 
 def test_the_wheel_holds_what_is_read_at_run_time(tmp_path: Path) -> None:

@@ -1,148 +1,241 @@
-"""Both overlays render without a flag, are strictly valid, and keep what the manual promises."""
+"""The manifests: every overlay and component renders, is strictly valid, and keeps every policy."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-from collections.abc import Iterator
+import os
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
-from winnow.core.settings import load_settings
+from tests.deploy import policies_network, policies_pods, policies_scaling, policies_settings
+from tests.deploy.policies import POLICIES, Policy
+from tests.deploy.render import (
+    HAS_KUSTOMIZE,
+    K8S,
+    OVERLAYS,
+    World,
+    compose,
+    is_custom,
+    megabytes,
+    owner_name,
+    plain,
+    render,
+)
+from tests.deploy.schemas import VERSIONS, crd_schemas, custom_errors, custom_schemas, kubernetes_errors
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
-OVERLAYS = ("embedded", "gpu")
-SERVING = {"winnow", "qdrant", "vllm"}
-pytestmark = pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
-
-
-def render(overlay: str) -> list[dict[str, Any]]:
-    command = ["kubectl", "kustomize", str(DEPLOY / "k8s" / "overlays" / overlay)]
-    return list(yaml.safe_load_all(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+pytestmark = pytest.mark.skipif(not HAS_KUSTOMIZE, reason="kubectl is not installed")
+MODULES = (policies_network, policies_pods, policies_scaling, policies_settings)  # they register their policies
+CRDS = os.environ.get("WINNOW_CRDS")
 
 
 @pytest.fixture(scope="module", params=OVERLAYS)
-def objects(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+def world(request: pytest.FixtureRequest) -> World:
     return render(request.param)
 
 
 @pytest.fixture(scope="module")
-def gpu() -> list[dict[str, Any]]:
-    return render("gpu")
+def composed() -> list[Any]:
+    """Everything that a component brings which no overlay has."""
+    extra = [["gateway"], ["gateway", "gateway-prefix"], ["external-secrets"], ["ray-bulk"], ["postgres"]]
+    worlds = [compose("dashscope", {"components": names}) for names in extra]
+    shipped = {owner_name(each) for each in render("dashscope").objects}
+    return [each for one in worlds for each in one.objects if owner_name(each) not in shipped]
 
 
-def pods(objects: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for each in objects:
-        spec = each.get("spec", {})
-        if each["kind"] == "RayJob":
-            cluster = spec["rayClusterSpec"]
-            yield from (group["template"] for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]))
-        elif "template" in spec:
-            yield spec["template"]
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
+def test_policy(world: World, policy: Policy) -> None:
+    results = list(policy.check(world))
+    assert [each for each in results if each is not True] == []
 
 
-def containers(objects: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    return (one for pod in pods(objects) for one in pod["spec"]["containers"])
+def test_policies_assert_enough() -> None:
+    world = render("gpu-cluster")
+    assertions = sum(1 for policy in POLICIES for _ in policy.check(world))
+    assert assertions >= 150, assertions
 
 
-def named(objects: list[dict[str, Any]], kind: str, start: str) -> dict[str, Any]:
-    return next(one for one in objects if one["kind"] == kind and one["metadata"]["name"].startswith(start))
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_object_is_strictly_valid(world: World, version: str) -> None:
+    assert [error for each in world.objects for error in kubernetes_errors(each, version)] == []
 
 
-def test_every_object_is_strictly_valid(objects: list[dict[str, Any]]) -> None:
-    for each in objects:
-        if each["kind"] != "RayJob":
-            kubernetes_validate.validate(each, "1.37", strict=True)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_object_of_the_other_components_is_strictly_valid(composed: list[Any], version: str) -> None:
+    assert [error for each in composed for error in (*kubernetes_errors(each, version), *custom_errors(each))] == []
 
 
-def test_pods_of_a_ray_job_are_strictly_valid(gpu: list[dict[str, Any]]) -> None:
-    job = named(gpu, "RayJob", "bulk")
-    assert job["apiVersion"] == "ray.io/v1"
-    assert job["spec"]["entrypoint"].startswith("winnow index ")
-    assert "--engine ray" in job["spec"]["entrypoint"]
-    for pod in pods([job]):
-        whole = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "ray", **pod["metadata"]}, "spec": pod["spec"]}
-        kubernetes_validate.validate(whole, "1.37", strict=True)
+def test_every_operators_kind_that_is_described_is_used(composed: list[Any]) -> None:
+    everything = [*composed, *(each for overlay in OVERLAYS for each in render(overlay).objects)]
+    used = {f"{each['apiVersion']} {each['kind']}" for each in everything if is_custom(each)}
+    assert used == custom_schemas().keys() - PENDING
 
 
-def test_every_setting_of_a_config_map_exists(objects: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    for key, value in named(objects, "ConfigMap", "winnow")["data"].items():
-        monkeypatch.setenv(key, value)
-    assert load_settings().server.host == "0.0.0.0"
+PENDING: set[str] = {"monitoring.coreos.com/v1 PodMonitor", "monitoring.coreos.com/v1 PrometheusRule"}
 
 
-def test_the_service_takes_its_first_key_from_the_secret(objects: list[dict[str, Any]]) -> None:
-    (service,) = (one for one in containers(objects) if one.get("args") == ["serve"])
-    assert {"secretRef": {"name": "winnow"}} in service["envFrom"]
+@pytest.mark.skipif(not CRDS, reason="WINNOW_CRDS names no folder of CustomResourceDefinitions")
+def test_custom_resources_fit_the_operators_own_definitions(composed: list[Any]) -> None:
+    from jsonschema import Draft202012Validator
+
+    schemas = crd_schemas(Path(CRDS or ""))
+    everything = [*composed, *(each for overlay in OVERLAYS for each in render(overlay).objects)]
+    for each in (each for each in everything if is_custom(each)):
+        schema = schemas[f"{each['apiVersion']} {each['kind']}"]
+        schema["properties"]["metadata"] = {"type": "object"}
+        errors = [f"{e.json_path}: {e.message[:200]}" for e in Draft202012Validator(schema).iter_errors(each)]
+        assert errors == [], owner_name(each)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (K8S / "components").iterdir() if path.is_dir()))
+def test_every_component_belongs_to_the_plan(name: str) -> None:
+    assert name in COMPONENTS
+    content = yaml.safe_load((K8S / "components" / name / "kustomization.yaml").read_text())
+    assert content["kind"] == "Component"
+
+
+def test_the_namespace_is_restricted_and_belongs_to_no_overlay() -> None:
+    namespace = yaml.safe_load((K8S / "cluster" / "namespace.yaml").read_text())
+    labels = namespace["metadata"]["labels"]
+    for mode in ("enforce", "warn", "audit"):
+        assert labels[f"pod-security.kubernetes.io/{mode}"] == "restricted"
+        assert labels[f"pod-security.kubernetes.io/{mode}-version"] == "v1.33"
+
+
+def test_searches_are_scheduled_before_reranking_and_that_before_bulk_work() -> None:
+    classes = yaml.safe_load_all((K8S / "cluster" / "priority-classes.yaml").read_text())
+    values = {each["metadata"]["name"]: each["value"] for each in classes}
+    assert values["winnow-search"] > values["winnow-rerank"] > values["winnow-bulk"]
+    assert set(policies_pods.PRIORITY.values()) == values.keys()
+
+
+def test_a_changed_setting_changes_no_immutable_field_and_rolls_the_pods() -> None:
+    change = {"configMapGenerator": [{"name": "winnow", "behavior": "merge", "literals": ["WINNOW_LOG_LEVEL=debug"]}]}
+    image = {"images": [{"name": "winnow", "newName": "registry.example.com/winnow", "newTag": "9.9.9"}]}
     for overlay in OVERLAYS:
-        secret = yaml.safe_load((DEPLOY / "k8s" / "overlays" / overlay / "secret.example.yaml").read_text())
-        assert "WINNOW_SERVER__BOOTSTRAP_KEY" in secret["stringData"]
+        before = render(overlay)
+        for after in (compose(overlay, change), compose(overlay, image)):
+            assert immutable(before) == immutable(after)
+            assert before.of("Job") == []
+            service = [pod for pod in after.pods if pod.component == "service"]
+            assert service[0].spec != next(p for p in before.pods if p.component == "service").spec
 
 
-def test_config_maps_hold_no_secret(objects: list[dict[str, Any]]) -> None:
-    keys = [key for one in objects if one["kind"] == "ConfigMap" for key in one["data"]]
-    assert not [key for key in keys if key.endswith(("API_KEY", "PASSWORD", "CATALOG__URL"))]
-    assert not [one for one in objects if one["kind"] == "Secret"]
-
-
-def test_pods_have_no_rights_and_no_service_variables(objects: list[dict[str, Any]]) -> None:
-    for pod in pods(objects):
-        spec = pod["spec"]
-        assert spec["automountServiceAccountToken"] is False
-        assert spec["enableServiceLinks"] is False  # WINNOW_PORT would be an unknown setting
-        assert spec["securityContext"]["runAsNonRoot"] is True
-        assert spec["securityContext"]["runAsUser"] > 0
-        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-
-
-def test_containers_are_confined_and_bounded(objects: list[dict[str, Any]]) -> None:
-    for one in containers(objects):
-        context = one["securityContext"]
-        assert context["readOnlyRootFilesystem"] is True
-        assert context["allowPrivilegeEscalation"] is False
-        assert context["capabilities"] == {"drop": ["ALL"]}
-        assert {"cpu", "memory"} <= one["resources"]["requests"].keys() & one["resources"]["limits"].keys()
-        assert ":" in one["image"]
-        assert not one["image"].endswith(":latest")
-
-
-def test_whatever_serves_is_probed_on_a_port_it_has(objects: list[dict[str, Any]]) -> None:
-    for one in (one for one in containers(objects) if one["name"] in SERVING):
-        ports = {port["name"] for port in one["ports"]}
-        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-            assert one[probe]["httpGet"]["port"] in ports
-        if one["name"] == "winnow":
-            assert one["livenessProbe"]["httpGet"]["path"] == "/healthz"
-            assert one["readinessProbe"]["httpGet"]["path"] == "/readyz"
-
-
-def test_selectors_find_pods_and_services_their_ports(objects: list[dict[str, Any]]) -> None:
-    found = [(pod["metadata"]["labels"], pod) for pod in pods(objects)]
-    for each in (one for one in objects if one["kind"] == "Service"):
-        wanted = each["spec"]["selector"].items()
-        (pod,) = [pod for labels, pod in found if wanted <= labels.items()]
-        names = {port["name"] for one in pod["spec"]["containers"] for port in one["ports"]}
-        assert {port["targetPort"] for port in each["spec"]["ports"]} <= names
-
-
-@pytest.mark.parametrize("name", ["embedder", "reranker"])
-def test_vllm_starts_with_the_shipped_flags(gpu: list[dict[str, Any]], name: str) -> None:
-    config, flags = named(gpu, "ConfigMap", "vllm"), yaml.safe_load((DEPLOY / "vllm" / f"{name}.yaml").read_text())
-    (server,) = named(gpu, "Deployment", name)["spec"]["template"]["spec"]["containers"]
-    assert config["data"] == {
-        path.name: path.read_text() for path in (DEPLOY / "vllm").iterdir() if path.name in SHIPPED
+def immutable(world: World) -> dict[str, Any]:
+    """What Kubernetes refuses to change in an object that exists."""
+    fields = ("selector", "serviceName", "volumeClaimTemplates", "podManagementPolicy", "clusterIP")
+    return {
+        owner_name(each): {key: each["spec"].get(key) for key in fields}
+        for each in world.of("Deployment", "StatefulSet", "Service")
     }
-    assert server["args"] == ["--config", f"{name}.yaml"]
-    assert [port["containerPort"] for port in server["ports"]] == [flags["port"]]
-    assert server["startupProbe"]["periodSeconds"] * server["startupProbe"]["failureThreshold"] == 600
-    settings = named(gpu, "ConfigMap", "winnow")["data"]
-    stage = {"embedder": "EMBEDDING", "reranker": "RERANK"}[name]
-    assert settings[f"WINNOW_{stage}__URL"] == f"http://{name}:{flags['port']}"
-    assert settings[f"WINNOW_{stage}__MODEL"] == flags["model"]
 
 
-SHIPPED = {"embedder.yaml", "reranker.yaml", "qwen3_reranker.jinja"}
+def test_a_changed_secret_rolls_the_pods() -> None:
+    files = {
+        "bootstrap-key": "k" * 64,
+        "secret.env": "WINNOW_CATALOG__URL=postgresql://a:b@c/d\nWINNOW_VECTORS__API_KEY=1\n",
+    }
+    site = {
+        "secretGenerator": [
+            {"name": "winnow-bootstrap", "behavior": "replace", "files": ["bootstrap-key"]},
+            {"name": "winnow", "behavior": "replace", "envs": ["secret.env"]},
+        ]
+    }
+    one = compose("dashscope", site, files)
+    two = compose("dashscope", site, files | {"secret.env": files["secret.env"] + "WINNOW_RERANK__API_KEY=2\n"})
+    assert one.one("Secret", "winnow")["metadata"]["name"] != two.one("Secret", "winnow")["metadata"]["name"]
+    for first, second in zip(one.pods, two.pods, strict=True):
+        assert first.spec != second.spec, first.component
+    assert list(policies_settings.references_lead_somewhere(two)).count(True) == len(
+        list(policies_settings.references_lead_somewhere(two))
+    )
+
+
+def test_no_service_leads_to_pods_of_two_overlays() -> None:
+    worlds = [render(overlay) for overlay in OVERLAYS]
+    for one in worlds:
+        for other in (each for each in worlds if each is not one):
+            for service in one.of("Service"):
+                assert not policies_network.pod_of(other, service["spec"]["selector"])
+
+
+def test_external_secrets_take_the_place_of_the_generated_ones() -> None:
+    world = compose("dashscope", {"components": ["external-secrets"]})
+    assert world.of("Secret") == []
+    made = {each["spec"]["target"]["name"] for each in world.of("ExternalSecret")}
+    named = {name for pod in world.pods for kind, name, _ in policies_settings._references(pod) if kind == "Secret"}
+    assert named - {"qdrant-tls"} == made == {"winnow", "winnow-bootstrap"}
+
+
+def test_a_path_prefix_is_set_at_the_route_and_in_the_service() -> None:
+    world = compose("embedded", {"components": ["gateway", "gateway-prefix"]})
+    (rule,) = world.one("HTTPRoute", "winnow")["spec"]["rules"]
+    assert [match["path"]["value"] for match in rule["matches"]] == [world.settings["WINNOW_SERVER__ROOT_PATH"]]
+    assert world.one("HTTPRoute", "winnow")["spec"]["hostnames"][0] in world.settings["WINNOW_SERVER__ALLOWED_HOSTS"]
+
+
+def test_a_load_in_bulk_uses_the_settings_and_secrets_of_the_installation() -> None:
+    labels = [{"pairs": {"app.kubernetes.io/instance": "dashscope"}, "includeSelectors": True}]
+    world = compose("dashscope", {"components": ["ray-bulk"], "labels": labels})
+    job = world.one("RayJob", "bulk")
+    assert "suspend" not in job["spec"]
+    constraints = (policies_pods.ROOT / "constraints.txt").read_text()
+    assert f"ray=={job['spec']['rayClusterSpec']['rayVersion']}\n" in constraints
+    for pod in (pod for pod in world.pods if pod.component == "bulk"):
+        (one,) = pod.spec["containers"]
+        names = [next(iter(each.values()))["name"] for each in one["envFrom"]]
+        assert names == [
+            world.one(k, n)["metadata"]["name"]
+            for k, n in (("ConfigMap", "winnow"), ("Secret", "winnow"), ("Secret", "winnow-bulk"))
+        ]
+        assert one["image"] == f"winnow-indexer:{policies_pods.version()}"
+
+
+def test_a_database_of_ones_own_is_apart_from_what_is_deleted() -> None:
+    data = yaml.safe_load((K8S / "data" / "kustomization.yaml").read_text())
+    assert data["components"] == ["../components/postgres/cluster"]
+    world = compose("dashscope", {"components": ["postgres"]})
+    assert world.one("Cluster", "catalog")["spec"]["instances"] == 3
+    backup = world.one("ScheduledBackup", "catalog")["spec"]
+    night = int(world.one("CronJob", "qdrant-snapshots")["spec"]["schedule"].split()[1])
+    assert int(backup["schedule"].split()[2]) == night + 1  # the catalog last: it names every document
+
+
+def test_the_manual_states_what_the_pods_ask_for() -> None:
+    text = policies_network.MANUAL.read_text()
+    for overlay in OVERLAYS:
+        cpu, memory, volumes = requested(render(overlay))
+        assert f"| `{overlay}` | {cpu:g} | {memory / 1024:g} GiB | {volumes / 1024:g} GiB |" in text, (
+            overlay,
+            cpu,
+            memory,
+            volumes,
+        )
+
+
+def requested(world: World) -> tuple[float, float, float]:
+    """CPUs, MiB of memory and MiB of volumes in sum, of what runs all the time."""
+    cpu = memory = volumes = 0.0
+    for pod in (pod for pod in world.pods if pod.owner["kind"] != "CronJob"):
+        count = pod.owner["spec"].get("replicas") or policies_scaling.BOUNDS[pod.owner["metadata"]["name"]][0]
+        if pod.component in {"embedder", "reranker"}:
+            count = 1
+        for one in pod.spec["containers"]:
+            wants = one["resources"]["requests"]
+            cpu += count * policies_pods.cpus(wants["cpu"])
+            memory += count * megabytes(wants["memory"])
+        claims = pod.owner["spec"].get("volumeClaimTemplates", [])
+        volumes += count * sum(megabytes(claim["spec"]["resources"]["requests"]["storage"]) for claim in claims)
+    return cpu, memory, volumes
+
+
+def test_names_of_generated_objects_are_told_from_others() -> None:
+    assert plain("winnow-g7hbt8hmhc") == "winnow"
+    assert plain("winnow-bootstrap") == "winnow-bootstrap"
+
+
+COMPONENTS = set(
+    "autoscaling dashscope embedded-single external-secrets gateway gateway-prefix monitoring network-policies "
+    "postgres qdrant-cluster ray-bulk vllm-embedding vllm-reranker worker".split()
+)
