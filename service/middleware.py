@@ -29,6 +29,8 @@ from winnow.core.ids import new_id
 from winnow.operations.metrics import Metrics
 
 HEALTH_PATHS: Final = ("/healthz", "/readyz")
+PROBED: Final = (*HEALTH_PATHS, "/metrics")
+_OF_A_COLLECTION: Final = "/v1/collections/{name}"
 MAX_REQUEST_ID_CHARS: Final = 128
 _PREFIX: Final = re.compile(r"(/(?!\.+(/|$))[A-Za-z0-9._~-]+){1,8}")
 
@@ -76,7 +78,10 @@ class RequestContext:
         route = getattr(scope.get("route"), "path", "unmatched")
         self.metrics.observe_http(door_of(scope), route, scope["method"], status, seconds)
         write = self.log.error if status >= 500 else self.log.info
-        write("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 2))
+        if route in PROBED:  # readiness logs its changes with the reason
+            write = self.log.debug
+        where = {"collection": scope["path_params"]["name"][:64]} if route.startswith(_OF_A_COLLECTION) else {}
+        write("request", method=scope["method"], route=route, **where, status=status, ms=round(seconds * 1000, 2))
 
 
 def door_of(scope: Scope) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 import uuid
@@ -18,6 +19,8 @@ from indexer.worker.progress import Progress
 from winnow.core.instruments import BATCHES
 from winnow.core.settings import IndexingSettings
 from winnow.ports import Catalog, Claim, Outcome
+
+log = logging.getLogger("winnow.worker")
 
 PIPELINED_BATCHES: Final = 3  # while one is embedded, others are chunked and written
 GROWTH: Final = 8  # times the configured batch, while models answer at once
@@ -102,8 +105,7 @@ class Worker:
             outcomes = await self._pipeline.run(claims, lease)
         finally:
             self.claimed -= len(claims)
-        failed = any(outcome.error is not None for outcome in outcomes)
-        BATCHES.labels("failed" if failed else "ok").observe(time.monotonic() - began)
+        _report(claims, outcomes, time.monotonic() - began)
         self.on_outcomes(outcomes)
         return outcomes
 
@@ -112,3 +114,20 @@ class Worker:
             await wait_for(self._stopped, seconds)
         elif not self._stopped.is_set():
             await wait_for(self._wake, seconds if polls else None)
+
+
+def _report(claims: Sequence[Claim], outcomes: Sequence[Outcome], seconds: float) -> None:
+    """Measure a batch, and log it in one line."""
+    wrong = [outcome for outcome in outcomes if outcome.error is not None]
+    failed = [outcome for outcome in wrong if outcome.retry_in is None]
+    BATCHES.labels("failed" if wrong else "ok").observe(seconds)
+    counts = {
+        "documents": len(claims),
+        "done": len(outcomes) - len(wrong),
+        "retried": len(wrong) - len(failed),
+        "failed": len(failed),
+        "chunks_embedded": sum(outcome.embedded for outcome in outcomes),
+    }
+    first = {"error": wrong[0].error} if wrong else {}
+    members = {"collection": claims[0].collection, **counts, "ms": round(seconds * 1000, 1), **first}
+    log.log(logging.WARNING if failed else logging.INFO, "batch", extra=members)

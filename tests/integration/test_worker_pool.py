@@ -85,7 +85,7 @@ def pool(house: Scale, *arguments: str, **variables: str) -> Iterator[Pool]:
     """``winnow worker`` with a slow model."""
     python_path = os.pathsep.join([str(house.folder), str(ROOT)])
     model = {"WINNOW_EMBEDDING__FACTORY": "slow_model:SlowEmbedder"}
-    env = os.environ | house.variables | model | {"PYTHONPATH": python_path} | variables
+    env = os.environ | house.variables | model | {"PYTHONPATH": python_path, "WINNOW_LOG_LEVEL": "info"} | variables
     log = house.folder / f"pool-{time.monotonic_ns()}.log"
     with log.open("wb") as output:
         command = [sys.executable, "-m", "winnow.cli.main", "worker", *arguments]
@@ -111,18 +111,18 @@ async def indexed(resources: Resources, job_id: str, at_least: int = DOCUMENTS) 
 
 async def test_a_killed_child_comes_back_and_nothing_is_lost(house: Scale, resources: Resources) -> None:
     with pool(house, "--processes", "2") as running:
-        running.wait_for("started", times=2)
+        running.wait_for("worker started", times=2)
         job_id = await hand_in(resources, "killed")
         await indexed(resources, job_id, at_least=1)
         killed = running.children()[0]
         killed.send_signal(signal.SIGKILL)
         running.wait_for("ended with signal SIGKILL; it starts again in 0 s")
-        running.wait_for("started", times=3)
+        running.wait_for("worker started", times=3)
         assert killed.pid not in {child.pid for child in running.children()}
         await indexed(resources, job_id)
         job = await resources.catalog.jobs.get(job_id)
         assert (job.status, job.failed) == ("done", 0)
-        assert {line.split(":")[0] for line in running.said.splitlines() if " started; " in line} == {
+        assert {line.split(":")[0] for line in running.said.splitlines() if "worker started" in line} == {
             "worker 1",
             "worker 2",
         }
@@ -131,13 +131,13 @@ async def test_a_killed_child_comes_back_and_nothing_is_lost(house: Scale, resou
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_drains_all(house: Scale, resources: Resources, number: signal.Signals) -> None:
     with pool(house, "--processes", "2") as running:
-        running.wait_for("started", times=2)
+        running.wait_for("worker started", times=2)
         children = running.children()
         job_id = await hand_in(resources, number.name.lower())
         await indexed(resources, job_id, at_least=1)
         running.process.send_signal(number)
         assert running.process.wait(timeout=60) == 0
-        assert running.said.count("worker stopped") == 2
+        assert running.said.count('event="worker stopped"') == 2
         assert not any(child.is_running() for child in children)
         assert await resources.catalog.queue.release(None) == 0, "no lease is left"
 
@@ -145,7 +145,7 @@ async def test_a_signal_drains_all(house: Scale, resources: Resources, number: s
 async def test_one_port_reports_on_all_processes(house: Scale, resources: Resources) -> None:
     port = free_port()
     with pool(house, "--processes", "2", WINNOW_OPERATIONS__PORT=str(port)) as running:
-        running.wait_for("started", times=2)
+        running.wait_for("worker started", times=2)
         client = Client(port)
         assert (await asyncio.to_thread(client.call, "GET", "/healthz"))[0] == 200
         assert (await asyncio.to_thread(client.call, "GET", "/readyz"))[1]["status"] == "ready"
@@ -158,7 +158,7 @@ async def test_one_port_reports_on_all_processes(house: Scale, resources: Resour
 
 async def test_children_end_when_their_parent_is_killed(house: Scale, resources: Resources) -> None:
     with pool(house, "--processes", "2") as running:
-        running.wait_for("started", times=2)
+        running.wait_for("worker started", times=2)
         children = running.children()
         assert len(children) == 2
         running.process.kill()

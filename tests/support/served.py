@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,13 +32,14 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[Served]:
-    """Serve on a free port, with the data in ``folder``."""
+def served(folder: Path, **settings: str) -> Iterator[Served]:
+    """Serve on a free port, with the data in ``folder``; ``settings`` are further variables."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("WINNOW_")},
         **variables(**MODELS),
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
+        **settings,
     }
     data, log = folder / "data", folder / "log"
     command = [sys.executable, "-m", "winnow.cli.main", "serve", "--port", "0", "--data-dir", str(data)]
@@ -55,8 +57,9 @@ def served(folder: Path) -> Iterator[Served]:
 
 
 def _address(process: subprocess.Popen[str], log: Path) -> str:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if found := re.search(r"http://[\d.]+:\d+", line):
-            return found.group()
+    """The address in the one line that a service logs when it answers, in any format."""
+    while process.poll() is None:
+        if found := re.search(r'url"?[=:]"?(http://[\d.]+:\d+)', log.read_text()):
+            return found.group(1)
+        time.sleep(0.02)
     raise AssertionError(f"the service did not start:\n{log.read_text()}")

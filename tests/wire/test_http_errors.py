@@ -130,8 +130,16 @@ async def test_each_request_is_one_log_line(client, caplog):
         await client.get("/v1/collections/docs", headers={"x-request-id": "mine"})
     (record,) = [record for record in caplog.records if record.name == "winnow.access"]
     assert (record.method, record.route, record.status) == ("GET", "/v1/collections/{name}", 404)
+    assert record.collection == "docs"
     assert record.request_id == "mine"
     assert record.ms >= 0
+
+
+async def test_probes_and_scrapes_are_lines_for_debugging(client, caplog):
+    with caplog.at_level(logging.DEBUG, logger="winnow.access"):
+        for path in ("/healthz", "/readyz", "/metrics"):
+            await client.get(path)
+    assert [record.levelname for record in caplog.records if record.name == "winnow.access"] == ["DEBUG"] * 3
 
 
 # --- limits --------------------------------------------------------------------------------------

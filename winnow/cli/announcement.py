@@ -31,11 +31,15 @@ class Announcement:
     def show(self, *, insecure: bool) -> None:
         """Print it; ``insecure`` says that other machines may connect although there is no key."""
         console = out()
-        console.print(f"\n[bold]Winnow serves[/bold] {self.url}    search page {self.url}/    API {self.url}/docs")
+        console.print(
+            f"\n[bold]Winnow serves[/bold] {self.url}    search page {self.url}/    API {self.url}/docs", soft_wrap=True
+        )
         if self.collections:
             console.print(f"Try:  {self._curl()}\n", markup=False, soft_wrap=True)
         else:
-            console.print("No collections yet. Create one:  winnow index ./docs -c docs\n", markup=False)
+            console.print(
+                "No collections yet. Create one:  winnow index ./docs -c docs\n", markup=False, soft_wrap=True
+            )
         if not self.indexes:
             console.print(INDEXES_NOTHING, markup=False)
         if self.needs_key:

@@ -1,11 +1,13 @@
-"""Log lines of a process: one line each on stderr, key=value."""
+"""Log lines of a process: one line each on stderr, as key=value, as JSON, or as text for a terminal."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final, assert_never
 
+import orjson
 import structlog
 
 from winnow.core.settings import Settings
@@ -13,8 +15,9 @@ from winnow.core.settings import Settings
 CHATTY: Final = (
     *("alembic", "aiosqlite", "sqlalchemy", "asyncpg"),
     *("httpx", "httpx2", "httpcore", "httpcore2", "hpack", "h2", "urllib3", "multipart", "python_multipart"),
-    *("asyncio", "watchfiles"),
+    *("asyncio", "uvicorn.error", "watchfiles"),
 )
+_FIRST: Final = ("timestamp", "level", "event")
 
 
 def configure_logging(settings: Settings, *, quiet: bool = False) -> None:
@@ -30,9 +33,9 @@ def configure_logging(settings: Settings, *, quiet: bool = False) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    render = structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
+    render = _rendering(settings)
     structlog.configure(  # not through the standard library: a line a request is on the hot path
-        processors=[*shared, structlog.processors.format_exc_info, render],
+        processors=[*shared, *render],
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
@@ -41,11 +44,30 @@ def configure_logging(settings: Settings, *, quiet: bool = False) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[remove_meta, structlog.processors.format_exc_info, render]
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared], processors=[remove_meta, *render]
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
     quiet_libraries()
+
+
+def _rendering(settings: Settings) -> list[structlog.typing.Processor]:
+    exceptions = structlog.processors.format_exc_info
+    match settings.log_format:
+        case "logfmt":
+            return [exceptions, structlog.processors.LogfmtRenderer(key_order=list(_FIRST))]
+        case "json":
+            dumps = structlog.processors.JSONRenderer(serializer=_json)
+            return [exceptions, dumps]
+        case "text":
+            return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        case unknown:
+            assert_never(unknown)
+
+
+def _json(entry: Mapping[str, Any], **_: Any) -> str:
+    first = {key: entry[key] for key in _FIRST if key in entry}
+    return orjson.dumps({**first, **entry}, default=str).decode()
 
 
 def quiet_libraries() -> None:

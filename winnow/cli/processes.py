@@ -11,7 +11,6 @@ import typer
 from winnow.cli.command import configure, run_loop
 from winnow.cli.console import note
 from winnow.cli.options import DataDir
-from winnow.core.text import counted
 
 if TYPE_CHECKING:
     import socket
@@ -69,12 +68,16 @@ def run_worker(settings: Settings, listener: socket.socket | None, lifeline: int
 
     It reports on itself to who connects to ``listener``.
     """
+    import structlog
     import uvloop
 
     from winnow.cli.operations_port import operations_port
     from winnow.cli.worker_reports import WorkerReports
     from winnow.core.gc_tuning import tune_gc
+    from winnow.core.package import winnow_version
     from winnow.runtime import open_local
+
+    log = structlog.get_logger("winnow.worker")
 
     async def work() -> None:
         from asyncio import get_running_loop
@@ -92,11 +95,11 @@ def run_worker(settings: Settings, listener: socket.socket | None, lifeline: int
 
             if lifeline is not None:
                 loop.add_reader(lifeline, watch, lifeline)
-            pending = counted(await local.resources.catalog.queue.backlog(), "document")
-            note(f"worker {local.worker.owner} started; {pending} pending. Ctrl-C stops it.")
+            pending = await local.resources.catalog.queue.backlog()
+            log.info("worker started", owner=local.worker.owner, pending=pending, version=winnow_version())
             tune_gc()
             await local.worker.run()
-            note("worker stopped")
+            log.info("worker stopped", owner=local.worker.owner)
 
     uvloop.run(work())
 

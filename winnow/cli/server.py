@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext
 from types import FrameType
 from typing import Any, Literal
 
+import structlog
 import uvicorn
 import uvloop
 
@@ -27,6 +28,7 @@ from winnow.cli.local_socket import listening
 from winnow.cli.operations_port import bind, bind_operations, operations_port
 from winnow.core.errors import WinnowError
 from winnow.core.gc_tuning import tune_gc
+from winnow.core.package import winnow_version
 from winnow.core.principal import LOCAL
 from winnow.core.search import RerankOptions, SearchMode, SearchRequest
 from winnow.core.settings import Settings
@@ -34,6 +36,7 @@ from winnow.operations.resources import Resources
 from winnow.runtime import open_catalog_alone, open_local, running
 
 log = logging.getLogger(__name__)
+start_log: Any = structlog.get_logger("winnow.service")
 
 SHUTDOWN_SECONDS = 10
 WARM_UP_MS = 60_000.0
@@ -121,12 +124,27 @@ async def _serve(
         announcement = Announcement(url + settings.server.root_path, names, indexes=indexes, needs_key=needs_key)
         server = _Server(
             _config(app, settings.server.max_connections),
-            announce=lambda: announcement.show(insecure=settings.server.insecure),
+            announce=lambda: _announce(settings, announcement),
             drain=lambda: begin_drain(app),
             drain_seconds=settings.server.drain_seconds,
         )
         async with _local_callers(settings, app) if local.lock is not None else nullcontext():
             await server.serve(sockets=[listener])
+
+
+def _announce(settings: Settings, announcement: Announcement) -> None:
+    """One log line; and what people read, unless a program reads the log."""
+    start_log.info(
+        "serving",
+        url=announcement.url,
+        collections=len(announcement.collections),
+        indexes=announcement.indexes,
+        needs_key=announcement.needs_key,
+        operations_port=settings.operations.port,
+        version=winnow_version(),
+    )
+    if settings.log_format != "json":
+        announcement.show(insecure=settings.server.insecure)
 
 
 def _config(app: Any, max_connections: int, *, lifespan: Literal["auto", "off"] = "auto") -> uvicorn.Config:

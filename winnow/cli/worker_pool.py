@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -21,7 +22,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final, assert_never
 
-from winnow.cli.console import note
 from winnow.cli.operations_port import bind_operations, operations_port
 from winnow.cli.pool_reports import PoolReports
 from winnow.core.errors import InvalidSettings
@@ -36,6 +36,8 @@ from winnow.core.settings.embedding import (
     VllmEmbedding,
     VllmOfflineEmbedding,
 )
+
+log = logging.getLogger(__name__)
 
 MOST: Final = 8  # that are started unasked: each has connections to the database
 STEADY_SECONDS: Final = 60.0  # a process that ran that long is started again at once when it dies
@@ -109,12 +111,12 @@ class _Pool:
         loop = asyncio.get_running_loop()
         for signal_number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signal_number, self._stop)
-        note(f"{count} worker processes; Ctrl-C stops them")
+        log.info("%d worker processes", count)
         async with operations_port(listener) as port, asyncio.TaskGroup() as group:
             port.reports = PoolReports(sockets, count)
             for number in range(1, count + 1):
                 group.create_task(self._keep(number))
-        note("all workers stopped" if self._status == 0 else "the workers stopped, not all of them well")
+        log.info("all workers stopped" if self._status == 0 else "the workers stopped, not all of them well")
         return self._status
 
     def _stop(self, status: int = 0) -> None:
@@ -137,7 +139,7 @@ class _Pool:
                 return
             deaths = 1 if time.monotonic() - began > STEADY_SECONDS else deaths + 1
             wait = 0.0 if deaths == 1 else RESTART.wait(deaths - 1)
-            note(f"worker {number} ended with {_reason(code)}; it starts again in {wait:.0f} s")
+            log.warning("worker %d ended with %s; it starts again in %.0f s", number, _reason(code), wait)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), wait)
 
@@ -149,11 +151,16 @@ class _Pool:
             process.terminate()
         assert process.stdout is not None
         async for line in process.stdout:
-            sys.stderr.write(f"worker {number}: {line.decode(errors='replace')}")
+            sys.stderr.write(_numbered(number, line.decode(errors="replace")))
             sys.stderr.flush()
         code = await process.wait()
         del self._running[number]
         return code
+
+
+def _numbered(number: int, line: str) -> str:
+    """A line of a worker with its number in front; a line of JSON gets it as a member."""
+    return f'{{"worker":{number},{line[1:]}' if line.startswith('{"') else f"worker {number}: {line}"
 
 
 def _reason(code: int) -> str:
