@@ -67,7 +67,8 @@ def _write(path: Path, lines: Iterable[str]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-async def _docstrings() -> list[Document]:
+async def standard_library() -> list[Document]:
+    """The docstrings, one document each."""
     return [item async for item in PythonSource().read() if isinstance(item, Document)]
 
 
@@ -76,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="is made if it does not exist")
     arguments = parser.parse_args()
-    documents, queries = write_collection(arguments.folder, asyncio.run(_docstrings()))
+    documents, queries = write_collection(arguments.folder, asyncio.run(standard_library()))
     print(f"{documents} documents, {queries} queries in {arguments.folder}")
 
 

@@ -32,6 +32,7 @@ from service.routes import (
     operations,
     reembed,
     search,
+    suggestions,
     tokens,
 )
 from service.routes.page import install_page
@@ -66,7 +67,20 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
         generate_unique_id_function=lambda route: route.name,  # generated clients name their methods by it
     )
     app.state.service = state
-    modules = (search, many_searches, facets, documents, collections, jobs, reembed, keys, tokens, audit, operations)
+    modules = (
+        search,
+        many_searches,
+        facets,
+        suggestions,
+        documents,
+        collections,
+        jobs,
+        reembed,
+        keys,
+        tokens,
+        audit,
+        operations,
+    )
     routers = [*(module.router for module in modules), *all_doors(), *doors]
     for router in routers:
         app.include_router(router)

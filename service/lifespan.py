@@ -25,7 +25,7 @@ from winnow.operations.audit import REFUSED, event_of, is_refusal
 from winnow.operations.filenames import Filenames
 from winnow.operations.many_searches import ManyAnswers, search_many
 from winnow.operations.metrics import Metrics
-from winnow.operations.one_search import search_one
+from winnow.operations.one_search import Steps, search_in_steps, search_one
 from winnow.operations.quotas import Allowance, CallerBudget, Quotas, Used
 from winnow.operations.resources import OpenResources, Resources
 from winnow.operations.tokens import Tokens
@@ -142,13 +142,18 @@ class ServiceState:
         )
         self._resources.catalog.trail.note(event)
 
-    async def run_search(self, principal: Principal, asked: SearchRequest) -> SearchAnswer:
-        """One search, admitted and counted. Raises as ``TwoStageSearch.run``, and ``Overloaded``."""
+    async def run_search(self, principal: Principal, asked: SearchRequest, steps: Steps | None = None) -> SearchAnswer:
+        """One search, admitted and counted, in ``steps`` if they are asked for.
+
+        Raises as ``TwoStageSearch.run``, and ``Overloaded``.
+        """
         deadline = SearchDeadline(asked.budget_ms or self.settings.search.budget_ms)
 
         await self._use(principal, "searches")
 
         async def work() -> SearchAnswer:
+            if steps is not None:
+                return await search_in_steps(self.resources, principal, asked, deadline, steps)
             return await search_one(self.resources, principal, asked, deadline)
 
         with self._budget(principal), self._counting_errors():

@@ -11,6 +11,7 @@ from service.answer import render_answer
 from service.deps import CollectionName, state_of
 from service.disconnect import while_connected
 from service.door import SEARCH_PROBLEMS, Door
+from service.routes.search_steps import EVENTS, stream_steps, wants_events
 from service.schemas.search import SearchBody, SearchParameters, SearchView
 from service.wire import json_response
 from winnow.core import errors
@@ -23,13 +24,16 @@ router = Door(
 )
 
 
-@router.post("", response_model=SearchView, responses=router.problems(), openapi_extra=needs("search"))
+@router.post("", response_model=SearchView, responses={**EVENTS, **router.problems()}, openapi_extra=needs("search"))
 async def search(name: CollectionName, body: SearchBody, request: Request) -> Response:
-    """Retrieve candidates, rerank them, and answer with both stages' scores."""
+    """Retrieve candidates, rerank them, and answer with both stages' scores.
+
+    With `Accept: text/event-stream` the same in steps: `instant`, `retrieved` and `final`, each a whole answer.
+    """
     return await _answer(name, body, request)
 
 
-@router.get("", response_model=SearchView, responses=router.problems(), openapi_extra=needs("search"))
+@router.get("", response_model=SearchView, responses={**EVENTS, **router.problems()}, openapi_extra=needs("search"))
 async def search_by_query_string(
     name: CollectionName, parameters: Annotated[SearchParameters, Query()], request: Request
 ) -> Response:
@@ -43,5 +47,7 @@ async def _answer(name: str, body: SearchBody, request: Request) -> Response:
     # only a filter needs the collection's fields: the search looks the collection up itself
     fields = {} if body.filter is None else (await state.resources.collections.get(name)).fields
     asked = body.to_request(name, fields, most=principal.max_top_n)
+    if wants_events(request):
+        return await stream_steps(request, state, principal, asked)
     answer = await while_connected(request.receive, state.run_search(principal, asked))
     return json_response(render_answer(answer))

@@ -38,7 +38,7 @@ BODIES: Final[dict[str, Any]] = {  # for operations on a collection: valid, so t
 }
 OWN_FILE: Final = ("create_vector_store_file", "create_file_batch")  # whose body names an uploaded file
 NEW_NAME: Final = ("create_vector_store",)  # makes a collection of a name that the key does not have
-QUERIES: Final = {"search_by_query_string": {"q": "file"}}
+QUERIES: Final = {"suggest_queries": {"q": "fi"}, "search_by_query_string": {"q": "file"}}
 LAST: Final = (
     "delete_document",
     "delete_vector_store_file",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -134,3 +135,72 @@ async def test_other_modes_say_that_they_are_full(filled) -> None:
     assert answer.json()["speed"] == "full"
     answer = await filled.client.get("/v1/collections/docs/search", params={"q": "gath", "mode": "instant"})
     assert answer.json()["speed"] == "instant"
+
+
+async def events(service, body: dict[str, Any], **headers: str) -> list[tuple[str, dict[str, Any]]]:
+    """The events of a streamed search."""
+    headers = {"Accept": "text/event-stream", **headers}
+    answer = await service.client.post("/v1/collections/docs/search", json=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    blocks = [block for block in answer.text.replace("\r\n", "\n").split("\n\n") if block.startswith("event:")]
+    parsed = [dict(line.split(": ", 1) for line in block.split("\n") if line) for block in blocks]
+    return [(each["event"], json.loads(each["data"])) for each in parsed]
+
+
+async def test_a_search_comes_in_steps(filled) -> None:
+    steps = await events(filled, {"query": "gather"})
+    assert [name for name, _ in steps] == ["instant", "retrieved", "final"]
+    instant, retrieved, final = (answer for _, answer in steps)
+    assert [each["speed"] for each in (instant, retrieved, final)] == ["instant", "full", "full"]
+    assert retrieved["stages"]["rerank"]["status"] == "skipped"
+    assert final["score_kind"] == "relevance"
+    assert [each["previous_rank"] for each in instant["results"]] == [None]
+    before = {each["document_id"]: each["rank"] for each in retrieved["results"]}
+    assert [each["previous_rank"] for each in final["results"]] == [before[each] for each in ids(final)]
+    plain = await filled.client.post("/v1/collections/docs/search", json={"query": "gather"})
+    assert ids(final) == ids(plain.json())
+
+
+async def test_an_instant_search_in_steps_is_final_at_once(filled) -> None:
+    assert [name for name, _ in await events(filled, {"query": "gath", "mode": "instant"})] == ["instant", "final"]
+
+
+async def test_an_error_before_the_first_step_is_an_answer_of_its_own(filled) -> None:
+    body = {"query": "gather", "top_n": 20, "top_k": 10}
+    answer = await filled.client.post("/v1/collections/docs/search", json=body, headers={"Accept": "text/event-stream"})
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "invalid_query"
+
+
+async def test_an_error_behind_the_first_step_is_an_event(filled, monkeypatch) -> None:
+    async def fail(*_: Any, **__: Any) -> None:
+        raise UpstreamUnavailable("the model is away")
+
+    monkeypatch.setattr(type(filled.resources.embedder), "embed", fail)
+    steps = await events(filled, {"query": "gather", "mode": "dense"})
+    assert [name for name, _ in steps] == ["instant", "error"]
+    assert steps[1][1]["code"] == "upstream_unavailable"
+    assert steps[1][1]["status"] == 503
+
+
+async def suggested(service, query: str, **options: Any) -> list[tuple[str, str]]:
+    answer = await service.client.get("/v1/collections/docs/suggest", params={"q": query, **options})
+    assert answer.status_code == 200, answer.text
+    return [(each["text"], each["kind"]) for each in answer.json()["suggestions"]]
+
+
+async def test_titles_and_headings_are_suggested(filled) -> None:
+    assert await suggested(filled, "asyn") == [("asyncio.wait", "title"), ("asyncio.gather", "title")]
+    assert await suggested(filled, "env") == [("Environment variables", "heading")]
+    assert await suggested(filled, "instalation") == [("Installation guide", "title")]
+    assert await suggested(filled, "asyn", limit=1) == [("asyncio.wait", "title")]
+    assert await suggested(filled, "?!") == []
+
+
+async def test_suggestions_show_what_the_caller_may_see(filled) -> None:
+    document = {"id": "mine", "title": "Quarterly figures", "text": "Secret.", "tenant": "acme"}
+    await filled.client.post("/v1/collections/docs/documents", json={"documents": [document]})
+    await filled.index()
+    assert await suggested(filled, "quart") == []
+    assert await suggested(filled, "quart", tenant="acme") == [("Quarterly figures", "title")]

@@ -94,6 +94,7 @@ async def test_contract_is_covered(schema):
         "GET /v1/collections/{name}/search",
         "POST /v1/search",
         "GET /v1/collections/{name}/facets/{field}",
+        "GET /v1/collections/{name}/suggest",
         "POST /v1/collections/{name}:verify",
         "POST /v1/backup",
         "POST /v1/collections/{name}/reembed",

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from winnow.core.access import joined, view_of
-from winnow.core.acl import AccessRules
+from winnow.core.acl import AccessRules, AccessView
 from winnow.core.errors import InvalidQuery
 from winnow.core.exact import Level, folded_name, names_of
 from winnow.core.filters import matches
@@ -29,7 +29,7 @@ from winnow.core.search import (
 )
 from winnow.core.tenancy import plain_id
 from winnow.core.typed import TypedQuery, typed_query
-from winnow.core.types import Filter, IndexRef, JsonValue
+from winnow.core.types import Collection, Filter, IndexRef, JsonValue
 from winnow.operations.name_indexes import NameIndex
 from winnow.operations.resources import Resources
 from winnow.ports import FoundName, Point, VectorStore
@@ -65,8 +65,7 @@ async def search_instant(
         counts = await resources.catalog.documents.counts(collection.name)
         why = f"the index of names is being read: {names.done:,} of {counts.documents:,} documents"
         return replace(await _by_keywords(resources, principal, request, deadline, why), degraded=True)
-    rules = AccessRules(collection.access.default, in_use=names.has_access or collection.access.in_use)
-    allowed = joined(view, replace(collection, access=rules), request.filter)
+    allowed = allowed_names(names, collection, view, request.filter)
     began = time.perf_counter()
     finding = _find(resources.store, names, typed, request, allowed)
     candidates, details = await deadline.within(finding, stage="retrieve")
@@ -74,6 +73,14 @@ async def search_instant(
         return await _by_keywords(resources, principal, request, deadline, "no name matches")
     report = StageReport("ok", (time.perf_counter() - began) * 1000, details=details)
     return _answer(request, candidates, report, deadline)
+
+
+def allowed_names(
+    names: NameIndex, collection: Collection, view: AccessView, wanted: Filter | None = None
+) -> Filter | None:
+    """The filter that names in a view pass: what the index has seen of access counts, however old the lookup is."""
+    rules = AccessRules(collection.access.default, in_use=names.has_access or collection.access.in_use)
+    return joined(view, replace(collection, access=rules), wanted)
 
 
 async def _find(
@@ -87,7 +94,7 @@ async def _find(
     limit, by_document = max(LOOKED_AT, 2 * request.top_n), request.group_by == "document"
     while True:
         found = names.names.find(typed, allowed, limit=limit, wanted=request.top_n, by_document=by_document)
-        shown = await _shown(store, names.ref, found.names, allowed, request.top_n)
+        shown = await names_to_show(store, names.ref, found.names, allowed, request.top_n)
         if len(shown) >= request.top_n or not found.is_cut or limit >= MOST_LOOKED_AT:
             break
         limit *= 4
@@ -103,7 +110,7 @@ async def _find(
     return candidates, details
 
 
-async def _shown(
+async def names_to_show(
     store: VectorStore, ref: IndexRef, names: Sequence[FoundName], allowed: Filter | None, wanted: int
 ) -> list[tuple[FoundName, Point]]:
     """Names with their chunks as they are stored now; those that changed since, or may not be seen, are left out."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal, TypeAlias
 
 from winnow.core.principal import Principal
 from winnow.core.search import SearchAnswer, SearchRequest
@@ -12,11 +14,38 @@ from winnow.operations.packing import counting_tokenizer, pack_answer
 from winnow.operations.resources import Resources
 from winnow.search.limits import SearchDeadline
 
+Step: TypeAlias = Literal["instant", "retrieved", "final"]
+Steps: TypeAlias = Callable[[Step, SearchAnswer], None]
+
+
+async def search_in_steps(
+    resources: Resources, principal: Principal, request: SearchRequest, deadline: SearchDeadline, steps: Steps
+) -> SearchAnswer:
+    """Answer one search, and hand each answer on as soon as it is there: by names, of the first stage, the final one.
+
+    Raises:
+        WinnowError: as ``search_one`` does; steps that were handed on before stay true.
+    """
+    first = replace(request, mode="instant", facets=None, packing=None)
+    steps("instant", await search_instant(resources, principal, first, deadline))
+    answer = await search_one(
+        resources, principal, request, deadline, retrieved=lambda found: steps("retrieved", found)
+    )
+    steps("final", answer)
+    return answer
+
 
 async def search_one(
-    resources: Resources, principal: Principal, request: SearchRequest, deadline: SearchDeadline | None = None
+    resources: Resources,
+    principal: Principal,
+    request: SearchRequest,
+    deadline: SearchDeadline | None = None,
+    *,
+    retrieved: Callable[[SearchAnswer], None] | None = None,
 ) -> SearchAnswer:
     """Answer one search; ``deadline`` is when it has to be done, by default its budget from now.
+
+    ``retrieved`` is given the first stage's answer before the second begins, in modes that have two.
 
     Raises:
         InvalidQuery: a facet does not fit the collection's fields, or there is no such tokenizer.
@@ -24,14 +53,14 @@ async def search_one(
     """
     packing = request.packing if request.packing is not None and request.packing.changes_texts else None
     if request.facets is None and packing is None and request.mode != "instant":
-        return await resources.search.run(request, principal, deadline)
+        return await resources.search.run(request, principal, deadline, retrieved=retrieved)
     deadline = deadline or SearchDeadline(request.budget_ms or resources.settings.search.budget_ms)
     principal.require("search", collection=request.collection)
     if request.facets is not None:
         await check_search_facets(resources, principal, request, request.facets)
     tokenizer = await counting_tokenizer(resources, request)
     instant = search_instant(resources, principal, request, deadline) if request.mode == "instant" else None
-    answer = await (instant or resources.search.run(request, principal, deadline))
+    answer = await (instant or resources.search.run(request, principal, deadline, retrieved=retrieved))
     if request.facets is not None:
         answer = replace(answer, facets=await count_facets(resources, principal, answer, request.facets, deadline))
     return answer if packing is None else await pack_answer(resources, answer, tokenizer, deadline)

@@ -40,15 +40,24 @@ class NameEntry(NamedTuple):
 
 
 class FoundName(NamedTuple):
-    """An entry that was found. ``score`` orders the entries of one answer and has no other meaning."""
+    """An entry that was found. ``score`` orders the entries of one answer and has no other meaning.
+
+    The other attributes are as in ``NameEntry``.
+    """
 
     point_id: str
     document_id: str
     revision: int
-    name: str
-    is_title: bool
+    title: str
+    heads: bool
+    headings: tuple[str, ...]
     access: Metadata
     score: float
+
+    @property
+    def name(self) -> str:
+        """What the entry is called: the title of its document, or the innermost of its headings."""
+        return self.headings[-1] if self.headings and not self.heads else self.title
 
 
 class FoundNames(NamedTuple):

@@ -58,11 +58,11 @@ class SecondStage:
         deadline: SearchDeadline,
     ) -> Scored:
         reranker, options = self.reranker, request.rerank
-        why = _unscored(reranker, options.enabled, query, candidates)
+        why = _why_unscored(reranker, options.enabled, query, candidates)
         if reranker is None or why is not None:
             if request.min_relevance is not None and candidates:
                 why = f"{why}; min_relevance was not applied: it is a threshold for scores of the second stage"
-            return Scored(_in_first_order(candidates), "retrieval", StageReport("skipped", reason=why))
+            return unscored(candidates, why)
         info = reranker.info
         head = candidates[: self.depth(request)]
         passages = [Passage(each.chunk, each.title, each.metadata, each.point_id) for each in head]
@@ -84,7 +84,12 @@ class SecondStage:
         return Scored(_in_second_order(candidates, scores), "relevance", report)
 
 
-def _unscored(
+def unscored(candidates: Sequence[Candidate], why: str | None) -> Scored:
+    """The candidates in the order of the first stage, and why the second did not score them."""
+    return Scored(_in_first_order(candidates), "retrieval", StageReport("skipped", reason=why))
+
+
+def _why_unscored(
     reranker: Reranker | None, wanted: bool, query: EmbeddedQuery, candidates: Sequence[Candidate]
 ) -> str | None:
     """Why the second stage scores nothing; ``None`` where it does."""

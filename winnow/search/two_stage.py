@@ -49,6 +49,7 @@ from winnow.search.second_stage import (
     SecondStage,
     failed_report,
     ms_since,
+    unscored,
 )
 
 log = logging.getLogger(__name__)
@@ -92,9 +93,16 @@ class TwoStageSearch:
         return self._second.reranker
 
     async def run(
-        self, request: SearchRequest, principal: Principal, deadline: SearchDeadline | None = None
+        self,
+        request: SearchRequest,
+        principal: Principal,
+        deadline: SearchDeadline | None = None,
+        *,
+        retrieved: Callable[[SearchAnswer], None] | None = None,
     ) -> SearchAnswer:
         """Answer one search; ``deadline`` is when it has to be done, by default its budget from now.
+
+        ``retrieved`` is given the first stage's answer before the second begins.
 
         Raises:
             InvalidQuery: a parameter is out of range.
@@ -116,21 +124,13 @@ class TwoStageSearch:
         with asked_by(view.tenant):
             vector = await self._embed(request, index, self._embedders.of(index), deadline)
         query = partial(self._query, request, view, collection, index.ref)
-        candidates, retrieved = await self._retrieve(request, query, vector, deadline)
+        candidates, found = await self._retrieve(request, query, vector, deadline)
+        if retrieved is not None:
+            first = unscored(candidates, "it follows")
+            retrieved(_answer(request, first, vector.report, found, deadline))
         scored = await self._second.score(request, collection, vector.query, candidates, deadline)
         scored, judged = self._judge(collection, index, vector.report, scored)
-        return SearchAnswer(
-            id=new_id("srch"),
-            request=request,
-            results=_finish(request, scored),
-            answerable=judged,
-            score_kind=scored.kind,
-            degraded=_lacks_something(vector.report) or _lacks_something(scored.report),
-            embed=vector.report,
-            retrieve=retrieved,
-            rerank=scored.report,
-            took_ms=deadline.spent_ms(),
-        )
+        return _answer(request, scored, vector.report, found, deadline, judged=judged)
 
     def _judge(
         self, collection: Collection, index: Index, embed: StageReport, scored: Scored
@@ -238,6 +238,29 @@ async def _parts(embedder: Embedder, query: str) -> int:
         return 0
     parts = len(await asyncio.to_thread(windows_of, embedder, query))
     return parts if parts > 1 else 0
+
+
+def _answer(
+    request: SearchRequest,
+    scored: Scored,
+    embed: StageReport,
+    retrieve: StageReport,
+    deadline: SearchDeadline,
+    *,
+    judged: Answerable | None = None,
+) -> SearchAnswer:
+    return SearchAnswer(
+        id=new_id("srch"),
+        request=request,
+        results=_finish(request, scored),
+        answerable=judged,
+        score_kind=scored.kind,
+        degraded=_lacks_something(embed) or _lacks_something(scored.report),
+        embed=embed,
+        retrieve=retrieve,
+        rerank=scored.report,
+        took_ms=deadline.spent_ms(),
+    )
 
 
 def _finish(request: SearchRequest, scored: Scored) -> tuple[Result, ...]:

@@ -45,6 +45,7 @@ _HEADING: Final = _Field("heading", 3.0, 2.0, 1.0)
 _KEYWORD: Final = _Field("keyword", 2.0, 1.0, 0.0)
 _CONTEXT: Final = _Field("context", 1.0, 0.5, 0.0)  # the title of a chunk that is found by its headings
 _WHOLE_TITLE: Final = _Field("whole_title", 12.0, 6.0, 9.0)
+_WHOLE_PART: Final = _Field("whole_part", 8.0, 2.5, 6.0)  # the last part of a title with points; the id
 _WHOLE_HEADING: Final = _Field("whole_heading", 5.0, 2.0, 4.0)
 _OTHER_FIRST_LETTER: Final = 1.0  # what a word with another first letter loses
 _OTHER_WORD: Final = 0.2  # what a function word adds
@@ -59,7 +60,7 @@ class TantivyNames:
         builder = SchemaBuilder()
         for field in (_TITLE, _HEADING, _KEYWORD, _CONTEXT):
             builder.add_text_field(field.name, tokenizer_name="words", index_option="basic")
-        for name in (_WHOLE_TITLE.name, _WHOLE_HEADING.name, FACTS, _DOCUMENT):
+        for name in (_WHOLE_TITLE.name, _WHOLE_PART.name, _WHOLE_HEADING.name, FACTS, _DOCUMENT):
             builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
         builder.add_bytes_field(_STORED, stored=True, indexed=False)
         self._schema = builder.build()
@@ -130,7 +131,7 @@ class TantivyNames:
 
     def _whole(self, query: TypedQuery, *, typos: bool) -> Query:
         ways: list[Query] = []
-        for field in (_WHOLE_TITLE, _WHOLE_HEADING):
+        for field in (_WHOLE_TITLE, _WHOLE_PART, _WHOLE_HEADING):
             ways.append(self._term(field.name, query.whole, field.as_typed))
             if query.is_open:
                 ways.append(self._similar(field.name, query.whole, 0, field.beginning, begins=True))
@@ -150,11 +151,7 @@ def _document(entry: NameEntry) -> Document:
     document = Document()
     document.add_text(_DOCUMENT, entry.document_id)
     if entry.heads:
-        called = [entry.title, plain_id(entry.document_id)]
-        document.add_text(_TITLE.name, _words([entry.title or called[1]]))
-        parts = [part for name in called for part in last_part(name)]
-        for name in {folded(each) for each in (*called, *parts)} - {""}:
-            document.add_text(_WHOLE_TITLE.name, name)
+        _add_whole_names(document, entry.title, plain_id(entry.document_id))
     else:
         document.add_text(_CONTEXT.name, _words([entry.title]))
     if entry.headings:
@@ -165,10 +162,18 @@ def _document(entry: NameEntry) -> Document:
         document.add_text(_KEYWORD.name, _words(entry.keywords[:MOST_KEYWORDS]))
     for fact in {*facts_of(entry.metadata), *facts_of(entry.access)}:
         document.add_text(FACTS, fact)
-    name = entry.title if entry.heads or not entry.headings else entry.headings[-1]
-    stored = (entry.point_id, entry.document_id, entry.revision, name, entry.heads, entry.access)
+    stored = (*entry[:6], entry.access)  # point, document, revision, title, heads, headings
     document.add_bytes(_STORED, orjson.dumps(stored))
     return document
+
+
+def _add_whole_names(document: Document, title: str, document_id: str) -> None:
+    title = title or document_id
+    document.add_text(_TITLE.name, _words([title]))
+    document.add_text(_WHOLE_TITLE.name, folded(title))
+    parts = [document_id, *(part for name in (title, document_id) for part in last_part(name))]
+    for part in {folded(each) for each in parts} - {"", folded(title)}:
+        document.add_text(_WHOLE_PART.name, part)
 
 
 def _words(names: Iterable[str]) -> str:
@@ -176,8 +181,9 @@ def _words(names: Iterable[str]) -> str:
 
 
 def _found(score: float, document: Document) -> FoundName:
-    point_id, document_id, revision, name, is_title, access = orjson.loads(cast("bytes", document.get_first(_STORED)))
-    return FoundName(point_id, document_id, revision, name, is_title, access, score)
+    stored = orjson.loads(cast("bytes", document.get_first(_STORED)))
+    point_id, document_id, revision, title, heads, headings, access = stored
+    return FoundName(point_id, document_id, revision, title, heads, tuple(headings), access, score)
 
 
 def _once_each(names: Sequence[FoundName], *, by_document: bool) -> list[FoundName]:
@@ -193,7 +199,7 @@ def _by_likeness(query: TypedQuery, names: Iterable[FoundName]) -> list[FoundNam
     numbers, first = numbers_of(query.whole), {word[0] for word in query.words}
     alike: list[FoundName] = []
     for each in names:
-        has = name_words(each.name)
+        has = {word for name in (each.title, *each.headings) for word in name_words(name)}
         if numbers and not set(numbers) <= {number for word in has for number in numbers_of(word)}:
             continue
         missing = sum(all(word[0] != letter for word in has) for letter in first)

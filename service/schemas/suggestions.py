@@ -1,0 +1,32 @@
+"""Suggestions on the wire."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from service.schemas.common import Parameters, View
+from winnow.operations.suggestions import MAX_CHARS, MOST
+
+
+class SuggestParameters(Parameters):
+    """What was typed so far."""
+
+    q: str = Field(max_length=MAX_CHARS, examples=["asyn"])
+    limit: int = Field(8, ge=1, le=MOST)
+    tenant: str | None = Field(None, description="as in searches")
+
+
+class SuggestionView(View):
+    """A text to search for."""
+
+    text: str
+    kind: Literal["title", "heading"]
+
+
+class SuggestionsView(View):
+    """Suggestions, best first."""
+
+    suggestions: list[SuggestionView]
+    ready: bool = Field(description="false: the names of the collection are still being read, ask again")
