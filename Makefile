@@ -16,7 +16,7 @@ DATA_DIR ?= ./data
 SOURCE ?= python
 COLLECTION ?= $(if $(filter python,$(SOURCE)),python,docs)
 
-.PHONY: help run install install-dev clients test test-fast test-vllm soak soak-access check format bench bench-stack bench-scale load eval clean
+.PHONY: help run install install-dev clients test test-fast test-vllm soak soak-access deploy-mutants check format bench bench-stack bench-scale load eval clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ soak: install-dev  ## Kill processes at random, 1,000 times (KILLS, SEED), and c
 soak-access: install-dev  ## Probe as random callers, 1,000,000 times (PROBES, SEED), and compare with what each may see
 	ACCESS_PROBES=$(or $(PROBES),1000000) ACCESS_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -n 0 -p no:cacheprovider \
 	    tests/access/test_probes.py
+
+deploy-mutants: install-dev  ## Change the manifests in 1,200 places (MUTANTS, SEED; 0: in all) and list what no policy notices
+	$(BIN)/python -m tests.deploy.mutants --mutants $(or $(MUTANTS),1200) --seed $(or $(SEED),20261128)
 
 check: install-dev  ## Style, types, import rules and declared dependencies, as CI runs them
 	$(BIN)/ruff check .

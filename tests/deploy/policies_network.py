@@ -115,6 +115,7 @@ def exactly_the_declared_edges_are_open(world: World) -> Iterator[bool | str]:
         if name in {"default-deny", "names"}:
             continue
         (kind,) = spec["policyTypes"]
+        yield holds(kind in {"Ingress", "Egress"}, f"{name}: {kind}")
         key, peers = ("ingress", "from") if kind == "Ingress" else ("egress", "to")
         yield holds(spec.keys() == {"podSelector", "policyTypes", key}, f"{name}: {spec.keys()}")
         own = subjects(world, spec["podSelector"])
@@ -122,6 +123,8 @@ def exactly_the_declared_edges_are_open(world: World) -> Iterator[bool | str]:
         for rule in spec[key]:
             others = [peer for each_peer in rule[peers] for peer in peers_of(world, each_peer, name)]
             yield holds(others, f"{name}: no peer")
+            families = [":" in peer["ipBlock"]["cidr"] for peer in rule[peers] if "ipBlock" in peer]
+            yield holds(families in ([], [False, True]), f"{name}: one of IPv4 and IPv6 is missing")
             yield holds(all(port["protocol"] == "TCP" for port in rule["ports"]), f"{name}: {rule['ports']}")
             edges = {(o, p["port"]) for o in others for p in rule["ports"]}
             if kind == "Ingress":
@@ -142,8 +145,9 @@ def subjects(world: World, selector: Object) -> set[str]:
     """The components that a policy is about."""
     found = {pod.component for pod in world.pods if matches(selector, pod.labels)}
     if found:
-        instance = selector.get("matchLabels", {}).get(INSTANCE)
-        assert instance == world.overlay, f"takes pods of other overlays: {selector}"
+        labels = selector.get("matchLabels", {})
+        own = labels.get(INSTANCE) == world.overlay and labels.get(NAME) == "winnow"
+        assert own, f"takes other pods: {selector}"
     return found | _foreign(selector)
 
 

@@ -17,9 +17,7 @@ from tests.deploy.render import (
     Pod,
     World,
     container_ports,
-    cpus,
     matches,
-    megabytes,
     owner_name,
 )
 from winnow.core.settings import IndexingSettings, ServerSettings
@@ -101,17 +99,29 @@ def containers_are_confined(world: World) -> Iterator[bool | str]:
             yield holds("privileged" not in context, f"{who}: privileged")
 
 
+RESOURCES = {  # requests and limits: CPU, memory
+    "migrate": ("100m", "512Mi", "1", "1Gi"),
+    "winnow": ("1", "1Gi", "2", "2Gi"),
+    "worker": ("1", "1Gi", "2", "4Gi"),
+    "qdrant": ("1", "4Gi", "4", "8Gi"),
+    "snapshots": ("100m", "128Mi", "1", "512Mi"),
+    "weights": ("100m", "128Mi", "1", "512Mi"),
+    "vllm": ("2", "8Gi", "8", "24Gi"),
+}
+SINGLE = ("1", "2Gi", "4", "4Gi")
+
+
 @policy
 def containers_are_bounded(world: World) -> Iterator[bool | str]:
     for pod in world.pods:
         for one in pod.containers:
             who, wants, limits = f"{owner_name(pod.owner)}/{one['name']}", *_resources(one)
-            yield holds(0 < cpus(wants["cpu"]) <= cpus(limits["cpu"]) <= 10 * cpus(wants["cpu"]), f"{who}: cpu")
-            memory, most = megabytes(wants["memory"]), megabytes(limits["memory"])
-            yield holds(0 < memory <= most <= 4 * memory, f"{who}: memory")
-            extended = {key: value for key, value in wants.items() if "/" in key}
-            yield holds(extended == {k: v for k, v in limits.items() if "/" in k}, f"{who}: GPUs")
-            yield holds(all(value == "1" for value in extended.values()), f"{who}: more than one GPU")
+            found = (wants["cpu"], wants["memory"], limits["cpu"], limits["memory"])
+            single = pod.owner["kind"] == "StatefulSet" and one["name"] == "winnow"
+            yield holds(found == (SINGLE if single else RESOURCES[one["name"]]), f"{who}: {found}")
+            extended = {key: value for key, value in wants.items() if key not in {"cpu", "memory"}}
+            same = {key: value for key, value in limits.items() if key not in {"cpu", "memory"}}
+            yield holds(extended == same and set(extended.values()) <= {"1"}, f"{who}: GPUs")
 
 
 def _resources(one: Object) -> tuple[Object, Object]:
@@ -209,13 +219,25 @@ def probes_ask_what_they_should(world: World) -> Iterator[bool | str]:
         begin, alive, ready_probe = one["startupProbe"], one["livenessProbe"], one["readinessProbe"]
         window = begin["periodSeconds"] * begin["failureThreshold"]
         yield holds(window == STARTUP_SECONDS[pod.component], f"{who}: {window} s to start")
-        yield holds(60 <= alive["periodSeconds"] * alive["failureThreshold"] <= 120, f"{who}: dies of a pause")
+        yield holds(alive["failureThreshold"] == 6 and alive["periodSeconds"] in {10, 20}, f"{who}: dies of a pause")
         yield holds(5 <= alive["timeoutSeconds"] <= alive["periodSeconds"], f"{who}: liveness")
         yield holds(ready_probe["periodSeconds"] == 5, f"{who}: readiness")
         yield holds(ready_probe["timeoutSeconds"] == READY_TIMEOUT[pod.component], f"{who}: readiness")
 
 
 READY_TIMEOUT = {"service": 6, "qdrant": 3, "embedder": 5, "reranker": 5}  # the service's checks take up to 5 s
+
+
+SCRATCH = {  # the room of each folder that is lost with its pod
+    ("service", "tmp"): "2Gi",
+    ("worker", "tmp"): "2Gi",
+    ("qdrant", "tmp"): "1Gi",
+    ("snapshots", "tmp"): "64Mi",
+    ("embedder", "tmp"): "10Gi",
+    ("embedder", "shm"): "2Gi",
+    ("reranker", "tmp"): "10Gi",
+    ("reranker", "shm"): "2Gi",
+}
 
 
 @policy
@@ -233,9 +255,12 @@ def volumes_are_mounted_where_they_are_needed(world: World) -> Iterator[bool | s
                 given = volumes.get(name, {}).keys() & {"secret", "configMap"}
                 yield holds(mount.get("readOnly", False) is bool(given), f"{who}/{one['name']}: {name}")
         for volume in volumes.values():
-            yield holds("emptyDir" not in volume or "sizeLimit" in volume["emptyDir"], f"{who}: {volume['name']}")
+            yield holds(len(volume) == 2, f"{who}: {volume['name']} has no source, or two")
+            size = volume.get("emptyDir", {"sizeLimit": None}).get("sizeLimit", "any")
+            yield holds(size == SCRATCH.get((pod.component, volume["name"])), f"{who}: {volume['name']} {size}")
             yield holds("hostPath" not in volume, f"{who}: {volume['name']}")
-            yield holds(volume.get("secret", {}).get("defaultMode", 0o440) == 0o440, f"{who}: anyone reads a key")
+            mode = volume.get("secret", {"defaultMode": 0o440}).get("defaultMode")
+            yield holds(mode == 0o440, f"{who}: anyone reads a key")
         memory = [each["name"] for each in volumes.values() if each.get("emptyDir", {}).get("medium") == "Memory"]
         wanted = ["shm"] if pod.component in {"embedder", "reranker", "bulk"} else []
         yield holds(memory == wanted, f"{who}: shared memory")

@@ -201,6 +201,8 @@ def the_first_key_is_a_file_of_the_service_alone(world: World) -> Iterator[bool 
 
 @policy
 def unfilled_secrets_are_refused(world: World) -> Iterator[bool | str]:
+    for each in world.of("Secret"):
+        yield holds(each["type"] == "Opaque", f"{owner_name(each)}: {each['type']}")
     example = secret_values(world, "winnow-bootstrap")["bootstrap-key"]
     yield holds("fill in" in example and len(example.strip()) < 32, "an example that works as a key")
     if not world.has("Secret", "winnow"):

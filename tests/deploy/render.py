@@ -119,9 +119,14 @@ def _rendered(folder: Path) -> str:
     return done.stdout
 
 
+@cache
+def _objects(overlay: str) -> tuple[Object, ...]:
+    return tuple(yaml.safe_load_all(_rendered(K8S / "overlays" / overlay)))
+
+
 def render(overlay: str) -> World:
-    """One overlay as it is shipped; a copy that may be changed."""
-    return World(overlay, list(yaml.safe_load_all(_rendered(K8S / "overlays" / overlay))))
+    """One overlay as it is shipped. Its objects are shared: change copies of them."""
+    return World(overlay, list(_objects(overlay)))
 
 
 def compose(overlay: str, kustomization: Mapping[str, Any], files: Mapping[str, str] | None = None) -> World:

@@ -17,6 +17,7 @@ from tests.deploy.render import (
     OVERLAYS,
     World,
     compose,
+    cpus,
     is_custom,
     megabytes,
     owner_name,
@@ -223,7 +224,7 @@ def requested(world: World) -> tuple[float, float, float]:
             count = 1
         for one in pod.spec["containers"]:
             wants = one["resources"]["requests"]
-            cpu += count * policies_pods.cpus(wants["cpu"])
+            cpu += count * cpus(wants["cpu"])
             memory += count * megabytes(wants["memory"])
         claims = pod.owner["spec"].get("volumeClaimTemplates", [])
         volumes += count * sum(megabytes(claim["spec"]["resources"]["requests"]["storage"]) for claim in claims)
