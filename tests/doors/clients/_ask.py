@@ -2,6 +2,9 @@
 
 import json
 import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "clients" / "python"))  # winnow-client as it is in this tree
 
 BASE = sys.argv[1].rstrip("/")
 KEY = "any-key"
