@@ -78,13 +78,17 @@ class _Rooms:
         """The settings as environment variables."""
         return _variables("WINNOW", self._overrides)
 
-    def program(self, name: str, arguments: list[str]) -> Program:
-        """One of the command's processes."""
-        environment = self.variables | {
-            EMBEDDINGS_VARIABLE: str(self.folder / "embeddings.log"),
-            FLUSHED_VARIABLE: str(self.folder / "flushed"),
-            CUE_VARIABLE: str(self.folder),
-        }
+    def program(self, name: str, arguments: list[str], **variables: str) -> Program:
+        """One of the command's processes, with further ``variables``."""
+        environment = (
+            self.variables
+            | variables
+            | {
+                EMBEDDINGS_VARIABLE: str(self.folder / "embeddings.log"),
+                FLUSHED_VARIABLE: str(self.folder / "flushed"),
+                CUE_VARIABLE: str(self.folder),
+            }
+        )
         return Program(name, winnow, [arguments, environment, self._tampering], self.folder / f"{name}.log")
 
     def serve(self) -> None:

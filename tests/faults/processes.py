@@ -121,6 +121,13 @@ class Program:
             self._process.kill()  # it has died already, or leads no group yet
         self._process.join(DEADLINE_SECONDS)
 
+    def terminate(self) -> int | None:
+        """End it with SIGTERM; returns its exit status, ``None`` if it did not end in time."""
+        assert self._process is not None
+        os.kill(self.pid, signal.SIGTERM)
+        self._process.join(DEADLINE_SECONDS)
+        return self._process.exitcode
+
     def kill_children(self) -> int:
         """Kill the processes that it has started, not itself; returns how many."""
         try:
