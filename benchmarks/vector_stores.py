@@ -2,9 +2,9 @@
 
     python benchmarks/vector_stores.py --data path/to/scifact [--limit 1000]
 
-The method of OGX's published figures: each document of a BEIR collection is uploaded as a file, attached to a store, and
-each judged query is sent to the store's search; the ranking is that of the results' files. A service of its own runs
-with default settings, in a directory that is deleted afterwards.
+The method of OGX's published figures: each document of a BEIR collection is uploaded as a file and attached to a store,
+and each judged query is sent to the store's search; the ranking is that of the results' files. A service of its own
+runs with default settings, in a directory that is deleted afterwards.
 """
 
 from __future__ import annotations

@@ -87,9 +87,9 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
     install_openapi(app, routers)
     install_page(app)
     install_widget(app)
-    mcp.install(app)
+    mcp_route = mcp.install(app)
     install_error_handlers(app, state.note_error)
-    _surround(app, settings.server, state, [route for router in routers for route in router.routes])
+    _surround(app, settings.server, state, [mcp_route, *(route for router in routers for route in router.routes)])
     return app
 
 

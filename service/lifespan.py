@@ -23,7 +23,7 @@ from winnow.operations.attachment_reader import AttachmentReader
 from winnow.operations.attachments import FileToAttach, attach_files
 from winnow.operations.audit import REFUSED, event_of, is_refusal
 from winnow.operations.filenames import Filenames
-from winnow.operations.many_searches import ManyAnswers, search_many
+from winnow.operations.many_searches import MAX_SEARCHES, ManyAnswers, search_many
 from winnow.operations.metrics import Metrics
 from winnow.operations.one_search import Steps, search_in_steps, search_one
 from winnow.operations.quotas import Allowance, CallerBudget, Quotas, Used
@@ -169,7 +169,9 @@ class ServiceState:
             self.metrics.observe_search_error(error.code)
             raise
 
-    async def run_many(self, principal: Principal, requests: Sequence[SearchRequest]) -> ManyAnswers:
+    async def run_many(
+        self, principal: Principal, requests: Sequence[SearchRequest], *, most: int = MAX_SEARCHES
+    ) -> ManyAnswers:
         """Several searches as one, admitted and counted. Raises ``Overloaded``, and as ``search_many``."""
         top_n = requests[0].top_n if requests else 1
         deadline = SearchDeadline(max(1, len(requests)) * self.settings.search.budget_ms)
@@ -177,7 +179,7 @@ class ServiceState:
         await self._use(principal, "searches", len(requests))
 
         async def work() -> ManyAnswers:
-            return await search_many(self.resources, principal, requests, top_n=top_n)
+            return await search_many(self.resources, principal, requests, top_n=top_n, most=most)
 
         with self._budget(principal), self._counting_errors():
             answer = await self.searches.run(work, principal, deadline, tells=lambda _: False)

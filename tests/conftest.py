@@ -75,7 +75,17 @@ class Service:
         self.files = UploadParser()
         self.names = NameIndexes(catalog, store, TantivyNames)
         self.resources = Resources(
-            settings, embedder, reranker, store, catalog, collections, search, self.files, self.names, self._wake
+            settings,
+            embedder,
+            reranker,
+            store,
+            catalog,
+            collections,
+            search,
+            self.files,
+            self.names,
+            self._wake,
+            text_reranker=None if second is None else second.for_texts(),
         )
         pipeline = Pipeline(embedders, store, catalog, settings.indexing)
         self._worker = Worker(pipeline, catalog, settings.indexing)

@@ -153,8 +153,9 @@ async def open_resources(
         if reranker is not None:
             stack.push_async_callback(reranker.close)
         collections = CollectionLookup(catalog.collections)
-        guarded = None if reranker is None else BudgetedReranker(GuardedReranker(reranker))
-        search = TwoStageSearch(embedders, store, collections, guarded, settings.search)
+        guarded = None if reranker is None else GuardedReranker(reranker)
+        second = None if guarded is None else BudgetedReranker(guarded)
+        search = TwoStageSearch(embedders, store, collections, second, settings.search)
         files = UploadParser()
         stack.push_async_callback(files.close)
         names = NameIndexes(catalog, store, TantivyNames)
@@ -173,6 +174,7 @@ async def open_resources(
             further=further,
             default_name=name,
             chooser=build_chooser(settings),
+            text_reranker=None if guarded is None else BudgetedReranker(guarded.for_texts()),
         )
 
 

@@ -25,6 +25,7 @@ from service.wire import JSON_TYPE, json_response
 from winnow.core import errors
 from winnow.core.filters import matches, parse_filter, values_of
 from winnow.core.search import Result, SearchAnswer
+from winnow.core.tenancy import plain_id
 from winnow.core.types import FieldType, Metadata
 
 _WIDEST: Final = 100  # results of a search, which conditions on parts of a text choose among
@@ -138,20 +139,25 @@ async def retrieve_for_dify(body: DifyBody, request: Request) -> Response:
     state, principal = state_of(request), principal_of(request)
     principal.require("search", collection=body.knowledge_id)
     collection = await state.resources.collections.get(body.knowledge_id)
-    plan = _plan(body, collection.fields)
-    asked = plan.to_request(collection.name, collection.fields, most=principal.max_top_n)
+    most = principal.max_top_n or _WIDEST
+    asked = _plan(body, collection.fields, most).to_request(collection.name, collection.fields, most=most)
     answer = await while_connected(request.receive, state.run_search(principal, asked))
     return json_response({"records": _records(answer, body, collection.fields)})
 
 
-def _plan(body: DifyBody, fields: Mapping[str, FieldType]) -> SearchBody:
-    """The search; conditions on parts of a text, which filters do not have, are left to ``_records``."""
-    wanted = min(body.retrieval_setting.top_k, _WIDEST)
+def _plan(body: DifyBody, fields: Mapping[str, FieldType], most: int) -> SearchBody:
+    """The search; conditions on parts of a text, which filters do not have, are left to ``_records``.
+
+    ``most`` is the number of results that the credential allows: what Dify did not ask for keeps to it.
+    """
+    setting = body.retrieval_setting
+    asked = "top_k" in setting.model_fields_set
+    wanted = min(setting.top_k, _WIDEST) if asked else min(setting.top_k, most)
     rough = _narrows_by_text(body.metadata_condition)
-    threshold = body.retrieval_setting.score_threshold
+    threshold = setting.score_threshold
     return SearchBody(
         query=body.query,
-        top_n=_WIDEST if rough else wanted,
+        top_n=max(wanted, min(_WIDEST, most)) if rough else wanted,
         min_relevance=threshold or None,
         filter=_filter(body.metadata_condition, fields),
         highlight=False,
@@ -232,10 +238,11 @@ def _test_of(condition: DifyCondition, fields: Mapping[str, FieldType]) -> Calla
 def _record(result: Result) -> dict[str, Any]:
     candidate, chunk = result.candidate, result.candidate.chunk
     score = result.relevance_score if result.relevance_score is not None else candidate.fused.score
-    place = {"document_id": candidate.document_id, "url": address_of(candidate), "start": chunk.start, "end": chunk.end}
+    document_id = plain_id(candidate.document_id)
+    place = {"document_id": document_id, "url": address_of(candidate), "start": chunk.start, "end": chunk.end}
     return {
         "content": chunk.text,
         "score": min(max(score, 0.0), 1.0),
-        "title": candidate.title or candidate.document_id,
+        "title": candidate.title or document_id,
         "metadata": {**candidate.metadata, **place},
     }

@@ -27,11 +27,13 @@ from service.schemas.search import SearchBody
 from winnow.core.errors import InvalidFilter, WinnowError
 from winnow.core.principal import Principal
 from winnow.core.search import SearchRequest
+from winnow.core.tenancy import plain_id
 from winnow.operations.collections import see_collections
 from winnow.operations.documents import see_document
-from winnow.operations.many_searches import MAX_SEARCHES, FoundResult
+from winnow.operations.many_searches import FoundResult
 from winnow.operations.resources import Resources
 
+MOST_COLLECTIONS: Final = 256
 _READS: Final = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _Answer = TypeVar("_Answer")
 
@@ -60,7 +62,10 @@ class FoundDocuments(BaseModel):
 
     results: list[FoundDocument]
     degraded: bool = Field(description="a model was away: the order is that of the first stage")
-    left_out: list[str] = Field(description="collections without a field that the filter names")
+    left_out: list[str] = Field(
+        description="collections that were not searched: they lack a field that the filter names, or there are more "
+        f"than the {MOST_COLLECTIONS} that one call searches; name one of them to search it"
+    )
 
 
 class WholeDocument(BaseModel):
@@ -98,7 +103,7 @@ def build_server(version: str, state: ServiceState) -> MCPServer[Any]:
         query: Annotated[str, Field(description="a question or keywords, in any language")],
         context: Context[Any, Any],
         collection: Annotated[str | None, Field(description="name of a collection; all of them without it")] = None,
-        top_n: Annotated[int, Field(description="number of results", ge=1, le=100)] = 10,
+        top_n: Annotated[int | None, Field(description="number of results; 10 by default", ge=1, le=100)] = None,
         filter: Annotated[
             dict[str, Any] | None,
             Field(
@@ -152,7 +157,7 @@ async def _search(
     requests, left_out = await _searches(state.resources, principal, body, collection)
     if not requests:
         return FoundDocuments(results=[], degraded=False, left_out=left_out)
-    answer = await state.run_many(principal, requests)
+    answer = await state.run_many(principal, requests, most=MOST_COLLECTIONS)
     results = [_found(each) for each in answer.results]
     return FoundDocuments(results=results, degraded=answer.degraded, left_out=left_out)
 
@@ -160,23 +165,24 @@ async def _search(
 async def _searches(
     resources: Resources, principal: Principal, body: SearchBody, collection: str | None
 ) -> tuple[list[SearchRequest], list[str]]:
-    """A search a collection, and the collections that have no field which the filter names."""
+    """A search a collection, and the collections that are not searched."""
     if collection is not None:
         found = await resources.collections.get(collection)
-        return [body.to_request(found.name, found.fields)], []
+        return [body.to_request(found.name, found.fields, most=principal.max_top_n)], []
     requests, left_out = [], []
     wrong: InvalidFilter | None = None
     for seen, counts in await see_collections(resources.catalog, principal):
         if not counts.documents:
             continue
         try:
-            requests.append(body.to_request(seen.name, seen.fields))
+            requests.append(body.to_request(seen.name, seen.fields, most=principal.max_top_n))
         except InvalidFilter as error:
             wrong = error
             left_out.append(seen.name)
     if wrong is not None and not requests:  # then the filter is wrong everywhere: say why
         raise wrong
-    return requests[:MAX_SEARCHES], left_out
+    left_out += [each.collection for each in requests[MOST_COLLECTIONS:]]
+    return requests[:MOST_COLLECTIONS], left_out
 
 
 async def _fetch(state: ServiceState, principal: Principal, id: str) -> WholeDocument:
@@ -205,9 +211,10 @@ async def _list(state: ServiceState, principal: Principal) -> CollectionSummarie
 
 def _found(found: FoundResult) -> FoundDocument:
     candidate = found.result.candidate
+    document_id = plain_id(candidate.document_id)
     return FoundDocument(
-        id=f"{found.request.collection}/{candidate.document_id}",
-        title=candidate.title or candidate.document_id,
+        id=f"{found.request.collection}/{document_id}",
+        title=candidate.title or document_id,
         url=address_of(candidate),
         text=candidate.chunk.text,
         relevance_score=found.result.relevance_score,

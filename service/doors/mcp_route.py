@@ -15,9 +15,16 @@ from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.doors.shapes import JSON_RPC
 from service.lifespan import ServiceState
 
 PATH: Final = "/mcp"
+
+
+class _JsonRpcRoute(Route):
+    """A route of JSON-RPC: errors of the middleware, such as a missing key, have its shape."""
+
+    error_shape = JSON_RPC
 
 
 class McpRoute:
@@ -33,9 +40,11 @@ class McpRoute:
         self._serving: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
 
-    def install(self, app: FastAPI) -> None:
-        """Add the route."""
-        app.router.routes.append(Route(PATH, endpoint=self, include_in_schema=False))
+    def install(self, app: FastAPI) -> Route:
+        """Add the route, and return it."""
+        route = _JsonRpcRoute(PATH, endpoint=self, include_in_schema=False)
+        app.router.routes.append(route)
+        return route
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -42,7 +42,8 @@ async def search_for_open_webui(name: CollectionName, body: WebSearchBody, reque
     """Search as Open WebUI searches the web; documents without an address are left out, for it shows links."""
     state, principal = state_of(request), principal_of(request)
     principal.require("search", collection=name)
-    search = SearchBody(query=body.query, top_n=min(body.count, _WIDEST), highlight=False)
+    asked_for = min(body.count, _WIDEST) if "count" in body.model_fields_set else None
+    search = SearchBody(query=body.query, top_n=asked_for, highlight=False)
     asked = search.to_request(name, {}, most=principal.max_top_n)
     answer = await while_connected(request.receive, state.run_search(principal, asked))
     links = [

@@ -43,6 +43,14 @@ class RerankErrorBody(BaseModel):
     error: OpenAIErrorDetail
 
 
+class JsonRpcErrorBody(BaseModel):
+    """An error of JSON-RPC 2.0, about a request whose id was not read."""
+
+    jsonrpc: str
+    id: None
+    error: dict[str, Any]
+
+
 class TeiErrorBody(BaseModel):
     """An error of Text Embeddings Inference."""
 
@@ -73,6 +81,7 @@ _OPENAI_TYPES: Final[Mapping[int, str]] = {
     429: "rate_limit_error",
 }
 _OPENAI_CODES: Final[Mapping[int, str]] = {401: "invalid_api_key", 429: "rate_limit_exceeded"}
+_JSON_RPC_CODES: Final[Mapping[int, int]] = {400: -32700, 401: -32001, 403: -32001}
 _TEI_TYPES: Final[Mapping[int, str]] = {413: "Validation", 422: "Validation", 429: "Overloaded", 503: "Unhealthy"}
 _DASHSCOPE_CODES: Final[Mapping[int, str]] = {
     401: "InvalidApiKey",
@@ -122,12 +131,19 @@ def _dashscope(problem: Problem, request_id: str | None) -> dict[str, Any]:
     return {"code": code, "message": problem.detail, "request_id": request_id}
 
 
+def _json_rpc(problem: Problem, _: str | None) -> dict[str, Any]:
+    data = {"status": problem.kind.status, "code": problem.kind.code}
+    code = _JSON_RPC_CODES.get(problem.kind.status, -32603 if problem.kind.status >= 500 else -32600)
+    return {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": problem.detail, "data": data}}
+
+
 def _dashscope_compatible(problem: Problem, request_id: str | None) -> dict[str, Any]:
     return {"error": openai_error(problem), "id": request_id, "request_id": request_id}
 
 
 OPENAI: Final = ErrorShape(JSON_TYPE, OpenAIErrorBody, _openai, _AS_400)
 RERANK: Final = ErrorShape(JSON_TYPE, RerankErrorBody, _rerank, _AS_400)
+JSON_RPC: Final = ErrorShape(JSON_TYPE, JsonRpcErrorBody, _json_rpc)
 TEI: Final = ErrorShape(JSON_TYPE, TeiErrorBody, _tei)
 DASHSCOPE: Final = ErrorShape(JSON_TYPE, DashScopeErrorBody, _dashscope, {**_AS_400, 413: 400, 415: 400})
 DASHSCOPE_COMPATIBLE: Final = ErrorShape(

@@ -259,5 +259,24 @@ async def test_a_dead_model_is_told_in_the_shape_of_the_protocol(service, monkey
     ):
         response = await service.client.post(path, json=body)
         assert response.status_code == 503
-        assert response.json()[where] == "the reranker is away"
+        assert response.json()[where].endswith("the reranker is away")
         assert int(response.headers["retry-after"]) > 0
+
+
+async def test_a_model_that_is_down_is_left_alone_by_searches_and_by_calls_alike(service, monkeypatch):
+    from winnow.core.errors import UpstreamUnavailable
+
+    calls = []
+
+    async def dead(*_: Any, **__: Any) -> None:
+        calls.append(1)
+        raise UpstreamUnavailable("the reranker is away")
+
+    monkeypatch.setattr(service.resources.reranker, "rerank", dead)
+    await service.fill("docs", [{"id": "a", "text": "copy a file"}])
+    for _ in range(3):
+        refused = await service.client.post("/v2/rerank", json=RERANK)
+        assert refused.status_code == 503
+        assert "the reranker is away" in refused.json()["message"]
+    answer = (await service.client.post("/v1/collections/docs/search", json={"query": "copy"})).json()
+    assert (answer["degraded"], len(calls)) == (True, 1)

@@ -61,16 +61,21 @@ class ManyAnswers:
 
 
 async def search_many(
-    resources: Resources, principal: Principal, requests: Sequence[SearchRequest], *, top_n: int
+    resources: Resources,
+    principal: Principal,
+    requests: Sequence[SearchRequest],
+    *,
+    top_n: int,
+    most: int = MAX_SEARCHES,
 ) -> ManyAnswers:
     """Run ``requests``, some at a time, and merge what they find.
 
     Raises:
-        InvalidQuery: there is no search, or more than ``MAX_SEARCHES``.
+        InvalidQuery: there is no search, or more than ``most``.
         WinnowError: one search failed.
     """
-    if not 1 <= len(requests) <= MAX_SEARCHES:
-        message = f"a request is for 1 to {MAX_SEARCHES} searches (collections times queries), not {len(requests)}"
+    if not 1 <= len(requests) <= most:
+        message = f"a request is for 1 to {most} searches (collections times queries), not {len(requests)}"
         raise InvalidQuery(message, location=("collections",))
     began, room, packing = time.perf_counter(), asyncio.Semaphore(_AT_ONCE), requests[0].packing
     tokenizer = await counting_tokenizer(resources, requests[0])

@@ -15,7 +15,6 @@ from winnow.core.text import token_pieces
 from winnow.core.types import Chunk, FloatArray
 from winnow.operations.resources import Resources
 from winnow.ports import EmbeddedQuery, Embedder, EmbedKind, Passage, Reranker, Tokenizer
-from winnow.search.guarded_models import measured_rerank
 from winnow.search.sound_scores import sound_scores
 
 _EMBED_BATCH: Final = 64  # texts of one call to the model
@@ -100,7 +99,7 @@ async def rank_texts(
         Upstream: the model failed.
     """
     principal.require("search")
-    reranker = resources.reranker
+    reranker = resources.text_reranker
     if reranker is None:
         raise ModelNotFound("no reranker is configured; set WINNOW_RERANK__PROVIDER")
     _check_model(resources, model, reranker)
@@ -113,8 +112,7 @@ async def rank_texts(
     if max_tokens is not None:
         texts = await asyncio.to_thread(_heads, resources.embedder.tokenizer, texts, max_tokens)
     passages = [Passage(Chunk(0, 0, len(text), text)) for text in texts]
-    call = measured_rerank(reranker, EmbeddedQuery(query), passages, instruct)
-    found = await _within(resources, call)
+    found = await _within(resources, reranker.rerank(EmbeddedQuery(query), passages, instruct=instruct))
     scored = [TextScore(*each) for each in enumerate(sound_scores(found.scores, len(texts), reranker.info.provider))]
     best = sorted(scored, key=lambda each: -each.score)[:top_n]
     return Ranking(reranker.info.model, tuple(best), found.tokens)

@@ -29,6 +29,7 @@ class Resources:
         next_embedder: the embedder of ``WINNOW_NEXT_EMBEDDING__*``.
         further: embedders beside the default one that collections may choose, by name.
         default_name: name of the default one.
+        text_reranker: the guarded reranker of texts that callers send, apart from searches.
         chooser: names the embedder that suits the first texts of a collection; ``None``: it is the default one.
     """
 
@@ -46,6 +47,7 @@ class Resources:
     further: Mapping[str, Embedder] = field(default_factory=dict)
     default_name: str = DEFAULT_ENCODER
     chooser: Callable[[Sequence[str]], str] | None = None
+    text_reranker: Reranker | None = None
 
     @property
     def embedders(self) -> Embedders:

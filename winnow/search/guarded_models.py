@@ -47,13 +47,21 @@ class ModelGuard:
         name: of the model, in messages.
         remote: whether it runs elsewhere, so that a search that waits for it leaves its own place to others.
         clock: a monotonic clock in seconds.
+        breaker: of another guard of the same model, if there is one.
     """
 
-    def __init__(self, name: str, *, remote: bool, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        remote: bool,
+        clock: Callable[[], float] = time.monotonic,
+        breaker: Breaker | None = None,
+    ) -> None:
         self._name = name
         self._remote = remote
         self.queue = AdmissionQueue(LatencyLimit(quick=QUICK, clock=clock))
-        self.breaker = Breaker(clock)
+        self.breaker = breaker or Breaker(clock)
 
     async def call(self, work: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """Do ``work`` if it can end within the stage.
@@ -161,11 +169,22 @@ class GuardedEmbedder(Embedder):
 
 
 class GuardedReranker(Reranker):
-    """A reranker whose calls are guarded. ``reranker`` is closed with this wrapper."""
+    """A reranker whose calls are guarded. ``reranker`` is closed with this wrapper.
 
-    def __init__(self, reranker: Reranker) -> None:
+    Args:
+        breaker: of another guard of the same model, if there is one.
+    """
+
+    def __init__(self, reranker: Reranker, breaker: Breaker | None = None) -> None:
         self._reranker = reranker
-        self.guard = ModelGuard(_named(reranker.info), remote=isinstance(reranker, Remote))
+        self.guard = ModelGuard(_named(reranker.info), remote=isinstance(reranker, Remote), breaker=breaker)
+
+    def for_texts(self) -> GuardedReranker:
+        """The same model for texts that callers send: the breaker is shared, the limit is not.
+
+        Such calls have other sizes than those of searches, whose limit follows the time that they take.
+        """
+        return GuardedReranker(self._reranker, self.guard.breaker)
 
     @property
     def info(self) -> RerankerInfo:

@@ -18,6 +18,7 @@ from service.wire import json_response
 from winnow.core.errors import InvalidFilter, InvalidInput
 from winnow.core.principal import Principal
 from winnow.core.search import ArmWeights, Result, SearchRequest
+from winnow.core.tenancy import plain_id
 from winnow.core.types import Collection
 from winnow.operations.attachments import file_of
 from winnow.operations.attributes import plain_attributes
@@ -36,7 +37,9 @@ async def search_vector_store(name: CollectionName, body: StoreSearchBody, reque
     else:
         answers = await while_connected(request.receive, state.run_many(principal, requests))
         found, degraded = tuple(each.result for each in answers.results), answers.degraded
-    names = await state.filenames.of(state.resources.catalog, [file_of(each.candidate.document_id) for each in found])
+    names = await state.filenames.of(
+        state.resources.catalog, [file_of(plain_id(each.candidate.document_id)) for each in found]
+    )
     return json_response(
         {
             "object": "vector_store.search_results.page",
@@ -94,7 +97,7 @@ def _weighted(request: SearchRequest, options: RankingOptions) -> SearchRequest:
 
 def _result(result: Result, names: Mapping[str, str]) -> dict[str, Any]:
     candidate = result.candidate
-    file_id = file_of(candidate.document_id)
+    file_id = file_of(plain_id(candidate.document_id))
     score = result.relevance_score if result.relevance_score is not None else candidate.fused.score
     return {
         "file_id": file_id,
