@@ -32,6 +32,7 @@ from service.routes import (
     operations,
     reembed,
     search,
+    sources,
     suggestions,
     tokens,
 )
@@ -76,6 +77,7 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
         collections,
         jobs,
         reembed,
+        sources,
         keys,
         tokens,
         audit,

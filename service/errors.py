@@ -47,6 +47,7 @@ STATUS: Final[Mapping[type[domain.WinnowError], int]] = {
     domain.JobNotFound: 404,
     domain.KeyNotFound: 404,
     domain.FileNotFound: 404,
+    domain.SourceNotFound: 404,
     domain.Conflict: 409,
     domain.IdentityMismatch: 409,
     domain.VersionConflict: 409,

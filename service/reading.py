@@ -7,10 +7,12 @@ from service.schemas.collections import CollectionList, CollectionView
 from service.schemas.jobs import JobList, JobQuery, JobView
 from service.schemas.keys import KeyList, KeyView
 from service.schemas.reembed import ReembedView
+from service.schemas.sources import SourceList, SourceView
 from winnow.core.principal import Principal
 from winnow.operations.audit import see_trail
 from winnow.operations.collections import check_name, see_collection, see_collections
 from winnow.operations.jobs import see_job, see_jobs
+from winnow.operations.kept_sources import see_source, see_sources
 from winnow.operations.keys import see_key, see_keys
 from winnow.operations.reembed import stored_status
 from winnow.ports import Catalog
@@ -31,6 +33,18 @@ async def read_reembedding(catalog: Catalog, principal: Principal, name: str) ->
     """The progress of a re-embedding where no next model is configured. Raises as ``read_collection``."""
     check_name(name)
     return ReembedView.progress(await stored_status(catalog, principal, name))
+
+
+async def read_sources(catalog: Catalog, principal: Principal, name: str) -> SourceList:
+    """The sources that a collection keeps. Raises as ``read_collection``."""
+    check_name(name)
+    return SourceList(sources=[SourceView.shown(each) for each in await see_sources(catalog, principal, name)])
+
+
+async def read_source(catalog: Catalog, principal: Principal, name: str, source_id: str) -> SourceView:
+    """One source that a collection keeps. Raises as ``read_collection``, and ``SourceNotFound``."""
+    check_name(name)
+    return SourceView.shown(await see_source(catalog, principal, name, source_id))
 
 
 async def read_jobs(catalog: Catalog, principal: Principal, query: JobQuery) -> JobList:

@@ -13,6 +13,7 @@ from typing import Final
 
 from indexer.bulk.job import BulkJob, open_bulk_job
 from indexer.bulk.options import RayOptions, require_servers
+from indexer.schedule import SourceSchedule, open_kept
 from indexer.sources.uploads import UploadParser
 from indexer.worker.loop import Worker
 from indexer.worker.maintenance import Maintenance
@@ -123,6 +124,23 @@ async def running(worker: Worker | BulkJob) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def keeping_fresh(
+    resources: Resources, *, count: Callable[[str, int], None] = lambda *_: None
+) -> AsyncIterator[None]:
+    """Read the sources that collections keep when they are due, beside the body.
+
+    ``count`` is told how many documents were ``accepted`` and ``rejected``.
+    """
+    stopped = asyncio.Event()
+    task = asyncio.create_task(SourceSchedule(resources, count=count).run(stopped), name="kept-sources")
+    try:
+        yield
+    finally:
+        stopped.set()
+        await task
+
+
+@asynccontextmanager
 async def open_resources(
     settings: Settings,
     load: Callable[[Settings], Embedder] = build_default,
@@ -175,6 +193,7 @@ async def open_resources(
             default_name=name,
             chooser=build_chooser(settings),
             text_reranker=None if guarded is None else BudgetedReranker(guarded.for_texts()),
+            check_source=open_kept,
         )
 
 

@@ -11,6 +11,7 @@ from tests.contracts.catalog_documents import DeletionContract, SubmissionContra
 from tests.contracts.catalog_integrity import IntegrityContract
 from tests.contracts.catalog_jobs import JobListContract, RemovalContract, RetryCancelContract
 from tests.contracts.catalog_reembed import ReembedContract
+from tests.contracts.catalog_sources import KeptSourceContract
 from tests.contracts.catalog_work import JobContract, LedgerContract
 from winnow.ports import Catalog
 
@@ -27,6 +28,7 @@ class CatalogContract(
     RemovalContract,
     ReembedContract,
     KeyContract,
+    KeptSourceContract,
     TrailContract,
 ):
     """The whole port."""

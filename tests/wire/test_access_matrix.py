@@ -31,6 +31,7 @@ BODIES: Final[dict[str, Any]] = {  # for operations on a collection: valid, so t
     "switch_index": {},
     "roll_back": {},
     "put_collection": {},
+    "add_source": {"source": "site:https://docs.example.com"},
     "put_calibration": {"weights": {"score": 1.0}, "intercept": 0.0, "calibrated_on": "a test"},
     "create_vector_store": {"name": "docs"},
     "search_vector_store": {"query": "file"},
@@ -40,6 +41,7 @@ OWN_FILE: Final = ("create_vector_store_file", "create_file_batch")  # whose bod
 NEW_NAME: Final = ("create_vector_store",)  # makes a collection of a name that the key does not have
 QUERIES: Final = {"suggest_queries": {"q": "fi"}, "search_by_query_string": {"q": "file"}}
 LAST: Final = (
+    "remove_source",
     "delete_document",
     "delete_vector_store_file",
     "delete_uploaded_file",
@@ -78,6 +80,7 @@ class Matrix:
 
     async def send(self, operation: Operation, key: str | None, whose: str) -> httpx2.Response:
         kinds = {"/keys/": "key", "/jobs/": "job", "/v1/files/": "file", "/v1/vector_stores/": "stored"}
+        kinds |= {"/sources/": "source"}
         kind = next((kind for part, kind in kinds.items() if part in operation.path), "document")
         path = operation.path.replace("{name}", whose).replace("{id}", self.ids[kind][whose])
         path = path.replace("{batch}", self.ids["batch"][whose])
@@ -124,18 +127,29 @@ async def matrix(service) -> Matrix:
     own, foreign = await make(collections=[OWN]), await make(collections=[FOREIGN])
     other = await make(scopes=["documents:write"], collections=[FOREIGN])
     uploaders = {OWN: keys["documents:write"], FOREIGN: other["key"]}
-    files, batches = {}, {}
+    files, batches, sources = {}, {}, {}
     for whose, key in uploaders.items():
         files[whose], batches[whose] = await _uploaded(client, key, whose)
+        sources[whose] = await _kept(client, key, whose)
     ids = {
         "document": {OWN: "a", FOREIGN: "a", MISSING: "a"},
         "stored": {OWN: "b", FOREIGN: "b", MISSING: "b"},
         "file": {**files, MISSING: files[FOREIGN][:-4] + "ZZZZ"},
         "batch": {**batches, MISSING: batches[FOREIGN][:-4] + "ZZZZ"},
+        "source": {**sources, MISSING: sources[FOREIGN][:-4] + "ZZZZ"},
         "job": {OWN: jobs[OWN], FOREIGN: jobs[FOREIGN], MISSING: jobs[FOREIGN][:-4] + "ZZZZ"},
         "key": {OWN: own["id"], FOREIGN: foreign["id"], MISSING: foreign["id"][:-4] + "----"},
     }
     return Matrix(client, operations, keys, ids)
+
+
+async def _kept(client: httpx2.AsyncClient, key: str, collection: str) -> str:
+    """The id of a source that a collection keeps from now on."""
+    body = {"source": "site:https://www.example.com", "run": False}
+    headers = {"Authorization": f"Bearer {key}"}
+    made = await client.post(f"/v1/collections/{collection}/sources", json=body, headers=headers)
+    assert made.status_code == 201, made.text
+    return made.json()["id"]
 
 
 async def _uploaded(client: httpx2.AsyncClient, key: str, collection: str) -> tuple[str, str]:
@@ -153,7 +167,7 @@ def alike(matrix: Matrix, operation: Operation, foreign: httpx2.Response, missin
 
     def said(answer: httpx2.Response, whose: str) -> tuple[Any, ...]:
         text = answer.text.replace(whose, "?")
-        for kind in ("job", "key", "file", "batch"):
+        for kind in ("job", "key", "file", "batch", "source"):
             text = text.replace(matrix.ids[kind][whose], "?")
         lengths = {name: value for name, value in answer.headers.items() if name != "content-length"}
         return answer.status_code, text, sorted(lengths.items())
@@ -197,6 +211,8 @@ async def test_every_operation_is_open_to_the_declared_scopes_alone_and_hides_wh
                 headers = {"Authorization": f"Bearer {matrix.keys['collections:admin']}"}
                 await matrix.client.put(f"/v1/collections/{OWN}", headers=headers)
             answer = await matrix.send(operation, matrix.keys[scope], OWN)
+            if operation.name == "remove_source":  # the next scope removes another one
+                matrix.ids["source"][OWN] = await _kept(matrix.client, matrix.keys["documents:write"], OWN)
             if operation.whole or operation.name in NEW_NAME:
                 assert answer.status_code == 403, (operation, scope)
             else:

@@ -12,6 +12,7 @@ from winnow.catalog.documents import SqlDocuments
 from winnow.catalog.engine import Database, database_url
 from winnow.catalog.jobs import SqlJobs
 from winnow.catalog.kept_files import SqlFiles
+from winnow.catalog.kept_sources import SqlKeptSources
 from winnow.catalog.keys import SqlKeys
 from winnow.catalog.ledger import SqlWorkQueue
 from winnow.catalog.migrate import migrate
@@ -60,6 +61,7 @@ def catalog_of(database: Database, clock: Clock) -> Catalog:
         audit=SqlAudit(database, clock),
         keys=keys,
         tokens=SqlTokens(database, clock),
+        sources=SqlKeptSources(database, clock),
         trail=trail,
         files=SqlFiles(database, clock),
         check=check,

@@ -7,7 +7,7 @@ HTTP API to both. The parts of the product load when a command runs, not when th
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -50,15 +50,19 @@ def run_loop(main: Coroutine[Any, Any, _Answer]) -> _Answer:
     return asyncio.run(main)
 
 
-def ask(question: Callable[[Client], Awaitable[_Answer]], url: str | None, settings: Settings) -> _Answer:
+def ask(
+    question: Callable[[Client], Awaitable[_Answer]], url: str | None, settings: Settings, *, keeps_fresh: bool = False
+) -> _Answer:
     """Answer a question with a client of the service at ``url``, of the data directory's owner, or of our own.
+
+    ``keeps_fresh`` has our own read the sources that are due, as a service does.
 
     Raises:
         WinnowError: the service refused or failed.
     """
 
     async def answer() -> _Answer:
-        async with reach(settings, url) as client:
+        async with reach(settings, url, keeps_fresh=keeps_fresh) as client:
             return await question(client)
 
     return run_loop(answer())
@@ -100,16 +104,18 @@ def through_catalog(
 
 
 @asynccontextmanager
-async def reach(settings: Settings, url: str | None, *, bulk: RayOptions | None = None) -> AsyncIterator[Client]:
+async def reach(
+    settings: Settings, url: str | None, *, bulk: RayOptions | None = None, keeps_fresh: bool = False
+) -> AsyncIterator[Client]:
     """Yield a client of the service at ``url``, of the one that owns the data directory, or of our own.
 
-    ``bulk`` has our own embed with Ray.
+    ``bulk`` has our own embed with Ray, ``keeps_fresh`` read the sources that are due.
 
     Raises:
         InvalidSettings: ``bulk`` was given, but another process does the indexing.
         DataDirectoryLocked: the process that owns the data directory does not serve.
     """
-    from winnow.runtime import open_local, running
+    from winnow.runtime import keeping_fresh, open_local, running
 
     if owner := url or owner_of(settings):
         if bulk is not None:
@@ -117,7 +123,12 @@ async def reach(settings: Settings, url: str | None, *, bulk: RayOptions | None 
         async with _connect(owner, url, settings) as client:
             yield client
     else:
-        async with open_local(settings, bulk=bulk) as local, running(local.worker), hosting(local) as client:
+        async with (
+            open_local(settings, bulk=bulk) as local,
+            running(local.worker),
+            hosting(local) as client,
+            keeping_fresh(local.resources) if keeps_fresh else nullcontext(),
+        ):
             yield client
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from winnow.cli import collections, jobs, keys
+from winnow.cli import collections, jobs, keys, sources
 from winnow.cli.audit import audit
 from winnow.cli.backup import backup, restore
 from winnow.cli.calibrate import calibrate
@@ -41,6 +41,7 @@ app = typer.Typer(
 app.add_typer(collections.app, name="collections")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")
+app.add_typer(sources.app, name="sources")
 for command in (
     serve,
     worker,

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
 from winnow.core.errors import InvalidInput
-
-_SPAN: Final = re.compile(r"(\d{1,6})([smhdw])")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+from winnow.core.spans import parse_span
 
 
 def span(text: str, option: str) -> timedelta:
     """A length of time: a number with s, m, h, d or w. Raises ``InvalidInput`` that names the option."""
-    found = _SPAN.fullmatch(text.strip())
+    found = parse_span(text)
     if found is None:
         raise InvalidInput(f"{option} {text!r} is not a time: use a number with s, m, h, d or w, as 24h")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return found
 
 
 def moment(text: str, option: str, *, past: bool = False) -> datetime:
@@ -27,8 +23,8 @@ def moment(text: str, option: str, *, past: bool = False) -> datetime:
         InvalidInput: neither; names the option.
     """
     now = datetime.now(UTC)
-    if _SPAN.fullmatch(text.strip()):
-        return now - span(text, option) if past else now + span(text, option)
+    if (length := parse_span(text)) is not None:
+        return now - length if past else now + length
     try:
         found = datetime.fromisoformat(text.strip())
     except ValueError as error:

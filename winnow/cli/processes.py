@@ -75,7 +75,7 @@ def run_worker(settings: Settings, listener: socket.socket | None, lifeline: int
     from winnow.cli.worker_reports import WorkerReports
     from winnow.core.gc_tuning import tune_gc
     from winnow.core.package import winnow_version
-    from winnow.runtime import open_local
+    from winnow.runtime import keeping_fresh, open_local
 
     log = structlog.get_logger("winnow.worker")
 
@@ -98,7 +98,8 @@ def run_worker(settings: Settings, listener: socket.socket | None, lifeline: int
             pending = await local.resources.catalog.queue.backlog()
             log.info("worker started", owner=local.worker.owner, pending=pending, version=winnow_version())
             tune_gc()
-            await local.worker.run()
+            async with keeping_fresh(local.resources):
+                await local.worker.run()
             log.info("worker stopped", owner=local.worker.owner)
 
     uvloop.run(work())

@@ -15,12 +15,10 @@ import orjson
 
 from winnow.cli.local_socket import reachable
 from winnow.cli.options import collection_path, job_path
-from winnow.core.acl import wire_acl
+from winnow.core.documents import wire_document
 from winnow.core.errors import InvalidInput, Overloaded, UpstreamRejected, UpstreamUnavailable, WinnowError, by_code
-from winnow.core.marks import wire_marks, wire_warnings
 from winnow.core.retry import parse_retry_after
 from winnow.core.settings import KEY_VARIABLE
-from winnow.core.tenancy import split_id
 from winnow.core.types import Document
 from winnow.operations.submit import NothingAccepted
 from winnow.ports import DocumentKey, Job, JobFailure, Rejection, Submission
@@ -169,7 +167,7 @@ class HttpTarget:
 
     async def submit(self, collection: str, documents: Sequence[Document], *, source: str) -> Submission:
         """POST documents."""
-        body = {"documents": [_wire(document) for document in documents]}
+        body = {"documents": [wire_document(document) for document in documents]}
         path = f"{collection_path(collection)}/documents"
         try:
             answer = await self._client.call("POST", path, body, source=source, priority=BULK_PRIORITY)
@@ -235,24 +233,6 @@ def _reported(response: aiohttp.ClientResponse, payload: bytes) -> WinnowError |
         return None
     error.retry_after = parse_retry_after(response.headers.get("Retry-After"))
     return error
-
-
-def _wire(document: Document) -> dict[str, Any]:
-    tenant, document_id = split_id(document.id)
-    values = {
-        "id": document_id,
-        "tenant": tenant or None,
-        "acl": wire_acl(document.acl),
-        "text": document.text,
-        "source_format" if document.canonical else "format": document.source_format,
-        "title": document.title,
-        "url": document.url,
-        "metadata": document.metadata,
-        "version": document.version,
-        "marks": wire_marks(document.marks),
-        "warnings": wire_warnings(document.warnings),
-    }
-    return {key: value for key, value in values.items() if value not in (None, [])}
 
 
 def _rejections(answer: Mapping[str, Any]) -> tuple[Rejection, ...]:

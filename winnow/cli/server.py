@@ -33,7 +33,7 @@ from winnow.core.principal import LOCAL
 from winnow.core.search import RerankOptions, SearchMode, SearchRequest
 from winnow.core.settings import Settings
 from winnow.operations.resources import Resources
-from winnow.runtime import open_catalog_alone, open_local, running
+from winnow.runtime import keeping_fresh, open_catalog_alone, open_local, running
 
 log = logging.getLogger(__name__)
 start_log: Any = structlog.get_logger("winnow.service")
@@ -128,7 +128,11 @@ async def _serve(
             drain=lambda: begin_drain(app),
             drain_seconds=settings.server.drain_seconds,
         )
-        async with _local_callers(settings, app) if local.lock is not None else nullcontext():
+        fresh = keeping_fresh(local.resources, count=app.state.service.metrics.observe_documents)
+        async with (
+            fresh if indexes else nullcontext(),
+            _local_callers(settings, app) if local.lock is not None else nullcontext(),
+        ):
             await server.serve(sockets=[listener])
 
 

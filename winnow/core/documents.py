@@ -6,15 +6,15 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping
-from typing import Final, cast, get_args
+from typing import Any, Final, cast, get_args
 
 import orjson
 
 from winnow.core.acl import parse_acl, wire_acl
 from winnow.core.errors import DocumentTooLarge, InvalidDocument, InvalidInput
 from winnow.core.filters import fits, values_of
-from winnow.core.marks import parse_marks, parse_warnings, wire_marks
-from winnow.core.tenancy import check_tenant, qualify_id, tenant_of
+from winnow.core.marks import parse_marks, parse_warnings, wire_marks, wire_warnings
+from winnow.core.tenancy import check_tenant, qualify_id, split_id, tenant_of
 from winnow.core.text import has_unprintable, is_encodable
 from winnow.core.types import Document, FieldType, JsonValue, Metadata, TextFormat
 
@@ -66,6 +66,25 @@ def parse_document(raw: object, *, fields: Mapping[str, FieldType], max_chars: i
         canonical=raw.get("source_format") is not None,
         acl=parse_acl(raw.get("acl")),
     )
+
+
+def wire_document(document: Document) -> dict[str, Any]:
+    """The JSON form of a document, which ``parse_document`` reads."""
+    tenant, document_id = split_id(document.id)
+    values = {
+        "id": document_id,
+        "tenant": tenant or None,
+        "acl": wire_acl(document.acl),
+        "text": document.text,
+        "source_format" if document.canonical else "format": document.source_format,
+        "title": document.title,
+        "url": document.url,
+        "metadata": document.metadata,
+        "version": document.version,
+        "marks": wire_marks(document.marks),
+        "warnings": wire_warnings(document.warnings),
+    }
+    return {key: value for key, value in values.items() if value not in (None, [])}
 
 
 def check_id(value: object) -> str:

@@ -140,6 +140,10 @@ class FileNotFound(NotFound, code="file_not_found"):
     """No uploaded file, or batch of files, with this id exists."""
 
 
+class SourceNotFound(NotFound, code="source_not_found"):
+    """The collection keeps no source with this id."""
+
+
 class Conflict(WinnowError, code="conflict"):
     """The request conflicts with the stored state."""
 

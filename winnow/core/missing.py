@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from winnow.core.errors import CollectionNotFound, DocumentNotFound, FileNotFound, JobNotFound, KeyNotFound, NotFound
+from winnow.core.errors import (
+    CollectionNotFound,
+    DocumentNotFound,
+    FileNotFound,
+    JobNotFound,
+    KeyNotFound,
+    NotFound,
+    SourceNotFound,
+)
 
 _Error = TypeVar("_Error", bound=NotFound)
 
@@ -43,3 +51,8 @@ def missing_file(file_id: str) -> FileNotFound:
 def missing_batch(batch_id: str) -> FileNotFound:
     """The error for a batch of files."""
     return FileNotFound(f"there is no batch of files {batch_id[:80]!r} in this collection")
+
+
+def missing_source(collection: str, source_id: str) -> SourceNotFound:
+    """The error for a source that a collection keeps."""
+    return SourceNotFound(f"collection {collection!r} keeps no source {source_id!r}")

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,8 @@ from prometheus_client.registry import Collector
 from winnow.core.clock import Clock
 from winnow.core.errors import WinnowError
 from winnow.operations.resources import Resources
-from winnow.ports import Embedder
+from winnow.operations.source_metrics import source_families
+from winnow.ports import Embedder, KeptSource
 from winnow.search.admission_queue import AdmissionQueue
 from winnow.search.guarded_models import GuardedReranker, ModelGuard
 from winnow.search.query_cache import CachedEmbedder
@@ -45,16 +46,17 @@ class LiveMetrics(Collector):
         self._resources: Resources | None = None
         self._backlog: tuple[float, float] | None = None  # documents, seconds
         self._counted_at = -BACKLOG_EVERY
+        self._sources: Sequence[KeptSource] = ()
         self.queues: Mapping[str, AdmissionQueue] = {}
         self.worker: Callable[[], tuple[int, float]] | None = None
 
     def watch(self, resources: Resources | None) -> None:
         """Read the state of these parts from now on; of none with ``None``, once they are closed."""
         self._resources = resources
-        self._backlog = None
+        self._backlog, self._sources = None, ()
 
     async def refresh(self) -> None:
-        """Count the backlog again if it is due. Without an answer of the catalog its metrics have no value."""
+        """Count the backlog and read the sources again if that is due. Without an answer both have no value."""
         if self._resources is None or time.monotonic() - self._counted_at < BACKLOG_EVERY:
             return
         self._counted_at = time.monotonic()
@@ -62,9 +64,10 @@ class LiveMetrics(Collector):
             async with asyncio.timeout(BACKLOG_LIMIT):
                 queue = self._resources.catalog.queue
                 documents, oldest = await queue.backlog(), await queue.oldest_work()
+                self._sources = await self._resources.catalog.sources.list()
         except (WinnowError, TimeoutError) as error:
             log.debug("the backlog is not counted: %s", error)
-            self._backlog = None
+            self._backlog, self._sources = None, ()
             return
         age = 0.0 if oldest is None else max(0.0, (self._clock() - oldest).total_seconds())
         self._backlog = float(documents), age
@@ -79,6 +82,7 @@ class LiveMetrics(Collector):
         yield from self._breakers()
         yield from self._caches()
         yield from self._work()
+        yield from source_families(self._sources)
         yield from self._disk()
 
     def _pools(self) -> Iterator[Metric]:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from winnow.core.settings import DEFAULT_ENCODER, Settings
 from winnow.operations.name_indexes import NameIndexes
@@ -31,6 +31,7 @@ class Resources:
         default_name: name of the default one.
         text_reranker: the guarded reranker of texts that callers send, apart from searches.
         chooser: names the embedder that suits the first texts of a collection; ``None``: it is the default one.
+        check_source: opens a source of this name and these options; raises ``InvalidSource`` where it cannot.
     """
 
     settings: Settings
@@ -48,6 +49,7 @@ class Resources:
     default_name: str = DEFAULT_ENCODER
     chooser: Callable[[Sequence[str]], str] | None = None
     text_reranker: Reranker | None = None
+    check_source: Callable[[str, Mapping[str, Any]], object] = lambda *_: None
 
     @property
     def embedders(self) -> Embedders:

@@ -24,6 +24,11 @@ from winnow.ports.kept_files import AttachmentState as AttachmentState
 from winnow.ports.kept_files import FileCatalog as FileCatalog
 from winnow.ports.kept_files import KeptFile as KeptFile
 from winnow.ports.kept_files import ReadingClaim as ReadingClaim
+from winnow.ports.kept_sources import KeptSource as KeptSource
+from winnow.ports.kept_sources import KeptSourceCatalog as KeptSourceCatalog
+from winnow.ports.kept_sources import RunStatus as RunStatus
+from winnow.ports.kept_sources import SourceClaim as SourceClaim
+from winnow.ports.kept_sources import SourceRun as SourceRun
 from winnow.ports.keys import ApiKey as ApiKey
 from winnow.ports.keys import KeyCatalog as KeyCatalog
 from winnow.ports.keys import KeySummary as KeySummary

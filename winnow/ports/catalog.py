@@ -9,6 +9,7 @@ from typing import Protocol
 
 from winnow.core.types import Collection, Counts, Document, DocumentState, IndexIdentity, JobStatus
 from winnow.ports.kept_files import FileCatalog
+from winnow.ports.kept_sources import KeptSourceCatalog
 from winnow.ports.keys import KeyCatalog
 from winnow.ports.records import (
     Changes,
@@ -274,6 +275,7 @@ class Catalog:
     audit: LedgerAudit
     keys: KeyCatalog
     tokens: TokenCatalog
+    sources: KeptSourceCatalog
     trail: AuditTrail
     files: FileCatalog
     check: Callable[[], Awaitable[None]]

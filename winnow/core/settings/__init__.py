@@ -135,6 +135,10 @@ class IndexingSettings(Group):
     max_attempts: int = Field(5, ge=1)
     keep_jobs_days: float = Field(30.0, gt=0, description="days that a finished job is kept")
     keep_audit_days: float = Field(365.0, gt=0, description="days that an event of the audit trail is kept")
+    allowed_sources: tuple[str, ...] = Field(
+        ("site:https://", "site:http://", "feed:https://", "feed:http://"),
+        description="beginnings of the sources that may be kept by callers who do not administer the installation",
+    )
 
 
 class Settings(BaseSettings):
