@@ -15,6 +15,7 @@ from service.cors import Cors
 from service.cross_site import CrossSite
 from service.door import Door
 from service.doors import all_doors
+from service.doors.algolia_keys import AlgoliaRequests
 from service.doors.mcp_route import McpRoute
 from service.errors import install_error_handlers
 from service.lifespan import ServiceState
@@ -108,6 +109,7 @@ def _surround(app: FastAPI, server: ServerSettings, state: ServiceState, routes:
     if state.quotas is not None:
         app.add_middleware(RequestQuota, routes=routes, use=state.use_request)
     app.add_middleware(Authentication, routes=routes, find=state.principal_of, refused=state.note_error)
+    app.add_middleware(AlgoliaRequests)
     app.add_middleware(UnhandledErrors, is_ending=state.is_draining)
     app.add_middleware(Cors, allowed=state.allowed_origins)
     app.add_middleware(CrossSite, allowed=state.allowed_origins)

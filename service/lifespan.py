@@ -23,6 +23,7 @@ from winnow.operations.attachment_reader import AttachmentReader
 from winnow.operations.attachments import FileToAttach, attach_files
 from winnow.operations.audit import REFUSED, event_of, is_refusal
 from winnow.operations.filenames import Filenames
+from winnow.operations.instant import browse
 from winnow.operations.many_searches import MAX_SEARCHES, ManyAnswers, search_many
 from winnow.operations.metrics import Metrics
 from winnow.operations.one_search import Steps, search_in_steps, search_one
@@ -154,6 +155,8 @@ class ServiceState:
         async def work() -> SearchAnswer:
             if steps is not None:
                 return await search_in_steps(self.resources, principal, asked, deadline, steps)
+            if not asked.query and asked.mode == "instant":
+                return await browse(self.resources, principal, asked, deadline)
             return await search_one(self.resources, principal, asked, deadline)
 
         with self._budget(principal), self._counting_errors():

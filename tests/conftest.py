@@ -73,7 +73,7 @@ class Service:
         second = None if reranker is None else GuardedReranker(reranker)
         search = TwoStageSearch(guarded, store, collections, second, settings.search)
         self.files = UploadParser()
-        self.names = NameIndexes(catalog, store, TantivyNames)
+        self.names = NameIndexes(catalog, store, TantivyNames, patience=60.0)
         self.resources = Resources(
             settings,
             embedder,

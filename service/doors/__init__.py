@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from service.door import Door
-from service.doors import dify, embeddings, open_webui, rerank, vector_stores
+from service.doors import algolia, dify, embeddings, open_webui, rerank, vector_stores
 
 
 def all_doors() -> tuple[Door, ...]:
     """Every door of the service."""
-    return (*rerank.doors, *embeddings.doors, dify.door, open_webui.door, vector_stores.door)
+    return (*rerank.doors, *embeddings.doors, dify.door, algolia.door, open_webui.door, vector_stores.door)

@@ -23,6 +23,8 @@ FILTER = {"type": "eq", "key": "x", "value": 1}
 BODIES: Final[dict[str, Any]] = {  # for operations on a collection: valid, so that nothing but access decides
     "search": {"query": "file"},
     "search_for_open_webui": {"query": "file"},
+    "search_index_for_algolia": {"query": "file"},
+    "search_facet_for_algolia": {"facetQuery": "a"},
     "post_documents": {"documents": [{"id": "new", "text": "x"}]},
     "put_document": {"text": "x"},
     "delete_documents": {"ids": ["nothing"]},

@@ -35,6 +35,9 @@ def contents(schema):
 
 
 DOORS = {
+    "POST /1/indexes/*/queries",
+    "POST /1/indexes/{name}/query",
+    "POST /1/indexes/{name}/facets/{facet}/query",
     "POST /retrieval",
     "POST /v1/collections/{name}/web-search",
     "POST /v1/rerank",

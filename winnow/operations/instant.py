@@ -13,8 +13,9 @@ from typing import Final
 
 from winnow.core.access import joined, view_of
 from winnow.core.acl import AccessRules, AccessView
-from winnow.core.errors import InvalidQuery
+from winnow.core.errors import InvalidQuery, UpstreamUnavailable
 from winnow.core.exact import Level, folded_name, names_of
+from winnow.core.facets import check_facets
 from winnow.core.filters import matches
 from winnow.core.ids import new_id
 from winnow.core.principal import Principal
@@ -75,6 +76,35 @@ async def search_instant(
     return _answer(request, candidates, report, deadline)
 
 
+async def browse(
+    resources: Resources, principal: Principal, request: SearchRequest, deadline: SearchDeadline
+) -> SearchAnswer:
+    """The documents that pass a filter, by title, each with its first chunk: what a search box shows before a query.
+
+    The query of the request is left aside. ``retrieve.details`` has their number, ``documents``, unless a
+    range is among the conditions.
+
+    Raises:
+        WinnowError: as ``search_instant`` does.
+    """
+    principal.require("search", collection=request.collection)
+    view = view_of(principal, request.tenant)
+    check_request(replace(request, query="*"), max_top_n=principal.max_top_n)
+    collection = await resources.collections.get(request.collection)
+    names = resources.names.of(collection.serving.ref, collection.name)
+    if not await names.is_ready(deadline.left() / 2):
+        raise UpstreamUnavailable(f"the index of names of {collection.name!r} is being read; try again", retry_after=1)
+    allowed, began = allowed_names(names, collection, view, request.filter), time.perf_counter()
+    candidates, details = await deadline.within(_find(resources.store, names, None, request, allowed), stage="retrieve")
+    facets = None
+    if request.facets is not None:
+        check_facets(request.facets, collection.fields)
+        counting = resources.facets.count(collection, view, request.facets, text=None, filter=request.filter)
+        facets = await deadline.within(counting, stage="facets")
+    report = StageReport("ok", (time.perf_counter() - began) * 1000, details=details)
+    return replace(_answer(request, candidates, report, deadline), facets=facets)
+
+
 def allowed_names(
     names: NameIndex, collection: Collection, view: AccessView, wanted: Filter | None = None
 ) -> Filter | None:
@@ -86,7 +116,7 @@ def allowed_names(
 async def _find(
     store: VectorStore,
     names: NameIndex,
-    typed: TypedQuery,
+    typed: TypedQuery | None,
     request: SearchRequest,
     allowed: Filter | None,
 ) -> tuple[list[Candidate], dict[str, JsonValue]]:
@@ -105,6 +135,8 @@ async def _find(
         "candidates": found.matching,
         "forgiving": found.forgiving,
     }
+    if typed is None and found.exact:
+        details["documents"] = found.matching
     if found.is_cut and len(shown) < request.top_n:
         details["looked_at"] = limit
     return candidates, details

@@ -18,7 +18,7 @@ from typing import Final
 from winnow.core.clock import Clock, utc_now
 from winnow.core.errors import WinnowError
 from winnow.core.types import IndexRef
-from winnow.ports import Catalog, IndexedDocument, OpenTypeahead, Point, VectorStore
+from winnow.ports import Catalog, IndexedDocument, OpenTypeahead, Point, TypeaheadIndex, VectorStore
 from winnow.search.name_entries import entries_of
 
 PATIENCE: Final = 0.25  # seconds for which a search waits for changes, or for the filling of a small index
@@ -42,8 +42,18 @@ class NameIndex:
         done: documents that were compared since filling began.
     """
 
-    def __init__(self, ref: IndexRef, name: str, catalog: Catalog, store: VectorStore, open_: OpenTypeahead) -> None:
-        self.names = open_()
+    def __init__(
+        self,
+        ref: IndexRef,
+        name: str,
+        catalog: Catalog,
+        store: VectorStore,
+        names: TypeaheadIndex,
+        *,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.names = names
+        self._patience = patience
         self.has_access = False
         self.done = 0
         self.ref = ref
@@ -58,15 +68,20 @@ class NameIndex:
         self._writes = -1
         self._work: asyncio.Task[None] | None = None
 
-    async def is_ready(self) -> bool:
-        """Whether all documents that were indexed up to now are there; waits a moment for what is missing."""
+    async def is_ready(self, patience: float | None = None) -> bool:
+        """Whether all documents that were indexed up to now are there; waits a moment for what is missing.
+
+        Args:
+            patience: how long, in seconds.
+        """
+        patience = self._patience if patience is None else patience
         now, writes = time.monotonic(), self._catalog.writes()
         if self._is_filled and writes == self._writes and now - self._looked < POLL:
             return True
         begun_before = self._work
-        await self._wait()
+        await self._wait(patience)
         if begun_before is not None and self._work is None and self._is_filled and self._writes != writes:
-            await self._wait()  # what was going on had not seen the newest change
+            await self._wait(patience)  # what was going on had not seen the newest change
         return self._is_filled
 
     async def close(self) -> None:
@@ -76,12 +91,12 @@ class NameIndex:
             await asyncio.wait([self._work])
         await asyncio.to_thread(self.names.close)
 
-    async def _wait(self) -> None:
+    async def _wait(self, patience: float) -> None:
         if self._work is None:
             self._work = asyncio.create_task(self._follow())
             self._work.add_done_callback(self._ended)
         try:
-            await asyncio.wait_for(asyncio.shield(self._work), PATIENCE)
+            await asyncio.wait_for(asyncio.shield(self._work), patience)
         except TimeoutError:
             return
 
@@ -134,9 +149,19 @@ class NameIndex:
 
 
 class NameIndexes:
-    """The indexes of names of this process, by the index of the collection whose chunks they lead to."""
+    """The indexes of names of this process, by the index of the collection whose chunks they lead to.
 
-    def __init__(self, catalog: Catalog, store: VectorStore, open_: OpenTypeahead) -> None:
+    Args:
+        catalog: tells which revisions are indexed.
+        store: holds the chunks.
+        open_: makes an empty index.
+        patience: seconds for which a search waits for a filling or for changes.
+    """
+
+    def __init__(
+        self, catalog: Catalog, store: VectorStore, open_: OpenTypeahead, *, patience: float = PATIENCE
+    ) -> None:
+        self._patience = patience
         self._catalog = catalog
         self._store = store
         self._open = open_
@@ -147,7 +172,9 @@ class NameIndexes:
         """The names of a collection, by the index that is searched; empty at first."""
         known = self._known.get(ref)
         if known is None:
-            known = self._known[ref] = NameIndex(ref, name, self._catalog, self._store, self._open)
+            known = self._known[ref] = NameIndex(
+                ref, name, self._catalog, self._store, self._open(), patience=self._patience
+            )
             if len(self._known) > MOST:
                 self._drop(self._known.popitem(last=False)[1])
         else:

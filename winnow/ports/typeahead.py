@@ -65,7 +65,8 @@ class FoundNames(NamedTuple):
 
     Attributes:
         names: one for each document, or each chunk.
-        matching: the number of entries that match.
+        matching: the number of entries that match, as far as the index knows the filter.
+        exact: whether all of ``names`` pass the filter.
         forgiving: whether names that differ in some letters were looked for.
         is_cut: whether there are entries beyond those that were looked at.
     """
@@ -74,6 +75,7 @@ class FoundNames(NamedTuple):
     matching: int
     forgiving: bool
     is_cut: bool
+    exact: bool
 
 
 class TypeaheadIndex(Protocol):
@@ -87,12 +89,12 @@ class TypeaheadIndex(Protocol):
         """Forget these documents, then add entries. Both are seen by searches on return."""
 
     def find(
-        self, query: TypedQuery, allowed: Filter | None, *, limit: int, wanted: int, by_document: bool
+        self, query: TypedQuery | None, allowed: Filter | None, *, limit: int, wanted: int, by_document: bool
     ) -> FoundNames:
         """The best entries that pass ``allowed``, which may let some pass that the filter does not.
 
         Args:
-            query: what was typed.
+            query: what was typed; ``None`` where nothing was: the first chunks of all documents, by title.
             allowed: a filter on metadata and access.
             limit: entries that are looked at.
             wanted: names of other spelling are looked for where fewer than this are found.

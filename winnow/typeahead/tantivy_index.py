@@ -29,6 +29,8 @@ MOST_KEYWORDS: Final = 256  # of one chunk
 
 _DOCUMENT: Final = "document"
 _STORED: Final = "stored"
+_HEADS: Final = "heads"
+_YES: Final = "1"
 
 
 class _Field(NamedTuple):
@@ -60,7 +62,7 @@ class TantivyNames:
         builder = SchemaBuilder()
         for field in (_TITLE, _HEADING, _KEYWORD, _CONTEXT):
             builder.add_text_field(field.name, tokenizer_name="words", index_option="basic")
-        for name in (_WHOLE_TITLE.name, _WHOLE_PART.name, _WHOLE_HEADING.name, FACTS, _DOCUMENT):
+        for name in (_WHOLE_TITLE.name, _WHOLE_PART.name, _WHOLE_HEADING.name, FACTS, _DOCUMENT, _HEADS):
             builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
         builder.add_bytes_field(_STORED, stored=True, indexed=False)
         self._schema = builder.build()
@@ -80,32 +82,35 @@ class TantivyNames:
         self._searcher = self._index.searcher()
 
     def find(
-        self, query: TypedQuery, allowed: Filter | None, *, limit: int, wanted: int, by_document: bool
+        self, query: TypedQuery | None, allowed: Filter | None, *, limit: int, wanted: int, by_document: bool
     ) -> FoundNames:
         """See the port."""
-        condition = None if allowed is None else condition_of(self._schema, allowed)[0]
+        condition, exact = (None, True) if allowed is None else condition_of(self._schema, allowed)
         names, count = self._find(query, condition, limit, typos=False)
         kept = _once_each(names, by_document=by_document)
+        if query is None:
+            return FoundNames(kept, count, forgiving=False, is_cut=count > len(names), exact=exact)
         forgiving = len(kept) < wanted and any(typos_allowed(word) for word in (query.whole, *query.words))
         if forgiving:
             names, count = self._find(query, condition, limit, typos=True)
             kept = _once_each(_by_likeness(query, names), by_document=by_document)
-        return FoundNames(kept, count, forgiving, count > len(names))
+        return FoundNames(kept, count, forgiving, count > len(names), exact)
 
     def close(self) -> None:
         """See the port."""
         self._writer.rollback()
 
     def _find(
-        self, query: TypedQuery, condition: Query | None, limit: int, *, typos: bool
+        self, query: TypedQuery | None, condition: Query | None, limit: int, *, typos: bool
     ) -> tuple[list[FoundName], int]:
-        clauses = [(Occur.Must, self._names(query, typos=typos))]
+        named = self._term(_HEADS, _YES, 0.0) if query is None else self._names(query, typos=typos)
+        clauses = [(Occur.Must, named)]
         if condition is not None:
             clauses.append((Occur.Must, Query.const_score_query(condition, 0.0)))
         searcher = self._searcher
         found = searcher.search(Query.boolean_query(clauses), limit=limit)
         names = [_found(cast("float", score), searcher.doc(address)) for score, address in found.hits]
-        names.sort(key=lambda each: (-each.score, len(each.name), each.name, each.point_id))
+        names.sort(key=lambda each: (-each.score, query is not None and len(each.name), each.name, each.point_id))
         return names, found.count or 0  # type: ignore[attr-defined]  # the stubs lack it
 
     def _names(self, query: TypedQuery, *, typos: bool) -> Query:
@@ -151,6 +156,7 @@ def _document(entry: NameEntry) -> Document:
     document = Document()
     document.add_text(_DOCUMENT, entry.document_id)
     if entry.heads:
+        document.add_text(_HEADS, _YES)
         _add_whole_names(document, entry.title, plain_id(entry.document_id))
     else:
         document.add_text(_CONTEXT.name, _words([entry.title]))
