@@ -56,6 +56,7 @@ STATUS: Final[Mapping[type[domain.WinnowError], int]] = {
     domain.Forbidden: 403,
     domain.Overloaded: 429,
     domain.RateLimited: 429,
+    domain.IndexRebuilding: 503,
     domain.DeadlineExceeded: 504,
     domain.Upstream: 502,
     domain.UpstreamUnavailable: 503,
@@ -65,6 +66,7 @@ STATUS: Final[Mapping[type[domain.WinnowError], int]] = {
     domain.UpstreamTooLong: 502,
     domain.StorageFailure: 500,
     domain.StorageFull: 507,
+    domain.IndexLost: 503,
 }
 
 
@@ -191,6 +193,11 @@ def problem_from(error: domain.WinnowError) -> Problem:
         headers |= {"RateLimit-Limit": str(error.limit), "RateLimit-Remaining": str(error.remaining)}
         headers["RateLimit-Reset"] = headers["Retry-After"]
     places = [{"loc": list(error.location), "message": error.message}] if error.location else []
+    if isinstance(error, domain.IndexRebuilding):
+        progress: dict[str, Any] = {"share": error.share}
+        if error.total is not None:
+            progress |= {"documents_done": error.done, "documents_total": error.total}
+        return Problem(kind, error.message, headers=headers, progress=progress)
     return Problem(kind, error.message, errors=places, headers=headers)
 
 

@@ -18,7 +18,7 @@ from service.schemas.operations import CheckView, Readiness
 from winnow.core.errors import WinnowError
 from winnow.operations.missing_worker import missing_worker
 from winnow.operations.probes import ProbeReport, ping_embedder, ping_reranker, probe_embedder, probe_reranker
-from winnow.operations.resources import Resources
+from winnow.operations.resources import Resources, Watch
 from winnow.ports import Embedder, is_idle
 from winnow.search.query_cache import uncached
 
@@ -159,11 +159,17 @@ async def check_readiness(resources: Resources, models: Mapping[str, ModelHealth
         "catalog": _checked(resources.catalog.check()),
         **{name: _checked(health.reason(wait=MODEL_WAIT), health) for name, health in models.items()},
     }
+    if resources.watch is not None:
+        checks["indexes"] = _checked(_lost(resources.watch), resources.watch)
     if not resources.settings.keeps_data:
         checks["workers"] = _checked(missing_worker(resources), wrong="warning")
     results = dict(zip(checks, await asyncio.gather(*checks.values()), strict=True))
     failed = {name for name, check in results.items() if check.status == "failed"}
     return Readiness(status=_status(failed), checks=results)
+
+
+async def _lost(watch: Watch) -> str | None:
+    return "; ".join(watch.findings.values()) or None
 
 
 def _status(failed: AbstractSet[str]) -> Literal["ready", "degraded", "unavailable"]:
@@ -175,7 +181,7 @@ def _status(failed: AbstractSet[str]) -> Literal["ready", "degraded", "unavailab
 
 async def _checked(
     work: Awaitable[str | None],
-    health: ModelHealth | None = None,
+    health: ModelHealth | Watch | None = None,
     *,
     wrong: Literal["warning", "failed"] = "failed",
 ) -> CheckView:

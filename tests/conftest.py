@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.fakes import FAKES
 from tests.support.house import House
 from winnow.core.settings import Settings, load_settings
 from winnow.models.build import build_embedder, build_reranker
+from winnow.operations.index_watch import IndexWatch
 from winnow.operations.name_indexes import NameIndexes
 from winnow.operations.resources import Resources
 from winnow.search.embedders import Embedders
@@ -61,6 +63,7 @@ class Service:
     """The service over fakes, with a client in front and a worker behind that works when it is told to.
 
     Attributes:
+        watch: compares catalog and store when it is told to.
         automatic: whether a submission wakes the worker, as in a process that runs both.
     """
 
@@ -74,7 +77,7 @@ class Service:
         search = TwoStageSearch(guarded, store, collections, second, settings.search)
         self.files = UploadParser()
         self.names = NameIndexes(catalog, store, TantivyNames, patience=60.0)
-        self.resources = Resources(
+        resources = Resources(
             settings,
             embedder,
             reranker,
@@ -87,6 +90,8 @@ class Service:
             self._wake,
             text_reranker=None if second is None else second.for_texts(),
         )
+        self.watch = IndexWatch(resources, heals=True)
+        self.resources = replace(resources, watch=self.watch)
         pipeline = Pipeline(embedders, store, catalog, settings.indexing)
         self._worker = Worker(pipeline, catalog, settings.indexing)
         self._work: set[asyncio.Task[None]] = set()

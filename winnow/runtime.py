@@ -24,6 +24,7 @@ from winnow.core.lock import LOCK_FILE, DirectoryLock
 from winnow.core.settings import Settings
 from winnow.models.build import build_chooser, build_default, build_embedder, build_further, build_reranker
 from winnow.operations.collections import finish_deletions
+from winnow.operations.index_watch import IndexWatch
 from winnow.operations.name_indexes import NameIndexes
 from winnow.operations.resources import Adapters, Resources
 from winnow.ports import Catalog, Embedder
@@ -46,6 +47,7 @@ class Local:
     resources: Resources
     worker: Worker | BulkJob
     lock: DirectoryLock | None
+    watch: IndexWatch
 
 
 def lock_data(settings: Settings) -> AbstractContextManager[DirectoryLock | None]:
@@ -73,10 +75,11 @@ async def open_catalog_alone(settings: Settings) -> AsyncIterator[Catalog]:
 
 
 @asynccontextmanager
-async def open_local(settings: Settings, *, bulk: RayOptions | None = None) -> AsyncIterator[Local]:
+async def open_local(settings: Settings, *, bulk: RayOptions | None = None, heals: bool = True) -> AsyncIterator[Local]:
     """Take the data directory if anything is kept there, open everything and finish interrupted deletions.
 
-    With ``bulk`` a job on Ray takes the worker's place.
+    With ``bulk`` a job on Ray takes the worker's place. Catalog and store are compared from then on; where ``heals``,
+    lost indexes are made again.
 
     Raises:
         InvalidSettings: ``bulk`` with embedded storage, which one process alone may write.
@@ -103,7 +106,16 @@ async def open_local(settings: Settings, *, bulk: RayOptions | None = None) -> A
         else:
             job.attach(catalog, Maintenance(pipeline, catalog, indexing))
             worker = job
-        yield Local(replace(resources, wake=worker.wake), worker, lock)
+        resources = replace(resources, wake=worker.wake)
+        watch = IndexWatch(resources, heals=heals)
+        pipeline.on_lost = watch.wake
+        stack.push_async_callback(_cancelled, asyncio.create_task(watch.run(), name="index-watch"))
+        yield Local(replace(resources, watch=watch), worker, lock, watch)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -22,10 +23,11 @@ from typing import Final
 from indexer.worker.batches import ClaimBatch, Row, Slice, filled
 from indexer.worker.lease import Lease, LeaseLost
 from indexer.worker.stages import OUTAGE, Vectors, chunk_claims, chunk_keys, failed, point_of
-from winnow.core.errors import CollectionNotFound, IdentityMismatch, UpstreamUnavailable, WinnowError
+from winnow.core.errors import CollectionNotFound, IdentityMismatch, IndexLost, UpstreamUnavailable, WinnowError
 from winnow.core.retry import retry
 from winnow.core.settings import IndexingSettings
 from winnow.core.types import Index
+from winnow.operations.rebuild import fill
 from winnow.operations.reembed import queue_more
 from winnow.ports import Catalog, Claim, Embedder, Outcome, Point, Removal, VectorStore
 from winnow.search.embedders import Embedders
@@ -33,6 +35,8 @@ from winnow.search.embedders import Embedders
 log = logging.getLogger(__name__)
 
 UNCONFIGURED_SECONDS: Final = 30.0  # pause where a collection's second embedder is not configured here
+
+LOST_SECONDS: Final = 1.0  # pause until a lost index is there again
 
 CarryOut = Callable[[Sequence[Claim], Lease | None], Awaitable[list[Outcome]]]
 
@@ -42,6 +46,9 @@ class Pipeline:
 
     ``run`` carries out a whole batch. ``prepare``, ``look_up``, ``write`` and ``finish`` are its steps, for callers
     that embed elsewhere in between; ``settle`` surrounds them.
+
+    Attributes:
+        on_lost: called when an index turns out to be lost; may be exchanged.
     """
 
     def __init__(self, embedders: Embedders, store: VectorStore, catalog: Catalog, settings: IndexingSettings) -> None:
@@ -49,6 +56,7 @@ class Pipeline:
         self._store = store
         self._catalog = catalog
         self._max_attempts = settings.max_attempts
+        self.on_lost: Callable[[], None] = lambda: None
 
     async def run(self, claims: Sequence[Claim], lease: Lease | None = None) -> Sequence[Outcome]:
         """Carry out claims of one collection and record how each ended.
@@ -70,8 +78,8 @@ class Pipeline:
             log.warning("a batch of %d documents took longer than its lease; other workers take it over", len(claims))
             await self._take_back(claims)
             return ()
-        except CollectionNotFound:
-            outcomes = await self._after_a_drop(claims)
+        except (CollectionNotFound, IndexLost):
+            outcomes = await self._without_index(claims)
         except Exception as error:  # a defect that one document sets off must not stop the worker
             if len(claims) > 1 and not getattr(error, "retryable", False):
                 return [outcome for claim in claims for outcome in await self.settle([claim], carry_out, lease)]
@@ -148,16 +156,18 @@ class Pipeline:
         below = {each.document_id: each.revision + 1 for each in removals}
         try:
             collection = await self._catalog.collections.get(removals[0].collection)
-            for index in collection.indexes:
-                await self._store.delete_documents(index.ref, below)
-                await self._store.flush(index.ref)
         except CollectionNotFound:
             return  # and all of its points with it
+        for index in collection.indexes:
+            with suppress(IndexLost):  # what takes its place does not have them
+                await self._store.delete_documents(index.ref, below)
+                await self._store.flush(index.ref)
 
     async def queue_more(self) -> int:
-        """Queue some documents that the second index of a collection lacks; returns their number."""
+        """Queue some documents that an index of a collection lacks; returns their number."""
         collections = await self._catalog.collections.list()
-        return sum([await queue_more(self._catalog, self._store, collection) for collection in collections])
+        filled = [await fill(self._catalog, each.name) for each in collections if each.rebuild is not None]
+        return sum([*filled, *[await queue_more(self._catalog, self._store, each) for each in collections]])
 
     async def _carry_out(self, claims: Sequence[Claim], lease: Lease | None) -> list[Outcome]:
         batch = await self.prepare(claims)
@@ -206,13 +216,21 @@ class Pipeline:
                 await self._store.delete_documents(index.ref, below)
             await self._store.flush(index.ref)
 
-    async def _after_a_drop(self, claims: Sequence[Claim]) -> list[Outcome]:
-        """Run claims again if their collection only lost its second index; if the collection is gone, so are they."""
+    async def _without_index(self, claims: Sequence[Claim]) -> list[Outcome]:
+        """Have claims wait until a lost index is made again; if the collection is gone, so are they."""
         try:
-            await self._catalog.collections.get(claims[0].collection)
+            collection = await self._catalog.collections.get(claims[0].collection)
         except CollectionNotFound:
             return []
-        return [Outcome(claim, error="an index was dropped meanwhile", retry_in=0.0) for claim in claims]
+        lost = await self._store.lost([index.ref for index in collection.indexes])
+        if not lost:  # the second index was dropped meanwhile, or the lost one is there again
+            return [Outcome(claim, error="an index was dropped meanwhile", retry_in=0.0) for claim in claims]
+        self.on_lost()
+        reason = f"the index of collection {collection.name!r} is lost ({'; '.join(lost.values())}) and is made again"
+        return [
+            Outcome(claim, error=reason, error_code=IndexLost.code, retry_in=LOST_SECONDS, waited=True)
+            for claim in claims
+        ]
 
 
 def _note_step(lease: Lease | None) -> None:

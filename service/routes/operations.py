@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import Query, Request, Response
@@ -24,6 +25,7 @@ from winnow.core.principal import Principal
 from winnow.core.tenancy import split_id
 from winnow.operations.archive import files_of, pack
 from winnow.operations.backup import copied
+from winnow.operations.rebuild import make_again
 from winnow.operations.resources import Resources
 from winnow.operations.verify import Damage, InspectionProgress, Report, inspect_collection
 
@@ -92,7 +94,9 @@ async def verify_collection(
     principal.require("operate", collection=name)
     await resources.catalog.collections.get(name)
     repair = body is not None and body.repair
-    news = inspect_collection(resources.catalog, resources.store, principal, name, repair=repair)
+    news = inspect_collection(
+        resources.catalog, resources.store, principal, name, repair=repair, make_again=partial(make_again, resources)
+    )
     return EventSourceResponse(_events(news, resources))
 
 
@@ -146,6 +150,7 @@ def _event(item: InspectionProgress | Damage | Report) -> ServerSentEvent:
         data["tenant"], data["document_id"] = split_id(item.document_id)
     if isinstance(item, Report):
         data = {"collection": item.collection, "generations": item.generations, "sound": item.sound} | data
+        data["lost"] = [{"generation": each, "reason": reason} for each, reason in item.lost.items()]
     return ServerSentEvent(dumps(data).decode(), event=names[type(item)])
 
 

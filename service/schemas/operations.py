@@ -28,10 +28,12 @@ class Readiness(View):
     """Whether searches can be answered, dependency by dependency."""
 
     status: Literal["ready", "degraded", "unavailable", "draining", "starting"] = Field(
-        description="degraded: searches are answered without a model that failed; unavailable: store or catalog failed"
+        description="degraded: searches are answered without a model that failed, or not those of a collection whose "
+        "index was lost; unavailable: store or catalog failed"
     )
     checks: dict[str, CheckView] = Field(
-        description="by dependency: store, catalog, embed, rerank, and workers where other processes index"
+        description="by dependency: store, catalog, indexes (whether one was lost), embed, rerank, and workers where "
+        "other processes index"
     )
 
 

@@ -10,6 +10,7 @@ from tests.contracts.catalog_data import FakeClock, make_collection
 from tests.contracts.catalog_documents import DeletionContract, SubmissionContract
 from tests.contracts.catalog_integrity import IntegrityContract
 from tests.contracts.catalog_jobs import JobListContract, RemovalContract, RetryCancelContract
+from tests.contracts.catalog_rebuilds import RebuildContract
 from tests.contracts.catalog_reembed import ReembedContract
 from tests.contracts.catalog_sources import KeptSourceContract
 from tests.contracts.catalog_work import JobContract, LedgerContract
@@ -27,6 +28,7 @@ class CatalogContract(
     RetryCancelContract,
     RemovalContract,
     ReembedContract,
+    RebuildContract,
     KeyContract,
     KeptSourceContract,
     TrailContract,

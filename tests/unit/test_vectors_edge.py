@@ -19,7 +19,7 @@ import pytest
 import qdrant_edge
 
 from tests.fakes import STORE
-from winnow.core.errors import CollectionNotFound, StorageFailure, StorageFull, UpstreamUnavailable, WinnowError
+from winnow.core.errors import IndexLost, StorageFailure, StorageFull, UpstreamUnavailable, WinnowError
 from winnow.core.settings import load_settings
 from winnow.core.settings.vectors import EdgeVectors
 from winnow.core.types import Chunk, Comparison
@@ -82,7 +82,7 @@ def test_whatever_the_engine_raises_becomes_one_of_our_errors(
     assert caught.value.__cause__ is raised
 
 
-@pytest.mark.parametrize("raised", [CollectionNotFound("x"), KeyboardInterrupt(), asyncio.CancelledError()])
+@pytest.mark.parametrize("raised", [IndexLost("x"), KeyboardInterrupt(), asyncio.CancelledError()])
 def test_our_own_errors_and_interrupts_pass_through(raised: BaseException) -> None:
     with pytest.raises(type(raised)) as caught, edge_errors("doing something"):
         raise raised
@@ -98,12 +98,13 @@ async def test_what_the_real_engine_refuses_is_translated(tmp_path: Path, store:
         qdrant_edge.EdgeShard.load(str(tmp_path / "nowhere"))
 
 
-async def test_a_damaged_index_is_a_storage_failure(tmp_path: Path, store: EdgeVectorStore) -> None:
+async def test_a_damaged_index_is_lost_and_the_store_serves_the_others(tmp_path: Path, store: EdgeVectorStore) -> None:
     await store.close()
     (Layout(tmp_path).home(INDEX) / "shard" / "edge_config.json").write_text("{")
     damaged = EdgeVectorStore(tmp_path, EdgeVectors())
-    with pytest.raises(StorageFailure, match="loading"):
-        await damaged.check()
+    with pytest.raises(IndexLost, match="loading"):
+        await damaged.count(INDEX)
+    await damaged.check()
     await damaged.close()
 
 

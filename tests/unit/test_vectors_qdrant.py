@@ -29,8 +29,8 @@ from tests.stubs import qdrant_server
 from tests.stubs import server as http_stub
 from tests.stubs.qdrant_server import MemoryServer
 from winnow.core.errors import (
-    CollectionNotFound,
     IdentityMismatch,
+    IndexLost,
     InvalidFilter,
     InvalidSettings,
     StorageFailure,
@@ -246,7 +246,7 @@ def wrapped(source: Exception) -> http_exceptions.ResponseHandlingException:
     [
         (answered(401), UpstreamRejected, "WINNOW_VECTORS__API_KEY"),
         (answered(403, "Global access is required"), UpstreamRejected, "WINNOW_VECTORS__API_KEY"),
-        (answered(404, "Not found: Collection `x` doesn't exist!"), CollectionNotFound, "'c', generation 1"),
+        (answered(404, "Not found: Collection `x` doesn't exist!"), IndexLost, "'c', generation 1"),
         (answered(404, "nginx"), UpstreamRejected, "WINNOW_VECTORS__URL"),
         (answered(307), UpstreamRejected, "WINNOW_VECTORS__URL"),
         (answered(400, "Wrong input: Vector dimension error"), UpstreamRejected, "Vector dimension error"),
@@ -259,7 +259,7 @@ def wrapped(source: Exception) -> http_exceptions.ResponseHandlingException:
         (client_exceptions.ResourceExhaustedResponse("slow down", 7), UpstreamUnavailable, "slow down"),
         (coded(grpc.StatusCode.UNAUTHENTICATED), UpstreamRejected, "WINNOW_VECTORS__API_KEY"),
         (coded(grpc.StatusCode.PERMISSION_DENIED), UpstreamRejected, "WINNOW_VECTORS__API_KEY"),
-        (coded(grpc.StatusCode.NOT_FOUND, "Collection `x` doesn't exist!"), CollectionNotFound, "'c'"),
+        (coded(grpc.StatusCode.NOT_FOUND, "Collection `x` doesn't exist!"), IndexLost, "'c'"),
         (coded(grpc.StatusCode.UNAVAILABLE, "connection refused"), UpstreamUnavailable, "WINNOW_VECTORS__URL"),
         (coded(grpc.StatusCode.DEADLINE_EXCEEDED), UpstreamUnavailable, "answered 504"),
         (coded(grpc.StatusCode.RESOURCE_EXHAUSTED), UpstreamUnavailable, "answered 429"),
@@ -537,9 +537,9 @@ async def test_an_index_that_another_process_dropped_is_gone(
     store: QdrantVectorStore, other: QdrantVectorStore
 ) -> None:
     await other.drop(INDEX)
-    with pytest.raises(CollectionNotFound):
+    with pytest.raises(IndexLost):
         await store.query(INDEX, text="amber", limit=9)
-    with pytest.raises(CollectionNotFound):
+    with pytest.raises(IndexLost):
         await store.upsert(INDEX, make_points(1))
 
 

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
 from tests.conftest import Service
-from winnow.core.errors import CollectionNotFound
+from winnow.core.errors import CollectionNotFound, UpstreamUnavailable
 from winnow.core.principal import LOCAL
 from winnow.operations.external_sort import SortedKeys
 from winnow.operations.verify import Damage, Report, inspect_collection, judge
@@ -265,8 +266,10 @@ async def test_the_service_refuses_what_it_cannot_verify(docs: Service) -> None:
     assert (await docs.client.post("/v1/collections/docs:verify", json={"mend": True})).status_code == 422
 
 
-async def test_the_stream_ends_with_the_problem_that_broke_it_off(docs: Service) -> None:
-    await docs.resources.store.drop(await ref(docs))
+async def test_the_stream_ends_with_the_problem_that_broke_it_off(
+    docs: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docs.resources.store, "count", AsyncMock(side_effect=UpstreamUnavailable("the store is away")))
     news = events((await docs.client.post("/v1/collections/docs:verify")).text)
     assert news[-1][0] == "problem"
-    assert (news[-1][1]["code"], news[-1][1]["status"]) == ("collection_not_found", 404)
+    assert (news[-1][1]["code"], news[-1][1]["status"]) == ("upstream_unavailable", 503)

@@ -16,6 +16,7 @@ from winnow.catalog.kept_sources import SqlKeptSources
 from winnow.catalog.keys import SqlKeys
 from winnow.catalog.ledger import SqlWorkQueue
 from winnow.catalog.migrate import migrate
+from winnow.catalog.rebuilds import SqlRebuilds
 from winnow.catalog.table_maintenance import TableMaintenance
 from winnow.catalog.tables import COLLECTIONS
 from winnow.catalog.tokens import SqlTokens
@@ -59,6 +60,7 @@ def catalog_of(database: Database, clock: Clock) -> Catalog:
         queue=SqlWorkQueue(database, clock, maintenance),
         jobs=SqlJobs(database, clock),
         audit=SqlAudit(database, clock),
+        rebuilds=SqlRebuilds(database, clock),
         keys=keys,
         tokens=SqlTokens(database, clock),
         sources=SqlKeptSources(database, clock),

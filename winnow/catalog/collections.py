@@ -18,6 +18,7 @@ from winnow.catalog.tables import COLLECTIONS, DOCUMENT_COUNTS, DOCUMENTS, JOBS,
 from winnow.core.acl import AccessRules
 from winnow.core.calibration import Calibration
 from winnow.core.missing import missing_collection
+from winnow.core.rebuild import Rebuild
 from winnow.core.types import Chunking, Collection, Counts, Index, IndexIdentity
 
 PURGE_BATCH: Final = 2000
@@ -257,8 +258,13 @@ def _collection(row: RowMapping) -> Collection:
         calibration=None if row["calibration"] is None else Calibration(**row["calibration"]),
         access=AccessRules(row["acl_default"], row["access_in_use"]),
         awaits_model=row["awaits_model"],
+        rebuild=None if row["rebuild"] is None else _rebuild(**row["rebuild"]),
         beside=None if row["other"] is None else _beside(serving, **row["other"]),
     )
+
+
+def _rebuild(*, since: str, **others: Any) -> Rebuild:
+    return Rebuild(since=datetime.fromisoformat(since), **others)
 
 
 def _beside(serving: Index, *, identity: dict[str, Any], started_at: str, **others: Any) -> Index:

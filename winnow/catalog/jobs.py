@@ -14,7 +14,7 @@ from winnow.catalog import entries
 from winnow.catalog.bulk import insert_rows
 from winnow.catalog.collections import uid_of
 from winnow.catalog.engine import Repository
-from winnow.catalog.rules.interventions import deletion_stays, plan_cancellation, plan_retry
+from winnow.catalog.rules.interventions import deletion_stays, plan_cancellation, plan_retry, rebuild_stays
 from winnow.catalog.rules.job_counters import ADDED, ENDINGS, JobCounters, make_job
 from winnow.catalog.rules.submissions import LedgerChange, Order, touching
 from winnow.catalog.tables import COLLECTIONS, JOB_FAILURES, JOBS, UtcDateTime
@@ -25,9 +25,10 @@ from winnow.core.types import Document, JobStatus
 from winnow.ports import Job, JobFailure, Submission
 
 _ENDED: Final = sum((JOBS.c[name] for name in ENDINGS[1:]), start=JOBS.c[ENDINGS[0]])
-_PENDING: Final = JOBS.c.total - JOBS.c.unchanged - _ENDED
+PENDING: Final = JOBS.c.total - JOBS.c.unchanged - _ENDED
+"""The number of documents that a job waits for."""
 _ADDED: Final = {name: JOBS.c[name] + bindparam(f"add_{name}") for name in ADDED}
-_COMPLETE: Final = and_(JOBS.c.finished_at.is_(null()), bindparam("ending") == _PENDING)
+_COMPLETE: Final = and_(JOBS.c.finished_at.is_(null()), bindparam("ending") == PENDING)
 _ADD: Final = (
     update(JOBS)
     .where(JOBS.c.id == bindparam("of_job"))
@@ -152,7 +153,7 @@ async def add_counters(connection: AsyncConnection, job_counters: JobCounters, n
 
 async def pending_documents(connection: AsyncConnection) -> int:
     """The number of documents that unfinished jobs wait for, which is added up from the jobs' own counters."""
-    pending = func.coalesce(func.sum(_PENDING), 0).cast(BigInteger)
+    pending = func.coalesce(func.sum(PENDING), 0).cast(BigInteger)
     statement = select(pending).join(COLLECTIONS, COLLECTIONS.c.uid == JOBS.c.collection_uid)
     return (
         await connection.scalar(statement.where(JOBS.c.finished_at.is_(null()), COLLECTIONS.c.status == "ready")) or 0
@@ -162,6 +163,9 @@ async def pending_documents(connection: AsyncConnection) -> int:
 async def _cancel_some(connection: AsyncConnection, job_id: str, after: str, order: Order) -> str | None:
     """Cancel some of the documents that a job waits for, those beyond ``after`` by id; returns the last id, if any."""
     uid = await _lock_collection(connection, job_id)
+    rebuild = await connection.scalar(select(COLLECTIONS.c.rebuild).where(COLLECTIONS.c.uid == uid))
+    if rebuild is not None and rebuild["job_id"] == job_id:
+        raise rebuild_stays(job_id)
     waiting = await entries.waiting_for(connection, uid, job_id, after=after)
     known = await entries.read(connection, uid, waiting)
     if any(entry.state == "deleting" and entry.job_id == job_id for entry in known.values()):

@@ -84,6 +84,7 @@ class CollectionRow(Base, table=True):
     acl_default: str = Field(sa_column=sa.Column(sa.Text, nullable=False, server_default="public"))
     awaits_model: bool = Field(sa_column=sa.Column(sa.Boolean, nullable=False, server_default=sa.false()))
     calibration: JsonValue = Field(sa_column=sa.Column(sa.JSON(none_as_null=True)))
+    rebuild: JsonValue = Field(sa_column=sa.Column(sa.JSON(none_as_null=True)))
     access_in_use: bool = Field(sa_column=sa.Column(sa.Boolean, nullable=False, server_default=sa.false()))
 
 

@@ -51,18 +51,23 @@ def run_loop(main: Coroutine[Any, Any, _Answer]) -> _Answer:
 
 
 def ask(
-    question: Callable[[Client], Awaitable[_Answer]], url: str | None, settings: Settings, *, keeps_fresh: bool = False
+    question: Callable[[Client], Awaitable[_Answer]],
+    url: str | None,
+    settings: Settings,
+    *,
+    keeps_fresh: bool = False,
+    heals: bool = True,
 ) -> _Answer:
     """Answer a question with a client of the service at ``url``, of the data directory's owner, or of our own.
 
-    ``keeps_fresh`` has our own read the sources that are due, as a service does.
+    ``keeps_fresh`` has our own read the sources that are due, as a service does; ``heals`` make lost indexes again.
 
     Raises:
         WinnowError: the service refused or failed.
     """
 
     async def answer() -> _Answer:
-        async with reach(settings, url, keeps_fresh=keeps_fresh) as client:
+        async with reach(settings, url, keeps_fresh=keeps_fresh, heals=heals) as client:
             return await question(client)
 
     return run_loop(answer())
@@ -105,11 +110,16 @@ def through_catalog(
 
 @asynccontextmanager
 async def reach(
-    settings: Settings, url: str | None, *, bulk: RayOptions | None = None, keeps_fresh: bool = False
+    settings: Settings,
+    url: str | None,
+    *,
+    bulk: RayOptions | None = None,
+    keeps_fresh: bool = False,
+    heals: bool = True,
 ) -> AsyncIterator[Client]:
     """Yield a client of the service at ``url``, of the one that owns the data directory, or of our own.
 
-    ``bulk`` has our own embed with Ray, ``keeps_fresh`` read the sources that are due.
+    ``bulk`` has our own embed with Ray, ``keeps_fresh`` read sources that are due, ``heals`` make lost indexes again.
 
     Raises:
         InvalidSettings: ``bulk`` was given, but another process does the indexing.
@@ -124,7 +134,7 @@ async def reach(
             yield client
     else:
         async with (
-            open_local(settings, bulk=bulk) as local,
+            open_local(settings, bulk=bulk, heals=heals) as local,
             running(local.worker),
             hosting(local) as client,
             keeping_fresh(local.resources) if keeps_fresh else nullcontext(),

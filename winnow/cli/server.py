@@ -32,6 +32,7 @@ from winnow.core.package import winnow_version
 from winnow.core.principal import LOCAL
 from winnow.core.search import RerankOptions, SearchMode, SearchRequest
 from winnow.core.settings import Settings
+from winnow.operations.index_watch import IndexWatch
 from winnow.operations.resources import Resources
 from winnow.runtime import keeping_fresh, open_catalog_alone, open_local, running
 
@@ -109,6 +110,8 @@ async def _serve(
         open_local(settings) as local,
         running(local.worker) if indexes else nullcontext(),
     ):
+        if settings.keeps_data:  # elsewhere the store may be away, which must not delay the start
+            await _compare(local.watch)
         names = await _warm_up(local.resources)
         url = _url(listener)
         if local.lock is not None:
@@ -149,6 +152,14 @@ def _announce(settings: Settings, announcement: Announcement) -> None:
     )
     if settings.log_format != "json":
         announcement.show(insecure=settings.server.insecure)
+
+
+async def _compare(watch: IndexWatch) -> None:
+    """Compare catalog and store before anything is answered from a part of an index."""
+    try:
+        await watch.look()
+    except WinnowError as error:
+        log.warning("catalog and store are compared later: %s", error.message)
 
 
 def _config(app: Any, max_connections: int, *, lifespan: Literal["auto", "off"] = "auto") -> uvicorn.Config:

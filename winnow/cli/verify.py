@@ -41,7 +41,8 @@ def verify(
 
     Searches and indexing go on meanwhile. The exit status is 1 if damage remains.
     """
-    reports = ask(lambda client: verify_collections(client, collection, repair=repair), url, configure(data_dir))
+    settings = configure(data_dir)
+    reports = ask(lambda client: verify_collections(client, collection, repair=repair), url, settings, heals=repair)
     sound = all(map(_is_sound, reports))
     if json:
         print_json({"sound": sound, "collections": reports})
@@ -105,6 +106,8 @@ def show_report(report: dict[str, Any]) -> None:
         print_line(f"  … more; --json prints the first {KEPT:,}")
     size = f"{counted(report['documents'], 'document')}, {counted(report['points'], 'point')}"
     waiting = f", {report['waiting']:,} with pending work" if report["waiting"] else ""
+    for lost in report["lost"]:
+        print_line(f"  lost       the index of generation {lost['generation']}: {lost['reason']}")
     print_line(f"{report['collection']}: {size}{waiting}: {_verdict(report)}")
     if report["unconverted"]:
         count = counted(report["unconverted"], "document")
@@ -119,12 +122,22 @@ def show_report(report: dict[str, Any]) -> None:
 def _verdict(report: dict[str, Any]) -> str:
     if report["sound"]:
         return "sound"
-    found = f"{counted(report['damaged'], 'document')} damaged"
+    found = _found(report)
     if "after" not in report:
         return f"{found}; winnow verify -c {report['collection']} --repair repairs them"
     if _is_sound(report):
         return f"{found}, all repaired"
-    return f"{found}, {report['after']['damaged']:,} could not be repaired; see winnow jobs and the log"
+    return f"{found}; left: {_found(report['after'])}; see winnow jobs and the log"
+
+
+def _found(report: dict[str, Any]) -> str:
+    """The damage in words."""
+    parts = [f"{counted(report['damaged'], 'document')} damaged"] if report["damaged"] else []
+    if report["lost"]:
+        parts.append(counted(len(report["lost"]), "lost index"))
+    if report["filling"]:
+        parts.append(f"{counted(report['filling'], 'document')} not in the index that was lost yet")
+    return ", ".join(parts)
 
 
 def _is_sound(report: dict[str, Any]) -> bool:

@@ -26,6 +26,7 @@
     ├── Forbidden                    the credential does not allow it
     ├── Overloaded                   shed load: try again later            (retryable)
     ├── RateLimited                  the caller has used its quota         (retryable)
+    ├── IndexRebuilding              a lost index is being filled again    (retryable)
     ├── DeadlineExceeded             the budget ran out                    (retryable)
     ├── Upstream                     a model or engine behind a port failed
     │   ├── UpstreamUnavailable      down, slow, 5xx                       (retryable)
@@ -34,7 +35,8 @@
     │   └── UpstreamRejected         it refused the request, or its answer makes no sense
     │       └── UpstreamTooLong      the input is over one of its limits: send less at once
     └── StorageFailure               disk or database failed
-        └── StorageFull              no space left; frees itself when space is made (retryable)
+        ├── StorageFull              no space left; frees itself when space is made (retryable)
+        └── IndexLost                an index is missing or cannot be opened        (retryable)
 
 Every error has a stable ``code``, and ``by_code`` leads back from the code to the class. The map to HTTP statuses lives
 in ``service/errors.py`` alone.
@@ -203,6 +205,29 @@ class RateLimited(WinnowError, code="rate_limited", retryable=True):
         self.remaining = remaining
 
 
+class IndexRebuilding(WinnowError, code="index_rebuilding", retryable=True):
+    """The collection's index was lost and is being filled from the catalog again; no document is lost.
+
+    Attributes:
+        share: of the documents that are in the new index, from 0 to 1.
+        done, total: their number, and that of all that belong there; ``None`` where the caller may not know it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        share: float = 0.0,
+        done: int | None = None,
+        total: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.share = share
+        self.done = done
+        self.total = total
+
+
 class DeadlineExceeded(WinnowError, code="deadline_exceeded", retryable=True):
     """The time limit of the request passed before an answer was ready."""
 
@@ -237,6 +262,10 @@ class StorageFailure(WinnowError, code="storage_failure"):
 
 class StorageFull(StorageFailure, code="storage_full", retryable=True):
     """No space is left on the device; acknowledged documents are safe."""
+
+
+class IndexLost(StorageFailure, code="index_lost", retryable=True):
+    """An index is missing or cannot be opened; it can be filled from the catalog again."""
 
 
 _BY_CODE: Final = {

@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 from winnow.core.acl import ACCESS_FIELDS, UNUSED, AccessRules, Acl
 from winnow.core.calibration import Calibration
+from winnow.core.errors import IndexRebuilding
 from winnow.core.marks import DocumentWarning, Mark
+from winnow.core.rebuild import Rebuild
 
 JsonValue: TypeAlias = Any  # str | int | float | bool | None | list | dict; finite numbers only
 Metadata: TypeAlias = Mapping[str, JsonValue]
@@ -186,6 +188,7 @@ class Collection:
         last_generation: the highest number that an index of this collection ever had; numbers are not used twice.
         beside: the second index while the model is being changed; writes and deletions reach both.
         awaits_model: the first documents choose the embedder; until then the default one is named.
+        rebuild: set while an index that was lost is filled again.
     """
 
     serving: Index
@@ -200,6 +203,7 @@ class Collection:
     access: AccessRules = UNUSED
     awaits_model: bool = False
     calibration: Calibration | None = None
+    rebuild: Rebuild | None = None
 
     @property
     def name(self) -> str:
@@ -215,6 +219,15 @@ class Collection:
     def indexes(self) -> tuple[Index, ...]:
         """Every index of the collection, the serving one first."""
         return (self.serving,) if self.beside is None else (self.serving, self.beside)
+
+    def is_filling(self, generation: int) -> bool:
+        """Whether the index of this number was lost and does not hold all documents again."""
+        return self.rebuild is not None and self.rebuild.generation == generation
+
+    def require_filled(self, generation: int) -> None:
+        """Raise ``IndexRebuilding`` if the index of this number does not hold all documents (again)."""
+        if self.is_filling(generation):
+            raise IndexRebuilding(f"the index of collection {self.name!r} was lost and is being filled again")
 
     @property
     def newer_generation(self) -> int | None:

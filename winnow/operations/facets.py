@@ -91,6 +91,7 @@ async def find_values(
     if len(prefix) > MAX_PREFIX_CHARS:
         raise InvalidQuery(f"q has {len(prefix)} characters; the limit is {MAX_PREFIX_CHARS}", location=("q",))
     collection = await resources.collections.get(name)
+    collection.require_filled(collection.serving.generation)
     kind = declared_type(key, collection.fields, ("field",))
     wanted = None if raw_filter is None else parse_filter(raw_filter, collection.fields)
     found = await resources.facets.documents(collection, view_of(principal, tenant), text=None, filter=wanted)

@@ -58,6 +58,7 @@ async def search_instant(
     index = collection.serving if request.index == "serving" else collection.beside
     if index is None:
         raise InvalidQuery(f"collection {collection.name!r} has one index only", location=("index",))
+    collection.require_filled(index.generation)
     typed = typed_query(request.query)
     if typed is None:
         return await _by_keywords(resources, principal, request, deadline, "the query is not the name of anything")

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
+from winnow.core.errors import IndexLost, IndexRebuilding
 from winnow.core.principal import Principal
 from winnow.core.search import SearchAnswer, SearchRequest
 from winnow.operations.facets import check_search_facets, count_facets
 from winnow.operations.instant import search_instant
 from winnow.operations.packing import counting_tokenizer, pack_answer
+from winnow.operations.rebuild import require_rebuilt
 from winnow.operations.resources import Resources
 from winnow.search.limits import SearchDeadline
 
@@ -27,7 +29,7 @@ async def search_in_steps(
         WinnowError: as ``search_one`` does; steps that were handed on before stay true.
     """
     first = replace(request, mode="instant", facets=None, packing=None)
-    steps("instant", await search_instant(resources, principal, first, deadline))
+    steps("instant", await search_one(resources, principal, first, deadline))
     answer = await search_one(
         resources, principal, request, deadline, retrieved=lambda found: steps("retrieved", found)
     )
@@ -49,8 +51,23 @@ async def search_one(
 
     Raises:
         InvalidQuery: a facet does not fit the collection's fields, or there is no such tokenizer.
+        IndexRebuilding: the collection's index was lost and is not filled again; with the progress.
         WinnowError: as ``TwoStageSearch.run`` does.
     """
+    try:
+        return await _answer(resources, principal, request, deadline, retrieved)
+    except (IndexLost, IndexRebuilding) as error:
+        await require_rebuilt(resources, principal, request.collection, error)
+    return await _answer(resources, principal, request, deadline, retrieved)
+
+
+async def _answer(
+    resources: Resources,
+    principal: Principal,
+    request: SearchRequest,
+    deadline: SearchDeadline | None,
+    retrieved: Callable[[SearchAnswer], None] | None,
+) -> SearchAnswer:
     packing = request.packing if request.packing is not None and request.packing.changes_texts else None
     if request.facets is None and packing is None and request.mode != "instant":
         return await resources.search.run(request, principal, deadline, retrieved=retrieved)

@@ -26,6 +26,7 @@ from winnow.core.principal import Principal
 from winnow.core.types import Collection, IndexIdentity, passage_of
 from winnow.operations.audit import audited
 from winnow.operations.probes import UNIT
+from winnow.operations.rebuild import make_second
 from winnow.operations.resources import Resources
 from winnow.ports import Catalog, Embedder, IndexRef, Point, ReembedProgress, VectorStore
 from winnow.search.embedders import identity_of
@@ -146,7 +147,8 @@ async def queue_more(catalog: Catalog, store: VectorStore, collection: Collectio
     index = collection.beside
     if index is None:
         return 0
-    await store.create(index.ref, index.schema(collection.fields))
+    await make_second(catalog, store, collection)
+    await store.create(index.ref, index.schema(collection.fields))  # and fields that it lacks
     return await catalog.queue.enqueue_reembed(collection.name, limit=QUEUED_AT_ONCE)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from winnow.core.settings import DEFAULT_ENCODER, Settings
 from winnow.operations.name_indexes import NameIndexes
@@ -15,6 +15,21 @@ from winnow.search.embedders import Embedders
 from winnow.search.facets import FacetCounter
 from winnow.search.lookup import CollectionLookup
 from winnow.search.two_stage import TwoStageSearch
+
+
+class Watch(Protocol):
+    """The comparison of catalog and store as its readers see it."""
+
+    @property
+    def findings(self) -> Mapping[str, str]:
+        """What is wrong with the indexes of a collection, by its name."""
+
+    @property
+    def age(self) -> float:
+        """Seconds since the comparison."""
+
+    def wake(self) -> None:
+        """Compare again soon: an index turned out to be lost."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +41,7 @@ class Resources:
         files: parses uploaded files.
         names: what instant searches ask.
         wake: tells a worker in this process about new work; does nothing without one, as the others poll.
+        watch: compares catalog and store while the process runs; ``None`` where nothing does.
         next_embedder: the embedder of ``WINNOW_NEXT_EMBEDDING__*``.
         further: embedders beside the default one that collections may choose, by name.
         default_name: name of the default one.
@@ -44,6 +60,7 @@ class Resources:
     files: FileParser
     names: NameIndexes
     wake: Callable[[], None] = lambda: None
+    watch: Watch | None = None
     next_embedder: Embedder | None = None
     further: Mapping[str, Embedder] = field(default_factory=dict)
     default_name: str = DEFAULT_ENCODER

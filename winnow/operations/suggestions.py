@@ -48,6 +48,7 @@ async def suggest(
     if len(text) > MAX_CHARS:
         raise InvalidQuery(f"q has {len(text):,} characters; the limit is {MAX_CHARS}", location=("q",))
     collection = await resources.collections.get(name)
+    collection.require_filled(collection.serving.generation)
     typed = typed_query(text)
     if typed is None:
         return Suggestions((), ready=True)

@@ -13,7 +13,7 @@ Repairs go through the ledger as well (``LedgerAudit.repair``), so they never ra
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,9 +22,10 @@ from typing import Final, Literal, TypeAlias
 
 from winnow.core.principal import Principal
 from winnow.core.tenancy import tenant_of
-from winnow.core.types import Counts
+from winnow.core.types import Collection, Counts
 from winnow.operations.audit import audited
 from winnow.operations.external_sort import SortedKeys
+from winnow.operations.rebuild import LostIndex, find_lost
 from winnow.ports import Catalog, IndexRef, LedgerEntry, PointKey, VectorStore
 
 DamageKind: TypeAlias = Literal["missing", "stale", "doubled", "orphaned", "miscounted"]
@@ -76,6 +77,8 @@ class Report:
         unconverted: documents that were stored before texts were converted; they are sound, and read again when their
             source is indexed the next time.
         earlier_tokenizer: whether the index keeps the keyword tokenizer of an earlier version, which is sound as well.
+        lost: indexes that are missing or cannot be opened, by number, each with the reason; they are not compared.
+        filling: documents that an index which was lost lacks still.
         mended: documents that are being repaired.
         jobs: the jobs of the repairs.
     """
@@ -89,13 +92,15 @@ class Report:
     found: Counter[DamageKind] = field(default_factory=Counter)
     unconverted: int = 0
     earlier_tokenizer: bool = False
+    lost: dict[int, str] = field(default_factory=dict)
+    filling: int = 0
     mended: int = 0
     jobs: list[str] = field(default_factory=list)
 
     @property
     def sound(self) -> bool:
         """Whether no damage was found."""
-        return not self.damaged
+        return not (self.damaged or self.lost or self.filling)
 
 
 def judge(
@@ -123,9 +128,17 @@ def judge(
 
 
 async def inspect_collection(
-    catalog: Catalog, store: VectorStore, principal: Principal, name: str, *, repair: bool
+    catalog: Catalog,
+    store: VectorStore,
+    principal: Principal,
+    name: str,
+    *,
+    repair: bool,
+    make_again: Callable[[Sequence[LostIndex]], Awaitable[Collection]] | None = None,
 ) -> AsyncGenerator[InspectionProgress | Damage | Report, None]:
     """Yield progress and findings as they come, and the report at the end; with ``repair``, have damage repaired.
+
+    Lost indexes are a part of the report; ``make_again`` replaces them where ``repair`` asks for it.
 
     Of a principal that is bound to a tenant only this one's documents and points are counted, compared and repaired.
 
@@ -139,7 +152,14 @@ async def inspect_collection(
         unconverted=await catalog.audit.unconverted(name, tenant=principal.tenant),
         earlier_tokenizer=collection.serving.identity.keyword_tokenizer != store.keyword_tokenizer,
     )
+    lost = await find_lost(store, [collection])
+    report.lost = {each.index.generation: each.reason for each in lost}
+    if lost and repair and make_again is not None:
+        collection = await make_again(lost)
+    await _follow_rebuild(catalog, collection, report, repair=repair)
     for index in collection.indexes:
+        if index.generation in report.lost:
+            continue
         report.generations.append(index.generation)
         growing = index.generation == collection.newer_generation
         judge_index = partial(judge, generation=index.generation, growing=growing)
@@ -150,6 +170,18 @@ async def inspect_collection(
         async with audited(catalog.trail, principal, "index.repair", collection=name) as details:
             details.update(documents=report.mended, jobs=report.jobs)
     yield report
+
+
+async def _follow_rebuild(catalog: Catalog, collection: Collection, report: Report, *, repair: bool) -> None:
+    """Report how far an index that was lost is filled; its job is among those of a repair."""
+    if collection.rebuild is None or await catalog.rebuilds.end(collection.name):
+        return
+    progress = await catalog.rebuilds.progress(collection.name)
+    if progress is not None:
+        report.filling = progress.total - progress.done
+        if repair:
+            report.mended += report.filling
+            report.jobs.append(collection.rebuild.job_id)
 
 
 @dataclass(slots=True)

@@ -47,6 +47,7 @@ from winnow.ports.models import Reranking as Reranking
 from winnow.ports.models import Tokenizer as Tokenizer
 from winnow.ports.models import earlier_of as earlier_of
 from winnow.ports.models import is_idle as is_idle
+from winnow.ports.rebuilds import RebuildCatalog as RebuildCatalog
 from winnow.ports.records import Changes as Changes
 from winnow.ports.records import ChunkKey as ChunkKey
 from winnow.ports.records import Claim as Claim

@@ -11,6 +11,7 @@ from winnow.core.types import Collection, Counts, Document, DocumentState, Index
 from winnow.ports.kept_files import FileCatalog
 from winnow.ports.kept_sources import KeptSourceCatalog
 from winnow.ports.keys import KeyCatalog
+from winnow.ports.rebuilds import RebuildCatalog
 from winnow.ports.records import (
     Changes,
     Claim,
@@ -273,6 +274,7 @@ class Catalog:
     queue: WorkQueue
     jobs: JobCatalog
     audit: LedgerAudit
+    rebuilds: RebuildCatalog
     keys: KeyCatalog
     tokens: TokenCatalog
     sources: KeptSourceCatalog

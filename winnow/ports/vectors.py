@@ -116,7 +116,10 @@ class DescribedPoint(NamedTuple):
 
 @runtime_checkable
 class VectorStore(Protocol):
-    """Keeps points and finds them. One ``IndexRef`` is one physical index."""
+    """Keeps points and finds them. One ``IndexRef`` is one physical index.
+
+    Methods that read or write an index raise ``IndexLost`` where it is missing or cannot be opened.
+    """
 
     @property
     def engine(self) -> str:
@@ -134,6 +137,15 @@ class VectorStore(Protocol):
 
     async def indexes(self) -> Sequence[IndexRef]:
         """Every index that exists."""
+
+    async def lost(self, indexes: Sequence[IndexRef]) -> Mapping[IndexRef, str]:
+        """Those of these indexes that are missing or cannot be opened, each with the reason."""
+
+    async def set_aside(self, index: IndexRef) -> str | None:
+        """Put what is left of a lost index where it is out of the way, so that ``create`` makes an empty one.
+
+        Returns where it is kept; ``None`` where nothing is left. A sound index stays as it is.
+        """
 
     async def upsert(self, index: IndexRef, points: Sequence[Point]) -> None:
         """Insert or replace points. Refuses wrong dimensions, non-finite values and zero vectors with ``ValueError``.

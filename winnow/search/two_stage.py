@@ -108,6 +108,7 @@ class TwoStageSearch:
             InvalidQuery: a parameter is out of range.
             Forbidden: the principal may not search.
             CollectionNotFound: the collection does not exist, or the principal does not see it.
+            IndexRebuilding: the index was lost, and does not hold all documents again.
             IdentityMismatch: the collection was built with other models than are configured.
             DeadlineExceeded: no candidates were found within the budget.
             WinnowError: retrieval failed, or reranking did and ``on_failure`` is ``fail``.
@@ -121,6 +122,7 @@ class TwoStageSearch:
         index = collection.serving if request.index == "serving" else collection.beside
         if index is None:
             raise InvalidQuery(f"collection {collection.name!r} has one index only", location=("index",))
+        collection.require_filled(index.generation)
         with asked_by(view.tenant):
             vector = await self._embed(request, index, self._embedders.of(index), deadline)
         query = partial(self._query, request, view, collection, index.ref)
@@ -199,6 +201,7 @@ class TwoStageSearch:
                 filter=joined(view, collection, request.filter),
             )
             latest = await self._collections.get(collection.name)
+            latest.require_filled(index.generation)  # it may be empty since a moment ago
             if latest.access == collection.access:
                 return hits
             collection = latest  # the first document with a tenant or an access list may have come meanwhile

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from winnow.core.errors import CollectionNotFound
+from winnow.core.errors import IndexLost
 from winnow.core.filters import matches
 from winnow.core.types import Filter, FloatArray, HalfArray
 from winnow.ports import (
@@ -64,6 +64,12 @@ class FakeVectorStore:
 
     async def indexes(self) -> Sequence[IndexRef]:
         return sorted(self._indexes, key=lambda index: (index.collection, index.generation))
+
+    async def lost(self, indexes: Sequence[IndexRef]) -> Mapping[IndexRef, str]:
+        return {index: "it is missing" for index in indexes if index not in self._indexes}
+
+    async def set_aside(self, index: IndexRef) -> str | None:  # noqa: ARG002 - what is in memory is whole, or gone
+        return None
 
     async def upsert(self, index: IndexRef, points: Sequence[Point]) -> None:
         stored = self._get(index)
@@ -157,7 +163,7 @@ class FakeVectorStore:
 
     def _get(self, index: IndexRef) -> _Index:
         if index not in self._indexes:
-            raise CollectionNotFound(f"there is no index for {index.collection!r}, generation {index.generation}")
+            raise IndexLost(f"there is no index for {index.collection!r}, generation {index.generation}")
         return self._indexes[index]
 
     def _sparse_scores(self, stored: _Index, text: str | None) -> dict[str, float]:

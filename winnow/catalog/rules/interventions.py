@@ -69,6 +69,14 @@ def deletion_stays(job_id: str) -> Conflict:
     )
 
 
+def rebuild_stays(job_id: str) -> Conflict:
+    """The error for an attempt to cancel the job that fills a lost index again."""
+    return Conflict(
+        f"job {job_id} fills an index again that was lost, and cannot be cancelled: its documents would not be found; "
+        "delete the collection if it is not needed"
+    )
+
+
 def plan_repair(revisions: Mapping[str, int], known: Mapping[str, Entry], order: Order) -> LedgerChange:
     """Decide about every document whose points are damaged; ``revisions`` has the highest one among its points."""
     created: list[Entry] = []

@@ -12,12 +12,13 @@ import pytest
 
 from winnow.core.access import access_condition, access_values
 from winnow.core.acl import AccessRules, AccessView, Acl, AclDefault, reader_names
-from winnow.core.errors import CollectionNotFound, IdentityMismatch, InvalidFilter
+from winnow.core.errors import IdentityMismatch, IndexLost, InvalidFilter
 from winnow.core.exact import VERBATIM, Level
 from winnow.core.filters import matches
 from winnow.core.tenancy import qualify_id
 from winnow.core.types import And, Chunk, Comparison, Exists, FloatArray, Not, Or
 from winnow.ports import IndexRef, IndexSchema, PointKey, VectorStore
+from winnow.testing.contracts.lost_indexes import LostIndexContract
 from winnow.testing.contracts.matching import MatchingContract
 from winnow.testing.contracts.points import (
     DIMENSIONS,
@@ -34,7 +35,7 @@ from winnow.testing.contracts.random_filters import FIELDS, random_filter, rando
 from winnow.testing.vectors import FakeVectorStore
 
 
-class VectorStoreContract(MatchingContract):
+class VectorStoreContract(MatchingContract, LostIndexContract):
     """The suite: a backend supplies the fixture ``store``, an empty one. Tests use one index, made by ``ready``."""
 
     @pytest.fixture
@@ -61,7 +62,7 @@ class VectorStoreContract(MatchingContract):
         await ready.upsert(INDEX, [make_point(1)])
         await ready.drop(INDEX)
         assert list(await ready.indexes()) == []
-        with pytest.raises(CollectionNotFound, match="books"):
+        with pytest.raises(IndexLost, match="books"):
             await ready.count(INDEX)
         await ready.create(INDEX, SCHEMA)
         assert await ready.count(INDEX) == 0
@@ -395,5 +396,5 @@ class VectorStoreContract(MatchingContract):
             store.read_with_access(unknown, [make_point(1).id]),
             store.count(unknown),
         ):
-            with pytest.raises(CollectionNotFound, match=r"nowhere.*3"):
+            with pytest.raises(IndexLost, match=r"nowhere.*3"):
                 await call

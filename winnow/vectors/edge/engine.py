@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from winnow.core.errors import CollectionNotFound, StorageFailure
+from winnow.core.errors import IndexLost, StorageFailure
 from winnow.core.types import FieldType
 from winnow.ports import IndexRef, IndexSchema, Point
-from winnow.vectors.edge.errors import edge_errors
+from winnow.vectors.edge.errors import edge_errors, is_passing, opening
 from winnow.vectors.edge.layout import LOAD_RESERVE, WRITE_RESERVE, Layout, read_schema, shard_of
 from winnow.vectors.edge.shard import Shard, make_shard, optimize_shard
 from winnow.vectors.points import new_fields
@@ -33,6 +34,7 @@ class Engine:
         self._layout = Layout(root)
         self._optimize_on_start = optimize_on_start
         self._shards: dict[IndexRef, Shard] = {}
+        self._damaged: dict[IndexRef, str] = {}  # those that could be loaded, and cannot be read
         with edge_errors("recovering from a crash"):
             self._layout.recover()
 
@@ -45,8 +47,9 @@ class Engine:
         """Make the index; where it is there, return the fields that it lacks."""
         home = self._layout.home(index)
         if home.exists():
-            with edge_errors("reading a schema"):
+            with opening(f"the index {home}"):
                 return new_fields(index, read_schema(home), schema)
+        self._forget(index)  # it may have been deleted while it was loaded
         self._layout.require_space(WRITE_RESERVE)
         with edge_errors("making an index"):
             new = self._layout.begin(index)
@@ -58,11 +61,34 @@ class Engine:
         """The schema of the index."""
         return self._open(index).schema
 
-    def drop(self, index: IndexRef) -> None:
-        """Delete the index; a missing index is not an error."""
+    def damage(self, index: IndexRef) -> str | None:
+        """Why the index is lost; ``None`` if it is there and can be opened."""
+        try:
+            gone = self._open(index).missing_file()
+        except IndexLost as error:
+            return error.message
+        return None if gone is None else f"{gone} is gone"
+
+    def set_aside(self, index: IndexRef) -> str | None:
+        """Put a lost index out of the way; returns where it is kept, ``None`` if nothing is left or it is sound."""
+        if self.damage(index) is None:
+            return None
+        self._forget(index)
+        with edge_errors("setting an index aside"):
+            kept = self._layout.set_aside(index)
+        return None if kept is None else str(kept)
+
+    def _forget(self, index: IndexRef) -> None:
+        """Close an index whose files may be gone or damaged."""
+        self._damaged.pop(index, None)
         shard = self._shards.pop(index, None)
         if shard is not None:
-            shard.close()
+            with suppress(StorageFailure):
+                shard.close()
+
+    def drop(self, index: IndexRef) -> None:
+        """Delete the index; a missing index is not an error."""
+        self._forget(index)
         with edge_errors("deleting an index"):
             self._layout.drop(index)
 
@@ -85,17 +111,36 @@ class Engine:
     def upsert(self, index: IndexRef, points: Sequence[Point]) -> None:
         """Insert or replace points that have been checked."""
         self._layout.require_space(WRITE_RESERVE)
-        self._open(index).upsert(points)
+        self._on_shard(index, "upsert", points)
 
     def flush(self, index: IndexRef) -> None:
         """Bring all writes to stable storage."""
-        self._open(index).flush()
+        self._on_shard(index, "flush")
+
+    def _on_shard(self, index: IndexRef, method: str, *arguments: Any) -> Any:
+        """Call a method of an index. If it fails, all of the index is read, to tell whether it is damaged."""
+        shard = self._open(index)
+        try:
+            return getattr(shard, method)(*arguments)
+        except StorageFailure as error:
+            if not isinstance(error, IndexLost) and not is_passing(error):
+                self._read_all(index, shard)
+            raise
+
+    def _read_all(self, index: IndexRef, shard: Shard) -> None:
+        """Raise ``IndexLost`` from now on if there is a point that cannot be read."""
+        try:
+            shard.read_all()
+        except StorageFailure as error:
+            if not is_passing(error):
+                self._damaged[index] = error.message
+                raise IndexLost(error.message) from error
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         """A method of an index's ``Shard``, with the index as an additional first argument."""
         if method not in _OF_SHARDS:
             raise AttributeError(method)
-        return lambda index, *arguments: getattr(self._open(index), method)(*arguments)
+        return lambda index, *arguments: self._on_shard(index, method, *arguments)
 
     def close(self) -> None:
         """Flush and close every shard, also when one of them fails; the first failure is raised."""
@@ -111,11 +156,16 @@ class Engine:
             raise failures[0]
 
     def _open(self, index: IndexRef) -> Shard:
+        if index in self._damaged:
+            raise IndexLost(self._damaged[index])
         shard = self._shards.get(index)
+        if shard is not None and not shard.is_in_place:
+            self._forget(index)
+            shard = None
         if shard is None:
             home = self._layout.home(index)
             if not home.exists():
-                raise CollectionNotFound(f"there is no index for {index.collection!r}, generation {index.generation}")
+                raise IndexLost(f"there is no index for {index.collection!r}, generation {index.generation}")
             self._layout.require_space(LOAD_RESERVE)
             shard = self._shards[index] = Shard(home)
             if self._optimize_on_start and shard.unindexed() > UNINDEXED_LIMIT:

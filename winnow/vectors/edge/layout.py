@@ -9,6 +9,7 @@
     root/<collection>/~copy-g0001         a copy that is being optimised
     root/<collection>/~next-g0001         an optimised copy that replaces g0001
     root/<collection>/~old-g0001          to be deleted
+    root/<collection>/~lost-<time>-g0001  damaged, and replaced by an empty one; goes with its collection
 
 A directory gets its final name by a rename when it is complete; ``recover`` finishes or removes what a crash left.
 Collection names cannot contain ``~``.
@@ -19,6 +20,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -38,6 +40,7 @@ LOAD_RESERVE: Final = 80 * 2**20
 
 _GENERATION: Final = re.compile(r"g(\d{4,})\Z")
 _NEW, _COPY, _NEXT, _OLD = "~new-", "~copy-", "~next-", "~old-"
+_LOST: Final = "~lost-"
 
 
 class Layout:
@@ -62,6 +65,7 @@ class Layout:
 
     def require_space(self, size: int) -> None:
         """Raise ``StorageFull`` where less than ``size`` bytes are free."""
+        self.root.mkdir(parents=True, exist_ok=True)  # it may have been deleted while it was in use
         free = shutil.disk_usage(self.root).free
         if free < size:
             raise StorageFull(
@@ -111,9 +115,23 @@ class Layout:
         _sync(home.parent)
         _finish(home)
 
-    def drop(self, index: IndexRef) -> None:
-        """Delete an index; it is gone with the first rename."""
+    def set_aside(self, index: IndexRef) -> Path | None:
+        """Rename the directory of a damaged index; returns where it is now, ``None`` where there is none."""
         home = self.home(index)
+        if not home.exists():
+            return None
+        number = 0
+        while (aside := _beside(home, f"{_LOST}{time.strftime('%Y%m%dT%H%M%S')}.{number}-")).exists():
+            number += 1
+        home.rename(aside)
+        _sync(home.parent)
+        return aside
+
+    def drop(self, index: IndexRef) -> None:
+        """Delete an index, also what was set aside of it; it is gone with the first rename."""
+        home = self.home(index)
+        for aside in home.parent.glob(f"{_LOST}*-{home.name}"):
+            _remove(aside)
         if home.exists():
             old = _beside(home, _OLD)
             _remove(old)
@@ -133,12 +151,27 @@ class Layout:
                     _remove(entry)
 
     def _collections(self) -> Iterator[Path]:
-        return (entry for entry in self.root.iterdir() if entry.is_dir() and COLLECTION.match(entry.name))
+        found = self.root.iterdir() if self.root.exists() else iter(())
+        return (entry for entry in found if entry.is_dir() and COLLECTION.match(entry.name))
 
 
 def shard_of(home: Path) -> Path:
     """The engine's directory inside an index's."""
     return home / "shard"
+
+
+def inode_of(home: Path) -> tuple[int, int] | None:
+    """What tells the engine's directory of an index from another one that took its place; ``None`` without one."""
+    try:
+        found = shard_of(home).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def segments_of(home: Path) -> list[Path]:
+    """The files that describe the engine's segments of an index."""
+    return sorted(entry / "segment.json" for entry in (shard_of(home) / "segments").glob("*") if entry.is_dir())
 
 
 def read_schema(home: Path) -> IndexSchema:

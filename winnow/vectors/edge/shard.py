@@ -17,8 +17,8 @@ from winnow.core.errors import StorageFailure
 from winnow.core.types import FieldType, Filter, FloatArray
 from winnow.ports import DescribedPoint, IndexSchema, Point, PointKey
 from winnow.vectors.edge.codec import FILTERS, INDEX_TYPES, edge_config, edge_point
-from winnow.vectors.edge.errors import edge_errors
-from winnow.vectors.edge.layout import read_schema, shard_of, write_schema
+from winnow.vectors.edge.errors import edge_errors, opening
+from winnow.vectors.edge.layout import inode_of, read_schema, segments_of, shard_of, write_schema
 from winnow.vectors.keywords import NEWEST, encoder_of, stores_names
 from winnow.vectors.payloads import (
     DENSE,
@@ -103,17 +103,31 @@ class Shard:
     def __init__(self, home: Path) -> None:
         """Load the index that lies in ``home``; the write-ahead log is replayed, which may take seconds."""
         self._home = home
-        with edge_errors("loading an index"):
+        with opening(f"the index {home}"):
             self.schema = read_schema(home)
         self._encoder = encoder_of(self.schema.keywords)
         self._shard = self._load()
+        self._place = inode_of(home)
+        self._segments = segments_of(home)
 
     def _load(self) -> edge.EdgeShard:
         path = shard_of(self._home)
-        with edge_errors("loading an index"):
+        with opening(f"the index {self._home}"):
+            if path.exists() and not segments_of(self._home):  # the engine would begin an empty one
+                raise StorageFailure(f"{path} has no segments")
             shard = edge.EdgeShard.load(str(path), edge_config(self.schema))
             _read_ahead(path)
             return shard
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether its directory is the one that was loaded: what is deleted while it is open can be read for long."""
+        return inode_of(self._home) == self._place
+
+    def missing_file(self) -> Path | None:
+        """A file that was there when it was loaded and is not any more."""
+        needed = (self._home / "schema.json", *self._segments)
+        return next((path for path in needed if not path.exists()), None)
 
     def close(self) -> None:
         """Close the files. Unflushed writes stay in the write-ahead log."""
@@ -266,6 +280,16 @@ class Shard:
         with edge_errors("listing points"):
             request = edge.ScrollRequest(offset=offset, limit=limit, with_payload=payload)
             return cast("tuple[list[Any], uuid.UUID | None]", self._shard.scroll(request))
+
+    def read_all(self) -> None:
+        """Read every point with its vectors; raises what the engine raises."""
+        offset = None
+        while True:
+            request = edge.ScrollRequest(offset=offset, limit=_WRITE_PAGE, with_payload=True, with_vector=True)
+            with edge_errors("reading all points"):
+                _, offset = cast("tuple[list[Any], uuid.UUID | None]", self._shard.scroll(request))
+            if offset is None:
+                return
 
     def count(self) -> int:
         """The number of points."""

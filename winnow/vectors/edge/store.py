@@ -11,13 +11,13 @@ import asyncio
 import logging
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
-from winnow.core.errors import CollectionNotFound, UpstreamUnavailable, WinnowError
+from winnow.core.errors import IndexLost, UpstreamUnavailable, WinnowError
 from winnow.core.lock import DirectoryLock
 from winnow.core.settings.vectors import EdgeVectors
 from winnow.core.types import Filter, FloatArray, HalfArray
@@ -104,6 +104,17 @@ class EdgeVectorStore:
     async def indexes(self) -> Sequence[IndexRef]:
         return cast("list[IndexRef]", await self._engine.call("indexes"))
 
+    async def lost(self, indexes: Sequence[IndexRef]) -> Mapping[IndexRef, str]:
+        found = {index: cast("str | None", await self._engine.call("damage", index)) for index in indexes}
+        return {index: reason for index, reason in found.items() if reason is not None}
+
+    async def set_aside(self, index: IndexRef) -> str | None:
+        async with self._schema_changes, self._writing:
+            self._unflushed.discard(index)
+            self._schemas.pop(index, None)
+            self._points.pop(index, None)
+            return cast("str | None", await self._engine.call("set_aside", index))
+
     async def optimize(self, index: IndexRef) -> None:
         """Build the index's search graphs; everything else waits meanwhile."""
         async with self._writing:
@@ -137,7 +148,7 @@ class EdgeVectorStore:
             self._unflushed.discard(index)
             try:
                 await self._engine.call("flush", index)
-            except CollectionNotFound:
+            except IndexLost:
                 raise
             except BaseException:  # also after a cancellation: the result is unknown
                 self._note_write(index)
@@ -248,7 +259,8 @@ class EdgeVectorStore:
 
     async def check(self) -> None:
         for index in await self.indexes():
-            await self.count(index)
+            with suppress(IndexLost):  # of which the others know nothing
+                await self.count(index)
         if self._flush_failure is not None:
             raise self._flush_failure
 
@@ -274,7 +286,7 @@ class EdgeVectorStore:
             for index in sorted(self._unflushed, key=lambda each: (each.collection, each.generation)):
                 try:
                     await self.flush(index)
-                except CollectionNotFound:
+                except IndexLost:
                     self._unflushed.discard(index)
                 except WinnowError as error:
                     log.exception("cannot flush the vectors of %s", index.collection)

@@ -21,7 +21,7 @@ import orjson
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
-from winnow.core.errors import CollectionNotFound, StorageFull, UpstreamRejected, UpstreamUnavailable, WinnowError
+from winnow.core.errors import IndexLost, StorageFull, UpstreamRejected, UpstreamUnavailable, WinnowError
 from winnow.core.retry import parse_retry_after
 from winnow.ports import IndexRef
 
@@ -152,7 +152,7 @@ def _rejection(status: int, said: str, errand: Errand) -> WinnowError:
             return UpstreamRejected(f"{errand.failed('refused the key', said)}; check {API_KEY}")
         case HTTPStatus.NOT_FOUND if errand.index and any(sign in text for sign in _NO_INDEX):
             name, generation = errand.index.collection, errand.index.generation
-            return CollectionNotFound(f"there is no index for {name!r}, generation {generation}")
+            return IndexLost(f"there is no index for {name!r}, generation {generation}")
         case HTTPStatus.NOT_FOUND | HTTPStatus.METHOD_NOT_ALLOWED:
             return UpstreamRejected(f"{errand.failed('does not know the call', said)}; check {URL}")
         case _ if status == HTTPStatus.CONFLICT or "already exists" in text:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from qdrant_client import AsyncQdrantClient, models
 
-from winnow.core.errors import CollectionNotFound
+from winnow.core.errors import IndexLost
 from winnow.core.settings.vectors import QdrantVectors
 from winnow.core.types import FieldType
 from winnow.ports import IndexRef, IndexSchema
@@ -43,11 +43,23 @@ class ServerIndexes:
     async def indexes(self) -> Sequence[IndexRef]:
         return indexes_in(await self._server.collections(), self._settings.prefix)
 
+    async def lost(self, indexes: Sequence[IndexRef]) -> Mapping[IndexRef, str]:
+        """See the port. What a server has it can open, or it says so itself."""
+        found = set(await self.indexes()) if indexes else set()
+        for index in set(indexes) - found:
+            self._schemas.pop(index, None)
+        return {index: "the server has no such collection" for index in indexes if index not in found}
+
+    async def set_aside(self, index: IndexRef) -> str | None:
+        """See the port. A lost one is gone."""
+        self._schemas.pop(index, None)
+        return None
+
     async def create(self, index: IndexRef, schema: IndexSchema) -> None:
         """See the port. The next call finishes whatever a crash or another process left undone."""
         try:
             stored = await self._read(index)
-        except CollectionNotFound:
+        except IndexLost:
             await self._make(index, schema)
             stored = await self._read(index)
         missing = new_fields(index, stored.schema, schema)

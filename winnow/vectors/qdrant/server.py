@@ -89,7 +89,7 @@ class Server:
         """Do ``work`` with the server's name of an index, again where it is worth it; ``doing`` goes into messages.
 
         Raises:
-            CollectionNotFound: there is no ``index``.
+            IndexLost: there is no ``index``.
             UpstreamUnavailable: the server is down, slow or overloaded, and still so after the retries.
             UpstreamRejected: it refused for good.
             StorageFull: it has no space left.
