@@ -18,8 +18,10 @@ from service.deps import state_of
 from service.disconnect import while_connected
 from service.door import SEARCH_PROBLEMS, Door
 from service.doors.bodies import ForeignBody, foreign_json
+from service.doors.packing_options import named_options
 from service.doors.routes import post
 from service.errors import ErrorShape, Problem
+from service.schemas.packing import PackingOptions
 from service.schemas.search import SearchBody
 from service.wire import JSON_TYPE, json_response
 from winnow.core import errors
@@ -135,17 +137,19 @@ door = Door(
 
 @post(door, "/retrieval")
 async def retrieve_for_dify(body: DifyBody, request: Request) -> Response:
-    """Search for Dify; ``knowledge_id`` is the name of a collection."""
+    """Search for Dify; ``knowledge_id`` is the name of a collection, perhaps with options: ``python?expand=1``."""
     state, principal = state_of(request), principal_of(request)
-    principal.require("search", collection=body.knowledge_id)
-    collection = await state.resources.collections.get(body.knowledge_id)
+    name, options = named_options(body.knowledge_id)
+    principal.require("search", collection=name)
+    collection = await state.resources.collections.get(name)
     most = principal.max_top_n or _WIDEST
-    asked = _plan(body, collection.fields, most).to_request(collection.name, collection.fields, most=most)
+    plan = _plan(body, collection.fields, most, options)
+    asked = plan.to_request(collection.name, collection.fields, most=most)
     answer = await while_connected(request.receive, state.run_search(principal, asked))
     return json_response({"records": _records(answer, body, collection.fields)})
 
 
-def _plan(body: DifyBody, fields: Mapping[str, FieldType], most: int) -> SearchBody:
+def _plan(body: DifyBody, fields: Mapping[str, FieldType], most: int, options: PackingOptions) -> SearchBody:
     """The search; conditions on parts of a text, which filters do not have, are left to ``_records``.
 
     ``most`` is the number of results that the credential allows: what Dify did not ask for keeps to it.
@@ -161,6 +165,7 @@ def _plan(body: DifyBody, fields: Mapping[str, FieldType], most: int) -> SearchB
         min_relevance=threshold or None,
         filter=_filter(body.metadata_condition, fields),
         highlight=False,
+        **options.model_dump(),
     )
 
 
@@ -236,12 +241,12 @@ def _test_of(condition: DifyCondition, fields: Mapping[str, FieldType]) -> Calla
 
 
 def _record(result: Result) -> dict[str, Any]:
-    candidate, chunk = result.candidate, result.candidate.chunk
+    candidate, (start, end) = result.candidate, result.span
     score = result.relevance_score if result.relevance_score is not None else candidate.fused.score
     document_id = plain_id(candidate.document_id)
-    place = {"document_id": document_id, "url": address_of(candidate), "start": chunk.start, "end": chunk.end}
+    place = {"document_id": document_id, "url": address_of(candidate), "start": start, "end": end}
     return {
-        "content": chunk.text,
+        "content": result.text,
         "score": min(max(score, 0.0), 1.0),
         "title": candidate.title or document_id,
         "metadata": {**candidate.metadata, **place},

@@ -50,7 +50,7 @@ class FoundDocument(BaseModel):
     id: str = Field(description="collection/document id; what fetch takes")
     title: str
     url: str = Field(description="address to cite; empty where the document has none")
-    text: str = Field(description="the passage that matched")
+    text: str = Field(description="the passage that matched, with its neighbours where they are asked for")
     relevance_score: float | None = Field(description="0 to 1; null where the second stage did not score the result")
     collection: str
     start: int = Field(description="place of the passage in the document's text, in characters")
@@ -102,6 +102,7 @@ def build_server(version: str, state: ServiceState) -> MCPServer[Any]:
     async def search(
         query: Annotated[str, Field(description="a question or keywords, in any language")],
         context: Context[Any, Any],
+        *,
         collection: Annotated[str | None, Field(description="name of a collection; all of them without it")] = None,
         top_n: Annotated[int | None, Field(description="number of results; 10 by default", ge=1, le=100)] = None,
         filter: Annotated[
@@ -110,9 +111,11 @@ def build_server(version: str, state: ServiceState) -> MCPServer[Any]:
                 description='{"type": "eq|ne|gt|gte|lt|lte|in|nin", "key", "value"} or {"type": "and|or", "filters"}'
             ),
         ] = None,
+        expand: Annotated[int, Field(description="neighbouring chunks to read with each passage", ge=0, le=10)] = 0,
+        max_tokens: Annotated[int | None, Field(description="the most tokens of all passages together", ge=1)] = None,
     ) -> FoundDocuments:
         """Search documents by meaning and by keywords."""
-        body = SearchBody(query=query, top_n=top_n, filter=filter)
+        body = SearchBody(query=query, top_n=top_n, filter=filter, expand=expand, max_tokens=max_tokens)
         return await _told(_search(state, _caller(context), body, collection))
 
     @server.tool(title="Fetch", annotations=_READS)
@@ -210,15 +213,15 @@ async def _list(state: ServiceState, principal: Principal) -> CollectionSummarie
 
 
 def _found(found: FoundResult) -> FoundDocument:
-    candidate = found.result.candidate
+    candidate, (start, end) = found.result.candidate, found.result.span
     document_id = plain_id(candidate.document_id)
     return FoundDocument(
         id=f"{found.request.collection}/{document_id}",
         title=candidate.title or document_id,
         url=address_of(candidate),
-        text=candidate.chunk.text,
+        text=found.result.text,
         relevance_score=found.result.relevance_score,
         collection=found.request.collection,
-        start=candidate.chunk.start,
-        end=candidate.chunk.end,
+        start=start,
+        end=end,
     )

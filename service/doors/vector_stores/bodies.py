@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from service.doors.bodies import ForeignBody
+from service.schemas.packing import PackingOptions
 from winnow.core.errors import InvalidInput
 from winnow.core.types import Chunking, Collection
 from winnow.operations.attachments import FileToAttach
@@ -136,8 +137,8 @@ class RankingOptions(ForeignBody):
     hybrid_search: HybridWeights | None = None
 
 
-class StoreSearchBody(ForeignBody):
-    """A search of a vector store."""
+class StoreSearchBody(PackingOptions, ForeignBody):
+    """A search of a vector store; what is not OpenAI's comes in ``extra_body`` of its clients."""
 
     query: str | list[str]
     max_num_results: int = Field(10, ge=1, le=50)

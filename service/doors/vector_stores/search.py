@@ -9,10 +9,12 @@ from typing import Any
 from fastapi import Request, Response
 
 from service.access import principal_of
+from service.answer import address_of
 from service.deps import CollectionName, state_of
 from service.disconnect import while_connected
 from service.doors.vector_stores.bodies import RankingOptions, StoreSearchBody
 from service.doors.vector_stores.shared import under_v1
+from service.schemas.packing import PackingOptions
 from service.schemas.search import RerankBody, SearchBody
 from service.wire import json_response
 from winnow.core.errors import InvalidFilter, InvalidInput
@@ -60,6 +62,7 @@ def _requests(body: StoreSearchBody, collection: Collection, principal: Principa
     # who asks for no number gets what the credential allows, who asks for more than that is told
     asked = "max_num_results" in body.model_fields_set
     wanted = body.max_num_results if asked else min(body.max_num_results, principal.max_top_n or body.max_num_results)
+    chains = {name: getattr(body, name) for name in PackingOptions.model_fields}
     requests: list[SearchRequest] = []
     for query in queries:
         search = SearchBody(
@@ -69,6 +72,7 @@ def _requests(body: StoreSearchBody, collection: Collection, principal: Principa
             min_relevance=options.score_threshold or None,
             rerank=RerankBody(enabled=options.ranker != "none"),
             highlight=False,
+            **chains,
         )
         try:
             requests.append(_weighted(search.to_request(collection.name, collection.fields), options))
@@ -104,5 +108,13 @@ def _result(result: Result, names: Mapping[str, str]) -> dict[str, Any]:
         "filename": names.get(file_id) or candidate.title or file_id,
         "score": min(max(score, 0.0), 1.0),
         "attributes": plain_attributes(candidate.metadata),
-        "content": [{"type": "text", "text": candidate.chunk.text}],
+        "content": [{"type": "text", "text": result.text}],
+        "citation": _citation(result),
     }
+
+
+def _citation(result: Result) -> dict[str, Any]:
+    """The place of the text: a member of our own, which OpenAI's clients hand on."""
+    start, end = result.span
+    address = address_of(result.candidate)
+    return {"document_id": plain_id(result.candidate.document_id), "url": address, "start": start, "end": end}
