@@ -15,6 +15,7 @@ from service.deps import state_of
 from service.door import MODEL_PROBLEMS, Door
 from service.doors import shapes
 from service.doors.bodies import foreign_json
+from service.doors.relevant_spans import spans_of
 from service.doors.rerank_bodies import (
     AnyRerankBody,
     DashScopeRerankBody,
@@ -57,7 +58,7 @@ async def rerank(body: AnyRerankBody, request: Request) -> Response:
 @post(compatible, "/compatible-api/v1/reranks", "/compatible-mode/v1/reranks")
 async def rerank_compatible(body: FlatRerankBody, request: Request) -> Response:
     """Score documents against a query: DashScope's compatible API (qwen3-rerank)."""
-    return json_response(_superset(await _rank(body.scoring(), request), body, request, version="1"))
+    return await _flat(body, request, version="1")
 
 
 @post(native, "/api/v1/services/rerank/text-rerank/text-rerank")
@@ -80,7 +81,22 @@ async def _dispatch(
             ranking = await _rank(body.scoring(), request)
             return json_response([{"text": body.docs[index], "score": score} for index, score in ranking.scores])
         case FlatRerankBody():
-            return json_response(_superset(await _rank(body.scoring(), request), body, request, version))
+            return await _flat(body, request, version)
+
+
+async def _flat(body: FlatRerankBody, request: Request, version: str) -> Response:
+    ranking = await _rank(body.scoring(), request)
+    state = state_of(request)
+    answer = _superset(ranking, body, request, version)
+    if body.relevant_spans.rules is None:
+        return json_response(answer)
+    report = await state.call_model(principal_of(request), lambda: spans_of(state.resources, body, ranking))
+    for each in answer["results"]:
+        if each["index"] in report.spans:
+            each["relevant_spans"] = report.spans[each["index"]]
+    if report.warnings:
+        answer["meta"]["warnings"] = report.warnings
+    return json_response(answer)
 
 
 async def _rank(asked: Scoring, request: Request) -> Ranking:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import orjson
 from pydantic import Discriminator, Field
@@ -12,6 +12,7 @@ from service.doors import templates
 from service.doors.bodies import ForeignBody
 from service.schemas.common import Wire, variant
 from winnow.core.errors import InvalidInput
+from winnow.operations.relevant_spans import SpanRules
 
 MAX_TEXTS: Final = 10_000  # Cohere's limit, the highest of these protocols
 _KINDS: Final = ("image", "video")  # of Alibaba's qwen3-vl-rerank
@@ -31,6 +32,19 @@ class Scoring(Wire):
     max_tokens: int | None = None
 
 
+class RelevantSpansBody(ForeignBody):
+    """Cohere's ``relevant_spans``: whether the parts of a document that make it relevant are named."""
+
+    mode: Literal["enabled", "disabled"] = "enabled"
+    threshold: float = Field(0.1, ge=0, le=1)
+    max_spans: int | None = Field(None, ge=1)
+
+    @property
+    def rules(self) -> SpanRules | None:
+        """The domain's form; ``None`` where no spans are wanted."""
+        return SpanRules(self.threshold, self.max_spans) if self.mode == "enabled" else None
+
+
 class FlatRerankBody(ForeignBody):
     """``POST /v1/rerank`` and ``/v2/rerank``: Cohere (v1 and v2), Jina, vLLM, SiliconFlow, DMXAPI, and DashScope's
     compatible ``/reranks``. Instructs have two names.
@@ -43,6 +57,7 @@ class FlatRerankBody(ForeignBody):
     return_documents: bool = False
     rank_fields: list[str] = Field([], description="members of documents that are objects; `text` without it")
     max_tokens_per_doc: int | None = Field(None, ge=1, description="tokens of each document that are read")
+    relevant_spans: RelevantSpansBody = RelevantSpansBody(mode="disabled")
     instruct: str | None = None
     instruction: str | None = None
 

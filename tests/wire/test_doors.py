@@ -113,3 +113,36 @@ async def test_door_is_documented_with_its_shape(foreign):
         assert media_type == "application/vnd.fault+json"
         assert responses[status]["content"][media_type]["schema"] == {"$ref": "#/components/schemas/Fault"}
     assert schema["components"]["schemas"]["Fault"]["properties"].keys() == {"fault"}
+
+
+async def test_relevant_spans_are_offsets_of_the_sentences_that_answer(client: httpx2.AsyncClient) -> None:
+    text = "The weather 🎉 was fine. Copy a file with copy2. We had lunch."
+    documents = [text, "nothing of the kind", {"text": "A file to copy. Rain."}]
+    body = {"query": "copy a file", "documents": documents, "relevant_spans": {"mode": "enabled", "threshold": 0.5}}
+    answer = (await client.post("/v2/rerank", json=body)).json()
+    spans = {each["index"]: each.get("relevant_spans") for each in answer["results"]}
+    assert spans[1] is None
+    ((start, end, score),) = [tuple(each.values()) for each in spans[0]]
+    assert (text[start:end], score) == ("Copy a file with copy2.", 1.0)
+    assert [documents[2]["text"][each["start"] : each["end"]] for each in spans[2]] == ["A file to copy."]
+    for off in (None, {"mode": "disabled"}):
+        plain = (await client.post("/v2/rerank", json=body | {"relevant_spans": off})).json()
+        assert all("relevant_spans" not in each for each in plain["results"])
+    most = {"mode": "enabled", "threshold": 0, "max_spans": 2}
+    limited = (await client.post("/v2/rerank", json=body | {"relevant_spans": most, "top_n": 1})).json()
+    (only,) = limited["results"]
+    scores = [each["score"] for each in only["relevant_spans"]]
+    assert len(scores) == 2
+    assert scores == sorted(scores, reverse=True)
+    joined = (await client.post("/v2/rerank", json=body | {"documents": [{"a": "x"}], "rank_fields": ["a"]})).json()
+    assert "rank_fields" in joined["meta"]["warnings"][0]
+
+
+async def test_a_reranker_without_token_scores_says_that_there_are_no_spans(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("winnow.operations.relevant_spans.ScoresSpans", int)  # which the fake is not
+    body = {"query": "copy a file", "documents": ["a file"], "relevant_spans": {"mode": "enabled"}}
+    answer = (await client.post("/v2/rerank", json=body)).json()
+    assert "relevant_spans" not in answer["results"][0]
+    assert "scores whole texts" in answer["meta"]["warnings"][0]

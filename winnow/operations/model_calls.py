@@ -110,7 +110,7 @@ async def rank_texts(
     if top_n is not None and top_n < 1:
         raise InvalidInput(f"top_n must be 1 or more, not {top_n}", location=("top_n",))
     if max_tokens is not None:
-        texts = await asyncio.to_thread(_heads, resources.embedder.tokenizer, texts, max_tokens)
+        texts = await asyncio.to_thread(heads_of, resources.embedder.tokenizer, texts, max_tokens)
     passages = [Passage(Chunk(0, 0, len(text), text)) for text in texts]
     found = await _within(resources, reranker.rerank(EmbeddedQuery(query), passages, instruct=instruct))
     scored = [TextScore(*each) for each in enumerate(sound_scores(found.scores, len(texts), reranker.info.provider))]
@@ -189,7 +189,8 @@ def _by_use(texts: Sequence[TextToEmbed]) -> Mapping[tuple[EmbedKind, str | None
     return uses
 
 
-def _heads(tokenizer: Tokenizer, texts: Sequence[str], limit: int) -> list[str]:
+def heads_of(tokenizer: Tokenizer, texts: Sequence[str], limit: int) -> list[str]:
+    """The first ``limit`` tokens of each text."""
     return [pieces(tokenizer, text, limit)[0][0] for text in texts]
 
 

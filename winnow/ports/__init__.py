@@ -44,6 +44,7 @@ from winnow.ports.models import Passage as Passage
 from winnow.ports.models import Reranker as Reranker
 from winnow.ports.models import RerankerInfo as RerankerInfo
 from winnow.ports.models import Reranking as Reranking
+from winnow.ports.models import ScoresSpans as ScoresSpans
 from winnow.ports.models import Tokenizer as Tokenizer
 from winnow.ports.models import earlier_of as earlier_of
 from winnow.ports.models import is_idle as is_idle

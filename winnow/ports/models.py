@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, Protocol, runtime_checkable
 
+from winnow.core.marks import Span
 from winnow.core.types import Chunk, FloatArray, HalfArray, IndexRef, Metadata, passage_of
 
 _NO_METADATA: Final[Metadata] = MappingProxyType({})
@@ -178,3 +179,21 @@ class Reranker(Protocol):
         """Score every passage against ``query``. ``instruct`` replaces the configured one."""
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class ScoresSpans(Protocol):
+    """A reranker that scores tokens, and so tells which parts of a text make it relevant."""
+
+    async def score_spans(
+        self,
+        query: EmbeddedQuery,
+        texts: Sequence[str],
+        spans: Sequence[Sequence[Span]],
+        *,
+        instruct: str | None = None,
+    ) -> Sequence[FloatArray]:
+        """Relevance in [0, 1] of the spans of each text, in their order.
+
+        ``spans`` ascend and do not overlap. A text that is one span has about the score that ``rerank`` gives it.
+        """

@@ -10,7 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from winnow.core.types import FloatArray, HalfArray
+from winnow.core.marks import Span
+from winnow.core.types import Chunk, FloatArray, HalfArray
 from winnow.ports import (
     EmbeddedQuery,
     Embedder,
@@ -105,6 +106,21 @@ class FakeReranker(Reranker):
         texts = [set(_words(f"{passage.title} {passage.chunk.text}")) for passage in passages]
         scores = [len(asked & found) / max(1, len(asked)) for found in texts]
         return Reranking(np.array(scores, dtype=np.float32), tokens=len(asked) + sum(map(len, texts)))
+
+    async def score_spans(
+        self,
+        query: EmbeddedQuery,
+        texts: Sequence[str],
+        spans: Sequence[Sequence[Span]],
+        *,
+        instruct: str | None = None,
+    ) -> Sequence[FloatArray]:
+        """As ``rerank``, of each span."""
+        scores = []
+        for text, wanted in zip(texts, spans, strict=True):
+            parts = [Passage(Chunk(0, *span, text[span.start : span.end])) for span in wanted]
+            scores.append((await self.rerank(query, parts, instruct=instruct)).scores)
+        return scores
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -25,9 +25,11 @@ import numpy as np
 import numpy.typing as npt
 
 from winnow.core.errors import InvalidSettings
+from winnow.core.marks import Span
 from winnow.core.text import encodable, token_pieces
-from winnow.core.types import HalfArray
+from winnow.core.types import FloatArray, HalfArray
 from winnow.models.bundled.shared_words import word_share
+from winnow.models.bundled.span_scores import span_maxsim, spans_by_piece, vector_starts
 from winnow.ports import (
     MIN_COVERAGE,
     EmbeddedQuery,
@@ -160,6 +162,31 @@ class LateInteractionReranker(Reranker):
             tokens += read
         return Reranking(scores, tokens, _reason(asked))
 
+    async def score_spans(
+        self,
+        query: EmbeddedQuery,
+        texts: Sequence[str],
+        spans: Sequence[Sequence[Span]],
+        *,
+        instruct: str | None = None,
+    ) -> Sequence[FloatArray]:
+        """See ``ScoresSpans``: the evidence of a span is that of its token vectors and words, and its text's cosine.
+
+        A span that the embedder reads in two pieces has the better score of the two.
+        """
+        embedder = query.embedder or self._embedder
+        asked, _ = await _asked(query, embedder, instruct)
+        windows = await asyncio.to_thread(lambda: [_windows(embedder, text) for text in texts])
+        flat = [piece for part in windows for piece in part]
+        embedded = await embedder.embed(flat, "document") if _legible(asked) and flat else None
+        scorer = _SpanScorer(query.text, asked, embedder, embedded)
+        firsts = np.cumsum([0, *map(len, windows[:-1])]).tolist()
+
+        def score() -> list[FloatArray]:
+            return [scorer.best(*each) for each in zip(firsts, windows, spans, strict=True)]
+
+        return await asyncio.to_thread(score)
+
     async def close(self) -> None:
         """Nothing of its own is open: embedder and store belong to whoever passed them in."""
 
@@ -256,6 +283,41 @@ def _text_evidence(query: str, asked: Embeddings, texts: Sequence[str], embedded
         trust=np.minimum(_trust(asked)[0], _trust(embedded)) * with_tokens,
         share=share,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _SpanScorer:
+    """Scores spans of texts; ``embedded`` are the pieces of all texts in a row, ``None`` where words alone decide."""
+
+    query: str
+    asked: Embeddings
+    embedder: Embedder
+    embedded: Embeddings | None
+
+    def best(self, first: int, pieces: Sequence[str], spans: Sequence[Span]) -> FloatArray:
+        """The scores of the spans of a text whose pieces begin at ``first``; of a span in two pieces the better one."""
+        scores = np.zeros(len(spans), np.float32)
+        for number, (piece, inside) in enumerate(zip(pieces, spans_by_piece(spans, pieces), strict=True), first):
+            found = relevance(self._evidence(number, piece, list(inside.values())), scale_of(self.embedder.info))
+            for place, score in zip(inside, found.tolist(), strict=True):
+                scores[place] = max(scores[place], score)
+        return scores
+
+    def _evidence(self, number: int, text: str, spans: Sequence[Span]) -> Evidence:
+        share = word_share(self.query, [text[span.start : span.end] for span in spans])
+        embedded = self.embedded
+        tokens = embedded.tokens[number] if embedded is not None and embedded.tokens else None
+        if embedded is None or tokens is None or not len(tokens):
+            nothing = np.zeros(len(spans))
+            return Evidence(nothing, nothing, nothing, nothing, share)
+        starts = vector_starts(self.embedder.tokenizer.spans(text), len(tokens))
+        return Evidence(
+            maxsim=span_maxsim(_query_tokens(self.asked), tokens, starts, spans),
+            cosine=np.full(len(spans), float(embedded.vectors[number] @ self.asked.vectors[0])),
+            keywords=ALL_WORDS * share,
+            trust=np.full(len(spans), min(float(_trust(self.asked)[0]), float(_trust(embedded)[number]))),
+            share=share,
+        )
 
 
 def _query_tokens(asked: Embeddings) -> HalfArray:
