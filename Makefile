@@ -48,11 +48,13 @@ $(VLLM_VENV)/.installed: tests/real_vllm/requirements.txt
 	$(VLLM_VENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --requirement $<
 	@touch $@
 
-$(CLIENTS_VENV)/.installed: tests/doors/requirements.txt tests/doors/requirements-newest.txt
+$(CLIENTS_VENV)/.installed: tests/doors/requirements.txt tests/doors/requirements-newest.txt tests/doors/requirements-earlier.txt
 	$(PYTHON) -m venv --clear $(CLIENTS_VENV)
 	$(CLIENTS_VENV)/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
 	$(CLIENTS_VENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --target $(CLIENTS_VENV)/newest \
 		--requirement tests/doors/requirements-newest.txt
+	$(CLIENTS_VENV)/bin/python -m pip --disable-pip-version-check install --quiet --target $(CLIENTS_VENV)/earlier \
+		--requirement tests/doors/requirements-earlier.txt
 	@touch $@
 
 $(CLIENTS_NODE)/.installed: tests/doors/node/package.json

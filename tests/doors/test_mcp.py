@@ -43,6 +43,21 @@ def test_over_http(foreign: Client) -> None:
     assert found["narrowed"] == {"results": [], "degraded": False, "left_out": ["notes"]}
 
 
+def test_a_client_of_the_earlier_generation(foreign: Client) -> None:
+    found = foreign("mcp_earlier")
+    assert found["client"].startswith("1.")
+    assert found["protocol"] < "2026"
+    assert found["tools"] == ["fetch", "list_collections", "search"]
+    results = found["found"]["results"]
+    assert {each["id"] for each in results[:2]} == COPYING
+    (text,) = found["text"]
+    assert json.loads(text) == found["found"]
+    assert found["whole"]["id"] == results[0]["id"]
+    failed, message = found["missing"]
+    assert failed
+    assert "no collection 'nothing'" in message
+
+
 def test_over_pipes(foreign: Client) -> None:
     found = foreign("mcp_stdio", sys.executable, str(ROOT))
     assert found["version"] < "2026"

@@ -269,6 +269,23 @@ async def test_rows_that_are_left_out_are_named(stores):
     assert done["last_error"]["message"].startswith("1 rows were left out: a.jsonl:2")
 
 
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("How to copy\n\nFirst, open it.", "How to copy"),
+        ("How to copy\nFirst, open it.", "4983"),
+        ("How to copy\n\n", "4983"),
+        ("x" * 201 + "\n\ny", "4983"),
+    ],
+)
+async def test_the_first_line_of_a_text_is_its_title_if_it_is_by_itself(stores, text, title):
+    store = await stores.create()
+    file = await stores.add(store, "4983.txt", text)
+    document = (await stores.service.client.get(f"/v1/collections/{store}/documents/{file}")).json()
+    assert document["title"] == title
+    assert document["text"].startswith(text[:11])
+
+
 async def test_source_code_is_read_as_text(stores):
     store = await stores.create()
     file = await stores.add(store, "copy.py", "def copy(file): ...")

@@ -18,7 +18,7 @@ from winnow.core.documents import MAX_ID_CHARS
 from winnow.core.errors import InvalidInput, NotFound, WinnowError
 from winnow.core.principal import LOCAL
 from winnow.core.tenancy import plain_id, qualify_id, tenant_of
-from winnow.core.types import Document
+from winnow.core.types import PLAIN, Document
 from winnow.operations.attachments import remove_documents
 from winnow.operations.attributes import Attributes, declare
 from winnow.operations.resources import Resources
@@ -29,7 +29,9 @@ from winnow.ports.kept_files import ROW_MARK
 
 POLL_SECONDS: Final = 10.0
 LEASE_SECONDS: Final = 600.0
+AT_ONCE: Final = 4
 ATTEMPTS: Final = 5
+MAX_TITLE_LINE: Final = 200  # characters of a first line that is a title
 _FIRST_PAUSE: Final = 2.0
 _LONGEST_PAUSE: Final = 300.0
 _IN_MEMORY: Final = 4 * 2**20
@@ -46,7 +48,7 @@ log = logging.getLogger(__name__)
 
 
 class AttachmentReader:
-    """Reads attached files, one at a time, and deletes files whose time is over.
+    """Reads attached files, some at a time, and deletes files whose time is over.
 
     Args:
         resources: gives the open resources.
@@ -77,7 +79,12 @@ class AttachmentReader:
             await asyncio.wait([self._task])
 
     async def read_all(self) -> None:
-        """Read what is due."""
+        """Read what is due, some files at a time."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_ONCE):
+                group.create_task(self._read_on())
+
+    async def _read_on(self) -> None:
         while (claim := await self._resources().catalog.files.claim(lease_seconds=LEASE_SECONDS)) is not None:
             await self.read(claim)
 
@@ -87,9 +94,9 @@ class AttachmentReader:
             try:
                 await self.read_all()
                 await self.expire()
-            except WinnowError as error:
-                log.warning("attached files are not read: %s", error.message)
-            except Exception:
+            except* WinnowError as errors:
+                log.warning("attached files are not read: %s", errors.exceptions[0])
+            except* Exception:
                 log.exception("reading an attached file failed")
             try:
                 await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
@@ -184,5 +191,18 @@ def _as_documents(batch: ParsedBatch, claim: ReadingClaim, attributes: Attribute
         if len(named) > MAX_ID_CHARS:
             named = f"{file_id}{ROW_MARK}{number}"
         metadata = {**document.metadata, **attributes}
-        documents.append(replace(document, id=qualify_id(tenant, named), metadata=metadata))
+        title = _title_of(document, claim.file.filename)
+        documents.append(replace(document, id=qualify_id(tenant, named), title=title, metadata=metadata))
     return replace(batch, documents=documents)
+
+
+def _title_of(document: Document, filename: str) -> str:
+    """The title; of a plain text its first line, if that is one by itself, in place of the file's name.
+
+    Files are often named by number, and every chunk of a document is read with its title.
+    """
+    if document.source_format not in PLAIN or document.title != PurePosixPath(filename).stem:
+        return document.title
+    line, _, rest = document.text.partition("\n")
+    alone = rest.startswith("\n") and bool(rest.strip())
+    return line.strip() if alone and 0 < len(line.strip()) <= MAX_TITLE_LINE else document.title
