@@ -1,4 +1,4 @@
-"""``/``: the search page."""
+"""``/``: the search page; ``/llms.txt``: the service described for language models (https://llmstxt.org)."""
 
 from __future__ import annotations
 
@@ -37,5 +37,10 @@ def install_page(app: FastAPI, folder: Path = WEB) -> None:
 
     if (folder / "index.html").is_file():
         app.add_api_route("/", page, methods=["GET", "HEAD"], include_in_schema=False)
+    async def for_assistants() -> FileResponse:
+        return FileResponse(folder / "llms.txt", media_type="text/plain; charset=utf-8")
+
+    if (folder / "llms.txt").is_file():
+        app.add_api_route("/llms.txt", for_assistants, methods=["GET", "HEAD"], include_in_schema=False)
     if (folder / "static").is_dir():
         app.mount("/static", _Files(directory=folder / "static"), name="static")
