@@ -23,7 +23,9 @@ from winnow.core.principal import Scope as AccessScope
 # the credential must be for every collection and tenant
 SCOPES_KEY: Final = "x-scope"
 WHOLE_KEY: Final = "x-whole-installation"
-OPEN_PATHS: Final = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json", "/.well-known/jwks.json", "/llms.txt"})
+OPEN_PATHS: Final = frozenset(
+    {"/", "/healthz", "/readyz", "/docs", "/openapi.json", "/.well-known/jwks.json", "/llms.txt"}
+)
 OPEN_FOLDERS: Final = ("/static/", "/docs/assets/", "/widget/")
 FindPrincipal: TypeAlias = Callable[[Mapping[str, str]], Awaitable[Principal]]
 _READS: Final = ("GET", "HEAD")

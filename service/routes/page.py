@@ -37,6 +37,7 @@ def install_page(app: FastAPI, folder: Path = WEB) -> None:
 
     if (folder / "index.html").is_file():
         app.add_api_route("/", page, methods=["GET", "HEAD"], include_in_schema=False)
+
     async def for_assistants() -> FileResponse:
         return FileResponse(folder / "llms.txt", media_type="text/plain; charset=utf-8")
 
