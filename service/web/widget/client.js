@@ -55,22 +55,25 @@ export async function send(url, token, body, signal) {
 }
 
 /**
- * Decides when a search is sent and which answer counts: the full search when typing pauses. A newer query aborts what
- * an older one asked, and an overtaken answer is dropped. The pause grows to what the service takes, so that a slow
- * model is not called for every key.
+ * Decides when a search is sent and which answer counts. Two speeds: names for every key, at once and without a model;
+ * the full search when typing pauses. A newer query aborts what an older one asked, and an overtaken answer is dropped.
+ * The pause grows to what the full search takes, so that a slow model is not called for every key.
  */
 export class Asker {
   /**
    * @param {object} hooks
+   * @param {(signal: AbortSignal) => Promise<any> | null} hooks.instant null where there is no instant search
    * @param {(signal: AbortSignal) => Promise<any>} hooks.full
    * @param {(answer: any) => void} hooks.answered
-   * @param {(error: unknown) => void} hooks.failed
+   * @param {(error: unknown) => void} hooks.failed of the full search; the instant one may fail
    * @param {(busy: boolean) => void} hooks.busy
    */
   constructor(hooks) {
     this.hooks = hooks;
     this.pause = QUICKEST;
     this.began = 0;
+    /** @type {AbortController | null} */
+    this.typing = null;
     /** @type {AbortController | null} */
     this.running = null;
     /** @type {number | undefined} */
@@ -81,12 +84,18 @@ export class Asker {
   type() {
     if (this.running && this.began) this.learn(Math.max(this.pause, performance.now() - this.began));
     this.stop();
+    const typing = (this.typing = new AbortController());
     this.timer = setTimeout(() => this.now(), this.pause);
+    this.hooks.instant(typing.signal)?.then(
+      (answer) => typing === this.typing && this.hooks.answered(answer),
+      () => {}, // the full search is on its way, and says what is wrong
+    );
   }
 
   /** Ask for the full search at once. */
   async now() {
-    this.stop();
+    clearTimeout(this.timer);
+    this.running?.abort();
     const running = (this.running = new AbortController());
     this.began = performance.now();
     this.hooks.busy(true);
@@ -111,7 +120,8 @@ export class Asker {
   }
 
   done() {
-    this.running = null;
+    this.typing?.abort();
+    this.typing = this.running = null;
     this.began = 0;
     this.hooks.busy(false);
   }

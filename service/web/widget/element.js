@@ -1,7 +1,7 @@
 import { Asker, Refusal, send } from "./client.js";
 import { h, Recents } from "./dom.js";
 import { boxKey, hotkey } from "./keys.js";
-import { facetGroups, filterOf, reasons, resultOption } from "./results.js";
+import { facetGroups, filterOf, resultOption } from "./results.js";
 import { languageOf, texts } from "./strings.js";
 import { CSS } from "./style.js";
 import { skeleton, trigger } from "./view.js";
@@ -39,6 +39,7 @@ class WinnowSearch extends HTMLElement {
     this.answer = null;
     this.active = -1;
     this.asker = new Asker({
+      instant: (signal) => (this.params.mode ? null : this.ask({ mode: "instant" }, signal)),
       full: (signal) => this.ask({}, signal),
       answered: (answer) => this.show(answer),
       failed: (error) => this.fail(error),
@@ -275,8 +276,9 @@ class WinnowSearch extends HTMLElement {
     this.emit("winnow-active", this.answer ? (this.shown[at] ?? null) : null);
   }
 
-  /** Show an answer in place of what was there; the active option stays active. */
+  /** Show an answer in place of what was there; the active option stays active. No names: wait for the full search. */
   show(/** @type {any} */ answer) {
+    if (answer.speed === "instant" && !answer.results.length) return;
     this.refused = null;
     const key = this.answer && this.active >= 0 ? keyOf(this.shown[this.active]) : null;
     this.answer = answer;
@@ -381,14 +383,9 @@ class WinnowSearch extends HTMLElement {
     if (!event.ctrlKey && !event.metaKey && !event.shiftKey) this.close();
   }
 
-  /** @param {string} name @param {unknown} detail @returns {boolean} false where a listener prevented what follows */
+  /** @param {string} name @param {unknown} detail @returns {boolean} false: a listener prevented what follows */
   emit(name, detail) {
     return this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true, cancelable: true }));
-  }
-
-  /** Ranks and scores of a result in both stages, in one line. */
-  reasons(/** @type {any} */ result) {
-    return reasons(result, this.t);
   }
 }
 
