@@ -27,6 +27,7 @@ def render_answer(answer: SearchAnswer) -> dict[str, Any]:
         "query": request.query,
         "results": [_result(result, with_text=request.return_documents) for result in answer.results],
         **_account(answer),
+        "next": answer.next,
     }
     body |= render_totals(answer.packed)
     if answer.answerable is not None:

@@ -33,6 +33,7 @@ STATUS: Final[Mapping[type[domain.WinnowError], int]] = {
     domain.WinnowError: 500,
     domain.InvalidInput: 422,
     domain.InvalidQuery: 422,
+    domain.CursorExpired: 422,
     domain.InvalidFilter: 422,
     domain.InvalidDocument: 422,
     domain.DocumentTooLarge: 413,

@@ -60,3 +60,5 @@ class Maintenance:
             pass
         while await catalog.trail.prune(before=now - self._keep_events, limit=ROWS) == ROWS:
             pass
+        while await catalog.lists.prune(limit=ROWS) == ROWS:
+            pass

@@ -11,6 +11,7 @@ from service.schemas.calibration import AnswerableView
 from service.schemas.common import Body, Parameters, View, json_parameter
 from service.schemas.facets import FacetParameters, FacetsBody, FacetView
 from service.schemas.packing import DuplicateView, ExpandedView, PackingOptions
+from service.schemas.paging import PagingOptions
 from winnow.core.errors import InvalidFilter
 from winnow.core.exact import Exactness
 from winnow.core.filters import parse_filter
@@ -72,7 +73,7 @@ _SCALARS: Final = tuple(SearchOptions.model_fields)
 _OWN: Final = tuple(name for name in _SCALARS if name not in PackingOptions.model_fields)
 
 
-class SearchBody(SearchOptions, FacetsBody, Body):
+class SearchBody(SearchOptions, FacetsBody, PagingOptions, Body):
     """A search as JSON."""
 
     query: str
@@ -92,14 +93,14 @@ class SearchBody(SearchOptions, FacetsBody, Body):
         if self.top_n is None:
             fills = self.max_tokens is not None and not self.expand
             options["top_n"] = min(MAX_TOP_N if fills else DEFAULT_TOP_N, self.top_k, most or self.top_k)
-        options["facets"] = self.to_facets()
+        options["facets"], options["cursor"] = self.to_facets(), self.cursor
         options["packing"] = self.to_packing()
         options["index"] = "serving" if self.index == "serving" else "beside"
         tree = None if self.filter is None else parse_filter(self.filter, fields)
         return SearchRequest(collection, self.query, filter=tree, rerank=RerankOptions(**rerank), **options)
 
 
-class SearchParameters(SearchOptions, FacetParameters, Parameters):
+class SearchParameters(SearchOptions, FacetParameters, PagingOptions, Parameters):
     """A search as a query string, for browsers and curl."""
 
     q: str = Field(description="the query", examples=["copy a file"])
@@ -115,7 +116,7 @@ class SearchParameters(SearchOptions, FacetParameters, Parameters):
             InvalidFilter: the filter is not JSON.
             InvalidQuery: the ranges of facets are not.
         """
-        options = {**self.model_dump(include=set(_SCALARS)), **self.facet_options()}
+        options = {**self.model_dump(include=set(_SCALARS)), **self.facet_options(), "cursor": self.cursor}
         filter_ = json_parameter("filter", self.filter, InvalidFilter)
         return SearchBody.model_construct(
             **options, query=self.q, filter=filter_, rerank=RerankBody(enabled=self.rerank)
@@ -240,6 +241,7 @@ class SearchView(View):
     degraded: bool = Field(description="a stage failed or ran out of time, so the answer is of lower quality")
     stages: Stages
     took_ms: float
+    next: str | None = Field(None, description="cursor of the next page; null at the end")
     answerable: AnswerableView | None = Field(None, description="only of a calibrated collection")
     facets: dict[str, FacetView] | None = Field(None, description="only of a search that asks for facets")
     explain: dict[str, Any] | None = Field(None, description="only with explain=true")

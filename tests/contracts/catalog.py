@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contracts.catalog_access import KeyContract, TrailContract
+from tests.contracts.catalog_access import KeyContract, ResultListContract, TrailContract
 from tests.contracts.catalog_collections import CollectionContract
 from tests.contracts.catalog_data import FakeClock, make_collection
 from tests.contracts.catalog_documents import DeletionContract, SubmissionContract
@@ -31,6 +31,7 @@ class CatalogContract(
     RebuildContract,
     KeyContract,
     KeptSourceContract,
+    ResultListContract,
     TrailContract,
 ):
     """The whole port."""

@@ -41,6 +41,21 @@ async def listed(catalog: Catalog, count: int) -> list[AuditEvent]:
     raise AssertionError(f"{len(found)} events")
 
 
+class ResultListContract:
+    """Kept lists of results."""
+
+    async def test_a_list_is_kept_until_its_time_is_over(self, catalog: Catalog, clock: FakeClock) -> None:
+        await catalog.lists.keep("one", b"\x00first", seconds=10)
+        await catalog.lists.keep("two", b"second", seconds=20)
+        assert await catalog.lists.get("one") == b"\x00first"
+        assert await catalog.lists.get("three") is None
+        clock.advance(10)
+        assert (await catalog.lists.get("one"), await catalog.lists.get("two")) == (None, b"second")
+        assert [await catalog.lists.prune(), await catalog.lists.prune()] == [1, 0]
+        clock.advance(10)
+        assert await catalog.lists.prune(limit=5) == 1
+
+
 class KeyContract:
     """API keys."""
 

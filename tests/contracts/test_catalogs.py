@@ -89,5 +89,7 @@ async def test_a_server_that_does_not_answer_is_unavailable(tmp_path: Path) -> N
 async def _empty(url: str) -> None:
     engine = create_async_engine(database_url(url))
     async with engine.begin() as connection:
-        await connection.execute(text("TRUNCATE collections, document_counts, api_keys, audit_events CASCADE"))
+        await connection.execute(
+            text("TRUNCATE collections, document_counts, api_keys, audit_events, result_lists CASCADE")
+        )
     await engine.dispose()

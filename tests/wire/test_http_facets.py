@@ -126,3 +126,22 @@ async def test_ranges_of_a_query_string_that_are_no_lists_are_refused(filled):
     for text in ("{", "[]", '{"year": 1}', '{"year": [{}]}'):
         refused = await filled.get(PATH, params={"q": "copy", "facet_ranges": text})
         assert (refused.status_code, refused.json()["errors"][0]["loc"]) == (422, ["facet_ranges"]), refused.text
+
+
+async def test_pages_follow_each_other_in_both_forms(filled):
+    seen, body = [], {"query": "copy file", "top_n": 2, "facets": ["lang"]}
+    first = answer = await ask(filled, **body)
+    while True:
+        seen += [each["document_id"] for each in answer["results"]]
+        assert counts(answer) == {"de": 2, "en": 2, "sv": 1}
+        if answer["next"] is None:
+            break
+        answer = await ask(filled, **body, cursor=answer["next"])
+    assert sorted(seen) == ["a", "b", "c", "d", "e"]
+    got = await filled.get(PATH, params={"q": "copy file", "top_n": 2, "cursor": first["next"]})
+    assert [each["document_id"] for each in got.json()["results"]] == seen[2:4]
+    for changed in ({"cursor": first["next"], "mode": "dense"}, {"cursor": "nonsense"}, {"cursor": "x" * 5000}):
+        refused = await filled.post(PATH, json={"query": "copy file", **changed})
+        assert (refused.status_code, refused.json()["errors"][0]["loc"]) == (422, ["cursor"]), refused.text
+    refused = await filled.post("/v1/search", json={"collections": ["docs"], "query": "x", "cursor": first["next"]})
+    assert refused.status_code == 422

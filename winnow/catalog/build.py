@@ -17,6 +17,7 @@ from winnow.catalog.keys import SqlKeys
 from winnow.catalog.ledger import SqlWorkQueue
 from winnow.catalog.migrate import migrate
 from winnow.catalog.rebuilds import SqlRebuilds
+from winnow.catalog.result_lists import SqlResultLists
 from winnow.catalog.table_maintenance import TableMaintenance
 from winnow.catalog.tables import COLLECTIONS
 from winnow.catalog.tokens import SqlTokens
@@ -66,6 +67,7 @@ def catalog_of(database: Database, clock: Clock) -> Catalog:
         sources=SqlKeptSources(database, clock),
         trail=trail,
         files=SqlFiles(database, clock),
+        lists=SqlResultLists(database, clock),
         check=check,
         writes=lambda: database.writes,
         close=close,

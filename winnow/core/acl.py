@@ -20,6 +20,9 @@ ACL_FIELD: Final = "~acl"
 ACCESS_FIELDS: Final[Mapping[str, Literal["keyword"]]] = {TENANT_FIELD: "keyword", ACL_FIELD: "keyword"}
 """The fields under which every index keeps tenants and lists; no caller can declare or name them."""
 
+DOCUMENT_FIELD: Final = "~document"
+"""The qualified id of a document, in filters that are made here: every store knows it of every point."""
+
 MAX_ENTRIES: Final = 1000
 MAX_NAME_CHARS: Final = 256
 

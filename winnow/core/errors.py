@@ -84,6 +84,10 @@ class InvalidFilter(InvalidInput, code="invalid_filter"):
     """The filter names an undeclared field, has a value of the wrong type, or nests too deep."""
 
 
+class CursorExpired(InvalidQuery, code="cursor_expired"):
+    """The results that the cursor goes on with are no longer kept; begin with the first page."""
+
+
 class InvalidDocument(InvalidInput, code="invalid_document"):
     """One document cannot be accepted."""
 

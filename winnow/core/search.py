@@ -89,6 +89,7 @@ class SearchRequest:
     tenant: str | None = None
     facets: Facets | None = None
     packing: Packing | None = None
+    cursor: str | None = None
 
 
 class Result(NamedTuple):
@@ -148,6 +149,7 @@ class SearchAnswer:
     """The answer to a search: results sorted by the score that ``score_kind`` names.
 
     ``pack`` reports on the request's ``packing``, where it has one, and ``packed`` sums up where tokens are counted.
+    ``next`` is the cursor of the next page; ``None`` at the end.
     """
 
     id: str
@@ -164,3 +166,4 @@ class SearchAnswer:
     pack: StageReport | None = None
     packed: PackTotals | None = None
     speed: Speed = "full"
+    next: str | None = None

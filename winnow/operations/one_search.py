@@ -12,6 +12,7 @@ from winnow.core.search import SearchAnswer, SearchRequest
 from winnow.operations.facets import check_search_facets, count_facets
 from winnow.operations.instant import search_instant
 from winnow.operations.packing import counting_tokenizer, pack_answer
+from winnow.operations.paging import further_page
 from winnow.operations.rebuild import require_rebuilt
 from winnow.operations.resources import Resources
 from winnow.search.limits import SearchDeadline
@@ -28,8 +29,9 @@ async def search_in_steps(
     Raises:
         WinnowError: as ``search_one`` does; steps that were handed on before stay true.
     """
-    first = replace(request, mode="instant", facets=None, packing=None)
-    steps("instant", await search_one(resources, principal, first, deadline))
+    if request.cursor is None:  # further pages have no faster form
+        first = replace(request, mode="instant", facets=None, packing=None)
+        steps("instant", await search_one(resources, principal, first, deadline))
     answer = await search_one(
         resources, principal, request, deadline, retrieved=lambda found: steps("retrieved", found)
     )
@@ -50,7 +52,9 @@ async def search_one(
     ``retrieved`` is given the first stage's answer before the second begins, in modes that have two.
 
     Raises:
-        InvalidQuery: a facet does not fit the collection's fields, or there is no such tokenizer.
+        InvalidQuery: a facet does not fit the collection's fields, a cursor not the request, or there is no such
+            tokenizer.
+        CursorExpired: the results that a cursor goes on with are no longer kept.
         IndexRebuilding: the collection's index was lost and is not filled again; with the progress.
         WinnowError: as ``TwoStageSearch.run`` does.
     """
@@ -69,15 +73,19 @@ async def _answer(
     retrieved: Callable[[SearchAnswer], None] | None,
 ) -> SearchAnswer:
     packing = request.packing if request.packing is not None and request.packing.changes_texts else None
-    if request.facets is None and packing is None and request.mode != "instant":
+    if request.facets is None and request.cursor is None and packing is None and request.mode != "instant":
         return await resources.search.run(request, principal, deadline, retrieved=retrieved)
     deadline = deadline or SearchDeadline(request.budget_ms or resources.settings.search.budget_ms)
     principal.require("search", collection=request.collection)
     if request.facets is not None:
         await check_search_facets(resources, principal, request, request.facets)
     tokenizer = await counting_tokenizer(resources, request)
-    instant = search_instant(resources, principal, request, deadline) if request.mode == "instant" else None
-    answer = await (instant or resources.search.run(request, principal, deadline, retrieved=retrieved))
+    if request.cursor is not None:
+        answer = await further_page(resources, principal, request, request.cursor, deadline)
+    elif request.mode == "instant":
+        answer = await search_instant(resources, principal, request, deadline)
+    else:
+        answer = await resources.search.run(request, principal, deadline, retrieved=retrieved)
     if request.facets is not None:
         answer = replace(answer, facets=await count_facets(resources, principal, answer, request.facets, deadline))
     return answer if packing is None else await pack_answer(resources, answer, tokenizer, deadline)

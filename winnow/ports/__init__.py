@@ -65,6 +65,7 @@ from winnow.ports.records import Removal as Removal
 from winnow.ports.records import StoredDocument as StoredDocument
 from winnow.ports.records import Submission as Submission
 from winnow.ports.records import TextSpan as TextSpan
+from winnow.ports.result_lists import ResultLists as ResultLists
 from winnow.ports.tokens import OWN_ISSUER as OWN_ISSUER
 from winnow.ports.tokens import Algorithm as Algorithm
 from winnow.ports.tokens import Jwk as Jwk

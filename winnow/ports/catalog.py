@@ -26,6 +26,7 @@ from winnow.ports.records import (
     Submission,
     TextSpan,
 )
+from winnow.ports.result_lists import ResultLists
 from winnow.ports.tokens import TokenCatalog
 from winnow.ports.trail import AuditTrail
 
@@ -280,6 +281,7 @@ class Catalog:
     sources: KeptSourceCatalog
     trail: AuditTrail
     files: FileCatalog
+    lists: ResultLists
     check: Callable[[], Awaitable[None]]
     writes: Callable[[], int]
     close: Callable[[], Awaitable[None]]

@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from winnow.core.access import joined, view_of
-from winnow.core.acl import AccessView
+from winnow.core.acl import DOCUMENT_FIELD, AccessView
 from winnow.core.calibration import Answerable
 from winnow.core.errors import (
     DeadlineExceeded,
@@ -27,12 +27,15 @@ from winnow.core.errors import (
     WinnowError,
 )
 from winnow.core.ids import new_id
+from winnow.core.paging import MOST_RESULTS
 from winnow.core.principal import Principal
 from winnow.core.search import Candidate, Result, SearchAnswer, SearchRequest, StageReport
 from winnow.core.settings import SearchSettings
-from winnow.core.types import Collection, FloatArray, Index, IndexRef
+from winnow.core.types import And, Collection, Comparison, FloatArray, Index, IndexRef
 from winnow.ports import MIN_COVERAGE, ArmHits, EmbeddedQuery, Embedder, Reranker, VectorStore
 from winnow.search.answerability import answerable
+from winnow.search.cursors import cursor_after
+from winnow.search.deep import MOST_HITS, behind, find_deep, first_of, hits_wanted, is_cut
 from winnow.search.duplicates import fold_results
 from winnow.search.embedders import Embedders
 from winnow.search.fusion import fuse
@@ -70,6 +73,21 @@ class QueryVector:
     weight: float = 0.0
 
 
+class FoundCandidates(NamedTuple):
+    """The result of the retrieve stage.
+
+    Attributes:
+        candidates: for the second stage, best first.
+        rest: what lies behind them, where everything was asked for.
+        more: whether there may be results that are in neither.
+    """
+
+    candidates: Sequence[Candidate]
+    rest: Sequence[Candidate]
+    more: bool
+    report: StageReport
+
+
 class TwoStageSearch:
     """Runs searches over the ports; it knows no vendor and no protocol."""
 
@@ -99,10 +117,13 @@ class TwoStageSearch:
         deadline: SearchDeadline | None = None,
         *,
         retrieved: Callable[[SearchAnswer], None] | None = None,
+        everything: bool = False,
     ) -> SearchAnswer:
         """Answer one search; ``deadline`` is when it has to be done, by default its budget from now.
 
-        ``retrieved`` is given the first stage's answer before the second begins.
+        ``retrieved`` is given the first stage's answer before the second begins. With ``everything`` the answer has not
+        ``top_n`` results but all, up to ``MOST_RESULTS``, without highlights: the candidates as the second stage orders
+        them, then what lies behind them in the first stage's order.
 
         Raises:
             InvalidQuery: a parameter is out of range.
@@ -113,10 +134,50 @@ class TwoStageSearch:
             DeadlineExceeded: no candidates were found within the budget.
             WinnowError: retrieval failed, or reranking did and ``on_failure`` is ``fail``.
         """
+        deadline = deadline or SearchDeadline(request.budget_ms or self._settings.budget_ms)
+        view, collection, index, vector = await self._begin(request, principal, deadline)
+        query = partial(self._query, request, view, collection, index.ref)
+        found = await self._retrieve(request, query, vector, deadline, everything=everything)
+        if retrieved is not None:
+            retrieved(_answer(request, unscored(found.candidates, "it follows"), vector.report, found, deadline))
+        scored = await self._second.score(request, collection, vector.query, found.candidates, deadline)
+        scored, judged = self._judge(collection, index, vector.report, scored)
+        whose = view, collection
+        return _answer(
+            request, scored, vector.report, found, deadline, everything=everything, judged=judged, whose=whose
+        )
+
+    async def find(
+        self, request: SearchRequest, principal: Principal, documents: Sequence[str], deadline: SearchDeadline
+    ) -> tuple[list[Candidate], StageReport, StageReport]:
+        """The chunks of these documents that the first stage finds for a search, best first, and the stages' reports.
+
+        Documents that the caller may not see, or that do not match, are not among them.
+
+        Raises:
+            WinnowError: as ``run`` does, also where the query cannot be embedded.
+        """
+        view, collection, index, vector = await self._begin(request, principal, deadline)
+        if vector.report.status in ("failed", "timeout"):  # by words alone, some of the documents would not be found
+            raise UpstreamUnavailable(f"the query could not be embedded for a further page: {vector.report.reason}")
+        among = Comparison("in", DOCUMENT_FIELD, list(documents))
+        wanted = replace(
+            request, filter=among if request.filter is None else And((request.filter, among)), group_by="chunk"
+        )
+        query = partial(self._query, wanted, view, collection, index.ref, limit=MOST_HITS)
+        began = time.perf_counter()
+        hits = await deadline.within(query(vector.dense), stage="retrieve")
+        candidates, found = fuse(hits, dense_weight=vector.weight, limit=MOST_HITS, by_document=False)
+        details = {"engine": self._store.engine, "candidates": found}
+        return candidates, vector.report, StageReport("ok", ms_since(began), details=details)
+
+    async def _begin(
+        self, request: SearchRequest, principal: Principal, deadline: SearchDeadline
+    ) -> tuple[AccessView, Collection, Index, QueryVector]:
+        """Check a search, and embed its query for the index that it is about."""
         principal.require("search", collection=request.collection)
         view = view_of(principal, request.tenant)
         check_request(request, max_top_n=principal.max_top_n)
-        deadline = deadline or SearchDeadline(request.budget_ms or self._settings.budget_ms)
         collection = await self._collections.get(request.collection)
         # index and embedder follow from one row: an answer never mixes two models, whatever is switched meanwhile
         index = collection.serving if request.index == "serving" else collection.beside
@@ -125,14 +186,7 @@ class TwoStageSearch:
         collection.require_filled(index.generation)
         with asked_by(view.tenant):
             vector = await self._embed(request, index, self._embedders.of(index), deadline)
-        query = partial(self._query, request, view, collection, index.ref)
-        candidates, found = await self._retrieve(request, query, vector, deadline)
-        if retrieved is not None:
-            first = unscored(candidates, "it follows")
-            retrieved(_answer(request, first, vector.report, found, deadline))
-        scored = await self._second.score(request, collection, vector.query, candidates, deadline)
-        scored, judged = self._judge(collection, index, vector.report, scored)
-        return _answer(request, scored, vector.report, found, deadline, judged=judged)
+        return view, collection, index, vector
 
     def _judge(
         self, collection: Collection, index: Index, embed: StageReport, scored: Scored
@@ -188,6 +242,8 @@ class TwoStageSearch:
         collection: Collection,
         index: IndexRef,
         dense: FloatArray | None,
+        *,
+        limit: int,
     ) -> ArmHits:
         """Both arms, of documents in the view alone: no other query of a search finds documents."""
         while True:
@@ -196,8 +252,7 @@ class TwoStageSearch:
                 dense=dense,
                 text=None if request.mode == "dense" else request.query,
                 name=request.query,
-                # several chunks of one document collapse into one candidate: look a little deeper
-                limit=request.top_k + request.top_k // 2 if request.group_by == "document" else request.top_k,
+                limit=limit,
                 filter=joined(view, collection, request.filter),
             )
             latest = await self._collections.get(collection.name)
@@ -209,30 +264,38 @@ class TwoStageSearch:
     async def _retrieve(
         self,
         request: SearchRequest,
-        query: Callable[[FloatArray | None], Awaitable[ArmHits]],
+        query: Callable[..., Awaitable[ArmHits]],
         vector: QueryVector,
         deadline: SearchDeadline,
-    ) -> tuple[Sequence[Candidate], StageReport]:
-        began = time.perf_counter()
+        *,
+        everything: bool,
+    ) -> FoundCandidates:
+        began, limit, by_document = time.perf_counter(), hits_wanted(request), request.group_by == "document"
+        finding = (
+            find_deep(partial(query, vector.dense), by_document=by_document)
+            if everything
+            else query(vector.dense, limit=limit)
+        )
         try:
-            hits = await deadline.within(query(vector.dense), stage="retrieve")
+            deep = await deadline.within(finding, stage="retrieve")
         except DeadlineExceeded as error:
             if (silent := ms_since(began) / 1000) < STORE_SILENCE:
                 raise
             raise UpstreamUnavailable(f"{self._store.engine} gave no answer within {silent:.2g} s") from error
-        candidates, found = fuse(
-            hits,
-            dense_weight=vector.weight,
-            limit=request.top_k,
-            by_document=request.group_by == "document",
-            used=max(request.top_n, self._second.depth(request)),
-            weights=request.weights,
-        )
+        hits = first_of(deep, limit) if everything else deep
+        used = request.top_k if everything else max(request.top_n, self._second.depth(request))
+        fused = partial(fuse, dense_weight=vector.weight, by_document=by_document, weights=request.weights)
+        candidates, found = fused(hits, limit=request.top_k, used=used)
         details = {"engine": self._store.engine, "candidates": found}
         if request.explain:
             arms = {"dense": len(hits.dense), "sparse": len(hits.sparse)}
             details["explain"] = {"hits": arms, "dense_weight": vector.weight}
-        return candidates, StageReport("ok", ms_since(began), details=details)
+        rest: Sequence[Candidate] = ()
+        if everything:
+            further, _ = fused(deep, limit=MOST_RESULTS)
+            rest = behind(candidates, further, by_document=by_document)
+        more = found > len(candidates) or is_cut(hits, limit)
+        return FoundCandidates(candidates, rest, more, StageReport("ok", ms_since(began), details=details))
 
 
 async def _parts(embedder: Embedder, query: str) -> int:
@@ -247,42 +310,64 @@ def _answer(
     request: SearchRequest,
     scored: Scored,
     embed: StageReport,
-    retrieve: StageReport,
+    found: FoundCandidates,
     deadline: SearchDeadline,
     *,
+    everything: bool = False,
     judged: Answerable | None = None,
+    whose: tuple[AccessView, Collection] | None = None,
 ) -> SearchAnswer:
+    """The answer; with ``whose`` it has the cursor of what follows it."""
+    results, more = _finish(request, scored, found, everything=everything)
+    more = more and request.packing is None
     return SearchAnswer(
         id=new_id("srch"),
         request=request,
-        results=_finish(request, scored),
+        results=results,
         answerable=judged,
         score_kind=scored.kind,
         degraded=_lacks_something(embed) or _lacks_something(scored.report),
         embed=embed,
-        retrieve=retrieve,
+        retrieve=found.report,
         rerank=scored.report,
         took_ms=deadline.spent_ms(),
+        next=cursor_after(request, *whose, results) if more and whose is not None else None,
     )
 
 
-def _finish(request: SearchRequest, scored: Scored) -> tuple[Result, ...]:
-    """Apply the threshold (to relevance only, and not to what the query names), cut to ``top_n``, mark the words."""
-    results, floor = scored.results, request.min_relevance
+def _finish(
+    request: SearchRequest, scored: Scored, found: FoundCandidates, *, everything: bool
+) -> tuple[tuple[Result, ...], bool]:
+    """Apply the threshold (to relevance only, and not to what the query names), cut to ``top_n``, mark the words.
+
+    Returns:
+        The results, and whether there may be more.
+    """
+    results, floor, more = scored.results, request.min_relevance, found.more
     if floor is not None and scored.kind == "relevance":
+        more = False  # what the second stage did not score has no relevance
         results = (
             each
             for each in results
             if each.candidate.level or (each.relevance_score is not None and each.relevance_score >= floor)
         )
+    elif everything:
+        start = len(found.candidates) + 1
+        results = chain(results, (Result(rank, each, None, None) for rank, each in enumerate(found.rest, start)))
     if request.packing is not None and request.packing.fold_duplicates:
         folded = fold_results(results, lambda each: each, lambda _: request.collection, keep=request.top_n)
         results = iter([each._replace(duplicates=duplicates) for each, duplicates in folded])
-    best = islice(results, request.top_n)
-    if not request.highlight:
-        return tuple(best)
+    best = tuple(islice(results, MOST_RESULTS if everything else request.top_n))
+    more = more or next(results, None) is not None
+    if everything or not request.highlight:
+        return best, more
+    return highlighted(request, best), more
+
+
+def highlighted(request: SearchRequest, results: Sequence[Result]) -> tuple[Result, ...]:
+    """The results with the words of the query marked."""
     marker = Highlighter(request.query)
-    return tuple(each._replace(highlights=marker.spans(each.candidate.chunk.text)) for each in best)
+    return tuple(each._replace(highlights=marker.spans(each.candidate.chunk.text)) for each in results)
 
 
 def _lacks_something(report: StageReport) -> bool:

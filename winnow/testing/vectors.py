@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from winnow.core.acl import DOCUMENT_FIELD
 from winnow.core.errors import IndexLost
 from winnow.core.filters import matches
 from winnow.core.types import Filter, FloatArray, HalfArray
@@ -185,8 +186,11 @@ def _allowed(stored: _Index, filter: Filter | None) -> set[str]:
     """The points that pass a filter, which is refused where an engine would."""
     if filter is not None:
         _CHECKS.translate(filter, stored.schema.fields)
-    points = stored.points.items()
-    return {each for each, point in points if filter is None or matches(filter, {**point.metadata, **point.access})}
+    return {each for each, point in stored.points.items() if filter is None or matches(filter, _seen(point))}
+
+
+def _seen(point: Point) -> Mapping[str, Any]:
+    return {**point.metadata, **point.access, DOCUMENT_FIELD: point.document_id}
 
 
 def _name_scores(stored: _Index, name: str | None) -> dict[str, float]:

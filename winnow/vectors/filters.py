@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar, assert_never, cast
 
+from winnow.core.acl import DOCUMENT_FIELD
 from winnow.core.errors import InvalidFilter
 from winnow.core.types import And, Comparison, Exists, FieldType, Filter, JsonValue, Not, Or
 from winnow.vectors.payloads import encode_value, field_path
@@ -100,6 +101,8 @@ class FilterTranslator(Generic[_F]):
 
 
 def _type_of(key: str, fields: Mapping[str, FieldType]) -> FieldType:
+    if key == DOCUMENT_FIELD:
+        return "keyword"
     if key not in fields:
         declared = ", ".join(sorted(fields)) or "none"
         raise InvalidFilter(f"{key!r} is not a declared field of the index; declared are: {declared}")

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from winnow.core.acl import ACCESS_FIELDS
+from winnow.core.acl import ACCESS_FIELDS, DOCUMENT_FIELD
 from winnow.core.filters import fits, parse_datetime, values_of
 from winnow.core.types import Chunk, FieldType, FloatArray, JsonValue, Metadata, TokenFormat
 from winnow.ports import DescribedPoint, Hit, IndexSchema, Point, PointKey
@@ -47,8 +47,8 @@ def field_name(key: str) -> str:
 
 
 def field_path(key: str) -> str:
-    """JSON path of a declared field in the payload."""
-    return f'{FIELDS}."{field_name(key)}"'
+    """JSON path of a declared field, or of the document's id, in the payload."""
+    return DOCUMENT_ID if key == DOCUMENT_FIELD else f'{FIELDS}."{field_name(key)}"'
 
 
 def model_vectors(point: Point, form: TokenFormat) -> dict[str, Any]:

@@ -6,10 +6,10 @@ import random
 from dataclasses import replace
 
 from winnow.core.access import access_values
-from winnow.core.acl import ACCESS_FIELDS, Acl
+from winnow.core.acl import ACCESS_FIELDS, DOCUMENT_FIELD, Acl
 from winnow.core.filters import matches
 from winnow.core.tenancy import qualify_id
-from winnow.core.types import Filter
+from winnow.core.types import Comparison, Filter, Not
 from winnow.ports import DescribedPoint, VectorStore
 from winnow.testing.contracts.points import INDEX, SCHEMA, WORDS, make_point
 from winnow.testing.contracts.random_filters import FIELDS, random_filter, random_metadata
@@ -38,6 +38,14 @@ class MatchingContract:
         assert len(await found(None, None)) == 200
         assert len(await found("amber", None, 7)) == len(await found(None, None, 7)) == 7
         assert await found("的?!", None) == []
+
+    async def test_documents_are_chosen_and_left_out_by_id(self, ready: VectorStore) -> None:
+        await ready.upsert(INDEX, [make_point(number, document=f"d{number // 2}") for number in range(2, 10)])
+        some = Comparison("in", DOCUMENT_FIELD, ["d1", "d3", "unknown"])
+        for condition, expected in ((some, {"d1", "d3"}), (Not(some), {"d2", "d4"})):
+            found = await ready.query(INDEX, text="amber", limit=10, filter=condition)
+            assert {hit.point.document_id for hit in found.sparse} == expected
+            assert len(found.sparse) == 4
 
     async def test_a_described_point_has_its_document_and_the_values_of_declared_fields(
         self, ready: VectorStore
