@@ -41,6 +41,7 @@ class Pages:
             lookup,
             search,
             files=None,  # type: ignore[arg-type]
+            names=None,  # type: ignore[arg-type]
         )
 
     async def ask(self, query: str = "amber birch", principal: Principal = LOCAL, **changes: Any) -> SearchAnswer:
