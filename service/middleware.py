@@ -26,6 +26,7 @@ from service.errors import (
     problem_response,
 )
 from winnow.core.ids import new_id
+from winnow.core.tracing import note_response, request_span
 from winnow.operations.metrics import Metrics
 
 HEALTH_PATHS: Final = ("/healthz", "/readyz")
@@ -68,8 +69,13 @@ class RequestContext:
             await send(message)
 
         self.metrics.in_flight.inc()
+        span = request_span(scope["method"], Headers(scope=scope), traced=not scope["path"].endswith(PROBED))
         try:
-            await self.app(scope, receive, send_with_headers)
+            with span:
+                try:
+                    await self.app(scope, receive, send_with_headers)
+                finally:
+                    note_response(span, scope, status)
         finally:
             self.metrics.in_flight.dec()
             self._report(scope, status, time.perf_counter() - began)

@@ -18,6 +18,7 @@ from indexer.worker.pipeline import Pipeline
 from indexer.worker.progress import Progress
 from winnow.core.instruments import BATCHES
 from winnow.core.settings import IndexingSettings
+from winnow.core.tracing import batch_span
 from winnow.ports import Catalog, Claim, Outcome
 
 log = logging.getLogger("winnow.worker")
@@ -102,7 +103,8 @@ class Worker:
         began = time.monotonic()
         self.claimed += len(claims)
         try:
-            outcomes = await self._pipeline.run(claims, lease)
+            with batch_span(claims[0].collection, len(claims)):
+                outcomes = await self._pipeline.run(claims, lease)
         finally:
             self.claimed -= len(claims)
         _report(claims, outcomes, time.monotonic() - began)

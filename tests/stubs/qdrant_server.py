@@ -46,6 +46,7 @@ class MemoryServer:
         made: parameters of the collections that were made over gRPC.
         peers: the ends of the connections that calls came over by HTTP.
         keys: API keys that came along.
+        traces: values of ``traceparent`` that came along.
         sabotage: called with a call's name before it is carried out; what it returns is answered instead: a pair of
             status and text (gRPC: a code and text), or ``None`` to let the call pass.
         slowness: called with a call's name; so many seconds pass before it is carried out.
@@ -58,6 +59,7 @@ class MemoryServer:
     made: list[Any] = field(default_factory=list)
     peers: set[Any] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
+    traces: set[str] = field(default_factory=set)
     sabotage: Saboteur = _let_pass
     slowness: Callable[[str], float] = _at_once
     version: str = "1.20.0"
@@ -118,6 +120,7 @@ class _Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         async def answer(request: Any, context: Any) -> Any:
             self._server.calls.append(call)
             self._server.keys |= {value for key, value in context.invocation_metadata() if key == "api-key"}
+            self._server.traces |= {value for key, value in context.invocation_metadata() if key == "traceparent"}
             if refused := self._server.sabotage(call):
                 await context.abort(*refused)
             await asyncio.sleep(self._server.slowness(call))
@@ -333,6 +336,7 @@ def _handler(server: MemoryServer, call: str, work: Work) -> Callable[[web.Reque
     async def answer(request: web.Request) -> web.StreamResponse:
         server.calls.append(call)
         server.keys |= set(request.headers.getall("api-key", []))
+        server.traces |= set(request.headers.getall("traceparent", []))
         server.peers.add(request.transport and request.transport.get_extra_info("peername"))
         if refused := server.sabotage(call):
             return _refusal(*refused)

@@ -72,6 +72,7 @@ def run_worker(settings: Settings, listener: socket.socket | None, lifeline: int
     import uvloop
 
     from winnow.cli.operations_port import operations_port
+    from winnow.cli.tracing import tracing
     from winnow.cli.worker_reports import WorkerReports
     from winnow.core.gc_tuning import tune_gc
     from winnow.core.package import winnow_version
@@ -102,7 +103,8 @@ def run_worker(settings: Settings, listener: socket.socket | None, lifeline: int
                 await local.worker.run()
             log.info("worker stopped", owner=local.worker.owner)
 
-    uvloop.run(work())
+    with tracing(settings):
+        uvloop.run(work())
 
 
 def migrate(data_dir: DataDir = None) -> None:

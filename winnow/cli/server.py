@@ -26,6 +26,7 @@ from service.service_reports import ServiceReports
 from winnow.cli.announcement import Announcement
 from winnow.cli.local_socket import listening
 from winnow.cli.operations_port import bind, bind_operations, operations_port
+from winnow.cli.tracing import tracing
 from winnow.core.errors import WinnowError
 from winnow.core.gc_tuning import tune_gc
 from winnow.core.package import winnow_version
@@ -54,7 +55,7 @@ def run_server(settings: Settings, *, with_worker: bool) -> None:
         check_bind(settings, has_keys=asyncio.run(_has_keys(settings)))
     server = settings.server
     listener = bind(server.host, server.port, "choose one with --port")
-    with bind_operations(settings.operations) as operations:
+    with bind_operations(settings.operations) as operations, tracing(settings):
         uvloop.run(_serve(settings, listener, operations, indexes=with_worker or settings.keeps_data))
 
 

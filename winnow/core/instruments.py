@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, Self, TypeAlias
 from prometheus_client import Counter, Histogram
 
 from winnow.core.errors import DeadlineExceeded
+from winnow.core.tracing import model_span, note_tokens
 
 Role: TypeAlias = Literal["embed", "rerank", "store"]
 
@@ -56,26 +57,30 @@ def series(metric: Any, *labels: str) -> Any:
 
 
 class ModelCall:
-    """Measures one call of a model. Used with ``with``; a cancelled call counts as ``late``, as its time was up."""
+    """Measures and traces one call of a model. Used with ``with``; a cancelled call counts as ``late``."""
 
-    __slots__ = ("_began", "_model", "_role")
+    __slots__ = ("_began", "_model", "_role", "_span")
 
     def __init__(self, role: Role, model: str) -> None:
         self._role, self._model = role, model
         self._began = 0.0
+        self._span = model_span(role, model)
 
     def __enter__(self) -> Self:
         self._began = time.perf_counter()
+        self._span.__enter__()
         return self
 
     def read(self, tokens: int) -> None:
         """Count the tokens that the model read."""
         if tokens:
+            note_tokens(self._span, tokens)
             series(MODEL_TOKENS, self._role, self._model).inc(tokens)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._span.__exit__(kind, error, trace)
         outcome = "ok"
         if error is not None:
             late = not isinstance(error, Exception) or isinstance(error, DeadlineExceeded | TimeoutError)

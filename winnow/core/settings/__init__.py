@@ -155,6 +155,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["logfmt", "json", "text"] = "logfmt"
+    tracing: bool = False
     embedding: Embedding = BundledEmbedding()
     embeddings: dict[EncoderName, Embedding] = Field(
         {}, description="further models that collections may choose, by name"

@@ -18,6 +18,7 @@ from winnow.core.errors import InvalidInput, Upstream, UpstreamRejected, Upstrea
 from winnow.core.instruments import EXHAUSTED, RETRIES, Role
 from winnow.core.retry import REMOTE_CALL, RetryBudget, TimeLimit, retry
 from winnow.core.settings.base import Endpoint
+from winnow.core.tracing import trace_headers
 from winnow.models.http.addresses import call_address, server_address
 from winnow.models.http.refusals import Callee, QuotaSpent, Unpaid, complaint_of, refusal
 from winnow.models.http.replicas import Replica, Replicas
@@ -190,7 +191,12 @@ class ModelClient:
         limits = aiohttp.ClientTimeout(total=seconds, sock_connect=connect)
         try:
             async with self._session(target).request(
-                method, url, data=data, headers=headers, timeout=limits, allow_redirects=False
+                method,
+                url,
+                data=data,
+                headers={**(headers or {}), **trace_headers()},
+                timeout=limits,
+                allow_redirects=False,
             ) as response:
                 body = await self._read(callee, response)
                 return response.status, response.headers, body

@@ -10,6 +10,7 @@ from qdrant_client import grpc as wire
 from qdrant_client.conversions.conversion import RestToGrpc
 
 from winnow.core.settings.vectors import QdrantVectors
+from winnow.core.tracing import trace_metadata
 from winnow.core.types import FieldType, Filter, TokenFormat
 from winnow.ports import DescribedPoint, Hit, IndexSchema, Point
 from winnow.vectors.keywords import KeywordEncoder
@@ -85,7 +86,7 @@ class GrpcPointCalls:
             with_payload=_NO_PAYLOAD,
             with_vectors=_NO_VECTORS,
         )
-        answer = await self._client.grpc_points.Scroll(request, timeout=self._seconds)
+        answer = await self._client.grpc_points.Scroll(request, timeout=self._seconds, metadata=trace_metadata())
         return [record.id.uuid for record in answer.result]
 
     async def describe(
@@ -97,7 +98,7 @@ class GrpcPointCalls:
             with_payload=payload_selector(tuple(described_fields(fields))),
             with_vectors=_NO_VECTORS,
         )
-        answer = await self._client.grpc_points.Get(request, timeout=self._seconds)
+        answer = await self._client.grpc_points.Get(request, timeout=self._seconds, metadata=trace_metadata())
         return {record.id.uuid: decode_described(plain_payload(record.payload), fields) for record in answer.result}
 
     async def score(self, name: str, arms: Arms, point_ids: Sequence[str]) -> Sequence[Mapping[str, float]]:
@@ -118,7 +119,7 @@ class GrpcPointCalls:
 
     async def _query(self, name: str, queries: Sequence[Any]) -> Sequence[Any]:
         request = wire.QueryBatchPoints(collection_name=name, query_points=queries)
-        answer = await self._client.grpc_points.QueryBatch(request, timeout=self._seconds)
+        answer = await self._client.grpc_points.QueryBatch(request, timeout=self._seconds, metadata=trace_metadata())
         return answer.result  # type: ignore[no-any-return]
 
     def encode(self, points: Sequence[Point], schema: IndexSchema, encoder: KeywordEncoder) -> Any:
@@ -129,7 +130,7 @@ class GrpcPointCalls:
 
     async def upsert(self, name: str, encoded: Any) -> None:
         encoded.collection_name = name
-        await self._client.grpc_points.Upsert(encoded, timeout=self._seconds)
+        await self._client.grpc_points.Upsert(encoded, timeout=self._seconds, metadata=trace_metadata())
 
     async def delete(self, name: str, stale: Sequence[tuple[int | None, Sequence[str]]]) -> None:
         operations = [
@@ -141,7 +142,7 @@ class GrpcPointCalls:
             for revision, documents in stale
         ]
         request = wire.UpdateBatchPoints(collection_name=name, wait=True, operations=operations)
-        await self._client.grpc_points.UpdateBatch(request, timeout=self._seconds)
+        await self._client.grpc_points.UpdateBatch(request, timeout=self._seconds, metadata=trace_metadata())
 
     async def fetch(
         self, name: str, point_ids: Sequence[str], vectors: Sequence[str], form: TokenFormat
@@ -154,7 +155,7 @@ class GrpcPointCalls:
             if vectors
             else _NO_VECTORS,
         )
-        answer = await self._client.grpc_points.Get(request, timeout=self._seconds)
+        answer = await self._client.grpc_points.Get(request, timeout=self._seconds, metadata=trace_metadata())
         found = ((record.id.uuid, record) for record in answer.result)
         return {
             each: decode_point(each, plain_payload(record.payload), read_vectors(record.vectors.vectors.vectors), form)
@@ -168,7 +169,7 @@ class GrpcPointCalls:
             with_payload=payload_selector(tuple(keys)),
             with_vectors=_NO_VECTORS,
         )
-        answer = await self._client.grpc_points.Get(request, timeout=self._seconds)
+        answer = await self._client.grpc_points.Get(request, timeout=self._seconds, metadata=trace_metadata())
         return {record.id.uuid: plain_payload(record.payload) for record in answer.result}
 
     async def page(
@@ -181,16 +182,16 @@ class GrpcPointCalls:
             with_payload=payload_selector(tuple(fields)),
             with_vectors=_NO_VECTORS,
         )
-        answer = await self._client.grpc_points.Scroll(request, timeout=self._seconds)
+        answer = await self._client.grpc_points.Scroll(request, timeout=self._seconds, metadata=trace_metadata())
         records = [(record.id.uuid, plain_payload(record.payload)) for record in answer.result]
         return records, answer.next_page_offset if answer.HasField("next_page_offset") else None
 
     async def count(self, name: str) -> int:
         request = wire.CountPoints(collection_name=name, exact=True)
-        answer = await self._client.grpc_points.Count(request, timeout=self._seconds)
+        answer = await self._client.grpc_points.Count(request, timeout=self._seconds, metadata=trace_metadata())
         return int(answer.result.count)
 
     async def metadata(self, name: str) -> Mapping[str, Any]:
         request = wire.GetCollectionInfoRequest(collection_name=name)
-        answer = await self._client.grpc_collections.Get(request, timeout=self._seconds)
+        answer = await self._client.grpc_collections.Get(request, timeout=self._seconds, metadata=trace_metadata())
         return plain_payload(answer.result.config.metadata)

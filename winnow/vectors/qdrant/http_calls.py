@@ -11,6 +11,7 @@ from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException
 
 from winnow.core.settings.vectors import QdrantVectors
+from winnow.core.tracing import trace_headers
 from winnow.core.types import FieldType, Filter, TokenFormat
 from winnow.ports import DescribedPoint, Hit, IndexSchema, Point
 from winnow.vectors.filters import FilterTranslator
@@ -137,7 +138,7 @@ class HttpPointCalls:
                 type_=dict,
                 method=method,
                 url=_COLLECTION + path,
-                headers=_JSON if body is not None else None,
+                headers={**(_JSON if body is not None else {}), **trace_headers()},
                 path_params={"collection_name": name},
                 params=params,
                 content=body,

@@ -20,6 +20,7 @@ from winnow.core.errors import InvalidSettings, StorageFailure, UpstreamRejected
 from winnow.core.instruments import RETRIES
 from winnow.core.retry import REMOTE_CALL, RetryBudget, TimeLimit, retry
 from winnow.core.settings.vectors import QdrantVectors
+from winnow.core.tracing import store_span
 from winnow.ports import IndexRef
 from winnow.vectors.qdrant.errors import URL, Errand, qdrant_errors
 from winnow.vectors.qdrant.schema import name_of
@@ -132,7 +133,7 @@ class Server:
     async def _try(self, errand: Errand, seconds: float, work: Callable[[], Awaitable[_T]]) -> _T:
         if self._closed:
             raise StorageFailure("the vector store is closed")
-        with qdrant_errors(errand):
+        with store_span(errand.doing), qdrant_errors(errand):
             async with asyncio.timeout(seconds):
                 return await work()
 
