@@ -78,6 +78,8 @@ class RemoteSource(FileSource):
             single = self._files.isfile(self._root)
             if not single and not self._files.exists(self._root):
                 raise FileNotFoundError("nothing exists under this address")
+            if single and not is_known(PurePosixPath(self._root)):
+                raise ValueError(f"a file of the unknown type {PurePosixPath(self._root).suffix!r}")
             if single:
                 yield self._root, self._files.info(self._root)
                 return

@@ -26,7 +26,7 @@ def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -
     "servers",
     [
         {},
-        {"vectors": {"provider": "qdrant", "url": "http://127.0.0.1:1"}},
+        {"vectors": {"provider": "qdrant", "url": "http://127.0.0.1:1"}, "catalog": {"url": "sqlite:///w.db"}},
         {"catalog": {"url": "postgresql://winnow@127.0.0.1/winnow"}},
     ],
     ids=["neither", "only Qdrant", "only PostgreSQL"],

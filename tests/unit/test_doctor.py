@@ -211,7 +211,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordedServer]:
     with qdrant_recorded.serve(wait=0) as server:
         monkeypatch.delenv("WINNOW_VECTORS__FACTORY")
         vectors = {"provider": "qdrant", "url": "http://127.0.0.1:1", "grpc_port": server.port}
-        for name, value in variables(vectors=vectors).items():
+        for name, value in variables(vectors=vectors, catalog={"url": "sqlite:///winnow.db"}).items():
             monkeypatch.setenv(name, value)
         yield server
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import EMBEDDER
+from winnow.catalog.engine import database_url
 from winnow.core.errors import InvalidSettings
 from winnow.core.settings import load_settings
 
@@ -18,6 +19,42 @@ VLLM = {"provider": "vllm"}
 @pytest.fixture(autouse=True)
 def _nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["WINNOW_VECTORS__URL", "WINNOW_CATALOG__URL", "WINNOW_DATA_DIR"])
+@pytest.mark.parametrize("value", ["", "  "])
+def test_a_variable_that_is_set_and_empty_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSettings, match=f"{name} is set and empty: fill it in"):
+        load_settings()
+
+
+def test_an_instruct_may_be_empty_and_so_may_the_key_of_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WINNOW_API_KEY", "")
+    monkeypatch.setenv("WINNOW_RERANK__PROVIDER", "vllm")
+    monkeypatch.setenv("WINNOW_RERANK__INSTRUCT", "")
+    load_settings()
+
+
+def test_vectors_on_a_server_need_a_catalog_that_is_named() -> None:
+    vectors = {"provider": "qdrant", "url": "http://qdrant:6333"}
+    with pytest.raises(InvalidSettings, match=r"WINNOW_CATALOG__URL: .* postgresql://"):
+        load_settings(vectors=vectors)
+    load_settings(vectors=vectors, catalog={"url": "sqlite:///winnow.db"})
+    load_settings(vectors=vectors, catalog={"url": "postgresql://host/winnow"})
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:p@ss-word@host/db", "postgresql://u:p@5:ss-word@host/db"])
+def test_a_password_with_an_at_sign_is_named_and_not_shown(url: str) -> None:
+    with pytest.raises(InvalidSettings, match="%40") as refused:
+        database_url(url)
+    assert "ss-word" not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+def test_a_catalog_is_named_without_its_password() -> None:
+    settings = load_settings(catalog={"url": "postgresql://u:secret@host:5432/winnow?sslmode=require"})
+    assert settings.catalog_name == "postgresql://host:5432/winnow"
 
 
 @pytest.mark.parametrize(

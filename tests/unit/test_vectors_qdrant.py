@@ -582,5 +582,6 @@ def test_the_page_on_servers_names_every_setting() -> None:
 
 
 def test_the_store_is_built_without_a_call(tmp_path: Path) -> None:
-    settings = load_settings(data_dir=tmp_path, vectors={"provider": "qdrant", "url": "http://127.0.0.1:1"})
+    vectors = {"provider": "qdrant", "url": "http://127.0.0.1:1"}
+    settings = load_settings(data_dir=tmp_path, vectors=vectors, catalog={"url": "sqlite:///winnow.db"})
     assert isinstance(build_store(settings), QdrantVectorStore)

@@ -32,7 +32,9 @@ async def docs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         vectors: dict[str, Any] = {"provider": request.param}
         if request.param == "qdrant":
             vectors |= {"url": server.url, "grpc_port": server.grpc_port}
-        running = Service(load_settings(data_dir=tmp_path, **MODELS, vectors=vectors, indexing={"batch_documents": 12}))
+        catalog = {"url": f"sqlite:///{tmp_path / 'winnow.db'}"}
+        more: dict[str, Any] = {"vectors": vectors, "catalog": catalog, "indexing": {"batch_documents": 12}}
+        running = Service(load_settings(data_dir=tmp_path, **MODELS, **more))
         await running.fill("docs", DOCUMENTS)
         yield running
         await running.close()

@@ -87,7 +87,9 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
         async with relay(store.port) as wire:
             model = {"provider": "vllm", "url": models.url}
             vectors = {"provider": "qdrant", "url": "http://127.0.0.1:1", "grpc_port": wire.port}
-            service = Service(load_settings(data_dir=tmp_path, embedding=model, rerank=model, vectors=vectors))
+            catalog = {"url": f"sqlite:///{tmp_path / 'winnow.db'}"}
+            models_at = {"embedding": model, "rerank": model}
+            service = Service(load_settings(data_dir=tmp_path, **models_at, vectors=vectors, catalog=catalog))
             try:
                 text = "amber waves of words about guides and numbers " * CHARACTERS
                 documents = [{"id": f"d{each}", "text": f"{each} {text}"[:CHARACTERS]} for each in range(DOCUMENTS)]

@@ -55,10 +55,13 @@ def database_url(url_text: str) -> URL:
     """
     try:
         url = make_url(url_text)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):  # whose message may quote a part of a password
         raise InvalidSettings(
-            "invalid WINNOW_CATALOG__URL: use a database URL, such as sqlite:///data/winnow.db"
-        ) from error
+            "invalid WINNOW_CATALOG__URL: use postgresql://USER:PASSWORD@HOST:5432/NAME or sqlite:///data/winnow.db; "
+            "a password is URL-encoded (@ as %40, / as %2F, : as %3A)"
+        ) from None
+    if "@" in (url.host or ""):
+        raise InvalidSettings("WINNOW_CATALOG__URL: the password contains @, which is written %40 in a URL")
     backend = url.drivername.split("+")[0]
     if backend not in _DRIVERS:
         raise InvalidSettings(f"WINNOW_CATALOG__URL names {backend!r}; the catalog runs on sqlite or postgresql")

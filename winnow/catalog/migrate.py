@@ -15,6 +15,7 @@ from sqlalchemy.engine import URL
 
 from winnow.catalog.engine import UNLIMITED, Database, sqlite_file
 from winnow.core.errors import StorageFailure
+from winnow.core.unwritable import unwritable
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x57494E4E4F57  # "WINNOW": replicas that start together migrate one after the other
@@ -32,7 +33,7 @@ def migrate(url: URL) -> None:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StorageFailure(f"the folder {file.parent} for the catalog cannot be made: {error}") from error
+            raise unwritable(file.parent, error) from error
     asyncio.run(_migrate(url))
 
 

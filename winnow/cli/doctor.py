@@ -20,6 +20,7 @@ from winnow.cli.console import out, print_json
 from winnow.cli.options import DataDir, Json
 from winnow.core.errors import DataDirectoryLocked, IdentityMismatch, WinnowError
 from winnow.core.text import counted
+from winnow.core.unwritable import unwritable
 
 if TYPE_CHECKING:
     from winnow.core.settings import Settings
@@ -260,7 +261,10 @@ def _sqlite(settings: Settings) -> DoctorCheck:
 
 
 def _disk(settings: Settings) -> DoctorCheck:
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return DoctorCheck("disk", "failed", unwritable(settings.data_dir, error).message)
     free = shutil.disk_usage(settings.data_dir).free / 1e9
     if free < MIN_FREE_GB:
         return DoctorCheck("disk", "failed", f"only {free:.1f} GB free under {settings.data_dir}; free some space")

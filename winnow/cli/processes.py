@@ -117,4 +117,4 @@ def migrate(data_dir: DataDir = None) -> None:
 
     settings = configure(data_dir, quiet=False)
     run_loop(work())
-    note("the catalog has the newest schema")
+    note(f"the catalog {settings.catalog_name} has the newest schema")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from winnow.core.errors import DataDirectoryLocked
+from winnow.core.unwritable import unwritable
 
 LOCK_FILE: Final = "winnow.lock"
 """Name of the lock file of a data directory, within it."""
@@ -59,9 +60,13 @@ class DirectoryLock(AbstractContextManager["DirectoryLock"]):
 
         Raises:
             DataDirectoryLocked: another process that lives (or another lock of this one) holds it.
+            StorageFailure: the directory cannot be written.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise unwritable(path.parent, error) from error
         try:
             self._wait(path.parent, patience)
         except BaseException:

@@ -20,7 +20,7 @@ from winnow.core.settings.base import Endpoint, Group, sendable_key
 from winnow.core.settings.embedding import BundledEmbedding, CustomEmbedding, Embedding, EncoderName
 from winnow.core.settings.limits import LimitSettings
 from winnow.core.settings.rerank import BundledRerank, Rerank
-from winnow.core.settings.vectors import EdgeVectors, Vectors
+from winnow.core.settings.vectors import EdgeVectors, QdrantVectors, Vectors
 
 PREFIX = "WINNOW_"
 CONFIG_VARIABLE = "WINNOW_CONFIG"
@@ -227,6 +227,12 @@ class Settings(BaseSettings):
         return isinstance(self.vectors, EdgeVectors) and not self.catalog.url.get_secret_value()
 
     @property
+    def catalog_name(self) -> str:
+        """The catalog's database as messages name it: without user, password and options."""
+        parts = urlsplit(self.catalog_url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+
+    @property
     def catalog_url(self) -> str:
         """The catalog's database URL with the default filled in; the driver is chosen by the catalog adapter."""
         return self.catalog.url.get_secret_value() or f"sqlite:///{self.data_dir / 'winnow.db'}"
@@ -240,6 +246,7 @@ def load_settings(**overrides: Any) -> Settings:
             its variable.
     """
     _refuse_unknown_variables()
+    _refuse_empty_variables()
     try:
         settings = Settings(**overrides)
     except ValidationError as error:
@@ -256,6 +263,12 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     for name in settings.embeddings:
         if name == DEFAULT_ENCODER or (isinstance(settings.embedding, BundledEmbedding) and name in BUNDLED_NAMES):
             yield f"{PREFIX}EMBEDDINGS__{name.upper()}: the name is taken by WINNOW_EMBEDDING__*; choose another"
+    if isinstance(settings.vectors, QdrantVectors) and not settings.catalog.url.get_secret_value():
+        yield (
+            f"{PREFIX}CATALOG__URL: the vectors are on a server, so the catalog needs a database that all processes "
+            "share: set it to postgresql://USER:PASSWORD@HOST:5432/DATABASE, or, where one process does everything, to "
+            f"sqlite:///{settings.data_dir / 'winnow.db'}"
+        )
     embeddings = [each for each in (settings.embedding, settings.next_embedding) if each is not None]
     blind = [each.provider for each in embeddings if not isinstance(each, BundledEmbedding | CustomEmbedding)]
     if blind and isinstance(settings.rerank, BundledRerank):
@@ -272,6 +285,19 @@ def _contradictions(settings: Settings) -> Iterator[str]:
             yield f"{PREFIX}{name}__API_KEY: {needy[0]} needs a key"
         if key.casefold().startswith("bearer "):
             yield f"{PREFIX}{name}__API_KEY: leave out the word Bearer: __AUTH_SCHEME adds it"
+
+
+def _refuse_empty_variables() -> None:
+    """A variable that is set and empty is a template that was not filled in; the default would hide that."""
+    empty = sorted(
+        name
+        for name, value in os.environ.items()
+        if name.startswith(PREFIX) and not value.strip() and name != KEY_VARIABLE and not name.endswith("__INSTRUCT")
+    )
+    if empty:
+        raise InvalidSettings(
+            "; ".join(f"{name} is set and empty: fill it in, or do not set it to use the default" for name in empty)
+        )
 
 
 def _refuse_unknown_variables() -> None:
