@@ -8,6 +8,7 @@ from tests.contracts.catalog_access import KeyContract, ResultListContract, Trai
 from tests.contracts.catalog_collections import CollectionContract
 from tests.contracts.catalog_data import FakeClock, make_collection
 from tests.contracts.catalog_documents import DeletionContract, SubmissionContract
+from tests.contracts.catalog_files import AttachmentContract, FileContract
 from tests.contracts.catalog_integrity import IntegrityContract
 from tests.contracts.catalog_jobs import JobListContract, RemovalContract, RetryCancelContract
 from tests.contracts.catalog_rebuilds import RebuildContract
@@ -30,6 +31,8 @@ class CatalogContract(
     ReembedContract,
     RebuildContract,
     KeyContract,
+    FileContract,
+    AttachmentContract,
     KeptSourceContract,
     ResultListContract,
     TrailContract,

@@ -90,6 +90,6 @@ async def _empty(url: str) -> None:
     engine = create_async_engine(database_url(url))
     async with engine.begin() as connection:
         await connection.execute(
-            text("TRUNCATE collections, document_counts, api_keys, audit_events, result_lists CASCADE")
+            text("TRUNCATE collections, document_counts, api_keys, audit_events, result_lists, kept_files CASCADE")
         )
     await engine.dispose()
