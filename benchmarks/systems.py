@@ -60,6 +60,12 @@ class Server:
     ) -> None:
         self._stop()
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        assert self._process is not None
+        return self._process.pid
+
     async def _wait(self) -> None:
         end = time.monotonic() + _START_SECONDS
         async with aiohttp.ClientSession() as client:

@@ -204,3 +204,14 @@ async def test_suggestions_show_what_the_caller_may_see(filled) -> None:
     await filled.index()
     assert await suggested(filled, "quart") == []
     assert await suggested(filled, "quart", tenant="acme") == [("Quarterly figures", "title")]
+
+
+async def test_while_names_are_read_keywords_answer_and_say_so(filled, monkeypatch) -> None:
+    monkeypatch.setattr(filled.names, "_patience", 0.0)
+    answer = await typed(filled, "gather")
+    assert ids(answer) == ["asyncio.gather"]
+    assert answer["degraded"]
+    assert "the index of names is being read" in answer["stages"]["retrieve"]["reason"]
+    monkeypatch.setattr(filled.names, "_patience", 60.0)
+    await filled.names.of((await filled.resources.collections.get("docs")).serving.ref, "docs").is_ready(60.0)
+    assert not (await typed(filled, "gath"))["degraded"]

@@ -1,0 +1,127 @@
+"""Names while they are typed: words, typos, and filters over an index of words."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from winnow.core.filters import matches, parse_filter
+from winnow.core.typed import typed_query, typos_allowed
+from winnow.core.types import FieldType, Filter
+from winnow.ports import FoundNames, NameEntry
+from winnow.typeahead.tantivy_index import TantivyNames
+
+FIELDS: dict[str, FieldType] = {
+    "lang": "keyword",
+    "year": "integer",
+    "price": "float",
+    "free": "boolean",
+    "on": "datetime",
+}
+
+
+def entry(at: int, title: str, **metadata: Any) -> NameEntry:
+    return NameEntry(f"p{at}", f"d{at}", 1, title, True, (), (), metadata, {})
+
+
+def index_of(*titles: str) -> TantivyNames:
+    index = TantivyNames()
+    index.replace((), [entry(at, title) for at, title in enumerate(titles)])
+    return index
+
+
+def find(index: TantivyNames, text: str, allowed: Filter | None = None) -> FoundNames:
+    query = typed_query(text)
+    assert query is not None
+    return index.find(query, allowed, limit=500, wanted=10, by_document=True)
+
+
+def names(index: TantivyNames, text: str) -> list[str]:
+    return [each.name for each in find(index, text).names]
+
+
+@pytest.mark.parametrize(
+    ("word", "edits"), [("cat", 0), ("cats", 1), ("kittens", 1), ("elephant", 2), ("e0502", 0), ("404", 0), ("utf8", 0)]
+)
+def test_typos_by_letters(word: str, edits: int) -> None:
+    assert typos_allowed(word) == edits
+
+
+def test_a_title_that_begins_with_the_query_is_before_one_that_has_it() -> None:
+    index = index_of("The asyncio guide", "asyncio.gather", "asyncio")
+    assert names(index, "asyncio") == ["asyncio", "asyncio.gather", "The asyncio guide"]
+
+
+def test_the_first_letter_counts_more() -> None:
+    assert names(index_of("dog house", "bog house"), "bog hause")[0] == "bog house"
+    assert names(index_of("cable", "fable"), "fablle")[0] == "fable"
+    assert names(index_of("maker", "baker", "bakes"), "bakerr")[0] == "baker"
+
+
+def test_words_as_typed_are_before_words_with_typos() -> None:
+    assert names(index_of("quiet", "quite"), "quite")[0] == "quite"
+
+
+def test_numbers_are_meant_as_they_are_typed() -> None:
+    index = index_of("Release notes 2024", "Release notes 2025", "Error E0502")
+    assert names(index, "relaese notes 2025") == ["Release notes 2025"]
+    assert names(index, "E0503") == []
+
+
+def test_a_word_that_has_ended_does_not_go_on() -> None:
+    index = index_of("Port forwarding", "Portability")
+    assert names(index, "port") == ["Port forwarding", "Portability"]
+    assert names(index, "port ")[0] == "Port forwarding"
+    assert "Portability" not in names(index, "port ")
+
+
+def test_what_is_replaced_is_gone() -> None:
+    index = index_of("Astronomy")
+    index.replace(["d0"], [entry(0, "Gardening")])
+    assert names(index, "astro") == []
+    assert names(index, "garden") == ["Gardening"]
+    index.replace(["d0"], ())
+    assert names(index, "garden") == []
+
+
+def test_filters_let_all_pass_that_match_and_none_else_where_they_are_exact() -> None:
+    chance = random.Random(11)
+    values: dict[str, list[Any]] = {
+        "lang": ["en", "de", "a\x1fb", ""],
+        "year": [-1, 0, 1, 2**53 + 1, 2**62],
+        "price": [0.5, 1.0, 3],
+        "free": [True, False],
+        "on": ["2020-01-01", "2020-01-01T00:00:00Z", "2021-05-05T10:00:00+02:00"],
+    }
+
+    def metadata() -> dict[str, Any]:
+        keys = [key for key in values if chance.random() < 0.6]
+        return {key: chance.choice([chance.choice(values[key]), chance.sample(values[key], 2)]) for key in keys}
+
+    def tree(depth: int) -> dict[str, Any]:
+        kind = chance.choice(["eq", "ne", "in", "nin", "exists", "gt", "lte", "and", "or", "not"] if depth else ["eq"])
+        if kind in ("and", "or"):
+            return {"type": kind, "filters": [tree(depth - 1) for _ in range(chance.randint(1, 3))]}
+        if kind == "not":
+            return {"type": kind, "filter": tree(depth - 1)}
+        key = chance.choice(["year", "price", "on"] if kind in ("gt", "lte") else list(values))
+        if kind == "exists":
+            return {"type": kind, "key": key}
+        several = chance.sample(values[key], 2)
+        return {"type": kind, "key": key, "value": several if kind in ("in", "nin") else several[0]}
+
+    documents = [metadata() for _ in range(150)]
+    index = TantivyNames()
+    index.replace((), [entry(at, f"chapter {at}", **each) for at, each in enumerate(documents)])
+    exact = 0
+    for _ in range(300):
+        allowed = parse_filter(tree(3), FIELDS)
+        wanted = {f"d{at}" for at, each in enumerate(documents) if matches(allowed, each)}
+        found = find(index, "chapter", allowed)
+        passed = {each.document_id for each in found.names}
+        assert wanted <= passed, allowed
+        assert not found.exact or wanted == passed, allowed
+        exact += found.exact
+    assert exact > 50
