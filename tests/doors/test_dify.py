@@ -121,7 +121,8 @@ async def test_nothing_found_is_an_empty_list(service):
 
 async def test_open_webui_gets_links(filled):
     response = await filled.client.post("/v1/collections/docs/web-search", json={"query": "copy a file", "count": 5})
-    assert response.json() == [{"link": "https://site.example/a", "title": "A", "snippet": "copy a file"}]
+    place = {"document_id": "a", "start": 0, "end": 11}
+    assert response.json() == [{"link": "https://site.example/a", "title": "A", "snippet": "copy a file"} | place]
     missing = await filled.client.post("/v1/collections/nothing/web-search", json={"query": "a", "count": None})
     assert missing.status_code == 404
     assert "error" in missing.json()

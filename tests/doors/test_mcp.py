@@ -15,7 +15,7 @@ COPYING = {"guides/copy/guides", "notes/copy/notes"}
 def test_over_http(foreign: Client) -> None:
     found = foreign("mcp_http")
     assert found["tools"] == {
-        "search": ["collection", "filter", "query", "top_n"],
+        "search": ["collection", "expand", "filter", "max_tokens", "query", "top_n"],
         "fetch": ["id"],
         "list_collections": [],
     }

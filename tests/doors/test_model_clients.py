@@ -13,6 +13,7 @@ def test_cohere(foreign: Client) -> None:
     found = foreign("cohere_v2")
     assert (found["order"], found["again"], found["vectors"]) == (BEST, [1, 2, 0], 3)
     assert found["scores"] == sorted(found["scores"], reverse=True)
+    assert found["spans"] == [["🎉 How to copy a file.", 1.0]]
     assert found["error"] == "documents is empty; send one at least"
 
 
