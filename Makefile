@@ -8,6 +8,7 @@ VENV := .venv
 VLLM_VENV ?= .vllm-venv
 CLIENTS_VENV ?= .clients-venv
 CLIENTS_NODE ?= .clients-node
+SITES_VENV ?= .sites-venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
@@ -16,7 +17,7 @@ DATA_DIR ?= ./data
 SOURCE ?= python
 COLLECTION ?= $(if $(filter python,$(SOURCE)),python,docs)
 
-.PHONY: help run install install-dev clients test test-fast test-vllm soak rehearse soak-access deploy-mutants check format bench bench-stack bench-scale load eval clean
+.PHONY: help run install install-dev clients sites test test-fast test-vllm soak rehearse soak-access deploy-mutants check format bench bench-stack bench-scale load eval clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,8 +66,17 @@ $(CLIENTS_NODE)/.installed: tests/doors/node/package.json
 
 clients: $(CLIENTS_VENV)/.installed $(CLIENTS_NODE)/.installed  ## Install the clients of other providers that tests call the service with
 
-test: install-dev clients  ## Run the test suite and measure its coverage (no network services, GPU or downloads)
-	CLIENTS_VENV="$(CLIENTS_VENV)" CLIENTS_NODE="$(CLIENTS_NODE)" $(BIN)/python -m pytest -n auto --dist loadscope -m "not vllm" --cov
+$(SITES_VENV)/.installed: examples/sites/requirements.txt
+	$(PYTHON) -m venv --clear $(SITES_VENV)
+	$(SITES_VENV)/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
+	@touch $@
+
+sites: install-dev clients $(SITES_VENV)/.installed  ## Build the example sites with their own tools (Docusaurus: 400 MB) and search each in a browser
+	@for site in vitepress docusaurus; do npm install --prefix examples/sites/$$site --no-audit --no-fund --no-package-lock --loglevel=error; done
+	SITES_VENV="$(SITES_VENV)" CLIENTS_NODE="$(CLIENTS_NODE)" $(BIN)/python -m pytest -n 0 tests/browser/test_sites.py
+
+test: install-dev clients $(SITES_VENV)/.installed  ## Run the test suite and measure its coverage (no network services, GPU or downloads)
+	CLIENTS_VENV="$(CLIENTS_VENV)" CLIENTS_NODE="$(CLIENTS_NODE)" SITES_VENV="$(SITES_VENV)" $(BIN)/python -m pytest -n auto --dist loadscope -m "not vllm" --cov
 
 test-fast: install-dev  ## Run units, contracts and the HTTP API's tests: no PyTorch, Ray or browser, two minutes at most
 	$(BIN)/python -m pytest -n auto --dist loadscope -m "not torch" tests/unit tests/contracts tests/wire

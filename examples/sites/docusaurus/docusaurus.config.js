@@ -1,0 +1,15 @@
+const service = process.env.WINNOW_URL ?? "http://127.0.0.1:8000";
+
+export default {
+  title: "Handbook",
+  url: "http://127.0.0.1",
+  baseUrl: "/",
+  scripts: [{ src: `${service}/widget/v1.js`, type: "module" }],
+  presets: [["classic", { docs: { routeBasePath: "/" }, blog: false }]],
+  themeConfig: {
+    navbar: {
+      title: "Handbook",
+      items: [{ type: "html", position: "right", value: '<winnow-search collection="docs"></winnow-search>' }],
+    },
+  },
+};

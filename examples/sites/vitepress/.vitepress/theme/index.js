@@ -1,0 +1,9 @@
+import DefaultTheme from "vitepress/theme";
+import { h } from "vue";
+
+const search = () => h("winnow-search", { collection: "docs" });
+
+export default {
+  extends: DefaultTheme,
+  Layout: () => h(DefaultTheme.Layout, null, { "nav-bar-content-before": search }),
+};
