@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cached_property
 from typing import Final
 
 from winnow.conversion.markup import ATTRIBUTE, DROPPED, INLINE, KNOWN, LinearSearch, match_tag
@@ -37,6 +38,7 @@ _NOT_LINE_END: Final = re.compile(r"[^\r\n]")
 _BLANK_LINE: Final = re.compile(r"\n[ \t]*\r?\n")
 _HEADING_TAG: Final = re.compile(r"<h[1-6][\s>]")
 _HEADING_CLOSED: Final = re.compile(r"[^\n]*?</h[1-6]>")
+_CLOSING: Final = re.compile(r"</([^\s<>/]++)>")
 _NEXT_CELL: Final = re.compile(r"[ \t]*<t[dh][\s>]")
 
 
@@ -141,7 +143,12 @@ class _Masker:
             return name.lower() in KNOWN
         if "_" in name or "-" in name or (len(name) > 1 and name.isupper()):
             return False
-        return self._mdx or bool(tag["close"]) or tag[0].endswith("/>") or f"</{name}>" in self._text
+        return self._mdx or bool(tag["close"]) or tag[0].endswith("/>") or name in self._closed
+
+    @cached_property
+    def _closed(self) -> frozenset[str]:
+        """The names of all closing tags."""
+        return frozenset(_CLOSING.findall(self._text))
 
     def _replacement(self, tag: re.Match[str]) -> str:
         """The replacement of a tag: the attributes that a reader sees, a heading's marks, or nothing."""
