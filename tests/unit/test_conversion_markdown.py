@@ -125,7 +125,16 @@ def test_canonical_text_stays_as_it_is(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["[" * 30_000, "![" * 30_000, "`a``b" * 20_000, "> " * 5_000 + "x", "<a " * 30_000, "{" * 50_000, "<!--" * 30_000],
+    [
+        "[" * 30_000,
+        "![" * 30_000,
+        "`a``b" * 20_000,
+        "> " * 5_000 + "x",
+        "<a " * 30_000,
+        "{" * 50_000,
+        "<!--" * 30_000,
+        "<A>" * 250_000,
+    ],
 )
 @pytest.mark.parametrize("mdx", [False, True])
 def test_hostile_markdown_is_read_all_the_same(text: str, mdx: bool) -> None:
