@@ -112,6 +112,18 @@ def test_a_page_that_omits_the_tags_of_head_and_body_is_read(head: str, opening:
     assert found.text == whole
 
 
+def test_a_list_of_prose_beside_paragraphs_is_kept_where_the_page_marks_nothing() -> None:
+    sentence = "The clients rest, everything is started, and the backlog has to run empty within a minute of that."
+    prose = "".join(f"<p>{number}: {sentence}</p>" for number in range(6))
+    promise = "each document is there as it was left, or as a later change made it"
+    links = "".join(f'<li><a href="/{number}">Another page of the same site</a></li>' for number in range(4))
+    items = f"<li>{promise};</li><li>its points are of it, and hold the stored text word for word.</li>"
+    body = f"<h1>Kills</h1>{prose}<ul>{items}</ul>"
+    text = "\n".join(read(f"<!doctype html><body>{body}<p>{sentence}</p><ul>{links}</ul></body>"))
+    assert f"- {promise};" in text
+    assert "Another page" not in text
+
+
 def test_a_fragment_is_kept_whole() -> None:
     assert read("<p>Short.</p><footer>Signed</footer>tail") == ["Short.", "Signed", "tail"]
 

@@ -40,6 +40,7 @@ _PRIVATE: Final = re.compile(f"[{_OPEN}{_CLOSE}{OPEN}{CLOSE}\x00]")
 _PERMALINK: Final = re.compile(r"(?:\s+#|\s*[¶§🔗\u200b\uf0c1])+\s*$")
 _FENCE: Final = re.compile(r"[ \t]*(`{3,}|~{3,})")
 _LANGUAGE: Final = re.compile(r"(?:^|\s)(?:language|lang|highlight|brush)-([\w+#.-]+)")
+_LINKED_SHARE: Final = 0.3  # of a list's text, above which it is navigation
 _HEADING_LIKE: Final = re.compile(r"(?m)^(?=#{1,6}[ \t])")
 _TOO_DEEP: Final = f"boolean(/{'/'.join('*' * (MAX_DEPTH + 1))})"
 _TAG: Final = re.compile(r"<[^<>]*+>")
@@ -159,16 +160,31 @@ def _mark(heading: lxml.html.HtmlElement) -> None:
 
 
 def _mark_paragraphs(tree: lxml.html.HtmlElement) -> None:
-    """Put the number of its place at the end of each paragraph: those of one text have parents of one kind."""
+    """Put the number of its place at the end of each paragraph: those of one text have parents of one kind.
+
+    A list of prose has the place of a paragraph beside it.
+    """
     places: dict[tuple[str, ...], int] = {}
-    for paragraph in tree.iter("p"):
-        around = [paragraph, *list(paragraph.iterancestors())[:2]]
-        place = tuple(f"{each.tag} {each.get('class', '')}" for each in around)
-        mark = f"{OPEN}{places.setdefault(place, len(places))}{CLOSE}"
-        if len(paragraph):
-            paragraph[-1].tail = f"{paragraph[-1].tail or ''}{mark}"
+
+    def mark(end: lxml.html.HtmlElement, own: str, beside: lxml.html.HtmlElement) -> None:
+        around = (f"{each.tag} {each.get('class', '')}" for each in list(beside.iterancestors())[:2])
+        number = f"{OPEN}{places.setdefault((own, *around), len(places))}{CLOSE}"
+        if len(end):
+            end[-1].tail = f"{end[-1].tail or ''}{number}"
         else:
-            paragraph.text = f"{paragraph.text or ''}{mark}"
+            end.text = f"{end.text or ''}{number}"
+
+    for paragraph in tree.iter("p"):
+        mark(paragraph, f"p {paragraph.get('class', '')}", paragraph)
+    for each in tree.iter("ul", "ol"):
+        if len(each) and _is_prose(each):
+            mark(each[-1], "p ", each)
+
+
+def _is_prose(element: lxml.html.HtmlElement) -> bool:
+    """Whether a list reads as text: few of its words are links."""
+    chars = len(element.text_content())
+    return sum(len(link.text_content()) for link in element.iter("a")) < _LINKED_SHARE * chars
 
 
 def _name_language(pre: lxml.html.HtmlElement) -> None:
