@@ -27,7 +27,7 @@ from winnow.operations.collections import finish_deletions
 from winnow.operations.index_watch import IndexWatch
 from winnow.operations.name_indexes import NameIndexes
 from winnow.operations.resources import Adapters, Resources
-from winnow.ports import Catalog, Embedder
+from winnow.ports import Catalog, Embedder, VectorStore
 from winnow.search.budgeted import BudgetedReranker
 from winnow.search.embedders import Embedders
 from winnow.search.guarded_models import GuardedEmbedder, GuardedReranker
@@ -72,6 +72,17 @@ async def open_catalog_alone(settings: Settings) -> AsyncIterator[Catalog]:
             yield catalog
         finally:
             await catalog.close()
+
+
+@asynccontextmanager
+async def open_stores(settings: Settings) -> AsyncIterator[tuple[Catalog, VectorStore]]:
+    """As ``open_catalog_alone``, with the vector store."""
+    async with open_catalog_alone(settings) as catalog:
+        store = build_store(settings)
+        try:
+            yield catalog, store
+        finally:
+            await store.close()
 
 
 @asynccontextmanager

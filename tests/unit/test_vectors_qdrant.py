@@ -36,6 +36,7 @@ from winnow.core.errors import (
     StorageFailure,
     StorageFull,
     UpstreamRejected,
+    UpstreamTooLong,
     UpstreamUnavailable,
     WinnowError,
 )
@@ -250,7 +251,7 @@ def wrapped(source: Exception) -> http_exceptions.ResponseHandlingException:
         (answered(404, "nginx"), UpstreamRejected, "WINNOW_VECTORS__URL"),
         (answered(307), UpstreamRejected, "WINNOW_VECTORS__URL"),
         (answered(400, "Wrong input: Vector dimension error"), UpstreamRejected, "Vector dimension error"),
-        (answered(413), UpstreamRejected, "answered 413"),
+        (answered(413), UpstreamTooLong, "no request of this size"),
         (answered(408), UpstreamUnavailable, "answered 408"),
         (answered(429), UpstreamUnavailable, "answered 429"),
         (answered(500, "Service internal error: shard"), UpstreamUnavailable, "shard"),
@@ -263,6 +264,12 @@ def wrapped(source: Exception) -> http_exceptions.ResponseHandlingException:
         (coded(grpc.StatusCode.UNAVAILABLE, "connection refused"), UpstreamUnavailable, "WINNOW_VECTORS__URL"),
         (coded(grpc.StatusCode.DEADLINE_EXCEEDED), UpstreamUnavailable, "answered 504"),
         (coded(grpc.StatusCode.RESOURCE_EXHAUSTED), UpstreamUnavailable, "answered 429"),
+        (
+            coded(grpc.StatusCode.RESOURCE_EXHAUSTED, "Received message larger than max (9000000 vs. 4194304)"),
+            UpstreamTooLong,
+            "no request of this size",
+        ),
+        (coded(grpc.StatusCode.OUT_OF_RANGE, "message length too large"), UpstreamTooLong, "no request of this size"),
         (coded(grpc.StatusCode.INTERNAL, "no space left on device"), StorageFull, "no space left"),
         (coded(grpc.StatusCode.INVALID_ARGUMENT, "bad vector"), UpstreamRejected, "bad vector"),
         (coded(grpc.StatusCode.UNIMPLEMENTED), UpstreamRejected, "WINNOW_VECTORS__GRPC_PORT"),
@@ -376,6 +383,23 @@ async def test_a_key_that_is_withdrawn_in_mid_batch_stops_the_write_at_once(
         server.sabotage = lambda _: None
         await store.upsert(INDEX, make_points(3 * BATCH_POINTS))
         assert await store.count(INDEX) == 3 * BATCH_POINTS
+
+
+@BOTH_WAYS
+async def test_a_batch_that_is_too_large_for_what_lies_between_is_sent_in_parts(
+    server: MemoryServer, prefer_grpc: bool
+) -> None:
+    upsert = "Upsert" if prefer_grpc else "PUT /collections/{name}/points"
+    refused = (grpc.StatusCode.RESOURCE_EXHAUSTED, "message larger than max (9 vs. 4)") if prefer_grpc else (413, "")
+    async with opened(server.url, grpc_port=server.grpc_port, prefer_grpc=prefer_grpc) as store:
+        await store.create(INDEX, SCHEMA)
+        server.sabotage = lambda call: refused if call == upsert and server.calls.count(upsert) <= 2 else None
+        await store.upsert(INDEX, make_points(9))
+        assert await store.count(INDEX) == 9
+        assert server.calls.count(upsert) == 5  # 9 and 4 are refused, then 2, 2 and 5 are taken
+        server.sabotage = lambda call: refused if call == upsert else None
+        with pytest.raises(UpstreamTooLong):  # one point alone cannot be split
+            await store.upsert(INDEX, make_points(1))
 
 
 async def test_a_full_disk_is_reported_as_such(server: MemoryServer, store: QdrantVectorStore) -> None:

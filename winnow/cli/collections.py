@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from winnow.cli.command import ask, configure, read_catalog
-from winnow.cli.console import note, out, print_json, print_pairs
+from winnow.cli.command import ask, configure, read_catalog, run_loop
+from winnow.cli.console import note, out, print_json, print_line, print_pairs
 from winnow.cli.options import CollectionArgument, DataDir, Json, Url, collection_path
+
+if TYPE_CHECKING:
+    from winnow.core.settings import Settings
 
 app = typer.Typer(help="List, show and delete collections.", no_args_is_help=True)
 
@@ -60,6 +63,45 @@ def delete_collection(
         typer.confirm(f"Delete collection {name} with all its documents?", abort=True, err=True)
     ask(lambda client: client.call("DELETE", collection_path(name)), url, configure(data_dir))
     note(f"deleted {name}")
+
+
+@app.command("prune")
+def prune_collections(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete them; without it they are only listed.")] = False,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """List the indexes on the server that no collection owns, and delete them with --yes.
+
+    Only indexes of WINNOW_VECTORS__PREFIX are looked at. An installation with another catalog and the same prefix would
+    lose its own: give each a prefix.
+    """
+    settings = configure(data_dir)
+    if settings.is_embedded:
+        note("with embedded storage they are deleted at each start: nothing to do")
+    found, deleted = ([], []) if settings.is_embedded else run_loop(_prune(settings, delete=yes))
+    if json:
+        print_json({"found": found, "deleted": deleted})
+        return
+    for name in found:
+        print_line(f"{'deleted' if name in deleted else 'kept' if yes else 'unowned'}  {name}")
+    if not found:
+        note("every index has a collection")
+    elif not yes:
+        note("nothing was deleted; winnow collections prune --yes deletes them")
+
+
+async def _prune(settings: Settings, *, delete: bool) -> tuple[list[str], list[str]]:
+    """The unowned indexes, and those of them that were deleted, by name."""
+    from winnow.core.principal import LOCAL
+    from winnow.operations.unowned import prune_indexes, unowned_indexes
+    from winnow.runtime import open_stores
+
+    async with open_stores(settings) as (catalog, store):
+        found = await unowned_indexes(catalog, store)
+        deleted = await prune_indexes(catalog, store, LOCAL, found) if delete and found else []
+    names = [[f"{ref.collection} (generation {ref.generation})" for ref in refs] for refs in (found, deleted)]
+    return names[0], names[1]
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -108,6 +108,7 @@ async def _probe_resources(resources: Resources) -> list[DoctorCheck]:
 
     probes = (("catalog", _catalog), ("vectors", _vectors), ("collections", _collections))
     checks = [await _check(name, probe(resources)) for name, probe in probes]
+    checks += await _lost(resources)
     checks += await _unowned(resources)
     checks += await _workers(resources)
     for embedder in resources.embedders:
@@ -164,19 +165,31 @@ async def _vectors(resources: Resources) -> str:
     return f"{resources.store.engine}, {counted(len(await resources.store.indexes()), 'index')}"
 
 
-async def _unowned(resources: Resources) -> list[DoctorCheck]:
-    """Name indexes that no collection owns. Where one process owns everything, they are dropped at start."""
-    from winnow.operations.collections import unowned_indexes
+async def _lost(resources: Resources) -> list[DoctorCheck]:
+    """Name indexes that are missing or damaged, and those that are being filled again."""
+    from winnow.operations.index_watch import IndexWatch
 
     try:
-        found = await unowned_indexes(resources)
+        found = await IndexWatch(resources, heals=False).look()
+    except WinnowError:  # as below
+        return []
+    fix = "winnow serve and winnow worker fill it from the catalog again, and so does winnow verify --repair"
+    return [DoctorCheck(f"index of {name}", "failed", seen, fix) for name, seen in found.items()]
+
+
+async def _unowned(resources: Resources) -> list[DoctorCheck]:
+    """Name indexes that no collection owns. Where one process owns everything, they are dropped at start."""
+    from winnow.operations.unowned import unowned_indexes
+
+    try:
+        found = await unowned_indexes(resources.catalog, resources.store)
     except WinnowError:  # reported by the check of catalog or vectors
         return []
     if not found:
         return []
     names = ", ".join(f"{ref.collection} (generation {ref.generation})" for ref in found)
     seen = f"{counted(len(found), 'index')} that no collection of this catalog owns: {names}"
-    fix = "delete them on the server, unless another installation uses this WINNOW_VECTORS__PREFIX"
+    fix = "delete them: winnow collections prune, unless another installation uses this WINNOW_VECTORS__PREFIX"
     return [DoctorCheck("unowned indexes", "warning", seen, fix)]
 
 

@@ -21,12 +21,13 @@ from winnow.core.errors import (
     InvalidDocument,
 )
 from winnow.core.principal import Principal
-from winnow.core.types import Chunking, Collection, Counts, FieldType, Index, IndexRef, Metadata
+from winnow.core.types import Chunking, Collection, Counts, FieldType, Index, Metadata
 from winnow.operations.audit import audited
 from winnow.operations.documents import count_seen
 from winnow.operations.model_choice import settle_model
 from winnow.operations.resources import Resources
 from winnow.operations.scopes import SEEING
+from winnow.operations.unowned import unowned_indexes
 from winnow.ports import Catalog, Embedder
 from winnow.search.embedders import identity_of
 
@@ -157,17 +158,8 @@ async def finish_deletions(resources: Resources) -> None:
         await _remove(resources, collection)
     if not resources.settings.is_embedded:
         return
-    for ref in await unowned_indexes(resources):
+    for ref in await unowned_indexes(resources.catalog, resources.store):
         await resources.store.drop(ref)
-
-
-async def unowned_indexes(resources: Resources) -> list[IndexRef]:
-    """The indexes in the store that no collection of the catalog refers to."""
-    found = await resources.store.indexes()  # first: a collection is recorded after its index is made
-    catalog = resources.catalog.collections
-    kept = [*await catalog.list(), *await catalog.list(deleting=True)]
-    owned = {index.ref for collection in kept for index in collection.indexes}
-    return [ref for ref in found if ref not in owned]
 
 
 async def _remove(resources: Resources, collection: Collection) -> None:

@@ -14,6 +14,7 @@ import asyncio
 import io
 import itertools
 import logging
+import math
 import os
 import pickle
 import signal
@@ -38,8 +39,10 @@ _HEADER: Final = struct.Struct("!II")
 _BUFFER: Final = 8 << 20
 _CLOSE: Final = "close"
 _CLOSE_SECONDS: Final = 30.0
-_DEATHS: Final = 3  # within a minute; the process is then not started again until the minute is over
+_DEATHS: Final = 3  # within a minute; then some seconds pass before each start, twice as many each time
 _DEATHS_SECONDS: Final = 60.0
+_FIRST_PAUSE: Final = 2.0
+_LONGEST_PAUSE: Final = 10.0
 _CAUSES: Final[dict[int, str]] = {
     signal.SIGBUS: "no space left on the disk",
     signal.SIGKILL: "perhaps for want of memory",
@@ -75,6 +78,7 @@ class EngineProcess:
         self._reading: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
         self._deaths: deque[float] = deque(maxlen=_DEATHS)
+        self._pause = 0.0  # before the next start
         self.starts = 0  # number of starts; each finishes on disk what a crash left behind
         self._closed = False
 
@@ -140,13 +144,19 @@ class EngineProcess:
 
     def _require_survival(self) -> None:
         """Raise if the engine keeps dying, so that it is not restarted endlessly."""
-        wait = self._deaths[0] + _DEATHS_SECONDS - time.monotonic() if len(self._deaths) == _DEATHS else 0
+        wait = self._deaths[-1] + self._pause - time.monotonic() if self._deaths else 0
         if wait > 0:
             raise UpstreamUnavailable(
                 f"the vector engine died {_DEATHS} times within a minute, the log says how; "
-                f"it is started again in {wait:.0f} s",
+                f"it is started again in {math.ceil(wait)} s",
                 retry_after=wait,
             )
+
+    def _note_death(self) -> None:
+        """Lengthen the pause before the next start if deaths follow each other closely."""
+        self._deaths.append(time.monotonic())
+        closely = len(self._deaths) == _DEATHS and self._deaths[-1] - self._deaths[0] < _DEATHS_SECONDS
+        self._pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, 2 * self._pause)) if closely else 0.0
 
     def _spawn(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
         """A new process, and the local end of the socket pair to it."""
@@ -190,7 +200,7 @@ class EngineProcess:
         waiting, self._waiting = self._waiting, {}
         fate = _fate(await asyncio.to_thread(process.wait))
         if not self._closed:
-            self._deaths.append(time.monotonic())
+            self._note_death()
             log.error("the vector engine's process died (%s); the next call starts it again", fate)
         for answer in waiting.values():
             if not answer.done():

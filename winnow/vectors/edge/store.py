@@ -289,7 +289,7 @@ class EdgeVectorStore:
                 except IndexLost:
                     self._unflushed.discard(index)
                 except WinnowError as error:
-                    log.exception("cannot flush the vectors of %s", index.collection)
+                    log.warning("the vectors of %s are flushed later: %s", index.collection, error.message)
                     failure = error
             self._flush_failure = failure
 

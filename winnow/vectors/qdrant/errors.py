@@ -21,7 +21,14 @@ import orjson
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
-from winnow.core.errors import IndexLost, StorageFull, UpstreamRejected, UpstreamUnavailable, WinnowError
+from winnow.core.errors import (
+    IndexLost,
+    StorageFull,
+    UpstreamRejected,
+    UpstreamTooLong,
+    UpstreamUnavailable,
+    WinnowError,
+)
 from winnow.core.retry import parse_retry_after
 from winnow.ports import IndexRef
 
@@ -33,6 +40,7 @@ _VENDOR: Final = (ApiException, QdrantException, grpc.RpcError, TimeoutError)
 _MESSAGE_LENGTH: Final = 400  # characters of what the server says that are passed on
 _FULL: Final = ("no space left", "out of disk", "disk is full", "disk quota exceeded", "available disk space")
 _CLOSED: Final = ("socket closed", "server disconnected", "connection reset", "readerror", "illegal status line")
+_TOO_LONG: Final = ("larger than max", "message length too large", "message too large")
 _NO_INDEX: Final = ("doesn't exist", "not found: collection")
 
 _PASSING: Final = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
@@ -107,6 +115,8 @@ def _(error: UnexpectedResponse, errand: Errand) -> WinnowError:
 def _(error: grpc.RpcError, errand: Errand) -> WinnowError:
     status = _STATUS[error.code()]
     said = error.details() or ""
+    if error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and any(sign in said.lower() for sign in _TOO_LONG):
+        status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE  # not a limit that passes, but how grpc refuses a long message
     if status == HTTPStatus.NOT_IMPLEMENTED:
         return UpstreamRejected(errand.failed("does not know the call", said) + f"; check {GRPC_PORT}")
     where = f"{URL} and {GRPC_PORT}"  # the URL's own port is for HTTP only
@@ -141,6 +151,8 @@ def _refusal(status: int, said: str, errand: Errand, retry_after: float | None, 
         return UpstreamUnavailable(f"{errand.failed('is not available', said)}; check {where}", retry_after=retry_after)
     if status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return UpstreamUnavailable(errand.failed(f"answered {status}", said), retry_after=retry_after)
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return UpstreamTooLong(errand.failed("takes no request of this size", said))
     return _rejection(status, said, errand)
 
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, cast
 
-from winnow.core.errors import InvalidFilter
+from winnow.core.errors import InvalidFilter, UpstreamTooLong
 from winnow.core.types import Filter, FloatArray, HalfArray
 from winnow.ports import (
     ArmHits,
@@ -65,8 +65,16 @@ class QdrantVectorStore(ServerIndexes):
                 return
 
     async def _upsert(self, index: IndexRef, batch: Sequence[Point], schema: IndexSchema) -> None:
+        """Write a batch; in halves, and those in halves, where a server or a proxy takes no request of its size."""
         encoded = await asyncio.to_thread(self._calls.encode, batch, schema, encoder_of(schema.keywords))
-        await self._server.call("writing points", index, lambda name: self._calls.upsert(name, encoded))
+        try:
+            await self._server.call("writing points", index, lambda name: self._calls.upsert(name, encoded))
+        except UpstreamTooLong:
+            if len(batch) == 1:
+                raise
+            middle = len(batch) // 2
+            await self._upsert(index, batch[:middle], schema)
+            await self._upsert(index, batch[middle:], schema)
 
     async def flush(self, index: IndexRef) -> None:
         """Nothing is left to do: a write is acknowledged when it is in the server's write-ahead log."""
