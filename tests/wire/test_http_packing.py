@@ -203,3 +203,22 @@ async def test_the_text_may_be_left_out(docs: Service) -> None:
     (result,) = (await ask(docs.client, expand=1, return_documents=False))["results"]
     assert result["text"] is None
     assert json.dumps(result["expanded"])
+
+
+async def test_what_is_packed_is_one_page(docs: Service) -> None:
+    plain = await ask(docs.client, group_by="chunk", top_n=1)
+    assert plain["next"]
+    packed = await ask(docs.client, group_by="chunk", top_n=1, expand=1)
+    assert packed["next"] is None
+    for options in ({"expand": 1}, {"max_tokens": 50}, {"fold_duplicates": True}):
+        body = {"query": "the ember", "group_by": "chunk", "top_n": 1, "cursor": plain["next"]} | options
+        refused = await docs.client.post(PATH, json=body)
+        assert (refused.status_code, refused.json()["errors"][0]["loc"]) == (422, ["cursor"])
+
+
+async def test_duplicates_are_folded_without_a_model_too(service: Service) -> None:
+    documents = [{"id": name, "title": "Copy a file", "text": f"Copy a file {'and its times ' * 9}"} for name in "ab"]
+    await service.fill("docs", documents)
+    answer = await ask(service.client, query="copy a fi", mode="instant", fold_duplicates=True)
+    (result,) = answer["results"]
+    assert [each["document_id"] for each in result["duplicates"]] == sorted({"a", "b"} - {result["document_id"]})

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
-from winnow.core.errors import IndexLost, IndexRebuilding
+from winnow.core.errors import IndexLost, IndexRebuilding, InvalidQuery
 from winnow.core.principal import Principal
 from winnow.core.search import SearchAnswer, SearchRequest
 from winnow.operations.facets import check_search_facets, count_facets
 from winnow.operations.instant import search_instant
-from winnow.operations.packing import counting_tokenizer, pack_answer
+from winnow.operations.packing import counting_tokenizer, fold_answer, pack_answer
 from winnow.operations.paging import further_page
 from winnow.operations.rebuild import require_rebuilt
 from winnow.operations.resources import Resources
@@ -79,11 +79,14 @@ async def _answer(
     principal.require("search", collection=request.collection)
     if request.facets is not None:
         await check_search_facets(resources, principal, request, request.facets)
+    if request.cursor is not None and request.packing is not None:
+        message = "texts are packed on the first page alone; leave out cursor, or expand, max_tokens and the like"
+        raise InvalidQuery(message, location=("cursor",))
     tokenizer = await counting_tokenizer(resources, request)
     if request.cursor is not None:
         answer = await further_page(resources, principal, request, request.cursor, deadline)
     elif request.mode == "instant":
-        answer = await search_instant(resources, principal, request, deadline)
+        answer = fold_answer(await search_instant(resources, principal, request, deadline))
     else:
         answer = await resources.search.run(request, principal, deadline, retrieved=retrieved)
     if request.facets is not None:

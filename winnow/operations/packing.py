@@ -14,6 +14,7 @@ from winnow.core.packing import Packing, PackTotals
 from winnow.core.search import Result, SearchAnswer, SearchRequest, StageReport, StageStatus
 from winnow.operations.resources import Resources
 from winnow.ports import Tokenizer
+from winnow.search.duplicates import fold_results
 from winnow.search.expansion import Passages, Surroundings
 from winnow.search.highlight import Highlighter
 from winnow.search.limits import SearchDeadline
@@ -64,6 +65,18 @@ async def counting_tokenizer(resources: Resources, request: SearchRequest) -> To
         message = f"there is no tokenizer {packing.tokenizer[:80]!r}; there are {', '.join(sorted(known))}"
         raise InvalidQuery(message, location=("tokenizer",))
     return known[packing.tokenizer]
+
+
+def fold_answer(answer: SearchAnswer) -> SearchAnswer:
+    """The answer with near-duplicates among its results folded, where its request says so and no stage did it."""
+    request = answer.request
+    if request.packing is None or not request.packing.fold_duplicates or not answer.results:
+        return answer
+    if answer.results[0].duplicates is not None:
+        return answer
+    folded = fold_results(answer.results, lambda each: each, lambda _: request.collection, keep=len(answer.results))
+    results = tuple(each._replace(duplicates=duplicates) for each, duplicates in folded)
+    return replace(answer, results=results)
 
 
 async def pack_answer(
