@@ -222,9 +222,9 @@ class SqlFiles(Repository):
         return await self._change(claim, values)
 
     async def put_off(self, claim: ReadingClaim, *, seconds: float) -> None:
-        await self._change(claim, {"due_at": self.clock() + timedelta(seconds=seconds)})
+        await self._change(claim, {"due_at": self.clock() + timedelta(seconds=seconds)}, _waits())
 
-    async def _change(self, claim: ReadingClaim, values: Mapping[str, Any]) -> bool:
+    async def _change(self, claim: ReadingClaim, values: Mapping[str, Any], *conditions: ColumnElement[bool]) -> bool:
         """Change a claimed attachment that has not changed since."""
         of_name = select(COLLECTIONS.c.uid).where(
             COLLECTIONS.c.name == claim.collection, COLLECTIONS.c.status == "ready"
@@ -235,7 +235,8 @@ class SqlFiles(Repository):
             ATTACHMENTS.c.token == claim.attachment.token,
         )
         async with self.database.write() as connection:
-            return (await connection.execute(update(ATTACHMENTS).where(*same).values(values))).rowcount > 0
+            changed = await connection.execute(update(ATTACHMENTS).where(*same, *conditions).values(values))
+            return changed.rowcount > 0
 
 
 async def _batch(connection: AsyncConnection, uid: str, batch_id: str) -> AttachmentBatch:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import IO, Final
@@ -28,7 +29,7 @@ from winnow.ports import ReadingClaim, UploadedFile
 from winnow.ports.kept_files import ROW_MARK
 
 POLL_SECONDS: Final = 10.0
-LEASE_SECONDS: Final = 600.0
+LEASE_SECONDS: Final = 60.0  # renewed while a file is read
 AT_ONCE: Final = 4
 ATTEMPTS: Final = 5
 MAX_TITLE_LINE: Final = 200  # characters of a first line that is a title
@@ -120,7 +121,11 @@ class AttachmentReader:
             await files.settle(claim, "failed", error_code="server_error", error=message)
             return
         try:
-            error = await self._submit(claim)
+            async with self._held(claim):
+                error = await self._submit(claim)
+        except asyncio.CancelledError:  # the process ends: another one need not wait for the end of the lease
+            await files.put_off(claim, seconds=0)
+            raise
         except (NothingAccepted, InvalidInput, NotFound) as refused:
             code = refused.rejected[0].code if isinstance(refused, NothingAccepted) else refused.code
             message = refused.rejected[0].message if isinstance(refused, NothingAccepted) else refused.message
@@ -133,6 +138,23 @@ class AttachmentReader:
             code = "invalid_file" if error else ""
             if not await files.settle(claim, "read", error_code=code, error=error):
                 await self._look_again(claim)
+
+    @asynccontextmanager
+    async def _held(self, claim: ReadingClaim) -> AsyncIterator[None]:
+        """Renew the lease of a claim for as long as the block takes."""
+
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(LEASE_SECONDS / 3)
+                with suppress(WinnowError):  # then the lease may end, and the file is read twice, to the same end
+                    await self._resources().catalog.files.put_off(claim, seconds=LEASE_SECONDS)
+
+        renewing = asyncio.create_task(renew())
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await asyncio.wait([renewing])
 
     async def _look_again(self, claim: ReadingClaim) -> None:
         """The attachment changed while its file was read: remove its documents if it is gone."""

@@ -160,4 +160,4 @@ class FileCatalog(Protocol):
         """Record how reading ended. False if the attachment has changed since: then it is still to be read."""
 
     async def put_off(self, claim: ReadingClaim, *, seconds: float) -> None:
-        """Have an attachment read again later."""
+        """Have an attachment that waits to be read claimed again after this time, by whoever comes first."""
