@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from service.schemas.calibration import AnswerableView
 from service.schemas.common import Body, Parameters, View, json_parameter
 from service.schemas.facets import FacetParameters, FacetsBody, FacetView
+from service.schemas.ordering import OrderingBody, OrderingParameters
 from service.schemas.packing import DuplicateView, ExpandedView, PackingOptions
 from service.schemas.paging import PagingOptions
 from winnow.core.errors import InvalidFilter
@@ -73,7 +74,7 @@ _SCALARS: Final = tuple(SearchOptions.model_fields)
 _OWN: Final = tuple(name for name in _SCALARS if name not in PackingOptions.model_fields)
 
 
-class SearchBody(SearchOptions, FacetsBody, PagingOptions, Body):
+class SearchBody(SearchOptions, FacetsBody, OrderingBody, PagingOptions, Body):
     """A search as JSON."""
 
     query: str
@@ -94,13 +95,14 @@ class SearchBody(SearchOptions, FacetsBody, PagingOptions, Body):
             fills = self.max_tokens is not None and not self.expand
             options["top_n"] = min(MAX_TOP_N if fills else DEFAULT_TOP_N, self.top_k, most or self.top_k)
         options["facets"], options["cursor"] = self.to_facets(), self.cursor
+        options["ordering"] = self.to_ordering()
         options["packing"] = self.to_packing()
         options["index"] = "serving" if self.index == "serving" else "beside"
         tree = None if self.filter is None else parse_filter(self.filter, fields)
         return SearchRequest(collection, self.query, filter=tree, rerank=RerankOptions(**rerank), **options)
 
 
-class SearchParameters(SearchOptions, FacetParameters, PagingOptions, Parameters):
+class SearchParameters(SearchOptions, FacetParameters, OrderingParameters, PagingOptions, Parameters):
     """A search as a query string, for browsers and curl."""
 
     q: str = Field(description="the query", examples=["copy a file"])
@@ -116,7 +118,12 @@ class SearchParameters(SearchOptions, FacetParameters, PagingOptions, Parameters
             InvalidFilter: the filter is not JSON.
             InvalidQuery: the ranges of facets are not.
         """
-        options = {**self.model_dump(include=set(_SCALARS)), **self.facet_options(), "cursor": self.cursor}
+        options = {
+            **self.model_dump(include=set(_SCALARS)),
+            **self.facet_options(),
+            **self.ordering_options(),
+            "cursor": self.cursor,
+        }
         filter_ = json_parameter("filter", self.filter, InvalidFilter)
         return SearchBody.model_construct(
             **options, query=self.q, filter=filter_, rerank=RerankBody(enabled=self.rerank)

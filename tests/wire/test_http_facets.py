@@ -145,3 +145,30 @@ async def test_pages_follow_each_other_in_both_forms(filled):
         assert (refused.status_code, refused.json()["errors"][0]["loc"]) == (422, ["cursor"]), refused.text
     refused = await filled.post("/v1/search", json={"collections": ["docs"], "query": "x", "cursor": first["next"]})
     assert refused.status_code == 422
+
+
+async def test_results_come_in_the_order_that_is_asked_for_in_both_forms(filled):
+    def found(answer):
+        return [each["document_id"] for each in answer["results"]]
+
+    keys = [{"key": "year", "order": "desc"}, {"key": "lang"}]
+    answer = await ask(filled, query="copy file", sort=keys, top_n=3)
+    assert found(answer) == ["c", "b", "a"]
+    got = await filled.get(PATH, params={"q": "copy file", "sort": "year:desc,lang", "top_n": 3})
+    assert found(got.json()) == ["c", "b", "a"]
+    rest = await ask(filled, query="copy file", sort=keys, top_n=3, cursor=answer["next"])
+    assert (sorted(found(rest)), rest["next"]) == (["d", "e"], None)
+    one = await filled.get(PATH, params={"q": "copy file", "max_per": "lang:1", "mmr": 0.3})
+    assert len(found(one.json())) < 5
+    for body, place in (
+        ({"sort": [{"key": "colour"}]}, ["sort", 0, "key"]),
+        ({"sort": [{"key": "year", "order": "up"}]}, ["sort", 0, "order"]),
+        ({"max_per": {"key": "lang", "count": 0}}, ["max_per", "count"]),
+        ({"mmr": 2}, ["mmr"]),
+        ({"mmr": 0.5, "mode": "instant"}, ["mode"]),
+    ):
+        refused = await filled.post(PATH, json={"query": "copy", **body})
+        assert (refused.status_code, refused.json()["errors"][0]["loc"]) == (422, place), refused.text
+    for params in ({"sort": "year:up"}, {"max_per": "lang"}, {"sort": ""}):
+        refused = await filled.get(PATH, params={"q": "copy", **params})
+        assert refused.status_code == 422, refused.text

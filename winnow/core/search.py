@@ -10,6 +10,7 @@ from winnow.core.calibration import Answerable
 from winnow.core.exact import Level
 from winnow.core.facets import FacetCounts, Facets
 from winnow.core.marks import Span
+from winnow.core.ordering import Ordering
 from winnow.core.packing import Duplicate, Excerpt, Packing, PackTotals
 from winnow.core.types import Chunk, Filter, JsonValue, Metadata
 
@@ -90,6 +91,7 @@ class SearchRequest:
     facets: Facets | None = None
     packing: Packing | None = None
     cursor: str | None = None
+    ordering: Ordering | None = None
 
 
 class Result(NamedTuple):

@@ -11,6 +11,7 @@ from winnow.core.principal import Principal
 from winnow.core.search import SearchAnswer, SearchRequest
 from winnow.operations.facets import check_search_facets, count_facets
 from winnow.operations.instant import search_instant
+from winnow.operations.ordering import search_ordered
 from winnow.operations.packing import counting_tokenizer, fold_answer, pack_answer
 from winnow.operations.paging import further_page
 from winnow.operations.rebuild import require_rebuilt
@@ -30,7 +31,7 @@ async def search_in_steps(
         WinnowError: as ``search_one`` does; steps that were handed on before stay true.
     """
     if request.cursor is None:  # further pages have no faster form
-        first = replace(request, mode="instant", facets=None, packing=None)
+        first = replace(request, mode="instant", facets=None, packing=None, ordering=None)
         steps("instant", await search_one(resources, principal, first, deadline))
     answer = await search_one(
         resources, principal, request, deadline, retrieved=lambda found: steps("retrieved", found)
@@ -73,7 +74,8 @@ async def _answer(
     retrieved: Callable[[SearchAnswer], None] | None,
 ) -> SearchAnswer:
     packing = request.packing if request.packing is not None and request.packing.changes_texts else None
-    if request.facets is None and request.cursor is None and packing is None and request.mode != "instant":
+    plain = request.facets is None and request.cursor is None and request.ordering is None
+    if plain and packing is None and request.mode != "instant":
         return await resources.search.run(request, principal, deadline, retrieved=retrieved)
     deadline = deadline or SearchDeadline(request.budget_ms or resources.settings.search.budget_ms)
     principal.require("search", collection=request.collection)
@@ -85,6 +87,8 @@ async def _answer(
     tokenizer = await counting_tokenizer(resources, request)
     if request.cursor is not None:
         answer = await further_page(resources, principal, request, request.cursor, deadline)
+    elif request.ordering is not None:
+        answer = await search_ordered(resources, principal, request, request.ordering, deadline)
     elif request.mode == "instant":
         answer = fold_answer(await search_instant(resources, principal, request, deadline))
     else:

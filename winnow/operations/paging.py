@@ -12,7 +12,7 @@ from winnow.core.errors import CursorExpired, InvalidQuery
 from winnow.core.ids import new_id
 from winnow.core.paging import MOST_RESULTS, Cursor, later_cursor, read_cursor
 from winnow.core.principal import Principal
-from winnow.core.search import Candidate, SearchAnswer, SearchRequest, StageReport
+from winnow.core.search import Candidate, Result, SearchAnswer, SearchRequest, StageReport
 from winnow.operations.resources import Resources
 from winnow.search.cursors import KeptList, KeptResult, kept, key_of, packed_list, request_digest, unpacked_list
 from winnow.search.limits import SearchDeadline
@@ -69,15 +69,21 @@ async def _second_page(
     ]
     first = len(cursor.shown) + 1
     results = [each._replace(rank=rank) for rank, each in enumerate(left[: MOST_RESULTS + 1 - first], first)]
-    page, rest, following = results[: request.top_n], results[request.top_n :], None
-    if rest:
-        list_id = new_id("list")
-        found = tuple(kept(each, each.rank) for each in rest)
-        body = packed_list(KeptList(cursor.digest, answer.score_kind, answer.degraded, found))
-        await resources.catalog.lists.keep(list_id, body, seconds=KEPT_MINUTES * 60)
-        following = later_cursor(cursor.digest, list_id, 0)
+    page = results[: request.top_n]
+    following = await keep_rest(resources, cursor.digest, answer, results[request.top_n :])
     shown = highlighted(request, page) if request.highlight else tuple(page)
     return replace(answer, results=shown, next=following, took_ms=deadline.spent_ms())
+
+
+async def keep_rest(resources: Resources, digest: bytes, answer: SearchAnswer, rest: Sequence[Result]) -> str | None:
+    """Keep what follows a page, and return the cursor that leads there; ``None`` where nothing follows."""
+    if not rest:
+        return None
+    list_id = new_id("list")
+    found = tuple(kept(each, each.rank) for each in rest)
+    body = packed_list(KeptList(digest, answer.score_kind, answer.degraded, found))
+    await resources.catalog.lists.keep(list_id, body, seconds=KEPT_MINUTES * 60)
+    return later_cursor(digest, list_id, 0)
 
 
 async def _later_page(

@@ -67,6 +67,7 @@ def request_digest(request: SearchRequest, view: AccessView, collection: Collect
         request.min_relevance,
         request.group_by,
         request.index,
+        request.ordering,
         view.tenant,
         None if view.readers is None else sorted(view.readers),
         view.locked,

@@ -344,6 +344,7 @@ def _finish(
         The results, and whether there may be more.
     """
     results, floor, more = scored.results, request.min_relevance, found.more
+    most = MOST_RESULTS if everything else request.top_n
     if floor is not None and scored.kind == "relevance":
         more = False  # what the second stage did not score has no relevance
         results = (
@@ -355,9 +356,9 @@ def _finish(
         start = len(found.candidates) + 1
         results = chain(results, (Result(rank, each, None, None) for rank, each in enumerate(found.rest, start)))
     if request.packing is not None and request.packing.fold_duplicates:
-        folded = fold_results(results, lambda each: each, lambda _: request.collection, keep=request.top_n)
+        folded = fold_results(results, lambda each: each, lambda _: request.collection, keep=most)
         results = iter([each._replace(duplicates=duplicates) for each, duplicates in folded])
-    best = tuple(islice(results, MOST_RESULTS if everything else request.top_n))
+    best = tuple(islice(results, most))
     more = more or next(results, None) is not None
     if everything or not request.highlight:
         return best, more

@@ -1,0 +1,65 @@
+"""Searches whose results come in another order than by score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from winnow.core.access import view_of
+from winnow.core.errors import InvalidQuery
+from winnow.core.ordering import Ordering, check_ordering
+from winnow.core.principal import Principal
+from winnow.core.search import Result, SearchAnswer, SearchRequest
+from winnow.core.types import Collection
+from winnow.operations.paging import keep_rest
+from winnow.operations.resources import Resources
+from winnow.search.arrangement import diversified, limited, sorted_by
+from winnow.search.cursors import request_digest
+from winnow.search.limits import SearchDeadline
+from winnow.search.two_stage import highlighted
+
+MOST_DIVERSE: Final = 200  # results that marginal relevance looks at
+
+
+async def search_ordered(
+    resources: Resources, principal: Principal, request: SearchRequest, ordering: Ordering, deadline: SearchDeadline
+) -> SearchAnswer:
+    """Rank everything, bring it into the order that is asked for, and cut the first page.
+
+    Raises:
+        InvalidQuery: the order is by an undeclared field, or the mode has none.
+        WinnowError: as ``TwoStageSearch.run`` does.
+    """
+    principal.require("search", collection=request.collection)
+    if request.mode == "instant":
+        raise InvalidQuery("sort, max_per and mmr need a full search; mode is instant", location=("mode",))
+    collection = await resources.collections.get(request.collection)
+    check_ordering(ordering, collection.fields)
+    answer = await resources.search.run(request, principal, deadline, everything=True)
+    results: Sequence[Result] = answer.results
+    if ordering.mmr:
+        results = await _diverse(resources, collection, answer, ordering.mmr, deadline)
+    if ordering.max_per is not None:
+        results = limited(results, ordering.max_per, collection.fields[ordering.max_per.key])
+    if ordering.sort:
+        results = sorted_by(results, ordering.sort, collection.fields)
+    results = [each._replace(rank=rank) for rank, each in enumerate(results, 1)]
+    page, following = results[: request.top_n], None
+    if request.packing is None:
+        digest = request_digest(request, view_of(principal, request.tenant), collection)
+        following = await keep_rest(resources, digest, answer, results[request.top_n :])
+    shown = highlighted(request, page) if request.highlight else tuple(page)
+    return replace(answer, results=shown, next=following, took_ms=deadline.spent_ms())
+
+
+async def _diverse(
+    resources: Resources, collection: Collection, answer: SearchAnswer, weight: float, deadline: SearchDeadline
+) -> list[Result]:
+    """The best results by marginal relevance, then the others."""
+    head, rest = answer.results[:MOST_DIVERSE], answer.results[MOST_DIVERSE:]
+    index = collection.serving if answer.request.index == "serving" else collection.beside or collection.serving
+    fetching = resources.store.fetch(index.ref, [each.candidate.point_id for each in head])
+    points = await deadline.within(fetching, stage="mmr")
+    vectors = {each: point.dense for each, point in points.items() if point.dense is not None}
+    return [*diversified(head, vectors, answer.score_kind, weight), *rest]
