@@ -59,9 +59,7 @@ async def count_facets(documents: int, searches: int) -> None:
             words = rng.choice([None, set(rng.sample(WORDS, 2))])
             text = None if words is None else " ".join(sorted(words))
             began = time.perf_counter()
-            found = await counter.count(
-                collection, view, Facets(tuple(FIELDS), limit=10**6), text=text, filter=condition
-            )
+            found = await counter.count(collection, view, every, text=text, filter=condition)
             times.append((time.perf_counter() - began) * 1000)
             if number == 0:
                 print(f"first count, {len(points):,} points of which none is known: {times.pop():.0f} ms")
