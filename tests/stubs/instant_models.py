@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -27,10 +28,14 @@ class InstantModels:
     Attributes:
         url: its address.
         calls: path and size of the body of each call, in order of arrival.
+        hanging: while set, calls come in and are not answered.
+        dead: set at the end: connections that are still open are closed, too.
     """
 
     url: str = ""
     calls: list[tuple[str, int]] = field(default_factory=list)
+    hanging: threading.Event = field(default_factory=threading.Event)
+    dead: threading.Event = field(default_factory=threading.Event)
 
 
 @contextmanager
@@ -45,13 +50,19 @@ def serve() -> Iterator[InstantModels]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             state.calls.append((self.path, len(body)))
+            while state.hanging.is_set():
+                time.sleep(0.02)
+            if state.dead.is_set():
+                self.close_connection = True
+                return
             asked = orjson.loads(body)
             answer = orjson.dumps(_vectors(asked["input"]) if "input" in asked else _scores(asked["documents"]))
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(answer)
+            with suppress(OSError):  # the client has given up
+                self.wfile.write(answer)
 
         def log_message(self, *_: Any) -> None:
             """Say nothing."""
@@ -64,6 +75,7 @@ def serve() -> Iterator[InstantModels]:
     try:
         yield state
     finally:
+        state.dead.set()
         server.shutdown()
         server.server_close()
         thread.join()
