@@ -106,6 +106,8 @@ def test_a_folder_is_indexed_searched_and_kept_in_step(cli: Cli, pages: Path) ->
     assert (best["document_id"], best["chunk"]["headings"][-1]) == ("copy.md", "Timestamps")
     assert 0 <= best["relevance_score"] <= 1
     assert answer["score_kind"] == "relevance"
+    packed = cli.json("search", "keeps timestamps", "-c", "docs", "--expand", "1", "--max-tokens", "60")
+    assert 0 < packed["tokens"] == sum(each["tokens"] for each in packed["results"]) <= 60
 
     again = cli.json("index", str(pages), "-c", "docs")
     assert again["documents"]["unchanged"] == 3

@@ -31,12 +31,16 @@ def search(
         str | None, typer.Option(help='Filter as JSON: \'{"type": "eq", "key": "lang", "value": "en"}\'.')
     ] = None,
     rerank: Annotated[bool, typer.Option(help="Run the second stage.")] = True,
+    expand: Annotated[int, typer.Option(help="Neighbouring chunks whose text is returned as well, 0 to 10.")] = 0,
+    max_tokens: Annotated[int | None, typer.Option(help="The most tokens of all texts together.")] = None,
     url: Url = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
     """Search a collection and show how each stage ranked every result."""
     body = {"query": query, "top_k": top_k, "top_n": min(top_n, top_k), "mode": mode, "rerank": rerank}
+    body |= {"expand": expand} if expand else {}
+    body |= {} if max_tokens is None else {"max_tokens": max_tokens}
     settings = configure(data_dir)
     logging.getLogger().setLevel(logging.ERROR)  # the answer itself says which stage failed
     if filter is not None:
@@ -77,6 +81,9 @@ def _show(answer: dict[str, Any]) -> None:
         said = "the first result is probably right" if likely else "there is probably no answer here"
         style = "dim" if likely else "bold yellow"
         console.print(f"{said}: {judged['probability']:.0%} (calibrated on {judged['calibrated_on']})", style=style)
+    if answer.get("tokens") is not None:
+        packed = f"{answer['tokens']} tokens of {answer['tokenizer']}"
+        console.print(f"{packed}, {answer['left_out']} results left out", style="dim", markup=False)
     if answer["degraded"]:
         console.print("degraded: a stage failed, see its reason above", style="bold yellow")
 

@@ -93,7 +93,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class SearchAnswer:
-    """The answer to a search; ``score_kind`` says which score orders it."""
+    """The answer to a search; ``score_kind`` says which score orders it, ``next`` is the cursor of the next page."""
 
     id: str
     collection: str
@@ -104,6 +104,8 @@ class SearchAnswer:
     stages: JsonObject
     took_ms: float
     answerable: JsonObject | None = None
+    facets: JsonObject | None = None
+    next: str | None = None
     tokenizer: str | None = None
     tokens: int | None = None
     left_out: int | None = None

@@ -14,7 +14,10 @@ _Answer = TypeVar("_Answer")
 
 
 class SearchOptions(TypedDict, total=False):
-    """The options of a search; those that are left out, or ``None``, have the service's defaults."""
+    """The options of a search; those that are left out, or ``None``, have the service's defaults.
+
+    ``search_many`` takes no ``facets`` and no ``cursor``.
+    """
 
     top_k: int | None
     top_n: int | None
@@ -33,6 +36,11 @@ class SearchOptions(TypedDict, total=False):
     max_tokens: int | None
     tokenizer: str | None
     fold_duplicates: bool | None
+    facets: Sequence[str] | None
+    facet_ranges: Mapping[str, Sequence[Any]] | None
+    facet_limit: int | None
+    disjunctive: bool | None
+    cursor: str | None
 
 
 class DocumentInput(TypedDict):
