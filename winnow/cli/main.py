@@ -22,6 +22,7 @@ from winnow.cli.mcp import mcp
 from winnow.cli.processes import migrate, serve, worker
 from winnow.cli.reembed import reembed
 from winnow.cli.search import search
+from winnow.cli.size import size
 from winnow.cli.verify import verify
 from winnow.core.errors import InvalidInput, WinnowError
 from winnow.core.import_path import put_ours_first
@@ -57,6 +58,7 @@ for command in (
     restore,
     audit,
     mcp,
+    size,
 ):
     app.command()(command)
 app.command("eval")(evaluate)
