@@ -17,7 +17,7 @@ DATA_DIR ?= ./data
 SOURCE ?= python
 COLLECTION ?= $(if $(filter python,$(SOURCE)),python,docs)
 
-.PHONY: help run install install-dev clients sites test test-fast test-vllm soak rehearse installed-set soak-access deploy-mutants check format bench bench-stack bench-scale load eval clean
+.PHONY: help run install install-dev clients sites test test-fast test-vllm test-image soak rehearse installed-set soak-access deploy-mutants check format bench bench-stack bench-scale load eval clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,13 +76,16 @@ sites: install-dev clients $(SITES_VENV)/.installed  ## Build the example sites 
 	SITES_VENV="$(SITES_VENV)" CLIENTS_NODE="$(CLIENTS_NODE)" $(BIN)/python -m pytest -n 0 tests/browser/test_sites.py
 
 test: install-dev clients $(SITES_VENV)/.installed  ## Run the test suite and measure its coverage (no network services, GPU or downloads)
-	CLIENTS_VENV="$(CLIENTS_VENV)" CLIENTS_NODE="$(CLIENTS_NODE)" SITES_VENV="$(SITES_VENV)" $(BIN)/python -m pytest -n auto --dist loadscope -m "not vllm" --cov
+	CLIENTS_VENV="$(CLIENTS_VENV)" CLIENTS_NODE="$(CLIENTS_NODE)" SITES_VENV="$(SITES_VENV)" $(BIN)/python -m pytest -n auto --dist loadscope -m "not vllm" --ignore=tests/image --cov
 
 test-fast: install-dev  ## Run units, contracts and the HTTP API's tests: no PyTorch, Ray or browser, two minutes at most
 	$(BIN)/python -m pytest -n auto --dist loadscope -m "not torch" tests/unit tests/contracts tests/wire
 
 test-vllm: install-dev $(VLLM_VENV)/.installed  ## Test against real vLLM servers on the CPU (3 GB in VLLM_VENV, some minutes)
 	VLLM_VENV="$(VLLM_VENV)" $(BIN)/python -m pytest tests/real_vllm
+
+test-image: install-dev  ## Build the image `service` and run it, where a Docker engine is or can be started (minutes)
+	$(BIN)/python -m pytest -n 0 -p no:cacheprovider tests/image
 
 soak: install-dev  ## Kill processes at random, 1,000 times (KILLS, SEED), and compare what was acknowledged with what is there
 	$(BIN)/python -m tests.faults.soak --kills $(or $(KILLS),1000) --seed $(or $(SEED),1)

@@ -16,12 +16,13 @@ from winnow.core.settings.vectors import QdrantVectors
 MANUAL = ROOT / "docs" / "operations" / "kubernetes.md"
 Edge = tuple[str, str, int]
 OUTSIDE = "internet"
+OPERATIONS = 9090
 PORTS = {
-    "service": {"http": ServerSettings().port},
+    "service": {"http": ServerSettings().port, "operations": OPERATIONS},
     "qdrant": {"http": 6333, "grpc": QdrantVectors(url="http://q").grpc_port, "peers": 6335},
     "embedder": {"http": 8001},
     "reranker": {"http": 8002},
-    "worker": {},
+    "worker": {"operations": OPERATIONS},
     "snapshots": {},
 }
 PRIVATE = ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"]

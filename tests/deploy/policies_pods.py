@@ -31,9 +31,9 @@ PRIORITY = {
     "snapshots": "winnow-bulk",
     "bulk": "winnow-bulk",
 }
-SERVING = {"service", "qdrant", "embedder", "reranker"}
-STARTUP_SECONDS = {"service": 600, "qdrant": 1800, "embedder": 1800, "reranker": 1800}
-HEALTH = {"service": ("/healthz", "/readyz"), "qdrant": ("/livez", "/readyz")}
+SERVING = {"service", "worker", "qdrant", "embedder", "reranker"}
+STARTUP_SECONDS = {"service": 600, "worker": 600, "qdrant": 1800, "embedder": 1800, "reranker": 1800}
+HEALTH = {"service": ("/healthz", "/readyz"), "worker": ("/healthz", "/readyz"), "qdrant": ("/livez", "/readyz")}
 CLOSE_SECONDS = 20
 QDRANT_USER, OUR_USER = 1000, 10001
 
@@ -214,18 +214,27 @@ def probes_ask_what_they_should(world: World) -> Iterator[bool | str]:
         (one,), who = pod.spec["containers"], owner_name(pod.owner)
         live, ready = HEALTH.get(pod.component, ("/health", "/health"))
         for probe, path in (("startupProbe", live), ("livenessProbe", live), ("readinessProbe", ready)):
-            yield holds(one[probe]["httpGet"] == {"path": path, "port": "http"}, f"{who}: {probe}")
+            yield holds(
+                one[probe]["httpGet"] == {"path": path, "port": "operations" if pod.component == "worker" else "http"},
+                f"{who}: {probe}",
+            )
             yield holds(one[probe].get("successThreshold", 1) == 1, f"{who}: {probe}")
         begin, alive, ready_probe = one["startupProbe"], one["livenessProbe"], one["readinessProbe"]
         window = begin["periodSeconds"] * begin["failureThreshold"]
         yield holds(window == STARTUP_SECONDS[pod.component], f"{who}: {window} s to start")
         yield holds(alive["failureThreshold"] == 6 and alive["periodSeconds"] in {10, 20}, f"{who}: dies of a pause")
         yield holds(5 <= alive["timeoutSeconds"] <= alive["periodSeconds"], f"{who}: liveness")
-        yield holds(ready_probe["periodSeconds"] == 5, f"{who}: readiness")
+        yield holds(ready_probe["periodSeconds"] == (10 if pod.component == "worker" else 5), f"{who}: readiness")
         yield holds(ready_probe["timeoutSeconds"] == READY_TIMEOUT[pod.component], f"{who}: readiness")
 
 
-READY_TIMEOUT = {"service": 6, "qdrant": 3, "embedder": 5, "reranker": 5}  # the service's checks take up to 5 s
+READY_TIMEOUT = {
+    "service": 6,
+    "worker": 6,
+    "qdrant": 3,
+    "embedder": 5,
+    "reranker": 5,
+}  # the service's checks take up to 5 s
 
 
 SCRATCH = {  # the room of each folder that is lost with its pod

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tests.deploy.policies import holds, policy
 from tests.deploy.policies_settings import component_of
-from tests.deploy.render import COMPONENT, INSTANCE, NAME, World, owner_name
+from tests.deploy.render import COMPONENT, INSTANCE, NAME, World, matches, owner_name
 from tests.deploy.schemas import custom_errors, kubernetes_errors
 
 SIZES = {"data": "20Gi", "storage": "100Gi", "weights": "20Gi"}
@@ -119,6 +119,12 @@ def deleting_an_overlay_keeps_namespace_and_data(world: World) -> Iterator[bool 
 
 @policy
 def prometheus_finds_what_it_scrapes(world: World) -> Iterator[bool | str]:
+    for each in world.of("PodMonitor"):
+        selector, (endpoint,) = each["spec"]["selector"], each["spec"]["podMetricsEndpoints"]
+        found = {pod.component for pod in world.pods if matches(selector, pod.labels)}
+        yield holds(found == {"service", "worker"}, f"{owner_name(each)}: {found}")
+        yield holds(selector["matchLabels"] == {NAME: "winnow", INSTANCE: world.overlay}, f"{owner_name(each)}: others")
+        yield holds(endpoint == {"port": "operations", "path": "/metrics"}, f"{owner_name(each)}: {endpoint}")
     for each in world.of("ServiceMonitor"):
         selector, (endpoint,) = each["spec"]["selector"], each["spec"]["endpoints"]
         yield holds(selector["matchLabels"][INSTANCE] == world.overlay, f"{owner_name(each)}: other overlays")

@@ -21,6 +21,7 @@ from winnow.core.settings.vectors import QdrantVectors
 
 VLLM = ROOT / "deploy" / "vllm"
 ENTRY = {"winnow": "serve", "worker": "worker", "migrate": "migrate"}
+OPERATIONS = 9090
 BOOTSTRAP = "/etc/winnow/bootstrap/bootstrap-key"
 ONLY_IN_SECRETS = re.compile(r"(API_KEY|PASSWORD|SECRET|CATALOG__URL|BOOTSTRAP_KEY)$")
 EXTERNAL_SECRETS = {"catalog-app", "qdrant-tls"}  # by CloudNativePG; by hand or cert-manager
@@ -86,6 +87,9 @@ def ours(world: World) -> Iterator[tuple[Pod, Object]]:
 def settings_exist_and_go_together(world: World) -> Iterator[bool | str]:
     settings = settings_of(world)
     yield holds(settings.server.host == "0.0.0.0", "listens on loopback")
+    operations = (settings.operations.host, settings.operations.port)
+    yield holds(operations == ("0.0.0.0", OPERATIONS), f"probes and Prometheus cannot reach {operations}")
+    yield holds(settings.log_format == "json", "logs for people")
     yield holds(5 <= settings.server.drain_seconds <= 30, "does not drain")
     yield holds(not settings.server.insecure, "serves without a key")
     yield holds(settings.is_embedded is (world.overlay in {"embedded", "gpu-small"}), "keeps its data elsewhere")

@@ -73,7 +73,7 @@ def test_every_operators_kind_that_is_described_is_used(composed: list[Any]) -> 
     assert used == custom_schemas().keys() - PENDING
 
 
-PENDING: set[str] = {"monitoring.coreos.com/v1 PodMonitor", "monitoring.coreos.com/v1 PrometheusRule"}
+PENDING: set[str] = {"monitoring.coreos.com/v1 PrometheusRule"}
 
 
 @pytest.mark.skipif(not CRDS, reason="WINNOW_CRDS names no folder of CustomResourceDefinitions")

@@ -42,7 +42,7 @@ def size(
     gpu: Annotated[Gpu, typer.Option(help="The kind of GPU.")] = "l4",
     json: Json = False,
 ) -> None:
-    """Say how much memory, disk, GPUs, replicas and tokens an installation needs; docs/operations/sizing.md explains."""
+    """Say what an installation needs: memory, disk, GPUs, replicas, tokens. docs/operations/sizing.md explains."""
     load = Load(
         documents=documents,
         dimensions=dim or (BUNDLED_DIMENSIONS if provider == "bundled" else 1024),

@@ -22,7 +22,7 @@ PROMPT_TOKENS: Final = 73  # of Qwen3-Reranker's prompt around query and documen
 USE: Final = 0.7  # of a processor or a GPU, so that queues stay short
 WAL_BYTES: Final = 64e6  # of one shard, at most
 FREE_DISK: Final = 1.5  # an optimiser writes a new segment before it drops the old ones
-ROW_BYTES: Final = 2_000  # of a document in the catalog beside its text, indexes included
+ROW_BYTES: Final = 2_700  # of a document in the catalog beside its text, indexes included
 CHAR_BYTES: Final = 4.5  # of text a token
 KEYWORD_BYTES, PAYLOAD_BYTES, OTHER_BYTES, TOKEN_VECTOR_BYTES = 700, 1_080, 70, 12_020  # a chunk
 SEARCH_CPU: Final[dict[Provider, float]] = {"vllm": 3.45e-3, "dashscope": 3.45e-3, "bundled": 7.97e-3}  # seconds
@@ -174,7 +174,7 @@ def _store(load: Load) -> list[Figure]:
 
 def _catalog(load: Load) -> list[Figure]:
     held = load.documents * (load.tokens * CHAR_BYTES + ROW_BYTES)
-    return [Figure("catalog disk", held / GB, "GB", "documents × (tokens × 4.5 B + 2 kB)", "measured; see sizing.md")]
+    return [Figure("catalog disk", held / GB, "GB", "documents × (tokens × 4.5 B + 2.7 kB)", "measured; see sizing.md")]
 
 
 def _processes(load: Load) -> list[Figure]:
