@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import yaml
+
 from tests.deploy.policies import holds, policy
 from tests.deploy.policies_settings import component_of
-from tests.deploy.render import COMPONENT, INSTANCE, NAME, World, matches, owner_name
+from tests.deploy.render import COMPONENT, INSTANCE, NAME, ROOT, World, matches, owner_name
 from tests.deploy.schemas import custom_errors, kubernetes_errors
 
 SIZES = {"data": "20Gi", "storage": "100Gi", "weights": "20Gi"}
@@ -19,6 +21,7 @@ REPLICAS = {
     "gpu-cluster": {"qdrant": 3},
 }
 BOUNDS = {"winnow": (2, 10), "worker": (1, 10), "embedder": (2, 4), "reranker": (2, 4)}
+MONITORING = ROOT / "deploy" / "monitoring"
 PROMETHEUS = "http://prometheus-operated.monitoring:9090"
 QUERIES = {
     "worker": ('max(winnow_backlog_documents{namespace="winnow"})', "2000", 300),
@@ -140,6 +143,18 @@ def prometheus_finds_what_it_scrapes(world: World) -> Iterator[bool | str]:
         key = endpoint.get("authorization", {}).get("credentials")
         secret = {"name": world.one("Secret", "winnow")["metadata"]["name"], "key": "WINNOW_VECTORS__API_KEY"}
         yield holds(key == (secret if components == ["qdrant"] else None), f"{owner_name(each)}: {key}")
+
+
+@policy
+def rules_and_dashboard_are_the_shipped_ones(world: World) -> Iterator[bool | str]:
+    if not world.of("PodMonitor"):
+        yield holds(not world.of("PrometheusRule"), "rules over nothing")
+        return
+    shipped = yaml.safe_load((MONITORING / "rules.yaml").read_text())["groups"]
+    yield holds(world.one("PrometheusRule", "winnow")["spec"] == {"groups": shipped}, "other rules")
+    board = world.one("ConfigMap", "winnow-dashboard")
+    yield holds(board["data"] == {"dashboard.json": (MONITORING / "dashboard.json").read_text()}, "another dashboard")
+    yield holds(board["metadata"]["labels"]["grafana_dashboard"] == "1", "Grafana does not find the dashboard")
 
 
 SCRAPED = {"qdrant": ["qdrant"], "models": ["embedder", "reranker"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +71,7 @@ def test_every_object_of_the_other_components_is_strictly_valid(composed: list[A
 def test_every_operators_kind_that_is_described_is_used(composed: list[Any]) -> None:
     everything = [*composed, *(each for overlay in OVERLAYS for each in render(overlay).objects)]
     used = {f"{each['apiVersion']} {each['kind']}" for each in everything if is_custom(each)}
-    assert used == custom_schemas().keys() - PENDING
-
-
-PENDING: set[str] = {"monitoring.coreos.com/v1 PrometheusRule"}
+    assert used == custom_schemas().keys()
 
 
 @pytest.mark.skipif(not CRDS, reason="WINNOW_CRDS names no folder of CustomResourceDefinitions")
@@ -174,6 +172,18 @@ def test_a_path_prefix_is_set_at_the_route_and_in_the_service() -> None:
     (rule,) = world.one("HTTPRoute", "winnow")["spec"]["rules"]
     assert [match["path"]["value"] for match in rule["matches"]] == [world.settings["WINNOW_SERVER__ROOT_PATH"]]
     assert world.one("HTTPRoute", "winnow")["spec"]["hostnames"][0] in world.settings["WINNOW_SERVER__ALLOWED_HOSTS"]
+
+
+def test_autoscalers_and_alerts_ask_for_metrics_that_are_documented() -> None:
+    page = (policies_pods.ROOT / "docs" / "operations" / "metrics.md").read_text()
+    world = render("gpu-cluster")
+    queries = [each["spec"]["triggers"][0]["metadata"]["query"] for each in world.of("ScaledObject")]
+    rules = [
+        rule["expr"] for group in world.one("PrometheusRule", "winnow")["spec"]["groups"] for rule in group["rules"]
+    ]
+    names = {name for text in (*queries, *rules) for name in re.findall(r"\bwinnow_[a-z_]+", text)}
+    assert "winnow_backlog_documents" in names
+    assert [name for name in names if re.sub("_(bucket|count|sum)$", "", name) not in page] == []
 
 
 def test_a_load_in_bulk_uses_the_settings_and_secrets_of_the_installation() -> None:
