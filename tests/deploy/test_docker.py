@@ -38,6 +38,8 @@ SERVING = ["winnow", "service", "service-gpu"]
 def test_the_settings_of_a_container_exist(compose: dict[str, Any], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for key, value in compose["services"][name]["environment"].items():
         monkeypatch.setenv(key, value)
+    if "env_file" in compose["services"][name]:
+        monkeypatch.setenv("WINNOW_CATALOG__URL", "postgresql://winnow:secret@postgres:5432/winnow")
     load_settings()
 
 
