@@ -119,13 +119,7 @@ def import_base(own: Engine, folder: Path) -> bool:
         shutil.copy(certificates, root / "etc/ssl/certs/ca-certificates.crt")
     shutil.rmtree(root / "var/cache/apt", ignore_errors=True)
     shutil.rmtree(root / "var/lib/apt/lists", ignore_errors=True)
-    packed = subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE)
-    subprocess.run(
-        [client(), "import", "-", base_image()],
-        stdin=packed.stdout,
-        env=own.environment,
-        check=True,
-        capture_output=True,
-    )
-    packed.wait()
+    command = [client(), "import", "-", base_image()]
+    with subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE) as packed:
+        subprocess.run(command, stdin=packed.stdout, env=own.environment, check=True, capture_output=True)
     return True
