@@ -74,11 +74,11 @@ def python_tool(name: str, *arguments: str) -> Callable[[Path, str], None]:
 
 
 def node_tool(folder: Path, service: str) -> None:
-    modules = SITES / folder.name / "node_modules"
-    if not modules.exists():
+    home = SITES / folder.name
+    if not (home / "node_modules").exists():
         pytest.skip("the site's packages are not installed: make sites")
-    (folder / "node_modules").symlink_to(modules)
-    run(["npm", "run", "build"], folder, service)
+    run(["npm", "run", "build"], home, service)  # in its place: bundlers resolve links to where the packages are
+    shutil.copytree(home / "_site", folder / "_site")
 
 
 BUILDERS: dict[str, Callable[[Path, str], None]] = {
