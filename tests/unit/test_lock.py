@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from winnow.core.errors import DataDirectoryLocked
+from winnow.core.errors import DataDirectoryLocked, StorageFailure
 from winnow.core.lock import DirectoryLock
 
 HOLD = "import sys, pathlib; from winnow.core.lock import DirectoryLock; "
@@ -131,3 +132,20 @@ def test_a_living_owner_is_not_waited_for_however_patient(tmp_path: Path) -> Non
         lock.publish(heir=os.getpid())
         with pytest.raises(DataDirectoryLocked):
             DirectoryLock(tmp_path / "lock", patience=3600)
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [(errno.EACCES, "chown it to that user"), (errno.EROFS, "is read-only"), (errno.EIO, "cannot")],
+)
+def test_a_directory_that_cannot_be_written_is_named_with_user_and_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("winnow.core.lock.os.open", refuse)
+    with pytest.raises(StorageFailure, match=remedy) as refused:
+        DirectoryLock(tmp_path / "data" / "winnow.lock")
+    assert str(tmp_path / "data") in refused.value.message
+    assert f"user {os.getuid()}" in refused.value.message

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from tests.support.two_models import Reembed, furnished, model_of
-from winnow.core.errors import CollectionNotFound, Conflict, IdentityMismatch
+from winnow.core.errors import CollectionNotFound, Conflict, IdentityMismatch, IndexRebuilding
 from winnow.core.principal import LOCAL
 from winnow.core.search import SearchRequest
 from winnow.operations import reembed as reembedding
 from winnow.operations.collections import CollectionSpec, ensure_collection
+from winnow.operations.index_watch import IndexWatch
 from winnow.ports import IndexRef
 
 
@@ -201,3 +202,37 @@ async def test_an_estimate_counts_with_the_next_model_and_changes_nothing(house:
     found = await reembedding.estimate_reembed(house.resources, LOCAL, "c")
     assert (found.chunks, found.tokens) == (3, 3)
     assert (await house.catalog.collections.get("c")).beside is None
+
+
+# --- losing the second index -----------------------------------------------------------------------
+
+
+async def test_the_second_index_is_lost_in_mid_building_and_a_switch_waits_for_all_documents(house: Reembed) -> None:
+    await house.build()
+    collection = await house.catalog.collections.get("c")
+    assert collection.beside is not None
+    await house.store.drop(collection.beside.ref)
+    watch = IndexWatch(house.resources, heals=True)
+    assert await watch.look() == {}  # searches go on, and the re-embedding begins again
+    assert (await reembedding.status(house.resources, LOCAL, "c")).progress.lacking == 3
+    with pytest.raises(Conflict, match="3 documents"):
+        await reembedding.switch_model(house.resources, LOCAL, "c")
+    assert (await house.resources.search.run(SearchRequest("c", "alpha"), LOCAL)).results
+    await house.work()
+    await reembedding.switch_model(house.resources, LOCAL, "c")
+    await house.require_both(a=(1, ["alpha"]), b=(1, ["beta"]), c=(1, ["gamma"]))
+
+
+async def test_both_indexes_are_lost_in_mid_building_and_both_are_filled(house: Reembed) -> None:
+    await house.start()
+    assert await house.worker.work_once()
+    collection = await house.catalog.collections.get("c")
+    for index in collection.indexes:
+        await house.store.drop(index.ref)
+    await IndexWatch(house.resources, heals=True).look()
+    with pytest.raises(IndexRebuilding):
+        await house.resources.search.run(SearchRequest("c", "alpha"), LOCAL)
+    await house.work()
+    await IndexWatch(house.resources, heals=True).look()
+    await house.require_both(a=(2, ["alpha"]), b=(2, ["beta"]), c=(2, ["gamma"]))
+    assert (await house.resources.search.run(SearchRequest("c", "alpha"), LOCAL)).results

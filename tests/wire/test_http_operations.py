@@ -28,7 +28,7 @@ async def test_ready_names_every_dependency(client):
     assert response.status_code == 200
     assert response.json()["status"] == "ready"
     checks = response.json()["checks"]
-    assert {"store", "catalog", "embed", "rerank"} == set(checks)
+    assert {"store", "catalog", "indexes", "embed", "rerank"} == set(checks)
     assert all(check["status"] == "ok" and check["ms"] >= 0 for check in checks.values())
 
 
