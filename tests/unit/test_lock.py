@@ -144,8 +144,9 @@ def test_a_directory_that_cannot_be_written_is_named_with_user_and_remedy(
     def refuse(*_: object) -> int:
         raise OSError(number, os.strerror(number))
 
-    with monkeypatch.context() as patched, pytest.raises(StorageFailure, match=remedy) as refused:
+    with monkeypatch.context() as patched:
         patched.setattr("winnow.core.lock.os.open", refuse)
-        DirectoryLock(tmp_path / "data" / "winnow.lock")
+        with pytest.raises(StorageFailure, match=remedy) as refused:
+            DirectoryLock(tmp_path / "data" / "winnow.lock")
     assert str(tmp_path / "data") in refused.value.message
     assert f"user {os.getuid()}" in refused.value.message
