@@ -21,6 +21,7 @@ from winnow.operations.resources import Resources
 from winnow.operations.source_metrics import source_families
 from winnow.ports import Embedder, KeptSource
 from winnow.search.admission_queue import AdmissionQueue
+from winnow.search.budgeted import BudgetedReranker
 from winnow.search.guarded_models import GuardedReranker, ModelGuard
 from winnow.search.query_cache import CachedEmbedder
 
@@ -168,6 +169,8 @@ class LiveMetrics(Collector):
                 found[name] = embedder.info.model, embedder.guard
         if self._resources is not None:
             reranker = self._resources.search.reranker
+            if isinstance(reranker, BudgetedReranker):
+                reranker = reranker.unbudgeted
             if isinstance(reranker, GuardedReranker):
                 found["rerank"] = reranker.info.model, reranker.guard
         return found

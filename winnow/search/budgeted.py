@@ -39,10 +39,14 @@ def budget_of(budget: TokenBudget | None) -> Iterator[None]:
 
 
 class BudgetedReranker(Reranker):
-    """A reranker that asks the budget of its caller before it reads. ``reranker`` is closed with this wrapper."""
+    """A reranker that asks the budget of its caller before it reads. ``reranker`` is closed with this wrapper.
+
+    Attributes:
+        unbudgeted: ``reranker``.
+    """
 
     def __init__(self, reranker: Reranker) -> None:
-        self._reranker = reranker
+        self.unbudgeted = self._reranker = reranker
 
     @property
     def info(self) -> RerankerInfo:
