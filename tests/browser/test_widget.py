@@ -346,3 +346,15 @@ def test_facets_narrow_and_are_reached_by_keyboard(page: Page, embedded: Any) ->
     expect(group.get_by_role("checkbox", name=re.compile("^os"))).to_be_focused()
     expect(group.get_by_role("checkbox", name=re.compile("^shutil"))).to_be_visible()
     assert violations(page) == []
+
+
+def test_more_results_follow_and_none_comes_twice(page: Page, embedded: Any) -> None:
+    ask(page, embedded('results="3"'))
+    more = page.get_by_role("button", name="More results")
+    for count in (6, 8):
+        more.click()
+        expect(options(page)).to_have_count(count)
+        expect(box(page)).to_be_focused()
+    assert len(set(titles(page).all_text_contents())) == 8
+    expect(options(page).nth(6)).to_have_attribute("aria-selected", "true")
+    expect(more).to_be_hidden()

@@ -38,6 +38,7 @@ class WinnowSearch extends HTMLElement {
     /** @type {any} */
     this.answer = null;
     this.active = -1;
+    this.moved = false; // whether the visitor has chosen the active option
     this.asker = new Asker({
       instant: (signal) => (this.params.mode ? null : this.ask({ mode: "instant" }, signal)),
       full: (signal) => this.ask({}, signal),
@@ -167,6 +168,7 @@ class WinnowSearch extends HTMLElement {
   }
 
   typed() {
+    this.moved = false;
     this.emit("winnow-input", this.query);
     this.clear.hidden = !this.query;
     if (!this.query.trim()) return this.run();
@@ -276,11 +278,11 @@ class WinnowSearch extends HTMLElement {
     this.emit("winnow-active", this.answer ? (this.shown[at] ?? null) : null);
   }
 
-  /** Show an answer in place of what was there; the active option stays active. No names: wait for the full search. */
+  /** Show an answer in place of what was there; an option that was chosen stays active. No names: wait for the rest. */
   show(/** @type {any} */ answer) {
     if (answer.speed === "instant" && !answer.results.length) return;
     this.refused = null;
-    const key = this.answer && this.active >= 0 ? keyOf(this.shown[this.active]) : null;
+    const key = this.moved && this.answer && this.active >= 0 ? keyOf(this.shown[this.active]) : null;
     this.answer = answer;
     this.shown = answer.results;
     this.redraw(key);
@@ -297,7 +299,7 @@ class WinnowSearch extends HTMLElement {
     const found = shown.length > 0;
     const picked = [...this.chosen.values()].some((values) => values.size);
     const facets = this.facets.childElementCount > 0 && (found || picked);
-    this.lay({ facets, note: answer.degraded, state: !found, foot: true, more: answer.next, why: found });
+    this.lay({ facets, note: answer.degraded, state: !found, foot: true, more: answer.next && answer.speed === "full", why: found });
     this.note.textContent = t("degraded");
     this.state.textContent = found ? "" : t("none", { q: this.query.trim() });
     this.said.textContent = this.live.textContent = found ? t("results", { n: shown.length }) : this.state.textContent;

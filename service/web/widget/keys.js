@@ -32,6 +32,7 @@ export function boxKey(search, event) {
   if (event.isComposing) return;
   const { options, active } = search;
   const { key } = event;
+  if (key.startsWith("Arrow")) search.moved = true;
   if (key === "ArrowDown" && options.length) search.point((active + 1) % options.length);
   else if (key === "ArrowUp" && options.length) search.point(active < 1 ? options.length - 1 : active - 1);
   else if (key === "Escape") (search.dialog ? search.close() : search.empty());
