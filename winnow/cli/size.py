@@ -12,7 +12,7 @@ from rich.table import Table
 from winnow.cli.console import note, out, print_json
 from winnow.cli.options import Json
 from winnow.core.errors import InvalidInput
-from winnow.core.sizing import BUNDLED_DIMENSIONS, Figure, Gpu, Load, Provider, Quantization, figures_of
+from winnow.core.sizing import BUNDLED_DIMENSIONS, Estimate, Gpu, Load, Provider, Quantization, figures_of
 
 _SCALES: Final = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
 _NUMBER: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgb]?)", re.IGNORECASE)
@@ -68,7 +68,7 @@ def size(
     _print(figures)
 
 
-def _print(figures: list[Figure]) -> None:
+def _print(figures: list[Estimate]) -> None:
     table = Table("figure", "value", "by", box=None, header_style="dim")
     for each in figures:
         table.add_row(each.name, f"{_rounded(each.value)} {each.unit}".rstrip(), each.formula)

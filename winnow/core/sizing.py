@@ -93,7 +93,7 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Estimate:
     """One answer, with the formula that it follows from and where its constants come from."""
 
     name: str
@@ -111,7 +111,7 @@ _FLOPS: Final = "Kaplan et al. 2020 (2 FLOP a parameter and token); data sheet o
 _COUNT: Final = "counted"
 
 
-def figures_of(load: Load) -> list[Figure]:
+def figures_of(load: Load) -> list[Estimate]:
     """All figures, in the order of the manual.
 
     Raises:
@@ -152,43 +152,45 @@ def nodes(load: Load) -> int:
     return max(needed, 3 if load.copies > 1 else 1)
 
 
-def _store(load: Load) -> list[Figure]:
+def _store(load: Load) -> list[Estimate]:
     memory, disk, count = vector_bytes(load) * load.copies, disk_bytes(load) * load.copies, nodes(load)
     logs = WAL_BYTES * 2 * count * load.copies
     width = "4" if load.quantization == "none" else "0.5"
     return [
-        Figure("chunks", load.chunks, "", f"documents × ⌈tokens / {CHUNK_TOKENS}⌉", _COUNT),
-        Figure("qdrant memory", memory / GB, "GB", f"chunks × dim × {width} B × 1.5 × copies", _CAPACITY),
-        Figure("qdrant nodes", count, "", "⌈memory / (node memory × 0.7)⌉, at least 3 where copies > 1", _CAPACITY),
-        Figure("qdrant disk", (disk + logs) / GB, "GB", "chunks × kB a chunk × 1.5 × copies + logs", _DISK),
-        Figure(
+        Estimate("chunks", load.chunks, "", f"documents × ⌈tokens / {CHUNK_TOKENS}⌉", _COUNT),
+        Estimate("qdrant memory", memory / GB, "GB", f"chunks × dim × {width} B × 1.5 × copies", _CAPACITY),
+        Estimate("qdrant nodes", count, "", "⌈memory / (node memory × 0.7)⌉, at least 3 where copies > 1", _CAPACITY),
+        Estimate("qdrant disk", (disk + logs) / GB, "GB", "chunks × kB a chunk × 1.5 × copies + logs", _DISK),
+        Estimate(
             "qdrant cpu",
             load.qps * STORE_CPU / USE,
             "cores",
             "qps × 2 ms / 0.7",
             f"{_STACK}; more where memory is short",
         ),
-        Figure("snapshots", 3 * disk / FREE_DISK / GB, "GB", "3 sets × disk without free room and logs", _DISK),
+        Estimate("snapshots", 3 * disk / FREE_DISK / GB, "GB", "3 sets × disk without free room and logs", _DISK),
     ]
 
 
-def _catalog(load: Load) -> list[Figure]:
+def _catalog(load: Load) -> list[Estimate]:
     held = load.documents * (load.tokens * CHAR_BYTES + ROW_BYTES)
-    return [Figure("catalog disk", held / GB, "GB", "documents × (tokens × 4.5 B + 2.7 kB)", "measured; see sizing.md")]
+    return [
+        Estimate("catalog disk", held / GB, "GB", "documents × (tokens × 4.5 B + 2.7 kB)", "measured; see sizing.md")
+    ]
 
 
-def _processes(load: Load) -> list[Figure]:
+def _processes(load: Load) -> list[Estimate]:
     cores = load.qps * SEARCH_CPU[load.provider] / USE
     indexing = load.chunks / load.load_seconds * CHUNK_CPU[load.provider] / USE
     return [
-        Figure(
+        Estimate(
             "service replicas",
             max(2, math.ceil(cores)),
             "",
             "⌈qps × ms a search / 0.7⌉, one core each, at least 2",
             _STACK,
         ),
-        Figure(
+        Estimate(
             "workers", max(1, math.ceil(indexing)), "", "⌈chunks / load time × ms a chunk / 0.7⌉, one core each", _FEED
         ),
     ]
@@ -204,23 +206,23 @@ def rerank_tokens(load: Load) -> float:
     return load.top_k * (PROMPT_TOKENS + load.query_tokens + load.passage_tokens)
 
 
-def _gpus(load: Load) -> list[Figure]:
+def _gpus(load: Load) -> list[Estimate]:
     if load.provider != "vllm":
-        return [Figure("gpus", 0, "", "none: models run elsewhere or on the CPU", _COUNT)]
+        return [Estimate("gpus", 0, "", "none: models run elsewhere or on the CPU", _COUNT)]
     rate = gpu_tokens(load) * USE
     embedding = (load.documents * load.tokens / load.load_seconds + load.qps * load.query_tokens) / rate
     reranking = load.qps * rerank_tokens(load) / rate
     per_gpu = f"{load.gpu} FLOP/s × 0.4 / (2 × parameters)"
     return [
-        Figure("tokens/s of a gpu", gpu_tokens(load), "tokens/s", per_gpu, _FLOPS),
-        Figure(
+        Estimate("tokens/s of a gpu", gpu_tokens(load), "tokens/s", per_gpu, _FLOPS),
+        Estimate(
             "gpus for embedding",
             math.ceil(embedding),
             "",
             "⌈(corpus / load time + qps × query) / (rate × 0.7)⌉",
             _FLOPS,
         ),
-        Figure(
+        Estimate(
             "gpus for reranking",
             math.ceil(reranking),
             "",
@@ -230,12 +232,12 @@ def _gpus(load: Load) -> list[Figure]:
     ]
 
 
-def _tokens(load: Load) -> list[Figure]:
+def _tokens(load: Load) -> list[Estimate]:
     corpus = load.documents * load.tokens
     monthly = corpus * load.changes + load.searches * load.query_tokens
     reranked = load.searches * load.top_k * (load.query_tokens + load.passage_tokens)
     return [
-        Figure("tokens of the first load", corpus / 1e6, "million", "documents × tokens", _COUNT),
-        Figure("embedding tokens a month", monthly / 1e6, "million", "corpus × changes + searches × query", _COUNT),
-        Figure("reranking tokens a month", reranked / 1e6, "million", "searches × top_k × (query + passage)", _COUNT),
+        Estimate("tokens of the first load", corpus / 1e6, "million", "documents × tokens", _COUNT),
+        Estimate("embedding tokens a month", monthly / 1e6, "million", "corpus × changes + searches × query", _COUNT),
+        Estimate("reranking tokens a month", reranked / 1e6, "million", "searches × top_k × (query + passage)", _COUNT),
     ]
