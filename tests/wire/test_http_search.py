@@ -47,6 +47,7 @@ async def test_answer_has_exactly_the_documented_fields(filled):
     answer = await ask(filled, query="copy a file and keep its timestamps")
     assert set(answer) == {
         "id", "collection", "query", "results", "score_kind", "degraded", "stages", "took_ms", "next",
+        "speed",
     }  # fmt: skip
     assert set(answer["results"][0]) == {
         "rank", "document_id", "title", "url", "chunk", "text", "highlights", "metadata",
