@@ -1,7 +1,7 @@
 """Validation of objects: Kubernetes' own kinds against its schemas, operators' kinds against the fields that we use.
 
 `custom.yaml` beside this file describes, of each operator's kind, the fields that the manifests have; all others are
-refused. With WINNOW_CRDS=FOLDER, a folder of CustomResourceDefinitions (the operators' releases, or what
+refused. With KUBERNETES_CRDS=FOLDER, a folder of CustomResourceDefinitions (the operators' releases, or what
 `kubectl get crd -o yaml` prints), objects are held to those as well: see `test_kubernetes.py`.
 """
 

@@ -29,7 +29,7 @@ from tests.deploy.schemas import VERSIONS, crd_schemas, custom_errors, custom_sc
 
 pytestmark = pytest.mark.skipif(not HAS_KUSTOMIZE, reason="kubectl is not installed")
 MODULES = (policies_network, policies_pods, policies_scaling, policies_settings)  # they register their policies
-CRDS = os.environ.get("WINNOW_CRDS")
+CRDS = os.environ.get("KUBERNETES_CRDS")
 
 
 @pytest.fixture(scope="module", params=OVERLAYS)
@@ -74,7 +74,7 @@ def test_every_operators_kind_that_is_described_is_used(composed: list[Any]) -> 
     assert used == custom_schemas().keys()
 
 
-@pytest.mark.skipif(not CRDS, reason="WINNOW_CRDS names no folder of CustomResourceDefinitions")
+@pytest.mark.skipif(not CRDS, reason="KUBERNETES_CRDS names no folder of CustomResourceDefinitions")
 def test_custom_resources_fit_the_operators_own_definitions(composed: list[Any]) -> None:
     from jsonschema import Draft202012Validator
 
