@@ -46,7 +46,7 @@ async def measure(client: httpx2.AsyncClient, state: Any) -> None:
     key = (await client.post("/v1/keys", json={"collections": ["d*"]})).json()["key"]
     headers = {"authorization": f"Bearer {key}"}
     with_key = await searches(client, headers)
-    access: Access = state.access
+    access: Access = state.callers.access
     began = time.process_time()
     for _ in range(CHECKS):
         await access.principal(headers)

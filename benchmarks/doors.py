@@ -85,12 +85,12 @@ async def measure(client: httpx2.AsyncClient, state: Any, rounds: int) -> None:
 
     async def rank() -> None:
         await client.get("/healthz")
-        await state.call_model(LOCAL, lambda: rank_texts(state.resources, LOCAL, QUERY, DOCUMENTS))
+        await state.work.call_model(LOCAL, lambda: rank_texts(state.resources, LOCAL, QUERY, DOCUMENTS))
 
     async def embed() -> None:
         await client.get("/healthz")
         texts = [TextToEmbed(each) for each in DOCUMENTS]
-        await state.call_model(LOCAL, lambda: embed_texts(state.resources, LOCAL, texts))
+        await state.work.call_model(LOCAL, lambda: embed_texts(state.resources, LOCAL, texts))
 
     native = sends("/v1/collections/docs/search", {"query": QUERY, "highlight": False})
     every = [("search", name, sends(*each), native) for name, each in SEARCHES.items()]

@@ -91,7 +91,7 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
     install_page(app)
     install_widget(app)
     mcp_route = mcp.install(app)
-    install_error_handlers(app, state.note_error)
+    install_error_handlers(app, state.callers.note_error)
     _surround(app, settings.server, state, [mcp_route, *(route for router in routers for route in router.routes)])
     return app
 
@@ -106,13 +106,13 @@ def _surround(app: FastAPI, server: ServerSettings, state: ServiceState, routes:
     """Put the middleware around the routes; the last one added is outermost."""
     most = server.max_body_mb * 2**20
     app.add_middleware(BodyLimit, max_bytes=most, max_together=max(most, server.max_bodies_mb * 2**20))
-    if state.quotas is not None:
-        app.add_middleware(RequestQuota, routes=routes, use=state.use_request)
-    app.add_middleware(Authentication, routes=routes, find=state.principal_of, refused=state.note_error)
+    if state.work.quotas is not None:
+        app.add_middleware(RequestQuota, routes=routes, use=state.work.use_request)
+    app.add_middleware(Authentication, routes=routes, find=state.callers.principal_of, refused=state.callers.note_error)
     app.add_middleware(AlgoliaRequests)
     app.add_middleware(UnhandledErrors, is_ending=state.is_draining)
-    app.add_middleware(Cors, allowed=state.allowed_origins)
-    app.add_middleware(CrossSite, allowed=state.allowed_origins)
+    app.add_middleware(Cors, allowed=state.callers.allowed_origins)
+    app.add_middleware(CrossSite, allowed=state.callers.allowed_origins)
     hosts = served_hosts(server)
     if hosts is not None:
         app.add_middleware(HostGuard, hosts=hosts, by_address=not is_loopback(server.host))

@@ -110,7 +110,7 @@ async def _hits(state: ServiceState, principal: Principal, name: str, query: Alg
         highlight=False,
         facets=_facets(query, fields),
     )
-    answer = await state.run_search(principal, asked)
+    answer = await state.work.run_search(principal, asked)
     return _rendered(answer, name, query, most)
 
 

@@ -145,7 +145,7 @@ async def retrieve_for_dify(body: DifyBody, request: Request) -> Response:
     most = principal.max_top_n or _WIDEST
     plan = _plan(body, collection.fields, most, options)
     asked = plan.to_request(collection.name, collection.fields, most=most)
-    answer = await while_connected(request.receive, state.run_search(principal, asked))
+    answer = await while_connected(request.receive, state.work.run_search(principal, asked))
     return json_response({"records": _records(answer, body, collection.fields)})
 
 

@@ -88,7 +88,7 @@ async def embed_dashscope(body: DashScopeEmbeddingBody, request: Request) -> Res
 
 async def _embed(request: Request, texts: list[TextToEmbed], model: str | None, dimensions: int | None) -> TextVectors:
     state, principal = state_of(request), principal_of(request)
-    return await state.call_model(
+    return await state.work.call_model(
         principal, lambda: embed_texts(state.resources, principal, texts, model=model, dimensions=dimensions)
     )
 

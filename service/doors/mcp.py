@@ -160,7 +160,7 @@ async def _search(
     requests, left_out = await _searches(state.resources, principal, body, collection)
     if not requests:
         return FoundDocuments(results=[], degraded=False, left_out=left_out)
-    answer = await state.run_many(principal, requests, most=MOST_COLLECTIONS)
+    answer = await state.work.run_many(principal, requests, most=MOST_COLLECTIONS)
     results = [_found(each) for each in answer.results]
     return FoundDocuments(results=results, degraded=answer.degraded, left_out=left_out)
 

@@ -52,7 +52,7 @@ async def search_for_open_webui(name: CollectionName, body: WebSearchBody, reque
     options = read_options(request.query_params.multi_items())
     search = SearchBody(query=body.query, top_n=asked_for, highlight=False, **options.model_dump())
     asked = search.to_request(name, {}, most=principal.max_top_n)
-    answer = await while_connected(request.receive, state.run_search(principal, asked))
+    answer = await while_connected(request.receive, state.work.run_search(principal, asked))
     return json_response([_link(each) for each in answer.results if each.candidate.url])
 
 

@@ -90,7 +90,7 @@ async def _flat(body: FlatRerankBody, request: Request, version: str) -> Respons
     answer = _superset(ranking, body, request, version)
     if body.relevant_spans.rules is None:
         return json_response(answer)
-    report = await state.call_model(principal_of(request), lambda: spans_of(state.resources, body, ranking))
+    report = await state.work.call_model(principal_of(request), lambda: spans_of(state.resources, body, ranking))
     for each in answer["results"]:
         if each["index"] in report.spans:
             each["relevant_spans"] = report.spans[each["index"]]
@@ -114,7 +114,7 @@ async def _rank(asked: Scoring, request: Request) -> Ranking:
             max_tokens=asked.max_tokens,
         )
 
-    return await state.call_model(principal, work)
+    return await state.work.call_model(principal, work)
 
 
 def _superset(ranking: Ranking, body: FlatRerankBody, request: Request, version: str) -> dict[str, Any]:

@@ -226,7 +226,7 @@ async def _submit(
     options: WriteOptions,
     response: Response,
 ) -> SubmissionView:
-    await state.use_documents(principal, len(batch.documents))
+    await state.work.use_documents(principal, len(batch.documents))
     submission = await submitting.submit(
         state.resources,
         principal,

@@ -32,7 +32,7 @@ async def create_key(body: KeyBody, state: StateDep, principal: PrincipalDep) ->
     a tenant of their own.
     """
     made = await keys.add_key(state.resources.catalog, principal, body.to_spec())
-    state.access.forget()
+    state.callers.access.forget()
     return MadeKeyView.made(made)
 
 
@@ -48,7 +48,7 @@ async def rotate_key(
     """Make a key with the same rights; both are valid until the old one ends after ``grace_seconds``."""
     grace = (body or RotationBody()).grace_seconds
     made = await keys.replace_key(state.resources.catalog, principal, id, grace_seconds=grace)
-    state.access.forget()
+    state.callers.access.forget()
     return MadeKeyView.made(made)
 
 
@@ -62,5 +62,5 @@ async def get_key(id: KeyId, catalog: CatalogDep, principal: PrincipalDep) -> Ke
 async def revoke_key(id: KeyId, state: StateDep, principal: PrincipalDep) -> KeyView:
     """Revoke a key: it is refused from now on, by other replicas within two seconds."""
     key = await keys.end_key(state.resources.catalog, principal, id)
-    state.access.forget()
+    state.callers.access.forget()
     return KeyView.shown(key)

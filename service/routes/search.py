@@ -49,5 +49,5 @@ async def _answer(name: str, body: SearchBody, request: Request) -> Response:
     asked = body.to_request(name, fields, most=principal.max_top_n)
     if wants_events(request):
         return await stream_steps(request, state, principal, asked)
-    answer = await while_connected(request.receive, state.run_search(principal, asked))
+    answer = await while_connected(request.receive, state.work.run_search(principal, asked))
     return json_response(render_answer(answer))

@@ -35,9 +35,9 @@ def wants_events(request: Request) -> bool:
 
 
 async def stream_steps(request: Request, state: ServiceState, principal: Principal, asked: SearchRequest) -> Response:
-    """Answer in steps. Raises as ``ServiceState.run_search`` where not even the first step succeeds."""
+    """Answer in steps. Raises as ``AdmittedWork.run_search`` where not even the first step succeeds."""
     steps: asyncio.Queue[tuple[str, SearchAnswer]] = asyncio.Queue()
-    search = state.run_search(principal, asked, lambda name, answer: steps.put_nowait((name, answer)))
+    search = state.work.run_search(principal, asked, lambda name, answer: steps.put_nowait((name, answer)))
     work = asyncio.create_task(search)
     first = asyncio.create_task(steps.get())
     try:

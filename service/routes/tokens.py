@@ -25,7 +25,7 @@ IssuerName = Annotated[str, Path(description="the iss of its tokens", examples=[
 )
 async def create_token(body: TokenBody, state: StateDep, principal: PrincipalDep, response: Response) -> TokenView:
     """Sign a short-lived token for a user or a page, with at most the rights of the key that asks."""
-    minted = await state.tokens.mint(principal, body.sub, body.to_grant(), seconds=body.expires_in)
+    minted = await state.callers.tokens.mint(principal, body.sub, body.to_grant(), seconds=body.expires_in)
     response.headers["Cache-Control"] = "no-store"
     return TokenView(token=minted.token, expires_in=minted.expires_in)
 
@@ -33,13 +33,13 @@ async def create_token(body: TokenBody, state: StateDep, principal: PrincipalDep
 @router.get("/.well-known/jwks.json", responses=router.problems(), openapi_extra=needs())
 async def get_key_set(state: StateDep) -> KeySetView:
     """The public keys of the installation's own tokens."""
-    return KeySetView(**await state.tokens.jwks())
+    return KeySetView(**await state.callers.tokens.jwks())
 
 
 @router.get("/v1/issuers", responses=router.problems(), openapi_extra=needs("keys:admin"))
 async def list_issuers(state: StateDep, principal: PrincipalDep) -> IssuerList:
     """The issuers whose tokens are accepted besides the installation's own."""
-    found = await issuers.see_issuers(state.tokens, principal)
+    found = await issuers.see_issuers(state.callers.tokens, principal)
     return IssuerList(issuers=[IssuerView.of(each) for each in found])
 
 
@@ -51,7 +51,7 @@ async def list_issuers(state: StateDep, principal: PrincipalDep) -> IssuerList:
 )
 async def register_issuer(body: IssuerBody, state: StateDep, principal: PrincipalDep) -> IssuerView:
     """Accept the tokens of a back end that registers its public key, or of an OpenID provider."""
-    return IssuerView.of(await issuers.add_issuer(state.tokens, principal, body.to_spec()))
+    return IssuerView.of(await issuers.add_issuer(state.callers.tokens, principal, body.to_spec()))
 
 
 @router.delete(
@@ -62,4 +62,4 @@ async def register_issuer(body: IssuerBody, state: StateDep, principal: Principa
 )
 async def unregister_issuer(issuer: IssuerName, state: StateDep, principal: PrincipalDep) -> None:
     """Accept no token of an issuer any more; `winnow` discards the installation's own keys and so all its tokens."""
-    await issuers.remove_issuer(state.tokens, principal, issuer)
+    await issuers.remove_issuer(state.callers.tokens, principal, issuer)

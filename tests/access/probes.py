@@ -47,7 +47,7 @@ class Prober:
 
     async def build(self) -> None:
         """Fill the collection with a new world."""
-        self.service.app.state.service._access = self.callers
+        self.service.app.state.service.callers._access = self.callers
         self.default = self.chance.choice(["public", "none"])
         self.items = random_items(self.chance)
         await self.service.client.delete(DOCS)

@@ -19,7 +19,7 @@ STORE = "/v1/vector_stores/docs"
 async def callers(service: Service) -> Callers:
     """The service with a collection of four documents."""
     callers = Callers()
-    service.app.state.service._access = callers
+    service.app.state.service.callers._access = callers
     documents = [{"id": str(i), "text": "copy a file", "url": f"https://site.example/{i}"} for i in range(4)]
     await service.fill("docs", documents)
     return callers

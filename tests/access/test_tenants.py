@@ -17,7 +17,7 @@ DOCS = "/v1/collections/docs"
 async def callers(service: Service) -> AsyncIterator[Callers]:
     """The service ``docs`` with a document ``1`` of no tenant, of acme and of globex."""
     callers = Callers()
-    service.app.state.service._access = callers
+    service.app.state.service.callers._access = callers
     texts = [("", "copy a file"), ("acme", "copy a file of acme"), ("globex", "copy a file of globex")]
     documents = [{"id": "1", "text": text, "tenant": tenant, "metadata": {"lang": "en"}} for tenant, text in texts]
     await service.fill("docs", documents, fields={"lang": "keyword"})

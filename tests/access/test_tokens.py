@@ -29,9 +29,9 @@ class Site:
     def __init__(self, service: Service) -> None:
         self.service, self.clock = service, FakeClock()
         state = service.app.state.service
-        state._access = None
+        state.callers._access = None
         self.fetched: dict[str, Any] = {}
-        self.tokens = state._tokens = Tokens(
+        self.tokens = state.callers._tokens = Tokens(
             service.resources.catalog.tokens, service.resources.catalog.trail, self.clock, self._fetch
         )
 
@@ -44,7 +44,7 @@ class Site:
         await self.service.resources.catalog.keys.add(
             ApiKey(id_of(secret), digest_of(secret), "", frozenset(scopes or SCOPES), **rights)
         )
-        self.service.app.state.service.access.forget()
+        self.service.app.state.service.callers.access.forget()
         return secret
 
     async def ask(self, credential: str, method: str, path: str, body: Any = None, **headers: str) -> httpx2.Response:
@@ -158,7 +158,7 @@ async def test_what_a_key_leaves_out_is_what_it_has_itself(site: Site) -> None:
 
 async def test_a_token_expires_with_a_minute_for_clocks_and_not_after_its_key(site: Site) -> None:
     key = await site.key(expires_at=site.clock.now + timedelta(seconds=60))
-    site.service.app.state.service.access._clock = site.clock
+    site.service.app.state.service.callers.access._clock = site.clock
     token = await site.mint(key, expires_in=900)
     site.clock.advance(119)
     assert await site.found(token)

@@ -231,7 +231,7 @@ async def test_search_counts_in_the_metrics(filled):
 async def test_searches_over_the_limit_are_turned_away_at_once_and_the_others_are_answered(
     service, filled, monkeypatch
 ):
-    service.app.state.service.searches = Admission(2)
+    service.app.state.service.work.searches = Admission(2)
     inside, go_on = asyncio.Semaphore(0), asyncio.Event()
     run = service.resources.search.run
 
@@ -254,7 +254,7 @@ async def test_searches_over_the_limit_are_turned_away_at_once_and_the_others_ar
 
 
 async def test_a_search_that_fails_leaves_its_place(service, filled):
-    service.app.state.service.searches = Admission(1)
+    service.app.state.service.work.searches = Admission(1)
     for _ in range(3):
         assert (await filled.post("/v1/collections/none/search", json={"query": "copy"})).status_code == 404
     assert (await filled.post(PATH, json={"query": "copy"})).status_code == 200

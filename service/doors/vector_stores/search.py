@@ -34,10 +34,10 @@ async def search_vector_store(name: CollectionName, body: StoreSearchBody, reque
     collection = await state.resources.collections.get(name)
     requests = _requests(body, collection, principal)
     if len(requests) == 1:
-        answer = await while_connected(request.receive, state.run_search(principal, requests[0]))
+        answer = await while_connected(request.receive, state.work.run_search(principal, requests[0]))
         found, degraded = answer.results, answer.degraded
     else:
-        answers = await while_connected(request.receive, state.run_many(principal, requests))
+        answers = await while_connected(request.receive, state.work.run_many(principal, requests))
         found, degraded = tuple(each.result for each in answers.results), answers.degraded
     names = await state.filenames.of(
         state.resources.catalog, [file_of(plain_id(each.candidate.document_id)) for each in found]
