@@ -127,7 +127,7 @@ async def test_a_health_check_of_http_1_0_needs_no_host(server):
 async def test_a_request_that_the_end_cuts_off_is_told_so(service, server, monkeypatch):
     begun = asyncio.Event()
 
-    async def endless(*_):
+    async def endless(*_, **__):
         begun.set()
         await asyncio.Event().wait()
 

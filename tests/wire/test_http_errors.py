@@ -103,7 +103,7 @@ async def test_every_wrong_place_is_listed(client):
 
 
 async def test_bug_is_500_without_internals_and_logged_with_the_request_id(service, client, monkeypatch, caplog):
-    async def bug(*_):
+    async def bug(*_, **__):
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr(service.resources.search, "run", bug)

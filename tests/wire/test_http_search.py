@@ -212,7 +212,7 @@ async def test_unknown_collection_is_404_with_and_without_a_filter(client):
     ],
 )
 async def test_failures_below_become_their_status(filled, service, error, status, retry_after):
-    async def fail(*_):
+    async def fail(*_, **__):
         raise error
 
     service.resources.search.run = fail
@@ -235,10 +235,10 @@ async def test_searches_over_the_limit_are_turned_away_at_once_and_the_others_ar
     inside, go_on = asyncio.Semaphore(0), asyncio.Event()
     run = service.resources.search.run
 
-    async def waiting(*arguments):
+    async def waiting(*arguments, **options):
         inside.release()
         await go_on.wait()
-        return await run(*arguments)
+        return await run(*arguments, **options)
 
     monkeypatch.setattr(service.resources.search, "run", waiting)
     admitted = [asyncio.create_task(filled.post(PATH, json={"query": "copy"})) for _ in range(2)]
