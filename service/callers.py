@@ -82,5 +82,5 @@ class Callers:
         trail.note(event)
 
     def forget(self) -> None:
-        """Let go of what belongs to resources that are closed."""
+        """Drop what came from resources that are closed now."""
         self._access = self._tokens = None

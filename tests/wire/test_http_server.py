@@ -106,7 +106,7 @@ async def test_what_is_no_http_is_a_problem_that_says_so(server):
 async def test_a_search_whose_caller_hangs_up_is_cancelled(service, server, remote, monkeypatch):
     begun, ended = asyncio.Event(), asyncio.Event()
 
-    async def endless(*_):
+    async def endless(*_, **__):
         begun.set()
         try:
             await asyncio.Event().wait()
