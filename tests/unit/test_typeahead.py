@@ -64,6 +64,12 @@ def test_words_as_typed_are_before_words_with_typos() -> None:
     assert names(index_of("quiet", "quite"), "quite")[0] == "quite"
 
 
+@pytest.mark.parametrize("typed", ["copyt", "shutil.copyt"])
+def test_a_name_that_begins_as_typed_is_before_one_with_a_typo(typed: str) -> None:
+    index = index_of("shutil.copy", "shutil.copy2", "shutil.copytree")
+    assert names(index, typed)[0] == "shutil.copytree"
+
+
 def test_numbers_are_meant_as_they_are_typed() -> None:
     index = index_of("Release notes 2024", "Release notes 2025", "Error E0502")
     assert names(index, "relaese notes 2025") == ["Release notes 2025"]

@@ -46,9 +46,9 @@ _TITLE: Final = _Field("title", 4.0, 3.0, 1.5)
 _HEADING: Final = _Field("heading", 3.0, 2.0, 1.0)
 _KEYWORD: Final = _Field("keyword", 2.0, 1.0, 0.0)
 _CONTEXT: Final = _Field("context", 1.0, 0.5, 0.0)  # the title of a chunk that is found by its headings
-_WHOLE_TITLE: Final = _Field("whole_title", 12.0, 6.0, 9.0)
-_WHOLE_PART: Final = _Field("whole_part", 8.0, 2.5, 6.0)  # the last part of a title with points; the id
-_WHOLE_HEADING: Final = _Field("whole_heading", 5.0, 2.0, 4.0)
+_WHOLE_TITLE: Final = _Field("whole_title", 12.0, 9.0, 8.5)
+_WHOLE_PART: Final = _Field("whole_part", 8.0, 5.0, 5.5)  # the last part of a title with points; the id
+_WHOLE_HEADING: Final = _Field("whole_heading", 5.0, 3.5, 3.5)
 _OTHER_FIRST_LETTER: Final = 1.0  # what a word with another first letter loses
 _OTHER_WORD: Final = 0.2  # what a function word adds
 
