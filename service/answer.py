@@ -39,6 +39,8 @@ def render_answer(answer: SearchAnswer) -> dict[str, Any]:
         body["explain"] = {
             name: report.details["explain"] for name, report in reports.items() if "explain" in report.details
         }
+        if answer.rules is not None:
+            body["explain"]["rules"] = answer.rules
     return body
 
 
@@ -104,6 +106,8 @@ def _result(result: Result, *, with_text: bool, several: bool = False) -> dict[s
             "rerank": _arm(result.rerank),
         },
     }
+    if result.pinned:
+        body["pinned"] = True
     if excerpt is not None or result.duplicates is not None:
         body |= render_excerpt(result, excerpt, several=several)
     return body

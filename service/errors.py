@@ -41,6 +41,7 @@ STATUS: Final[Mapping[type[domain.WinnowError], int]] = {
     domain.InvalidKey: 422,
     domain.InvalidSettings: 500,
     domain.InvalidSource: 422,
+    domain.InvalidRules: 422,
     domain.NotFound: 404,
     domain.CollectionNotFound: 404,
     domain.DocumentNotFound: 404,

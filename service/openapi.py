@@ -25,6 +25,7 @@ TAGS: Final = [
     {"name": "documents", "description": "Submit documents; they are searchable once their job is done."},
     {"name": "collections", "description": "Documents that share one embedding identity, chunking and field schema."},
     {"name": "jobs", "description": "The progress of submissions."},
+    {"name": "rules", "description": "Synonyms, pinned and hidden documents, and stop-words of a collection."},
     {"name": "sources", "description": "Kept with a collection, and read again by themselves."},
     {"name": "re-embedding", "description": "Change the embedding model of a collection while it is in use."},
     {"name": "models", "description": "The models of searches, used alone, for clients of other providers."},

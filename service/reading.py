@@ -7,6 +7,7 @@ from service.schemas.collections import CollectionList, CollectionView
 from service.schemas.jobs import JobList, JobQuery, JobView
 from service.schemas.keys import KeyList, KeyView
 from service.schemas.reembed import ReembedView
+from service.schemas.rules import RulesView
 from service.schemas.sources import SourceList, SourceView
 from winnow.core.principal import Principal
 from winnow.operations.audit import see_trail
@@ -15,6 +16,7 @@ from winnow.operations.jobs import see_job, see_jobs
 from winnow.operations.kept_sources import see_source, see_sources
 from winnow.operations.keys import see_key, see_keys
 from winnow.operations.reembed import stored_status
+from winnow.operations.rules import see_rules
 from winnow.ports import Catalog
 
 
@@ -45,6 +47,12 @@ async def read_source(catalog: Catalog, principal: Principal, name: str, source_
     """One source that a collection keeps. Raises as ``read_collection``, and ``SourceNotFound``."""
     check_name(name)
     return SourceView.shown(await see_source(catalog, principal, name, source_id))
+
+
+async def read_rules_of(catalog: Catalog, principal: Principal, name: str) -> RulesView:
+    """The rules of a collection. Raises as ``read_collection``."""
+    check_name(name)
+    return RulesView.shown(await see_rules(catalog, principal, name))
 
 
 async def read_jobs(catalog: Catalog, principal: Principal, query: JobQuery) -> JobList:

@@ -62,6 +62,9 @@ class SearchOptions(PackingOptions):
     highlight: bool = True
     budget_ms: float | None = Field(None, gt=0, le=600_000, description="time limit of the whole search")
     explain: bool = False
+    language: str | None = Field(
+        None, max_length=35, description="of the query, as de or pt-BR: rules of this language act, and those of none"
+    )
     tenant: str | None = Field(
         None, description="whose documents; by default the caller's own tenant, or those of none"
     )
@@ -186,6 +189,7 @@ class ResultView(View):
         description="what the query is the name of: the document's title or its last part, its id, a heading or an "
         "identifier in the text; such results come first, in this order, and pass min_relevance",
     )
+    pinned: bool | None = Field(None, description="true where a rule of the collection put the result first")
     relevance_score: float | None = Field(description="second stage, 0 to 1; null if it did not score the result")
     retrieval_score: float = Field(description="first stage, on the scale of the fusion")
     stages: ResultStages

@@ -13,6 +13,7 @@ from tests.contracts.catalog_integrity import IntegrityContract
 from tests.contracts.catalog_jobs import JobListContract, RemovalContract, RetryCancelContract
 from tests.contracts.catalog_rebuilds import RebuildContract
 from tests.contracts.catalog_reembed import ReembedContract
+from tests.contracts.catalog_rules import RulesContract
 from tests.contracts.catalog_sources import KeptSourceContract
 from tests.contracts.catalog_work import JobContract, LedgerContract
 from winnow.ports import Catalog
@@ -30,6 +31,7 @@ class CatalogContract(
     RemovalContract,
     ReembedContract,
     RebuildContract,
+    RulesContract,
     KeyContract,
     FileContract,
     AttachmentContract,

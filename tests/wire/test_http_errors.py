@@ -106,6 +106,7 @@ async def test_bug_is_500_without_internals_and_logged_with_the_request_id(servi
     async def bug(*_, **__):
         raise RuntimeError("secret detail")
 
+    await service.fill("docs", [{"id": "a", "text": "copy a file"}])
     monkeypatch.setattr(service.resources.search, "run", bug)
     with caplog.at_level(logging.ERROR):
         response = await client.post(SEARCH, json={"query": "a"})

@@ -17,8 +17,10 @@ from winnow.catalog.rules.index_pair import begun, switched
 from winnow.catalog.tables import COLLECTIONS, DOCUMENT_COUNTS, DOCUMENTS, JOBS, REMOVALS
 from winnow.core.acl import AccessRules
 from winnow.core.calibration import Calibration
+from winnow.core.errors import VersionConflict
 from winnow.core.missing import missing_collection
 from winnow.core.rebuild import Rebuild
+from winnow.core.rules import NO_RULES, RuleSet, read_rules, replaced_rules, stored_rules
 from winnow.core.types import Chunking, Collection, Counts, Index, IndexIdentity
 
 PURGE_BATCH: Final = 2000
@@ -62,6 +64,18 @@ class SqlCollections(Repository):
             if (await connection.execute(statement)).rowcount == 0:
                 raise missing_collection(collection.name)
             return await collection_of(connection, collection.name)
+
+    async def replace_rules(self, name: str, rules: RuleSet, *, expected: int | None = None) -> Collection:
+        async with self.database.write() as connection:
+            uid = await uid_of(connection, name, lock=True)
+            known = (await collection_of(connection, name)).rules
+            if expected is not None and expected != known.version:
+                raise VersionConflict(
+                    f"the rules of collection {name!r} are at version {known.version}, not {expected}: read them again"
+                )
+            stored = stored_rules(replaced_rules(known, rules))
+            await connection.execute(update(COLLECTIONS).where(COLLECTIONS.c.uid == uid).values(rules=stored))
+            return await collection_of(connection, name)
 
     async def mark_access(self, name: str) -> Collection:
         statement = update(COLLECTIONS).where(*_in_service(name)).values(access_in_use=true())
@@ -259,6 +273,7 @@ def _collection(row: RowMapping) -> Collection:
         access=AccessRules(row["acl_default"], row["access_in_use"]),
         awaits_model=row["awaits_model"],
         rebuild=None if row["rebuild"] is None else _rebuild(**row["rebuild"]),
+        rules=NO_RULES if row["rules"] is None else read_rules(row["rules"]),
         beside=None if row["other"] is None else _beside(serving, **row["other"]),
     )
 

@@ -85,6 +85,7 @@ class CollectionRow(Base, table=True):
     awaits_model: bool = Field(sa_column=sa.Column(sa.Boolean, nullable=False, server_default=sa.false()))
     calibration: JsonValue = Field(sa_column=sa.Column(sa.JSON(none_as_null=True)))
     rebuild: JsonValue = Field(sa_column=sa.Column(sa.JSON(none_as_null=True)))
+    rules: str | None = Field(sa_column=sa.Column(sa.Text))
     access_in_use: bool = Field(sa_column=sa.Column(sa.Boolean, nullable=False, server_default=sa.false()))
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from winnow.cli import collections, jobs, keys, sources
+from winnow.cli import collections, jobs, keys, rules, sources
 from winnow.cli.audit import audit
 from winnow.cli.backup import backup, restore
 from winnow.cli.calibrate import calibrate
@@ -43,6 +43,7 @@ app.add_typer(collections.app, name="collections")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")
 app.add_typer(sources.app, name="sources")
+app.add_typer(rules.app, name="rules")
 for command in (
     serve,
     worker,

@@ -11,7 +11,8 @@
     │   ├── InvalidCollection        a bad name or a bad setting of a collection
     │   ├── InvalidSettings          a bad or unknown setting of the process
     │   ├── InvalidKey               rights of a new API key that do not go together
-    │   └── InvalidSource            a source that cannot be read at all
+    │   ├── InvalidSource            a source that cannot be read at all
+    │   └── InvalidRules             rules of a collection that cannot act
     ├── NotFound
     │   ├── CollectionNotFound
     │   ├── DocumentNotFound
@@ -20,7 +21,7 @@
     │   └── FileNotFound             no kept file, or no batch of files
     ├── Conflict
     │   ├── IdentityMismatch         the collection was built with another model
-    │   ├── VersionConflict          a document's version went backwards
+    │   ├── VersionConflict          a version that is not the one after the stored one
     │   └── DataDirectoryLocked      another process owns the data directory
     ├── Unauthorized                 no credential, or one that is not valid
     ├── Forbidden                    the credential does not allow it
@@ -110,6 +111,10 @@ class InvalidKey(InvalidInput, code="invalid_key"):
 
 class InvalidSource(InvalidInput, code="invalid_source"):
     """A source given to the indexer does not exist or cannot be read at all."""
+
+
+class InvalidRules(InvalidInput, code="invalid_rules"):
+    """A rule of a collection is malformed, or can never act."""
 
 
 class NotFound(WinnowError, code="not_found"):

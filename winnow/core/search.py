@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -69,7 +69,10 @@ class ArmWeights(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """One search, validated. Times are milliseconds."""
+    """One search, validated. Times are milliseconds.
+
+    ``words`` is what the keyword arm looks for in place of the query, where rules of the collection changed it.
+    """
 
     collection: str
     query: str
@@ -92,6 +95,8 @@ class SearchRequest:
     packing: Packing | None = None
     cursor: str | None = None
     ordering: Ordering | None = None
+    language: str | None = None
+    words: str | None = None
 
 
 class Result(NamedTuple):
@@ -105,6 +110,7 @@ class Result(NamedTuple):
         highlights: spans of ``text`` that match the query.
         excerpt: the text that is returned, where it is another than the chunk's.
         duplicates: documents whose results were folded into this one; ``None`` where they are not looked for.
+        pinned: whether a rule of the collection put it here.
     """
 
     rank: int
@@ -114,6 +120,7 @@ class Result(NamedTuple):
     highlights: tuple[Span, ...] = ()
     excerpt: Excerpt | None = None
     duplicates: tuple[Duplicate, ...] | None = None
+    pinned: bool = False
 
     @property
     def text(self) -> str:
@@ -151,7 +158,8 @@ class SearchAnswer:
     """The answer to a search: results sorted by the score that ``score_kind`` names.
 
     ``pack`` reports on the request's ``packing``, where it has one, and ``packed`` sums up where tokens are counted.
-    ``next`` is the cursor of the next page; ``None`` at the end.
+    ``next`` is the cursor of the next page; ``None`` at the end. ``rules`` are those that acted, where
+    the search is to be explained.
     """
 
     id: str
@@ -169,3 +177,4 @@ class SearchAnswer:
     packed: PackTotals | None = None
     speed: Speed = "full"
     next: str | None = None
+    rules: Sequence[Mapping[str, JsonValue]] | None = None

@@ -15,6 +15,7 @@ from winnow.core.calibration import Calibration
 from winnow.core.errors import IndexRebuilding
 from winnow.core.marks import DocumentWarning, Mark
 from winnow.core.rebuild import Rebuild
+from winnow.core.rules import NO_RULES, RuleSet
 
 JsonValue: TypeAlias = Any  # str | int | float | bool | None | list | dict; finite numbers only
 Metadata: TypeAlias = Mapping[str, JsonValue]
@@ -189,6 +190,7 @@ class Collection:
         beside: the second index while the model is being changed; writes and deletions reach both.
         awaits_model: the first documents choose the embedder; until then the default one is named.
         rebuild: set while an index that was lost is filled again.
+        rules: of its searches.
     """
 
     serving: Index
@@ -204,6 +206,7 @@ class Collection:
     awaits_model: bool = False
     calibration: Calibration | None = None
     rebuild: Rebuild | None = None
+    rules: RuleSet = NO_RULES
 
     @property
     def name(self) -> str:

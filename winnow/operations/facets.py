@@ -54,7 +54,7 @@ async def count_facets(
     request = answer.request
     collection = await resources.collections.get(request.collection)
     view = view_of(principal, request.tenant)
-    text = None if request.mode == "dense" else request.query
+    text = None if request.mode == "dense" else request.words or request.query
     counting = resources.facets.count(collection, view, facets, text=text, filter=request.filter)
     try:
         return await deadline.within(counting, stage="facets")

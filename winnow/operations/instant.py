@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from winnow.core.access import joined, view_of
-from winnow.core.acl import AccessRules, AccessView
+from winnow.core.acl import DOCUMENT_FIELD, AccessRules, AccessView
 from winnow.core.errors import InvalidQuery, UpstreamUnavailable
 from winnow.core.exact import Level, folded_name, names_of
 from winnow.core.facets import check_facets
@@ -155,7 +155,9 @@ async def names_to_show(
             point = points.get(each.point_id)
             if point is None or point.revision != each.revision:
                 continue
-            if allowed is None or matches(allowed, {**point.metadata, **each.access}):
+            if allowed is None or matches(
+                allowed, {**point.metadata, **each.access, DOCUMENT_FIELD: point.document_id}
+            ):
                 shown.append((each, point))
         if len(shown) >= wanted:
             break

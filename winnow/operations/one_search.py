@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
@@ -16,6 +16,7 @@ from winnow.operations.packing import counting_tokenizer, fold_answer, pack_answ
 from winnow.operations.paging import further_page
 from winnow.operations.rebuild import require_rebuilt
 from winnow.operations.resources import Resources
+from winnow.operations.ruled_search import explained, search_pinned, with_rules
 from winnow.search.limits import SearchDeadline
 
 Step: TypeAlias = Literal["instant", "retrieved", "final"]
@@ -73,12 +74,27 @@ async def _answer(
     deadline: SearchDeadline | None,
     retrieved: Callable[[SearchAnswer], None] | None,
 ) -> SearchAnswer:
+    request, acting = await with_rules(resources, principal, request)
+    pins = () if acting is None else acting.pins
+    answer = await _searched(resources, principal, request, deadline, retrieved, pins=pins)
+    return answer if acting is None else explained(answer, acting)
+
+
+async def _searched(
+    resources: Resources,
+    principal: Principal,
+    request: SearchRequest,
+    deadline: SearchDeadline | None,
+    retrieved: Callable[[SearchAnswer], None] | None,
+    *,
+    pins: Sequence[str],
+) -> SearchAnswer:
+    """The answer to a search that the rules of the collection were applied to."""
     packing = request.packing if request.packing is not None and request.packing.changes_texts else None
     plain = request.facets is None and request.cursor is None and request.ordering is None
-    if plain and packing is None and request.mode != "instant":
+    if plain and packing is None and not pins and request.mode != "instant":
         return await resources.search.run(request, principal, deadline, retrieved=retrieved)
     deadline = deadline or SearchDeadline(request.budget_ms or resources.settings.search.budget_ms)
-    principal.require("search", collection=request.collection)
     if request.facets is not None:
         await check_search_facets(resources, principal, request, request.facets)
     if request.cursor is not None and request.packing is not None:
@@ -88,11 +104,13 @@ async def _answer(
     if request.cursor is not None:
         answer = await further_page(resources, principal, request, request.cursor, deadline)
     elif request.ordering is not None:
-        answer = await search_ordered(resources, principal, request, request.ordering, deadline)
+        answer = await search_ordered(resources, principal, request, request.ordering, deadline, pins=pins)
     elif request.mode == "instant":
         answer = fold_answer(await search_instant(resources, principal, request, deadline))
     else:
         answer = await resources.search.run(request, principal, deadline, retrieved=retrieved)
+        if pins:
+            answer = await search_pinned(resources, principal, answer, pins, deadline)
     if request.facets is not None:
         answer = replace(answer, facets=await count_facets(resources, principal, answer, request.facets, deadline))
     return answer if packing is None else await pack_answer(resources, answer, tokenizer, deadline)

@@ -14,6 +14,7 @@ from winnow.core.search import Result, SearchAnswer, SearchRequest
 from winnow.core.types import Collection
 from winnow.operations.paging import keep_rest
 from winnow.operations.resources import Resources
+from winnow.operations.ruled_search import noted, pin_results
 from winnow.search.arrangement import diversified, limited, sorted_by
 from winnow.search.cursors import request_digest
 from winnow.search.limits import SearchDeadline
@@ -23,9 +24,15 @@ MOST_DIVERSE: Final = 200  # results that marginal relevance looks at
 
 
 async def search_ordered(
-    resources: Resources, principal: Principal, request: SearchRequest, ordering: Ordering, deadline: SearchDeadline
+    resources: Resources,
+    principal: Principal,
+    request: SearchRequest,
+    ordering: Ordering,
+    deadline: SearchDeadline,
+    *,
+    pins: Sequence[str] = (),
 ) -> SearchAnswer:
-    """Rank everything, bring it into the order that is asked for, and cut the first page.
+    """Rank everything, bring it into the order that is asked for behind the pinned documents, and cut the first page.
 
     Raises:
         InvalidQuery: the order is by an undeclared field, or the mode has none.
@@ -44,6 +51,9 @@ async def search_ordered(
         results = limited(results, ordering.max_per, collection.fields[ordering.max_per.key])
     if ordering.sort:
         results = sorted_by(results, ordering.sort, collection.fields)
+    if pins:
+        results, failure = await pin_results(resources, principal, request, pins, results, deadline=deadline)
+        answer = noted(answer, failure)
     results = [each._replace(rank=rank) for rank, each in enumerate(results, 1)]
     page, following = results[: request.top_n], None
     if request.packing is None:

@@ -41,7 +41,8 @@ async def further_page(
     if cursor.digest != request_digest(request, view, collection):
         raise InvalidQuery(
             "the cursor continues another request: repeat the request that it came with, with nothing changed but "
-            "top_n, highlight, return_documents, budget_ms, explain and facets",
+            "top_n, highlight, return_documents, budget_ms, explain and facets; where rules of the collection were "
+            "changed, begin with the first page",
             location=("cursor",),
         )
     if not cursor.list_id:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from winnow.core.rules import RuleSet
 from winnow.core.types import Collection, Counts, Document, DocumentState, IndexIdentity, JobStatus
 from winnow.ports.kept_files import FileCatalog
 from winnow.ports.kept_sources import KeptSourceCatalog
@@ -60,6 +61,14 @@ class CollectionCatalog(Protocol):
 
         Raises:
             CollectionNotFound: it does not exist.
+        """
+
+    async def replace_rules(self, name: str, rules: RuleSet, *, expected: int | None = None) -> Collection:
+        """Keep these rules as the next version; the version that they have is not looked at.
+
+        Raises:
+            CollectionNotFound: it does not exist.
+            VersionConflict: the stored rules are of another version than the expected one.
         """
 
     async def mark_access(self, name: str) -> Collection:

@@ -58,6 +58,7 @@ def request_digest(request: SearchRequest, view: AccessView, collection: Collect
     decisive = (
         collection.uid,
         request.query,
+        request.words,
         request.top_k,
         request.mode,
         None if request.filter is None else repr(request.filter),

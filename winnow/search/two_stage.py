@@ -250,7 +250,7 @@ class TwoStageSearch:
             hits = await self._store.query(
                 index,
                 dense=dense,
-                text=None if request.mode == "dense" else request.query,
+                text=None if request.mode == "dense" else request.words or request.query,
                 name=request.query,
                 limit=limit,
                 filter=joined(view, collection, request.filter),
