@@ -48,6 +48,21 @@ def test_the_keyword_arm_looks_for_these_words(query: str, language: str | None,
     assert acting_rules(FULL, query, language).words == words
 
 
+def test_a_stop_word_may_have_an_apostrophe_or_a_hyphen() -> None:
+    rules = RuleSet(stop_words=(StopWords(("don't", "E-Mail")),))
+    check_rules(rules)
+    assert acting_rules(rules, "I don't get e-mail here").words == "I get here"
+    assert acting_rules(rules, "don quixote").words is None
+
+
+def test_of_thousands_of_rules_those_that_fit_act_in_their_order() -> None:
+    pins = tuple(QueryRule(f"{at % 7} of {at}", (str(at),), "contains") for at in range(2000))
+    more = (QueryRule("红色", ("red",), "contains"), QueryRule("9", ("nine",), "contains"))
+    rules = RuleSet(pins=(*pins, *more))
+    assert acting_rules(rules, "6 of 1000, or 0 of 1400, or 6 of 13").pins == ("13", "1000", "1400")
+    assert acting_rules(rules, "大红色 9").pins == ("red", "nine")
+
+
 def test_words_are_left_alone_where_no_words_are_looked_for() -> None:
     acting = acting_rules(FULL, "the sofa", by_words=False)
     assert (acting.words, acting.acted) == (None, ())

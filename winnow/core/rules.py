@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 from winnow.core.errors import InvalidRules
 from winnow.core.exact import folded_name
 from winnow.core.text import has_unprintable
+from winnow.core.words import tokens_of
 
 QueryMatch: TypeAlias = Literal["exact", "contains"]
 
@@ -153,7 +154,8 @@ def _check_stop_words(stop: StopWords, place: tuple[str | int, ...]) -> None:
     if not stop.words:
         raise _refused("stop-words are one word or more", place)
     for word in stop.words:
-        if " " in _check_phrase(word, place):
+        _check_phrase(word, place)
+        if len(tokens_of(word)) > 1:
             raise _refused(f"a stop-word is one word; {word[:80]!r} has several", place)
 
 

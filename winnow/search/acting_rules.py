@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from winnow.core.exact import folded_name
-from winnow.core.letters import UNSPACED
 from winnow.core.rules import QueryMatch, QueryRule, RuleSet, SynonymRule
 from winnow.core.words import tokens_of
+from winnow.search.rule_index import UNSPACED_LETTER, rules_near
 
 MAX_ADDED: Final = 100  # phrases that synonyms add to a query
 MAX_PINNED: Final = 100  # documents that are pinned for a query
-
-_UNSPACED: Final = re.compile(f"[{UNSPACED}]")
 
 
 class ActingRules(NamedTuple):
@@ -47,6 +44,7 @@ def acting_rules(rules: RuleSet, query: str, language: str | None = None, *, by_
     folded = folded_name(query)
     if not folded:
         return ActingRules(None, (), (), (), ())
+    rules = rules_near(rules, folded)
     words, acted = _words(rules, query, folded, language) if by_words else (None, [])
     hiding = _matching(rules.hidden, folded, language)
     hidden = dict.fromkeys(each for rule in hiding for each in rule.documents)
@@ -101,7 +99,7 @@ def _fits(match: QueryMatch, phrase: str, folded: str) -> bool:
 def _has(folded: str, phrase: str) -> bool:
     """Whether a folded query has a phrase."""
     wanted = _folded(phrase)
-    return f" {wanted} " in f" {folded} " or (_UNSPACED.search(wanted) is not None and wanted in folded)
+    return f" {wanted} " in f" {folded} " or (UNSPACED_LETTER.search(wanted) is not None and wanted in folded)
 
 
 def _speaks(rule: str | None, query: str | None) -> bool:
