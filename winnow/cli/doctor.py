@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import time
@@ -18,6 +17,7 @@ from rich.table import Table
 from winnow.cli.command import run_loop
 from winnow.cli.console import out, print_json
 from winnow.cli.options import DataDir, Json
+from winnow.core.cores import usable_cores
 from winnow.core.errors import DataDirectoryLocked, IdentityMismatch, WinnowError
 from winnow.core.text import counted
 from winnow.core.unwritable import unwritable
@@ -217,7 +217,7 @@ def _versions() -> DoctorCheck:
     for name in PARTS:
         with suppress(PackageNotFoundError):  # an extra that is not installed
             found.append(f"{name} {version(name)}")
-    return DoctorCheck("versions", "ok", f"{', '.join(found)}, {counted(os.cpu_count() or 1, 'core')}")
+    return DoctorCheck("versions", "ok", f"{', '.join(found)}, {counted(usable_cores(), 'core')}")
 
 
 def _parsers() -> DoctorCheck:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import socket
 import sys
@@ -24,6 +23,7 @@ from typing import Final, assert_never
 
 from winnow.cli.operations_port import bind_operations, operations_port
 from winnow.cli.pool_reports import PoolReports
+from winnow.core.cores import usable_cores
 from winnow.core.errors import InvalidSettings
 from winnow.core.retry import RetryPolicy
 from winnow.core.settings import OperationsSettings, Settings
@@ -44,7 +44,6 @@ STEADY_SECONDS: Final = 60.0  # a process that ran that long is started again at
 RESTART: Final = RetryPolicy(first_wait=1.0, longest_wait=30.0)
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
-_CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/cpu.max")
 
 
 def worker_count(asked: int | None, settings: Settings) -> int:
@@ -70,16 +69,6 @@ def worker_count(asked: int | None, settings: Settings) -> int:
             return 1
         case unknown:
             assert_never(unknown)
-
-
-def usable_cores() -> int:
-    """Cores that this process may use: those it may run on, or fewer where its control group (v2) limits its time."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = _CGROUP_LIMIT.read_text(encoding="ascii").split()
-    except (OSError, ValueError):
-        return cores
-    return cores if quota == "max" else max(1, min(cores, -(-int(quota) // int(period))))
 
 
 def run_pool(count: int, data_dir: Path | None, operations: OperationsSettings) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
+from winnow.core.cores import usable_cores
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.settings.embedding import BundledEmbedding
 from winnow.core.types import FloatArray, HalfArray
@@ -68,7 +68,7 @@ class BundledEmbedder(Embedder):
     def __init__(self, settings: BundledEmbedding, reader: TextReader | None = None) -> None:
         self._model = offered(settings)
         checkpoint = self._model.load(settings.weights)
-        streams = settings.threads or len(os.sched_getaffinity(0))
+        streams = settings.threads or usable_cores()
 
         def build(precision: Precision) -> tuple[BertEncoder, BertEncoder]:
             queries = BertEncoder(checkpoint, precision, merge=1, streams=1)
