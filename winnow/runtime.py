@@ -27,7 +27,7 @@ from winnow.operations.collections import finish_deletions
 from winnow.operations.index_watch import IndexWatch
 from winnow.operations.name_indexes import NameIndexes
 from winnow.operations.resources import Adapters, Resources
-from winnow.ports import Catalog, Embedder, VectorStore
+from winnow.ports import Catalog, Embedder, Reranker, VectorStore
 from winnow.search.budgeted import BudgetedReranker
 from winnow.search.embedders import Embedders
 from winnow.search.guarded_models import GuardedEmbedder, GuardedReranker
@@ -218,6 +218,25 @@ async def open_resources(
             text_reranker=None if guarded is None else BudgetedReranker(guarded.for_texts()),
             check_source=open_kept,
         )
+
+
+@asynccontextmanager
+async def open_apart(settings: Settings) -> AsyncIterator[tuple[VectorStore, Embedders, Reranker | None]]:
+    """Open the vector store and the models without the catalog: for a check-up while it does not open."""
+    async with AsyncExitStack() as stack:
+        store = build_store(settings)
+        stack.push_async_callback(store.close)
+        (name, first), *others = settings.encoders.items()
+        embedder = await _load(stack, build_default, settings.with_encoder(first))
+        stack.push_async_callback(embedder.close)
+        further = {key: await _load(stack, build_further, settings.with_encoder(each)) for key, each in others}
+        for each in further.values():
+            stack.push_async_callback(each.close)
+        embedders = Embedders(embedder, further=further, name=name, keyword_tokenizer=store.keyword_tokenizer)
+        reranker = build_reranker(settings, embedders, store)
+        if reranker is not None:
+            stack.push_async_callback(reranker.close)
+        yield store, embedders, reranker
 
 
 def _load(stack: AsyncExitStack, load: Callable[[Settings], Embedder], settings: Settings) -> asyncio.Task[Embedder]:

@@ -226,6 +226,16 @@ def test_a_key_that_may_only_read_is_found(
     assert "WINNOW_VECTORS__API_KEY" in checks["vectors"]["detail"]
 
 
+def test_a_catalog_that_does_not_open_leaves_the_other_parts_to_be_checked(
+    server: RecordedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WINNOW_CATALOG__URL", "postgresql://winnow@127.0.0.1:1/winnow")
+    status, checks = checks_of(capsys, tmp_path)
+    assert (status, checks["start"]["status"]) == (1, "failed")
+    assert "the catalog's database cannot be reached" in checks["start"]["detail"]
+    assert [checks[part]["status"] for part in ("vectors", "embedder", "reranker")] == ["ok", "ok", "ok"]
+
+
 def test_indexes_on_a_server_that_no_collection_owns_are_named_and_kept(
     server: RecordedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

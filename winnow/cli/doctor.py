@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from winnow.core.settings import Settings
     from winnow.operations.probes import ProbeReport
     from winnow.operations.resources import Resources
+    from winnow.ports import Reranker, VectorStore
+    from winnow.search.embedders import Embedders
 
 PARTS: Final = ("winnow-search", "qdrant-edge-py", "torch", "sentence-transformers", "transformers", "vllm", "fastapi")
 MIN_FREE_GB: Final = 1.0
@@ -70,9 +72,20 @@ async def _probe(settings: Settings) -> list[DoctorCheck]:
                 async with open_resources(settings) as resources:
                     return [*own, *await _probe_resources(resources)]
             except WinnowError as error:
-                return [*own, DoctorCheck("start", "failed", error.message)]
+                return [*own, DoctorCheck("start", "failed", error.message), *await _probe_apart(settings)]
     except DataDirectoryLocked as error:
         return await to_thread(_ask_owner, error)
+
+
+async def _probe_apart(settings: Settings) -> list[DoctorCheck]:
+    """The parts that can be opened without the one that the start failed at; none where that is one of them."""
+    from winnow.runtime import open_apart
+
+    try:
+        async with open_apart(settings) as (store, embedders, reranker):
+            return [await _check("vectors", _store(store)), *await _models(embedders, reranker)]
+    except WinnowError:
+        return []
 
 
 def _ask_owner(owner: DataDirectoryLocked) -> list[DoctorCheck]:
@@ -103,19 +116,24 @@ def _ask_owner(owner: DataDirectoryLocked) -> list[DoctorCheck]:
 
 
 async def _probe_resources(resources: Resources) -> list[DoctorCheck]:
-    from winnow.operations.probes import probe_embedder, probe_reranker
-    from winnow.search.query_cache import uncached
-
     probes = (("catalog", _catalog), ("vectors", _vectors), ("collections", _collections))
     checks = [await _check(name, probe(resources)) for name, probe in probes]
     checks += await _lost(resources)
     checks += await _unowned(resources)
     checks += await _workers(resources)
-    for embedder in resources.embedders:
+    return checks + await _models(resources.embedders, resources.reranker)
+
+
+async def _models(embedders: Embedders, reranker: Reranker | None) -> list[DoctorCheck]:
+    from winnow.operations.probes import probe_embedder, probe_reranker
+    from winnow.search.query_cache import uncached
+
+    checks = []
+    for embedder in embedders:
         checks += _of_report(await probe_embedder(uncached(embedder)))
-    if resources.reranker is None:
+    if reranker is None:
         return [*checks, DoctorCheck("reranker", "skipped", "not configured: results have retrieval scores only")]
-    return checks + _of_report(await probe_reranker(resources.reranker))
+    return checks + _of_report(await probe_reranker(reranker))
 
 
 async def _check(name: str, probe: Awaitable[str]) -> DoctorCheck:
@@ -157,12 +175,16 @@ async def _workers(resources: Resources) -> list[DoctorCheck]:
 
 
 async def _vectors(resources: Resources) -> str:
+    return await _store(resources.store)
+
+
+async def _store(store: VectorStore) -> str:
     from winnow.core.types import IndexRef
 
-    await resources.store.check()
+    await store.check()
     # a write that changes nothing, since names of indexes end in a part of a uid: a key that may only read is refused
-    await resources.store.drop(IndexRef("winnow-doctor"))
-    return f"{resources.store.engine}, {counted(len(await resources.store.indexes()), 'index')}"
+    await store.drop(IndexRef("winnow-doctor"))
+    return f"{store.engine}, {counted(len(await store.indexes()), 'index')}"
 
 
 async def _lost(resources: Resources) -> list[DoctorCheck]:
