@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from winnow.core.errors import Upstream, UpstreamRejected, UpstreamTooLong, UpstreamUnavailable
-from winnow.models.http.refusals import Callee, QuotaSpent, refusal
+from winnow.models.http.refusals import Callee, QuotaSpent, Unpaid, refusal
 
 CALLEE = Callee("acme", "https://acme.example/v1/rerank", "WINNOW_RERANK", "sk-secret")
 
@@ -171,7 +171,7 @@ def test_a_length_in_an_error_that_passes_is_no_limit_of_ours() -> None:
 def test_what_only_the_account_or_the_text_can_change_is_said_plainly(status: int, code: str, word: str) -> None:
     for body in ({"code": code, "message": "m"}, {"error": {"code": code, "message": "m"}}):
         error = refused(status, body)
-        assert type(error) is UpstreamRejected
+        assert type(error) is (Unpaid if word == "not paid up" else UpstreamRejected)
         assert word in error.message
 
 

@@ -16,6 +16,7 @@ from tests.stubs.server import Handler, Stub, reply
 from winnow.core.errors import UpstreamRejected, UpstreamUnavailable, WinnowError
 from winnow.core.settings.embedding import DashScopeEmbedding
 from winnow.core.settings.rerank import DashScopeRerank
+from winnow.models.http.refusals import Unpaid
 
 __all__ = ["no_waits"]  # a fixture
 
@@ -148,7 +149,8 @@ async def refused(adapter: str, handler: Handler) -> tuple[WinnowError, int]:
 @pytest.mark.usefixtures("no_waits")
 async def test_a_refusal_is_understood(refusal: Refusal, adapter: str) -> None:
     error, calls = await refused(adapter, refusing(refusal.answer))
-    assert type(error) is (UpstreamUnavailable if refusal.calls == SOON else UpstreamRejected)
+    rejected = Unpaid if refusal.words == "not paid up" else UpstreamRejected
+    assert type(error) is (UpstreamUnavailable if refusal.calls == SOON else rejected)
     assert error.retryable is (refusal.calls == SOON)
     assert calls == refusal.calls
     assert refusal.words in error.message

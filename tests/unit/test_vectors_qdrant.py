@@ -581,6 +581,7 @@ async def test_documents_are_indexed_and_found_over_the_wire(
     monkeypatch.setenv("WINNOW_VECTORS__PROVIDER", "qdrant")
     monkeypatch.setenv("WINNOW_VECTORS__URL", server.url)
     monkeypatch.setenv("WINNOW_VECTORS__GRPC_PORT", str(server.grpc_port))
+    monkeypatch.setenv("WINNOW_CATALOG__URL", f"sqlite:///{tmp_path / 'winnow.db'}")
     service = Service(load_settings(data_dir=tmp_path, **MODELS))
     try:
         texts = {"a": "the amber heron", "b": "a birch lagoon"}

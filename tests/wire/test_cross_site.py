@@ -40,9 +40,8 @@ async def test_no_route_takes_an_unsafe_method_from_another_site(service):
 )
 async def test_an_origin_decides_before_the_site_of_the_page(service, headers, refused):
     origins = ("https://shop.example",)
-    service.app.state.service.settings = service.app.state.service.settings.model_copy(
-        update={"server": service.app.state.service.settings.server.model_copy(update={"cors_origins": origins})}
-    )
+    callers = service.app.state.service.callers
+    callers._settings = callers._settings.model_copy(update={"cors_origins": origins})
     answer = await service.client.put("/v1/collections/docs", headers=headers)
     assert answer.status_code == (403 if refused else 201), answer.text
 
