@@ -33,7 +33,8 @@ def test_over_http(foreign: Client) -> None:
     assert found["whole"]["id"] == results[0]["id"]
     assert found["whole"]["text"] == f"how to copy a file, in {results[0]['collection']}"
     listed = found["listed"]["collections"]
-    assert [(each["name"], each["documents"], each["fields"]) for each in listed] == [
+    own = [each for each in listed if each["name"] in ("guides", "notes")]  # others' tests make collections beside
+    assert [(each["name"], each["documents"], each["fields"]) for each in own] == [
         ("guides", 2, {"lang": "keyword"}),
         ("notes", 2, {}),
     ]

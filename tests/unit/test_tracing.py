@@ -54,6 +54,7 @@ async def test_a_search_is_one_trace_through_models_and_store(
         chosen: dict[str, Any] = FAKES | {
             "embedding": dashscope | {"dimensions": DIMENSIONS},
             "rerank": dashscope,
+            "catalog": {"url": f"sqlite:///{tmp_path / 'winnow.db'}"},
             "vectors": {"provider": "qdrant", "url": store.url, "grpc_port": store.grpc_port, "prefer_grpc": grpc},
         }
         service = Service(load_settings(data_dir=tmp_path, **chosen))

@@ -17,7 +17,7 @@ from winnow.operations.paging import further_page
 from winnow.operations.rebuild import require_rebuilt
 from winnow.operations.resources import Resources
 from winnow.operations.ruled_search import explained, search_pinned, with_rules
-from winnow.search.limits import SearchDeadline
+from winnow.search.limits import SearchDeadline, check_request
 
 Step: TypeAlias = Literal["instant", "retrieved", "final"]
 Steps: TypeAlias = Callable[[Step, SearchAnswer], None]
@@ -74,6 +74,8 @@ async def _answer(
     deadline: SearchDeadline | None,
     retrieved: Callable[[SearchAnswer], None] | None,
 ) -> SearchAnswer:
+    if not request.query.strip():
+        check_request(request, max_top_n=principal.max_top_n)  # it says what is wrong before a collection is looked for
     request, acting = await with_rules(resources, principal, request)
     pins = () if acting is None else acting.pins
     answer = await _searched(resources, principal, request, deadline, retrieved, pins=pins)
