@@ -47,7 +47,7 @@ async def scores(adapter: HttpReranker, query: str, documents: list[str], instru
 def environment(embedding: Server, rerank: Server, *, dimensions: int) -> dict[str, str]:
     """The environment of a process that has both stages on vLLM."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("WINNOW_")}
-    return inherited | {
+    given = {
         "PYTHONUNBUFFERED": "1",
         "WINNOW_EMBEDDING__PROVIDER": "vllm",
         "WINNOW_EMBEDDING__URL": embedding.url,
@@ -57,3 +57,4 @@ def environment(embedding: Server, rerank: Server, *, dimensions: int) -> dict[s
         "WINNOW_RERANK__URL": rerank.url,
         "WINNOW_RERANK__API_KEY": rerank.deployment.api_key,
     }
+    return inherited | {key: value for key, value in given.items() if value}  # a server without a key needs none
