@@ -40,6 +40,11 @@ def parse_filter(raw: object, fields: Mapping[str, FieldType]) -> Filter:
     return _Parser(fields).parse(raw, ("filter",), 1)
 
 
+def narrowed(wanted: Filter | None, further: Filter) -> Filter:
+    """The filter that passes what both pass; ``None`` passes everything."""
+    return further if wanted is None else And((wanted, further))
+
+
 def matches(node: Filter, metadata: Metadata) -> bool:
     """Whether a document with this metadata passes the filter."""
     match node:

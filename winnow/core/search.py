@@ -12,13 +12,12 @@ from winnow.core.facets import FacetCounts, Facets
 from winnow.core.marks import Span
 from winnow.core.ordering import Ordering
 from winnow.core.packing import Duplicate, Excerpt, Packing, PackTotals
-from winnow.core.types import Chunk, Filter, JsonValue, Metadata
+from winnow.core.types import Chunk, Filter, JsonValue, Metadata, WhichIndex
 
 SearchMode: TypeAlias = Literal["hybrid", "dense", "sparse", "instant"]
 Speed: TypeAlias = Literal["instant", "full"]
 GroupBy: TypeAlias = Literal["document", "chunk"]
 ScoreKind: TypeAlias = Literal["relevance", "retrieval"]
-WhichIndex: TypeAlias = Literal["serving", "beside"]
 StageStatus: TypeAlias = Literal["ok", "cached", "skipped", "timeout", "failed"]
 
 

@@ -27,6 +27,7 @@ TokenFormat: TypeAlias = Literal["uint8", "float16"]
 FieldType: TypeAlias = Literal["keyword", "integer", "float", "datetime", "boolean"]
 PLAIN: Final = frozenset({"text", "rtf", "srt", "vtt"})
 """Source formats whose canonical text is plain: no line of it is markup."""
+WhichIndex: TypeAlias = Literal["serving", "beside"]
 DocumentState: TypeAlias = Literal["pending", "indexed", "failed", "deleting"]
 JobStatus: TypeAlias = Literal["pending", "running", "done"]
 
@@ -217,6 +218,10 @@ class Collection:
     def uid(self) -> str:
         """As ``Index.uid``."""
         return self.serving.uid
+
+    def chosen(self, which: WhichIndex) -> Index | None:
+        """The index that a request names; ``None`` where the collection has no second one."""
+        return self.serving if which == "serving" else self.beside
 
     @property
     def indexes(self) -> tuple[Index, ...]:

@@ -13,7 +13,7 @@ from typing import Final
 
 from winnow.core.access import joined, view_of
 from winnow.core.acl import DOCUMENT_FIELD, AccessRules, AccessView
-from winnow.core.errors import InvalidQuery, UpstreamUnavailable
+from winnow.core.errors import UpstreamUnavailable
 from winnow.core.exact import Level, folded_name, names_of
 from winnow.core.facets import check_facets
 from winnow.core.filters import matches
@@ -36,6 +36,7 @@ from winnow.operations.resources import Resources
 from winnow.ports import FoundName, Point, VectorStore
 from winnow.search.highlight import Highlighter
 from winnow.search.limits import SearchDeadline, check_request
+from winnow.search.lookup import index_asked_for
 
 LOOKED_AT: Final = 64  # entries for ten results: some lead to one document, or are not there any more
 MOST_LOOKED_AT: Final = 4096
@@ -55,10 +56,7 @@ async def search_instant(
     view = view_of(principal, request.tenant)
     check_request(request, max_top_n=principal.max_top_n)
     collection = await resources.collections.get(request.collection)
-    index = collection.serving if request.index == "serving" else collection.beside
-    if index is None:
-        raise InvalidQuery(f"collection {collection.name!r} has one index only", location=("index",))
-    collection.require_filled(index.generation)
+    index = index_asked_for(collection, request)
     typed = typed_query(request.query)
     if typed is None:
         return await _by_keywords(resources, principal, request, deadline, "the query is not the name of anything")

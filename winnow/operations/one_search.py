@@ -74,8 +74,8 @@ async def _answer(
     deadline: SearchDeadline | None,
     retrieved: Callable[[SearchAnswer], None] | None,
 ) -> SearchAnswer:
-    if not request.query.strip():
-        check_request(request, max_top_n=principal.max_top_n)  # it says what is wrong before a collection is looked for
+    principal.require("search", collection=request.collection)
+    check_request(request, max_top_n=principal.max_top_n)  # before a collection is looked for
     request, acting = await with_rules(resources, principal, request)
     pins = () if acting is None else acting.pins
     answer = await _searched(resources, principal, request, deadline, retrieved, pins=pins)

@@ -68,7 +68,7 @@ async def _diverse(
 ) -> list[Result]:
     """The best results by marginal relevance, then the others."""
     head, rest = answer.results[:MOST_DIVERSE], answer.results[MOST_DIVERSE:]
-    index = collection.serving if answer.request.index == "serving" else collection.beside or collection.serving
+    index = collection.chosen(answer.request.index) or collection.serving  # the second one may be gone meanwhile
     fetching = resources.store.fetch(index.ref, [each.candidate.point_id for each in head])
     points = await deadline.within(fetching, stage="mmr")
     vectors = {each: point.dense for each, point in points.items() if point.dense is not None}

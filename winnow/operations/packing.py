@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from winnow.core.errors import DeadlineExceeded, InvalidQuery, StorageFailure, Upstream, WinnowError
 from winnow.core.packing import Packing, PackTotals
 from winnow.core.search import Result, SearchAnswer, SearchRequest, StageReport, StageStatus
+from winnow.core.types import WhichIndex
 from winnow.operations.resources import Resources
 from winnow.ports import Tokenizer
 from winnow.search.duplicates import fold_results
@@ -148,13 +149,13 @@ async def _surroundings(resources: Resources, found: Sequence[Found], packing: P
     """The text around each result, in two round trips for each index that the results are of."""
     if not packing.expand and packing.max_tokens is None:
         return [_own(each.result) for each in found]
-    groups: dict[tuple[str, str], list[int]] = {}
+    groups: dict[tuple[str, WhichIndex], list[int]] = {}
     for position, each in enumerate(found):
         groups.setdefault((each.request.collection, each.request.index), []).append(position)
     passages: dict[int, Passages] = {}
     for (name, which), positions in groups.items():
         collection = await resources.collections.get(name)
-        index = collection.serving if which == "serving" or collection.beside is None else collection.beside
+        index = collection.chosen(which) or collection.serving  # the second one may be gone meanwhile
         around = Surroundings(resources.store, resources.catalog.documents, collection, index.ref)
         candidates = [found[position].result.candidate for position in positions]
         read = await around.read(candidates, expand=packing.expand, whole_sentences=packing.max_tokens is not None)

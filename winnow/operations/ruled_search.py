@@ -8,10 +8,11 @@ from dataclasses import replace
 from winnow.core.access import view_of
 from winnow.core.acl import DOCUMENT_FIELD
 from winnow.core.errors import DeadlineExceeded, Upstream
+from winnow.core.filters import narrowed
 from winnow.core.principal import Principal
 from winnow.core.search import Result, SearchAnswer, SearchRequest
 from winnow.core.tenancy import plain_id, qualify_id
-from winnow.core.types import And, Comparison, Filter, Not
+from winnow.core.types import Comparison, Not
 from winnow.operations.resources import Resources
 from winnow.search.acting_rules import ActingRules, acting_rules, described_rule
 from winnow.search.cursors import cursor_after, key_of
@@ -24,13 +25,12 @@ async def with_rules(
 ) -> tuple[SearchRequest, ActingRules | None]:
     """The search with the collection's rules applied to its words and its filter, and the rules that act on it.
 
-    ``None`` where the collection has no rules. Documents are those of the tenant that the search is about.
+    ``None`` where the collection has no rules. Documents are those of the tenant that the search is about. The caller
+    has checked that the principal may search the collection.
 
     Raises:
-        Forbidden: the principal may not search.
-        CollectionNotFound: the collection does not exist, or the principal does not see it.
+        CollectionNotFound: the collection does not exist.
     """
-    principal.require("search", collection=request.collection)
     rules = (await resources.collections.get(request.collection)).rules
     if rules.is_empty:
         return request, None
@@ -40,8 +40,7 @@ async def with_rules(
         return replace(request, words=acting.words), acting
     tenant = view_of(principal, request.tenant).tenant
     hidden = Not(Comparison("in", DOCUMENT_FIELD, [qualify_id(tenant, each) for each in acting.hidden]))
-    joint: Filter = hidden if request.filter is None else And((request.filter, hidden))
-    return replace(request, words=acting.words, filter=joint), acting
+    return replace(request, words=acting.words, filter=narrowed(request.filter, hidden)), acting
 
 
 def explained(answer: SearchAnswer, acting: ActingRules) -> SearchAnswer:

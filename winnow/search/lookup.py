@@ -8,11 +8,27 @@ from typing import Final
 
 from cachetools import TTLCache
 
-from winnow.core.types import Collection
+from winnow.core.errors import InvalidQuery
+from winnow.core.search import SearchRequest
+from winnow.core.types import Collection, Index
 from winnow.ports import CollectionCatalog
 
 SECONDS: Final = 1.0
 _MOST: Final = 1024
+
+
+def index_asked_for(collection: Collection, request: SearchRequest) -> Index:
+    """The index that a search is about.
+
+    Raises:
+        InvalidQuery: the collection has no second index.
+        IndexRebuilding: the index was lost, and does not hold all documents again.
+    """
+    index = collection.chosen(request.index)
+    if index is None:
+        raise InvalidQuery(f"collection {collection.name!r} has one index only", location=("index",))
+    collection.require_filled(index.generation)
+    return index
 
 
 class CollectionLookup:

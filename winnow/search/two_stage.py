@@ -21,17 +21,17 @@ from winnow.core.acl import DOCUMENT_FIELD, AccessView
 from winnow.core.calibration import Answerable
 from winnow.core.errors import (
     DeadlineExceeded,
-    InvalidQuery,
     Upstream,
     UpstreamUnavailable,
     WinnowError,
 )
+from winnow.core.filters import narrowed
 from winnow.core.ids import new_id
 from winnow.core.paging import MOST_RESULTS
 from winnow.core.principal import Principal
 from winnow.core.search import Candidate, Result, SearchAnswer, SearchRequest, StageReport
 from winnow.core.settings import SearchSettings
-from winnow.core.types import And, Collection, Comparison, FloatArray, Index, IndexRef
+from winnow.core.types import Collection, Comparison, FloatArray, Index, IndexRef
 from winnow.ports import MIN_COVERAGE, ArmHits, EmbeddedQuery, Embedder, Reranker, VectorStore
 from winnow.search.answerability import answerable
 from winnow.search.cursors import cursor_after
@@ -42,7 +42,7 @@ from winnow.search.fusion import fuse
 from winnow.search.highlight import Highlighter
 from winnow.search.limits import SearchDeadline, check_request
 from winnow.search.long_queries import windows_of
-from winnow.search.lookup import CollectionLookup
+from winnow.search.lookup import CollectionLookup, index_asked_for
 from winnow.search.query_cache import asked_by
 from winnow.search.second_stage import (
     NOTHING_FOUND,
@@ -161,9 +161,7 @@ class TwoStageSearch:
         if vector.report.status in ("failed", "timeout"):  # by words alone, some of the documents would not be found
             raise UpstreamUnavailable(f"the query could not be embedded for a further page: {vector.report.reason}")
         among = Comparison("in", DOCUMENT_FIELD, list(documents))
-        wanted = replace(
-            request, filter=among if request.filter is None else And((request.filter, among)), group_by="chunk"
-        )
+        wanted = replace(request, filter=narrowed(request.filter, among), group_by="chunk")
         query = partial(self._query, wanted, view, collection, index.ref, limit=MOST_HITS)
         began = time.perf_counter()
         hits = await deadline.within(query(vector.dense), stage="retrieve")
@@ -180,10 +178,7 @@ class TwoStageSearch:
         check_request(request, max_top_n=principal.max_top_n)
         collection = await self._collections.get(request.collection)
         # index and embedder follow from one row: an answer never mixes two models, whatever is switched meanwhile
-        index = collection.serving if request.index == "serving" else collection.beside
-        if index is None:
-            raise InvalidQuery(f"collection {collection.name!r} has one index only", location=("index",))
-        collection.require_filled(index.generation)
+        index = index_asked_for(collection, request)
         with asked_by(view.tenant):
             vector = await self._embed(request, index, self._embedders.of(index), deadline)
         return view, collection, index, vector
