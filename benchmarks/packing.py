@@ -108,7 +108,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="a test collection with answers, such as xquad_en")
-    parser.add_argument("--questions", type=int, default=10_000, help="the first so many")
+    parser.add_argument("--questions", type=int, default=10_000, help="number of questions, from the first")
     given = parser.parse_args()
     asyncio.run(measure(given.data, given.questions))
 

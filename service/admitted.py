@@ -97,7 +97,7 @@ class AdmittedWork:
             return await self.model_calls.run(work, principal, deadline)
 
     async def use_request(self, principal: Principal) -> Allowance | None:
-        """Count a request of a caller; returns what is left, and raises ``RateLimited``."""
+        """Count a request of a caller, and return the remaining allowance. Raises ``RateLimited``."""
         return await self._use(principal, "requests")
 
     async def use_documents(self, principal: Principal, count: int) -> None:

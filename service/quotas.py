@@ -1,4 +1,4 @@
-"""The quota of requests, which middleware checks once the caller is known, and the headers that tell what is left.
+"""The quota of requests, which middleware checks once the caller is known, and the headers that tell the allowance.
 
 ``RateLimit-Limit``, ``RateLimit-Remaining`` and ``RateLimit-Reset`` are those of "RateLimit header fields for HTTP",
 draft 06 (https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-06), which clients know.
