@@ -34,9 +34,9 @@ from winnow.core.types import Collection, Filter, IndexRef, JsonValue
 from winnow.operations.name_indexes import NameIndex
 from winnow.operations.resources import Resources
 from winnow.ports import FoundName, Point, VectorStore
-from winnow.search.highlight import Highlighter
 from winnow.search.limits import SearchDeadline, check_request
 from winnow.search.lookup import index_asked_for
+from winnow.search.two_stage import highlighted
 
 LOOKED_AT: Final = 64  # entries for ten results: some lead to one document, or are not there any more
 MOST_LOOKED_AT: Final = 4096
@@ -185,18 +185,14 @@ def _answer(
     retrieve: StageReport,
     deadline: SearchDeadline,
 ) -> SearchAnswer:
-    marker = Highlighter(request.query) if request.highlight else None
-    results = [
-        Result(rank, each, None, None, () if marker is None else marker.spans(each.chunk.text))
-        for rank, each in enumerate(candidates, 1)
-    ]
+    results = [Result(rank, each, None, None) for rank, each in enumerate(candidates, 1)]
     why = _SKIPPED
     if request.min_relevance is not None:
         why += "; min_relevance was not applied: it is a threshold for scores of the second stage"
     return SearchAnswer(
         id=new_id("srch"),
         request=request,
-        results=tuple(results),
+        results=highlighted(request, results),
         score_kind="retrieval",
         degraded=False,
         embed=StageReport("skipped", reason=_SKIPPED),

@@ -59,8 +59,7 @@ async def search_ordered(
     if request.packing is None:
         digest = request_digest(request, view_of(principal, request.tenant), collection)
         following = await keep_rest(resources, digest, answer, results[request.top_n :])
-    shown = highlighted(request, page) if request.highlight else tuple(page)
-    return replace(answer, results=shown, next=following, took_ms=deadline.spent_ms())
+    return replace(answer, results=highlighted(request, page), next=following, took_ms=deadline.spent_ms())
 
 
 async def _diverse(

@@ -69,8 +69,7 @@ async def _second_page(
     results = [each._replace(rank=rank) for rank, each in enumerate(left[: MOST_RESULTS + 1 - first], first)]
     page = results[: request.top_n]
     following = await keep_rest(resources, cursor.digest, answer, results[request.top_n :])
-    shown = highlighted(request, page) if request.highlight else tuple(page)
-    return replace(answer, results=shown, next=following, took_ms=deadline.spent_ms())
+    return replace(answer, results=highlighted(request, page), next=following, took_ms=deadline.spent_ms())
 
 
 async def keep_rest(resources: Resources, digest: bytes, answer: SearchAnswer, rest: Sequence[Result]) -> str | None:
@@ -110,7 +109,7 @@ async def _later_page(
     return SearchAnswer(
         id=new_id("srch"),
         request=request,
-        results=highlighted(request, results) if request.highlight else results,
+        results=highlighted(request, results),
         score_kind=known.kind,
         degraded=known.degraded,
         embed=embed,

@@ -94,9 +94,7 @@ async def pin_results(
             found, failure = [], f"pinned documents could not be read: {error.message}"
         first = {each.document_id: each for each in reversed(found)}
         read = [Result(0, each, None, None) for each in first.values()]
-        known |= {
-            each.candidate.document_id: each for each in (highlighted(request, read) if request.highlight else read)
-        }
+        known |= {each.candidate.document_id: each for each in highlighted(request, read)}
     pinned = [known[each]._replace(pinned=True) for each in wanted if each in known]
     keys = {_key(request, each) for each in pinned}
     placed = [*pinned, *(each for each in results if _key(request, each) not in keys)]

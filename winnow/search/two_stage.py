@@ -355,13 +355,13 @@ def _finish(
         results = iter([each._replace(duplicates=duplicates) for each, duplicates in folded])
     best = tuple(islice(results, most))
     more = more or next(results, None) is not None
-    if everything or not request.highlight:
-        return best, more
-    return highlighted(request, best), more
+    return best if everything else highlighted(request, best), more
 
 
 def highlighted(request: SearchRequest, results: Sequence[Result]) -> tuple[Result, ...]:
-    """The results with the words of the query marked."""
+    """The results with the words of the query marked, where the request asks for it."""
+    if not request.highlight:
+        return tuple(results)
     marker = Highlighter(request.query)
     return tuple(each._replace(highlights=marker.spans(each.candidate.chunk.text)) for each in results)
 
