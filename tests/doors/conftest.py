@@ -23,7 +23,7 @@ SECONDS = 120
 Client = Callable[..., Any]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the service as `winnow serve` starts it, with models that need no weights."""
     with served(tmp_path_factory.mktemp("doors")) as service:

@@ -76,6 +76,7 @@ def measure(searches: int) -> list[Outage]:
         stack.callback(house.close)
         house.start()
         client = Client(house.port, keep=True)
+        stack.callback(client.close)
         _fill(client)
         dying.close()
         dead = _compare(client, "dead reranker", searches, {}, NO_RERANK)

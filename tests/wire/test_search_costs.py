@@ -43,7 +43,7 @@ C_CALLS = 12_300
 PYDANTIC = 6
 STORE_SENT = 4_900
 STORE_RECEIVED = 380_000
-PEAK_KIB = 1_000
+PEAK_KIB = 1_080
 
 _PYDANTIC = ("model_construct", "validate_python", "validate_json")
 
