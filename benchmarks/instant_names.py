@@ -66,7 +66,7 @@ def place(index: TantivyNames, typed: str, title: str, depth: int) -> bool:
     query = typed_query(typed)
     if query is None:
         return False
-    found = index.find(query, None, limit=64, wanted=depth, by_document=True)
+    found = index.find([query], None, limit=64, wanted=depth, by_document=True)
     return any(each.name == title for each in found.names[:depth])
 
 

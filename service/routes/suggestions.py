@@ -29,5 +29,5 @@ async def suggest_queries(
     resources: ResourcesDep,
 ) -> SuggestionsView:
     """Titles and headings that what was typed is a part of, for a box that completes. No model is called."""
-    options = parameters.model_dump(include={"tenant", "limit"})
+    options = parameters.model_dump(include={"tenant", "language", "limit"})
     return SuggestionsView.of(await suggest(resources, principal, name, parameters.q, **options))

@@ -16,6 +16,7 @@ class SuggestParameters(Parameters):
     q: str = Field(max_length=MAX_CHARS, examples=["asyn"])
     limit: int = Field(8, ge=1, le=MOST)
     tenant: str | None = Field(None, description="as in searches")
+    language: str | None = Field(None, max_length=35, description="as in searches")
 
 
 class SuggestionView(View):

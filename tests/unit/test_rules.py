@@ -15,7 +15,7 @@ from winnow.core.rules import (
     replaced_rules,
     stored_rules,
 )
-from winnow.search.acting_rules import acting_rules
+from winnow.search.acting_rules import MAX_WORDINGS, acting_rules, hidden_while_typing, hides
 
 FULL = RuleSet(
     (SynonymRule(("sofa", "couch", "chaise longue")), SynonymRule(source="js", to=("JavaScript",), language="en")),
@@ -71,6 +71,37 @@ def test_words_are_left_alone_where_no_words_are_looked_for() -> None:
 def test_phrases_of_scripts_without_spaces_are_found_inside() -> None:
     rules = RuleSet((SynonymRule(("沙发", "长椅")),))
     assert acting_rules(rules, "红色沙发多少钱").words == "红色沙发多少钱 长椅"
+
+
+@pytest.mark.parametrize(
+    ("query", "wordings"),
+    [
+        ("Red sofa", ("red couch", "red chaise longue")),
+        ("a chaise longue", ("a sofa", "a couch")),
+        ("sof", ()),
+        (
+            "js sofa",
+            ("js couch", "js chaise longue", "javascript sofa", "javascript couch", "javascript chaise longue"),
+        ),
+    ],
+)
+def test_names_are_looked_for_with_synonyms_in_place_of_what_was_typed(query: str, wordings: tuple[str, ...]) -> None:
+    assert acting_rules(FULL, query, "en").wordings == wordings
+
+
+def test_wordings_of_scripts_without_spaces_and_their_number() -> None:
+    assert acting_rules(RuleSet((SynonymRule(("沙发", "长椅")),)), "红色沙发").wordings == ("红色长椅",)
+    many = [SynonymRule(tuple(f"{letter}{at}" for at in range(20))) for letter in "abc"]
+    assert len(acting_rules(RuleSet(tuple(many)), "a0 b0 c0").wordings) == MAX_WORDINGS
+
+
+def test_what_is_hidden_while_somebody_types() -> None:
+    assert hidden_while_typing(FULL, "hou") == ("d", "c")
+    assert hidden_while_typing(FULL, "hours") == ("d", "c")
+    assert hidden_while_typing(FULL, "hours of") == hidden_while_typing(FULL, "?") == ()
+    assert hides(FULL, "Hours", "d")
+    assert not hides(FULL, "Hours", "a")
+    assert not hides(FULL, "hours of", "d")
 
 
 @pytest.mark.parametrize(

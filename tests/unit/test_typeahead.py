@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from winnow.core.acl import DOCUMENT_FIELD
 from winnow.core.filters import matches, parse_filter
 from winnow.core.typed import typed_query, typos_allowed
-from winnow.core.types import FieldType, Filter
+from winnow.core.types import Comparison, FieldType, Filter, Not
 from winnow.ports import FoundNames, NameEntry
 from winnow.typeahead.tantivy_index import TantivyNames
 
@@ -32,10 +33,40 @@ def index_of(*titles: str) -> TantivyNames:
     return index
 
 
+def test_other_wordings_count_a_little_less() -> None:
+    index = index_of("Couch care", "Sofa", "Sofas", "Red couch")
+    sofa, couch = typed_query("sofa"), typed_query("couch")
+    assert sofa is not None
+    assert couch is not None
+    found = index.find([sofa, couch], None, limit=50, wanted=10, by_document=True)
+    assert [each.name for each in found.names] == ["Sofa", "Sofas", "Couch care", "Red couch"]
+    misspelled = typed_query("sofs")
+    assert misspelled is not None
+    found = index.find([misspelled, couch], None, limit=50, wanted=10, by_document=True)
+    assert {each.name for each in found.names} == {"Sofa", "Sofas", "Couch care", "Red couch"}
+
+
+def test_stop_words_of_ones_own_need_not_be_in_a_name() -> None:
+    query = typed_query("Don't buy sofa please", ["please", "don't"])
+    assert query is not None
+    assert (query.words, set(query.others), query.is_open) == (("buy", "sofa"), {"don", "t", "please"}, False)
+    only = typed_query("please", ["please"])
+    assert only is not None
+    assert only.words == ("please",), "a query of stop-words is looked for"
+
+
+def test_a_filter_on_documents_is_exact() -> None:
+    index = index_of("one", "two", "three")
+    among = Comparison("in", DOCUMENT_FIELD, ["d0", "d2", "unknown"])
+    for allowed, expected in ((among, {"one", "three"}), (Not(among), {"two"})):
+        found = index.find([], allowed, limit=50, wanted=10, by_document=True)
+        assert ({each.name for each in found.names}, found.matching, found.exact) == (expected, len(expected), True)
+
+
 def find(index: TantivyNames, text: str, allowed: Filter | None = None) -> FoundNames:
     query = typed_query(text)
     assert query is not None
-    return index.find(query, allowed, limit=500, wanted=10, by_document=True)
+    return index.find([query], allowed, limit=500, wanted=10, by_document=True)
 
 
 def names(index: TantivyNames, text: str) -> list[str]:

@@ -153,6 +153,91 @@ async def test_hidden_documents_are_in_no_result_and_no_count(filled):
     assert "a" in ids(await ask(filled, query="copy a file"))
 
 
+async def test_instant_searches_follow_the_rules_without_a_model(filled, service, monkeypatch):
+    await keep(
+        filled,
+        synonyms=[{"words": ["start", "alpha"]}, {"from": "beginning", "to": ["beta"], "language": "en"}],
+        pins=[{"query": "alp", "documents": ["d", "b"]}, {"query": "gamma", "documents": ["c", "a"]}],
+        hidden=[{"query": "beta", "documents": ["b"]}],
+        stop_words=["kindly"],
+    )
+
+    async def fail(*_, **__):
+        raise AssertionError("a model was called")
+
+    monkeypatch.setattr(type(service.resources.embedder), "embed", fail)
+    monkeypatch.setattr(type(service.resources.reranker), "rerank", fail)
+
+    async def typed(query, **options):
+        return await ask(filled, query=query, mode="instant", explain=True, **options)
+
+    answer = await typed("start")
+    assert ids(answer) == ["a"]
+    assert answer["explain"]["rules"] == [{"kind": "synonym", "words": ["start"], "added": ["alpha"]}]
+    assert ids(await typed("beginning", language="en")) == ["b"]
+    assert ids(await typed("beginning")) == []
+    answer = await typed("kindly alph")
+    assert ids(answer) == ["a"]
+    assert answer["explain"]["rules"] == [{"kind": "stop_words", "words": ["kindly"]}]
+    answer = await typed("alp", facets=["lang"])
+    assert [(each["document_id"], each["rank"], each.get("pinned")) for each in answer["results"]] == [
+        ("d", 1, True),
+        ("b", 2, True),
+        ("a", 3, None),
+    ]
+    assert answer["next"] is None
+    assert answer["explain"]["rules"] == [{"kind": "pin", "query": "alp", "match": "exact"}]
+    assert ids(await typed("alp", top_n=1)) == ["d"]
+    assert ids(await typed("alp", filter={"type": "eq", "key": "lang", "value": "en"})) == ["b", "a"]
+    assert ids(await typed("gamma")) == ["c", "a"], "a result that is pinned comes once"
+    answer = await typed("beta")
+    assert "b" not in ids(answer)
+    assert answer["explain"]["rules"] == [{"kind": "hidden", "query": "beta", "match": "exact"}]
+
+
+async def test_every_step_of_a_stream_has_the_pins(filled):
+    from tests.wire.test_http_instant import events
+
+    class Service:
+        client = filled
+
+    await keep(filled, pins=[{"query": "copy file", "documents": ["d", "a"]}])
+    steps = await events(Service, {"query": "copy file"})
+    assert [name for name, _ in steps] == ["instant", "retrieved", "final"]
+    for _, answer in steps:
+        assert [(each["document_id"], each.get("pinned")) for each in answer["results"]][:2] == [
+            ("d", True),
+            ("a", True),
+        ]
+        assert [each["rank"] for each in answer["results"]] == list(range(1, len(answer["results"]) + 1))
+
+
+async def test_hidden_documents_are_not_suggested(filled):
+    async def suggested(query, **options):
+        answer = await filled.get("/v1/collections/docs/suggest", params={"q": query, **options})
+        return [each["text"] for each in answer.json()["suggestions"]]
+
+    assert await suggested("be") == ["Beta"]
+    assert await suggested("vist") == ["Visit"]
+    await keep(
+        filled,
+        hidden=[
+            {"query": "the first", "documents": ["a"]},
+            {"query": "gam", "match": "contains", "documents": ["c"]},
+            {"query": "visit", "match": "contains", "documents": ["d"]},
+            {"query": "beta", "documents": ["b"], "language": "en"},
+        ],
+        synonyms=[{"from": "first", "to": ["alpha"]}],
+    )
+    assert await suggested("be") == ["Beta"], "the rule is of a language"
+    assert await suggested("be", language="en") == await suggested("beta", language="en") == []
+    assert await suggested("gamma") == ["Gamma"]
+    assert await suggested("g") == await suggested("gam") == []
+    assert await suggested("vist") == [], "the text that would be suggested is of a query that hides it"
+    assert await suggested("alph") == await suggested("first") == ["Alpha"]
+    assert await suggested("the first") == []
+
+
 async def test_pins_that_cannot_be_read_are_reported(filled, service, monkeypatch):
     from winnow.core.errors import UpstreamUnavailable
 

@@ -8,7 +8,7 @@ scripts that put no spaces between words each character is a word.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from winnow.core.exact import MAX_KEY, folded_name
@@ -31,7 +31,7 @@ class TypedQuery(NamedTuple):
 
     Attributes:
         words: all of these are looked for, in the order in which they were typed.
-        others: function words, which a name need not have.
+        others: function words and stop-words, which a name need not have.
         whole: the query as the beginning of a name.
         is_open: whether the last word may go on: nothing that ends a word was typed behind it.
     """
@@ -47,15 +47,29 @@ def folded(text: str) -> str:
     return without_marks(folded_name(text[:MAX_KEY]))
 
 
-def typed_query(text: str) -> TypedQuery | None:
-    """Read what was typed; ``None`` where it has no word, or too many to be the name of something."""
+def typed_query(text: str, stop_words: Iterable[str] = ()) -> TypedQuery | None:
+    """Read what was typed; ``None`` where it has no word, or too many to be the name of something.
+
+    Args:
+        text: as it was typed.
+        stop_words: further words that a name need not have, in any form.
+    """
     whole = folded(text)
     found = list(_apart(whole))
     if not found or len(found) > MAX_WORDS or len(text) > MAX_KEY:
         return None
-    words = tuple(dict.fromkeys(word for word in found if word not in FUNCTION_WORDS)) or tuple(dict.fromkeys(found))
+    stopped = {at for each in stop_words for at in _places_of(list(_apart(folded(each))), found)}
+    kept = [word for at, word in enumerate(found) if at not in stopped and word not in FUNCTION_WORDS]
+    words = tuple(dict.fromkeys(kept or found))
     is_open = not _ENDED.search(text) and found[-1] == words[-1]
     return TypedQuery(words, tuple(word for word in found if word not in words), whole, is_open)
+
+
+def other_wordings(text: str, wordings: Iterable[str], stop_words: Sequence[str] = ()) -> list[TypedQuery]:
+    """Other wordings of what was typed: the last word of each may go on where the one that was typed may."""
+    end = " " if _ENDED.search(text) else ""
+    read = (typed_query(wording + end, stop_words) for wording in wordings)
+    return [each for each in read if each is not None]
 
 
 def name_words(text: str) -> set[str]:
@@ -80,6 +94,14 @@ def typos_allowed(word: str) -> int:
 def numbers_of(word: str) -> list[str]:
     """The numbers in a text: two names that differ in them are two names."""
     return _DIGITS.findall(word)
+
+
+def _places_of(phrase: Sequence[str], words: Sequence[str]) -> Iterator[int]:
+    """The places of words that are those of the phrase, one after the other."""
+    size = len(phrase)
+    for at in range(len(words) - size + 1 if size else 0):
+        if list(words[at : at + size]) == list(phrase):
+            yield from range(at, at + size)
 
 
 def _apart(folded_text: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ from winnow.core.acl import DOCUMENT_FIELD, AccessRules, AccessView
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.exact import Level, folded_name, names_of
 from winnow.core.facets import check_facets
-from winnow.core.filters import matches
+from winnow.core.filters import matches, narrowed
 from winnow.core.ids import new_id
 from winnow.core.principal import Principal
 from winnow.core.search import (
@@ -29,11 +29,12 @@ from winnow.core.search import (
     StageReport,
 )
 from winnow.core.tenancy import plain_id
-from winnow.core.typed import TypedQuery, typed_query
-from winnow.core.types import Collection, Filter, IndexRef, JsonValue
+from winnow.core.typed import TypedQuery, other_wordings, typed_query
+from winnow.core.types import Collection, Comparison, Filter, IndexRef, JsonValue
 from winnow.operations.name_indexes import NameIndex
 from winnow.operations.resources import Resources
 from winnow.ports import FoundName, Point, VectorStore
+from winnow.search.acting_rules import ActingRules
 from winnow.search.limits import SearchDeadline, check_request
 from winnow.search.lookup import index_asked_for
 from winnow.search.two_stage import highlighted
@@ -45,9 +46,13 @@ _SKIPPED: Final = "mode is instant"
 
 
 async def search_instant(
-    resources: Resources, principal: Principal, request: SearchRequest, deadline: SearchDeadline
+    resources: Resources,
+    principal: Principal,
+    request: SearchRequest,
+    deadline: SearchDeadline,
+    acting: ActingRules | None = None,
 ) -> SearchAnswer:
-    """Answer a search of mode ``instant``.
+    """Answer a search of mode ``instant``; ``acting`` are the collection's rules on its words.
 
     Raises:
         WinnowError: as ``TwoStageSearch.run`` does.
@@ -57,8 +62,8 @@ async def search_instant(
     check_request(request, max_top_n=principal.max_top_n)
     collection = await resources.collections.get(request.collection)
     index = index_asked_for(collection, request)
-    typed = typed_query(request.query)
-    if typed is None:
+    wordings = wordings_of(request.query, acting)
+    if not wordings:
         return await _by_keywords(resources, principal, request, deadline, "the query is not the name of anything")
     names = resources.names.of(index.ref, collection.name)
     if not await deadline.within(names.is_ready(), stage="retrieve"):
@@ -67,7 +72,7 @@ async def search_instant(
         return replace(await _by_keywords(resources, principal, request, deadline, why), degraded=True)
     allowed = allowed_names(names, collection, view, request.filter)
     began = time.perf_counter()
-    finding = _find(resources.store, names, typed, request, allowed)
+    finding = _find(resources.store, names, wordings, request, allowed)
     candidates, details = await deadline.within(finding, stage="retrieve")
     if not candidates:
         return await _by_keywords(resources, principal, request, deadline, "no name matches")
@@ -94,7 +99,7 @@ async def browse(
     if not await names.is_ready(deadline.left() / 2):
         raise UpstreamUnavailable(f"the index of names of {collection.name!r} is being read; try again", retry_after=1)
     allowed, began = allowed_names(names, collection, view, request.filter), time.perf_counter()
-    candidates, details = await deadline.within(_find(resources.store, names, None, request, allowed), stage="retrieve")
+    candidates, details = await deadline.within(_find(resources.store, names, (), request, allowed), stage="retrieve")
     facets = None
     if request.facets is not None:
         check_facets(request.facets, collection.fields)
@@ -102,6 +107,39 @@ async def browse(
         facets = await deadline.within(counting, stage="facets")
     report = StageReport("ok", (time.perf_counter() - began) * 1000, details=details)
     return replace(_answer(request, candidates, report, deadline), facets=facets)
+
+
+async def first_chunks(
+    resources: Resources,
+    principal: Principal,
+    request: SearchRequest,
+    documents: Sequence[str],
+    deadline: SearchDeadline,
+) -> list[Candidate]:
+    """The first chunks of these documents, of those that the caller sees and the search's filter passes; by no model.
+
+    Raises:
+        UpstreamUnavailable: the names of the collection are still being read.
+        WinnowError: as ``search_instant`` does.
+    """
+    collection = await resources.collections.get(request.collection)
+    names = resources.names.of(index_asked_for(collection, request).ref, collection.name)
+    if not await deadline.within(names.is_ready(), stage="retrieve"):
+        raise UpstreamUnavailable("the index of names is being read")
+    among = narrowed(request.filter, Comparison("in", DOCUMENT_FIELD, list(documents)))
+    allowed = allowed_names(names, collection, view_of(principal, request.tenant), among)
+    wanted = replace(request, top_n=len(documents), group_by="document")
+    found, _ = await deadline.within(_find(resources.store, names, (), wanted, allowed), stage="retrieve")
+    return found
+
+
+def wordings_of(text: str, acting: ActingRules | None) -> list[TypedQuery]:
+    """What was typed, then what the rules of the collection make of it; empty where it is the name of nothing."""
+    if acting is None:
+        typed = typed_query(text)
+        return [] if typed is None else [typed]
+    typed = typed_query(text, acting.stopped)
+    return [] if typed is None else [typed, *other_wordings(text, acting.wordings, acting.stopped)]
 
 
 def allowed_names(
@@ -115,14 +153,14 @@ def allowed_names(
 async def _find(
     store: VectorStore,
     names: NameIndex,
-    typed: TypedQuery | None,
+    wordings: Sequence[TypedQuery],
     request: SearchRequest,
     allowed: Filter | None,
 ) -> tuple[list[Candidate], dict[str, JsonValue]]:
     """The candidates, looked for deeper and deeper while too few of what was found may be shown."""
     limit, by_document = max(LOOKED_AT, 2 * request.top_n), request.group_by == "document"
     while True:
-        found = names.names.find(typed, allowed, limit=limit, wanted=request.top_n, by_document=by_document)
+        found = names.names.find(wordings, allowed, limit=limit, wanted=request.top_n, by_document=by_document)
         shown = await names_to_show(store, names.ref, found.names, allowed, request.top_n)
         if len(shown) >= request.top_n or not found.is_cut or limit >= MOST_LOOKED_AT:
             break
@@ -134,7 +172,7 @@ async def _find(
         "candidates": found.matching,
         "forgiving": found.forgiving,
     }
-    if typed is None and found.exact:
+    if not wordings and found.exact:
         details["documents"] = found.matching
     if found.is_cut and len(shown) < request.top_n:
         details["looked_at"] = limit

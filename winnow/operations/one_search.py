@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
@@ -16,7 +16,8 @@ from winnow.operations.packing import counting_tokenizer, fold_answer, pack_answ
 from winnow.operations.paging import further_page
 from winnow.operations.rebuild import require_rebuilt
 from winnow.operations.resources import Resources
-from winnow.operations.ruled_search import explained, search_pinned, with_rules
+from winnow.operations.ruled_search import explained, pinning, search_pinned, with_rules
+from winnow.search.acting_rules import ActingRules
 from winnow.search.limits import SearchDeadline, check_request
 
 Step: TypeAlias = Literal["instant", "retrieved", "final"]
@@ -77,8 +78,7 @@ async def _answer(
     principal.require("search", collection=request.collection)
     check_request(request, max_top_n=principal.max_top_n)  # before a collection is looked for
     request, acting = await with_rules(resources, principal, request)
-    pins = () if acting is None else acting.pins
-    answer = await _searched(resources, principal, request, deadline, retrieved, pins=pins)
+    answer = await _searched(resources, principal, request, deadline, retrieved, acting=acting)
     return answer if acting is None else explained(answer, acting)
 
 
@@ -89,9 +89,10 @@ async def _searched(
     deadline: SearchDeadline | None,
     retrieved: Callable[[SearchAnswer], None] | None,
     *,
-    pins: Sequence[str],
+    acting: ActingRules | None,
 ) -> SearchAnswer:
     """The answer to a search that the rules of the collection were applied to."""
+    pins = () if acting is None else acting.pins
     packing = request.packing if request.packing is not None and request.packing.changes_texts else None
     plain = request.facets is None and request.cursor is None and request.ordering is None
     if plain and packing is None and not pins and request.mode != "instant":
@@ -108,11 +109,13 @@ async def _searched(
     elif request.ordering is not None:
         answer = await search_ordered(resources, principal, request, request.ordering, deadline, pins=pins)
     elif request.mode == "instant":
-        answer = fold_answer(await search_instant(resources, principal, request, deadline))
+        answer = fold_answer(await search_instant(resources, principal, request, deadline, acting))
     else:
+        if pins and retrieved is not None:
+            retrieved = await pinning(resources, principal, request, pins, retrieved, deadline=deadline)
         answer = await resources.search.run(request, principal, deadline, retrieved=retrieved)
-        if pins:
-            answer = await search_pinned(resources, principal, answer, pins, deadline)
+    if pins and request.cursor is None and request.ordering is None:
+        answer = await search_pinned(resources, principal, answer, pins, deadline)
     if request.facets is not None:
         answer = replace(answer, facets=await count_facets(resources, principal, answer, request.facets, deadline))
     return answer if packing is None else await pack_answer(resources, answer, tokenizer, deadline)

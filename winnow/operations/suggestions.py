@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
 from winnow.core.access import view_of
 from winnow.core.errors import InvalidQuery
 from winnow.core.principal import Principal
-from winnow.core.typed import TypedQuery, folded, name_words, typed_query
-from winnow.operations.instant import LOOKED_AT, allowed_names, names_to_show
+from winnow.core.tenancy import plain_id
+from winnow.core.typed import TypedQuery, folded, name_words
+from winnow.operations.instant import LOOKED_AT, allowed_names, names_to_show, wordings_of
 from winnow.operations.resources import Resources
+from winnow.operations.ruled_search import without_documents
 from winnow.ports import FoundName
+from winnow.search.acting_rules import acting_rules, hidden_while_typing, hides
 
 MOST: Final = 20
 MAX_CHARS: Final = 512
@@ -32,9 +35,19 @@ class Suggestions(NamedTuple):
 
 
 async def suggest(
-    resources: Resources, principal: Principal, name: str, text: str, *, tenant: str | None = None, limit: int = 8
+    resources: Resources,
+    principal: Principal,
+    name: str,
+    text: str,
+    *,
+    tenant: str | None = None,
+    language: str | None = None,
+    limit: int = 8,
 ) -> Suggestions:
     """Titles and headings that what was typed is a part of, with typos where nothing is spelled like it.
+
+    Rules of the collection act on what was typed. A document that they hide for it, for a query that it may become, or
+    for the text that would be suggested, is not suggested.
 
     Raises:
         Forbidden: the principal may not search.
@@ -49,25 +62,31 @@ async def suggest(
         raise InvalidQuery(f"q has {len(text):,} characters; the limit is {MAX_CHARS}", location=("q",))
     collection = await resources.collections.get(name)
     collection.require_filled(collection.serving.generation)
-    typed = typed_query(text)
-    if typed is None:
+    rules = collection.rules
+    wordings = wordings_of(text, None if rules.is_empty else acting_rules(rules, text, language))
+    if not wordings:
         return Suggestions((), ready=True)
     names = resources.names.of(collection.serving.ref, name)
     if not await names.is_ready():
         return Suggestions((), ready=False)
-    allowed = allowed_names(names, collection, view)
-    found = names.names.find(typed, allowed, limit=LOOKED_AT, wanted=limit, by_document=False)
+    hidden = hidden_while_typing(rules, text, language)
+    allowed = allowed_names(names, collection, view, without_documents(view.tenant, hidden) if hidden else None)
+    found = names.names.find(wordings, allowed, limit=LOOKED_AT, wanted=limit, by_document=False)
     shown = await names_to_show(resources.store, names.ref, found.names, allowed, LOOKED_AT)
-    return Suggestions(_first(_texts(typed, (each for each, _ in shown)), limit), ready=True)
+    texts = (
+        each
+        for entry, _ in shown
+        for each in _texts(wordings[0], entry)
+        if not hides(rules, each.text, plain_id(entry.document_id), language)
+    )
+    return Suggestions(_first(texts, limit), ready=True)
 
 
-def _texts(typed: TypedQuery, names: Iterable[FoundName]) -> Iterator[Suggestion]:
-    """The names of each entry that go on from what was typed; where none does, what the entry is called."""
-    for each in names:
-        title = [Suggestion(each.title, "title")] if each.heads and each.title else []
-        texts = [*title, *(Suggestion(heading, "heading") for heading in each.headings)]
-        fitting = [text for text in texts if _goes_on(typed, text.text)]
-        yield from fitting or texts[:1]
+def _texts(typed: TypedQuery, name: FoundName) -> list[Suggestion]:
+    """The names of an entry that go on from what was typed; where none does, what the entry is called."""
+    title = [Suggestion(name.title, "title")] if name.heads and name.title else []
+    texts = [*title, *(Suggestion(heading, "heading") for heading in name.headings)]
+    return [text for text in texts if _goes_on(typed, text.text)] or texts[:1]
 
 
 def _goes_on(typed: TypedQuery, text: str) -> bool:

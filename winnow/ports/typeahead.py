@@ -89,12 +89,13 @@ class TypeaheadIndex(Protocol):
         """Forget these documents, then add entries. Both are seen by searches on return."""
 
     def find(
-        self, query: TypedQuery | None, allowed: Filter | None, *, limit: int, wanted: int, by_document: bool
+        self, wordings: Sequence[TypedQuery], allowed: Filter | None, *, limit: int, wanted: int, by_document: bool
     ) -> FoundNames:
         """The best entries that pass ``allowed``, which may let some pass that the filter does not.
 
         Args:
-            query: what was typed; ``None`` where nothing was: the first chunks of all documents, by title.
+            wordings: what was typed, then other wordings of it, which count a little less; empty where nothing was
+                typed: the first chunks of all documents, by title.
             allowed: a filter on metadata and access.
             limit: entries that are looked at.
             wanted: names of other spelling are looked for where fewer than this are found.

@@ -11,10 +11,12 @@ from typing import Final, assert_never
 
 from tantivy import Occur, Query, Schema
 
+from winnow.core.acl import DOCUMENT_FIELD
 from winnow.core.filters import values_of
 from winnow.core.types import And, Comparison, Exists, Filter, JsonValue, Metadata, Not, Or
 
 FACTS: Final = "facts"
+DOCUMENT: Final = "document"
 
 _EXACT_FLOATS: Final = 2**53  # beyond, two integers may be one float
 _LONGEST: Final = 512
@@ -71,6 +73,8 @@ def _compared(schema: Schema, comparison: Comparison) -> tuple[Query, bool]:
 
 
 def _any_of(schema: Schema, key: str, values: list[JsonValue]) -> tuple[Query, bool]:
+    if key == DOCUMENT_FIELD:
+        return Query.term_set_query(schema, DOCUMENT, values), True
     terms = [_term(key, value) for value in values]
     if any(term is None for term in terms):
         return Query.term_query(schema, FACTS, _has(key)), False

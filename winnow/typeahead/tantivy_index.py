@@ -22,12 +22,11 @@ from winnow.core.tenancy import plain_id
 from winnow.core.typed import TypedQuery, folded, name_words, numbers_of, typos_allowed
 from winnow.core.types import Filter
 from winnow.ports import FoundName, FoundNames, NameEntry
-from winnow.typeahead.facts import FACTS, condition_of, facts_of
+from winnow.typeahead.facts import DOCUMENT, FACTS, condition_of, facts_of
 
 WRITER_BYTES: Final = 15_000_000  # the least that the engine takes for entries that are not in a segment yet
 MOST_KEYWORDS: Final = 256  # of one chunk
 
-_DOCUMENT: Final = "document"
 _STORED: Final = "stored"
 _HEADS: Final = "heads"
 _YES: Final = "1"
@@ -51,6 +50,7 @@ _WHOLE_PART: Final = _Field("whole_part", 8.0, 5.0, 5.5)  # the last part of a t
 _WHOLE_HEADING: Final = _Field("whole_heading", 5.0, 3.5, 3.5)
 _OTHER_FIRST_LETTER: Final = 1.0  # what a word with another first letter loses
 _OTHER_WORD: Final = 0.2  # what a function word adds
+_OTHER_WORDING: Final = 0.9  # what a name counts that has another wording of what was typed
 
 
 class TantivyNames:
@@ -62,7 +62,7 @@ class TantivyNames:
         builder = SchemaBuilder()
         for field in (_TITLE, _HEADING, _KEYWORD, _CONTEXT):
             builder.add_text_field(field.name, tokenizer_name="words", index_option="basic")
-        for name in (_WHOLE_TITLE.name, _WHOLE_PART.name, _WHOLE_HEADING.name, FACTS, _DOCUMENT, _HEADS):
+        for name in (_WHOLE_TITLE.name, _WHOLE_PART.name, _WHOLE_HEADING.name, FACTS, DOCUMENT, _HEADS):
             builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
         builder.add_bytes_field(_STORED, stored=True, indexed=False)
         self._schema = builder.build()
@@ -74,7 +74,7 @@ class TantivyNames:
     def replace(self, document_ids: Collection[str], entries: Iterable[NameEntry]) -> None:
         """See the port."""
         for each in document_ids:
-            self._writer.delete_documents_by_term(_DOCUMENT, each)
+            self._writer.delete_documents_by_term(DOCUMENT, each)
         for entry in entries:
             self._writer.add_document(_document(entry))
         self._writer.commit()
@@ -82,18 +82,17 @@ class TantivyNames:
         self._searcher = self._index.searcher()
 
     def find(
-        self, query: TypedQuery | None, allowed: Filter | None, *, limit: int, wanted: int, by_document: bool
+        self, wordings: Sequence[TypedQuery], allowed: Filter | None, *, limit: int, wanted: int, by_document: bool
     ) -> FoundNames:
         """See the port."""
         condition, exact = (None, True) if allowed is None else condition_of(self._schema, allowed)
-        names, count = self._find(query, condition, limit, typos=False)
+        names, count = self._find(wordings, condition, limit, typos=False)
         kept = _once_each(names, by_document=by_document)
-        if query is None:
-            return FoundNames(kept, count, forgiving=False, is_cut=count > len(names), exact=exact)
-        forgiving = len(kept) < wanted and any(typos_allowed(word) for word in (query.whole, *query.words))
+        words = (word for each in wordings for word in (each.whole, *each.words))
+        forgiving = len(kept) < wanted and any(map(typos_allowed, words))
         if forgiving:
-            names, count = self._find(query, condition, limit, typos=True)
-            kept = _once_each(_by_likeness(query, names), by_document=by_document)
+            names, count = self._find(wordings, condition, limit, typos=True)
+            kept = _once_each(_by_likeness(wordings, names), by_document=by_document)
         return FoundNames(kept, count, forgiving, count > len(names), exact)
 
     def close(self) -> None:
@@ -101,17 +100,24 @@ class TantivyNames:
         self._writer.rollback()
 
     def _find(
-        self, query: TypedQuery | None, condition: Query | None, limit: int, *, typos: bool
+        self, wordings: Sequence[TypedQuery], condition: Query | None, limit: int, *, typos: bool
     ) -> tuple[list[FoundName], int]:
-        named = self._term(_HEADS, _YES, 0.0) if query is None else self._names(query, typos=typos)
-        clauses = [(Occur.Must, named)]
+        clauses = [(Occur.Must, self._worded(wordings, typos=typos))]
         if condition is not None:
             clauses.append((Occur.Must, Query.const_score_query(condition, 0.0)))
         searcher = self._searcher
         found = searcher.search(Query.boolean_query(clauses), limit=limit)
         names = [_found(cast("float", score), searcher.doc(address)) for score, address in found.hits]
-        names.sort(key=lambda each: (-each.score, query is not None and len(each.name), each.name, each.point_id))
+        names.sort(key=lambda each: (-each.score, bool(wordings) and len(each.name), each.name, each.point_id))
         return names, found.count or 0  # type: ignore[attr-defined]  # the stubs lack it
+
+    def _worded(self, wordings: Sequence[TypedQuery], *, typos: bool) -> Query:
+        if not wordings:
+            return self._term(_HEADS, _YES, 0.0)
+        first, *others = (self._names(each, typos=typos) for each in wordings)
+        if not others:
+            return first
+        return Query.disjunction_max_query([first, *(Query.boost_query(each, _OTHER_WORDING) for each in others)])
 
     def _names(self, query: TypedQuery, *, typos: bool) -> Query:
         last = len(query.words) - 1
@@ -154,7 +160,7 @@ class TantivyNames:
 
 def _document(entry: NameEntry) -> Document:
     document = Document()
-    document.add_text(_DOCUMENT, entry.document_id)
+    document.add_text(DOCUMENT, entry.document_id)
     if entry.heads:
         document.add_text(_HEADS, _YES)
         _add_whole_names(document, entry.title, plain_id(entry.document_id))
@@ -200,16 +206,17 @@ def _once_each(names: Sequence[FoundName], *, by_document: bool) -> list[FoundNa
     return list(best.values())
 
 
-def _by_likeness(query: TypedQuery, names: Iterable[FoundName]) -> list[FoundName]:
+def _by_likeness(wordings: Sequence[TypedQuery], names: Iterable[FoundName]) -> list[FoundName]:
     """Names in the order in which typing mistakes are likely; those that differ in numbers are left out."""
-    numbers, first = numbers_of(query.whole), {word[0] for word in query.words}
+    numbers = [set(numbers_of(each.whole)) for each in wordings]
+    first = [{word[0] for word in each.words} for each in wordings]
     alike: list[FoundName] = []
     for each in names:
-        has = {word for name in (each.title, *each.headings) for word in name_words(name)}
-        if numbers and not set(numbers) <= {number for word in has for number in numbers_of(word)}:
-            continue
-        missing = sum(all(word[0] != letter for word in has) for letter in first)
-        alike.append(each._replace(score=each.score - missing * _OTHER_FIRST_LETTER))
-    length = len(query.whole)
+        words = {word for name in (each.title, *each.headings) for word in name_words(name)}
+        has, begin = {number for word in words for number in numbers_of(word)}, {word[0] for word in words}
+        missing = [len(letters - begin) for some, letters in zip(numbers, first, strict=True) if some <= has]
+        if missing:
+            alike.append(each._replace(score=each.score - min(missing) * _OTHER_FIRST_LETTER))
+    length = len(wordings[0].whole)
     alike.sort(key=lambda each: (-each.score, abs(len(each.name) - length), each.name, each.point_id))
     return alike
