@@ -148,11 +148,17 @@ def test_what_one_visitor_clicks_again_and_again_is_one_click():
     assert judge_by_clicks(log).too_few == (("q", 2),)
 
 
-def test_a_click_counts_at_the_rank_where_it_was_made():
-    again = [Impression("q", f"v{visit}", {1: "a", 2: "b"}) for visit in range(40)]
-    again += [Impression("q", f"v{visit}", {1: "b", 2: "a"}, frozenset("b")) for visit in range(40)]
-    bias = judge_by_clicks(again).bias
-    assert (bias.clicks, bias.propensities) == (0, pytest.approx((1, 0.5)))
+def test_a_click_counts_at_the_rank_where_it_was_made_and_what_is_seen_after_it_does_not():
+    log = []
+    for visit in range(40):
+        log.append(Impression("q", f"v{visit}", {1: "a", 2: "b"}))
+        log.append(Impression("q", f"v{visit}", {1: "b", 2: "a"}, frozenset("b")))
+        log.append(Impression("q", f"v{visit}", {1: "a", 2: "b"}, frozenset("b")))
+    judged = judge_by_clicks(log)
+    assert judged.judged == (("q", 40),)
+    assert judged.bias.clicks == 40
+    assert judged.bias.propensities[1] < 0.25
+    assert judged.relevance["q1"]["a"] == 0
 
 
 def test_spellings_of_a_query_are_one_and_the_most_frequent_is_asked():

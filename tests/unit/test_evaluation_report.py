@@ -12,7 +12,7 @@ from winnow.core.settings import Settings
 from winnow.core.types import Chunk, Document
 from winnow.evaluation.dataset import Dataset
 from winnow.evaluation.evaluate import evaluate
-from winnow.evaluation.runs import MODES, QUERIES_KEPT, for_measurement, run_queries
+from winnow.evaluation.runs import MODES, QUERIES_KEPT, for_measurement, in_process, run_queries
 from winnow.evaluation.views import render_html, render_table, to_json
 
 DATASET = Dataset(
@@ -152,7 +152,7 @@ async def test_no_more_searches_run_at_once_than_asked_for():
 
     for concurrency in (1, 2):
         search = Slow()
-        await run_queries(search, "tiny", DATASET.queries, MODES[0], concurrency=concurrency)
+        await run_queries(in_process(search, "tiny"), DATASET.queries, MODES[0], concurrency=concurrency)
         assert search.most_busy == concurrency
 
 
@@ -165,7 +165,7 @@ async def test_a_search_that_fails_stops_the_evaluation_with_its_own_error():
 
     queries = {**{f"again {number}": "first <b>query</b>" for number in range(5)}, "q3": "third query"}
     with pytest.raises(UpstreamUnavailable, match="the model is down"):
-        await run_queries(Failing(), "tiny", queries, MODES[0], concurrency=2)
+        await run_queries(in_process(Failing(), "tiny"), queries, MODES[0], concurrency=2)
 
 
 async def test_the_table_names_each_run_and_fits_a_terminal():

@@ -109,18 +109,19 @@ class _Log:
     def __init__(self) -> None:
         self.searches = 0
         self._spellings: dict[str, Counter[str]] = defaultdict(Counter)
-        self._seen: dict[str, dict[str, dict[str, tuple[int, bool]]]] = defaultdict(lambda: defaultdict(dict))
+        self._seen: dict[str, dict[str, dict[tuple[str, int], bool]]] = defaultdict(lambda: defaultdict(dict))
 
     def add(self, impression: Impression) -> None:
-        """Add an answer. Of a result that a visitor sees again the first click counts, else the first sight."""
+        """Add an answer; what a visitor sees again at the same rank, or after a click on it, is not counted again."""
         query = " ".join(unicodedata.normalize("NFC", impression.query).casefold().split())
         self._spellings[query][impression.query] += 1
         self.searches += 1
         seen = self._seen[query][impression.visitor]
+        clicked = {document for (document, _), click in seen.items() if click}
         for rank, document in sorted(impression.results.items()):
-            clicked = document in impression.clicked
-            if document not in seen or (clicked and not seen[document][1]):
-                seen[document] = (rank, clicked)
+            if document not in clicked:
+                seen[document, rank] = document in impression.clicked
+            clicked |= impression.clicked & {document}
 
     def spelling(self, query: str) -> str:
         """The most frequent spelling of a query."""
@@ -132,7 +133,7 @@ class _Log:
         for query, visitors in self._seen.items():
             counts: dict[str, dict[int, Shown]] = defaultdict(dict)
             for seen in visitors.values():
-                for document, (rank, clicked) in seen.items():
+                for (document, rank), clicked in seen.items():
                     shown, clicks = counts[document].get(rank, Shown(0, 0))
                     counts[document][rank] = Shown(shown + 1, clicks + clicked)
             found[query] = counts

@@ -12,9 +12,20 @@ import numpy as np
 from winnow.core.errors import InvalidSource
 from winnow.core.text import counted
 from winnow.core.types import Document, FloatArray
-from winnow.evaluation.dataset import Dataset
+from winnow.evaluation.dataset import Dataset, Questions
 from winnow.evaluation.metrics import METRICS, NDCG, MeanEstimate, estimate_mean, score_rankings
-from winnow.evaluation.runs import HYBRID, MODES, STAGES, TWO_STAGE, Answered, OnQuery, Searcher, run_queries
+from winnow.evaluation.runs import (
+    HYBRID,
+    MODES,
+    STAGES,
+    TWO_STAGE,
+    Answered,
+    AnswerQuery,
+    OnQuery,
+    Searcher,
+    in_process,
+    run_queries,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +35,14 @@ class RunReport:
     Attributes:
         scores: metric -> value per query, shape (queries,).
         estimates: metric -> mean with its 95 % interval.
+        judged: the share of the first ten results, over all queries, that have a judgment.
     """
 
     name: str
     scores: Mapping[str, FloatArray]
     estimates: Mapping[str, MeanEstimate]
     p50_ms: float
+    judged: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,27 +134,54 @@ async def evaluate(
             f"{len(failures)} of {counted(len(dataset.documents), 'document')} of {dataset.name} were not indexed, "
             f"the first is {name!r}: {reason}; fix or remove them, the metrics would be too low"
         )
-    runs = {
-        mode.name: list((await run_queries(searcher, collection, dataset.queries, mode, progress=progress)).values())
-        for mode in MODES
-    }
-    reports = {name: _report(dataset, name, answers) for name, answers in runs.items()}
-    return Evaluation(
-        dataset=dataset.name,
+    return await measure(
+        Questions(dataset.queries, dataset.judgments),
+        name=dataset.name,
         documents=len(dataset.documents),
-        queries=len(dataset.queries),
-        runs=tuple(reports.values()),
-        stages=tuple(_summary(runs[TWO_STAGE], stage) for stage in STAGES),
-        degraded=float(np.mean([answer.degraded for answer in runs[TWO_STAGE]])),
-        comparison=_compare(dataset, reports[HYBRID].scores[NDCG], reports[TWO_STAGE].scores[NDCG]),
+        answer=in_process(searcher, collection),
+        progress=progress,
     )
 
 
-def _report(dataset: Dataset, name: str, answers: Sequence[Answered]) -> RunReport:
-    rankings = {query: answer.documents for query, answer in zip(dataset.queries, answers, strict=True)}
-    scores = score_rankings(rankings, {query: dataset.judgments[query] for query in dataset.queries})
+async def measure(
+    questions: Questions, *, name: str, documents: int, answer: AnswerQuery, progress: OnQuery = lambda *_: None
+) -> Evaluation:
+    """Answer the queries in each of the four modes, one mode after the other, and score the answers.
+
+    Args:
+        questions: queries and judgments.
+        name: of what is measured.
+        documents: how many documents it has.
+        answer: answers a query.
+        progress: called after every query.
+
+    Raises:
+        WinnowError: a search failed.
+    """
+    runs = {
+        mode.name: list((await run_queries(answer, questions.queries, mode, progress=progress)).values())
+        for mode in MODES
+    }
+    reports = {name: _report(questions, name, answers) for name, answers in runs.items()}
+    return Evaluation(
+        dataset=name,
+        documents=documents,
+        queries=len(questions.queries),
+        runs=tuple(reports.values()),
+        stages=tuple(_summary(runs[TWO_STAGE], stage) for stage in STAGES),
+        degraded=float(np.mean([answer.degraded for answer in runs[TWO_STAGE]])),
+        comparison=_compare(questions.queries, reports[HYBRID].scores[NDCG], reports[TWO_STAGE].scores[NDCG]),
+    )
+
+
+def _report(questions: Questions, name: str, answers: Sequence[Answered]) -> RunReport:
+    rankings = {query: answer.documents for query, answer in zip(questions.queries, answers, strict=True)}
+    judgments = {query: questions.judgments[query] for query in questions.queries}
+    scores = score_rankings(rankings, judgments)
     estimates = {metric: estimate_mean(scores[metric]) for metric in METRICS}
-    return RunReport(name, scores, estimates, float(np.median([answer.ms for answer in answers])))
+    first = [(query, document) for query, documents in rankings.items() for document in documents[:10]]
+    judged = sum(document in judgments[query] for query, document in first) / max(1, len(first))
+    return RunReport(name, scores, estimates, float(np.median([answer.ms for answer in answers])), judged)
 
 
 def _summary(answers: Sequence[Answered], name: str) -> StageSummary:
@@ -155,10 +195,10 @@ def _summary(answers: Sequence[Answered], name: str) -> StageSummary:
     )
 
 
-def _compare(dataset: Dataset, before: FloatArray, after: FloatArray) -> RunComparison:
+def _compare(queries: Mapping[str, str], before: FloatArray, after: FloatArray) -> RunComparison:
     changes = [
         QueryChange(query_id, text, old, new, new - old)
-        for (query_id, text), old, new in zip(dataset.queries.items(), before.tolist(), after.tolist(), strict=True)
+        for (query_id, text), old, new in zip(queries.items(), before.tolist(), after.tolist(), strict=True)
     ]
     changes.sort(key=lambda change: -change.gain)
     helped, hurt = sum(change.gain > 0 for change in changes), sum(change.gain < 0 for change in changes)

@@ -18,7 +18,7 @@ TWO_STAGE: Final = "two_stage"
 STAGES: Final = ("embed", "retrieve", "rerank")
 QUERIES_KEPT: Final = 8
 
-_BUDGET_MS: Final = 60_000.0  # quality is measured, so no query may be cut short
+BUDGET_MS: Final = 60_000.0  # quality is measured, so no query may be cut short
 _WARM_UP_QUERIES: Final = 5
 
 OnQuery = Callable[[str, int, int], None]
@@ -48,6 +48,12 @@ class Searcher(Protocol):
     async def run(self, request: SearchRequest, principal: Principal) -> SearchAnswer: ...
 
 
+class AnswerQuery(Protocol):
+    """Answers one query in one mode with the ``DEPTH`` best documents."""
+
+    async def __call__(self, query: str, mode: Mode) -> Answered: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """The measured parts of one answer."""
@@ -67,8 +73,7 @@ def for_measurement(settings: Settings) -> Settings:
 
 
 async def run_queries(
-    searcher: Searcher,
-    collection: str,
+    answer: AnswerQuery,
     queries: Mapping[str, str],
     mode: Mode,
     *,
@@ -78,8 +83,7 @@ async def run_queries(
     """Answer every query in one mode.
 
     Args:
-        searcher: answers the queries.
-        collection: name of the collection that holds the dataset's documents.
+        answer: answers a query.
         queries: text by id.
         mode: how to search.
         concurrency: searches at a time; with more than 1 the latencies include waiting.
@@ -92,22 +96,38 @@ async def run_queries(
         WinnowError: a search failed; the others are cancelled.
     """
     for text in list(queries.values())[:_WARM_UP_QUERIES]:
-        await searcher.run(_request(collection, text, mode), LOCAL)
+        await answer(text, mode)
     answers: dict[str, Answered] = {}
     places = asyncio.Semaphore(concurrency)
 
-    async def answer(key: str, text: str) -> None:
+    async def run(key: str, text: str) -> None:
         async with places:
-            answers[key] = await _answer(searcher, _request(collection, text, mode))
+            answers[key] = await answer(text, mode)
         progress(mode.name, len(answers), len(queries))
 
     try:
         async with asyncio.TaskGroup() as tasks:
             for key, text in queries.items():
-                tasks.create_task(answer(key, text))
+                tasks.create_task(run(key, text))
     except ExceptionGroup as group:  # the first error says it all, and callers handle errors, not groups of them
         raise group.exceptions[0] from None
     return {key: answers[key] for key in queries}
+
+
+def in_process(searcher: Searcher, collection: str) -> AnswerQuery:
+    """Queries answered by ``searcher`` in a collection that nothing restricts."""
+
+    async def answer(query: str, mode: Mode) -> Answered:
+        started = perf_counter()
+        found = await searcher.run(_request(collection, query, mode), LOCAL)
+        return Answered(
+            documents=tuple(dict.fromkeys(result.candidate.document_id for result in found.results)),
+            ms=(perf_counter() - started) * 1000,
+            degraded=found.degraded,
+            stages={name: getattr(found, name) for name in STAGES},
+        )
+
+    return answer
 
 
 def _request(collection: str, query: str, mode: Mode) -> SearchRequest:
@@ -121,16 +141,5 @@ def _request(collection: str, query: str, mode: Mode) -> SearchRequest:
         group_by="document",
         return_documents=False,
         highlight=False,
-        budget_ms=_BUDGET_MS,
-    )
-
-
-async def _answer(searcher: Searcher, request: SearchRequest) -> Answered:
-    started = perf_counter()
-    answer = await searcher.run(request, LOCAL)
-    return Answered(
-        documents=tuple(dict.fromkeys(result.candidate.document_id for result in answer.results)),
-        ms=(perf_counter() - started) * 1000,
-        degraded=answer.degraded,
-        stages={name: getattr(answer, name) for name in STAGES},
+        budget_ms=BUDGET_MS,
     )
