@@ -192,6 +192,30 @@ async def test_a_queue_that_lasts_is_kept_short_and_a_burst_is_not() -> None:
     await asyncio.gather(*burst, return_exceptions=True)
 
 
+async def test_a_queue_that_lasts_is_short_until_nothing_has_waited_for_a_while() -> None:
+    queue = Queue(patience=0.25)
+    queue.learn()
+    places = [queue.enter(), queue.enter()]
+    waiting = asyncio.create_task(queue.wait(100))
+    await started()
+    queue.clock.now += STANDING + 0.1
+    for pause, waits in ((0.1, False), (3.0, True)):
+        queue.leave(places.pop(), "failed")
+        places.append(await waiting)
+        assert queue.waiting == 0
+        queue.clock.now += pause
+        waiting = asyncio.create_task(queue.wait(100))
+        await started()
+        assert waiting.done() is not waits
+        if not waits:
+            assert isinstance(waiting.exception(), NoPlace)
+            queue.clock.now += 3
+            waiting = asyncio.create_task(queue.wait(100))
+            await started()
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+
 async def test_a_place_is_lent_while_its_work_waits_elsewhere() -> None:
     queue = Queue()
     places = [queue.enter(), queue.enter()]

@@ -20,7 +20,6 @@ WINDOW_SECONDS: Final = 30.0
 SHORTEST_SECONDS: Final = 1.0
 LONGEST_SECONDS: Final = 120.0
 QUICK: Final = 0.1  # seconds of latency that need no shortening
-PATIENCE: Final = 0.25  # seconds to wait for a place that are not too long for good
 
 
 _Answer = TypeVar("_Answer")
@@ -40,7 +39,7 @@ class Admission:
     """
 
     def __init__(self, most: int | None, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.queue = AdmissionQueue(LatencyLimit(quick=QUICK, most=most, clock=clock), patience=PATIENCE)
+        self.queue = AdmissionQueue(LatencyLimit(quick=QUICK, most=most, clock=clock))
 
     async def run(
         self,

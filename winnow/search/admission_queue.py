@@ -1,8 +1,8 @@
 """Admission of work to something that can do so much at a time: at once, after a short wait, or not at all.
 
-Work that finds a free place begins at once. Else it waits, if what is ahead of it and itself can end within its time by
-the latency that was measured; if not, it is refused at once, so that a refusal costs next to nothing and what is
-admitted ends in time. Work that waited until it could no longer end is refused without having begun.
+Work that finds a free place begins at once. Else it waits, if it can end within its time although what is ahead of it
+takes twice as long as the measured latency says; if not, it is refused at once, so that a refusal costs next to nothing
+and what is admitted ends in time. Work that waited until it could no longer end is refused without having begun.
 
 Places that become free go to interactive work before bulk, then to the principal with the fewest under way, then to who
 has waited longest: one caller that sends much delays its own work (max-min fairness).
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +27,9 @@ Ending: TypeAlias = Literal["done", "late", "failed"]
 _DEPARTURES: Final = 32
 _FEWEST_DEPARTURES: Final = 6
 STANDING: Final = 1.0  # seconds
+PATIENCE: Final = 0.25  # seconds to wait for a place that are not too long for good
+_PAUSE: Final = 0.25  # seconds
+_CAUTION: Final = 2.0  # times the expected wait that work must have left
 _SHORTEST_RETRY: Final = 1.0  # seconds
 _LONGEST_RETRY: Final = 30.0
 
@@ -74,9 +76,10 @@ class AdmissionQueue:
 
     Args:
         limit: how much may be under way at a time.
-        patience: seconds to wait for a place beyond which a queue may not last: it absorbs a burst, but where it has
-            been that long for ``STANDING`` seconds, it only delays everybody (Nichols and Jacobson, "Controlling queue
-            delay", 2012), and more work is refused.
+        patience: seconds to wait for a place, or as long as the work itself takes, once some work has waited for
+            ``STANDING`` seconds without a pause of a quarter of a second. A queue that empties absorbs a burst; one
+            that does not only delays everybody (Nichols and Jacobson, "Controlling queue delay", 2012), so that work
+            which would wait longer is refused.
 
     Attributes:
         busy: how much is under way.
@@ -85,10 +88,10 @@ class AdmissionQueue:
         refused: how much has not, so far.
     """
 
-    def __init__(self, limit: LatencyLimit, *, patience: float = math.inf) -> None:
+    def __init__(self, limit: LatencyLimit, *, patience: float = PATIENCE) -> None:
         self._limit = limit
         self._patience = patience
-        self._short_at = -math.inf  # when the wait was last within patience, by the limit's clock
+        self._full_since = self._full_at = -math.inf  # when work waited first and last, without a pause in between
         self.busy = 0
         self.waiting = 0
         self.admitted = 0
@@ -125,9 +128,7 @@ class AdmissionQueue:
         if self.busy and seconds_left < self.needed:
             self.refused += 1
             raise NoPlace(self.needed)
-        place = self._take(principal)
-        self._short_at = place.turn.began
-        return place
+        return self._take(principal)
 
     async def wait(self, seconds_left: float, principal: str = "", *, bulk: bool = False) -> Place:
         """A place, once there is one.
@@ -137,7 +138,8 @@ class AdmissionQueue:
         """
         expected = self._expected_wait(principal, bulk=bulk)
         unknown = not self._forecast.rate and self.is_at_bound
-        if unknown or seconds_left < expected + self.needed or self._stands(expected):
+        too_long = self._stands() and expected > max(self._patience, self._limit.base)
+        if unknown or too_long or seconds_left < _CAUTION * expected + self.needed:
             self.refused += 1
             raise NoPlace(self._expected_drain())
         loop = asyncio.get_running_loop()
@@ -184,14 +186,14 @@ class AdmissionQueue:
     @contextmanager
     def lent(self, place: Place) -> Iterator[None]:
         """Lend a place to others while its work waits elsewhere. It is back at once, over the limit if need be."""
-        began = time.monotonic()
+        began = self._limit.now()
         self.busy -= 1
         self._admit()
         try:
             yield
         finally:
             self.busy += 1
-            place.away += time.monotonic() - began
+            place.away += self._limit.now() - began
 
     def _take(self, principal: str) -> Place:
         self.busy += 1
@@ -220,6 +222,7 @@ class AdmissionQueue:
         key = waiting.bulk, waiting.principal
         self._queues[key].remove(waiting)
         self.waiting -= 1
+        self._full_at = self._limit.now()
         if not self._queues[key]:
             del self._queues[key]
 
@@ -236,14 +239,13 @@ class AdmissionQueue:
             return self._forecast.interval()
         return (self._limit.now() - self._departures[0]) / (len(self._departures) - 1)
 
-    def _stands(self, expected: float) -> bool:
-        """Whether the queue has been longer than patience for ``STANDING`` seconds."""
-        if math.isinf(self._patience):
-            return False
+    def _stands(self) -> bool:
+        """Whether work has waited for ``STANDING`` seconds without a pause."""
         now = self._limit.now()
-        if expected <= self._patience:
-            self._short_at = now
-        return now - self._short_at > STANDING
+        if not self.waiting and now - self._full_at > _PAUSE:
+            self._full_since = now
+        self._full_at = now
+        return now - self._full_since > STANDING
 
     def _refuse_hopeless(self) -> None:
         """Refuse what came while nothing was known of the latency, and cannot end in time."""

@@ -14,7 +14,7 @@ multiplicative decrease of AIMD, Chiu and Jain 1989).
 
 ``base`` is the mean of rounds in which the limit was not reached, and else the least that was seen. Where load hides it
 for ``PROBE_SECONDS``, the limit is halved for some calls, again and again while the latency falls: one that does not
-fall shows that there was no queue.
+fall shows that there was no queue. Then the limit goes on from where it was.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class LatencyLimit:
         self._busiest = 0
         self._shrunk = -math.inf  # when work was given up last
         self._confirmed = clock()  # when the base was last known to be right
-        self._full = self._exact  # the limit before a series of probes
-        self._before_probe: tuple[float, float] | None = None  # limit and latency before the last one
+        self._full = self._exact, 0.0  # limit and latency before a series of probes
+        self._before_probe: float | None = None  # latency before the last one
 
     @property
     def limit(self) -> int:
@@ -91,7 +91,7 @@ class LatencyLimit:
         if turn.round == self._round:
             self._seconds.append(took)
             self._busiest = max(self._busiest, turn.busy)
-            if len(self._seconds) >= (PROBE_CALLS if self._before_probe else max(FEWEST, self.limit)):
+            if len(self._seconds) >= (PROBE_CALLS if self._before_probe is not None else max(FEWEST, self.limit)):
                 self._close_round(fmean(self._seconds))
         return took
 
@@ -121,31 +121,34 @@ class LatencyLimit:
     def _follow(self, seconds: float) -> None:
         """Take one step towards the load at which a queue begins."""
         if self._clock() - self._confirmed > max(PROBE_SECONDS, PROBE_LATENCIES * self.base) and self._exact > 1:
-            self._full = self._exact
+            self._full = self._exact, seconds
             self._probe(seconds)
             return
-        gradient = min(1.0, max(0.5, max(TOLERANCE * self.base, self._quick) / max(seconds, 1e-9)))
-        grown = self._exact * gradient + math.sqrt(self._exact)
+        grown = self._step(self._exact, seconds)
         if grown < self._exact:
             self._exact = self._bounded((self._exact + grown) / 2)
         elif self._busiest >= self.limit * _FULL:
             self._exact = self._bounded(grown)
 
+    def _step(self, limit: float, seconds: float) -> float:
+        gradient = min(1.0, max(0.5, max(TOLERANCE * self.base, self._quick) / max(seconds, 1e-9)))
+        return limit * gradient + math.sqrt(limit)
+
     def _probe(self, seconds: float) -> None:
-        self._before_probe = self._exact, seconds
+        self._before_probe = seconds
         self._exact = max(1.0, self._exact / 2)
 
     def _judge_probe(self, seconds: float) -> None:
         """Half the load was tried: if work was as slow as before, that is its latency, else there was a queue."""
         assert self._before_probe is not None
-        limit, before = self._before_probe
-        self._before_probe = None
+        before, self._before_probe = self._before_probe, None
         if seconds * _AS_BEFORE < before and self._exact > 1:
             self._probe(seconds)
             return
         near = self.base / _AS_BEFORE <= seconds <= self.base * _AS_BEFORE
-        self._exact = self._full if near else limit
         self._confirm(self.base if near else seconds)
+        full, seconds_then = self._full
+        self._exact = full if near else self._bounded(min(full, self._step(full, seconds_then)))
 
     def _confirm(self, base: float) -> None:
         self.base = base
