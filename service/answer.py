@@ -106,6 +106,8 @@ def _result(result: Result, *, with_text: bool, several: bool = False) -> dict[s
             "rerank": _arm(result.rerank),
         },
     }
+    if result.boost is not None:
+        body["stages"]["boost"] = {**result.boost._asdict(), "parts": [each._asdict() for each in result.boost.parts]}
     if result.pinned:
         body["pinned"] = True
     if excerpt is not None or result.duplicates is not None:

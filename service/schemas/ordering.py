@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from service.schemas.boosts import BoostParameters, BoostsBody
 from service.schemas.common import Body
 from winnow.core.errors import InvalidQuery
 from winnow.core.ordering import MAX_PER_VALUE, MAX_SORT_KEYS, MaxPer, Ordering, SortKey, SortOrder
@@ -27,7 +28,7 @@ class MaxPerBody(Body):
     count: int = Field(ge=1, le=MAX_PER_VALUE)
 
 
-class OrderingBody(BaseModel):
+class OrderingBody(BoostsBody):
     """The order of a search's results as JSON."""
 
     sort: list[SortBody] | None = Field(
@@ -38,13 +39,14 @@ class OrderingBody(BaseModel):
 
     def to_ordering(self) -> Ordering | None:
         """The domain's form; ``None`` where the order is by score."""
-        if not self.sort and self.max_per is None and not self.mmr:
+        if not self.sort and self.max_per is None and not self.mmr and not self.boosts:
             return None
+        boosts = tuple(each.to_boost() for each in self.boosts or ())
         per = None if self.max_per is None else MaxPer(self.max_per.key, self.max_per.count)
-        return Ordering(self.mmr, per, tuple(SortKey(each.key, each.order) for each in self.sort or ()))
+        return Ordering(boosts, self.mmr, per, tuple(SortKey(each.key, each.order) for each in self.sort or ()))
 
 
-class OrderingParameters(BaseModel):
+class OrderingParameters(BoostParameters):
     """The order of a search's results in a query string."""
 
     sort: str | None = Field(None, description="fields and orders", examples=["year:desc,lang"])
@@ -58,7 +60,8 @@ class OrderingParameters(BaseModel):
             InvalidQuery: a part is not written as it must be.
         """
         keys = [] if self.sort is None else [_sort_key(part) for part in self.sort.split(",")]
-        return {"sort": keys or None, "max_per": _max_per(self.max_per), "mmr": self.mmr}
+        order = {"sort": keys or None, "max_per": _max_per(self.max_per), "mmr": self.mmr}
+        return {**self.boost_options(), **order}
 
 
 def _sort_key(part: str) -> SortBody:

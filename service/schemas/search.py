@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
+from service.schemas.boosts import BoostScoreView
 from service.schemas.calibration import AnswerableView
 from service.schemas.common import Body, Parameters, View, json_parameter
 from service.schemas.facets import FacetParameters, FacetsBody, FacetView
@@ -171,6 +172,7 @@ class ResultStages(View):
     sparse: ArmScoreView | None
     fused: ArmScoreView
     rerank: ArmScoreView | None
+    boost: BoostScoreView | None = Field(None, description="only with boosts")
 
 
 class ResultView(View):

@@ -147,6 +147,30 @@ async def test_pages_follow_each_other_in_both_forms(filled):
     assert refused.status_code == 422
 
 
+async def test_boosts_reorder_and_are_shown_in_both_forms(filled):
+    plain = await ask(filled, query="copy file")
+    boosts = [{"key": "year", "half_life": 1, "origin": 2020, "weight": 10}, {"key": "lang", "values": ["de"]}]
+    answer = await ask(filled, query="copy file", boosts=boosts, top_n=2)
+    scores = [each["stages"]["boost"] for each in answer["results"]]
+    assert [each["rank"] for each in scores] == [1, 2]
+    assert scores[0]["score"] >= scores[1]["score"]
+    for each in answer["results"]:
+        boost = each["stages"]["boost"]
+        assert boost["score"] == each["relevance_score"] * boost["factor"]
+        assert boost["factor"] == 1 + sum(part["adds"] for part in boost["parts"])
+        assert [part["key"] for part in boost["parts"]] == ["year", "lang"]
+    relevance = {each["document_id"]: each["relevance_score"] for each in plain["results"]}
+    assert all(relevance[each["document_id"]] == each["relevance_score"] for each in answer["results"])
+    assert not any("boost" in each["stages"] for each in plain["results"])
+    params = {"q": "copy file", "boosts": json.dumps(boosts), "top_n": 2}
+    got = (await filled.get(PATH, params=params)).json()
+    assert [each["document_id"] for each in got["results"]] == [each["document_id"] for each in answer["results"]]
+    rest = await ask(filled, query="copy file", boosts=boosts, cursor=answer["next"])
+    assert [each["stages"]["boost"]["rank"] for each in rest["results"]] == [3, 4, 5]
+    refused = await filled.post(PATH, json={"query": "copy file", "boosts": boosts[:1], "cursor": answer["next"]})
+    assert (refused.status_code, refused.json()["errors"][0]["loc"]) == (422, ["cursor"])
+
+
 async def test_results_come_in_the_order_that_is_asked_for_in_both_forms(filled):
     def found(answer):
         return [each["document_id"] for each in answer["results"]]
@@ -166,9 +190,16 @@ async def test_results_come_in_the_order_that_is_asked_for_in_both_forms(filled)
         ({"max_per": {"key": "lang", "count": 0}}, ["max_per", "count"]),
         ({"mmr": 2}, ["mmr"]),
         ({"mmr": 0.5, "mode": "instant"}, ["mode"]),
+        ({"boosts": [{"key": "lang", "values": ["en"]}], "mode": "instant"}, ["mode"]),
+        ({"boosts": [{"key": "colour", "values": ["red"]}]}, ["boosts", 0, "key"]),
+        ({"boosts": [{"key": "lang", "values": [1]}]}, ["boosts", 0, "values", 0]),
+        ({"boosts": [{"key": "lang"}]}, ["boosts", 0]),
+        ({"boosts": [{"key": "year", "pivot": 1, "half_life": 1}]}, ["boosts", 0]),
+        ({"boosts": [{"key": "year", "pivot": 0}]}, ["boosts", 0, "pivot"]),
+        ({"boosts": [{"key": "year", "pivot": 1, "weight": 11}]}, ["boosts", 0, "weight"]),
     ):
         refused = await filled.post(PATH, json={"query": "copy", **body})
         assert (refused.status_code, refused.json()["errors"][0]["loc"]) == (422, place), refused.text
-    for params in ({"sort": "year:up"}, {"max_per": "lang"}, {"sort": ""}):
+    for params in ({"sort": "year:up"}, {"max_per": "lang"}, {"sort": ""}, {"boosts": "[{}]"}, {"boosts": "year"}):
         refused = await filled.get(PATH, params={"q": "copy", **params})
         assert refused.status_code == 422, refused.text

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
+from winnow.core.boosts import BoostScore
 from winnow.core.calibration import Answerable
 from winnow.core.exact import Level
 from winnow.core.facets import FacetCounts, Facets
@@ -110,6 +111,7 @@ class Result(NamedTuple):
         excerpt: the text that is returned, where it is another than the chunk's.
         duplicates: documents whose results were folded into this one; ``None`` where they are not looked for.
         pinned: whether a rule of the collection put it here.
+        boost: its place by boosts, where the search has some.
     """
 
     rank: int
@@ -120,6 +122,7 @@ class Result(NamedTuple):
     excerpt: Excerpt | None = None
     duplicates: tuple[Duplicate, ...] | None = None
     pinned: bool = False
+    boost: BoostScore | None = None
 
     @property
     def text(self) -> str:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Final
 
 from winnow.core.access import view_of
+from winnow.core.boosts import Boost
+from winnow.core.clock import utc_now
 from winnow.core.errors import InvalidQuery
 from winnow.core.ordering import Ordering, check_ordering
 from winnow.core.principal import Principal
@@ -16,6 +18,7 @@ from winnow.operations.paging import keep_rest
 from winnow.operations.resources import Resources
 from winnow.operations.ruled_search import noted, pin_results
 from winnow.search.arrangement import diversified, limited, sorted_by
+from winnow.search.boosting import boosted
 from winnow.search.cursors import request_digest
 from winnow.search.limits import SearchDeadline
 from winnow.search.two_stage import highlighted
@@ -40,10 +43,12 @@ async def search_ordered(
     """
     principal.require("search", collection=request.collection)
     if request.mode == "instant":
-        raise InvalidQuery("sort, max_per and mmr need a full search; mode is instant", location=("mode",))
+        raise InvalidQuery("sort, max_per, mmr and boosts need a full search; mode is instant", location=("mode",))
     collection = await resources.collections.get(request.collection)
     check_ordering(ordering, collection.fields)
     answer = await resources.search.run(request, principal, deadline, everything=True)
+    if ordering.boosts:
+        answer = replace(answer, results=_boosted(collection, answer, ordering.boosts))
     results: Sequence[Result] = answer.results
     if ordering.mmr:
         results = await _diverse(resources, collection, answer, ordering.mmr, deadline)
@@ -60,6 +65,12 @@ async def search_ordered(
         digest = request_digest(request, view_of(principal, request.tenant), collection)
         following = await keep_rest(resources, digest, answer, results[request.top_n :])
     return replace(answer, results=highlighted(request, page), next=following, took_ms=deadline.spent_ms())
+
+
+def _boosted(collection: Collection, answer: SearchAnswer, boosts: Sequence[Boost]) -> tuple[Result, ...]:
+    window = int(answer.retrieve.details["candidates"])
+    kind, now = answer.score_kind, utc_now()
+    return tuple(boosted(answer.results, boosts, collection.fields, kind=kind, window=window, now=now))
 
 
 async def _diverse(

@@ -27,8 +27,8 @@ def diversified(
     Args:
         results: best first.
         vectors: of their chunks by point id, shape (dimensions,), length 1; one without a vector is like no other.
-        kind: whether relevance is the second stage's score or the first's. Where it is the second's, results that it
-            did not score stay behind the others, in their order.
+        kind: whether relevance is the second stage's score or the first's, boosted where the search has boosts. Where
+            it is the second's, results that it did not score stay behind the others, in their order.
         weight: of diversity, in [0, 1].
     """
     scored = [each for each in results if kind == "retrieval" or each.relevance_score is not None]
@@ -49,6 +49,8 @@ def diversified(
 
 
 def _relevance(result: Result, kind: ScoreKind) -> float:
+    if result.boost is not None:
+        return result.boost.score
     return result.candidate.fused.score if kind == "retrieval" else result.relevance_score or 0.0
 
 

@@ -11,11 +11,12 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from winnow.core.acl import AccessView
+from winnow.core.boosts import BoostPart, BoostScore
 from winnow.core.paging import DIGEST_BYTES, first_cursor, result_key
 from winnow.core.search import ArmScore, Candidate, Result, ScoreKind, SearchRequest
 from winnow.core.types import Collection
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 class KeptResult(NamedTuple):
@@ -31,11 +32,12 @@ class KeptResult(NamedTuple):
     fused: ArmScore
     dense: ArmScore | None
     sparse: ArmScore | None
+    boost: BoostScore | None = None
 
     def shown(self, candidate: Candidate) -> Result:
         """The result with the text of the document as it is now."""
         placed = candidate._replace(fused=self.fused, dense=self.dense, sparse=self.sparse, level=self.level)
-        return Result(self.rank, placed, self.relevance_score, self.rerank)
+        return Result(self.rank, placed, self.relevance_score, self.rerank, boost=self.boost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ def kept(result: Result, rank: int) -> KeptResult:
         found.fused,
         found.dense,
         found.sparse,
+        result.boost,
     )
 
 
@@ -122,5 +125,9 @@ def unpacked_list(body: bytes) -> KeptList | None:
 
 
 def _row(row: Sequence[Any]) -> KeptResult:
-    scores = [None if each is None else ArmScore(*each) for each in row[6:]]
-    return KeptResult(*row[:6], *scores)
+    scores = [None if each is None else ArmScore(*each) for each in row[6:10]]
+    return KeptResult._make([*row[:6], *scores, None if row[10] is None else _boost(*row[10])])
+
+
+def _boost(rank: int, score: float, factor: float, parts: Sequence[Any]) -> BoostScore:
+    return BoostScore(rank, score, factor, tuple(BoostPart(*each) for each in parts))
