@@ -15,14 +15,15 @@ from service.cors import Cors
 from service.cross_site import CrossSite
 from service.door import Door
 from service.doors import all_doors
-from service.doors.algolia_keys import AlgoliaRequests
 from service.doors.mcp_route import McpRoute
 from service.errors import install_error_handlers
 from service.lifespan import ServiceState
 from service.middleware import BodyLimit, HostGuard, PathPrefix, RequestContext, UnhandledErrors
 from service.openapi import TAGS, install_openapi
+from service.page_requests import PageRequests
 from service.quotas import RequestQuota
 from service.routes import (
+    analytics,
     audit,
     collections,
     documents,
@@ -83,10 +84,11 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
         sources,
         keys,
         tokens,
+        analytics,
         audit,
         operations,
     )
-    routers = [*(module.router for module in modules), *all_doors(), *doors]
+    routers = [*(module.router for module in modules), analytics.events, *all_doors(), *doors]
     for router in routers:
         app.include_router(router)
     install_openapi(app, routers)
@@ -111,7 +113,7 @@ def _surround(app: FastAPI, server: ServerSettings, state: ServiceState, routes:
     if state.work.quotas is not None:
         app.add_middleware(RequestQuota, routes=routes, use=state.work.use_request)
     app.add_middleware(Authentication, routes=routes, find=state.callers.principal_of, refused=state.callers.note_error)
-    app.add_middleware(AlgoliaRequests)
+    app.add_middleware(PageRequests)
     app.add_middleware(UnhandledErrors, is_ending=state.is_draining)
     app.add_middleware(Cors, allowed=state.callers.allowed_origins)
     app.add_middleware(CrossSite, allowed=state.callers.allowed_origins)

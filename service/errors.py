@@ -52,6 +52,7 @@ STATUS: Final[Mapping[type[domain.WinnowError], int]] = {
     domain.SourceNotFound: 404,
     domain.Conflict: 409,
     domain.IdentityMismatch: 409,
+    domain.AnalyticsDisabled: 409,
     domain.VersionConflict: 409,
     domain.DataDirectoryLocked: 409,
     domain.Unauthorized: 401,

@@ -21,6 +21,8 @@ from winnow.operations.attachments import FileToAttach, attach_files
 from winnow.operations.filenames import Filenames
 from winnow.operations.metrics import Metrics
 from winnow.operations.resources import OpenResources, Resources
+from winnow.operations.search_ids import SearchIds
+from winnow.operations.search_log import SearchLog
 
 
 class ServiceState:
@@ -34,6 +36,7 @@ class ServiceState:
         filenames: names of uploaded files.
         callers: who makes requests.
         work: searches and calls of models, admitted.
+        visitors: records searches and events, where the settings keep them.
         draining: set when the process is about to stop: readiness fails, and streams end.
     """
 
@@ -42,6 +45,9 @@ class ServiceState:
         self.metrics = metrics
         self.callers = Callers(settings.server, lambda: self.resources)
         self.work = AdmittedWork(settings, metrics, lambda: self.resources)
+        self.visitors = SearchLog(
+            lambda: self.resources, SearchIds(lambda: self.callers.tokens), settings.analytics.enabled
+        )
         self.backlog = Backlog(settings.indexing.max_backlog)
         self.reader = AttachmentReader(
             lambda: self.resources, count=metrics.observe_documents, warn=metrics.observe_warning

@@ -26,6 +26,7 @@ TAGS: Final = [
     {"name": "collections", "description": "Documents that share one embedding identity, chunking and field schema."},
     {"name": "jobs", "description": "The progress of submissions."},
     {"name": "rules", "description": "Synonyms, pinned and hidden documents, and stop-words of a collection."},
+    {"name": "analytics", "description": "What visitors search for and click, where the settings keep it."},
     {"name": "sources", "description": "Kept with a collection, and read again by themselves."},
     {"name": "re-embedding", "description": "Change the embedding model of a collection while it is in use."},
     {"name": "models", "description": "The models of searches, used alone, for clients of other providers."},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.schemas.analytics import AnalyticsParameters, AnalyticsView
 from service.schemas.audit import AuditList, AuditQuery
 from service.schemas.collections import CollectionList, CollectionView
 from service.schemas.jobs import JobList, JobQuery, JobView
@@ -10,6 +11,7 @@ from service.schemas.reembed import ReembedView
 from service.schemas.rules import RulesView
 from service.schemas.sources import SourceList, SourceView
 from winnow.core.principal import Principal
+from winnow.operations.analytics import see_analytics
 from winnow.operations.audit import see_trail
 from winnow.operations.collections import check_name, see_collection, see_collections
 from winnow.operations.jobs import see_job, see_jobs
@@ -53,6 +55,15 @@ async def read_rules_of(catalog: Catalog, principal: Principal, name: str) -> Ru
     """The rules of a collection. Raises as ``read_collection``."""
     check_name(name)
     return RulesView.shown(await see_rules(catalog, principal, name))
+
+
+async def read_analytics(
+    catalog: Catalog, principal: Principal, name: str, parameters: AnalyticsParameters, *, enabled: bool
+) -> AnalyticsView:
+    """What visitors of a collection did. Raises as ``read_collection``, and ``Forbidden``."""
+    check_name(name)
+    options = parameters.model_dump()
+    return AnalyticsView.shown(await see_analytics(catalog, principal, name, **options), enabled=enabled)
 
 
 async def read_jobs(catalog: Catalog, principal: Principal, query: JobQuery) -> JobList:

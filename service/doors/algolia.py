@@ -29,10 +29,10 @@ from service.doors.algolia_bodies import (
 )
 from service.doors.algolia_filters import filter_of
 from service.doors.algolia_hits import Hits, marked_prefix
-from service.doors.algolia_keys import require_search_only
 from service.doors.routes import post
 from service.errors import ErrorShape, Problem
 from service.lifespan import ServiceState
+from service.page_requests import require_search_only
 from service.wire import JSON_TYPE, json_response
 from winnow.core import errors
 from winnow.core.facets import Facets

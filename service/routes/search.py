@@ -48,6 +48,10 @@ async def _answer(name: str, body: SearchBody, request: Request) -> Response:
     fields = {} if body.filter is None else (await state.resources.collections.get(name)).fields
     asked = body.to_request(name, fields, most=principal.max_top_n)
     if wants_events(request):
-        return await stream_steps(request, state, principal, asked)
+        return await stream_steps(request, state, principal, asked, session=body.session)
     answer = await while_connected(request.receive, state.work.run_search(principal, asked))
-    return json_response(render_answer(answer))
+    rendered = render_answer(answer)
+    if (record := state.visitors.record(principal, body.session)) is not None:
+        rendered["search_id"] = await record.add(answer)
+        record.close()
+    return json_response(rendered)

@@ -22,6 +22,7 @@ from service.wire import dumps
 from winnow.core.errors import WinnowError
 from winnow.core.principal import Principal
 from winnow.core.search import SearchAnswer, SearchRequest
+from winnow.operations.search_log import SearchRecord
 
 EVENTS: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"text/event-stream": {"example": 'event: instant\ndata: {"results": […], …}\n\n'}}}
@@ -34,7 +35,9 @@ def wants_events(request: Request) -> bool:
     return "text/event-stream" in accepted and accepted.partition("text/event-stream")[0].find("json") < 0
 
 
-async def stream_steps(request: Request, state: ServiceState, principal: Principal, asked: SearchRequest) -> Response:
+async def stream_steps(
+    request: Request, state: ServiceState, principal: Principal, asked: SearchRequest, *, session: str | None
+) -> Response:
     """Answer in steps. Raises as ``AdmittedWork.run_search`` where not even the first step succeeds."""
     steps: asyncio.Queue[tuple[str, SearchAnswer]] = asyncio.Queue()
     search = state.work.run_search(principal, asked, lambda name, answer: steps.put_nowait((name, answer)))
@@ -48,7 +51,7 @@ async def stream_steps(request: Request, state: ServiceState, principal: Princip
         work.cancel()
         first.cancel()
         raise
-    return EventSourceResponse(_events(request, work, await first, steps))
+    return EventSourceResponse(_events(request, work, await first, steps, state.visitors.record(principal, session)))
 
 
 async def _events(
@@ -56,12 +59,16 @@ async def _events(
     work: asyncio.Task[SearchAnswer],
     step: tuple[str, SearchAnswer],
     steps: asyncio.Queue[tuple[str, SearchAnswer]],
+    record: SearchRecord | None,
 ) -> AsyncIterator[ServerSentEvent]:
     before: dict[tuple[object, ...], int] = {}
     try:
         while True:
             name, answer = step
-            yield ServerSentEvent(dumps(_with_moves(answer, before)).decode(), event=name)
+            body = _with_moves(answer, before)
+            if record is not None:
+                body["search_id"] = await record.add(answer)
+            yield ServerSentEvent(dumps(body).decode(), event=name)
             if name == "final":
                 return
             following = asyncio.create_task(steps.get())
@@ -76,6 +83,8 @@ async def _events(
         yield ServerSentEvent(dumps(body).decode(), event="error")
     finally:
         work.cancel()
+        if record is not None:
+            record.close()
 
 
 def _with_moves(answer: SearchAnswer, before: dict[tuple[object, ...], int]) -> dict[str, Any]:

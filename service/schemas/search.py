@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
+from service.schemas.analytics import SessionOption
 from service.schemas.boosts import BoostScoreView
 from service.schemas.calibration import AnswerableView
 from service.schemas.common import Body, Parameters, View, json_parameter
@@ -78,7 +79,7 @@ _SCALARS: Final = tuple(SearchOptions.model_fields)
 _OWN: Final = tuple(name for name in _SCALARS if name not in PackingOptions.model_fields)
 
 
-class SearchBody(SearchOptions, FacetsBody, OrderingBody, PagingOptions, Body):
+class SearchBody(SearchOptions, FacetsBody, OrderingBody, PagingOptions, SessionOption, Body):
     """A search as JSON."""
 
     query: str
@@ -106,7 +107,7 @@ class SearchBody(SearchOptions, FacetsBody, OrderingBody, PagingOptions, Body):
         return SearchRequest(collection, self.query, filter=tree, rerank=RerankOptions(**rerank), **options)
 
 
-class SearchParameters(SearchOptions, FacetParameters, OrderingParameters, PagingOptions, Parameters):
+class SearchParameters(SearchOptions, FacetParameters, OrderingParameters, PagingOptions, SessionOption, Parameters):
     """A search as a query string, for browsers and curl."""
 
     q: str = Field(description="the query", examples=["copy a file"])
@@ -127,6 +128,7 @@ class SearchParameters(SearchOptions, FacetParameters, OrderingParameters, Pagin
             **self.facet_options(),
             **self.ordering_options(),
             "cursor": self.cursor,
+            "session": self.session,
         }
         filter_ = json_parameter("filter", self.filter, InvalidFilter)
         return SearchBody.model_construct(
@@ -256,6 +258,9 @@ class SearchView(View):
     took_ms: float
     next: str | None = Field(None, description="cursor of the next page; null at the end")
     answerable: AnswerableView | None = Field(None, description="only of a calibrated collection")
+    search_id: str | None = Field(
+        None, description="signed; events of visitors name it; only where analytics are enabled"
+    )
     facets: dict[str, FacetView] | None = Field(None, description="only of a search that asks for facets")
     explain: dict[str, Any] | None = Field(None, description="only with explain=true")
     tokenizer: str | None = Field(None, description="what counted the tokens; only with max_tokens or tokenizer")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.contracts.catalog_access import KeyContract, ResultListContract, TrailContract
+from tests.contracts.catalog_analytics import AnalyticsContract
 from tests.contracts.catalog_collections import CollectionContract
 from tests.contracts.catalog_data import FakeClock, make_collection
 from tests.contracts.catalog_documents import DeletionContract, SubmissionContract
@@ -38,6 +39,7 @@ class CatalogContract(
     KeptSourceContract,
     ResultListContract,
     TrailContract,
+    AnalyticsContract,
 ):
     """The whole port."""
 

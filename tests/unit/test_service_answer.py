@@ -46,7 +46,8 @@ def test_every_documented_field_is_rendered():
     body = render_answer(
         replace(plain, results=results, pack=StageReport("ok"), packed=PackTotals("words", 2, left_out=0))
     )
-    assert set(body) == set(SearchView.model_fields) - {"answerable", "facets"}  # of a calibrated collection; asked for
+    elsewhere = {"answerable", "facets", "search_id"}  # of a calibrated collection; asked for; where it is recorded
+    assert set(body) == set(SearchView.model_fields) - elsewhere
     for name, model in SearchView.model_fields["stages"].annotation.model_fields.items():
         shape = StageView if name == "pack" else model.annotation
         assert set(shape.model_fields) <= set(body["stages"][name]), name

@@ -6,6 +6,7 @@ import asyncio
 
 from sqlalchemy import select
 
+from winnow.catalog.analytics import SqlAnalytics
 from winnow.catalog.audits import SqlAudit
 from winnow.catalog.collections import SqlCollections
 from winnow.catalog.documents import SqlDocuments
@@ -49,9 +50,10 @@ def catalog_of(database: Database, clock: Clock) -> Catalog:
             await connection.execute(select(COLLECTIONS.c.uid).limit(1))
 
     keys, trail = SqlKeys(database, clock), SqlTrail(database, clock)
+    analytics = SqlAnalytics(database, clock)
 
     async def close() -> None:
-        for part in (keys, trail, maintenance):
+        for part in (keys, trail, analytics, maintenance):
             await part.close()
         await database.close()
 
@@ -68,6 +70,7 @@ def catalog_of(database: Database, clock: Clock) -> Catalog:
         trail=trail,
         files=SqlFiles(database, clock),
         lists=SqlResultLists(database, clock),
+        analytics=analytics,
         check=check,
         writes=lambda: database.writes,
         close=close,

@@ -21,6 +21,7 @@
     │   └── FileNotFound             no kept file, or no batch of files
     ├── Conflict
     │   ├── IdentityMismatch         the collection was built with another model
+    │   ├── AnalyticsDisabled        events of visitors, which the settings do not keep
     │   ├── VersionConflict          a version that is not the one after the stored one
     │   └── DataDirectoryLocked      another process owns the data directory
     ├── Unauthorized                 no credential, or one that is not valid
@@ -161,6 +162,10 @@ class Conflict(WinnowError, code="conflict"):
 
 class IdentityMismatch(Conflict, code="identity_mismatch"):
     """The collection was built with another model, dimension or instruct."""
+
+
+class AnalyticsDisabled(Conflict, code="analytics_disabled"):
+    """This installation keeps nothing of what visitors do."""
 
 
 class VersionConflict(Conflict, code="version_conflict"):

@@ -8,6 +8,7 @@ and fit the key.
 
 from __future__ import annotations
 
+import hmac
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -116,6 +117,14 @@ class Tokens:
     async def jwks(self) -> dict[str, Any]:
         """The public keys of the installation's own tokens, as RFC 7517 has a key set."""
         return {"keys": [public_jwk(key) for key in await self._signing_keys()]}
+
+    async def secrets(self, purpose: str) -> Sequence[bytes]:
+        """Secrets of 32 bytes for one purpose, which every replica derives from the key pairs; the newest first.
+
+        One at least: a key pair is made where there is none.
+        """
+        await self._signing_key()
+        return [hmac.digest(key.private_pem.encode(), purpose.encode(), "sha256") for key in await self._signing_keys()]
 
     async def principal(self, token: str) -> Principal:
         """The principal of a token.

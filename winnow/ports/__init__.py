@@ -6,6 +6,13 @@ Errors are those of ``winnow.core.errors``; no vendor's exception leaves an adap
 
 from winnow.core.types import IndexRef as IndexRef
 from winnow.core.types import IndexSchema as IndexSchema
+from winnow.ports.analytics import AnalyticsCatalog as AnalyticsCatalog
+from winnow.ports.analytics import AnalyticsScope as AnalyticsScope
+from winnow.ports.analytics import AnalyticsSummary as AnalyticsSummary
+from winnow.ports.analytics import AnalyticsTotals as AnalyticsTotals
+from winnow.ports.analytics import DayFigures as DayFigures
+from winnow.ports.analytics import QueryFigures as QueryFigures
+from winnow.ports.analytics import SpeedFigures as SpeedFigures
 from winnow.ports.catalog import Catalog as Catalog
 from winnow.ports.catalog import CollectionCatalog as CollectionCatalog
 from winnow.ports.catalog import DocumentCatalog as DocumentCatalog

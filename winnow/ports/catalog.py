@@ -9,6 +9,7 @@ from typing import Protocol
 
 from winnow.core.rules import RuleSet
 from winnow.core.types import Collection, Counts, Document, DocumentState, IndexIdentity, JobStatus
+from winnow.ports.analytics import AnalyticsCatalog
 from winnow.ports.kept_files import FileCatalog
 from winnow.ports.kept_sources import KeptSourceCatalog
 from winnow.ports.keys import KeyCatalog
@@ -291,6 +292,7 @@ class Catalog:
     trail: AuditTrail
     files: FileCatalog
     lists: ResultLists
+    analytics: AnalyticsCatalog
     check: Callable[[], Awaitable[None]]
     writes: Callable[[], int]
     close: Callable[[], Awaitable[None]]

@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from winnow.core.errors import InvalidSettings
+from winnow.core.settings.analytics import AnalyticsSettings
 from winnow.core.settings.base import Endpoint, Group, sendable_key
 from winnow.core.settings.embedding import BundledEmbedding, CustomEmbedding, Embedding, EncoderName
 from winnow.core.settings.limits import LimitSettings
@@ -169,6 +170,7 @@ class Settings(BaseSettings):
     search: SearchSettings = SearchSettings()
     indexing: IndexingSettings = IndexingSettings()
     limits: LimitSettings = LimitSettings()
+    analytics: AnalyticsSettings = AnalyticsSettings()
 
     @model_validator(mode="before")
     @classmethod

@@ -1,0 +1,220 @@
+"""What visitors do over HTTP: ids of searches, events, what is counted, exported and deleted, and who may."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.conftest import Service
+from tests.wire.test_http_keys import Doors
+from winnow.core.errors import StorageFailure
+from winnow.core.settings import Settings
+from winnow.core.settings.analytics import AnalyticsSettings
+from winnow.operations.search_ids import SEARCH_ID_SECONDS
+
+SEARCH, ANALYTICS = "/v1/collections/docs/search", "/v1/collections/docs/analytics"
+DOCUMENTS = [
+    {"id": "a", "text": "copy a file", "title": "Alpha"},
+    {"id": "b/c", "text": "copy a folder", "title": "Beta"},
+    {"id": "t", "text": "copy of another tenant", "tenant": "t"},
+]
+
+
+@pytest.fixture
+async def visited(settings: Settings) -> AsyncIterator[Service]:
+    """A service that records what visitors do."""
+    service = Service(settings.model_copy(update={"analytics": AnalyticsSettings(enabled=True)}))
+    await service.fill("docs", DOCUMENTS)
+    yield service
+    await service.close()
+
+
+async def search(service: Service, query: str, **options: Any) -> dict[str, Any]:
+    answer = await service.client.post(SEARCH, json={"query": query, **options})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def send(service: Service, *events: dict[str, Any], **options: Any) -> dict[str, Any]:
+    answer = await service.client.post("/v1/events", json={"events": events}, **options)
+    assert answer.status_code == 202, answer.text
+    return answer.json()
+
+
+def click(found: dict[str, Any], rank: int = 1, **other: Any) -> dict[str, Any]:
+    shown = {"document_id": found["results"][rank - 1]["document_id"]} if found["results"] else {}
+    return {"type": "click", "search_id": found["search_id"], "position": rank, **shown, **other}
+
+
+async def counted(service: Service, **params: Any) -> dict[str, Any]:
+    answer = await service.client.get(ANALYTICS, params=params)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_nothing_is_recorded_unless_the_setting_says_so(service: Service) -> None:
+    await service.fill("docs", DOCUMENTS)
+    found = await search(service, "file", session="s")
+    assert "search_id" not in found
+    sent = await service.client.post("/v1/events", json={"events": [click({**found, "search_id": "x"})]})
+    assert (sent.status_code, sent.json()["code"]) == (409, "analytics_disabled")
+    assert "WINNOW_ANALYTICS__ENABLED" in sent.json()["detail"]
+    report = await counted(service)
+    assert (report["enabled"], report["totals"]["searches"]) == (False, 0)
+
+
+async def test_searches_and_clicks_are_counted(visited: Service) -> None:
+    first = await search(visited, "Copy  a FILE", session="1")
+    await search(visited, "copy a file", session="2")
+    nothing = await search(visited, "zebra", mode="sparse", session="3")
+    assert nothing["results"] == []
+    assert await send(visited, click(first, 2), click(first, 2)) == {"accepted": 2, "rejected": []}
+    await send(visited, {**click(first), "type": "conversion", "session": "1"})
+    report = await counted(visited)
+    totals = {"searches": 3, "without_results": 1, "clicked": 1, "degraded": 0, "sessions": 3}
+    assert report["totals"] == totals | {"clicks": 1, "conversions": 1}
+    top, other = report["top_queries"]
+    assert top["query"].casefold().split() == ["copy", "a", "file"]
+    assert (top["searches"], top["clicks"], top["conversions"], top["position"]) == (2, 1, 1, 2.0)
+    assert other["query"] == "zebra"
+    assert [each["query"] for each in report["nothing_found"]] == ["zebra"]
+    assert report["nothing_clicked"] == []
+    assert report["click_positions"] == {"mean": 2.0, "counts": [{"position": 2, "clicks": 1}]}
+    assert [(each["speed"], each["searches"]) for each in report["speed"]] == [("full", 3)]
+    [day] = report["days"]
+    assert (day["searches"], day["clicks"]) == (3, 1)
+
+
+async def test_a_search_that_was_still_being_typed_does_not_count(visited: Service) -> None:
+    for typed in ("c", "co", "copy"):
+        await search(visited, typed, mode="instant", session="v")
+    await search(visited, "copy", session="v")
+    await search(visited, "file", session="v")
+    await search(visited, "copy", mode="instant")
+    report = await counted(visited)
+    assert {each["query"]: each["searches"] for each in report["top_queries"]} == {"copy": 2, "file": 1}
+
+
+async def test_a_search_in_steps_counts_once_and_each_step_takes_clicks(visited: Service) -> None:
+    body, headers = {"query": "alpha", "session": "v"}, {"Accept": "text/event-stream"}
+    answer = await visited.client.post(SEARCH, json=body, headers=headers)
+    steps = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ")]
+    assert steps[0]["speed"] == "instant"
+    assert len({each["search_id"] for each in steps}) == len(steps) == 3
+    assert (await send(visited, *map(click, steps)))["accepted"] == 3
+    report = await counted(visited)
+    assert (report["totals"]["searches"], report["totals"]["clicked"]) == (1, 1)
+
+
+async def test_events_that_do_not_fit_their_search_are_named(visited: Service) -> None:
+    found = await search(visited, "copy a file", session="v")
+    payload, mac = found["search_id"].split(".")
+    good = click(found)
+    events = [
+        good,
+        {**good, "search_id": f"{payload}.{'A' * len(mac)}"},
+        {**good, "search_id": f"{payload[:-2]}AA.{mac}"},
+        {**good, "search_id": "nonsense"},
+        {**good, "document_id": "t"},
+        {**good, "position": 2},
+        {**good, "position": None},
+        {**good, "type": "clik"},
+        {**good, "position": 0},
+        "click",
+    ]
+    answer = await send(visited, *events)
+    assert answer["accepted"] == 1
+    codes = [(each["index"], each["code"]) for each in answer["rejected"]]
+    invalid = [(index, "search_id_invalid") for index in (1, 2, 3)]
+    shown = [(4, "document_not_shown"), (5, "position_mismatch")]
+    assert codes == [*invalid, *shown, *((index, "invalid_event") for index in (6, 7, 8, 9))]
+    assert all(each["message"] for each in answer["rejected"])
+    assert (await counted(visited))["totals"]["clicks"] == 1
+
+
+async def test_an_id_ends_after_a_day_and_with_its_collection(visited: Service) -> None:
+    found = await search(visited, "copy a file")
+    ids = visited.app.state.service.visitors.ids
+    clock, ids.clock = ids.clock, lambda: clock() + timedelta(seconds=SEARCH_ID_SECONDS + 2)
+    assert [each["code"] for each in (await send(visited, click(found)))["rejected"]] == ["search_id_expired"]
+    ids.clock = clock
+    await visited.client.delete("/v1/collections/docs")
+    await visited.fill("docs", DOCUMENTS)
+    assert [each["code"] for each in (await send(visited, click(found)))["rejected"]] == ["search_id_foreign"]
+
+
+async def test_a_beacon_of_a_page_is_taken(visited: Service) -> None:
+    found = await search(visited, "copy a file")
+    body = json.dumps({"events": [click(found)]})
+    sent = await visited.client.post("/v1/events", content=body, headers={"Content-Type": "text/plain;charset=UTF-8"})
+    assert (sent.status_code, sent.json()["accepted"]) == (202, 1)
+    headers = {"Content-Type": "text/plain", "Origin": "https://evil.example"}
+    refused = await visited.client.post("/v1/events", content=body, headers=headers)
+    assert refused.status_code == 403
+
+
+async def test_a_beacon_has_its_credential_in_the_address(visited: Service) -> None:
+    made = await visited.client.post("/v1/keys", json={"scopes": ["search", "keys:admin"]})
+    doors = Doors(visited, made.json()["key"])
+    key = (await doors.make("search", collections=["docs"]))["key"]
+    found = (await doors.send("POST", SEARCH, key, json={"query": "copy a file"})).json()
+    for sent_with, status in ((key, 202), (doors.admin, 403), ("wrong", 401)):
+        sent = await visited.client.post(f"/v1/events?access_token={sent_with}", json={"events": [click(found)]})
+        assert sent.status_code == status, sent.text
+    searched = await visited.client.post(f"{SEARCH}?access_token={key}", json={"query": "copy"})
+    assert searched.status_code == 401, "of events alone"
+
+
+async def test_events_that_cannot_be_stored_are_not_acknowledged(visited: Service, monkeypatch: Any) -> None:
+    found = await search(visited, "copy a file")
+
+    async def fail(*_: Any) -> None:
+        raise StorageFailure("the disk failed")
+
+    monkeypatch.setattr(visited.resources.catalog.analytics, "add_events", fail)
+    sent = await visited.client.post("/v1/events", json={"events": [click(found)]})
+    assert sent.status_code == 503
+    assert "Retry-After" in sent.headers
+
+
+async def test_searches_are_exported_and_deleted(visited: Service) -> None:
+    first, second = await search(visited, "copy a file", session="x"), await search(visited, "folder", session="y")
+    await send(visited, click(first), click(second))
+    lines = (await visited.client.get(f"{ANALYTICS}/export")).text.splitlines()
+    exported = [json.loads(line) for line in lines]
+    assert [each["query"] for each in exported] == ["copy a file", "folder"]
+    assert exported[0]["shown"] == [each["document_id"] for each in first["results"]]
+    assert [(each["type"], each["position"]) for each in exported[0]["events"]] == [("click", 1)]
+    gone = await visited.client.request("DELETE", ANALYTICS, params={"session": "x"})
+    assert gone.json() == {"searches": 1, "events": 1}
+    assert [each["query"] for each in (await counted(visited))["top_queries"]] == ["folder"]
+    assert (await visited.client.request("DELETE", ANALYTICS)).json() == {"searches": 1, "events": 1}
+    trail = (await visited.client.get("/v1/audit?action=analytics.*")).json()["events"]
+    assert [each["action"] for each in trail] == ["analytics.delete", "analytics.delete", "analytics.export"]
+
+
+async def test_a_collection_takes_its_analytics_with_it(visited: Service) -> None:
+    await send(visited, click(await search(visited, "copy a file")))
+    await visited.client.delete("/v1/collections/docs")
+    await visited.fill("docs", DOCUMENTS)
+    assert (await counted(visited))["totals"]["searches"] == 0
+
+
+async def test_tenants_are_counted_apart(visited: Service) -> None:
+    made = await visited.client.post("/v1/keys", json={"scopes": sorted("search operate keys:admin".split())})
+    doors = Doors(visited, made.json()["key"])
+    mine = (await doors.make("search", "operate", tenant="t"))["key"] if made.is_success else ""
+    found = (await doors.send("POST", SEARCH, mine, json={"query": "copy"})).json()
+    other = (await doors.send("POST", SEARCH, doors.admin, json={"query": "file"})).json()
+    sent = await doors.send("POST", "/v1/events", mine, json={"events": [click(found), click(other)]})
+    assert sent.json()["accepted"] == 1
+    assert [each["code"] for each in sent.json()["rejected"]] == ["search_id_foreign"]
+    seen = (await doors.send("GET", ANALYTICS, mine)).json()
+    assert ([each["query"] for each in seen["top_queries"]], seen["tenant"]) == (["copy"], "t")
+    assert (await doors.send("GET", f"{ANALYTICS}?tenant=other", mine)).status_code == 403
+    everything = (await doors.send("GET", ANALYTICS, doors.admin)).json()
+    assert everything["totals"]["searches"] == 2
