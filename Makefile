@@ -17,7 +17,7 @@ DATA_DIR ?= ./data
 SOURCE ?= python
 COLLECTION ?= $(if $(filter python,$(SOURCE)),python,docs)
 
-.PHONY: help run install install-dev clients sites test test-fast test-vllm test-image soak rehearse installed-set soak-access deploy-mutants check format bench bench-stack bench-scale load eval clean
+.PHONY: help run install install-dev clients sites test test-fast test-vllm test-image soak rehearse installed-set soak-access deploy-mutants crds check format bench bench-stack bench-scale load eval clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +103,9 @@ soak-access: install-dev  ## Probe as random callers, 1,000,000 times (PROBES, S
 
 deploy-mutants: install-dev  ## Change the manifests in 1,200 places (MUTANTS, SEED; 0: in all) and list what no policy notices
 	$(BIN)/python -m tests.deploy.mutants --mutants $(or $(MUTANTS),1200) --seed $(or $(SEED),20261128)
+
+crds: install-dev  ## Hold the manifests to the operators' own definitions: CRDS=folder of definitions
+	KUBERNETES_CRDS="$(abspath $(CRDS))" $(BIN)/python -m pytest -n 0 -p no:cacheprovider tests/deploy/test_kubernetes.py -k "definition"
 
 check: install-dev  ## Style, types, import rules and declared dependencies, as CI runs them
 	$(BIN)/ruff check .

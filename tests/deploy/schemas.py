@@ -2,7 +2,8 @@
 
 `custom.yaml` beside this file describes, of each operator's kind, the fields that the manifests have; all others are
 refused. With KUBERNETES_CRDS=FOLDER, a folder of CustomResourceDefinitions (the operators' releases, or what
-`kubectl get crd -o yaml` prints), objects are held to those as well: see `test_kubernetes.py`.
+`kubectl get crd -o yaml` prints), objects are held to those as well, and `custom.yaml` to accepting nothing that they
+refuse: `make crds`.
 """
 
 from __future__ import annotations
@@ -88,6 +89,8 @@ def crd_schemas(folder: Path) -> dict[str, Any]:
                     group, kind = crd["spec"]["group"], crd["spec"]["names"]["kind"]
                     for version in crd["spec"]["versions"]:
                         schema = _closed(version["schema"]["openAPIV3Schema"])
+                        schema["properties"]["metadata"] = {"type": "object"}  # Kubernetes' own, which it adds
+                        schema["required"] = [name for name in schema.get("required", []) if name != "metadata"]
                         found[f"{group}/{version['name']} {kind}"] = schema
     return found
 
@@ -105,3 +108,40 @@ def _closed(schema: Any) -> Any:
     if isinstance(schema.get("properties"), dict) and not open_ended:
         closed["additionalProperties"] = False
     return closed
+
+
+def looser(own: Any, theirs: Any, path: str = "") -> Iterator[str]:
+    """Where a schema of `custom.yaml` accepts what an operator's own definition refuses.
+
+    Patterns and rules in CEL cannot be compared: what has a pattern there needs a pattern or a list of values here.
+    """
+    if theirs.get("x-kubernetes-preserve-unknown-fields") or not own:
+        return
+    yield from (f"{path}: {each}" for each in _looser_here(own, theirs))
+    for name, inner in own.get("properties", {}).items():
+        if name in theirs.get("properties", {}):
+            yield from looser(inner, theirs["properties"][name], f"{path}.{name}")
+        elif not isinstance(theirs.get("additionalProperties"), dict):
+            yield f"{path}.{name}: unknown there"
+    for key, place in (("items", "[]"), ("additionalProperties", ".*")):
+        if isinstance(own.get(key), dict) and isinstance(theirs.get(key), dict):
+            yield from looser(own[key], theirs[key], path + place)
+
+
+def _looser_here(own: Any, theirs: Any) -> Iterator[str]:
+    """The same, of one place without what is inside it."""
+    kinds = theirs.get("type", [])
+    if "type" in own and own["type"] not in ([kinds] if isinstance(kinds, str) else kinds):
+        yield f"{own['type']}, there {kinds}"
+    known = theirs.get("enum", own.get("enum"))
+    yield from (f"{value} is unknown there" for value in own.get("enum", []) if value not in known)
+    if "enum" not in own and ("enum" in theirs or ("pattern" in theirs and "pattern" not in own)):
+        yield f"there {theirs.get('enum', theirs.get('pattern'))}"
+    for key in theirs.keys() & {"minimum", "minLength", "minItems"}:
+        if own.get(key, -1) < theirs[key]:
+            yield f"{key} {theirs[key]} there"
+    for key in theirs.keys() & {"maximum", "maxLength", "maxItems"}:
+        if own.get(key, float("inf")) > theirs[key]:
+            yield f"{key} {theirs[key]} there"
+    if "properties" in own and (missing := set(theirs.get("required", [])) - set(own.get("required", []))):
+        yield f"required there: {sorted(missing)}"

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,17 @@ def test_images_have_a_target_each_and_pinned_bases() -> None:
     assert bases == {"${PYTHON_IMAGE}${PYTHON_DIGEST}", "${VLLM_IMAGE}${VLLM_DIGEST}"}
     for label in ("title", "description", "licenses", "version", "revision", "source"):
         assert f"org.opencontainers.image.{label}=" in recipe
+
+
+def test_what_an_image_adds_is_pinned_and_installed_for_the_tests_so_that_a_conflict_shows_in_time() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    recipe = (ROOT / "deploy" / "docker" / "Dockerfile").read_text()
+    extras = {name for names in re.findall(r'"\.\[([a-z0-9,]+)\]"', recipe) for name in names.split(",")}
+    assert extras >= {"parquet", "ray", "s3"}
+    pinned = {line.partition("==")[0] for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    for requirement in (each for extra in extras for each in project["project"]["optional-dependencies"][extra]):
+        assert requirement in project["dependency-groups"]["dev"]
+        assert re.split(r"[\[><=;]", requirement)[0] in pinned
 
 
 def test_the_wheel_holds_what_is_read_at_run_time(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from tests.deploy import policies_network, policies_pods, policies_scaling, policies_settings
 from tests.deploy.policies import POLICIES, Policy
@@ -25,7 +26,7 @@ from tests.deploy.render import (
     plain,
     render,
 )
-from tests.deploy.schemas import VERSIONS, crd_schemas, custom_errors, custom_schemas, kubernetes_errors
+from tests.deploy.schemas import VERSIONS, crd_schemas, custom_errors, custom_schemas, kubernetes_errors, looser
 
 pytestmark = pytest.mark.skipif(not HAS_KUSTOMIZE, reason="kubectl is not installed")
 MODULES = (policies_network, policies_pods, policies_scaling, policies_settings)  # they register their policies
@@ -74,17 +75,45 @@ def test_every_operators_kind_that_is_described_is_used(composed: list[Any]) -> 
     assert used == custom_schemas().keys()
 
 
-@pytest.mark.skipif(not CRDS, reason="KUBERNETES_CRDS names no folder of CustomResourceDefinitions")
-def test_custom_resources_fit_the_operators_own_definitions(composed: list[Any]) -> None:
-    from jsonschema import Draft202012Validator
+@pytest.fixture(scope="module")
+def definitions() -> dict[str, Any]:
+    if not CRDS:
+        pytest.skip("KUBERNETES_CRDS names no folder of CustomResourceDefinitions")
+    return crd_schemas(Path(CRDS))
 
-    schemas = crd_schemas(Path(CRDS or ""))
+
+def test_custom_resources_fit_the_operators_own_definitions(composed: list[Any], definitions: dict[str, Any]) -> None:
     everything = [*composed, *(each for overlay in OVERLAYS for each in render(overlay).objects)]
     for each in (each for each in everything if is_custom(each)):
-        schema = schemas[f"{each['apiVersion']} {each['kind']}"]
-        schema["properties"]["metadata"] = {"type": "object"}
+        schema = definitions[f"{each['apiVersion']} {each['kind']}"]
         errors = [f"{e.json_path}: {e.message[:200]}" for e in Draft202012Validator(schema).iter_errors(each)]
         assert errors == [], owner_name(each)
+
+
+def test_what_is_described_of_operators_kinds_accepts_nothing_that_their_definitions_refuse(
+    definitions: dict[str, Any],
+) -> None:
+    for kind, own in custom_schemas().items():
+        assert list(looser(own, definitions[kind])) == [], kind
+
+
+def test_a_description_that_accepts_more_than_a_definition_is_found() -> None:
+    theirs = {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer", "minimum": 1}}}
+    tight = {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer", "minimum": 2}}}
+    assert list(looser(tight, theirs)) == []
+    loose = [
+        tight | {"required": []},
+        tight | {"properties": {"a": {"type": "string", "minimum": 2}}},
+        tight | {"properties": {"a": {"type": "integer"}}},
+        tight | {"properties": {**tight["properties"], "b": {"type": "integer"}}},  # type: ignore[dict-item]
+    ]
+    assert [len(list(looser(each, theirs))) for each in loose] == [1, 1, 1, 1]
+    values = {"type": "string", "enum": ["x", "y"]}
+    assert [len(list(looser(each, values))) for each in ({"enum": ["x"]}, {"enum": ["z"]}, {"type": "string"})] == [
+        0,
+        1,
+        1,
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (K8S / "components").iterdir() if path.is_dir()))
