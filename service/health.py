@@ -149,7 +149,7 @@ async def _ping(embedder: Embedder) -> None:
 
 def _stages(resources: Resources) -> dict[str, Embedder]:
     """The embedders beside the default one, by stage."""
-    return {f"embed:{name}": embedder for name, embedder in resources.further.items()}
+    return {f"embed:{name}": embedder for name, embedder in resources.embedders.further.items()}
 
 
 async def check_readiness(resources: Resources, models: Mapping[str, ModelHealth]) -> Readiness:

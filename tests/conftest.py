@@ -79,7 +79,7 @@ class Service:
         self.names = NameIndexes(catalog, store, TantivyNames, patience=60.0)
         resources = Resources(
             settings,
-            embedder,
+            embedders,
             reranker,
             store,
             catalog,

@@ -22,6 +22,7 @@ from winnow.catalog.build import open_catalog
 from winnow.core.errors import WinnowError
 from winnow.core.lock import LOCK_FILE, DirectoryLock
 from winnow.core.settings import Settings
+from winnow.core.settings.embedding import Embedding
 from winnow.models.build import build_chooser, build_default, build_embedder, build_further, build_reranker
 from winnow.operations.collections import finish_deletions
 from winnow.operations.index_watch import IndexWatch
@@ -175,21 +176,12 @@ async def open_resources(
     further ones by ``load_further``.
     """
     async with AsyncExitStack() as stack:
-        (name, first), *others = settings.encoders.items()
-        loading = _load(stack, load, settings.with_encoder(first))
-        loading_others = {key: _load(stack, load_further, settings.with_encoder(each)) for key, each in others}
-        following = settings.next_embedding
-        loading_next = None if following is None else _load(stack, load, settings.with_encoder(following))
+        models = LoadingModels(stack, settings, load, load_further)
         catalog = await open_catalog(settings)
         stack.push_async_callback(catalog.close)
         store = build_store(settings)
         stack.push_async_callback(store.close)
-        embedder = _cached(stack, await loading, settings)
-        further = {key: _cached(stack, await each, settings) for key, each in loading_others.items()}
-        next_embedder = None if loading_next is None else _cached(stack, await loading_next, settings)
-        embedders = Embedders(
-            embedder, next_embedder, further=further, name=name, keyword_tokenizer=store.keyword_tokenizer
-        )
+        embedders = await models.embedders(store)
         reranker = build_reranker(settings, embedders, store)
         if reranker is not None:
             stack.push_async_callback(reranker.close)
@@ -203,7 +195,7 @@ async def open_resources(
         stack.push_async_callback(names.close)
         yield Resources(
             settings,
-            embedder,
+            embedders,
             reranker,
             store,
             catalog,
@@ -211,9 +203,6 @@ async def open_resources(
             search,
             files,
             names,
-            next_embedder=next_embedder,
-            further=further,
-            default_name=name,
             chooser=build_chooser(settings),
             text_reranker=None if guarded is None else BudgetedReranker(guarded.for_texts()),
             check_source=open_kept,
@@ -224,31 +213,51 @@ async def open_resources(
 async def open_apart(settings: Settings) -> AsyncIterator[tuple[VectorStore, Embedders, Reranker | None]]:
     """Open the vector store and the models without the catalog: for a check-up while it does not open."""
     async with AsyncExitStack() as stack:
+        models = LoadingModels(stack, settings, build_default, build_further)
         store = build_store(settings)
         stack.push_async_callback(store.close)
-        (name, first), *others = settings.encoders.items()
-        embedder = await _load(stack, build_default, settings.with_encoder(first))
-        stack.push_async_callback(embedder.close)
-        further = {key: await _load(stack, build_further, settings.with_encoder(each)) for key, each in others}
-        for each in further.values():
-            stack.push_async_callback(each.close)
-        embedders = Embedders(embedder, further=further, name=name, keyword_tokenizer=store.keyword_tokenizer)
+        embedders = await models.embedders(store)
         reranker = build_reranker(settings, embedders, store)
         if reranker is not None:
             stack.push_async_callback(reranker.close)
         yield store, embedders, reranker
 
 
-def _load(stack: AsyncExitStack, load: Callable[[Settings], Embedder], settings: Settings) -> asyncio.Task[Embedder]:
-    loading = asyncio.create_task(asyncio.to_thread(load, settings))
-    stack.push_async_callback(_abandon, loading)
-    return loading
+class LoadingModels:
+    """The configured embedders, each loading on a thread; ``stack`` closes what loads too late to be used."""
 
+    def __init__(
+        self,
+        stack: AsyncExitStack,
+        settings: Settings,
+        load: Callable[[Settings], Embedder],
+        load_further: Callable[[Settings], Embedder],
+    ) -> None:
+        self._stack, self._settings = stack, settings
+        (self._name, first), *others = settings.encoders.items()
+        self._current = self._start(load, first)
+        self._further = {name: self._start(load_further, each) for name, each in others}
+        self._next = None if settings.next_embedding is None else self._start(load, settings.next_embedding)
 
-def _cached(stack: AsyncExitStack, model: Embedder, settings: Settings) -> Embedder:
-    embedder = CachedEmbedder(GuardedEmbedder(model), size=settings.search.embed_cache)
-    stack.push_async_callback(embedder.close)
-    return embedder
+    async def embedders(self, store: VectorStore) -> Embedders:
+        """All of them, loaded, each behind its limits and a cache of queries."""
+        return Embedders(
+            await self._loaded(self._current),
+            None if self._next is None else await self._loaded(self._next),
+            further={name: await self._loaded(each) for name, each in self._further.items()},
+            name=self._name,
+            keyword_tokenizer=store.keyword_tokenizer,
+        )
+
+    def _start(self, load: Callable[[Settings], Embedder], encoder: Embedding) -> asyncio.Task[Embedder]:
+        loading = asyncio.create_task(asyncio.to_thread(load, self._settings.with_encoder(encoder)))
+        self._stack.push_async_callback(_abandon, loading)
+        return loading
+
+    async def _loaded(self, loading: asyncio.Task[Embedder]) -> Embedder:
+        embedder = CachedEmbedder(GuardedEmbedder(await loading), size=self._settings.search.embed_cache)
+        self._stack.push_async_callback(embedder.close)
+        return embedder
 
 
 async def _abandon(loading: asyncio.Task[Embedder]) -> None:

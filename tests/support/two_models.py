@@ -49,22 +49,17 @@ class Reembed:
         self.old, self.new = model_of(32), new or model_of(64)
         self.store, self.clock = FakeVectorStore(), FakeClock()
         self.catalog = new_catalog(folder, self.clock)
-        self.settings = load_settings(data_dir=folder, **FAKES, search={"budget_ms": 500})
+        self.settings = load_settings(data_dir=folder, **FAKES, search={"budget_ms": 30_000})
         self.resources = self.process(self.old, self.new)
         self.worker = self.worker_of(self.old, self.new)
 
     def process(self, embedder: Model, following: Model | None) -> Resources:
         lookup = CollectionLookup(self.catalog.collections)
-        search = TwoStageSearch(
-            Embedders(embedder, following, keyword_tokenizer=self.store.keyword_tokenizer),
-            self.store,
-            lookup,
-            None,
-            self.settings.search,
-        )
+        embedders = Embedders(embedder, following, keyword_tokenizer=self.store.keyword_tokenizer)
+        search = TwoStageSearch(embedders, self.store, lookup, None, self.settings.search)
         return Resources(
             self.settings,
-            embedder,
+            embedders,
             None,
             self.store,
             self.catalog,
@@ -72,7 +67,6 @@ class Reembed:
             search,
             UploadParser(),
             NameIndexes(self.catalog, self.store, TantivyNames),
-            next_embedder=following,
         )
 
     def pipeline(self, *models: Model) -> Pipeline:

@@ -18,7 +18,8 @@ import typer
 from tests.fakes import FAKES, variables
 from tests.stubs import qdrant_recorded
 from tests.stubs.qdrant_recorded import RecordedServer
-from winnow.cli.doctor import _workers, doctor
+from winnow.cli.doctor import doctor
+from winnow.cli.doctor_parts import check_workers
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.lock import DirectoryLock
 from winnow.core.principal import LOCAL
@@ -197,12 +198,12 @@ async def test_work_that_no_worker_takes_is_a_warning() -> None:
 
     queue = Queue()
     resources: Any = SimpleNamespace(settings=SimpleNamespace(keeps_data=False), catalog=SimpleNamespace(queue=queue))
-    (check,) = await _workers(resources)
+    (check,) = await check_workers(resources)
     assert (check.status, check.fix.startswith("run `winnow worker`")) == ("warning", True)
     queue.unattended = False
-    assert [check.status for check in await _workers(resources)] == ["ok"]
+    assert [check.status for check in await check_workers(resources)] == ["ok"]
     resources.settings.keeps_data = True
-    assert await _workers(resources) == [], "its own worker does the work"
+    assert await check_workers(resources) == [], "its own worker does the work"
 
 
 @pytest.fixture

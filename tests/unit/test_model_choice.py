@@ -81,8 +81,8 @@ async def built(tmp_path: Path) -> AsyncIterator[Reembed]:
     def chooser(texts: Sequence[str]) -> str:
         return "other" if "ü" in "".join(texts) else "default"
 
-    further = {"other": model_of(48)}
-    found.resources = replace(found.resources, further=further, chooser=chooser, next_embedder=None)
+    embedders = replace(found.resources.embedders, further={"other": model_of(48)}, next=None)
+    found.resources = replace(found.resources, embedders=embedders, chooser=chooser)
     yield found
     await found.store.close()
     await found.catalog.close()
@@ -110,7 +110,7 @@ async def test_the_index_takes_the_size_of_the_chosen_model(built: Reembed) -> N
     await made(built, max_tokens=32)
     await choose_model(built.resources, "c", [Document("a", "grün")])
     await built.catalog.documents.submit("c", [Document("a", "grün")])
-    built.worker = built.worker_of(built.resources.further["other"])  # type: ignore[arg-type]
+    built.worker = built.worker_of(built.resources.embedders.further["other"])  # type: ignore[arg-type]
     await built.work()
     (points,) = (await built.points(1)).values()
     assert [point.dense.shape for point in points if point.dense is not None] == [(48,)]

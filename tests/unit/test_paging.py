@@ -34,7 +34,7 @@ class Pages:
         settings = load_settings(data_dir=house.folder)
         self.resources: Any = Resources(
             settings,
-            house.embedder,
+            embedders,
             house.reranker,
             house.store,
             house.catalog,

@@ -61,7 +61,7 @@ async def test_a_collection_is_embedded_with_the_model_that_it_names(two, model)
     shown = {each["name"]: each["identity"] for each in (await two.client.get("/v1/collections")).json()["collections"]}
     assert (shown["docs"]["model"], shown["docs"]["dimensions"]) == ("maker/other-words", 32)
     assert shown["plain"]["model"] != "maker/other-words"
-    assert two.resources.further["other"].embedded == ["alpha", "beta"]
+    assert two.resources.embedders.further["other"].embedded == ["alpha", "beta"]
     answer = await search(two.client, "docs")
     assert answer["results"][0]["document_id"] == "a"
     assert answer["stages"]["embed"]["model"] == "maker/other-words"

@@ -26,7 +26,7 @@ async def two(service, monkeypatch):
     following = FakeEmbedder(32)
     embedders = Embedders(old.embedder, following, keyword_tokenizer=old.store.keyword_tokenizer)
     search = TwoStageSearch(embedders, old.store, old.collections, old.reranker, service.resources.settings.search)
-    service.resources = replace(old, next_embedder=following, search=search)
+    service.resources = replace(old, embedders=embedders, search=search)
     pipeline = Pipeline(embedders, old.store, old.catalog, IndexingSettings(max_attempts=1))
     service._worker = Worker(pipeline, old.catalog, old.settings.indexing)
     service.app = create_app(old.settings, service.resources)

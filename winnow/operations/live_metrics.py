@@ -157,8 +157,8 @@ class LiveMetrics(Collector):
         resources = self._resources
         if resources is None:
             return {}
-        further = {f"embed:{name}": embedder for name, embedder in resources.further.items()}
-        following = {} if resources.next_embedder is None else {"embed:next": resources.next_embedder}
+        further = {f"embed:{name}": embedder for name, embedder in resources.embedders.further.items()}
+        following = {} if resources.embedders.next is None else {"embed:next": resources.embedders.next}
         return {"embed": resources.embedder, **further, **following}
 
     def _guards(self) -> dict[str, tuple[str, ModelGuard]]:

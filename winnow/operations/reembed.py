@@ -231,9 +231,9 @@ def _target(resources: Resources, collection: Collection, model: str | None) -> 
     """The model to change to: the named or next one, else the current one if the tokenizer is not the newest."""
     if model is not None:
         return resources.embedders.choose(model)
-    if resources.next_embedder is None and _has_earlier_words(resources, collection):
+    if resources.embedders.next is None and _has_earlier_words(resources, collection):
         return resources.embedders.of(collection.serving)
-    return resources.next_embedder
+    return resources.embedders.next
 
 
 def _has_earlier_words(resources: Resources, collection: Collection) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, TypeAlias
 
-from winnow.core.settings import DEFAULT_ENCODER, Settings
+from winnow.core.settings import Settings
 from winnow.operations.name_indexes import NameIndexes
 from winnow.ports import Catalog, Embedder, FileParser, Reranker, VectorStore
 from winnow.search.embedders import Embedders
@@ -37,21 +37,19 @@ class Resources:
     """The open parts of one process.
 
     Attributes:
+        embedders: the configured ones, to choose from by name or by index.
         collections: a cached lookup for the read path.
         files: parses uploaded files.
         names: what instant searches ask.
         wake: tells a worker in this process about new work; does nothing without one, as the others poll.
         watch: compares catalog and store while the process runs; ``None`` where nothing does.
-        next_embedder: the embedder of ``WINNOW_NEXT_EMBEDDING__*``.
-        further: embedders beside the default one that collections may choose, by name.
-        default_name: name of the default one.
         text_reranker: the guarded reranker of texts that callers send, apart from searches.
         chooser: names the embedder that suits the first texts of a collection; ``None``: it is the default one.
         check_source: opens a source of this name and these options; raises ``InvalidSource`` where it cannot.
     """
 
     settings: Settings
-    embedder: Embedder
+    embedders: Embedders
     reranker: Reranker | None
     store: VectorStore
     catalog: Catalog
@@ -61,23 +59,14 @@ class Resources:
     names: NameIndexes
     wake: Callable[[], None] = lambda: None
     watch: Watch | None = None
-    next_embedder: Embedder | None = None
-    further: Mapping[str, Embedder] = field(default_factory=dict)
-    default_name: str = DEFAULT_ENCODER
     chooser: Callable[[Sequence[str]], str] | None = None
     text_reranker: Reranker | None = None
     check_source: Callable[[str, Mapping[str, Any]], object] = lambda *_: None
 
     @property
-    def embedders(self) -> Embedders:
-        """The embedders to choose from, by name or by index."""
-        return Embedders(
-            self.embedder,
-            self.next_embedder,
-            further=self.further,
-            name=self.default_name,
-            keyword_tokenizer=self.store.keyword_tokenizer,
-        )
+    def embedder(self) -> Embedder:
+        """The default one."""
+        return self.embedders.current
 
     @cached_property
     def facets(self) -> FacetCounter:
