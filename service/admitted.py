@@ -30,7 +30,6 @@ class AdmittedWork:
         resources: the open resources; raises ``UpstreamUnavailable`` while they are not open.
 
     Attributes:
-        quotas: count what callers use; ``None`` where nothing is limited.
         searches, model_calls: admit them as fast as they are answered.
     """
 
@@ -38,7 +37,6 @@ class AdmittedWork:
         self._settings = settings
         self._metrics = metrics
         self._resources = resources
-        self.quotas = Quotas(settings.limits) if settings.limits.is_set else None
         self.searches = Admission(settings.search.max_concurrent)
         self.model_calls = Admission(settings.search.max_concurrent)
         metrics.live.queues = {"searches": self.searches.queue, "model_calls": self.model_calls.queue}
@@ -105,17 +103,17 @@ class AdmittedWork:
         await self._use(principal, "documents", count)
 
     async def _use(self, principal: Principal, what: Used, count: int = 1) -> Allowance | None:
-        return None if self.quotas is None else await self.quotas.use(principal, what, count)
+        quotas = self._quotas
+        return None if quotas is None else await quotas.use(principal, what, count)
+
+    @property
+    def _quotas(self) -> Quotas | None:
+        return self._resources().quotas if self._settings.limits.is_set else None
 
     def _budget(self, principal: Principal) -> AbstractContextManager[None]:
-        """The block in which the second stage's tokens count for the caller, where they are limited."""
-        limits = self._settings.limits
-        if self.quotas is None or not limits.counts_tokens:
+        """The block in which the tokens that models read count for the caller, where they are limited."""
+        limits, quotas = self._settings.limits, self._quotas
+        if quotas is None or not limits.counts_tokens:
             return nullcontext()
         refuses = limits.when_tokens_are_spent == "refuse"
-        return budget_of(CallerBudget(self.quotas, principal, refuses=refuses))
-
-    async def close(self) -> None:
-        """Close the connections to where usage is counted."""
-        if self.quotas is not None:
-            await self.quotas.close()
+        return budget_of(CallerBudget(quotas, principal, refuses=refuses))

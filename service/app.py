@@ -42,7 +42,7 @@ from service.routes import (
 from service.routes.page import install_page
 from service.routes.widget import install_widget
 from winnow.core.package import winnow_version
-from winnow.core.settings import ServerSettings, Settings
+from winnow.core.settings import Settings
 from winnow.operations.metrics import Metrics
 from winnow.operations.resources import OpenResources, Resources
 
@@ -96,7 +96,7 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
     install_widget(app)
     mcp_route = mcp.install(app)
     install_error_handlers(app, state.callers.note_error)
-    _surround(app, settings.server, state, [mcp_route, *(route for router in routers for route in router.routes)])
+    _surround(app, settings, state, [mcp_route, *(route for router in routers for route in router.routes)])
     return app
 
 
@@ -106,11 +106,12 @@ async def _running(state: ServiceState, mcp: McpRoute) -> AsyncIterator[None]:
         yield
 
 
-def _surround(app: FastAPI, server: ServerSettings, state: ServiceState, routes: Sequence[BaseRoute]) -> None:
+def _surround(app: FastAPI, settings: Settings, state: ServiceState, routes: Sequence[BaseRoute]) -> None:
     """Put the middleware around the routes; the last one added is outermost."""
+    server = settings.server
     most = server.max_body_mb * 2**20
     app.add_middleware(BodyLimit, max_bytes=most, max_together=max(most, server.max_bodies_mb * 2**20))
-    if state.work.quotas is not None:
+    if settings.limits.is_set:
         app.add_middleware(RequestQuota, routes=routes, use=state.work.use_request)
     app.add_middleware(Authentication, routes=routes, find=state.callers.principal_of, refused=state.callers.note_error)
     app.add_middleware(PageRequests)

@@ -102,7 +102,6 @@ class ServiceState:
         async with AsyncExitStack() as stack:
             if self._opening is not None:
                 self._resources = await stack.enter_async_context(self._opening(self.settings))
-            stack.push_async_callback(self.work.close)
             self.metrics.live.watch(self._resources)
             stack.callback(self.metrics.live.watch, None)
             try:

@@ -27,6 +27,7 @@ from winnow.models.build import build_chooser, build_default, build_embedder, bu
 from winnow.operations.collections import finish_deletions
 from winnow.operations.index_watch import IndexWatch
 from winnow.operations.name_indexes import NameIndexes
+from winnow.operations.quotas import quotas_of
 from winnow.operations.resources import Adapters, Resources
 from winnow.ports import Catalog, Embedder, Reranker, VectorStore
 from winnow.search.budgeted import BudgetedReranker
@@ -111,7 +112,7 @@ async def open_local(settings: Settings, *, bulk: RayOptions | None = None, heal
         if not settings.shares_catalog:
             await resources.catalog.queue.release(None)  # no other process can hold a lease
         catalog, indexing = resources.catalog, settings.indexing
-        pipeline = Pipeline(resources.embedders, resources.store, catalog, indexing)
+        pipeline = Pipeline(resources.embedders, resources.store, catalog, indexing, quotas=resources.quotas)
         worker: Worker | BulkJob
         if job is None:
             worker = Worker(pipeline, catalog, indexing)
@@ -193,6 +194,9 @@ async def open_resources(
         stack.push_async_callback(files.close)
         names = NameIndexes(catalog, store, TantivyNames)
         stack.push_async_callback(names.close)
+        quotas = quotas_of(settings.limits)
+        if quotas is not None:
+            stack.push_async_callback(quotas.close)
         yield Resources(
             settings,
             embedders,
@@ -205,6 +209,7 @@ async def open_resources(
             names,
             chooser=build_chooser(settings),
             text_reranker=None if guarded is None else BudgetedReranker(guarded.for_texts()),
+            quotas=quotas,
             check_source=open_kept,
         )
 

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from indexer.worker.lease import Lease, renewing
 from indexer.worker.progress import Progress
-from winnow.core.errors import WinnowError
+from winnow.core.errors import TokensSpent, WinnowError
 from winnow.core.retry import RetryPolicy
 from winnow.core.settings import IndexingSettings
 from winnow.ports import Claim, Outcome, WorkQueue
@@ -30,6 +30,8 @@ SUSPICIOUS: Final = 2  # a document claimed this often without an outcome is pro
 FATAL: Final = 4  # times ``max_attempts``: after that number of claims without an outcome, the document is at fault
 
 WORKER_LOST: Final = "worker_lost"
+SPENT: Final = TokensSpent.code
+"""The code of documents that wait for tokens of their tenant: those of others do not."""
 
 
 class Pause(Protocol):
@@ -74,7 +76,7 @@ class ClaimLoop:
         """Carry out one batch; then pause if there was none, or, ever longer, while something is down."""
         try:
             outcomes = await self.claim()
-            down = next((each.error for each in outcomes or () if each.waited), None)
+            down = next((each.error for each in outcomes or () if each.waited and each.error_code != SPENT), None)
         except WinnowError as error:
             outcomes, down = None, error.message
         if down is not None:

@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from typing import Final
 
 from indexer.worker.batches import ClaimBatch, Row, Slice, filled
@@ -26,10 +27,13 @@ from indexer.worker.stages import OUTAGE, Vectors, chunk_claims, chunk_keys, fai
 from winnow.core.errors import CollectionNotFound, IdentityMismatch, IndexLost, UpstreamUnavailable, WinnowError
 from winnow.core.retry import retry
 from winnow.core.settings import IndexingSettings
+from winnow.core.tenancy import tenant_of
 from winnow.core.types import Index
+from winnow.operations.quotas import Quotas, TenantBudget
 from winnow.operations.rebuild import fill
 from winnow.operations.reembed import queue_more
 from winnow.ports import Catalog, Claim, Embedder, Outcome, Point, Removal, VectorStore
+from winnow.search.budgeted import budget_of
 from winnow.search.embedders import Embedders
 
 log = logging.getLogger(__name__)
@@ -51,7 +55,16 @@ class Pipeline:
         on_lost: called when an index turns out to be lost; may be exchanged.
     """
 
-    def __init__(self, embedders: Embedders, store: VectorStore, catalog: Catalog, settings: IndexingSettings) -> None:
+    def __init__(
+        self,
+        embedders: Embedders,
+        store: VectorStore,
+        catalog: Catalog,
+        settings: IndexingSettings,
+        *,
+        quotas: Quotas | None = None,
+    ) -> None:
+        self._quotas = quotas if quotas is not None and quotas.counts_tenants_tokens else None
         self._embedders = embedders
         self._store = store
         self._catalog = catalog
@@ -61,9 +74,16 @@ class Pipeline:
     async def run(self, claims: Sequence[Claim], lease: Lease | None = None) -> Sequence[Outcome]:
         """Carry out claims of one collection and record how each ended.
 
-        ``lease`` bounds the time for it; ``None`` if no other worker can have claimed the same.
+        ``lease`` bounds the time for it; ``None`` if no other worker can have claimed the same. Where the tokens of
+        tenants are limited each tenant's documents are carried out apart, and wait while its tokens are spent.
         """
-        return await self.settle(claims, self._carry_out, lease)
+        if self._quotas is None:
+            return await self.settle(claims, self._carry_out, lease)
+        outcomes: list[Outcome] = []
+        for tenant, own in groupby(sorted(claims, key=_tenant), key=_tenant):
+            with budget_of(TenantBudget(self._quotas, tenant) if tenant else None):
+                outcomes += await self.settle(list(own), self._carry_out, lease)
+        return outcomes
 
     async def settle(
         self, claims: Sequence[Claim], carry_out: CarryOut, lease: Lease | None = None
@@ -231,6 +251,10 @@ class Pipeline:
             Outcome(claim, error=reason, error_code=IndexLost.code, retry_in=LOST_SECONDS, waited=True)
             for claim in claims
         ]
+
+
+def _tenant(claim: Claim) -> str:
+    return tenant_of(claim.document.id)
 
 
 def _note_step(lease: Lease | None) -> None:

@@ -41,6 +41,9 @@ class JobView(View):
     failures: list[JobFailureView] = Field(description="documents that failed, and why; empty in a list of jobs")
     created_at: datetime | None
     finished_at: datetime | None
+    waits_for: str | None = Field(
+        None, description="why pending documents were put off: a model that is down, tokens that are spent"
+    )
 
 
 class JobQuery(Parameters):

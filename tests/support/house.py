@@ -20,6 +20,7 @@ from winnow.core.principal import LOCAL
 from winnow.core.search import SearchAnswer, SearchRequest
 from winnow.core.settings import IndexingSettings, SearchSettings
 from winnow.core.types import Chunking, Collection, Document, Index
+from winnow.operations.quotas import Quotas
 from winnow.ports import EmbedderInfo, Embeddings, EmbedKind, IndexSchema, VectorStore
 from winnow.search.embedders import Embedders, identity_of
 from winnow.search.lookup import CollectionLookup
@@ -70,6 +71,7 @@ class House:
         store: the vectors; by default a fake.
         chunking: of the collection.
         max_attempts: after which a document has failed.
+        quotas: what tenants may use; by default as much as they like.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class House:
         store: VectorStore | None = None,
         chunking: Chunking = SMALL_CHUNKS,
         max_attempts: int = 2,
+        quotas: Quotas | None = None,
     ) -> None:
         self.folder, self.clock = folder, FakeClock()
         self.embedder: Any = embedder or Model()
@@ -92,7 +95,7 @@ class House:
         self.reranker: Any = FakeReranker()
         self.search_settings = SearchSettings()
         self.settings = IndexingSettings(max_attempts=max_attempts)
-        self.pipeline = Pipeline(self.embedders, self.store, self.catalog, self.settings)
+        self.pipeline = Pipeline(self.embedders, self.store, self.catalog, self.settings, quotas=quotas)
         self.worker = Worker(self.pipeline, self.catalog, self.settings)
 
     async def open(self) -> House:

@@ -32,6 +32,7 @@ async def test_job_adds_up_and_ends(service, client):
         "id", "collection", "tenant", "status", "total", "pending", "indexed", "deleted", "unchanged", "failed",
             "superseded",
         "cancelled", "chunks_embedded", "chunks_unread", "failures", "created_at", "finished_at",
+        "waits_for",
     }  # fmt: skip
 
 

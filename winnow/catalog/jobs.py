@@ -7,7 +7,20 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, and_, bindparam, case, delete, func, insert, null, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Text,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    null,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from winnow.catalog import entries
@@ -33,7 +46,9 @@ _ADD: Final = (
     update(JOBS)
     .where(JOBS.c.id == bindparam("of_job"))
     .values(
-        _ADDED | {"finished_at": case((_COMPLETE, bindparam("now", type_=UtcDateTime())), else_=JOBS.c.finished_at)}
+        _ADDED
+        | {"finished_at": case((_COMPLETE, bindparam("now", type_=UtcDateTime())), else_=JOBS.c.finished_at)}
+        | {"waits_for": bindparam("reason", type_=Text())}
     )
 )
 _FAILURE: Final = (JOB_FAILURES.c.document_id, JOB_FAILURES.c.code, JOB_FAILURES.c.message)
@@ -140,6 +155,7 @@ async def add_counters(connection: AsyncConnection, job_counters: JobCounters, n
     counters = sorted(job_counters.counters.items())  # always in this order, so that two commits cannot deadlock
     rows = [
         {"of_job": job_id, "now": now, "ending": sum(counter[name] for name in ENDINGS)}
+        | {"reason": job_counters.waits_for.get(job_id)}
         | {f"add_{name}": counter[name] for name in ADDED}
         for job_id, counter in counters
     ]

@@ -182,6 +182,7 @@ class JobRow(Base, table=True):
     chunks_unread: int = Field(sa_column=sa.Column(sa.Integer, nullable=False, server_default="0"))
     created_at: datetime = Field(sa_column=sa.Column(UtcDateTime, nullable=False))
     finished_at: datetime | None = Field(sa_column=sa.Column(UtcDateTime, index=True))
+    waits_for: str | None = Field(sa_column=sa.Column(sa.Text))
 
 
 class JobFailureRow(Base, table=True):

@@ -34,6 +34,7 @@ _FIELDS: Final[dict[Used, str]] = {
 }
 _WARN_SECONDS: Final = 60.0
 _AWAY_SECONDS: Final = 1.0
+LONGEST_PAUSE: Final = 300.0  # seconds until documents of a tenant without tokens are tried again
 _TIMEOUT: Final = 0.25  # seconds for an answer of the storage: a request waits for it
 
 
@@ -60,12 +61,16 @@ class Quotas:
     Usage is kept in this process, or on a Redis server that all processes share. While that server does not answer
     nothing is limited, and the log says so.
 
+    Attributes:
+        counts_tenants_tokens: whether the tokens of a tenant are limited.
+
     Raises:
         InvalidSettings: the storage's client is not installed.
     """
 
     def __init__(self, settings: LimitSettings) -> None:
         self._settings = settings
+        self.counts_tenants_tokens = settings.tenant.tokens_per_day is not None
         storage, self._close = _storage(settings.storage.get_secret_value())
         self._rates = SlidingWindowCounterRateLimiter(storage)
         self._totals = FixedWindowRateLimiter(storage)  # counts what was used although it was more than is left
@@ -93,27 +98,29 @@ class Quotas:
             lefts = [await _left(self._rates, quota) for quota in quotas]
         return min(lefts, key=lambda left: left.remaining, default=None)
 
-    async def spend_tokens(self, principal: Principal, count: int) -> None:
-        """Count tokens that were read for the caller."""
+    async def spend_tokens(self, who: Principal | str, count: int) -> None:
+        """Count tokens that were read for a caller, or for the documents of a tenant."""
         with self._reachable():
-            for quota in self._of(principal, "tokens"):
+            for quota in self._of(who, "tokens"):
                 await self._totals.hit(quota.item, quota.owner, cost=count)
 
-    async def require_tokens(self, principal: Principal) -> None:
-        """Raise ``RateLimited`` if the caller has no tokens left."""
+    async def require_tokens(self, who: Principal | str) -> None:
+        """Raise ``RateLimited`` if the caller, or the tenant of documents, has no tokens left."""
         with self._reachable():
-            for quota in self._of(principal, "tokens"):
+            for quota in self._of(who, "tokens"):
                 if not await self._totals.test(quota.item, quota.owner):
                     raise _refusal(quota, "tokens", await _left(self._totals, quota))
 
-    def _of(self, principal: Principal, what: Used) -> list[_Quota]:
-        """The limits that concern the caller; none while the storage is away."""
-        if principal.kind == "local" or time.monotonic() < self._away_until:
+    def _of(self, who: Principal | str, what: Used) -> list[_Quota]:
+        """The limits that concern a caller or a tenant; none while the storage is away."""
+        if time.monotonic() < self._away_until:
             return []
-        found = _quotas(self._settings.caller, "caller", f"{principal.kind}:{principal.subject}", what)
-        if principal.tenant is not None:
-            found += _quotas(self._settings.tenant, "tenant", f"tenant:{principal.tenant}", what)
-        return found
+        if isinstance(who, str):
+            return _quotas(self._settings.tenant, "tenant", f"tenant:{who}", what)
+        if who.kind == "local":
+            return []
+        of_tenant = [] if who.tenant is None else self._of(who.tenant, what)
+        return [*_quotas(self._settings.caller, "caller", f"{who.kind}:{who.subject}", what), *of_tenant]
 
     @contextmanager
     def _reachable(self) -> Iterator[None]:
@@ -129,10 +136,10 @@ class Quotas:
 
 
 class CallerBudget:
-    """The tokens that the second stage may read for one caller.
+    """The tokens that models elsewhere may read for one caller.
 
     Args:
-        refuses: whether a search is refused when they are spent; else it goes on without the second stage.
+        refuses: whether a search is refused when they are spent; else it goes on without the model.
     """
 
     def __init__(self, quotas: Quotas, principal: Principal, *, refuses: bool) -> None:
@@ -152,6 +159,32 @@ class CallerBudget:
     async def spend(self, tokens: int) -> None:
         """Count tokens that were read."""
         await self._quotas.spend_tokens(self._principal, tokens)
+
+
+class TenantBudget:
+    """The tokens that an embedder elsewhere may read to index a tenant's documents."""
+
+    def __init__(self, quotas: Quotas, tenant: str) -> None:
+        self._quotas = quotas
+        self._tenant = tenant
+
+    async def require(self) -> None:
+        """Raise ``TokensSpent`` if none are left, with a time at most ``LONGEST_PAUSE`` away."""
+        try:
+            await self._quotas.require_tokens(self._tenant)
+        except RateLimited as error:
+            wait = min(error.retry_after or LONGEST_PAUSE, LONGEST_PAUSE)
+            message = f"the tokens of tenant {self._tenant!r} are spent: {error.message}"
+            raise TokensSpent(message, retry_after=wait) from error
+
+    async def spend(self, tokens: int) -> None:
+        """Count tokens that were read."""
+        await self._quotas.spend_tokens(self._tenant, tokens)
+
+
+def quotas_of(settings: LimitSettings) -> Quotas | None:
+    """The quotas, where anything is limited. Raises ``InvalidSettings``."""
+    return Quotas(settings) if settings.is_set else None
 
 
 def _quotas(settings: QuotaSettings, group: str, owner: str, what: Used) -> list[_Quota]:

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias
 
 from winnow.core.settings import Settings
 from winnow.operations.name_indexes import NameIndexes
+from winnow.operations.quotas import Quotas
 from winnow.ports import Catalog, Embedder, FileParser, Reranker, VectorStore
 from winnow.search.embedders import Embedders
 from winnow.search.facets import FacetCounter
@@ -45,6 +46,7 @@ class Resources:
         watch: compares catalog and store while the process runs; ``None`` where nothing does.
         text_reranker: the guarded reranker of texts that callers send, apart from searches.
         chooser: names the embedder that suits the first texts of a collection; ``None``: it is the default one.
+        quotas: count what callers use; ``None`` where nothing is limited.
         check_source: opens a source of this name and these options; raises ``InvalidSource`` where it cannot.
     """
 
@@ -61,6 +63,7 @@ class Resources:
     watch: Watch | None = None
     chooser: Callable[[Sequence[str]], str] | None = None
     text_reranker: Reranker | None = None
+    quotas: Quotas | None = None
     check_source: Callable[[str, Mapping[str, Any]], object] = lambda *_: None
 
     @property

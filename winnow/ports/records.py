@@ -221,7 +221,8 @@ class Job:
     """Progress of one submission.
 
     ``total`` = indexed + deleted + unchanged + failed + superseded + cancelled + still pending. ``failures`` stays
-    empty in listings. ``tenant`` is that of all documents, ``None`` where they are of several.
+    empty in listings. ``tenant`` is that of all documents, ``None`` where they are of several. ``waits_for`` is why
+    some of the pending ones had to be put off, if they had.
     """
 
     id: str
@@ -241,3 +242,4 @@ class Job:
     tenant: str | None = ""
     created_at: datetime | None = None
     finished_at: datetime | None = None
+    waits_for: str | None = None

@@ -1,4 +1,4 @@
-"""A second stage that reads no more tokens for a caller than its budget has."""
+"""The tokens that models may read for a caller, and a second stage that reads no more than its budget has."""
 
 from __future__ import annotations
 
@@ -30,12 +30,17 @@ _BUDGET: Final[ContextVar[TokenBudget | None]] = ContextVar("budget", default=No
 
 @contextmanager
 def budget_of(budget: TokenBudget | None) -> Iterator[None]:
-    """Let what rerankers read in this block count for ``budget``; ``None`` counts nothing."""
+    """Let what models read in this block count for ``budget``; ``None`` counts nothing."""
     token = _BUDGET.set(budget)
     try:
         yield
     finally:
         _BUDGET.reset(token)
+
+
+def budget_here() -> TokenBudget | None:
+    """The budget of the block that runs, in tasks that it starts too."""
+    return _BUDGET.get()
 
 
 class BudgetedReranker(Reranker):
@@ -55,7 +60,7 @@ class BudgetedReranker(Reranker):
     async def rerank(
         self, query: EmbeddedQuery, passages: Sequence[Passage], *, instruct: str | None = None
     ) -> Reranking:
-        budget = _BUDGET.get()
+        budget = budget_here()
         if budget is None:
             return await self._reranker.rerank(query, passages, instruct=instruct)
         await budget.require()

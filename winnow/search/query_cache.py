@@ -15,7 +15,8 @@ from cachetools import LRUCache
 
 from winnow.core.errors import DeadlineExceeded, UpstreamSaturated
 from winnow.core.types import FloatArray, HalfArray
-from winnow.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind, Tokenizer, earlier_of
+from winnow.ports import Embedder, EmbedderInfo, Embeddings, EmbedKind, Remote, Tokenizer, earlier_of
+from winnow.search.budgeted import budget_here
 from winnow.search.guarded_models import GuardedEmbedder
 from winnow.search.limits import stage_seconds_left
 from winnow.search.long_queries import joined_tokens, joined_vector, windows_of
@@ -80,6 +81,9 @@ class CachedEmbedder(Embedder):
     wait for the same query; it ends when all of them have left. ``token_count`` counts what the model read for this
     call.
 
+    What a model elsewhere reads counts for the budget of its caller (``budget_of``): without tokens left it is not
+    called, and only what is remembered is answered.
+
     Args:
         embedder: is closed with this wrapper.
         size: queries to remember; the least recently used give way. 0 remembers none.
@@ -95,6 +99,7 @@ class CachedEmbedder(Embedder):
         self._embedder = embedder
         self.uncached = embedder.unguarded if isinstance(embedder, GuardedEmbedder) else embedder
         self.guard = embedder.guard if isinstance(embedder, GuardedEmbedder) else None
+        self._is_charged = isinstance(self.uncached, Remote)
         self.hits = self.misses = 0
         self.size = size
         self._cache: LRUCache[_Key, _Row] = LRUCache(size)
@@ -117,7 +122,8 @@ class CachedEmbedder(Embedder):
 
     async def embed(self, texts: Sequence[str], kind: EmbedKind, *, instruct: str | None = None) -> Embeddings:
         if kind == "document" or not texts:
-            return await self._embedder.embed(texts, kind, instruct=instruct)
+            await self._require_tokens()
+            return await self._read(texts, kind, instruct)
         info = self.info
         instruct = info.instruct if instruct is None else instruct
         tenant = _TENANT.get()
@@ -135,6 +141,7 @@ class CachedEmbedder(Embedder):
             self.hits += 1
             return _assemble([rows[key] for key in keys], token_count=0, cached=True)
         self.misses += 1
+        await self._require_tokens()
         missing = [key for key in dict.fromkeys(keys) if key not in rows]
         own = None
         if first := [key for key in missing if key not in self._flights]:  # others who ask for them wait for our flight
@@ -158,13 +165,23 @@ class CachedEmbedder(Embedder):
             texts = [key.text for key in keys]
             windows = [await self._windows(text) for text in texts]
             flat = [window for part in windows for window in part]
-            embeddings = await self._embedder.embed(flat, "query", instruct=keys[0].instruct)
+            embeddings = await self._read(flat, "query", keys[0].instruct)
             rows = dict(zip(keys, _whole(_disassemble(embeddings), [len(part) for part in windows]), strict=True))
             if self._cache.maxsize:
                 self._cache.update(rows)
             return _Fetched(rows, embeddings.token_count)
         finally:
             self._forget(asyncio.current_task())
+
+    async def _require_tokens(self) -> None:
+        if self._is_charged and (budget := budget_here()) is not None:
+            await budget.require()
+
+    async def _read(self, texts: Sequence[str], kind: EmbedKind, instruct: str | None) -> Embeddings:
+        embeddings = await self._embedder.embed(texts, kind, instruct=instruct)
+        if self._is_charged and embeddings.token_count and (budget := budget_here()) is not None:
+            await budget.spend(embeddings.token_count)
+        return embeddings
 
     async def _windows(self, text: str) -> list[str]:
         if len(text) <= self.info.max_tokens:

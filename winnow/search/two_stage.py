@@ -158,7 +158,7 @@ class TwoStageSearch:
             WinnowError: as ``run`` does, also where the query cannot be embedded.
         """
         view, collection, index, vector = await self._begin(request, principal, deadline)
-        if vector.report.status in ("failed", "timeout"):  # by words alone, some of the documents would not be found
+        if _lacks_something(vector.report):  # by words alone, some of the documents would not be found
             raise UpstreamUnavailable(f"the query could not be embedded for a further page: {vector.report.reason}")
         among = Comparison("in", DOCUMENT_FIELD, list(documents))
         wanted = replace(request, filter=narrowed(request.filter, among), group_by="chunk")

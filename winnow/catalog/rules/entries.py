@@ -152,7 +152,7 @@ def _with_second_index(entry: Entry, newer: int | None, now: datetime) -> Entry:
 def _reembedded(entry: Entry, outcome: Outcome, newer: int | None) -> Entry:
     if outcome.error is not None:
         code = outcome.error_code or UNNAMED_ERROR
-        return replace(entry, due_at=None, attempts=0, error=_storable_text(outcome.error), error_code=code)
+        return replace(entry, due_at=None, attempts=0, error=storable_text(outcome.error), error_code=code)
     rested = replace(entry, due_at=None, attempts=0, built=outcome.built, error=None, error_code=None)
     return _with_second_index(rested, newer, entry.updated_at)
 
@@ -161,9 +161,9 @@ def _failed(entry: Entry, outcome: Outcome) -> Entry:
     # a deletion that failed stays hidden: a deleted document never comes back by itself
     state: DocumentState = "deleting" if entry.state == "deleting" else "failed"
     code = outcome.error_code or UNNAMED_ERROR
-    return replace(entry, state=state, due_at=None, error=_storable_text(outcome.error or ""), error_code=code)
+    return replace(entry, state=state, due_at=None, error=storable_text(outcome.error or ""), error_code=code)
 
 
-def _storable_text(message: str) -> str:
-    # messages quote documents: PostgreSQL rejects U+0000 and lone surrogates
+def storable_text(message: str) -> str:
+    """A message that every database stores: it may quote documents, and PostgreSQL rejects U+0000 and surrogates."""
     return encodable(message.replace("\0", ""))

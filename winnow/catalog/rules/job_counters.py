@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from winnow.catalog.rules.entries import Settlement
+from winnow.catalog.rules.entries import Settlement, storable_text
 from winnow.core.types import JobStatus
 from winnow.ports import Job, JobFailure, Outcome
 
@@ -17,10 +17,15 @@ ADDED: Final = (*ENDINGS, "chunks_embedded", "chunks_unread")
 
 @dataclass
 class JobCounters:
-    """The counters that one transaction adds, by job, and the documents that failed in it."""
+    """The counters that one transaction adds, by job, and the documents that failed in it.
+
+    Attributes:
+        waits_for: why documents of a job have to wait, by its id; those of a job that is not named do not.
+    """
 
     counters: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     failures: list[tuple[str, JobFailure]] = field(default_factory=list)
+    waits_for: dict[str, str] = field(default_factory=dict)
 
     def supersede(self, losses: Mapping[str, int]) -> None:
         """Count documents that older jobs lose to a newer one."""
@@ -40,6 +45,8 @@ class JobCounters:
         counter["chunks_unread"] += outcome.unread
         if settlement.ending is not None:
             counter[settlement.ending] += 1
+        elif outcome.waited and outcome.error:
+            self.waits_for[job_id] = storable_text(outcome.error)
         entry = settlement.entry
         if entry is not None and settlement.ending == "failed":
             self.failures.append((job_id, JobFailure(entry.id, entry.error_code or "", entry.error or "")))
@@ -61,5 +68,6 @@ def make_job(values: Mapping[Any, Any], failures: Sequence[JobFailure] = ()) -> 
         failures=tuple(failures),
         created_at=values["created_at"],
         finished_at=values["finished_at"],
+        waits_for=values["waits_for"] if pending else None,
         **{name: values[name] for name in ADDED},
     )

@@ -18,7 +18,7 @@ class QuotaSettings(Group):
     searches_per_second: int | None = Field(None, ge=1, description="searches; several in one request count each")
     documents_per_day: int | None = Field(None, ge=1, description="documents that are submitted, in 24 hours")
     tokens_per_day: int | None = Field(
-        None, ge=1, description="tokens that a charged second stage reads for the caller, in 24 hours"
+        None, ge=1, description="tokens that models elsewhere (embedding, second stage) read for it, in 24 hours"
     )
 
     @property
@@ -33,7 +33,7 @@ class LimitSettings(Group):
     caller: QuotaSettings = QuotaSettings()
     tenant: QuotaSettings = QuotaSettings()
     when_tokens_are_spent: Literal["degrade", "refuse"] = Field(
-        "degrade", description="degrade: search on without the second stage, and say so; refuse: 429"
+        "degrade", description="degrade: search on without the model, and say so; refuse: 429"
     )
     storage: SecretStr = Field(
         SecretStr("memory://"),
