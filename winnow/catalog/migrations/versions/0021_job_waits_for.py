@@ -1,6 +1,6 @@
 """Why documents of a job wait to be tried again.
 
-Revision: 0020, after 0019.
+Revision: 0021, after 0020.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0020"
-down_revision = "0019"
+revision = "0021"
+down_revision = "0020"
 
 
 def upgrade() -> None:
