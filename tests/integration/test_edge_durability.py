@@ -25,7 +25,9 @@ from winnow.core.types import Chunk, Comparison
 from winnow.ports import IndexRef, IndexSchema, Point
 from winnow.vectors.edge import store as edge_store
 from winnow.vectors.edge.engine import Engine
-from winnow.vectors.edge.layout import Layout
+from winnow.vectors.edge.layout import Layout, inode_of, segments_of
+from winnow.vectors.edge.rebuild import optimized_copy
+from winnow.vectors.edge.shard import LITTER_LIMIT, Shard
 from winnow.vectors.edge.store import EdgeVectorStore
 
 INDEX = IndexRef("c")
@@ -54,11 +56,17 @@ def points_of(document: str, revision: int) -> list[Point]:
     ]
 
 
-async def write_forever(root: Path, acknowledged: Path, flush_seconds: float) -> None:
+async def optimize_forever(store: EdgeVectorStore) -> None:
+    while True:
+        await store.optimize(INDEX)
+
+
+async def write_forever(root: Path, acknowledged: Path, flush_seconds: float, *, optimizing: bool) -> None:
     """Write ever new revisions and delete the old ones; note on stable storage what the store has acknowledged."""
     edge_store.FLUSH_SECONDS = flush_seconds
     store = EdgeVectorStore(root, EdgeVectors())
     await store.create(INDEX, SCHEMA)
+    rebuilding = asyncio.create_task(optimize_forever(store)) if optimizing else None
     revisions = Counter(line.split()[1] for line in acknowledged.read_text().splitlines() if line.startswith("wrote"))
     choice = random.Random(sum(revisions.values()))
     with acknowledged.open("a") as log:
@@ -69,6 +77,7 @@ async def write_forever(root: Path, acknowledged: Path, flush_seconds: float) ->
             acknowledge(log.fileno(), f"wrote {document} {revisions[document]}\n")
             await store.delete_documents(INDEX, {document: revisions[document]})
             acknowledge(log.fileno(), f"deleted {document} {revisions[document]}\n")
+            assert rebuilding is None or not rebuilding.done(), rebuilding
 
 
 def acknowledge(log: int, line: str) -> None:
@@ -114,16 +123,18 @@ async def require_everything_acknowledged(store: EdgeVectorStore, acknowledged: 
         assert revision <= last.get(("wrote", document), 0) + 1
 
 
-@pytest.mark.parametrize("flush_seconds", [0.05, 3600.0])
-async def test_what_was_acknowledged_survives_kill_9_exactly_once(tmp_path: Path, flush_seconds: float) -> None:
+@pytest.mark.parametrize(("flush_seconds", "optimizing"), [(0.05, ""), (3600.0, ""), (3600.0, "optimizing")])
+async def test_what_was_acknowledged_survives_kill_9_exactly_once(
+    tmp_path: Path, flush_seconds: float, optimizing: str
+) -> None:
     root, acknowledged = tmp_path / "vectors", tmp_path / "acknowledged"
     acknowledged.touch()
     rng = random.Random(int(flush_seconds))
     written = 0
     for kill in range(KILLS):
-        with python(__file__, str(root), str(acknowledged), str(flush_seconds)) as writer:
-            wait_for_lines(acknowledged, written + rng.randrange(40, 400), writer)
-            time.sleep(rng.random() * 0.02)  # a random moment within a write
+        with python(__file__, str(root), str(acknowledged), str(flush_seconds), optimizing) as writer:
+            wait_for_lines(acknowledged, written + rng.randrange(*((1, 4) if optimizing else (40, 400))), writer)
+            time.sleep(rng.random() * (1.0 if optimizing else 0.02))  # a random moment within a write or a rebuild
             if kill % 2:
                 os.killpg(writer.pid, signal.SIGKILL)
             else:
@@ -200,6 +211,110 @@ async def test_an_optimised_index_answers_as_before_and_takes_writes(tmp_path: P
     await store.close()
 
 
+async def test_an_index_of_mostly_deleted_points_is_rebuilt_without_them(tmp_path: Path) -> None:
+    store = EdgeVectorStore(tmp_path, EdgeVectors())
+    await store.create(INDEX, SCHEMA)
+    home = Layout(tmp_path).home(INDEX)
+    made = inode_of(home)
+    revisions = 5 * LITTER_LIMIT // (2 * CHUNKS)
+    for revision in range(1, revisions + 1):
+        await store.upsert(INDEX, points_of("a", revision))
+        await store.delete_documents(INDEX, {"a": revision})
+        if revision == revisions - 1:
+            await store.flush(INDEX)
+            await settled(store)
+    assert inode_of(home) != made
+    await store.upsert(INDEX, points_of("b", 1))
+    assert {(key.document_id, key.revision) async for key in store.keys(INDEX)} == {("a", revisions), ("b", 1)}
+    found = await store.query(INDEX, text=f"word{revisions}", limit=10)
+    assert len(found.sparse) == CHUNKS
+    await store.close()
+    shard = Shard(home)
+    assert shard._shard.info().indexed_vectors_count < revisions * CHUNKS
+    shard.close()
+    assert sorted(entry.name for entry in home.parent.iterdir()) == ["g0001"]
+
+
+async def settled(store: EdgeVectorStore) -> None:
+    """Wait for a rebuild that a flush has begun."""
+    if store._clearing._task is not None:
+        await store._clearing._task
+
+
+async def test_searches_go_on_and_writes_wait_while_an_index_is_rebuilt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow_copy(root: Path, index: IndexRef) -> Path:
+        began.set()
+        await go_on.wait()
+        return await optimized_copy(root, index)
+
+    monkeypatch.setattr(edge_store, "optimized_copy", slow_copy)
+    store = EdgeVectorStore(tmp_path, EdgeVectors())
+    await store.create(INDEX, SCHEMA)
+    await store.upsert(INDEX, points_of("a", 1))
+    rebuilding = asyncio.create_task(store.optimize(INDEX))
+    await began.wait()
+    writing = asyncio.create_task(store.upsert(INDEX, points_of("b", 1)))
+    found = await store.query(INDEX, text="word1", limit=10)
+    assert len(found.sparse) == CHUNKS == await store.count(INDEX)
+    assert not writing.done()
+    go_on.set()
+    await asyncio.gather(rebuilding, writing)
+    assert await store.count(INDEX) == 2 * CHUNKS
+    await store.close()
+
+
+async def test_a_rebuild_that_fails_leaves_the_index_and_is_not_tried_again_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[IndexRef] = []
+
+    async def no_space(_: Path, index: IndexRef) -> Path:
+        asked.append(index)
+        raise StorageFull("there is no space left for a copy")
+
+    monkeypatch.setattr(edge_store, "optimized_copy", no_space)
+    store = EdgeVectorStore(tmp_path, EdgeVectors())
+    await store.create(INDEX, SCHEMA)
+    await store.upsert(INDEX, points_of("a", 1))
+    for _ in range(2):
+        store._clearing.begin(INDEX)
+        await settled(store)
+    assert asked == [INDEX]
+    assert "keep the space of deleted points for now: there is no space left" in caplog.text
+    assert await store.count(INDEX) == CHUNKS
+    await store.close()
+
+
+async def test_a_copy_of_an_index_in_trouble_tells_why_and_leaves_nothing(tmp_path: Path) -> None:
+    store = EdgeVectorStore(tmp_path, EdgeVectors())
+    await store.create(INDEX, SCHEMA)
+    await store.close()
+    home = Layout(tmp_path).home(INDEX)
+    for segment in segments_of(home):
+        segment.write_text("{")
+    with pytest.raises(StorageFailure, match="segment"):
+        await optimized_copy(tmp_path, INDEX)
+    assert [entry.name for entry in home.parent.iterdir()] == ["g0001"]
+
+
+async def test_closing_ends_a_rebuild(tmp_path: Path) -> None:
+    store = EdgeVectorStore(tmp_path, EdgeVectors())
+    await store.create(INDEX, SCHEMA)
+    await store.upsert(INDEX, points_of("a", 1))
+    store._clearing.begin(INDEX)
+    while not store._writing.locked():
+        await asyncio.sleep(0)
+    await store.close()
+    store = EdgeVectorStore(tmp_path, EdgeVectors())
+    assert await store.count(INDEX) == CHUNKS
+    assert [entry.name for entry in (tmp_path / "c").iterdir()] == ["g0001"]
+    await store.close()
+
+
 @pytest.mark.parametrize("wanted", [True, False])
 def test_a_grown_index_is_optimised_when_it_is_first_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool
@@ -213,7 +328,7 @@ def test_a_grown_index_is_optimised_when_it_is_first_opened(
         engine.upsert(INDEX, points_of("a", 1))
         assert engine.count(INDEX) == CHUNKS
         engine.close()
-    assert optimised == [tmp_path / "c" / "~copy-g0001" / "shard"] * wanted
+    assert [each.parent.name[:6] for each in optimised] == ["~copy-"] * wanted
 
 
 def test_a_failed_optimisation_leaves_the_index_as_it_was(
@@ -254,7 +369,7 @@ async def test_a_crash_while_an_index_is_made_or_deleted_leaves_nothing(tmp_path
     store = EdgeVectorStore(tmp_path, EdgeVectors())
     await store.create(INDEX, SCHEMA)
     await store.close()
-    for leftover in ("~new-g0002", "~old-g0003", "~copy-g0001"):
+    for leftover in ("~new-g0002", "~old-g0003", "~copy-1a2b-g0001"):
         (tmp_path / "c" / leftover / "shard").mkdir(parents=True)
     store = EdgeVectorStore(tmp_path, EdgeVectors())
     assert list(await store.indexes()) == [INDEX]
@@ -279,4 +394,4 @@ async def test_a_crash_while_an_optimised_copy_takes_over_is_completed(tmp_path:
 
 
 if __name__ == "__main__":
-    asyncio.run(write_forever(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])))
+    asyncio.run(write_forever(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), optimizing=bool(sys.argv[4])))

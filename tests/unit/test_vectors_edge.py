@@ -185,6 +185,39 @@ def test_stored_payloads_are_read_ahead_up_to_a_bound(tmp_path: Path, monkeypatc
     assert asked == [(begin, 10, will_need) for begin in (0, 10, 20, 0, 10)]
 
 
+def test_the_log_of_an_index_is_kept_in_small_files(tmp_path: Path) -> None:
+    engine = Engine(tmp_path, optimize_on_start=False)
+    engine.create(INDEX, IndexSchema(4))
+    text = "amber " * 100_000
+    for _ in range(4):  # 2.4 MB each
+        engine.upsert(INDEX, [replace(each, chunk=Chunk(0, 0, len(text), text)) for each in make_points(4)])
+        engine.flush(INDEX)
+    engine.close()
+    assert log_files(Layout(tmp_path).home(INDEX)) == [4 * 2**20] * 3
+
+
+def test_an_index_with_a_log_of_large_files_goes_on_with_small_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bounded in (False, True):
+        with monkeypatch.context() as patch:
+            if not bounded:  # as earlier versions did
+                patch.setattr(edge_shard, "bound_log", lambda _: None)
+            engine = Engine(tmp_path, optimize_on_start=False)
+            engine.create(INDEX, IndexSchema(4))
+            engine.upsert(INDEX, make_points(3 + bounded))
+            assert engine.count(INDEX) == 3 + bounded
+            engine.close()
+    home = Layout(tmp_path).home(INDEX)
+    assert log_files(home) == [32 * 2**20] * 2
+    assert orjson.loads((home / "shard" / "edge_config.json").read_bytes())["wal_options"]["segment_capacity"] == 2**22
+
+
+def log_files(home: Path) -> list[int]:
+    """The sizes of the files of an index's write-ahead log."""
+    return [file.stat().st_size for file in (home / "shard" / "wal").glob("*-*[0-9]")]
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are listed by Linux only")
 def test_one_thread_searches_an_index(tmp_path: Path) -> None:
     before = search_threads()

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from winnow.core.errors import IndexLost, StorageFailure
 from winnow.core.types import FieldType
@@ -94,28 +94,37 @@ class Engine:
 
     def optimize(self, index: IndexRef) -> None:
         """Optimise a copy and put it in the original's place; without success the original stays in use."""
-        shard = self._open(index)
-        shard.flush()
-        shard.close()
-        del self._shards[index]
+        self._open(index).flush()
+        self._forget(index)
         log.info("optimising the vectors of %s", index.collection)
         try:
             with edge_errors("optimising an index"):
                 copy = self._layout.copy(index)
                 optimize_shard(shard_of(copy))
-                self._layout.replace(index, copy)
+            self.replace(index, copy)
         except StorageFailure as error:
             log.warning("the vectors of %s stay unoptimised, searches are slower: %s", index.collection, error)
             self._layout.recover()
+
+    def replace(self, index: IndexRef, copy: Path) -> None:
+        """Put an optimised copy of an index, to which nothing was written meanwhile, in its place."""
+        self._forget(index)
+        try:
+            with edge_errors("replacing an index"):
+                self._layout.replace(index, copy)
+        except StorageFailure:
+            self._layout.recover()
+            raise
 
     def upsert(self, index: IndexRef, points: Sequence[Point]) -> None:
         """Insert or replace points that have been checked."""
         self._layout.require_space(WRITE_RESERVE)
         self._on_shard(index, "upsert", points)
 
-    def flush(self, index: IndexRef) -> None:
-        """Bring all writes to stable storage."""
+    def flush(self, index: IndexRef) -> bool:
+        """Bring all writes to stable storage; returns whether the index is worth being rebuilt without what is dead."""
         self._on_shard(index, "flush")
+        return cast("bool", self._on_shard(index, "is_littered"))
 
     def _on_shard(self, index: IndexRef, method: str, *arguments: Any) -> Any:
         """Call a method of an index. If it fails, all of the index is read, to tell whether it is damaged."""

@@ -6,7 +6,7 @@
     root/<collection>/g0001/schema.json   what the index was made for
     root/<collection>/g0001/shard/        the engine's files
     root/<collection>/~new-g0001          half made
-    root/<collection>/~copy-g0001         a copy that is being optimised
+    root/<collection>/~copy-<hex>-g0001   a copy that is being optimised
     root/<collection>/~next-g0001         an optimised copy that replaces g0001
     root/<collection>/~old-g0001          to be deleted
     root/<collection>/~lost-<time>-g0001  damaged, and replaced by an empty one; goes with its collection
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -37,6 +38,8 @@ from winnow.vectors.points import COLLECTION, check_index
 # writing stops while there is some, and loading, which replays the write-ahead log, needs what writing has left.
 WRITE_RESERVE: Final = 128 * 2**20
 LOAD_RESERVE: Final = 80 * 2**20
+
+_LOG_OPTIONS: Final = {"segment_capacity": 4 * 2**20, "segment_queue_len": 0, "retain_closed": 1}
 
 _GENERATION: Final = re.compile(r"g(\d{4,})\Z")
 _NEW, _COPY, _NEXT, _OLD = "~new-", "~copy-", "~next-", "~old-"
@@ -97,14 +100,20 @@ class Layout:
         _sync(self.root)
 
     def copy(self, index: IndexRef) -> Path:
-        """A copy of a closed index, to be worked on; ``replace`` puts it in the place of the original."""
+        """A copy of an index in which nothing changes, to be worked on; ``replace`` puts it in the original's place.
+
+        Its name is new, so that a process which outlived its parent and still works on one cannot reach another.
+        """
         home = self.home(index)
         size = sum(path.stat().st_size for path in home.rglob("*"))
         self.require_space(2 * size + WRITE_RESERVE)  # the copy, and the segments that are built from it
-        copy = _beside(home, _COPY)
-        _remove(copy)
+        copy = _beside(home, f"{_COPY}{secrets.token_hex(4)}-")
         shutil.copytree(home, copy)
         return copy
+
+    def discard(self, copy: Path) -> None:
+        """Delete a copy that failed."""
+        _remove(copy)
 
     def replace(self, index: IndexRef, copy: Path) -> None:
         """Put a finished copy in the place of the original. The first rename decides; ``recover`` does the rest."""
@@ -146,7 +155,9 @@ class Layout:
         for directory in self._collections():
             for entry in sorted(directory.glob(f"{_NEXT}*")):
                 _finish(directory / entry.name.removeprefix(_NEXT))
-            for prefix in (_NEW, _COPY, _OLD):
+            for entry in directory.glob(f"{_COPY}*"):
+                entry.rename(entry.with_name(_OLD + entry.name))  # who still works on it finds it no more
+            for prefix in (_NEW, _OLD):
                 for entry in directory.glob(f"{prefix}*"):
                     _remove(entry)
 
@@ -183,13 +194,31 @@ def read_schema(home: Path) -> IndexSchema:
 
 def write_schema(home: Path, schema: IndexSchema) -> None:
     """Replace the schema in one step."""
-    part = home / "schema.json~"
+    content = {**asdict(schema), "fields": dict(schema.fields)}
+    _replace(home / "schema.json", orjson.dumps(content, option=orjson.OPT_INDENT_2))
+
+
+def bound_log(shard: Path) -> None:
+    """Have the engine cut the write-ahead log of a shard that is not open into small files.
+
+    It maps two of them and keeps what was written: of the 32 MiB each that it would make, all is in memory in the end.
+    Its Python interface lacks the option, which is read from the shard's configuration (``WalOptions`` of its crate
+    ``wal``). A log of larger files is taken over.
+    """
+    path = shard / "edge_config.json"
+    config = orjson.loads(path.read_bytes()) if path.exists() else {}
+    if config.get("wal_options") != _LOG_OPTIONS:
+        _replace(path, orjson.dumps({**config, "wal_options": _LOG_OPTIONS}))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    part = path.with_name(f"{path.name}~")
     with part.open("wb") as file:
-        file.write(orjson.dumps({**asdict(schema), "fields": dict(schema.fields)}, option=orjson.OPT_INDENT_2))
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    part.replace(home / "schema.json")
-    _sync(home)
+    part.replace(path)
+    _sync(path.parent)
 
 
 def _finish(home: Path) -> None:

@@ -18,7 +18,7 @@ from winnow.core.types import FieldType, Filter, FloatArray
 from winnow.ports import DescribedPoint, IndexSchema, Point, PointKey
 from winnow.vectors.edge.codec import FILTERS, INDEX_TYPES, edge_config, edge_point
 from winnow.vectors.edge.errors import edge_errors, opening
-from winnow.vectors.edge.layout import inode_of, read_schema, segments_of, shard_of, write_schema
+from winnow.vectors.edge.layout import bound_log, inode_of, read_schema, segments_of, shard_of, write_schema
 from winnow.vectors.keywords import NEWEST, encoder_of, stores_names
 from winnow.vectors.payloads import (
     DENSE,
@@ -44,6 +44,8 @@ from winnow.vectors.payloads import (
 from winnow.vectors.points import ids_by_revision
 from winnow.vectors.tokens import AskedTokens
 
+LITTER_LIMIT: Final = 1000  # deleted points of an index that are left alone; the engine's own limit
+
 _PAGE: Final = 1000
 _WRITE_PAGE: Final = 100
 _READ_AHEAD_BYTES: Final = 1 << 30  # payloads of some 1.5 million chunks
@@ -54,7 +56,8 @@ def make_shard(home: Path, schema: IndexSchema) -> None:
     """Make an empty index in an empty directory. Payload indexes exist before the first point."""
     path = shard_of(home)
     path.mkdir()
-    shard = edge.EdgeShard.create(str(path), edge_config(schema))
+    bound_log(path)
+    shard = edge.EdgeShard.load(str(path), edge_config(schema))
     shard.update(edge.UpdateOperation.create_field_index(DOCUMENT_ID, edge.PayloadSchemaType.Keyword))
     for key, kind in schema.fields.items():
         shard.update(edge.UpdateOperation.create_field_index(field_path(key), INDEX_TYPES[kind]))
@@ -115,6 +118,7 @@ class Shard:
         with opening(f"the index {self._home}"):
             if path.exists() and not segments_of(self._home):  # the engine would begin an empty one
                 raise StorageFailure(f"{path} has no segments")
+            bound_log(path)
             shard = edge.EdgeShard.load(str(path), edge_config(self.schema))
             _read_ahead(path)
             return shard
@@ -301,17 +305,29 @@ class Shard:
 
         The engine's number counts the vectors of all arms; of a segment either all are indexed or only the sparse ones.
         """
-        names = [DENSE, SPARSE]
-        if self.schema.token_dimensions:
-            names.append(TOKENS)
-        if stores_names(self.schema.keywords):
-            names.append(NAMES)
-        has = {name: edge.Filter(must=[edge.HasVectorCondition(name)]) for name in names}
+        has = {name: edge.Filter(must=[edge.HasVectorCondition(name)]) for name in self._stored_arms()}
         with edge_errors("counting vectors"):
             stored = {name: self._shard.count(edge.CountRequest(exact=True, filter=each)) for name, each in has.items()}
             missing = sum(stored.values()) - self._shard.info().indexed_vectors_count
         graphs = stored[DENSE] + stored.get(TOKENS, 0)
         return missing * stored[DENSE] // graphs if graphs else 0
+
+    def is_littered(self) -> bool:
+        """Whether deleted points outnumber the others; the engine keeps their space, on disk and in memory.
+
+        It does not tell their number. The vectors that it counts as indexed include theirs; they are of all arms, or of
+        the sparse ones alone: divided by the number of all arms they make the least number of points, dead or alive.
+        """
+        with edge_errors("counting vectors"):
+            info = self._shard.info()
+        dead = info.indexed_vectors_count // len(self._stored_arms()) - info.points_count
+        return dead >= max(LITTER_LIMIT, info.points_count)
+
+    def _stored_arms(self) -> list[str]:
+        """The names of the vectors that a point has."""
+        tokens = [TOKENS] if self.schema.token_dimensions else []
+        names = [NAMES] if stores_names(self.schema.keywords) else []
+        return [DENSE, SPARSE, *tokens, *names]
 
 
 def _bytes(row: Any) -> bytes:

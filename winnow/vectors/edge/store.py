@@ -36,6 +36,7 @@ from winnow.ports import (
 from winnow.vectors.edge.layout import Layout
 from winnow.vectors.edge.point_cache import KnownPoints
 from winnow.vectors.edge.process import EngineProcess
+from winnow.vectors.edge.rebuild import Clearing, optimized_copy
 from winnow.vectors.edge.shard import ArmRows
 from winnow.vectors.keywords import NEWEST
 from winnow.vectors.payloads import ACCESS_POINT_FIELDS, DENSE, NAMES, SPARSE, TOKENS, decode_point, named, ranked
@@ -79,6 +80,7 @@ class EdgeVectorStore:
         self._unflushed: set[IndexRef] = set()
         self._flusher: asyncio.Task[None] | None = None
         self._flush_failure: WinnowError | None = None
+        self._clearing = Clearing(self.optimize)
 
     async def create(self, index: IndexRef, schema: IndexSchema) -> None:
         async with self._schema_changes:
@@ -115,10 +117,24 @@ class EdgeVectorStore:
             self._points.pop(index, None)
             return cast("str | None", await self._engine.call("set_aside", index))
 
-    async def optimize(self, index: IndexRef) -> None:
-        """Build the index's search graphs; everything else waits meanwhile."""
-        async with self._writing:
-            await self._engine.call("optimize", index)
+    async def optimize(self, index: IndexRef) -> bool:
+        """Build the index's search graphs and free the space of deleted points: writes wait, searches go on.
+
+        Returns:
+            Whether more points are dead than not, as before.
+
+        Raises:
+            StorageFailure: it failed, for example for want of space; the index is as it was.
+            UpstreamUnavailable: the engine died meanwhile; the index is as it was.
+        """
+        async with self._schema_changes, self._writing:
+            await self._engine.call("flush", index)
+            starts = self._engine.starts
+            copy = await optimized_copy(self._root, index)
+            if self._engine.starts != starts:
+                raise UpstreamUnavailable("the vector engine died while an index was copied")
+            await self._engine.call("replace", index, copy)  # an engine that starts with this call has deleted the copy
+            return cast("bool", await self._engine.call("flush", index))
 
     @asynccontextmanager
     async def frozen(self) -> AsyncIterator[Path]:
@@ -147,12 +163,14 @@ class EdgeVectorStore:
         async with self._writing:
             self._unflushed.discard(index)
             try:
-                await self._engine.call("flush", index)
+                littered = await self._engine.call("flush", index)
             except IndexLost:
                 raise
             except BaseException:  # also after a cancellation: the result is unknown
                 self._note_write(index)
                 raise
+        if littered:
+            self._clearing.begin(index)
 
     async def delete_documents(self, index: IndexRef, keep: Mapping[str, int | None]) -> None:
         for batch in _batches(list(keep.items()), DELETE_BATCH):
@@ -265,6 +283,7 @@ class EdgeVectorStore:
             raise self._flush_failure
 
     async def close(self) -> None:
+        await self._clearing.close()
         if self._flusher is not None:
             self._flusher.cancel()
             await asyncio.wait([self._flusher])
