@@ -2,8 +2,8 @@
 
     python benchmarks/updates.py [--upserts 50000] [--documents 100] [--same-ids] [--dimensions 384]
 
-Each upsert writes a new revision of a document of one chunk, as the worker does: the point of the new revision, then the
-deletion of the old one; with ``--same-ids`` a revision replaces the point of the one before. It is flushed every 2,000.
+Each upsert writes a new revision of a document of one chunk, as the worker does: the point of the new revision, then
+the deletion of the old one; with ``--same-ids`` a revision replaces the point of the one before. It is flushed every 2,000.
 The memory is that of the engine's process: its own (anonymous), and the pages of the files that it maps. Linux only.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import tempfile
 import time
 import uuid
@@ -48,8 +49,7 @@ async def measure(root: Path, upserts: int, documents: int, *, dimensions: int, 
     """Write, and print MB of memory and disk after so many upserts."""
     store = EdgeVectorStore(root, EdgeVectors())
     await store.create(INDEX, IndexSchema(dimensions))
-    process = store._engine._process
-    assert process is not None
+    engine = json.loads((root / "~lock").read_text(encoding="utf-8"))["heir"]
     rng = np.random.default_rng(0)
     slowest = 0.0
     for begin in range(0, upserts, BATCH):
@@ -65,7 +65,7 @@ async def measure(root: Path, upserts: int, documents: int, *, dimensions: int, 
             slowest = max(slowest, time.perf_counter() - began)
             assert found.dense[0].point.document_id == points[0].document_id
         if begin + BATCH in REPORTS:
-            print(f"{begin + BATCH:6} upserts: {memory(process.pid)}, disk {disk(root):.0f} MB", flush=True)
+            print(f"{begin + BATCH:6} upserts: {memory(engine)}, disk {disk(root):.0f} MB", flush=True)
     print(f"slowest search {slowest * 1000:.0f} ms; {await store.count(INDEX)} points")
     await store.close()
 
