@@ -3,8 +3,9 @@
     python benchmarks/updates.py [--upserts 50000] [--documents 100] [--same-ids] [--dimensions 384]
 
 Each upsert writes a new revision of a document of one chunk, as the worker does: the point of the new revision, then
-the deletion of the old one; with ``--same-ids`` a revision replaces the point of the one before. It is flushed every 2,000.
-The memory is that of the engine's process: its own (anonymous), and the pages of the files that it maps. Linux only.
+the deletion of the old one; with ``--same-ids`` a revision replaces the point of the one before. It is flushed every
+2,000. The memory is that of the engine's process: its own (anonymous), and the pages of the files that it maps. Linux
+only.
 """
 
 from __future__ import annotations
