@@ -75,6 +75,7 @@ class _Run:
     """The state of a run: what it found, its open jobs by id, and the finished ones."""
 
     collection: str
+    tenant: str
     max_chars: int
     expected: int | None
     inventory: Inventory = field(default_factory=Inventory)
@@ -101,6 +102,7 @@ async def ingest(
     delete_missing: bool = False,
     may_delete: Callable[[str, int, int], bool] = lambda *_: False,
     max_chars: int,
+    tenant: str = "",
     on_progress: Callable[[IngestProgress], None] = lambda _: None,
 ) -> IndexSummary:
     """Index ``sources`` into ``collection`` and wait until every accepted document is searchable or has failed.
@@ -110,6 +112,7 @@ async def ingest(
         collection: an existing collection.
         sources: read one after the other; an id that occurs in two of them fails the second time.
         max_chars: longest text that the destination accepts.
+        tenant: of documents that name none, at the destination.
         delete_missing: delete documents that an earlier run found in the same sources and this one did not.
         may_delete: asked on a thread before more than half of a source's documents are deleted, with its label, the
             number of missing documents and that of all; if it says no, none is deleted and a failure says so.
@@ -120,7 +123,7 @@ async def ingest(
     """
     began = time.perf_counter()
     counts = [await source.count() for source in sources]
-    run = _Run(collection, max_chars, None if None in counts else sum(count or 0 for count in counts))
+    run = _Run(collection, tenant, max_chars, None if None in counts else sum(count or 0 for count in counts))
     for source in sources:
         await _submit_all(destination, run, source, on_progress)
     if delete_missing:
@@ -140,7 +143,7 @@ async def _submit_all(
     destination: Destination, run: _Run, source: Source, on_progress: Callable[[IngestProgress], None]
 ) -> None:
     found = run.inventory
-    async for batch in read_batches(source):
+    async for batch in read_batches(source, run.tenant):
         found.note(source, batch)
         accepted = [document for document in batch.documents if _is_accepted(run, source, document)]
         if accepted:

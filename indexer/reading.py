@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from winnow.core.documents import hash_content
 from winnow.core.marks import DocumentWarning
+from winnow.core.tenancy import plain_id, tenant_of
 from winnow.core.types import Document
 from winnow.ports import DocumentKey
 from winnow.ports.source import Failure, Notice, Source
@@ -27,16 +28,18 @@ class Batch(NamedTuple):
     notices: list[Notice]
 
 
-async def read_batches(source: Source) -> AsyncIterator[Batch]:
+async def read_batches(source: Source, tenant: str = "") -> AsyncIterator[Batch]:
     """Read a source some hundred documents at a time, or what comes within a second.
 
-    A document that a source yields again, as it has learned more of it, takes the place of the one before.
+    A document that a source yields again, as it has learned more of it, takes the place of the one before. Documents
+    that name ``tenant`` have plain ids, as those that name none: both are the same documents where they are sent.
     """
     batch = Batch([], [], [])
     places: dict[str, int] = {}
     count, chars, until = 0, 0, 0.0
     async with aclosing(source.read()) as items:
-        async for item in items:
+        async for found in items:
+            item = _named_within(tenant, found)
             if not count:
                 until = time.monotonic() + BATCH_SECONDS
             count += 1
@@ -54,6 +57,16 @@ async def read_batches(source: Source) -> AsyncIterator[Batch]:
                 batch, places, count, chars = Batch([], [], []), {}, 0, 0
     if count:
         yield batch
+
+
+def _named_within(tenant: str, item: Document | Failure | Notice) -> Document | Failure | Notice:
+    match item:
+        case Document() if tenant and tenant_of(item.id) == tenant:
+            return replace(item, id=plain_id(item.id))
+        case Failure() if tenant and tenant_of(item.document_id) == tenant:
+            return replace(item, document_id=plain_id(item.document_id))
+        case _:
+            return item
 
 
 @dataclass
@@ -119,13 +132,18 @@ class DryRun:
 
 
 async def compare_sources(
-    known: Mapping[str, DocumentKey], collection: str, sources: Sequence[Source], *, delete_missing: bool = False
+    known: Mapping[str, DocumentKey],
+    collection: str,
+    sources: Sequence[Source],
+    *,
+    delete_missing: bool = False,
+    tenant: str = "",
 ) -> DryRun:
-    """Compare ``sources`` with the documents of a collection, ``known`` by id."""
+    """Compare ``sources`` with the documents of a collection's tenant, ``known`` by plain id."""
     found = Inventory()
     hashes: dict[str, str] = {}
     for source in sources:
-        async for batch in read_batches(source):
+        async for batch in read_batches(source, tenant):
             found.note(source, batch)
             found.origins |= dict.fromkeys((document.id for document in batch.documents), source.label)
             hashes |= {document.id: hash_content(document) for document in batch.documents}

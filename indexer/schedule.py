@@ -207,6 +207,7 @@ class SourceSchedule:
             [opened],
             delete_missing=bool(options.get("delete_missing", True)),
             max_chars=settings.indexing.max_document_chars,
+            tenant=source.tenant,
         )
 
 

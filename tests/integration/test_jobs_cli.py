@@ -96,3 +96,32 @@ def test_a_job_that_is_done_is_shown_by_cancel_as_it_is(winnow: Winnow) -> None:
 def test_mistakes_are_told(winnow: Winnow, arguments: list[str], status: int, says: str) -> None:
     result = winnow("jobs", *arguments)
     assert (result.status, says in result.stderr) == (status, True), result.stderr
+
+
+def test_commands_name_a_tenant_as_requests_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    winnow = Winnow(tmp_path, monkeypatch, capsys)
+    for name in variables(vectors=FAKES["vectors"]):
+        monkeypatch.delenv(name)  # the next command finds what was written
+    (tmp_path / "documents.jsonl").write_text(DOCUMENTS.splitlines()[0])
+    winnow("index", str(tmp_path / "documents.jsonl"), "-c", "docs")
+    file = tmp_path / "acme.jsonl"
+    lines = ['{"id": "good", "text": "words of acme"}\n', '{"id": "own", "text": "more words", "tenant": "acme"}\n']
+    file.write_text("".join(lines))
+    index = ("index", str(file), "-c", "docs", "--tenant", "acme", "--delete-missing", "--yes-delete")
+    assert winnow.json(*index)["documents"]["indexed"] == 2
+    again = winnow.json(*index)["documents"]
+    assert (again["unchanged"], again["deleted"]) == (2, 0)
+    assert winnow.json(*index, "--dry-run")["missing"] == []
+    assert texts(winnow, "--tenant", "acme") == {"words of acme", "more words"}
+    assert texts(winnow) == {"some words"}
+    assert {each["tenant"] for each in winnow.json("jobs", "--tenant", "acme")["jobs"]} == {"acme"}
+    file.write_text(lines[1])
+    assert winnow.json(*index)["documents"]["deleted"] == 1
+    assert texts(winnow) == {"some words"}  # of the same id, but of no tenant
+
+
+def texts(winnow: Winnow, *options: str) -> set[str]:
+    found = winnow.json("search", "words", "-c", "docs", *options)["results"]
+    return {each["text"] for each in found}

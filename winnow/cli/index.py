@@ -9,7 +9,18 @@ import typer
 
 from winnow.cli.command import configure, run_loop
 from winnow.cli.console import note
-from winnow.cli.options import AllowPrivate, CollectionOption, Columns, DataDir, FollowLinks, Json, Ocr, Url, key_pairs
+from winnow.cli.options import (
+    AllowPrivate,
+    CollectionOption,
+    Columns,
+    DataDir,
+    FollowLinks,
+    Json,
+    Ocr,
+    Tenant,
+    Url,
+    key_pairs,
+)
 from winnow.core.errors import InvalidCollection, InvalidSource
 
 if TYPE_CHECKING:
@@ -59,6 +70,7 @@ def index(
     yes_delete: YesDelete = False,
     dry_run: DryRunOption = False,
     field: Fields = None,
+    tenant: Tenant = None,
     base_url: BaseUrl = "",
     column: Columns = None,
     max_pages: MaxPages = 10_000,
@@ -96,7 +108,9 @@ def index(
         site=SiteOptions(allow_private=allow_private, max_pages=max_pages, delay=delay),
     )
     opened = _open(sources, reading, watch=watch)
-    work = Indexing(collection, opened, fields, delete_missing, yes_delete, settings.indexing.max_document_chars, json)
+    work = Indexing(
+        collection, opened, fields, delete_missing, yes_delete, settings.indexing.max_document_chars, json, tenant
+    )
     try:
         failed = run_loop(work.run(settings, url, bulk, dry_run=dry_run, watched=sources if watch else ()))
     except KeyboardInterrupt:

@@ -39,6 +39,7 @@ class Indexing:
         fields: metadata keys that the command line declares, with their types.
         yes_delete: whether more than half of a source's documents may be deleted without asking.
         max_chars: longest text of a document.
+        tenant: whose documents they are, where they do not say; by default the caller's own, or none's.
     """
 
     collection: str
@@ -48,6 +49,7 @@ class Indexing:
     yes_delete: bool
     max_chars: int
     as_json: bool
+    tenant: str | None = None
 
     async def run(
         self, settings: Settings, url: str | None, bulk: RayOptions | None, *, dry_run: bool, watched: Sequence[str]
@@ -86,12 +88,13 @@ class Indexing:
             waiting = asyncio.create_task(_note_missing_worker(client, lambda: done))
             try:
                 summary = await ingest.ingest(
-                    HttpTarget(client),
+                    HttpTarget(client, self.tenant),
                     self.collection,
                     self.sources,
                     delete_missing=self.delete_missing,
                     may_delete=self._may_delete,
                     max_chars=self.max_chars,
+                    tenant=self.tenant or "",
                     on_progress=on_progress,
                 )
             finally:
@@ -109,11 +112,13 @@ class Indexing:
 
     async def _dry_run(self, client: Client) -> int:
         try:
-            known = {key.id: key async for key in HttpTarget(client).keys(self.collection)}
+            known = {key.id: key async for key in HttpTarget(client, self.tenant).keys(self.collection)}
         except CollectionNotFound:
             note(f"collection {self.collection} does not exist yet; it would be created")
             known = {}
-        found = await compare_sources(known, self.collection, self.sources, delete_missing=self.delete_missing)
+        found = await compare_sources(
+            known, self.collection, self.sources, delete_missing=self.delete_missing, tenant=self.tenant or ""
+        )
         if self.as_json:
             print_json(asdict(found))
         else:

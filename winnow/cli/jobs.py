@@ -37,6 +37,7 @@ app = typer.Typer(cls=ListByDefault, help="List and show jobs, retry their failu
 @app.command("list")
 def list_jobs(
     collection: AnyCollection = None,
+    tenant: Annotated[str | None, typer.Option(help="Only jobs of this tenant's documents.", metavar="NAME")] = None,
     status: Annotated[Literal["pending", "running", "done"] | None, typer.Option(help="Only with this status.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only jobs with documents that failed.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=PAGE, help="Greatest number of jobs.")] = 50,
@@ -50,7 +51,11 @@ def list_jobs(
     from service.schemas.jobs import JobQuery
 
     filters: dict[str, Any] = {"limit": limit, "failed": str(failed).lower(), "after": after}
-    filters |= {key: value for key, value in (("collection", collection), ("status", status)) if value is not None}
+    filters |= {
+        key: value
+        for key, value in (("collection", collection), ("tenant", tenant), ("status", status))
+        if value is not None
+    }
     query = JobQuery.model_validate(filters)
     answer = read_catalog(
         "/v1/jobs", lambda catalog, asker: read_jobs(catalog, asker, query), url, configure(data_dir), **filters

@@ -23,6 +23,10 @@ AnyCollection = Annotated[
     str | None, typer.Option("--collection", "-c", help="Name of the collection (default: all).", metavar="NAME")
 ]
 CollectionArgument = Annotated[str, typer.Argument(help="Name of the collection.", metavar="NAME")]
+Tenant = Annotated[
+    str | None,
+    typer.Option("--tenant", help="Whose documents (default: those of the key's tenant, or of none).", metavar="NAME"),
+]
 JobId = Annotated[str, typer.Argument(help="ID of the job.", metavar="ID")]
 
 Columns = Annotated[

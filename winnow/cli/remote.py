@@ -160,17 +160,18 @@ async def connect_service(url: str, *, data_dir: Path | None = None) -> AsyncIte
 
 
 class HttpTarget:
-    """A running service as a place to send documents to."""
+    """A running service as a place to send documents to; ``tenant`` is that of documents that name none."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, tenant: str | None = None) -> None:
         self._client = client
+        self._whose: dict[str, str] = {} if tenant is None else {"tenant": tenant}
 
     async def submit(self, collection: str, documents: Sequence[Document], *, source: str) -> Submission:
         """POST documents."""
         body = {"documents": [wire_document(document) for document in documents]}
         path = f"{collection_path(collection)}/documents"
         try:
-            answer = await self._client.call("POST", path, body, source=source, priority=BULK_PRIORITY)
+            answer = await self._client.call("POST", path, body, source=source, priority=BULK_PRIORITY, **self._whose)
         except NothingAccepted as error:
             return Submission("", 0, 0, error.rejected)
         return Submission(answer["job_id"], answer["accepted"], 0, _rejections(answer))
@@ -178,7 +179,7 @@ class HttpTarget:
     async def delete(self, collection: str, document_ids: Sequence[str]) -> Submission:
         """POST documents:delete."""
         path = f"{collection_path(collection)}/documents:delete"
-        answer = await self._client.call("POST", path, {"ids": list(document_ids)})
+        answer = await self._client.call("POST", path, {"ids": list(document_ids)}, **self._whose)
         return Submission(answer["job_id"], len(document_ids), 0)
 
     async def job(self, job_id: str) -> Job:
@@ -191,7 +192,7 @@ class HttpTarget:
         """Page through GET documents."""
         after: str | None = ""
         while after is not None:
-            params: dict[str, str | int] = {"after": after, "limit": PAGE_ROWS}
+            params: dict[str, str | int] = {"after": after, "limit": PAGE_ROWS, **self._whose}
             if source is not None:
                 params["source"] = source
             answer = await self._client.call("GET", f"{collection_path(collection)}/documents", **params)

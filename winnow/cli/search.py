@@ -12,7 +12,7 @@ from rich.text import Text
 
 from winnow.cli.command import ask, configure
 from winnow.cli.console import out, print_json
-from winnow.cli.options import CollectionOption, DataDir, Json, Url, collection_path
+from winnow.cli.options import CollectionOption, DataDir, Json, Tenant, Url, collection_path
 from winnow.core.errors import InvalidFilter
 
 SNIPPET_CHARS = 240
@@ -33,6 +33,7 @@ def search(
     rerank: Annotated[bool, typer.Option(help="Run the second stage.")] = True,
     expand: Annotated[int, typer.Option(help="Neighbouring chunks whose text is returned as well, 0 to 10.")] = 0,
     max_tokens: Annotated[int | None, typer.Option(help="The most tokens of all texts together.")] = None,
+    tenant: Tenant = None,
     url: Url = None,
     data_dir: DataDir = None,
     json: Json = False,
@@ -41,6 +42,7 @@ def search(
     body = {"query": query, "top_k": top_k, "top_n": min(top_n, top_k), "mode": mode, "rerank": rerank}
     body |= {"expand": expand} if expand else {}
     body |= {} if max_tokens is None else {"max_tokens": max_tokens}
+    body |= {} if tenant is None else {"tenant": tenant}
     settings = configure(data_dir)
     logging.getLogger().setLevel(logging.ERROR)  # the answer itself says which stage failed
     if filter is not None:
