@@ -37,7 +37,7 @@ def foreign(live: str) -> Client:
 
     def run(name: str, *arguments: str) -> Any:
         if name.endswith(".mjs"):
-            command = [_node(), str(_beside_modules(name)), live, *arguments]
+            command = [node(), str(beside_modules(name)), live, *arguments]
         else:
             if not PYTHON.exists():
                 pytest.skip("the clients of other providers are not installed: make clients")
@@ -66,14 +66,15 @@ def _fill(address: str) -> None:
             assert service.post(path, params={"wait": "true"}, json={"documents": documents}).status_code == 200
 
 
-def _node() -> str:
-    node = shutil.which("node")
-    if node is None or not MODULES.exists():
+def node() -> str:
+    """The program Node; skips the test where it, or what its scripts need, is not installed."""
+    program = shutil.which("node")
+    if program is None or not MODULES.exists():
         pytest.skip("Node or the clients for it are not installed: make clients")
-    return node
+    return program
 
 
-def _beside_modules(name: str) -> Path:
+def beside_modules(name: str) -> Path:
     """The script where Node finds its modules: it looks for them above the script, and nowhere else."""
     script = MODULES.parent / name
     script.write_bytes((HERE / "node" / name).read_bytes())
