@@ -16,6 +16,7 @@ from winnow.core.errors import UpstreamUnavailable
 from winnow.core.principal import Principal
 from winnow.core.settings import Settings
 from winnow.operations.admission import Backlog
+from winnow.operations.analytics import AnalyticsRetention
 from winnow.operations.attachment_reader import AttachmentReader
 from winnow.operations.attachments import FileToAttach, attach_files
 from winnow.operations.filenames import Filenames
@@ -46,8 +47,12 @@ class ServiceState:
         self.callers = Callers(settings.server, lambda: self.resources)
         self.work = AdmittedWork(settings, metrics, lambda: self.resources)
         self.visitors = SearchLog(
-            lambda: self.resources, SearchIds(lambda: self.callers.tokens), settings.analytics.enabled
+            lambda: self.resources,
+            SearchIds(lambda: self.callers.tokens),
+            settings.analytics.enabled,
+            count=metrics.observe_event,
         )
+        self._retention = AnalyticsRetention(lambda: self.resources.catalog, days=settings.analytics.retention_days)
         self.backlog = Backlog(settings.indexing.max_backlog)
         self.reader = AttachmentReader(
             lambda: self.resources, count=metrics.observe_documents, warn=metrics.observe_warning
@@ -108,8 +113,9 @@ class ServiceState:
                 for health in self.health.values():
                     health.start()
                     stack.push_async_callback(health.close)
-                self.reader.start()
-                stack.push_async_callback(self.reader.close)
+                for task in (self.reader, self._retention):
+                    task.start()
+                    stack.push_async_callback(task.close)
                 yield
             finally:
                 self.draining = True

@@ -125,7 +125,7 @@ class QueryFiguresView(View):
     sessions: int = Field(description="different sessions; 0 where the site sends none")
     clicks: int
     conversions: int
-    position: float | None = Field(description="mean rank of what was clicked; null without clicks")
+    position: float | None = Field(None, description="mean rank of what was clicked; null without clicks")
 
 
 class DayFiguresView(View):
@@ -180,7 +180,7 @@ class AnalyticsView(View):
     enabled: bool = Field(description="whether searches and events are being recorded now")
     since: datetime
     until: datetime
-    tenant: str | None = Field(description="null: of all tenants")
+    tenant: str | None = Field(None, description="null: of all tenants")
     totals: TotalsView
     days: list[DayFiguresView]
     top_queries: list[QueryFiguresView]
@@ -212,6 +212,12 @@ class AnalyticsView(View):
             ),
             speed=[SpeedFiguresView.of(each) for each in summary.speeds],
         )
+
+
+class AnalyticsList(View):
+    """What visitors did, by collection."""
+
+    analytics: list[AnalyticsView]
 
 
 class DeletedAnalyticsView(View):

@@ -36,10 +36,16 @@ async def test_a_search_is_counted_by_stage() -> None:
     metrics.observe_search(answer(score_kind="retrieval", degraded=True, rerank=StageReport("timeout", ms=800)))
 
     assert (
-        registry.get_sample_value("winnow_search_seconds_count", {"score_kind": "relevance", "degraded": "false"}) == 1
+        registry.get_sample_value(
+            "winnow_search_seconds_count", {"score_kind": "relevance", "speed": "full", "degraded": "false"}
+        )
+        == 1
     )
     assert (
-        registry.get_sample_value("winnow_search_seconds_count", {"score_kind": "retrieval", "degraded": "true"}) == 1
+        registry.get_sample_value(
+            "winnow_search_seconds_count", {"score_kind": "retrieval", "speed": "full", "degraded": "true"}
+        )
+        == 1
     )
     assert registry.get_sample_value("winnow_stage_seconds_sum", {"stage": "embed", "status": "ok"}) == 0.06
     assert registry.get_sample_value("winnow_stage_seconds_count", {"stage": "rerank", "status": "timeout"}) == 1

@@ -105,7 +105,7 @@ async def test_a_search_moves_what_it_should(exported: Sequence[Metric]) -> None
         assert len(found) == 1, (name, labels, found)
         return found[0]
 
-    assert value("winnow_search_seconds_count", score_kind="relevance", degraded="false") == 2
+    assert value("winnow_search_seconds_count", score_kind="relevance", speed="full", degraded="false") == 2
     assert value("winnow_cache_requests_total", cache="embed", outcome="hit") == 1
     assert value("winnow_pool_requests_total", pool="searches", outcome="admitted") == 4
     assert value("winnow_search_errors_total", code="collection_not_found") == 1

@@ -44,6 +44,7 @@ OWN_FILE: Final = ("create_vector_store_file", "create_file_batch")  # whose bod
 NEW_NAME: Final = ("create_vector_store",)  # makes a collection of a name that the key does not have
 QUERIES: Final = {"suggest_queries": {"q": "fi"}, "search_by_query_string": {"q": "file"}}
 LAST: Final = (
+    "remove_analytics",
     "remove_source",
     "delete_document",
     "delete_vector_store_file",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from winnow.core.analytics import (
     replaced_searches,
 )
 from winnow.core.clock import Clock
-from winnow.core.errors import WinnowError
+from winnow.core.errors import UpstreamUnavailable, WinnowError
 from winnow.ports import AnalyticsScope, AnalyticsSummary, QueryFigures
 
 NOTED_SECONDS: Final = 1.0
@@ -41,6 +41,15 @@ _E: Final = ANALYTICS_EVENTS.c
 _TYPED: Final = (_S.id, _S.at, _S.collection_uid, _S.tenant, _S.audience, _S.session, _S.folded, _S.speed, _S.first)
 
 
+@dataclass
+class _EventBatch:
+    """Events that are stored in one transaction, of requests that came while another one was under way."""
+
+    events: list[VisitorEvent] = field(default_factory=list)
+    is_stored: bool = False
+    error: WinnowError | None = None
+
+
 class SqlAnalytics(Repository):
     """The port ``AnalyticsCatalog`` in SQL."""
 
@@ -49,6 +58,8 @@ class SqlAnalytics(Repository):
         self.dropped = 0
         self._noted: list[LoggedSearch] = []
         self._writing = asyncio.Lock()
+        self._batch = _EventBatch()
+        self._storing = asyncio.Lock()
         self._delayed = DelayedWrite(self._write_noted, seconds=NOTED_SECONDS, name="analytics")
 
     def note(self, search: LoggedSearch) -> None:
@@ -59,12 +70,17 @@ class SqlAnalytics(Repository):
         self._delayed.ask()
 
     async def add_events(self, events: Sequence[VisitorEvent]) -> None:
-        rows = [asdict(event) | {"day": event.at.date().isoformat()} for event in events]
-        async with self.database.write() as connection:
-            known = await _in_service(connection, [row["collection_uid"] for row in rows])
-            rows = [row for row in rows if row["collection_uid"] in known]
-            for part in slices(rows):
-                await connection.execute(_insert(connection, ANALYTICS_EVENTS), part)
+        if not events:
+            return
+        batch = self._batch
+        if len(batch.events) + len(events) > MOST_NOTED:
+            raise UpstreamUnavailable("too many events wait to be stored; send these again", retry_after=1.0)
+        batch.events.extend(events)
+        async with self._storing:
+            if not batch.is_stored and batch.error is None:  # the first one of a batch stores it for all
+                await self._store(batch)
+        if batch.error is not None:
+            raise batch.error
 
     async def summary(self, scope: AnalyticsScope, *, limit: int) -> AnalyticsSummary:
         await self._write_noted()
@@ -127,6 +143,18 @@ class SqlAnalytics(Repository):
             if gone < DELETED_AT_ONCE:
                 return total
 
+    async def _store(self, batch: _EventBatch) -> None:
+        """Store a batch; events that come meanwhile make the next one."""
+        if batch is self._batch:
+            self._batch = _EventBatch()
+        try:
+            async with self.database.write() as connection:
+                await _write_events(connection, batch.events)
+        except WinnowError as error:
+            batch.error = error
+        else:
+            batch.is_stored = True
+
     async def _write_noted(self) -> None:
         async with self._writing:
             noted, self._noted = self._noted, []
@@ -158,6 +186,13 @@ async def _write(connection: AsyncConnection, noted: Sequence[LoggedSearch]) -> 
         if each not in mine:
             marked = or_(_S.id == each, _S.replaced_by == each)
             await connection.execute(update(ANALYTICS_SEARCHES).where(marked).values(replaced_by=by))
+
+
+async def _write_events(connection: AsyncConnection, events: Sequence[VisitorEvent]) -> None:
+    known = await _in_service(connection, [each.collection_uid for each in events])
+    rows = [asdict(each) | {"day": each.at.date().isoformat()} for each in events if each.collection_uid in known]
+    for part in slices(rows):
+        await connection.execute(_insert(connection, ANALYTICS_EVENTS), part)
 
 
 async def _recent(connection: AsyncConnection, noted: Sequence[LoggedSearch]) -> list[TypedSearch]:

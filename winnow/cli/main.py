@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from winnow.cli import collections, jobs, keys, rules, sources
+from winnow.cli import analytics, collections, jobs, keys, rules, sources
 from winnow.cli.audit import audit
 from winnow.cli.backup import backup, restore
 from winnow.cli.calibrate import calibrate
@@ -44,6 +44,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")
 app.add_typer(sources.app, name="sources")
 app.add_typer(rules.app, name="rules")
+app.add_typer(analytics.app, name="analytics")
 for command in (
     serve,
     worker,

@@ -95,12 +95,18 @@ class Client:
 
     @asynccontextmanager
     async def stream(
-        self, method: str, path: str, body: object, *, silence: float = TIMEOUT_SECONDS
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        params: Mapping[str, str] | None = None,
+        silence: float = TIMEOUT_SECONDS,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send JSON and yield the streaming answer; ``silence`` seconds without data are an error."""
         timeout = aiohttp.ClientTimeout(total=None, sock_read=silence)
         with self._translated():
-            async with self._request(method, path, body, timeout=timeout) as response:
+            async with self._request(method, path, body, params=params, timeout=timeout) as response:
                 yield response
 
     async def _send(self, method: str, path: str, body: object, params: Mapping[str, str | int]) -> Any:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from winnow.core.clock import Clock, utc_now
-from winnow.core.errors import Forbidden
+from winnow.core.errors import Forbidden, WinnowError
 from winnow.core.principal import Principal
 from winnow.core.tenancy import check_tenant
 from winnow.operations.audit import audited
@@ -17,7 +20,11 @@ from winnow.ports import AnalyticsScope, AnalyticsSummary, Catalog
 DEFAULT_DAYS: Final = 30
 MAX_DAYS: Final = 3650
 MAX_QUERIES: Final = 1000
+RETENTION_SECONDS: Final = 600.0
+_ROWS: Final = 1000
 _PAGE: Final = 500
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,48 @@ async def delete_analytics(
         searches, events = await deleting
         details.update(searches=searches, events=events, of_session=session is not None, of_tenant=scope.tenant)
     return searches, events
+
+
+class AnalyticsRetention:
+    """Deletes searches and events whose time is over, every ten minutes while a service runs.
+
+    Args:
+        catalog: the open catalog; raises ``UpstreamUnavailable`` while it is not open.
+        days: how long they are kept.
+        clock: the time of day.
+    """
+
+    def __init__(self, catalog: Callable[[], Catalog], *, days: float, clock: Clock = utc_now) -> None:
+        self._catalog = catalog
+        self._kept = timedelta(days=days)
+        self._clock = clock
+        self._stopped = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, in a task."""
+        self._task = asyncio.create_task(self._run(), name="analytics-retention")
+
+    async def close(self) -> None:
+        """End the task, after the deletion that is under way."""
+        self._stopped.set()
+        if self._task is not None:
+            await self._task
+
+    async def run_once(self) -> None:
+        """Delete what is due, a bounded number of rows at a time."""
+        while await self._catalog().analytics.prune(before=self._clock() - self._kept, limit=_ROWS) >= _ROWS:
+            pass
+
+    async def _run(self) -> None:
+        while not self._stopped.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), RETENTION_SECONDS)
+            if not self._stopped.is_set():
+                try:
+                    await self.run_once()
+                except WinnowError as error:
+                    log.warning("old searches and events are not deleted: %s", error.message)
 
 
 async def _scope(

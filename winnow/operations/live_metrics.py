@@ -84,6 +84,7 @@ class LiveMetrics(Collector):
         yield from self._caches()
         yield from self._work()
         yield from source_families(self._sources)
+        yield self._dropped()
         yield from self._disk()
 
     def _pools(self) -> Iterator[Metric]:
@@ -145,6 +146,14 @@ class LiveMetrics(Collector):
             claimed.add_metric([], documents)
             stalled.add_metric([], seconds)
         yield from (backlog, oldest, claimed, stalled)
+
+    def _dropped(self) -> Metric:
+        dropped = CounterMetricFamily(
+            "winnow_analytics_dropped", "Searches that were not recorded, because too many waited to be written."
+        )
+        if self._resources is not None:
+            dropped.add_metric([], self._resources.catalog.analytics.dropped)
+        return dropped
 
     def _disk(self) -> Iterator[Metric]:
         free = GaugeMetricFamily("winnow_disk_free_bytes", "Free space where the data directory lies.")

@@ -64,9 +64,12 @@ class Metrics:
             "winnow_stage_seconds", "Time in one stage of a search.", ("stage", "status"), buckets=times
         )
         self._searches = timer(
-            "winnow_search_seconds", "Time of an answered search.", ("score_kind", "degraded"), buckets=times
+            "winnow_search_seconds", "Time of an answered search.", ("score_kind", "speed", "degraded"), buckets=times
         )
         self._search_errors = counter("winnow_search_errors", "Searches that ended with an error, by code.", ("code",))
+        self._events = counter(
+            "winnow_visitor_events", "Events of visitors: taken, by type, or rejected.", ("outcome",)
+        )
         self._documents = counter("winnow_documents", "Documents that were submitted, by outcome.", ("outcome",))
         self._warnings = counter(
             "winnow_document_warnings", "Losses in reading of the documents that were accepted, by code.", ("code",)
@@ -104,7 +107,9 @@ class Metrics:
 
     def observe_search(self, answer: SearchAnswer) -> None:
         """Count an answered search and the time of each stage that ran."""
-        series(self._searches, answer.score_kind, str(answer.degraded).lower()).observe(answer.took_ms / 1000)
+        series(self._searches, answer.score_kind, answer.speed, str(answer.degraded).lower()).observe(
+            answer.took_ms / 1000
+        )
         for stage, report in (("embed", answer.embed), ("retrieve", answer.retrieve), ("rerank", answer.rerank)):
             series(self._stage, stage, report.status).observe(report.ms / 1000)
 
@@ -115,6 +120,10 @@ class Metrics:
     def observe_documents(self, outcome: str, count: int = 1) -> None:
         """Count ``count`` documents with one ``outcome``: ``accepted``, ``rejected``, ``indexed`` or ``failed``."""
         self._documents.labels(outcome).inc(count)
+
+    def observe_event(self, outcome: str, count: int = 1) -> None:
+        """Count events of visitors: ``click``, ``conversion`` or ``rejected``."""
+        self._events.labels(outcome).inc(count)
 
     def observe_outcomes(self, outcomes: Sequence[Outcome]) -> None:
         """Count what a worker did with the documents of a batch."""

@@ -6,6 +6,7 @@ is sent.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -109,14 +110,14 @@ class SearchLog:
         ids: signs the ids of searches.
         enabled: whether anything is recorded.
         clock: the time of day.
-        count: is told the type of each event that is taken, or ``rejected``.
+        count: is told how many events of a type were taken, or ``rejected``.
     """
 
     resources: Callable[[], Resources]
     ids: SearchIds
     enabled: bool
     clock: Clock = utc_now
-    count: Callable[[str], None] = lambda _: None
+    count: Callable[[str, int], None] = lambda *_: None
 
     def record(self, principal: Principal, session: str | None) -> SearchRecord | None:
         """The record of one search of a principal; ``None`` where searches are not recorded."""
@@ -148,10 +149,8 @@ class SearchLog:
         except StorageFailure as error:
             message = f"the events cannot be stored, send them again: {error.message}"
             raise UpstreamUnavailable(message, retry_after=error.retry_after) from error
-        for kept in found:
-            self.count(kept.type)
-        for _ in rejected:
-            self.count("rejected")
+        for outcome, number in Counter([*(each.type for each in found), *("rejected" for _ in rejected)]).items():
+            self.count(outcome, number)
         return TakenEvents(len(found), tuple(rejected))
 
     async def _checked(self, principal: Principal, event: GivenEvent) -> VisitorEvent | tuple[EventRefusal, str]:
