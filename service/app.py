@@ -92,8 +92,8 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
     for router in routers:
         app.include_router(router)
     install_openapi(app, routers)
-    install_page(app)
     install_widget(app)
+    install_page(app)
     mcp_route = mcp.install(app)
     install_error_handlers(app, state.callers.note_error)
     _surround(app, settings, state, [mcp_route, *(route for router in routers for route in router.routes)])

@@ -43,5 +43,6 @@ def install_page(app: FastAPI, folder: Path = WEB) -> None:
 
     if (folder / "llms.txt").is_file():
         app.add_api_route("/llms.txt", for_assistants, methods=["GET", "HEAD"], include_in_schema=False)
-    if (folder / "static").is_dir():
-        app.mount("/static", _Files(directory=folder / "static"), name="static")
+    for name in ("static", "widget"):  # the page imports the modules of the element, which other sites get in one piece
+        if (folder / name).is_dir():
+            app.mount(f"/{name}", _Files(directory=folder / name), name=name)

@@ -22,7 +22,10 @@ from service.wire import json_response
 
 FOLDER: Final = Path(__file__).parent.parent / "web" / "widget"
 # in the order of their imports
-MODULES: Final = ("strings", "style", "dom", "links", "client", "results", "view", "keys", "element")
+MODULES: Final = (
+    *("strings", "style", "dom", "links", "client", "results", "view"),
+    *("request", "events", "answers", "keys", "element"),
+)
 NAME: Final = "v1"
 _COMMENT: Final = re.compile(r"^[ ]*/\*\*.*?\*/\n|^[ ]*//[^\n]*\n", re.DOTALL | re.MULTILINE)
 _CAST: Final = re.compile(r"/\*\* @\w[^*]*\*/ ?")

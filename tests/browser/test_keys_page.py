@@ -33,8 +33,8 @@ def test_a_key_is_asked_for_once_and_a_refusal_says_why(page: Page, keys: dict[s
     expect(page.get_by_role("heading", name="This key does not allow that")).to_be_visible()
     expect(page.locator("#notice")).to_contain_text("lacks the scope search")
     give(page, keys["search"])
-    expect(page.locator(".result .title")).not_to_have_count(0)
+    expect(page.locator("winnow-search .title")).not_to_have_count(0)
     page.reload()
-    expect(page.locator(".result .title")).not_to_have_count(0)
+    expect(page.locator("winnow-search .title")).not_to_have_count(0)
     assert page.get_by_label("API key").count() == 0
     witness.expect_failed_request()

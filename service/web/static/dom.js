@@ -1,26 +1,6 @@
 "use strict";
 
-/** @typedef {Node | string | null | undefined | false} Child */
-
-/**
- * Make an element. Strings become text nodes, never markup.
- *
- * @template {keyof HTMLElementTagNameMap} T
- * @param {T} tag
- * @param {Record<string, unknown>} [attributes] `on…` functions are listeners; null, undefined and false are left out
- * @param {...Child} children
- * @returns {HTMLElementTagNameMap[T]}
- */
-export function h(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === null || value === undefined || value === false) continue;
-    if (typeof value === "function") element.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
-    else element.setAttribute(name, value === true ? "" : String(value));
-  }
-  element.append(.../** @type {(Node | string)[]} */ (children.filter((child) => child || child === "")));
-  return element;
-}
+export { h } from "../widget/dom.js";
 
 /**
  * The element of this id, which the page is known to have.
@@ -68,9 +48,4 @@ export function plural(value, noun) {
 export function duration(ms) {
   if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`;
   return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
-}
-
-/** @param {number} value a score on an open scale, three digits that matter */
-export function score(value) {
-  return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }

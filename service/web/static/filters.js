@@ -9,21 +9,22 @@ import { emptyFilter, isEmpty } from "./state.js";
  */
 
 /**
- * The controls for every declared field.
+ * The controls for declared fields: any value of a keyword, the ends of a range. The values that documents have, and
+ * booleans, are offered by the element's facets.
  *
  * @param {Collection} collection
  * @param {Filters} filters
- * @param {Record<string, Set<string>>} seen values that results have shown, offered as suggestions
+ * @param {Record<string, {values: {value: unknown}[]}>} facets of the answer
  * @param {OnChange} change
  */
-export function filterPanel(collection, filters, seen, change) {
+export function filterPanel(collection, filters, facets, change) {
   return Object.entries(collection.fields).map(([key, type]) => {
     const chosen = filters[key] ?? emptyFilter();
     const update = (/** @type {Partial<FieldFilter>} */ part) =>
       change(withFilter(filters, key, { ...chosen, ...part }));
-    if (type === "keyword") return keywordField(key, chosen, seen[key] ?? new Set(), update);
-    if (type === "boolean") return booleanField(key, chosen, update);
-    return rangeField(key, type, chosen, update);
+    if (type === "boolean") return "";
+    if (type !== "keyword") return rangeField(key, type, chosen, update);
+    return keywordField(key, chosen, (facets[key]?.values ?? []).map(({ value }) => String(value)), update);
   });
 }
 
@@ -100,7 +101,7 @@ function removable(key, value, onclick) {
   return h(
     "button",
     { type: "button", class: "chip active", "aria-label": label, title: label, onclick },
-    h("span", { class: "key" }, key),
+    h("span", { class: "key" }, `${key}:`),
     value,
     h("span", { class: "cross", "aria-hidden": "true" }, "×"),
   );
@@ -109,17 +110,17 @@ function removable(key, value, onclick) {
 /**
  * @param {string} key
  * @param {FieldFilter} chosen
- * @param {Set<string>} seen
+ * @param {string[]} known
  * @param {(part: Partial<FieldFilter>) => void} update
  */
-function keywordField(key, chosen, seen, update) {
+function keywordField(key, chosen, known, update) {
   const list = `values-of-${key}`;
   const add = (/** @type {Event} */ event) => {
     const value = /** @type {HTMLInputElement} */ (event.currentTarget).value.trim();
     if (value && !chosen.values.includes(value)) update({ values: [...chosen.values, value] });
   };
   const input = h("input", { type: "text", name: key, list, placeholder: "add a value", onchange: add });
-  const options = [...seen].filter((value) => !chosen.values.includes(value)).map((value) => h("option", { value }));
+  const options = known.filter((value) => !chosen.values.includes(value)).map((value) => h("option", { value }));
   const chips = chosen.values.map((value) => removable(key, value, () => update(without(chosen, value))));
   return h(
     "div",
@@ -128,23 +129,6 @@ function keywordField(key, chosen, seen, update) {
     h("datalist", { id: list }, ...options),
     chips.length ? h("div", { class: "chips" }, ...chips) : null,
   );
-}
-
-/**
- * @param {string} key
- * @param {FieldFilter} chosen
- * @param {(part: Partial<FieldFilter>) => void} update
- */
-function booleanField(key, chosen, update) {
-  const choices = /** @type {const} */ ([["", "any"], ["true", "yes"], ["false", "no"]]);
-  const buttons = choices.map(([value, words]) => {
-    const checked = (chosen.values[0] ?? "") === value;
-    const onchange = () => update({ values: value ? [value] : [] });
-    const radio = h("input", { type: "radio", name: `field-${key}`, value, checked, onchange });
-    return h("label", {}, radio, h("span", {}, words));
-  });
-  const legend = h("legend", { class: "field-name" }, key);
-  return h("fieldset", { class: "field" }, legend, h("div", { class: "segments" }, ...buttons));
 }
 
 /**

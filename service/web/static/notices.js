@@ -1,6 +1,7 @@
 "use strict";
 /** @import {Collection} from "./types.js" */
-import { apiKey, Problem } from "./api.js";
+import { Refusal } from "../widget/client.js";
+import { apiKey } from "./api.js";
 import { h } from "./dom.js";
 
 const EXAMPLES = {
@@ -77,19 +78,9 @@ function choices(label, values, choose) {
   return h("ul", { class: "choices", "aria-label": label }, ...values.map((value) => h("li", {}, button(value))));
 }
 
-/**
- * @param {string} query
- * @param {boolean} filtered
- * @param {() => void} dropFilters
- */
-export function noResults(query, filtered, dropFilters) {
-  return notice(
-    "No results",
-    h("p", {}, filtered ? `Nothing matches “${query}” under these filters.` : `Nothing matches “${query}”.`),
-    filtered
-      ? h("button", { type: "button", class: "primary", onclick: dropFilters }, "Remove the filters")
-      : h("p", { class: "quiet" }, "Try fewer or different words. Hybrid mode finds the most."),
-  );
+/** @param {() => void} dropFilters */
+export function unfilter(dropFilters) {
+  return h("p", { class: "centre" }, h("button", { type: "button", class: "primary", onclick: dropFilters }, "Remove the filters"));
 }
 
 /**
@@ -99,30 +90,31 @@ export function noResults(query, filtered, dropFilters) {
  * @param {() => void} retry
  */
 export function failure(error, retry) {
-  if (!(error instanceof Problem)) throw error;
-  if (error.status === 401 || error.status === 403) return keyForm(error, retry);
-  const wait = error.retryAfter ? `Try again in ${Math.ceil(error.retryAfter)} s.` : "";
-  const detail = error.status === 0 ? "Check that winnow is running and that the network is up." : error.detail;
-  const reference = [error.code, error.requestId && `request ${error.requestId}`].filter(Boolean).join(" · ");
+  if (!(error instanceof Refusal)) throw error;
+  if (error.kind === "token") return { title: keyTitle(error), block: keyForm(error, retry) };
+  const { status, code, request_id: id } = error.problem;
+  const title = status ? (error.problem.title ?? `The server answered ${status}`) : "The server does not answer";
+  const detail = status ? error.problem.detail : "Check that winnow is running and that the network is up.";
+  const reference = [code, id && `request ${id}`].filter(Boolean).join(" · ");
   const block = notice(
-    error.title,
+    title,
     detail ? h("p", {}, detail) : null,
-    wait ? h("p", {}, wait) : null,
+    error.wait ? h("p", {}, `Try again in ${error.wait} s.`) : null,
     h("button", { type: "button", class: "primary", onclick: retry }, "Try again"),
     reference ? h("p", { class: "quiet" }, reference) : null,
   );
   block.classList.add("bad");
-  return block;
+  return { title: detail ? `${title}. ${detail}` : title, block };
 }
 
-/** @param {Problem} error */
+/** @param {Refusal} error */
 function keyTitle(error) {
   if (!apiKey.get()) return "A key is needed";
-  return error.status === 403 ? "This key does not allow that" : "The key was refused";
+  return error.problem.status === 403 ? "This key does not allow that" : "The key was refused";
 }
 
 /**
- * @param {Problem} error
+ * @param {Refusal} error
  * @param {() => void} retry
  */
 function keyForm(error, retry) {
@@ -138,5 +130,5 @@ function keyForm(error, retry) {
     h("label", { for: "api-key" }, "API key, kept until this tab closes"),
     h("div", {}, input, h("button", { class: "primary" }, "Use it")),
   );
-  return notice(keyTitle(error), error.detail ? h("p", {}, error.detail) : null, form);
+  return notice(keyTitle(error), error.problem.detail ? h("p", {}, error.problem.detail) : null, form);
 }

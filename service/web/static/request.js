@@ -3,26 +3,28 @@
 import { searchPath } from "./api.js";
 
 /**
- * The body of the search request that a state asks for.
+ * What a state adds to the element's request.
+ *
+ * @param {State} state
+ * @returns {Record<string, unknown>}
+ */
+export function members({ mode, rerank, groupBy }) {
+  return {
+    ...(mode !== "hybrid" && { mode }),
+    ...(!rerank && { rerank }),
+    ...(groupBy !== "document" && { group_by: groupBy }),
+  };
+}
+
+/**
+ * The filter for the ranges that are chosen, or null.
  *
  * @param {State} state
  * @param {Collection} collection
- * @returns {Record<string, unknown>}
  */
-export function requestBody(state, collection) {
-  const filters = Object.entries(state.filters).flatMap(([key, chosen]) =>
-    conditions(key, collection.fields[key], chosen),
-  );
-  return {
-    query: state.query.trim(),
-    top_n: state.topN,
-    ...(state.mode !== "hybrid" && { mode: state.mode }),
-    ...(!state.rerank && { rerank: false }),
-    ...(state.groupBy !== "document" && { group_by: state.groupBy }),
-    ...(filters.length === 1 && { filter: filters[0] }),
-    ...(filters.length > 1 && { filter: { type: "and", filters } }),
-    highlight: true,
-  };
+export function ranges(state, collection) {
+  const filters = Object.entries(state.filters).flatMap(([key, chosen]) => bounds(key, collection.fields[key], chosen));
+  return filters.length > 1 ? { type: "and", filters } : (filters[0] ?? null);
 }
 
 /**
@@ -30,17 +32,15 @@ export function requestBody(state, collection) {
  * @param {FieldType} type
  * @param {FieldFilter} chosen
  */
-function conditions(key, type, chosen) {
+function bounds(key, type, { min, max }) {
   const found = [];
-  if (type === "keyword" && chosen.values.length) found.push({ type: "in", key, value: chosen.values });
-  if (type === "boolean" && chosen.values.length) found.push({ type: "eq", key, value: chosen.values[0] === "true" });
   if (type === "datetime") {
-    if (chosen.min) found.push({ type: "gte", key, value: `${chosen.min}T00:00:00Z` });
-    if (chosen.max) found.push({ type: "lt", key, value: `${dayAfter(chosen.max)}T00:00:00Z` });
+    if (min) found.push({ type: "gte", key, value: `${min}T00:00:00Z` });
+    if (max) found.push({ type: "lt", key, value: `${dayAfter(max)}T00:00:00Z` });
   }
   if (type === "integer" || type === "float") {
-    if (chosen.min) found.push({ type: "gte", key, value: Number(chosen.min) });
-    if (chosen.max) found.push({ type: "lte", key, value: Number(chosen.max) });
+    if (min) found.push({ type: "gte", key, value: Number(min) });
+    if (max) found.push({ type: "lte", key, value: Number(max) });
   }
   return found;
 }

@@ -1,6 +1,7 @@
 "use strict";
 /** @import {Answer, ArmScore, Result} from "./types.js" */
-import { h, score } from "./dom.js";
+import { score } from "../widget/results.js";
+import { h } from "./dom.js";
 
 /**
  * The result's rank after the first stage and now, as a button that opens the trace.
@@ -17,14 +18,13 @@ export function movement(result, details) {
       class: `moved ${way}`,
       title: summary(result),
       "aria-expanded": "false",
-      "aria-label": `${words}. Scores of each stage`,
       onclick: (/** @type {MouseEvent} */ event) => {
         details.hidden = !details.hidden;
         /** @type {HTMLElement} */ (event.currentTarget).setAttribute("aria-expanded", String(!details.hidden));
       },
     },
-    `${path} `,
-    h("b", {}, sign),
+    h("span", { class: "way", "aria-hidden": "true" }, `${path} `, h("b", {}, sign)),
+    h("span", { class: "sr-only" }, `${words}. Scores of each stage`),
   );
 }
 

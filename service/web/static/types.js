@@ -49,6 +49,7 @@
  * @property {string} collection
  * @property {string} query
  * @property {Result[]} results
+ * @property {"instant" | "full"} speed
  * @property {"relevance" | "retrieval"} score_kind
  * @property {boolean} degraded
  * @property {{embed: StageReport, retrieve: StageReport, rerank: StageReport}} stages

@@ -29,28 +29,29 @@ async function refusalOf(response) {
 }
 
 /**
- * Send one search.
+ * Ask the service; the answer's JSON, or a `Refusal`.
  *
  * @param {string} url
  * @param {string} token sent as a bearer, if there is one
- * @param {object} body
- * @param {AbortSignal} signal
+ * @param {AbortSignal | null} signal
+ * @param {object} [body] of a POST; without one it is a GET
  */
-export async function send(url, token, body, signal) {
+export async function send(url, token, signal, body) {
   const headers = { "content-type": "application/json", ...(token && { authorization: `Bearer ${token}` }) };
+  const posted = body && { method: "POST", body: JSON.stringify(body) };
   let response;
   try {
-    response = await fetch(url, { method: "POST", headers, body: JSON.stringify(body), signal, credentials: "omit" });
+    response = await fetch(url, { headers, signal, ...posted });
   } catch (error) {
-    if (signal.aborted) throw error;
+    if (signal?.aborted) throw error;
     throw new Refusal(navigator.onLine ? "unreachable" : "offline");
   }
   if (!response.ok) throw await refusalOf(response);
   try {
     return await response.json();
   } catch (error) {
-    if (signal.aborted) throw error;
-    throw new Refusal("failed", { status: response.status, title: "Unreadable response" });
+    if (signal?.aborted) throw error;
+    throw new Refusal("failed", { status: response.status, title: "Unreadable response", detail: "It is not JSON. Is there a proxy in between?" });
   }
 }
 

@@ -1,3 +1,5 @@
+import { offer, point } from "./answers.js";
+
 /**
  * The keys of the whole page: Ctrl K or `/` opens the search, unless one is writing.
  *
@@ -23,23 +25,56 @@ function isWriting(event) {
 
 /**
  * The keys of the box, as the combobox pattern has them (https://www.w3.org/WAI/ARIA/apg/patterns/combobox/): the focus
- * stays in the box, arrows choose the active option.
+ * stays in the box, arrows choose the active option; at the end of the text the arrow forward goes to the option's details.
  *
  * @param {any} search the element
  * @param {KeyboardEvent} event
  */
 export function boxKey(search, event) {
   if (event.isComposing) return;
-  const { options, active } = search;
+  const { options, active, input } = search;
   const { key } = event;
-  if (key.startsWith("Arrow")) search.moved = true;
-  if (key === "ArrowDown" && options.length) search.point((active + 1) % options.length);
-  else if (key === "ArrowUp" && options.length) search.point(active < 1 ? options.length - 1 : active - 1);
+  const forward = search.panel.dir === "rtl" ? "ArrowLeft" : "ArrowRight";
+  if (key === "ArrowDown" && options.length) step(search, (active + 1) % options.length);
+  else if (key === "ArrowUp" && options.length) step(search, active < 1 ? options.length - 1 : active - 1);
+  else if (key === forward && input.selectionStart === input.value.length && search.extras[active]) first(search.extras[active]);
   else if (key === "Escape") (search.dialog ? search.close() : search.empty());
   else if (key === "Enter") choose(search, options[active], event);
-  else if (key === "Delete" && event.shiftKey && !search.answer && options[active]) search.dropRecent();
-  else return;
+  else if (key === "Delete" && event.shiftKey && !search.answer && options[active]) {
+    search.recent.drop(search.shown[active]);
+    offer(search);
+  } else return;
   event.preventDefault();
+}
+
+/** @param {any} search @param {number} at */
+function step(search, at) {
+  search.moved = true;
+  point(search, at);
+}
+
+/** @param {HTMLElement} details */
+function first(details) {
+  const goal = /** @type {HTMLElement | null} */ (details.querySelector("button, a[href], input"));
+  goal?.focus();
+}
+
+/**
+ * The keys in the details of a result: back to the box, or on to the next one.
+ *
+ * @param {any} search
+ * @param {KeyboardEvent} event
+ */
+export function detailsKey(search, event) {
+  if (!/^(Escape|ArrowUp|ArrowDown)$/u.test(event.key) || detailsAt(search, event) < 0) return;
+  search.input.focus({ preventScroll: true });
+  if (event.key === "Escape") event.preventDefault();
+  else boxKey(search, event);
+}
+
+/** @param {any} search @param {Event} event @returns {number} the result in whose details it happened, or -1 */
+export function detailsAt(search, { target }) {
+  return search.extras.findIndex((/** @type {Node | null} */ one) => one?.contains(/** @type {Node} */ (target)));
 }
 
 /**
@@ -51,6 +86,6 @@ export function boxKey(search, event) {
  */
 function choose(search, option, { ctrlKey, metaKey, shiftKey }) {
   const click = { bubbles: true, cancelable: true, composed: true, ctrlKey, metaKey, shiftKey };
-  if (option) option.dispatchEvent(new MouseEvent("click", click));
+  if (option) (option.querySelector("a") ?? option).dispatchEvent(new MouseEvent("click", click));
   else search.run();
 }

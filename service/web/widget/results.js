@@ -2,7 +2,7 @@ import { h, marked } from "./dom.js";
 import { excerpt, safeUrl, withFragment } from "./links.js";
 
 /** @param {number} value a score on an open scale, three digits that matter */
-function score(value) {
+export function score(value) {
   return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }
 

@@ -39,8 +39,8 @@ input::-webkit-search-cancel-button{display:none}
 .head{margin:.3em .6em;color:var(--q);font-size:.82em;font-weight:600}
 .option{display:block;padding:.55em .7em;border-radius:var(--r);color:inherit;text-decoration:none;cursor:pointer;scroll-margin:.5em}
 .option:hover{background:var(--h)}
-.option[aria-selected=true]{background:var(--h);box-shadow:inset 3px 0 var(--a)}
-[dir=rtl] .option[aria-selected=true]{box-shadow:inset -3px 0 var(--a)}
+:is(.option,[role=row]):is([aria-selected=true],:has([aria-selected=true])){background:var(--h);box-shadow:inset 3px 0 var(--a)}
+[dir=rtl] :is(.option,[role=row]):is([aria-selected=true],:has([aria-selected=true])){box-shadow:inset -3px 0 var(--a)}
 .title{display:block;color:var(--a);font-weight:600;overflow-wrap:anywhere}
 .path,.why{display:block;color:var(--q);font-size:.8em;overflow-wrap:anywhere}
 .why{margin-top:.2em;font-variant-numeric:tabular-nums}
@@ -59,6 +59,6 @@ input[type=checkbox]{accent-color:var(--a);margin:0}
 .foot .said{margin-inline-end:auto}
 .sr{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 @media (max-width:40rem){kbd{display:none}dialog{margin-top:.75rem;max-height:calc(100dvh - 1.5rem)}}
-@media (forced-colors:active){.option[aria-selected=true]{outline:2px solid Highlight}}
+@media (forced-colors:active){[aria-selected=true]{outline:2px solid Highlight}}
 @media (prefers-reduced-motion:reduce){.busy .bar{animation:none;background:var(--a)}}
 `;

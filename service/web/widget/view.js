@@ -1,7 +1,7 @@
 import { h, icon, LENS } from "./dom.js";
 
 /**
- * The element's nodes, without listeners.
+ * The element's nodes, without listeners. The page's own go into the slots `controls`, before the results, and `below` them.
  *
  * @param {object} options
  * @param {boolean} options.inline
@@ -14,7 +14,7 @@ export function skeleton({ inline, placeholder, dir, lang, t }) {
   const button = (/** @type {string} */ name) => h("button", { type: "button", class: "plain", part: name }, t(name));
   const input = h("input", {
     type: "search", role: "combobox", part: "input", placeholder, "aria-label": t("search"), "aria-expanded": "false",
-    "aria-controls": "list", "aria-autocomplete": "list", "aria-haspopup": "listbox", autocomplete: "off",
+    "aria-controls": "list", "aria-autocomplete": "list", autocomplete: "off",
     autocapitalize: "off", spellcheck: "false", enterkeyhint: "search", maxlength: "8192",
   });
   const nodes = {
@@ -24,7 +24,7 @@ export function skeleton({ inline, placeholder, dir, lang, t }) {
     facets: h("div", { class: "facets", part: "facets", role: "group", "aria-label": t("filters") }),
     note: h("div", { class: "note", part: "note" }),
     head: h("div", { class: "head" }, t("recents")),
-    list: h("div", { role: "listbox", id: "list", part: "list", class: "body", "aria-label": t("search") }),
+    list: h("div", { id: "list", part: "list", class: "body", "aria-label": t("search") }),
     state: h("div", { class: "state", part: "state" }),
     said: h("span", { class: "said", part: "status" }),
     more: button("more"),
@@ -38,7 +38,8 @@ export function skeleton({ inline, placeholder, dir, lang, t }) {
   }
   const foot = h("div", { class: "foot", part: "footer", hidden: true }, nodes.said, nodes.more, nodes.why, nodes.forget);
   const box = h("div", { class: "box", part: "box" }, icon(LENS), input, nodes.clear, !inline && nodes.shut);
-  const rest = [h("div", { class: "bar" }), nodes.facets, nodes.note, nodes.head, nodes.list, nodes.state, foot, nodes.live];
+  const own = (/** @type {string} */ name) => h("slot", { name });
+  const rest = [h("div", { class: "bar" }), own("controls"), nodes.facets, nodes.note, nodes.head, nodes.list, nodes.state, own("below"), foot, nodes.live];
   const attributes = { class: inline ? "panel inline" : "panel", part: "panel", role: "search", dir, lang };
   return { ...nodes, foot, panel: h("div", { ...attributes, "aria-label": t("search") }, box, ...rest) };
 }
