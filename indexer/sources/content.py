@@ -31,8 +31,8 @@ def decode(data: bytes, source_format: str, label: str = "") -> tuple[str, tuple
 
 
 def guessed_encoding(name: str) -> DocumentWarning:
-    """The warning of a text whose encoding was not named."""
-    message = f"no encoding was named; the text was read as {name}; save it as UTF-8"
+    """The warning of a text whose encoding was not named, or wrongly."""
+    message = f"no encoding that fits was named; the text was read as {name}; save it as UTF-8"
     return DocumentWarning("encoding_detected", message)
 
 

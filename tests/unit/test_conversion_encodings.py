@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from contextlib import suppress
 
 import pytest
 
@@ -75,6 +76,9 @@ def test_a_label_goes_before_what_the_page_says() -> None:
         ("磨坊在河邊。", "big5"),
         ("방앗간은 강가에 있다.", "cp949"),
         ("No mark, but two bytes a character.", "utf-16-le"),
+        ("Без пометки, по два байта на знак.", "utf-16-le"),
+        (f"<p>{CHINESE}</p>\n", "utf-16-be"),
+        (f"<p>{JAPANESE}</p>", "iso2022_jp"),
     ],
 )
 def test_an_encoding_that_is_not_named_is_detected_and_said(text: str, encoding: str) -> None:
@@ -93,7 +97,40 @@ def test_single_bad_bytes_are_counted() -> None:
     assert (found.encoding, found.replaced) == ("utf-8", 1)
 
 
-@pytest.mark.parametrize(("data", "label"), [(b"\x89PNG\r\n\x1a\n\x00\x00\xff", ""), (CHINESE.encode(), "euc-kr")])
+@pytest.mark.parametrize(
+    ("data", "label"), [(b"\x89PNG\r\n\x1a\n\x00\x00\xff", ""), ("à la carte é ".encode("cp1252"), "euc-kr")]
+)
 def test_bytes_that_are_not_text_in_the_named_encoding_are_refused(data: bytes, label: str) -> None:
     with pytest.raises(NotText):
         decode_text(data, label)
+
+
+@pytest.mark.parametrize("data", [b"abc\x00def\x00" * 8, b"\x00\x01\x02\x03" * 8])
+def test_bytes_with_zeros_between_are_no_wide_text(data: bytes) -> None:
+    assert "utf-16" not in decode_text(data, "windows-1252").encoding
+    with suppress(NotText):
+        assert "utf-16" not in decode_text(data).encoding
+
+
+@pytest.mark.parametrize("label", ["iso-8859-1", "us-ascii", "windows-1251", "shift_jis", "gbk"])
+def test_utf8_that_is_said_to_be_something_else_is_read_as_it_is(label: str) -> None:
+    found = decode_text(CHINESE.encode(), label)
+    assert (found.text, found.encoding, found.detected) == (CHINESE, "utf-8", True)
+
+
+def test_a_text_with_a_mark_of_four_bytes_is_read() -> None:
+    assert decode_text(CHINESE.encode("utf-32"), "utf-8").text == CHINESE
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        '<!-- <meta charset="koi8-r"> --><meta charset="gbk">',
+        '<meta name="description" content="charset=koi8-r"><meta charset="gbk">',
+        '<meta charset="russian"><META content="text/html;charset=gbk" HTTP-EQUIV=content-type>',
+        f"<style>{'x' * 2000}</style><meta charset=gbk>",
+    ],
+)
+def test_only_the_declaration_that_counts_names_the_encoding(head: str) -> None:
+    found = decode_text(f"{head}<p>短。".encode("gbk"), page=True)
+    assert (found.text[-2:], found.encoding, found.detected) == ("短。", "gb18030", False)

@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 from typing import Final, NamedTuple
 
 import webencodings
 from chardetng_py.detector import EncodingDetector
 
+from winnow.conversion.markup import attributes_of
 from winnow.core.errors import InvalidDocument
 
 DETECTED_BYTES: Final = 64 * 1024  # of a text without a label, read to detect its encoding
 CONTROLS: Final = "winnow-controls"  # the standard's reading of bytes that Python's windows-1252 lacks, as errors=
 MAX_REPLACED_SHARE: Final = 0.01  # of the characters; beyond that a text is in another encoding than it says
 
-_DECLARED_BYTES: Final = 1024  # in which a page names its encoding (HTML, 4.2.5.5)
-_DECLARED: Final = re.compile(
-    rb"<meta[^>]{1,200}?charset\s*=\s*[\"']?\s*([\w:.-]{1,40})|<\?xml[^>]{1,100}?encoding\s*=\s*[\"']([\w:.-]{1,40})",
-    re.IGNORECASE,
+_DECLARED_BYTES: Final = 64 * 1024  # in which a page names its encoding; browsers read again for one beyond 1,024
+_COMMENT: Final = re.compile(rb"<!--.*?-->", re.DOTALL)
+_META: Final = re.compile(rb"<meta[\s/][^<>]{1,400}>", re.IGNORECASE)
+_XML: Final = re.compile(rb"\s*<\?xml[^>]{1,100}?encoding\s*=\s*[\"']([\w:.-]{1,40})", re.IGNORECASE)
+_CHARSET: Final = re.compile(r"charset\s*=\s*[\"']?\s*([\w:.-]{1,40})", re.IGNORECASE)
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_MARKS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-_PLAIN_UTF16: Final = 0.3  # share of NUL bytes at even or odd places of a text in UTF-16 without a mark
+_PLAIN_UTF16: Final = 0.3  # share of NUL bytes at even or odd places of a Latin text in UTF-16 without a mark
+_SHIFTS: Final = re.compile(rb"\x1b(?:\$[@B]|\([BJ])")  # between the character sets of ISO-2022-JP
+_CONTROL: Final = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
+_MANY_CONTROLS: Final = 0.1  # of the bytes: no text of one byte a character has them
+_NO_TEXT: Final = frozenset({"Cc", "Cn", "Co", "Cs"})
 _WIDER: Final = {"gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "big5": "big5hkscs"}
+_MORE_BYTES: Final = frozenset("big5hkscs euc_jp cp949 gb18030 iso2022_jp cp932 utf-16-be utf-16-le".split())
+_SURELY_UTF8: Final = 8  # characters that are no ASCII
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _REPLACED: Final = "\ufffd"
 
@@ -59,27 +73,75 @@ def decode_text(data: bytes, label: str = "", *, page: bool = False) -> DecodedT
     names = (label, _declared(data) if page else "")
     named = next((codec for codec in map(_codec, names) if codec), None)
     if named is not None and named != "utf-8":
-        return _decoded(data, named)
+        return _as_utf8(data, named) or _decoded(data, named)
     if wide := _unmarked_utf16(data):
         return _decoded(data, wide)._replace(detected=True)
+    if data.isascii() and _SHIFTS.search(data):
+        return _decoded(data, "iso2022_jp_2")._replace(detected=True)
     try:
         return DecodedText(data.decode(), "utf-8")
     except UnicodeDecodeError as error:
         return _detected(data, error, named=named is not None)
 
 
+def _as_utf8(data: bytes, named: str) -> DecodedText | None:
+    """UTF-8 that is said to be in another encoding, in which a text is valid UTF-8 by chance only if it is short."""
+    if data.isascii():
+        return None
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return None
+    enough = len(_NOT_ASCII.findall(text)) >= (_SURELY_UTF8 if named in _MORE_BYTES else 1)
+    return DecodedText(text, "utf-8", detected=True) if enough and "\x00" not in text else None
+
+
 def _unmarked_utf16(data: bytes) -> str:
-    """The kind of UTF-16 that bytes without a mark look like: of Latin text every second byte is 0."""
+    """The kind of UTF-16 that bytes without a mark are in; empty if they are in none.
+
+    Of Latin text every second byte is 0. Other text has some ASCII (spaces, line ends, tags), which tells the order of
+    the bytes, and it is all letters and punctuation in that order; as text of one byte a character it is none.
+    """
     sample = data[:1024]
     even, odd = sample[::2].count(0), sample[1::2].count(0)
-    if not sample or max(even, odd) < _PLAIN_UTF16 * len(sample) or min(even, odd) > 0:
+    if (not even and not odd) or len(data) % 2:
         return ""
-    return "utf-16-le" if odd > even else "utf-16-be"
+    name = "utf-16-le" if odd > even else "utf-16-be"
+    if max(even, odd) >= _PLAIN_UTF16 * len(sample) and min(even, odd) == 0:
+        return name
+    controls = len(_CONTROL.findall(sample)) > _MANY_CONTROLS * len(sample)
+    return name if (controls or not _is_utf8(sample)) and _reads_as(data[:DETECTED_BYTES], name) else ""
+
+
+def _is_utf8(sample: bytes) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()  # a sample may end inside of a character
+    try:
+        decoder.decode(sample)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _reads_as(data: bytes, name: str) -> bool:
+    """Whether bytes are letters, signs and white space in an encoding of two bytes."""
+    try:
+        text = codecs.getincrementaldecoder(name)().decode(data)  # a part may end inside of a pair
+    except UnicodeDecodeError:
+        return False
+    return not any(unicodedata.category(char) in _NO_TEXT for char in set(text) - set("\t\n\r\f"))
 
 
 def _declared(data: bytes) -> str:
-    found = _DECLARED.search(data[:_DECLARED_BYTES])
-    label = next(name for name in found.groups() if name).decode() if found else ""
+    """The label in a page's XML declaration or ``<meta>``; those in comments and of other purposes do not count."""
+    head = _COMMENT.sub(b"", data[:_DECLARED_BYTES])
+    xml = _XML.match(head)
+    labels = [xml[1].decode()] if xml else []
+    for meta in _META.finditer(head):
+        attributes = attributes_of(meta[0].decode("latin-1"))
+        pragma = attributes.get("http-equiv", "").strip().lower() == "content-type"
+        found = _CHARSET.search(attributes.get("content", "")) if pragma else None
+        labels += [attributes["charset"].strip()] if "charset" in attributes else [found[1]] if found else []
+    label = next((label for label in labels if _codec(label)), "")
     return "utf-8" if label.lower().startswith("utf-16") else label  # its ASCII was read, so it cannot be UTF-16
 
 
