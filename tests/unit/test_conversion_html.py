@@ -216,3 +216,61 @@ def test_a_post_of_wordpress_is_an_article() -> None:
         f'<html><head><title>Wheat</title></head><body class="post single-post"><main><h1>Wheat</h1>{paragraphs(0, 6)}'
     )
     assert "Twitter" not in convert_html(f"{html}{share}</main></body></html>").text
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("<x-card><template shadowrootmode=open><p>Shadow.</p></template></x-card>", "Shadow."),
+        ("<main><p>First.</p></main><main><p>Second.</p></main><main hidden><p>Old.</p></main>", "First.\n\nSecond."),
+        ("<main><p>One.</p></main></body></html>", "One."),
+        ("<p>One.</p></body></html><p>Two.</p>", "One.\n\nTwo."),
+        ("<noscript><p>All there is.</p></noscript>", "All there is."),
+        ("<noscript><p>Enable scripts.</p></noscript><main><p>One.</p></main>", "One."),
+        ("<main><button class=accordion>Who may apply?</button><p>All.</p></main>", "Who may apply?\n\nAll."),
+        ("<main><button aria-expanded=false>Who may apply?</button><p>All.</p></main>", "Who may apply?\n\nAll."),
+        ("<main><p>Click <button>Save</button> to store.</p></main>", "Click Save to store."),
+        (
+            "<main><button>Go<p>Text after a button that was left open.</p></main>",
+            "Go\n\nText after a button that was left open.",
+        ),
+        ("<main><p><i class=material-icons aria-hidden=true>save</i> Save it.</p></main>", "Save it."),
+        ("<main><p>So <math><mi>a</mi><mo>=</mo><mi>b</mi></math> holds.</p></main>", "So a=b holds."),
+    ],
+)
+def test_a_page_is_read_as_browsers_show_it(body: str, text: str) -> None:
+    assert convert_html(page(body)).text == text
+
+
+def test_an_unmarked_page_keeps_lists_tables_and_loose_text_beside_its_paragraphs() -> None:
+    body = (
+        f"<h1>Mill</h1><p>{LONG}</p><dl><dt>Rye<dd>5 euro</dl><h2>Hours</h2>Mon 9-12<br>Tue 10-14"
+        "<ol><li>Follow the river<li>Cross it</ol><table><tr><td>Oats<td>7</table>"
+        "<ul><li><a href=/a>Another page</a><li><a href=/b>One more page</a></ul>"
+    )
+    text = convert_html(page(body)).text
+    assert "Rye\n\n5 euro\n\n## Hours\n\nMon 9-12\nTue 10-14\n\n1. Follow the river\n2. Cross it" in text
+    assert "| Oats | 7 |" in text
+    assert "nother page" not in text
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("<h2>Part<br>two</h2>x", "## Part two\n\nx"),
+        ("<h2>T</h2><blockquote>Said.</blockquote>", "## T\n\n> Said."),
+        ("<pre>one<br>two</pre>", "```\none\ntwo\n```"),
+        ("<pre><code><div>one</div><div>two</div></code></pre>", "```\none\ntwo\n```"),
+        ("<table><tr><td><pre>one\ntwo</pre></table>", "```\none\ntwo\n```"),
+        ("<table><tr><td><h3>Rye</h3>5 kg<td><h3>Oats</h3>2 kg</table>", "### Rye\n\n5 kg\n\n### Oats\n\n2 kg"),
+        ("<table><caption>Prices</caption><tr><th>Rye<tr><td>5</table>", "Prices\n\n| Rye |\n| --- |\n| 5 |"),
+        ("<figure><img alt=Mill><figcaption>Fig. 1</figcaption></figure>", "Mill\n\nFig. 1"),
+        ("Donau&shy;schiff and a<wbr>b", "Donauschiff and ab"),
+        ("<x-note>One.</x-note><x-note>Two.</x-note>", "One.\n\nTwo."),
+        ("<p>See <x-link>this</x-link>.</p>", "See this."),
+        ("<div role=heading aria-level=3>Pseudo</div>x", "### Pseudo\n\nx"),
+        ("<xmp>a <b>c</xmp>", "```\na <b>c\n```"),
+    ],
+)
+def test_lines_and_blocks_stay_apart(markup: str, text: str) -> None:
+    assert convert_html(markup).text == text

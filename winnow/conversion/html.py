@@ -15,6 +15,8 @@ from lxml import etree
 from winnow.conversion.converted import CanonicalWriter, Converted
 from winnow.conversion.judging import CLOSE, OPEN, PLACE
 from winnow.conversion.main_content import calls_itself_article, is_page, judge_of, main_of
+from winnow.conversion.places import mark_places
+from winnow.conversion.seen import HEADINGS, as_shown, code_of, words_of
 from winnow.core.marks import DocumentWarning
 
 MAX_DEPTH: Final = 250  # elements inside of each other; deeper pages are read without their structure
@@ -33,14 +35,14 @@ _OPTIONS: Final = ConversionOptions(
 _IN_HEAD: Final = frozenset({"base", "bgsound", "link", "meta", "noscript", "script", "style", "template", "title"})
 _LOOKS: Final = """a abbr b bdi bdo big cite center data del dfn em font i ins label mark nobr output picture q s small
 span strike strong sub sup time tt u""".split()
-_HEADINGS: Final = ("h1", "h2", "h3", "h4", "h5", "h6")
 _OPEN, _CLOSE = "\ue000", "\ue001"  # around a heading's id, on its way through the converter: private characters
 _MARKED: Final = re.compile(rf"(#{{1,6}}) (.*?)[ \t]*{_OPEN}([^{_CLOSE}]*){_CLOSE}")
 _PRIVATE: Final = re.compile(f"[{_OPEN}{_CLOSE}{OPEN}{CLOSE}\x00]")
+_ENDED: Final = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
+_SOFT_HYPHEN: Final = "\xad"
 _PERMALINK: Final = re.compile(r"(?:\s+#|\s*[¶§🔗\u200b\uf0c1])+\s*$")
 _FENCE: Final = re.compile(r"[ \t]*(`{3,}|~{3,})")
 _LANGUAGE: Final = re.compile(r"(?:^|\s)(?:language|lang|highlight|brush)-([\w+#.-]+)")
-_LINKED_SHARE: Final = 0.3  # of a list's text, above which it is navigation
 _HEADING_LIKE: Final = re.compile(r"(?m)^(?=#{1,6}[ \t])")
 _TOO_DEEP: Final = f"boolean(/{'/'.join('*' * (MAX_DEPTH + 1))})"
 _TAG: Final = re.compile(r"<[^<>]*+>")
@@ -52,8 +54,9 @@ _SPACES: Final = re.compile(r"\s+")
 def parse_html(text: str) -> lxml.html.HtmlElement | None:
     """Parse a page or fragment; ``None`` if there is nothing in it."""
     parser = lxml.html.HTMLParser(encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
+    text = _ENDED.sub(" ", _PRIVATE.sub("", text))  # browsers read on after the end of a page, the parser does not
     try:
-        tree = lxml.html.document_fromstring(_PRIVATE.sub("", text).encode(errors="replace"), parser=parser)
+        tree = lxml.html.document_fromstring(text.encode(errors="replace"), parser=parser)
     except etree.ParserError:
         return None
     _end_head(tree)
@@ -85,18 +88,18 @@ def convert_tree(tree: lxml.html.HtmlElement, text: str, *, whole: bool = False)
     title = _plain(tree.findtext(".//title"))
     if tree.xpath(_TOO_DEEP):
         return _without_structure(text, title)
-    headlines = [_plain(heading.text_content()) for heading in tree.iter("h1")]
+    headlines = [_plain(words_of(heading)) for heading in tree.iter("h1")]
     main = main_of(tree, whole=whole)
     is_article = calls_itself_article(tree)
     unsaid = headlines[0] if len(headlines) == 1 and headlines[0] not in title else ""
     judge = None if whole else judge_of(tree, main, is_article=is_article, headline=unsaid)
-    _flatten(main)
     if judge is not None:
-        _mark_paragraphs(main)
+        mark_places(main, beside=not is_article)
+    _flatten(main)
     raw = html_to_markdown.convert(
         f"<body>{etree.tostring(main, encoding='unicode', method='html', with_tail=False)}</body>", _OPTIONS
     )
-    blocks = list(_blocks((raw.content or "").split("\n")))
+    blocks = list(_blocks((raw.content or "").replace(_SOFT_HYPHEN, "").split("\n")))
     kept = blocks if judge is None else judge.choose(blocks)
     writer = CanonicalWriter()
     headings = [heading for block in kept or blocks if (heading := _write(writer, PLACE.sub("", block)))]
@@ -104,7 +107,7 @@ def convert_tree(tree: lxml.html.HtmlElement, text: str, *, whole: bool = False)
 
 
 def _plain(text: str | None) -> str:
-    return _SPACES.sub(" ", _PERMALINK.sub("", text or "")).strip()
+    return _SPACES.sub(" ", _PERMALINK.sub("", (text or "").replace(_SOFT_HYPHEN, ""))).strip()
 
 
 def _title(title: str, headlines: list[str], headings: list[str]) -> str:
@@ -127,10 +130,9 @@ def _without_structure(text: str, title: str) -> Converted:
 
 def _flatten(tree: lxml.html.HtmlElement) -> None:
     """Leave words in place of what only changes looks or names an address, and put ids into headings."""
-    for heading in tree.iter(*_HEADINGS):
+    as_shown(tree)
+    for heading in tree.iter(*HEADINGS):
         _mark(heading)
-    for each in tree.iter("summary", "details"):
-        each.tag = "p" if each.tag == "summary" else "div"
     for image in list(tree.iter("img")):
         image.tail = f"{_plain(image.get('alt'))}{image.tail or ''}"
         image.drop_tree()
@@ -153,38 +155,10 @@ def _mark(heading: lxml.html.HtmlElement) -> None:
         found = before.get("id") or before.get("name", "")
     if not found and before is None and parent is not None and parent.tag in ("section", "div", "article"):
         found = parent.get("id", "")
-    text = _plain(heading.text_content())
+    text = _plain(words_of(heading))
     for child in list(heading):
         heading.remove(child)
     heading.text = f"{text}{_OPEN}{found}{_CLOSE}" if text else ""
-
-
-def _mark_paragraphs(tree: lxml.html.HtmlElement) -> None:
-    """Put the number of its place at the end of each paragraph: those of one text have parents of one kind.
-
-    A list of prose has the place of a paragraph beside it.
-    """
-    places: dict[tuple[str, ...], int] = {}
-
-    def mark(end: lxml.html.HtmlElement, own: str, beside: lxml.html.HtmlElement) -> None:
-        around = (f"{each.tag} {each.get('class', '')}" for each in list(beside.iterancestors())[:2])
-        number = f"{OPEN}{places.setdefault((own, *around), len(places))}{CLOSE}"
-        if len(end):
-            end[-1].tail = f"{end[-1].tail or ''}{number}"
-        else:
-            end.text = f"{end.text or ''}{number}"
-
-    for paragraph in tree.iter("p"):
-        mark(paragraph, f"p {paragraph.get('class', '')}", paragraph)
-    for each in tree.iter("ul", "ol"):
-        if len(each) and _is_prose(each):
-            mark(each[-1], "p ", each)
-
-
-def _is_prose(element: lxml.html.HtmlElement) -> bool:
-    """Whether a list reads as text: few of its words are links."""
-    chars = len(element.text_content())
-    return sum(len(link.text_content()) for link in element.iter("a")) < _LINKED_SHARE * chars
 
 
 def _name_language(pre: lxml.html.HtmlElement) -> None:
@@ -192,7 +166,7 @@ def _name_language(pre: lxml.html.HtmlElement) -> None:
     code = pre.find("code")
     around = [pre, *([code] if code is not None else []), *list(pre.iterancestors())[:2]]
     language = next((match[1] for each in around if (match := _LANGUAGE.search(each.get("class", "")))), "")
-    text = "".join(pre.itertext())
+    text = "".join(code_of(pre))
     for child in list(pre):
         pre.remove(child)
     pre.text = None
@@ -203,22 +177,28 @@ def _name_language(pre: lxml.html.HtmlElement) -> None:
 
 
 def _blocks(lines: list[str]) -> Iterator[str]:
-    """The blocks of the converter's Markdown: parts between empty lines, code as a whole."""
+    """The blocks of the converter's Markdown: parts between empty lines, headings, quotes and code as a whole."""
     block: list[str] = []
     fence = ""
     for line in lines:
+        opening = None if fence else _FENCE.match(line)
+        if block and not fence and (not line.strip() or _opens_block(line, block[-1])):
+            yield "\n".join(block)
+            block = []
         if fence:
             fence = "" if line.strip().startswith(fence) else fence
-        elif match := _FENCE.match(line):
-            fence = match[1]
+        elif opening:
+            fence = opening[1]
         elif not line.strip():
-            if block:
-                yield "\n".join(block)
-            block = []
             continue
         block.append(line if fence else line.rstrip())
     if block:
         yield "\n".join(block)
+
+
+def _opens_block(line: str, before: str) -> bool:
+    """Whether a line is a heading or follows one, or a line that is not indented opens code or follows it."""
+    return any(_MARKED.fullmatch(each) or each.startswith(("```", "~~~")) for each in (line, before))
 
 
 def _write(writer: CanonicalWriter, block: str) -> str:

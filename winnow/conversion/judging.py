@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 OPEN, CLOSE = "\ue002", "\ue003"  # around the number of a paragraph's place: private characters
-PLACE: Final = re.compile(f"{OPEN}(\\d*){CLOSE}")
+INSIDE: Final = "i"  # before the number of the element that a block is in
+PLACE: Final = re.compile(f"{OPEN}([{INSIDE}\\d]*){CLOSE}")
 _MARKS: Final = re.compile(r"[\ue000\ue002][^\ue001\ue003]*[\ue001\ue003]")
 
 _WORD: Final = re.compile(r"[^\W_]+")
@@ -45,9 +46,7 @@ class Judge:
         said: Counter[str] = Counter()
         for block, known in zip(blocks, found, strict=True):
             words = _words(block)
-            if not words.strip() or not (
-                known or self._is_heading(block) or (_place(block) in trusted and _is_sentence(block))
-            ):
+            if not words.strip() or not (known or self._is_heading(block) or _is_trusted(block, trusted)):
                 continue
             said[words] += 1
             if not self._is_article or said[words] <= max(1, self._text.count(words)):
@@ -70,21 +69,32 @@ def _words(text: str) -> str:
 
 
 def _trusted(blocks: Sequence[str], found: Sequence[bool]) -> set[str]:
-    """The places of paragraphs of which the extractor found enough; it stops at advertisements inside of an article."""
+    """The places of paragraphs of which the extractor found enough; it stops at advertisements inside of an article.
+
+    An element is trusted if a block that is in it was found.
+    """
     chars: Counter[str] = Counter()
     known: Counter[str] = Counter()
     numbers: Counter[str] = Counter()
+    trusted: set[str] = set()
     for block, is_known in zip(blocks, found, strict=True):
-        if (place := _place(block)) and _is_sentence(block):
+        for place in PLACE.findall(block):
+            if place[:1] == INSIDE:
+                trusted |= {place} if is_known else set()
+                continue
+            if not _is_sentence(block):
+                continue
             chars[place] += len(block)
             known[place] += len(block) * is_known
             numbers[place] += is_known
-    return {place for place in chars if numbers[place] >= _ALIKE and known[place] >= _ALIKE_SHARE * chars[place]}
+    return trusted | {
+        place for place in chars if numbers[place] >= _ALIKE and known[place] >= _ALIKE_SHARE * chars[place]
+    }
 
 
-def _place(block: str) -> str:
-    match = PLACE.search(block)
-    return match[1] if match else ""
+def _is_trusted(block: str, trusted: set[str]) -> bool:
+    places = trusted.intersection(PLACE.findall(block))
+    return any(place[:1] == INSIDE for place in places) or (bool(places) and _is_sentence(block))
 
 
 def _is_sentence(block: str) -> bool:

@@ -13,15 +13,13 @@ from copy import deepcopy
 from typing import Final
 
 import lxml.html
+from lxml import etree
 
 from winnow.conversion.judging import Judge
+from winnow.conversion.seen import drop_unseen
 
 _PAGE: Final = re.compile(r"<(?:!doctype|html|head|body)[\s>]", re.IGNORECASE)
 _ARTICLE_TYPE: Final = re.compile(r'"@type"\s*:\s*\[?\s*"(?:\w*Article|BlogPosting)"')
-_UNSEEN: Final = """script style noscript template iframe object embed canvas math svg select textarea datalist audio
-video input""".split()
-_HEADED: Final = "self::h1 or self::h2 or self::h3 or self::h4 or self::h5 or self::h6 or self::summary or self::dt"
-_BUTTONS: Final = f".//button[not(ancestor::*[{_HEADED}]) and not(.//*[{_HEADED}])]"
 _ROLES: Final = "@role='navigation' or @role='banner' or @role='contentinfo' or @role='search'"
 _MAX_CHARS: Final = 2_000_000
 
@@ -40,19 +38,13 @@ _BOILERPLATE: Final = (
     f" | .//*[{_has_class('breadcrumb', 'breadcrumbs', 'skip-link', 'table-of-contents', 'page-toc', 'on-this-page')}]"
     f" | .//*[{_has_class('linenos', 'gutter', 'copybtn', 'sr-only', 'visually-hidden', 'edit-this-page')}]"
 )
-_MAIN: Final = ".//main | .//*[@role='main']"
+_OUTSIDE: Final = "not(ancestor::main) and not(ancestor::*[@role='main'])"
+_MAIN: Final = f".//main[not(@hidden) and {_OUTSIDE}] | .//*[@role='main' and not(@hidden) and {_OUTSIDE}]"
 
 
 def is_page(text: str) -> bool:
     """Whether HTML is a page rather than a fragment, which is kept whole."""
     return bool(_PAGE.search(text[:100_000]))
-
-
-def _drop_unseen(tree: lxml.html.HtmlElement) -> None:
-    """Remove what no reader sees, and the controls: scripts, styles, drawings, buttons outside of headings."""
-    for element in [*tree.iter(*_UNSEEN, "head"), *tree.xpath(_BUTTONS)]:
-        if element.getparent() is not None:
-            element.drop_tree()
 
 
 def main_of(tree: lxml.html.HtmlElement, *, whole: bool = False) -> lxml.html.HtmlElement:
@@ -62,7 +54,7 @@ def main_of(tree: lxml.html.HtmlElement, *, whole: bool = False) -> lxml.html.Ht
     of the content stay. ``whole``: nothing is boilerplate.
     """
     bare = deepcopy(tree)
-    _drop_unseen(bare)
+    drop_unseen(bare)
     if whole:
         return bare
     full = deepcopy(bare)
@@ -71,11 +63,15 @@ def main_of(tree: lxml.html.HtmlElement, *, whole: bool = False) -> lxml.html.Ht
             element.drop_tree()
     if not bare.text_content().strip():
         return full  # everything is navigation: then that is the content
-    marked = bare.xpath(_MAIN)
-    if not marked:
-        marked = bare.xpath(".//article[count(//article) = 1 and .//h1]")
-    found = max(marked, key=lambda element: len(element.text_content()), default=None)
-    return found if found is not None and found.text_content().strip() else bare
+    marked = bare.xpath(_MAIN) or bare.xpath(".//article[count(//article) = 1 and .//h1]")
+    filled = [element for element in marked if element.text_content().strip()]
+    if len(filled) < 2:
+        return filled[0] if filled else bare
+    together = etree.Element("main")
+    for element in filled:
+        element.tail = None
+        together.append(element)
+    return together
 
 
 def judge_of(
