@@ -23,7 +23,7 @@ def read(text: str, *, mdx: bool = False) -> str:
         ("1. One\n2. Two\n   - inner\n", "1. One\n2. Two\n  - inner"),
         ("```py\nif x:\n\n    y()\n```", "```py\nif x:\n\n    y()\n```"),
         ("| a | b |\n|---|---|\n| 1 | `2` |\n", "| a | b |\n| --- | --- |\n| 1 | 2 |"),
-        ("a | b\n--|--\n1 | \\|", "| a | b |\n| --- | --- |\n| 1 | ¦ |"),
+        ("a | b\n--|--\n1 | \\|", "| a | b |\n| --- | --- |\n| 1 | \\| |"),
         ("\\# no heading", "\\# no heading"),
         ("Call GET /users/{id}/orders.", "Call GET /users/{id}/orders."),
         ("Returns a Promise<User>.", "Returns a Promise<User>."),
@@ -69,6 +69,21 @@ def test_front_matter_that_cannot_be_read_is_left_out_with_a_warning() -> None:
     found = convert_markdown("---\ntitle: [\n---\nBody.")
     assert (found.text, found.metadata) == ("Body.", {})
     assert [(warning.code, "line" in warning.message) for warning in found.warnings] == [("invalid_front_matter", True)]
+
+
+@pytest.mark.parametrize(
+    ("line", "title"),
+    [
+        ("title: Grain: a primer", "Grain: a primer"),
+        ("title:\tRye", "Rye"),
+        ("title: @handle", "@handle"),
+        ("title: 'Miller's rye'", "'Miller's rye'"),
+    ],
+)
+def test_the_plain_lines_of_front_matter_that_is_invalid_are_read_with_a_warning(line: str, title: str) -> None:
+    found = convert_markdown(f"---\n{line}\ntags: [a, b]\nok: true\n---\n# Heading\n\nBody.")
+    assert (found.title, found.metadata) == (title, {"tags": ["a", "b"], "ok": True})
+    assert [warning.code for warning in found.warnings] == ["invalid_front_matter"]
 
 
 @pytest.mark.parametrize("text", ["---\nA thematic break.\n---\n\nText.", "{braces} in the first line"])

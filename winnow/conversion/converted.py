@@ -16,6 +16,7 @@ from winnow.core.marks import DocumentWarning, Mark, MarkKind
 from winnow.core.types import Metadata
 
 _WIDE: Final = "\u2e80-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff"  # written without spaces
+_ESCAPED_PIPE: Final = "\\|"
 _WIDE_BREAK: Final = re.compile(rf"(?<=[{_WIDE}])\n(?=[{_WIDE}])")
 
 
@@ -76,11 +77,11 @@ def joined_lines(text: str) -> str:
 
 
 def table_of(rows: Sequence[Sequence[str]]) -> str:
-    """A table of pipes; the first row is the header. Line ends and pipes inside of cells are replaced."""
+    """A table of pipes; the first row is the header. Line ends inside of cells are replaced, and pipes escaped."""
     width = max(map(len, rows), default=0)
     lines = [_row([*row, *[""] * (width - len(row))]) for row in rows]
     return "\n".join([lines[0], _row(["---"] * width), *lines[1:]]) if lines else ""
 
 
 def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(' '.join(cell.split()).replace('|', '¦') for cell in cells)} |"
+    return f"| {' | '.join(' '.join(cell.split()).replace('|', _ESCAPED_PIPE) for cell in cells)} |"

@@ -20,8 +20,19 @@ _TOML: Final = re.compile(r"\ufeff?\+\+\+[ \t]*\r?\n(.*?)^\+\+\+[ \t]*(?:\r?\n|\
 _JSON: Final = re.compile(r"\ufeff?(\{[ \t]*\r?\n.*?^\})[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 
 
+_LINE: Final = re.compile(r"^([A-Za-z][\w-]*)[ \t]*:[ \t]+([^\s|>&*{].*?)[ \t]*\r?$", re.MULTILINE)
+
+
 class InvalidFrontMatter(ValueError):
-    """The front matter is not a mapping; the message says where and why."""
+    """The front matter is not a mapping; the message says where and why.
+
+    Attributes:
+        values: what its lines of one key and one value say.
+    """
+
+    def __init__(self, message: str, values: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.values = values or {}
 
 
 class FrontMatter(NamedTuple):
@@ -86,7 +97,7 @@ def _mapping(raw: str, parse: Any) -> Mapping[str, Any]:
         values = parse(raw)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 2 if error.problem_mark else 1
-        raise InvalidFrontMatter(f"line {line}: {error.problem or error.context}") from error
+        raise InvalidFrontMatter(f"line {line}: {error.problem or error.context}", _plain_lines(raw)) from error
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidFrontMatter(f"{type(error).__name__}: {str(error)[:200]}") from error
     if values is None:
@@ -94,6 +105,18 @@ def _mapping(raw: str, parse: Any) -> Mapping[str, Any]:
     if not isinstance(values, dict):
         raise InvalidFrontMatter(f"a mapping of keys to values is expected, not {type(values).__name__}")
     return {str(key): value for key, value in values.items()}
+
+
+def _plain_lines(raw: str) -> dict[str, Any]:
+    """The lines ``key: value`` of YAML that is invalid, often for a colon in a title; other lines are left out."""
+    values: dict[str, Any] = {}
+    for key, value in _LINE.findall(raw):
+        try:
+            parsed = _parse_yaml(value)
+        except yaml.YAMLError:
+            parsed = value
+        values.setdefault(key, value if isinstance(parsed, dict) else parsed)
+    return values
 
 
 def _parse_yaml(raw: str) -> Any:

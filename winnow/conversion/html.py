@@ -16,7 +16,7 @@ from winnow.conversion.converted import CanonicalWriter, Converted
 from winnow.conversion.judging import CLOSE, OPEN, PLACE
 from winnow.conversion.main_content import calls_itself_article, is_page, judge_of, main_of
 from winnow.conversion.places import mark_places
-from winnow.conversion.seen import HEADINGS, as_shown, code_of, words_of
+from winnow.conversion.seen import HEADINGS, as_shown, code_of, heading_words
 from winnow.core.marks import DocumentWarning
 
 MAX_DEPTH: Final = 250  # elements inside of each other; deeper pages are read without their structure
@@ -88,7 +88,7 @@ def convert_tree(tree: lxml.html.HtmlElement, text: str, *, whole: bool = False)
     title = _plain(tree.findtext(".//title"))
     if tree.xpath(_TOO_DEEP):
         return _without_structure(text, title)
-    headlines = [_plain(words_of(heading)) for heading in tree.iter("h1")]
+    headlines = [_plain(heading_words(heading)) for heading in tree.iter("h1")]
     main = main_of(tree, whole=whole)
     is_article = calls_itself_article(tree)
     unsaid = headlines[0] if len(headlines) == 1 and headlines[0] not in title else ""
@@ -155,7 +155,7 @@ def _mark(heading: lxml.html.HtmlElement) -> None:
         found = before.get("id") or before.get("name", "")
     if not found and before is None and parent is not None and parent.tag in ("section", "div", "article"):
         found = parent.get("id", "")
-    text = _plain(words_of(heading))
+    text = _plain(heading_words(heading))
     for child in list(heading):
         heading.remove(child)
     heading.text = f"{text}{_OPEN}{found}{_CLOSE}" if text else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, Final
@@ -30,16 +31,17 @@ _BREAK: Final = "\ufdd1"  # a hard line break, while lines are joined: a nonchar
 def convert_markdown(text: str, *, mdx: bool = False) -> Converted:
     """Convert Markdown; with ``mdx`` also expressions in braces and JavaScript are taken out.
 
-    Front matter gives the title and metadata; its description opens the text. Front matter that is invalid is left out
-    with a warning.
+    Front matter gives the title and metadata; its description opens the text. Of front matter that is invalid the lines
+    of one key and one value are read, with a warning.
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     warnings: tuple[DocumentWarning, ...] = ()
     try:
         matter = find_front_matter(text)
     except InvalidFrontMatter as error:
-        matter = FrontMatter({}, _end_of(text))
-        warnings = (DocumentWarning("invalid_front_matter", f"the front matter was left out: {error}"),)
+        matter = FrontMatter(error.values, _end_of(text))
+        left_out = "only its plain lines were read" if error.values else "it was left out"
+        warnings = (DocumentWarning("invalid_front_matter", f"the front matter is invalid, {left_out}: {error}"),)
     body, has_markup = mask(text, matter.end if matter else 0, mdx=mdx)
     reader = _Reader(_parser(indented_code=not has_markup))
     values = matter.values if matter else {}
@@ -47,7 +49,7 @@ def convert_markdown(text: str, *, mdx: bool = False) -> Converted:
         reader.writer.add(_guarded(" ".join(description.split())))
     reader.read(body)
     title = as_written(values.get("title"))
-    named = "" if title is None else str(title).strip()
+    named = "" if title is None else json.dumps(title) if isinstance(title, bool) else str(title).strip()
     return Converted(
         reader.writer.text(), named or reader.first_heading, _metadata(values), tuple(reader.writer.marks), warnings
     )
@@ -176,7 +178,7 @@ class _Reader:
             tokens: list[Token] = []
             self._parser.inline.parse(content, self._parser, self._env, tokens)
             text = "".join(_texts(tokens))
-        lines = (_SPACES.sub(" ", line).strip() for line in text.replace(FILL, "").split("\n"))
+        lines = (_SPACES.sub(" ", line).strip() for line in text.replace(FILL, "").replace("\xad", "").split("\n"))
         return "\n".join(line for line in lines if line)
 
 

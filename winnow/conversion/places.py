@@ -68,7 +68,7 @@ def _is_prose(element: lxml.html.HtmlElement) -> bool:
 
 
 def _wrap_loose_text(tree: lxml.html.HtmlElement) -> None:
-    """Put text that stands beside blocks, in no element of its own, into paragraphs."""
+    """Put loose text beside blocks into paragraphs."""
     for parent in [tree, *tree.iter("body", "div", "section", "article", "center", "td")]:
         if not any(child.tag in _BLOCKS or child.tag[:1] == "h" for child in parent):
             continue

@@ -119,12 +119,12 @@ def _move_out(caption: lxml.html.HtmlElement) -> None:
         table.addprevious(caption)
 
 
-def words_of(element: lxml.html.HtmlElement) -> str:
+def heading_words(element: lxml.html.HtmlElement) -> str:
     """The text of an element; where a line is broken or a block ends there is a space."""
     parts = [element.text or ""]
     for child in element:
         gap = "" if child.tag in INLINE or child.tag in ("button", "wbr") else " "
-        parts += [gap, words_of(child), gap, child.tail or ""]
+        parts += [gap, heading_words(child), gap, child.tail or ""]
     return "".join(parts)
 
 
