@@ -28,6 +28,6 @@ async def suggest_queries(
     principal: PrincipalDep,
     resources: ResourcesDep,
 ) -> SuggestionsView:
-    """Titles and headings that what was typed is a part of, for a box that completes. No model is called."""
+    """Titles, headings and popular queries for a box that completes what was typed. No model is called."""
     options = parameters.model_dump(include={"tenant", "language", "limit"})
     return SuggestionsView.of(await suggest(resources, principal, name, parameters.q, **options))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from service.schemas.common import Parameters, View
-from winnow.operations.suggestions import MAX_CHARS, MOST
+from winnow.operations.suggestions import MAX_CHARS, MOST, SuggestionKind
 
 
 class SuggestParameters(Parameters):
@@ -23,7 +21,7 @@ class SuggestionView(View):
     """A text to search for."""
 
     text: str
-    kind: Literal["title", "heading"]
+    kind: SuggestionKind = Field(description="query: of several other visitors, where analytics are enabled")
 
 
 class SuggestionsView(View):

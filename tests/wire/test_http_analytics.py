@@ -204,6 +204,47 @@ async def test_a_collection_takes_its_analytics_with_it(visited: Service) -> Non
     assert (await counted(visited))["totals"]["searches"] == 0
 
 
+async def suggested(service: Service, text: str, key: str | None = None, **params: str) -> list[tuple[str, str]]:
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    answer = await service.client.get("/v1/collections/docs/suggest", params={"q": text, **params}, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return [(each["kind"], each["text"]) for each in answer.json()["suggestions"]]
+
+
+async def test_what_several_visitors_found_is_suggested(visited: Service, monkeypatch: Any) -> None:
+    monkeypatch.setattr("winnow.operations.popular_queries._SECONDS", 0)
+    for visitor in range(4):
+        await search(visited, "copy a file", session=str(visitor))
+        await search(visited, "copy nothing", session=str(visitor), min_relevance=1.0)
+    await search(visited, "copy a file", session="0")
+    assert ("query", "copy a file") not in await suggested(visited, "cop"), "of four sessions"
+    await search(visited, "Copy a file", session="5")
+    await search(visited, "copy nothing", session="5", min_relevance=1.0)
+    await counted(visited)  # writes
+    found = await suggested(visited, "cop")
+    assert [text.casefold() for kind, text in found if kind == "query"] == ["copy a file"]
+    assert not [kind for kind, _ in await suggested(visited, "alph") if kind == "query"]
+
+
+async def test_queries_are_suggested_to_those_who_see_the_same_documents(visited: Service, monkeypatch: Any) -> None:
+    monkeypatch.setattr("winnow.operations.popular_queries._SECONDS", 0)
+    made = await visited.client.post("/v1/keys", json={"scopes": ["search", "operate", "keys:admin", "tokens:create"]})
+    doors = Doors(visited, made.json()["key"])
+    keys = {tenant: (await doors.make("search", tenant=tenant))["key"] for tenant in ("t", "u")}
+    locked = {"collections": ["docs"], "groups": ["staff"]}
+    minted = await doors.send("POST", "/v1/tokens", doors.admin, json={"sub": "alice", **locked})
+    staff = minted.json()["token"]
+    for visitor in range(5):
+        for key, query in ((keys["t"], "copy in t"), (staff, "copy for staff")):
+            body = {"query": query, "session": str(visitor)}
+            assert (await doors.send("POST", SEARCH, key, json=body)).json()["results"], query
+    await doors.send("GET", ANALYTICS, doors.admin)  # writes
+    assert ("query", "copy in t") in await suggested(visited, "copy", keys["t"])
+    assert ("query", "copy for staff") in await suggested(visited, "copy", staff)
+    for key in (keys["u"], doors.admin):
+        assert not [text for kind, text in await suggested(visited, "copy", key) if kind == "query"]
+
+
 async def test_tenants_are_counted_apart(visited: Service) -> None:
     made = await visited.client.post("/v1/keys", json={"scopes": sorted("search operate keys:admin".split())})
     doors = Doors(visited, made.json()["key"])

@@ -8,6 +8,7 @@ listings, counts and single reads cannot differ.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Final
 
 from winnow.core.acl import ACL_FIELD, TENANT_FIELD, AccessRules, AccessView, Acl, reader_names, stored_names
@@ -110,6 +111,12 @@ def joined(view: AccessView, collection: Collection, wanted: Filter | None = Non
         raise Forbidden(message) from error
     parts = (access_condition(view, collection.access), locked, wanted)
     return _all([part for part in parts if part is not None])
+
+
+def audience_of(view: AccessView, collection: Collection) -> str:
+    """A digest of which documents a view sees; empty where it sees all. Equal for callers who see the same."""
+    condition = joined(view, collection)
+    return "" if condition is None else blake2b(repr(condition).encode(), digest_size=12).hexdigest()
 
 
 def sees(view: AccessView, collection: Collection, document: Document) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias
 
 from winnow.core.settings import Settings
 from winnow.operations.name_indexes import NameIndexes
+from winnow.operations.popular_queries import PopularQueries
 from winnow.operations.quotas import Quotas
 from winnow.ports import Catalog, Embedder, FileParser, Reranker, VectorStore
 from winnow.search.embedders import Embedders
@@ -75,6 +76,11 @@ class Resources:
     def facets(self) -> FacetCounter:
         """Counts documents by the values of their fields."""
         return FacetCounter(self.store)
+
+    @cached_property
+    def popular_queries(self) -> PopularQueries:
+        """What several visitors searched for."""
+        return PopularQueries(self.catalog.analytics)
 
 
 OpenResources: TypeAlias = Callable[[Settings], AbstractAsyncContextManager[Resources]]

@@ -9,18 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from winnow.core.access import joined, may_name, view_of
-from winnow.core.acl import AccessView
+from winnow.core.access import audience_of, may_name, view_of
 from winnow.core.analytics import EventType, LoggedSearch, VisitorEvent, kept_query
 from winnow.core.clock import Clock, utc_now
 from winnow.core.errors import AnalyticsDisabled, CollectionNotFound, InvalidInput, StorageFailure, UpstreamUnavailable
 from winnow.core.principal import Principal
 from winnow.core.search import SearchAnswer
 from winnow.core.tenancy import plain_id
-from winnow.core.types import Collection
 from winnow.operations.resources import Resources
 from winnow.operations.search_ids import SearchIds, SignedSearch, signed_search
 
@@ -197,9 +194,3 @@ def shown_documents(answer: SearchAnswer) -> tuple[int, tuple[str, ...]]:
     for each in answer.results:
         shown[each.rank - first] = plain_id(each.candidate.document_id)
     return first, tuple(shown)
-
-
-def audience_of(view: AccessView, collection: Collection) -> str:
-    """A digest of which documents a view sees; empty where it sees all. Equal for callers who see the same."""
-    condition = joined(view, collection)
-    return "" if condition is None else blake2b(repr(condition).encode(), digest_size=12).hexdigest()

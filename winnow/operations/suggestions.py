@@ -1,9 +1,10 @@
-"""What a query may become while it is typed: titles and headings that go on from it, in the caller's view."""
+"""What a query may become while it is typed: titles, headings and popular queries, in the caller's view."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, Literal, NamedTuple
+from itertools import chain
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from winnow.core.access import view_of
 from winnow.core.errors import InvalidQuery
@@ -20,11 +21,14 @@ MOST: Final = 20
 MAX_CHARS: Final = 512
 
 
+SuggestionKind: TypeAlias = Literal["query", "title", "heading"]
+
+
 class Suggestion(NamedTuple):
     """A text to search for, and where it is from."""
 
     text: str
-    kind: Literal["title", "heading"]
+    kind: SuggestionKind
 
 
 class Suggestions(NamedTuple):
@@ -46,6 +50,8 @@ async def suggest(
 ) -> Suggestions:
     """Titles and headings that what was typed is a part of, with typos where nothing is spelled like it.
 
+    Where analytics are enabled, popular queries that begin with it come first, up to half of the limit.
+
     Rules of the collection act on what was typed. A document that they hide for it, for a query that it may become, or
     for the text that would be suggested, is not suggested.
 
@@ -66,9 +72,13 @@ async def suggest(
     wordings = wordings_of(text, None if rules.is_empty else acting_rules(rules, text, language))
     if not wordings:
         return Suggestions((), ready=True)
+    queries: list[Suggestion] = []
+    if resources.settings.analytics.enabled:
+        popular = await resources.popular_queries.beginning(collection, view, text)
+        queries = [Suggestion(query, "query") for query in popular[: (limit + 1) // 2]]
     names = resources.names.of(collection.serving.ref, name)
     if not await names.is_ready():
-        return Suggestions((), ready=False)
+        return Suggestions(_first(queries, limit), ready=False)
     hidden = hidden_while_typing(rules, text, language)
     allowed = allowed_names(names, collection, view, without_documents(view.tenant, hidden) if hidden else None)
     found = names.names.find(wordings, allowed, limit=LOOKED_AT, wanted=limit, by_document=False)
@@ -79,7 +89,7 @@ async def suggest(
         for each in _texts(wordings[0], entry)
         if not hides(rules, each.text, plain_id(entry.document_id), language)
     )
-    return Suggestions(_first(texts, limit), ready=True)
+    return Suggestions(_first(chain(queries, texts), limit), ready=True)
 
 
 def _texts(typed: TypedQuery, name: FoundName) -> list[Suggestion]:
