@@ -6,7 +6,10 @@ https://prometheus.io/docs/prometheus/latest/configuration/unit_testing_rules/
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
+
+import yaml
 
 MINUTES: Final = 720
 FAULT_AT: Final = "600m"
@@ -92,6 +95,28 @@ def cases(rules: str) -> dict[str, Any]:
         firing = f'count(count by (alertname) (ALERTS{{alertname="{name}",alertstate="firing"}}))'
         tests.append(_case(name, {**SOUND, **fault}, [(firing, FAULT_AT, 1)]))
     return {"rule_files": [rules], "evaluation_interval": "1m", "tests": tests}
+
+
+def alert_at(rules: str, name: str, site: str, runbooks: str) -> dict[str, Any]:
+    """The file for promtool in which the alert fires and its runbook lies below ``site``, empty for a bare path."""
+    rule = next(
+        rule
+        for group in yaml.safe_load(Path(rules).read_text())["groups"]
+        for rule in group["rules"]
+        if rule.get("alert") == name
+    )
+    address = f"{site}/{runbooks}" if site else runbooks
+    annotations = {**rule["annotations"], "runbook_url": f"{address}#{name.lower()}"}
+    case = _case(name, {**SOUND, **FAULTS[name]}, [])
+    case["external_labels"] = {"winnow_docs": site} if site else {}
+    case["alert_rule_test"] = [
+        {
+            "alertname": name,
+            "eval_time": FAULT_AT,
+            "exp_alerts": [{"exp_labels": rule["labels"], "exp_annotations": annotations}],
+        }
+    ]
+    return {"rule_files": [rules], "evaluation_interval": "1m", "tests": [case]}
 
 
 def _case(name: str, series: Mapping[str, str], checks: list[tuple[str, str, int]]) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.deploy.alerts import FAULTS, cases
+from tests.deploy.alerts import FAULTS, alert_at, cases
 from tests.unit.test_metrics_page import rows
 
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = ROOT / "deploy" / "monitoring"
 RUNBOOKS: Final = "docs/operations/runbooks.md"
+RUNBOOKS_AT: Final = f"{{{{ with $externalLabels.winnow_docs }}}}{{{{ . }}}}/{{{{ end }}}}{RUNBOOKS}"
 PROCESS: Final = {"process_cpu_seconds_total", "process_resident_memory_bytes"}
 HISTOGRAM: Final = ("_bucket", "_count", "_sum")
 
@@ -87,8 +88,19 @@ def test_every_alert_has_an_entry_in_the_runbooks_and_no_other_has() -> None:
     headings = re.findall(r"^## (\w+)$", (ROOT / RUNBOOKS).read_text("utf-8"), re.MULTILINE)
     assert sorted(headings) == sorted(each["alert"] for each in alerts())
     for each in alerts():
-        assert each["annotations"]["runbook_url"] == f"{RUNBOOKS}#{each['alert'].lower()}"
+        assert each["annotations"]["runbook_url"] == f"{RUNBOOKS_AT}#{each['alert'].lower()}"
         assert each["labels"]["severity"] in ("critical", "warning")
+
+
+@pytest.mark.parametrize("site", ["", "https://git.example.com/winnow/blob/main"])
+def test_runbooks_are_full_addresses_where_an_external_label_says_where_the_docs_are(
+    promtool: str, tmp_path: Path, site: str
+) -> None:
+    file = tmp_path / "tests.yaml"
+    file.write_text(yaml.safe_dump(alert_at(str(FOLDER / "rules.yaml"), "WinnowAbsent", site, RUNBOOKS), width=10_000))
+    command = [promtool, "test", "rules", str(file)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout + found.stderr
 
 
 def test_every_alert_has_a_fault() -> None:

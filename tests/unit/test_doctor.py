@@ -220,7 +220,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordedServer]:
 def test_a_key_that_may_only_read_is_found(
     server: RecordedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert checks_of(capsys, tmp_path)[1]["vectors"]["status"] == "ok"
+    found = checks_of(capsys, tmp_path)[1]["vectors"]
+    assert found["status"] == "ok"
+    assert f"qdrant at 127.0.0.1:{server.port} (gRPC), 0 indexes" in found["detail"]
     server.refused = {"Collections/Delete", "Collections/Create", "Points/Upsert"}
     status, checks = checks_of(capsys, tmp_path)
     assert status == 1

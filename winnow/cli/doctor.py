@@ -60,7 +60,7 @@ async def _probe_apart(settings: Settings) -> list[DoctorCheck]:
 
     try:
         async with open_apart(settings) as (store, embedders, reranker):
-            return [await check_store(store), *await check_models(embedders, reranker)]
+            return [await check_store(store, settings), *await check_models(embedders, reranker)]
     except WinnowError:
         return []
 

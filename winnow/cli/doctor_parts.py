@@ -11,6 +11,7 @@ from winnow.core.errors import IdentityMismatch, WinnowError
 from winnow.core.text import counted
 
 if TYPE_CHECKING:
+    from winnow.core.settings import Settings
     from winnow.operations.probes import ProbeReport
     from winnow.operations.resources import Resources
     from winnow.ports import Reranker, VectorStore
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 async def check_parts(resources: Resources) -> list[DoctorCheck]:
     """Catalog, vector store, collections, workers and models of an installation that opened."""
-    checks = [await _check("catalog", _catalog(resources)), await check_store(resources.store)]
+    checks = [await _check("catalog", _catalog(resources)), await check_store(resources.store, resources.settings)]
     checks.append(await _check("collections", _collections(resources)))
     checks += await _lost(resources)
     checks += await _unowned(resources)
@@ -78,18 +79,31 @@ async def check_workers(resources: Resources) -> list[DoctorCheck]:
     return [DoctorCheck("workers", "warning", found, fix)]
 
 
-async def check_store(store: VectorStore) -> DoctorCheck:
-    """Whether the vector store answers and takes writes."""
-    return await _check("vectors", _store(store))
+async def check_store(store: VectorStore, settings: Settings) -> DoctorCheck:
+    """Whether the vector store answers and takes writes, and at which address."""
+    return await _check("vectors", _store(store, settings))
 
 
-async def _store(store: VectorStore) -> str:
+async def _store(store: VectorStore, settings: Settings) -> str:
     from winnow.core.types import IndexRef
 
     await store.check()
     # a write that changes nothing, since names of indexes end in a part of a uid: a key that may only read is refused
     await store.drop(IndexRef("winnow-doctor"))
-    return f"{store.engine}, {counted(len(await store.indexes()), 'index')}"
+    return f"{store.engine}{_address(settings)}, {counted(len(await store.indexes()), 'index')}"
+
+
+def _address(settings: Settings) -> str:
+    """Where a server is called: with gRPC, which has a port of its own, the port of the URL is not."""
+    from urllib.parse import urlsplit
+
+    from winnow.core.settings.vectors import QdrantVectors
+
+    if not isinstance(settings.vectors, QdrantVectors):
+        return ""
+    if not settings.vectors.prefer_grpc:
+        return f" at {settings.vectors.url}"
+    return f" at {urlsplit(settings.vectors.url).hostname}:{settings.vectors.grpc_port} (gRPC)"
 
 
 async def _lost(resources: Resources) -> list[DoctorCheck]:
