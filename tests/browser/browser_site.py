@@ -57,6 +57,14 @@ class Site:
         with urllib.request.urlopen(request, timeout=60) as response:
             return json.load(response)
 
+    def read_names(self, collection: str) -> None:
+        """Wait until the service has read the names of a collection: before, instant searches answer by keywords."""
+        while True:
+            address = f"{self.url}/v1/collections/{collection}/suggest?q=a"  # answers a moment later if they are not
+            with urllib.request.urlopen(address, timeout=60) as response:
+                if json.load(response)["ready"]:
+                    return
+
     def search(self, query: str, **options: Any) -> Any:
         """What the service answers to a search of the collection that the page opens."""
         return self.call("POST", "/v1/collections/python/search", {"query": query, "highlight": True, **options})

@@ -34,6 +34,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         site = Site(service.address, service.command)
         site.call("PUT", "/v1/collections/python", {"fields": FIELDS})
         site.call("POST", "/v1/collections/python/documents?wait=true", {"documents": [*DOCUMENTS, HOSTILE]})
+        site.read_names("python")
         yield site
 
 
