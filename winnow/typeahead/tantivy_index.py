@@ -53,6 +53,14 @@ _OTHER_WORD: Final = 0.2  # what a function word adds
 _OTHER_WORDING: Final = 0.9  # what a name counts that has another wording of what was typed
 
 
+class _Found(NamedTuple):
+    """A name, the letters that its words begin with, and the numbers in them."""
+
+    name: FoundName
+    letters: str
+    numbers: Sequence[str]
+
+
 class TantivyNames:
     """See ``TypeaheadIndex``."""
 
@@ -86,14 +94,14 @@ class TantivyNames:
     ) -> FoundNames:
         """See the port."""
         condition, exact = (None, True) if allowed is None else condition_of(self._schema, allowed)
-        names, count = self._find(wordings, condition, limit, typos=False)
-        kept = _once_each(names, by_document=by_document)
+        found, count = self._find(wordings, condition, limit, typos=False)
+        kept = _once_each((each.name for each in found), by_document=by_document)
         words = (word for each in wordings for word in (each.whole, *each.words))
         forgiving = len(kept) < wanted and any(map(typos_allowed, words))
         if forgiving:
-            names, count = self._find(wordings, condition, limit, typos=True)
-            kept = _once_each(_by_likeness(wordings, names), by_document=by_document)
-        return FoundNames(kept, count, forgiving, count > len(names), exact)
+            found, count = self._find(wordings, condition, limit, typos=True)
+            kept = _once_each(_by_likeness(wordings, found), by_document=by_document)
+        return FoundNames(kept, count, forgiving, count > len(found), exact)
 
     def close(self) -> None:
         """See the port."""
@@ -101,14 +109,14 @@ class TantivyNames:
 
     def _find(
         self, wordings: Sequence[TypedQuery], condition: Query | None, limit: int, *, typos: bool
-    ) -> tuple[list[FoundName], int]:
+    ) -> tuple[list[_Found], int]:
         clauses = [(Occur.Must, self._worded(wordings, typos=typos))]
         if condition is not None:
             clauses.append((Occur.Must, Query.const_score_query(condition, 0.0)))
         searcher = self._searcher
         found = searcher.search(Query.boolean_query(clauses), limit=limit)
         names = [_found(cast("float", score), searcher.doc(address)) for score, address in found.hits]
-        names.sort(key=lambda each: (-each.score, bool(wordings) and len(each.name), each.name, each.point_id))
+        names.sort(key=lambda each: _place(each.name, len(each.name.name) if wordings else 0))
         return names, found.count or 0  # type: ignore[attr-defined]  # the stubs lack it
 
     def _worded(self, wordings: Sequence[TypedQuery], *, typos: bool) -> Query:
@@ -174,8 +182,10 @@ def _document(entry: NameEntry) -> Document:
         document.add_text(_KEYWORD.name, _words(entry.keywords[:MOST_KEYWORDS]))
     for fact in {*facts_of(entry.metadata), *facts_of(entry.access)}:
         document.add_text(FACTS, fact)
+    words = _all_words((entry.title, *entry.headings))
+    letters, numbers = "".join({word[0] for word in words}), {number for word in words for number in numbers_of(word)}
     stored = (*entry[:6], entry.access)  # point, document, revision, title, heads, headings
-    document.add_bytes(_STORED, orjson.dumps(stored))
+    document.add_bytes(_STORED, orjson.dumps((*stored, letters, list(numbers))))
     return document
 
 
@@ -189,16 +199,27 @@ def _add_whole_names(document: Document, title: str, document_id: str) -> None:
 
 
 def _words(names: Iterable[str]) -> str:
-    return " ".join(sorted({word for name in names for word in name_words(name)}))
+    return " ".join(sorted(_all_words(names)))
 
 
-def _found(score: float, document: Document) -> FoundName:
+def _all_words(names: Iterable[str]) -> set[str]:
+    return {word for name in names for word in name_words(name)}
+
+
+def _found(score: float, document: Document) -> _Found:
     stored = orjson.loads(cast("bytes", document.get_first(_STORED)))
-    point_id, document_id, revision, title, heads, headings, access = stored
-    return FoundName(point_id, document_id, revision, title, heads, tuple(headings), access, score)
+    point_id, document_id, revision, title, heads, headings, access, letters, numbers = stored
+    name = FoundName(point_id, document_id, revision, title, heads, tuple(headings), access, score)
+    return _Found(name, letters, numbers)
 
 
-def _once_each(names: Sequence[FoundName], *, by_document: bool) -> list[FoundName]:
+def _place(each: FoundName, unlike: int) -> tuple[float, int, str, str]:
+    """By what names are sorted: the score, how much they are unlike the query in length, then for a fixed order."""
+    name = each.name
+    return -each.score, unlike, name, each.point_id
+
+
+def _once_each(names: Iterable[FoundName], *, by_document: bool) -> list[FoundName]:
     """The best name of each document, or of each chunk."""
     best: dict[str, FoundName] = {}
     for each in names:
@@ -206,17 +227,13 @@ def _once_each(names: Sequence[FoundName], *, by_document: bool) -> list[FoundNa
     return list(best.values())
 
 
-def _by_likeness(wordings: Sequence[TypedQuery], names: Iterable[FoundName]) -> list[FoundName]:
+def _by_likeness(wordings: Sequence[TypedQuery], found: Iterable[_Found]) -> list[FoundName]:
     """Names in the order in which typing mistakes are likely; those that differ in numbers are left out."""
-    numbers = [set(numbers_of(each.whole)) for each in wordings]
-    first = [{word[0] for word in each.words} for each in wordings]
+    wanted = [({word[0] for word in each.words}, set(numbers_of(each.whole))) for each in wordings]
     alike: list[FoundName] = []
-    for each in names:
-        words = {word for name in (each.title, *each.headings) for word in name_words(name)}
-        has, begin = {number for word in words for number in numbers_of(word)}, {word[0] for word in words}
-        missing = [len(letters - begin) for some, letters in zip(numbers, first, strict=True) if some <= has]
+    for each in found:
+        missing = [len(letters.difference(each.letters)) for letters, some in wanted if some.issubset(each.numbers)]
         if missing:
-            alike.append(each._replace(score=each.score - min(missing) * _OTHER_FIRST_LETTER))
+            alike.append(each.name._replace(score=each.name.score - min(missing) * _OTHER_FIRST_LETTER))
     length = len(wordings[0].whole)
-    alike.sort(key=lambda each: (-each.score, abs(len(each.name) - length), each.name, each.point_id))
-    return alike
+    return sorted(alike, key=lambda each: _place(each, abs(len(each.name) - length)))
