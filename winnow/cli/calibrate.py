@@ -13,9 +13,9 @@ import typer
 
 from winnow.cli.command import ask, configure
 from winnow.cli.console import note, out, print_json, progress_bar
+from winnow.cli.measured_search import search_measured
 from winnow.cli.options import CollectionOption, DataDir, Json, Url, collection_path
-from winnow.core.errors import InvalidSource, Overloaded
-from winnow.core.retry import REMOTE_CALL, retry
+from winnow.core.errors import InvalidSource
 
 if TYPE_CHECKING:
     from winnow.cli.remote import Client
@@ -97,9 +97,7 @@ async def _judged(client: Client, collection: str, query: str, judgments: Mappin
     from winnow.core.calibration import Sight
     from winnow.evaluation.calibration import JudgedAnswer
 
-    body = {"query": query, "top_n": 2, "highlight": False, "return_documents": False, "budget_ms": BUDGET_MS}
-    path = f"{collection_path(collection)}/search"
-    answer = await retry(lambda: client.call("POST", path, body), REMOTE_CALL, again=_is_passing)
+    answer = await search_measured(client, collection, {"query": query, "top_n": 2, "budget_ms": BUDGET_MS})
     results: list[dict[str, Any]] = answer["results"]
     if not results or results[0]["relevance_score"] is None:
         return []
@@ -113,10 +111,6 @@ async def _judged(client: Client, collection: str, query: str, judgments: Mappin
         ranks["sparse"],
     )
     return [JudgedAnswer(sight, judgments.get(first["document_id"], 0) > 0)]
-
-
-def _is_passing(error: Exception, _: int) -> bool:
-    return isinstance(error, Overloaded)
 
 
 def _show(collection: str, fitted: FittedCalibration, kept: Mapping[str, Any]) -> None:

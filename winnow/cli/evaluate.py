@@ -1,4 +1,4 @@
-"""``winnow eval``: index a test collection, run its queries in four ways and report the quality of each."""
+"""``winnow eval``: run judged queries in four ways and report the quality of each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import typer
 
 from winnow.cli.command import configure, hosting, run_loop
 from winnow.cli.console import note, out, print_json, progress_bar
-from winnow.cli.options import Json, collection_path
+from winnow.cli.from_clicks import measure_clicks
+from winnow.cli.options import DataDir, Json, Url, collection_path
+from winnow.core.errors import InvalidSettings
 from winnow.core.text import counted
 
 if TYPE_CHECKING:
@@ -26,21 +28,63 @@ COLLECTION = "eval"
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option(help="Folder with corpus.jsonl, queries.jsonl and qrels.tsv.")],
+    data: Annotated[Path | None, typer.Option(help="Folder with corpus.jsonl, queries.jsonl and qrels.tsv.")] = None,
+    from_clicks: Annotated[
+        bool, typer.Option("--from-clicks", help="Measure a collection on what its visitors clicked.")
+    ] = False,
+    collection: Annotated[
+        str | None, typer.Option("--collection", "-c", help="With --from-clicks, the collection.", metavar="NAME")
+    ] = None,
+    tenant: Annotated[str | None, typer.Option(help="With --from-clicks, whose searches.", metavar="NAME")] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(help="With --from-clicks, write queries.jsonl and qrels.tsv to this folder.", metavar="FOLDER"),
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Also write a report with a chart to this file.")] = None,
-    keep: Annotated[Path | None, typer.Option(help="Keep the index in this directory for later runs.")] = None,
-    max_queries: Annotated[int | None, typer.Option(help="Run the first N queries only.")] = None,
+    keep: Annotated[Path | None, typer.Option(help="With --data, keep the index in this directory.")] = None,
+    max_queries: Annotated[int | None, typer.Option(help="Run the first N queries only.", min=1)] = None,
+    url: Url = None,
+    data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
     """Measure nDCG@10, Recall@100 and MRR@10 of keyword, dense, hybrid and two-stage search."""
+    from winnow.evaluation.metrics import require_metrics
+    from winnow.evaluation.views import clicks_to_json, render_html, render_table, to_json
+
+    require_metrics()
+    if from_clicks:
+        _refuse("--from-clicks", {"--data": data, "--keep": keep})
+        if collection is None:
+            raise InvalidSettings("--from-clicks needs -c NAME, the collection that visitors searched")
+        report, judged = measure_clicks(collection, tenant, save, max_queries, url, configure(data_dir))
+        shown = to_json(report) | {"from_clicks": clicks_to_json(judged, report)}
+    else:
+        given = {"-c": collection, "--tenant": tenant, "--save": save, "--url": url, "--data-dir": data_dir}
+        _refuse("--data", given)
+        if data is None:
+            raise InvalidSettings("name a test collection with --data FOLDER, or measure with --from-clicks -c NAME")
+        report = _measure_folder(data, keep, max_queries)
+        shown = to_json(report)
+    if html is not None:
+        html.write_text(render_html(report), encoding="utf-8")
+        note(f"wrote {html}")
+    if json:
+        print_json(shown)
+    else:
+        out().print(render_table(report))
+
+
+def _refuse(option: str, others: Mapping[str, object]) -> None:
+    if wrong := [name for name, value in others.items() if value is not None]:
+        raise InvalidSettings(f"{' and '.join(wrong)} cannot be combined with {option}")
+
+
+def _measure_folder(data: Path, keep: Path | None, max_queries: int | None) -> Evaluation:
     from tempfile import TemporaryDirectory
 
     from winnow.evaluation.dataset import load_dataset
-    from winnow.evaluation.metrics import require_metrics
     from winnow.evaluation.runs import for_measurement
-    from winnow.evaluation.views import render_html, render_table, to_json
 
-    require_metrics()
     dataset = load_dataset(data)
     if dataset.blank:
         note(f"ignored {counted(len(dataset.blank), 'query')} without text, the first is {dataset.blank[0]!r}")
@@ -48,14 +92,7 @@ def evaluate(
         dataset = replace(dataset, queries=dict(list(dataset.queries.items())[:max_queries]))
     with ExitStack() as stack:
         home = keep or Path(stack.enter_context(TemporaryDirectory(prefix="winnow-eval-")))
-        report = run_loop(_evaluate(dataset, for_measurement(configure(home / dataset.name))))
-    if html is not None:
-        html.write_text(render_html(report), encoding="utf-8")
-        note(f"wrote {html}")
-    if json:
-        print_json(to_json(report))
-    else:
-        out().print(render_table(report))
+        return run_loop(_evaluate(dataset, for_measurement(configure(home / dataset.name))))
 
 
 async def _evaluate(dataset: Dataset, settings: Settings) -> Evaluation:

@@ -58,6 +58,11 @@ def collection_path(name: str) -> str:
     return f"/v1/collections/{quote(name, safe='')}"
 
 
+def document_path(collection: str, document_id: str) -> str:
+    """Path of a document."""
+    return f"{collection_path(collection)}/documents/{quote(document_id, safe='')}"
+
+
 def job_path(job_id: str) -> str:
     """Path of a job."""
     return f"/v1/jobs/{quote(job_id, safe='')}"

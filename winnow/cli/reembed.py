@@ -9,6 +9,7 @@ import typer
 
 from winnow.cli.command import ask, configure, read_catalog
 from winnow.cli.console import note, print_json, print_line, progress_bar
+from winnow.cli.measured_search import search_measured
 from winnow.cli.options import CollectionOption, DataDir, Json, Url, collection_path
 from winnow.core.errors import InvalidInput, InvalidSettings
 from winnow.core.text import counted
@@ -164,9 +165,8 @@ async def _compare(client: Client, collection: str, questions: Questions) -> dic
     places = Semaphore(SEARCHES)
 
     async def ranking(index: str, text: str) -> list[str]:
-        body = {"query": text, "top_n": JUDGED, "index": index, "return_documents": False, "highlight": False}
         async with places:
-            answer = await client.call("POST", f"{collection_path(collection)}/search", body)
+            answer = await search_measured(client, collection, {"query": text, "top_n": JUDGED, "index": index})
         return [result["document_id"] for result in answer["results"]]
 
     async def scores(index: str) -> FloatArray:

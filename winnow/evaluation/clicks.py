@@ -6,7 +6,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from winnow.evaluation.dataset import Questions
 from winnow.evaluation.position_bias import PositionBias, Showings, Shown, estimate_bias
@@ -35,7 +35,7 @@ class Impression:
 
 
 class ClickedQuery(NamedTuple):
-    """A query in its most frequent spelling, and its distinct clicks."""
+    """A query in its most frequent spelling, and its distinct clicks, by visitor and document."""
 
     text: str
     clicks: int
@@ -59,6 +59,18 @@ class ClickJudgments:
     judged: tuple[ClickedQuery, ...]
     too_few: tuple[ClickedQuery, ...]
     searches: int
+
+
+def seen_answer(search: Mapping[str, Any]) -> Impression | None:
+    """What a visitor saw of a search out of the export of analytics (a line of ``GET …/analytics/export``).
+
+    ``None`` where nothing was shown, and for a search that was still being typed and clicked on nothing of.
+    """
+    clicked = frozenset(event["document_id"] for event in search["events"] if event["type"] == "click")
+    results = {rank: document for rank, document in enumerate(search["shown"], search["first"]) if document}
+    if not results or (search["replaced_by"] and not clicked):
+        return None
+    return Impression(search["query"], search["session"] or search["id"], results, clicked)
 
 
 def judge_by_clicks(impressions: Iterable[Impression], least: int = LEAST_CLICKS) -> ClickJudgments:

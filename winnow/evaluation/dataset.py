@@ -83,6 +83,25 @@ def load_questions(folder: Path) -> Questions:
     return _read_questions(folder, None)[0]
 
 
+def save_questions(questions: Questions, folder: Path) -> None:
+    """Write queries and judgments to ``folder``, which ``load_questions`` reads again; the folder is made if needed.
+
+    Raises:
+        InvalidSource: a file cannot be written, or an id has a tab or a line break, which the layout cannot hold.
+    """
+    rows = [(key, document, grade) for key, found in questions.judgments.items() for document, grade in found.items()]
+    if wrong := next((document for _, document, _ in rows if set(document) & set("\t\n\r")), None):
+        raise InvalidSource(f"document {wrong!r} has a tab or a line break in its id, which {QRELS[0]} cannot hold")
+    texts = (json.dumps({"_id": key, "text": text}, ensure_ascii=False) for key, text in questions.queries.items())
+    lines = ("query-id\tcorpus-id\tscore", *(f"{key}\t{document}\t{grade}" for key, document, grade in rows))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in ((QUERIES, texts), (QRELS[0], lines)):
+            (folder / name).write_text("".join(f"{line}\n" for line in content), encoding="utf-8")
+    except OSError as error:
+        raise InvalidSource(f"{error.filename or folder} cannot be written: {error.strerror}") from error
+
+
 def load_unanswerable(folder: Path) -> Mapping[str, str]:
     """Queries by id in ``folder`` that no document answers, from ``unanswerable.jsonl``; empty without that file.
 

@@ -95,6 +95,7 @@ class Evaluation:
     Attributes:
         stages: of the run with both stages.
         degraded: share of its answers, in [0, 1], that fell back to the first stage's order.
+        basis: where the judgments come from, in a few sentences; empty for those of a data set.
     """
 
     dataset: str
@@ -104,6 +105,7 @@ class Evaluation:
     stages: tuple[StageSummary, ...]
     degraded: float
     comparison: RunComparison
+    basis: str = ""
 
 
 class IndexDocuments(Protocol):

@@ -10,10 +10,13 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from winnow.core.text import counted
+from winnow.evaluation.clicks import LEAST_CLICKS, ClickJudgments
 from winnow.evaluation.evaluate import Evaluation, RunComparison
 from winnow.evaluation.metrics import METRICS, NDCG, MeanEstimate
+from winnow.evaluation.position_bias import METHOD
 from winnow.evaluation.runs import HYBRID, TWO_STAGE
 
+_RANKS = 20  # propensities that are shown
 LISTED = 15  # queries that the second stage changed most
 
 
@@ -66,6 +69,7 @@ def render_table(evaluation: Evaluation) -> RenderableType:
         Text("Second lines are 95 % bootstrap intervals over the queries.", style="dim"),
         Text(describe(evaluation.comparison)),
         Text(_stages(evaluation)),
+        *([Text(evaluation.basis)] if evaluation.basis else ()),
     )
 
 
@@ -99,6 +103,40 @@ def describe(comparison: RunComparison) -> str:
         f"{TWO_STAGE} against {HYBRID}: nDCG@10 {difference.mean:+.3f} "
         f"[{difference.low:+.3f}, {difference.high:+.3f}]{verdict}. "
         f"{counted(comparison.helped, 'query')} better, {comparison.hurt:,} worse, {comparison.unchanged:,} unchanged."
+    )
+
+
+def clicks_to_json(judged: ClickJudgments, evaluation: Evaluation) -> dict[str, Any]:
+    """What ``winnow eval --from-clicks --json`` adds: the correction by name, what it found, and what it was found in.
+
+    ``judged@10`` is the share of the first ten results of each run that visitors were shown and thereby judged.
+    """
+    return {
+        "method": METHOD,
+        "searches": judged.searches,
+        "clicks": sum(query.clicks for query in judged.judged),
+        "queries": {"judged": len(judged.judged), "too_few_clicks": len(judged.too_few)},
+        "least_clicks": LEAST_CLICKS,
+        "propensities": [round(each, 4) for each in judged.bias.propensities[:_RANKS]],
+        "estimated_from": {"clicks": judged.bias.clicks, "results": judged.bias.results},
+        "judged@10": {run.name: round(run.judged, 4) for run in evaluation.runs},
+    }
+
+
+def describe_clicks(judged: ClickJudgments) -> str:
+    """Which clicks the judgments come from, and how the bias of their position was corrected."""
+    ranks = ", ".join(f"{each:.2f}" for each in judged.bias.propensities[:5])
+    source = (
+        f"from {counted(judged.bias.clicks, 'click')} on {counted(judged.bias.results, 'result')} that were shown at"
+        " several ranks"
+        if judged.bias.clicks
+        else "assumed as 1/rank, because no clicked result was shown at several ranks"
+    )
+    return (
+        f"Judged by {counted(sum(query.clicks for query in judged.judged), 'click')} on "
+        f"{counted(len(judged.judged), 'query')} with {LEAST_CLICKS} distinct ones or more; "
+        f"{counted(len(judged.too_few), 'query')} with fewer left out. Position bias is corrected by {METHOD}; "
+        f"propensities of the first ranks {ranks}, {source}."
     )
 
 
