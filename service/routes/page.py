@@ -1,7 +1,8 @@
-"""``/``: the search page; ``/llms.txt``: the service described for language models (https://llmstxt.org)."""
+"""``/``: the search page; ``/analytics``: what visitors do; ``/llms.txt``: for language models (https://llmstxt.org)."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 WEB: Final = Path(__file__).parent.parent / "web"
+_PAGES: Final = {"/": "index.html", "/analytics": "analytics.html"}
 _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -29,14 +31,18 @@ class _Files(StaticFiles):
         return response
 
 
-def install_page(app: FastAPI, folder: Path = WEB) -> None:
-    """Serve the search page and its files, where they are installed."""
-
+def _page(file: Path) -> Callable[[], Awaitable[FileResponse]]:
     async def page() -> FileResponse:
-        return FileResponse(folder / "index.html", headers=_HEADERS)
+        return FileResponse(file, headers=_HEADERS)
 
-    if (folder / "index.html").is_file():
-        app.add_api_route("/", page, methods=["GET", "HEAD"], include_in_schema=False)
+    return page
+
+
+def install_page(app: FastAPI, folder: Path = WEB) -> None:
+    """Serve the pages and their files, where they are installed."""
+    for path, name in _PAGES.items():
+        if (folder / name).is_file():
+            app.add_api_route(path, _page(folder / name), methods=["GET", "HEAD"], include_in_schema=False)
 
     async def for_assistants() -> FileResponse:
         return FileResponse(folder / "llms.txt", media_type="text/plain; charset=utf-8")

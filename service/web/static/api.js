@@ -1,5 +1,5 @@
 "use strict";
-/** @import {Collection} from "./types.js" */
+/** @import {Analytics, Collection} from "./types.js" */
 import { send } from "../widget/client.js";
 import { recall, remember } from "./storage.js";
 
@@ -33,4 +33,15 @@ export async function listCollections() {
  */
 export function getCollection(name) {
   return send(`v1/collections/${encodeURIComponent(name)}`, apiKey.get(), null);
+}
+
+/**
+ * What visitors of a collection did in the last days.
+ *
+ * @param {string} name
+ * @param {number} days
+ * @returns {Promise<Analytics>}
+ */
+export function getAnalytics(name, days) {
+  return send(`v1/collections/${encodeURIComponent(name)}/analytics?days=${days}`, apiKey.get(), null);
 }

@@ -39,9 +39,10 @@ export function count(value) {
  *
  * @param {number} value
  * @param {string} noun
+ * @param {string} [several]
  */
-export function plural(value, noun) {
-  return `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
+export function plural(value, noun, several = `${noun}s`) {
+  return `${count(value)} ${value === 1 ? noun : several}`;
 }
 
 /** @param {number} ms a duration with as many digits as matter: "0.4 ms", "12 ms", "1.3 s" */

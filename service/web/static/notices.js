@@ -17,7 +17,7 @@ const EXAMPLES = {
  * @param {string} title
  * @param {...(Node | string | null)} body
  */
-function notice(title, ...body) {
+export function notice(title, ...body) {
   return h("div", { class: "notice" }, h("h2", {}, title), ...body);
 }
 

@@ -55,5 +55,20 @@
  * @property {{embed: StageReport, retrieve: StageReport, rerank: StageReport}} stages
  * @property {number} took_ms
  * @property {{probability: number, threshold: number, calibrated_on: string}} [answerable]
+ *
+ * @typedef {{query: string, searches: number, clicks: number, position: number | null}} QueryFigures
+ * @typedef {{day: string, searches: number, without_results: number, clicks: number, conversions: number}} DayFigures
+ * @typedef {object} Analytics of `GET /v1/collections/{name}/analytics`
+ * @property {string} collection
+ * @property {boolean} enabled whether searches are recorded now
+ * @property {string} since
+ * @property {string} until
+ * @property {{searches: number, without_results: number, clicked: number, degraded: number, sessions: number, clicks: number, conversions: number}} totals
+ * @property {DayFigures[]} days those with a search, in UTC
+ * @property {QueryFigures[]} top_queries
+ * @property {QueryFigures[]} nothing_found
+ * @property {QueryFigures[]} nothing_clicked
+ * @property {{mean: number | null, counts: {position: number, clicks: number}[]}} click_positions
+ * @property {{speed: "instant" | "full", searches: number, p50_ms: number, p95_ms: number}[]} speed
  */
 export {};
