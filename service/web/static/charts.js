@@ -13,7 +13,7 @@ const TOP = 8;
 const BOTTOM = 24;
 const LEFT = 44;
 const WIDEST_BAR = 48;
-const LABEL_WIDTH = 52;
+const CHARACTER = 7;
 const ROW = 44;
 
 /**
@@ -29,7 +29,7 @@ export function columns(label, bars, width) {
   const y = (/** @type {number} */ value) => TOP + (1 - value / most) * (HEIGHT - TOP - BOTTOM);
   const step = (width - LEFT) / bars.length;
   const thick = Math.max(1, Math.min(WIDEST_BAR, step * 0.78));
-  const every = Math.ceil(LABEL_WIDTH / step);
+  const every = Math.ceil((Math.max(...bars.map(({ name }) => name.length)) * CHARACTER + 10) / step);
   return picture(
     label,
     width,
@@ -44,7 +44,7 @@ export function columns(label, bars, width) {
         return shape("rect", { class: kind, x: middle - thick / 2, y: y(to), width: thick, height: y(from) - y(to) });
       });
       const area = shape("rect", { class: "area", x: middle - step / 2, y: TOP, width: step, height: HEIGHT - TOP - BOTTOM });
-      const name = at % every === 0 && words(bar.name, { x: middle, y: HEIGHT - 6, "text-anchor": "middle" });
+      const name = (bars.length - 1 - at) % every === 0 && words(bar.name, { x: middle, y: HEIGHT - 6, "text-anchor": "middle" });
       return shape("g", {}, shape("title", {}, bar.title), area, ...stack, ...(name ? [name] : []));
     }),
   );

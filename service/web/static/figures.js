@@ -22,11 +22,11 @@ export function report(data, width) {
   const parts = [
     totals(data),
     card("Searches per day", dayChart(data, width - PADDING), dayTable(data), "whole"),
-    queries("Top queries", data.top_queries, data.collection, "No queries."),
-    queries("Nothing found", data.nothing_found, data.collection, "Every query found something."),
-    queries("Found, but nothing clicked", data.nothing_clicked, data.collection, "Something was clicked for every query."),
+    queries("Top queries", data, data.top_queries, "No queries.", true),
     positions(data, half - PADDING),
-    card("Speed", speedChart(data, half - PADDING), speedTable(data)),
+    queries("Nothing found", data, data.nothing_found, "Every query found something."),
+    queries("Found, but nothing clicked", data, data.nothing_clicked, "Something was clicked for every query that found something."),
+    card("Speed", speedChart(data, width - PADDING), speedTable(data), "whole"),
   ];
   const off = !data.enabled && h("p", { class: "off" }, "Recording is switched off; these figures are from before. ", setting());
   return h("div", { class: "report" }, off, ...parts);
@@ -109,14 +109,14 @@ function dayChart(data, width) {
     title: `${each.day}: ${plural(each.searches, "search", "searches")}, ${count(each.without_results)} without results`,
     parts: [
       { value: each.without_results, kind: "lacking" },
-      { value: each.searches - each.without_results, kind: "plain" },
+      { value: each.searches - each.without_results, kind: "solid" },
     ],
   }));
   const all = plural(data.totals.searches, "search", "searches");
   return h(
     "div",
     {},
-    legend([["plain", "with results"], ["lacking", "nothing found"]]),
+    legend([["solid", "with results"], ["lacking", "nothing found"]]),
     columns(`Columns of the searches of each day: ${all} in ${plural(days.length, "day")}.`, bars, width),
   );
 }
@@ -143,7 +143,7 @@ function positions({ click_positions: { mean, counts } }, width) {
   const bars = Array.from({ length: last }, (_, at) => {
     const name = at < LAST_POSITION ? String(at + 1) : `${LAST_POSITION + 1}+`;
     const value = clicks.get(at + 1) ?? 0;
-    return { name, title: `Position ${name}: ${plural(value, "click")}`, parts: [{ value, kind: "plain" }] };
+    return { name, title: `Position ${name}: ${plural(value, "click")}`, parts: [{ value, kind: "solid" }] };
   });
   const words = `The mean position of a click is ${(mean ?? 0).toFixed(1)}.`;
   const chart = h("div", {}, h("p", { class: "quiet" }, words), columns(`Columns of the clicks at each position. ${words}`, bars, width));
@@ -160,12 +160,12 @@ function speedChart({ speed }, width) {
     name: `${SPEEDS[each.speed]}: ${duration(each.p50_ms)}, 95 % within ${duration(each.p95_ms)}`,
     title: plural(each.searches, "search", "searches"),
     parts: [
-      { value: each.p50_ms, kind: "plain" },
+      { value: each.p50_ms, kind: "solid" },
       { value: each.p95_ms - each.p50_ms, kind: "faint" },
     ],
   }));
   const words = `Bars of the time that searches took: ${bars.map(({ name }) => name).join("; ")}.`;
-  return h("div", {}, legend([["plain", "median"], ["faint", "95 %"]]), rows(words, bars, width, duration));
+  return h("div", {}, legend([["solid", "median"], ["faint", "95 %"]]), rows(words, bars, width, (ms) => (ms ? duration(ms) : "0")));
 }
 
 /** @param {Analytics} data */
@@ -178,11 +178,12 @@ function speedTable({ speed }) {
  * A list of queries: a table with a bar in each row.
  *
  * @param {string} title
+ * @param {Analytics} data
  * @param {QueryFigures[]} found
- * @param {string} collection
  * @param {string} otherwise where there are none
+ * @param {boolean} [clicked] whether to show clicks
  */
-function queries(title, found, collection, otherwise) {
+function queries(title, { collection }, found, otherwise, clicked = false) {
   if (found.length === 0) return h("section", { class: "card" }, h("h2", {}, title), h("p", { class: "quiet" }, otherwise));
   const most = Math.max(...found.map((one) => one.searches));
   const cells = found.map((one) => [
@@ -193,10 +194,9 @@ function queries(title, found, collection, otherwise) {
       fill(h("span", { class: "bar", "aria-hidden": "true" }), one.searches / most),
     ),
     one.searches,
-    one.clicks,
-    one.position === null ? "–" : one.position.toFixed(1),
+    ...(clicked ? [one.clicks, one.position === null ? "–" : one.position.toFixed(1)] : []),
   ]);
-  const listed = table(title, ["Query", "Searches", "Clicks", "Mean position"], cells);
+  const listed = table(title, ["Query", "Searches", ...(clicked ? ["Clicks", "Mean position"] : [])], cells);
   const scroll = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title }, listed);
   return h("section", { class: "card" }, h("h2", {}, title), scroll);
 }
