@@ -13,9 +13,23 @@ def keys(site: Site) -> dict[str, str]:
     """Keys of three kinds; the first one closes the site."""
     made = {"reader": site.call("POST", "/v1/keys", {"scopes": ["documents:read"]})["key"]}
     made["search"] = site.command("keys", "create", "-s", "search", "-c", "python")
+    made["operate"] = site.command("keys", "create", "-s", "operate", "-c", "python")
     made["revoked"] = site.command("keys", "create")
     site.command("keys", "revoke", made["revoked"][:12])
     return made
+
+
+def test_the_page_of_analytics_asks_for_a_key_that_operates(page: Page, keys: dict[str, str], witness: Witness) -> None:
+    page.goto("/analytics")
+    expect(page.get_by_role("heading", name="A key is needed")).to_be_visible()
+    give(page, keys["revoked"])
+    expect(page.get_by_role("heading", name="The key was refused")).to_be_visible()
+    give(page, keys["search"])
+    expect(page.get_by_role("heading", name="This key does not allow that")).to_be_visible()
+    expect(page.locator("#report")).to_contain_text("lacks the scope operate")
+    give(page, keys["operate"])
+    expect(page.get_by_role("heading", name="Searches are not recorded here")).to_be_visible()
+    witness.expect_failed_request()
 
 
 def give(page: Page, key: str) -> None:

@@ -163,19 +163,23 @@ async def test_given_resources_are_left_open(service, client):
     assert (await client.get("/v1/collections")).status_code == 200
 
 
-async def test_page_is_served_with_a_strict_policy(client):
-    response = await client.get("/")
+@pytest.mark.parametrize("page", ["/", "/analytics"])
+async def test_page_is_served_with_a_strict_policy(client, page):
+    response = await client.get(page)
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/html")
     policy = response.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    for asset in re.findall(r'(?:href|src)="(/static/[^"#]+)', response.text):
-        assert (await client.get(asset)).status_code == 200, asset
+    assets = re.findall(r'(?:href|src)="(static/[^"#]+)', response.text)
+    assert assets
+    for asset in assets:
+        assert (await client.get(f"/{asset}")).status_code == 200, asset
 
 
-async def test_page_has_nothing_inline(client):
-    html = (await client.get("/")).text
+@pytest.mark.parametrize("page", ["/", "/analytics"])
+async def test_page_has_nothing_inline(client, page):
+    html = (await client.get(page)).text
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=", html)
 
 

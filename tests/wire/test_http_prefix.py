@@ -34,7 +34,7 @@ async def behind(request, service):
         yield get
 
 
-@pytest.mark.parametrize("page", ["/tools/search/", "/tools/search/docs"])
+@pytest.mark.parametrize("page", ["/tools/search/", "/tools/search/docs", "/tools/search/analytics"])
 async def test_every_address_of_a_page_stays_under_the_prefix(behind, page):
     answer = await behind(page)
     assert answer.status_code == 200
