@@ -47,11 +47,12 @@ async def _answer(name: str, body: SearchBody, request: Request) -> Response:
     # only a filter needs the collection's fields: the search looks the collection up itself
     fields = {} if body.filter is None else (await state.resources.collections.get(name)).fields
     asked = body.to_request(name, fields, most=principal.max_top_n)
+    record = state.visitors.record(principal, body.session) if body.analytics else None
     if wants_events(request):
-        return await stream_steps(request, state, principal, asked, session=body.session)
+        return await stream_steps(request, state, principal, asked, record)
     answer = await while_connected(request.receive, state.work.run_search(principal, asked))
     rendered = render_answer(answer)
-    if (record := state.visitors.record(principal, body.session)) is not None:
+    if record is not None:
         rendered["search_id"] = await record.add(answer)
         record.close()
     return json_response(rendered)

@@ -36,7 +36,7 @@ def wants_events(request: Request) -> bool:
 
 
 async def stream_steps(
-    request: Request, state: ServiceState, principal: Principal, asked: SearchRequest, *, session: str | None
+    request: Request, state: ServiceState, principal: Principal, asked: SearchRequest, record: SearchRecord | None
 ) -> Response:
     """Answer in steps. Raises as ``AdmittedWork.run_search`` where not even the first step succeeds."""
     steps: asyncio.Queue[tuple[str, SearchAnswer]] = asyncio.Queue()
@@ -51,7 +51,7 @@ async def stream_steps(
         work.cancel()
         first.cancel()
         raise
-    return EventSourceResponse(_events(request, work, await first, steps, state.visitors.record(principal, session)))
+    return EventSourceResponse(_events(request, work, await first, steps, record))
 
 
 async def _events(

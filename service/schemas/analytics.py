@@ -24,6 +24,7 @@ class SessionOption(BaseModel):
     """The visitor of a search, in the body and in the query string."""
 
     session: SessionName | None = Field(None, description=_SESSION)
+    analytics: bool = Field(True, description="false: no visitor made this search, so analytics leave it out")
 
 
 class EventBody(Body):

@@ -129,6 +129,7 @@ class SearchParameters(SearchOptions, FacetParameters, OrderingParameters, Pagin
             **self.ordering_options(),
             "cursor": self.cursor,
             "session": self.session,
+            "analytics": self.analytics,
         }
         filter_ = json_parameter("filter", self.filter, InvalidFilter)
         return SearchBody.model_construct(

@@ -99,6 +99,17 @@ async def test_a_search_that_was_still_being_typed_does_not_count(visited: Servi
     assert {each["query"]: each["searches"] for each in report["top_queries"]} == {"copy": 2, "file": 1}
 
 
+async def test_a_search_that_no_visitor_made_is_left_out(visited: Service) -> None:
+    assert "search_id" not in await search(visited, "copy", analytics=False)
+    by_get = await visited.client.get(SEARCH, params={"q": "copy", "analytics": "false"})
+    in_steps = await visited.client.get(
+        SEARCH, params={"q": "copy", "analytics": "false"}, headers={"Accept": "text/event-stream"}
+    )
+    assert (by_get.status_code, in_steps.status_code) == (200, 200)
+    assert "search_id" not in by_get.text + in_steps.text
+    assert (await counted(visited))["totals"]["searches"] == 0
+
+
 async def test_a_search_in_steps_counts_once_and_each_step_takes_clicks(visited: Service) -> None:
     body, headers = {"query": "alpha", "session": "v"}, {"Accept": "text/event-stream"}
     answer = await visited.client.post(SEARCH, json=body, headers=headers)

@@ -59,10 +59,9 @@ def evaluate(
         report, judged = measure_clicks(collection, tenant, save, max_queries, url, configure(data_dir))
         shown = to_json(report) | {"from_clicks": clicks_to_json(judged, report)}
     else:
-        given = {"-c": collection, "--tenant": tenant, "--save": save, "--url": url, "--data-dir": data_dir}
-        _refuse("--data", given)
         if data is None:
             raise InvalidSettings("name a test collection with --data FOLDER, or measure with --from-clicks -c NAME")
+        _refuse("--data", {"-c": collection, "--tenant": tenant, "--save": save, "--url": url, "--data-dir": data_dir})
         report = _measure_folder(data, keep, max_queries)
         shown = to_json(report)
     if html is not None:

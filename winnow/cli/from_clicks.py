@@ -98,7 +98,7 @@ def _too_few(collection: str, judged: ClickJudgments) -> str:
             " with WINNOW_ANALYTICS__ENABLED=true, clicks by POST /v1/events"
         )
     most = ", ".join(f"{query.text[:60]!r} ({query.clicks})" for query in judged.too_few[:_NAMED])
-    return f"{needed}: {counted(len(judged.too_few), 'query')} have fewer, most of them {most}"
+    return f"{needed}: of {counted(len(judged.too_few), 'query')} with clicks {most} have most"
 
 
 async def _exported(client: Client, collection: str, tenant: str | None) -> AsyncIterator[Mapping[str, Any]]:
