@@ -23,17 +23,17 @@ function sendEvent(search, event) {
  * Tell the service that a result was followed, if it counts them: only then its answers have a `search_id`. The request outlives the page.
  *
  * @param {any} search
- * @param {number} at the result's place in the list, from 0
+ * @param {number} at the option
  */
 export function clicked(search, at) {
-  const { search_id, document_id } = search.shown[at];
+  const { search_id, document_id, rank } = search.shown[at];
   if (!search_id) return;
   try {
     sessionStorage.setItem(CLICKS, JSON.stringify({ ...clicks(), [document_id]: search_id }));
   } catch {
     // Storage is switched off: a conversion on another page finds no search.
   }
-  sendEvent(search, { type: "click", search_id, document_id, position: at + 1 });
+  sendEvent(search, { type: "click", search_id, document_id, position: rank });
 }
 
 /**

@@ -23,11 +23,13 @@ export function bodyOf(search) {
   const own = search.getAttribute("filter");
   const filter = filterOf(own ? JSON.parse(own) : null, search.chosen);
   const keys = [...facetLabels(search).keys()];
+  const session = search.getAttribute("session");
   return {
     query: search.query.trim(),
     top_n: Number(search.getAttribute("results")) || 8,
     highlight: true,
     ...(filter && { filter }),
+    ...(session && { session }),
     ...(keys.length && { facets: keys, disjunctive: true }),
     ...search.params,
   };
