@@ -346,6 +346,18 @@ def test_an_error_is_shown_in_the_services_words_and_can_be_retried(page: Page, 
     witness.expect_failed_request()
 
 
+def test_a_limit_is_waited_for(page: Page, witness: Witness) -> None:
+    problem = {"title": "Too many requests", "status": 429, "code": "rate_limited"}
+    headers = {"Content-Type": "application/problem+json", "Retry-After": "60"}
+    page.route(SEARCH, lambda route: route.fulfill(status=429, headers=headers, body=json.dumps(problem)))
+    page.goto(f"/?q={QUERY}")
+    expect(page.locator(".state[part=state]")).to_contain_text("Too many searches. Going on in")
+    page.unroute(SEARCH)
+    page.get_by_role("button", name="Try again").click()
+    expect(titles(page)).not_to_have_count(0)
+    witness.expect_failed_request()
+
+
 def test_a_server_that_is_gone_is_named_as_such(page: Page, witness: Witness) -> None:
     ask(page)
     page.route(SEARCH, lambda route: route.abort())

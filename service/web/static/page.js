@@ -41,6 +41,7 @@ export class Page {
     search.addEventListener("winnow-refine", (/** @type {CustomEvent} */ event) => this.refined(event.detail));
     search.addEventListener("winnow-select", () => this.settle());
     search.addEventListener("winnow-error", (/** @type {CustomEvent} */ event) => {
+      if (event.detail.problem.status === 429) return this.notice("", ""); // the element says when it goes on
       event.preventDefault();
       this.failed(event.detail);
     });
@@ -209,7 +210,7 @@ export class Page {
   /**
    * Show a notice and no results.
    *
-   * @param {Node} notice
+   * @param {Node | string} notice
    * @param {string} spoken what a screen reader is told; empty for nothing
    */
   notice(notice, spoken) {

@@ -92,6 +92,6 @@ export function trace({ stages, chunk, document_id, exact }, answer) {
       ),
     ),
     exact ? h("p", {}, `Placed first: the query names it by its ${exact}.`) : null,
-    h("p", { class: "quiet" }, `${document_id} · chunk ${chunk.index} · characters ${chunk.start}–${chunk.end}`),
+    h("p", { class: "quiet" }, h("bdi", {}, document_id), ` · chunk ${chunk.index} · characters ${chunk.start}–${chunk.end}`),
   );
 }
