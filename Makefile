@@ -84,7 +84,7 @@ test-fast: install-dev  ## Run units, contracts and the HTTP API's tests: no PyT
 test-vllm: install-dev $(VLLM_VENV)/.installed  ## Test against real vLLM servers on the CPU (3 GB in VLLM_VENV, some minutes)
 	VLLM_VENV="$(VLLM_VENV)" $(BIN)/python -m pytest tests/real_vllm
 
-test-image: install-dev  ## Build the image `service` and run it, where a Docker engine is or can be started (minutes)
+test-image: install-dev  ## Build the images `service` and `indexer` and run them, where a Docker engine is or can be started (minutes)
 	$(BIN)/python -m pytest -n 0 -p no:cacheprovider tests/image
 
 soak: install-dev  ## Kill processes at random, 1,000 times (KILLS, SEED), and compare what was acknowledged with what is there
@@ -105,6 +105,7 @@ deploy-mutants: install-dev  ## Change the manifests in 1,200 places (MUTANTS, S
 	$(BIN)/python -m tests.deploy.mutants --mutants $(or $(MUTANTS),1200) --seed $(or $(SEED),20261128)
 
 crds: install-dev  ## Hold the manifests to the operators' own definitions: CRDS=folder of definitions
+	@test -d "$(CRDS)" || { echo "CRDS=$(CRDS) is not a folder; fill one: kubectl get crd -o yaml > FOLDER/all.yaml"; exit 2; }
 	KUBERNETES_CRDS="$(abspath $(CRDS))" $(BIN)/python -m pytest -n 0 -p no:cacheprovider tests/deploy/test_kubernetes.py -k "definition"
 
 check: install-dev  ## Style, types, import rules and declared dependencies, as CI runs them

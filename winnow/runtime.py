@@ -19,7 +19,7 @@ from indexer.worker.loop import Worker
 from indexer.worker.maintenance import Maintenance
 from indexer.worker.pipeline import Pipeline
 from winnow.catalog.build import open_catalog
-from winnow.core.errors import WinnowError
+from winnow.core.errors import WinnowError, first_error
 from winnow.core.lock import LOCK_FILE, DirectoryLock
 from winnow.core.settings import Settings
 from winnow.core.settings.embedding import Embedding
@@ -141,11 +141,11 @@ async def running(worker: Worker | BulkJob) -> AsyncIterator[None]:
                 yield
             finally:
                 worker.stop()
-    except* WinnowError as errors:
-        first: BaseException = errors
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        raise first from None  # users see one line, not a tree
+    except BaseExceptionGroup as errors:
+        known, others = errors.split(WinnowError)
+        if known is None or others is not None:
+            raise
+        raise first_error(known) from None
 
 
 @asynccontextmanager

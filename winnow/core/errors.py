@@ -290,3 +290,14 @@ _BY_CODE: Final = {
 def by_code(code: str) -> type[WinnowError] | None:
     """The error class with this ``code``; ``None`` if the tree above has no such code."""
     return _BY_CODE.get(code)
+
+
+def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first exception in a group and in the groups inside it, which users see in place of a tree.
+
+    Raise it outside of an ``except*``: Python before 3.11.4 puts what is raised there into a group again.
+    """
+    first: BaseException = errors
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first

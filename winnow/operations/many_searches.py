@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from winnow.core.errors import InvalidQuery
+from winnow.core.errors import InvalidQuery, first_error
 from winnow.core.ids import new_id
 from winnow.core.packing import PackTotals, folding_only
 from winnow.core.principal import Principal
@@ -87,11 +87,8 @@ async def search_many(
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(run(request)) for request in requests]
-    except* Exception as errors:  # noqa: BLE001 - the first failure is the caller's, as with one search
-        first: BaseException = errors
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        raise first from None
+    except ExceptionGroup as errors:
+        raise first_error(errors) from None  # the caller's, as with one search
     answers = tuple(task.result() for task in tasks)
     kind: ScoreKind = "relevance" if all(answer.score_kind == "relevance" for answer in answers) else "retrieval"
     found = _by_relevance(answers) if kind == "relevance" else _by_ranks(answers)
