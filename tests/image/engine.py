@@ -19,6 +19,17 @@ ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "docker" / "Dockerfile"
 STARTS = 60.0  # seconds for an engine to answer
 PACKAGES = "ca-certificates,python3,python3-venv"
+CONFINED = (
+    "--network",
+    "host",
+    "--read-only",
+    "--tmpfs",
+    "/tmp",
+    "--cap-drop",
+    "ALL",
+    "--security-opt",
+    "no-new-privileges",
+)
 
 
 class Engine:
@@ -46,6 +57,25 @@ class Engine:
         with suppress(subprocess.TimeoutExpired):
             return bool(self.run("version", "--format", "{{.Server.Version}}", check=False, timeout=20))
         return False
+
+    def build(self, target: str) -> str:
+        """Build a target of the Dockerfile; returns the image's name."""
+        image = f"winnow-under-test:{target}"
+        self.run("build", "--network", "host", "-f", str(DOCKERFILE), "--target", target, "-t", image, str(ROOT))
+        return image
+
+    def size(self, image: str) -> int:
+        """Bytes, uncompressed."""
+        size = int(self.run("image", "inspect", image, "--format", "{{.Size}}"))
+        print(f"{image}: {size / 1e6:.0f} MB")
+        return size
+
+    def tools(self, image: str) -> list[str]:
+        """What of compilers, installers and PyTorch is in an image."""
+        shell = ("run", "--rm", "--network", "none", "--entrypoint", "sh", image, "-c")
+        code = "import importlib.util as u; print(*[m for m in ('pip', 'torch') if u.find_spec(m)])"
+        find = f'for p in gcc cc pip pip3; do command -v $p; done; python -c "{code}"'
+        return self.run(*shell, find).split()
 
     def has(self, image: str) -> bool:
         return bool(self.run("images", "--quiet", image))
