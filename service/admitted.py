@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
 
 from winnow.core.errors import WinnowError
+from winnow.core.facets import Facets
 from winnow.core.principal import Principal
 from winnow.core.search import SearchAnswer, SearchRequest
 from winnow.core.settings import Settings
@@ -71,7 +72,12 @@ class AdmittedWork:
             raise
 
     async def run_many(
-        self, principal: Principal, requests: Sequence[SearchRequest], *, most: int = MAX_SEARCHES
+        self,
+        principal: Principal,
+        requests: Sequence[SearchRequest],
+        *,
+        most: int = MAX_SEARCHES,
+        facets: Facets | None = None,
     ) -> ManyAnswers:
         """Several searches as one, admitted and counted. Raises ``Overloaded``, and as ``search_many``."""
         top_n = requests[0].top_n if requests else 1
@@ -80,7 +86,7 @@ class AdmittedWork:
         await self._use(principal, "searches", len(requests))
 
         async def work() -> ManyAnswers:
-            return await search_many(self._resources(), principal, requests, top_n=top_n, most=most)
+            return await search_many(self._resources(), principal, requests, top_n=top_n, most=most, facets=facets)
 
         with self._budget(principal), self._counting_errors():
             answer = await self.searches.run(work, principal, deadline, tells=lambda _: False)

@@ -62,6 +62,7 @@ def render_many(answer: ManyAnswers) -> dict[str, Any]:
         "degraded": answer.degraded,
         "searches": searches,
         "took_ms": round(answer.took_ms, 3),
+        **({} if answer.facets is None else {"facets": render_facets(answer.facets)}),
         **({} if answer.pack is None else {"pack": _stage(answer.pack)}),
         **render_totals(answer.packed),
     }

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from service.schemas.common import Body, View
+from service.schemas.facets import FacetsBody, FacetView
 from service.schemas.search import RerankBody, RerankChoice, ResultView, SearchBody, SearchOptions, Stages, StageView
 from winnow.core.search import ScoreKind, SearchRequest
 from winnow.core.types import FieldType
 
 
-class ManySearchesBody(SearchOptions, Body):
+class ManySearchesBody(SearchOptions, FacetsBody, Body):
     """A search over several collections, for several queries. Every other option is that of a search."""
 
     collections: Annotated[list[str], Field(min_length=1, max_length=64)]
@@ -77,6 +78,7 @@ class ManySearchesView(View):
     score_kind: ScoreKind
     degraded: bool = Field(description="a stage of one of the searches failed or ran out of time")
     searches: list[OneOfManyView]
+    facets: dict[str, FacetView] | None = Field(None, description="over all searches; only where facets are asked for")
     pack: StageView | None = Field(None, description="only with expand, max_tokens or tokenizer")
     took_ms: float
     tokenizer: str | None = Field(None, description="what counted the tokens; only with max_tokens or tokenizer")

@@ -162,6 +162,20 @@ async def test_a_search_comes_in_steps(filled) -> None:
     assert ids(final) == ids(plain.json())
 
 
+@pytest.mark.parametrize("mode", ["hybrid", "dense", "sparse"])
+@pytest.mark.parametrize(
+    "query", ["gather", "how to wait for tasks", "instalation", "E0502", "先安装", "nothing of it"]
+)
+async def test_steps_change_nothing_of_the_final_answer(filled, query: str, mode: str) -> None:
+    body = {"query": query, "mode": mode, "facets": ["lang"], "top_n": 3}
+    *_, (_, final) = await events(filled, body)
+    plain = (await filled.client.post("/v1/collections/docs/search", json=body)).json()
+    for each in final["results"]:
+        del each["previous_rank"]
+    for name in ("results", "facets", "next", "score_kind", "speed", "degraded"):
+        assert final[name] == plain[name], name
+
+
 async def test_an_instant_search_in_steps_is_final_at_once(filled) -> None:
     assert [name for name, _ in await events(filled, {"query": "gath", "mode": "instant"})] == ["instant", "final"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -15,6 +16,7 @@ from winnow.core.types import FieldType
 from winnow.operations.resources import Resources
 from winnow.ports import DescribedPoint
 from winnow.search.facet_counts import count_field, newest_of_each
+from winnow.search.facets import Counted, counted_fields, together
 from winnow.search.limits import SearchDeadline
 
 MAX_PREFIX_CHARS: Final = 256
@@ -54,14 +56,87 @@ async def count_facets(
     request = answer.request
     collection = await resources.collections.get(request.collection)
     view = view_of(principal, request.tenant)
-    text = None if request.mode == "dense" else request.words or request.query
-    counting = resources.facets.count(collection, view, facets, text=text, filter=request.filter)
+    counting = resources.facets.count(collection, view, facets, text=_text_of(request), filter=request.filter)
     try:
         return await deadline.within(counting, stage="facets")
     except DeadlineExceeded:
         fields = collection.fields
         found = newest_of_each(_described(each, fields) for each in answer.results)
         return {key: count_field(found, key, fields[key], facets, exact=False) for key in facets.fields}
+
+
+async def check_facets_together(
+    resources: Resources, principal: Principal, requests: Sequence[SearchRequest], facets: Facets
+) -> None:
+    """Check the facets of several searches before anything is searched.
+
+    Raises:
+        Forbidden: the principal may not search one of the collections.
+        CollectionNotFound: one of them does not exist, or the principal does not see it.
+        InvalidQuery: a facet does not fit the fields of one, or they declare its field in two types.
+    """
+    declared: dict[str, tuple[FieldType, str]] = {}
+    for request in {each.collection: each for each in requests}.values():
+        try:
+            await check_search_facets(resources, principal, request, facets)
+        except InvalidQuery as error:
+            message = f"collection {request.collection!r}: {error.message}"
+            raise InvalidQuery(message, location=error.location) from error
+        fields = (await resources.collections.get(request.collection)).fields
+        for key in facets.fields:
+            kind, first = declared.setdefault(key, (fields[key], request.collection))
+            if kind != fields[key]:
+                message = f"{key!r} is of type {kind} in {first!r} and of type {fields[key]} in {request.collection!r}"
+                raise InvalidQuery(message, location=("facets",))
+
+
+async def count_facets_together(
+    resources: Resources,
+    principal: Principal,
+    answers: Sequence[SearchAnswer],
+    facets: Facets,
+    deadline: SearchDeadline,
+) -> Mapping[str, FacetCounts]:
+    """The counts of several searches that were answered: each document that one of them matches counts once.
+
+    When the time is up, the results are counted.
+    """
+    fields = (await resources.collections.get(answers[0].request.collection)).fields
+    by_collection: dict[str, list[SearchAnswer]] = {}
+    for each in answers:
+        by_collection.setdefault(each.request.collection, []).append(each)
+    try:
+        parts = await deadline.within(_matching(resources, principal, by_collection, facets), stage="facets")
+    except DeadlineExceeded:
+        parts = []
+        for some in by_collection.values():
+            best = newest_of_each(_described(each, fields) for answer in some for each in answer.results)
+            parts.append(dict.fromkeys(facets.fields, Counted(best, exact=False)))
+    whole = {
+        key: Counted([each for part in parts for each in part[key].documents], all(part[key].exact for part in parts))
+        for key in facets.fields
+    }
+    return await asyncio.to_thread(counted_fields, whole, fields, facets)
+
+
+async def _matching(
+    resources: Resources, principal: Principal, answers: Mapping[str, Sequence[SearchAnswer]], facets: Facets
+) -> list[Mapping[str, Counted]]:
+    """The documents of each collection that its searches match, by facet."""
+    parts: list[Mapping[str, Counted]] = []
+    for name, some in answers.items():
+        collection = await resources.collections.get(name)
+        found = []
+        for request in (each.request for each in some):
+            view, text = view_of(principal, request.tenant), _text_of(request)
+            found.append(await resources.facets.matching(collection, view, facets, text=text, filter=request.filter))
+        parts.append({key: together([each[key] for each in found]) for key in facets.fields})
+    return parts
+
+
+def _text_of(request: SearchRequest) -> str | None:
+    """What is looked for in the documents that are counted; ``dense`` mode looks at no words."""
+    return None if request.mode == "dense" else request.words or request.query
 
 
 async def find_values(

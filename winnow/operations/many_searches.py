@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from winnow.core.errors import InvalidQuery, first_error
+from winnow.core.facets import FacetCounts, Facets
 from winnow.core.ids import new_id
 from winnow.core.packing import PackTotals, folding_only
 from winnow.core.principal import Principal
 from winnow.core.search import Result, ScoreKind, SearchAnswer, SearchRequest, StageReport
+from winnow.operations.facets import check_facets_together, count_facets_together
 from winnow.operations.one_search import search_one
 from winnow.operations.packing import Found, counting_tokenizer, pack_results
 from winnow.operations.resources import Resources
@@ -44,6 +46,7 @@ class ManyAnswers:
         score_kind: ``relevance`` where the second stage scored every search; else results are ordered by the sum of
             1 / (60 + rank) over the searches that found them.
         took_ms: wall time in milliseconds.
+        facets: over all searches; each document counts once.
     """
 
     id: str
@@ -53,6 +56,7 @@ class ManyAnswers:
     took_ms: float
     pack: StageReport | None = None
     packed: PackTotals | None = None
+    facets: Mapping[str, FacetCounts] | None = None
 
     @property
     def degraded(self) -> bool:
@@ -67,16 +71,19 @@ async def search_many(
     *,
     top_n: int,
     most: int = MAX_SEARCHES,
+    facets: Facets | None = None,
 ) -> ManyAnswers:
-    """Run ``requests``, some at a time, and merge what they find.
+    """Run ``requests``, some at a time, and merge what they find; ``facets`` count over all of them.
 
     Raises:
-        InvalidQuery: there is no search, or more than ``most``.
+        InvalidQuery: there is no search, or more than ``most``, or a facet does not fit every collection.
         WinnowError: one search failed.
     """
     if not 1 <= len(requests) <= most:
         message = f"a request is for 1 to {most} searches (collections times queries), not {len(requests)}"
         raise InvalidQuery(message, location=("collections",))
+    if facets is not None:
+        await check_facets_together(resources, principal, requests, facets)
     began, room, packing = time.perf_counter(), asyncio.Semaphore(_AT_ONCE), requests[0].packing
     tokenizer = await counting_tokenizer(resources, requests[0])
 
@@ -95,6 +102,10 @@ async def search_many(
     merged = ManyAnswers(new_id("srch"), answers, tuple(found[:top_n]), kind, 0.0)
     if packing is not None:
         merged = await _packed(resources, requests[0], merged, found, tokenizer, top_n=top_n)
+    if facets is not None:
+        deadline = SearchDeadline(requests[0].budget_ms or resources.settings.search.budget_ms)
+        counts = await count_facets_together(resources, principal, answers, facets, deadline)
+        merged = replace(merged, facets=counts)
     return replace(merged, took_ms=ms_since(began))
 
 

@@ -46,16 +46,23 @@ class FacetCounter:
         Raises:
             InvalidQuery: a facet is of an undeclared field, or a range does not fit its field.
         """
+        found = await self.matching(collection, view, facets, text=text, filter=filter)
+        counts = await asyncio.to_thread(counted_fields, found, collection.fields, facets)
+        return {key: counts[key] for key in facets.fields}
+
+    async def matching(
+        self, collection: Collection, view: AccessView, facets: Facets, *, text: str | None, filter: Filter | None
+    ) -> Mapping[str, Counted]:
+        """The documents that each facet counts, by field; as ``count``."""
         check_facets(facets, collection.fields)
         own = keys_of(filter) if facets.disjunctive and filter is not None else set()
         widened = [(without_own(filter, key), [key]) for key in facets.fields if key in own]
-        counts: dict[str, FacetCounts] = {}
+        found: dict[str, Counted] = {}
         for wanted, keys in [(filter, [key for key in facets.fields if key not in own]), *widened]:
-            if not keys:
-                continue
-            found = await self.documents(collection, view, text=text, filter=wanted)
-            counts |= await asyncio.to_thread(_count, found, keys, collection.fields, facets)
-        return {key: counts[key] for key in facets.fields}
+            if keys:
+                documents = await self.documents(collection, view, text=text, filter=wanted)
+                found |= dict.fromkeys(keys, documents)
+        return found
 
     async def documents(
         self, collection: Collection, view: AccessView, *, text: str | None, filter: Filter | None
@@ -82,7 +89,14 @@ class FacetCounter:
         return known
 
 
-def _count(
-    found: Counted, keys: Sequence[str], fields: Mapping[str, FieldType], facets: Facets
-) -> Mapping[str, FacetCounts]:
-    return {key: count_field(found.documents, key, fields[key], facets, exact=found.exact) for key in keys}
+def counted_fields(
+    found: Mapping[str, Counted], fields: Mapping[str, FieldType], facets: Facets
+) -> dict[str, FacetCounts]:
+    """The counts of each facet over its documents."""
+    return {key: count_field(found[key].documents, key, fields[key], facets, exact=found[key].exact) for key in found}
+
+
+def together(found: Sequence[Counted]) -> Counted:
+    """What several searches of one collection match: each document once."""
+    documents = newest_of_each(document for each in found for document in each.documents)
+    return Counted(documents, all(each.exact for each in found))
