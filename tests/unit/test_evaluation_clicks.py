@@ -9,7 +9,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from winnow.evaluation.clicks import LEAST_CLICKS, Impression, judge_by_clicks
+from winnow.evaluation.clicks import LEAST_CLICKS, Impression, judge_by_clicks, seen_answer
 from winnow.evaluation.metrics import NDCG, score_rankings
 
 ATTRACTIONS = (0.03, 0.03, 0.03, 0.03, 0.03, 0.3, 0.3, 0.6, 0.6, 0.9)
@@ -166,6 +166,29 @@ def test_spellings_of_a_query_are_one_and_the_most_frequent_is_asked():
     log.append(click("zürich map", "one", "a"))
     log.append(click("Zürich map", "two", "a"))
     assert judge_by_clicks(log).judged == (("Zürich map", 42),)
+
+
+def search(**other):
+    """A line of the export of analytics."""
+    line = {"id": "s1", "query": "q", "session": "", "shown": ["a", "", "b"], "first": 11, "replaced_by": None}
+    return {**line, "events": [], **other}
+
+
+def clicked_on(document, kind="click"):
+    return {"type": kind, "document_id": document, "position": 1, "session": "other"}
+
+
+def test_an_exported_search_is_an_answer_that_was_seen():
+    assert seen_answer(search()) == Impression("q", "s1", {11: "a", 13: "b"})
+    events = [clicked_on("b"), clicked_on("a", "conversion")]
+    assert seen_answer(search(session="v", events=events)) == Impression("q", "v", {11: "a", 13: "b"}, frozenset("b"))
+
+
+def test_a_search_that_was_still_being_typed_is_seen_only_if_something_was_clicked():
+    assert seen_answer(search(replaced_by="s2")) is None
+    clicked = seen_answer(search(replaced_by="s2", events=[clicked_on("a")]))
+    assert clicked == Impression("q", "s2", {11: "a", 13: "b"}, frozenset("a"))
+    assert seen_answer(search(shown=[])) is None
 
 
 def test_without_clicks_there_are_no_judgments():

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from winnow.core.errors import InvalidSource
-from winnow.evaluation.dataset import load_dataset
+from winnow.evaluation.dataset import Questions, load_dataset, load_questions, save_questions
 
 CORPUS = [{"_id": "a", "title": "Apples", "text": "Red fruit."}, {"_id": "b", "title": "", "text": "Blue\u2028sky."}]
 QUERIES = [{"_id": "q1", "text": "red"}, {"_id": "q2", "text": "blue"}, {"_id": "q3", "text": "unjudged"}]
@@ -108,6 +108,20 @@ def test_a_file_that_is_not_utf8_is_named(folder):
     (folder / "corpus.jsonl").write_bytes(b'{"_id": "a", "text": "caf\xe9"}\n')
     with pytest.raises(InvalidSource, match=r"corpus\.jsonl is not UTF-8"):
         load_dataset(folder)
+
+
+def test_saved_questions_are_read_again(tmp_path):
+    questions = Questions({"q1": "red 😀\u2028\tapple"}, {"q1": {"a": 3, "no such/document": 0}})
+    save_questions(questions, tmp_path / "new" / "folder")
+    assert load_questions(tmp_path / "new" / "folder") == questions
+
+
+def test_questions_that_cannot_be_saved_are_refused_with_the_reason(tmp_path):
+    with pytest.raises(InvalidSource, match=r"document 'a\\tb' has a tab"):
+        save_questions(Questions({"q1": "red"}, {"q1": {"a\tb": 3}}), tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidSource, match=r"file cannot be written: .*exists"):
+        save_questions(Questions({"q1": "red"}, {"q1": {"a": 3}}), tmp_path / "file")
 
 
 def test_a_query_without_text_is_left_out_and_named(tmp_path):

@@ -47,6 +47,6 @@ def has_unprintable(text: str) -> bool:
 
 
 def counted(number: int, noun: str) -> str:
-    """A count with its noun: ``1 document``, ``1,234 documents``, ``2 queries``."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}{'es' if noun.endswith('x') else 's'}"
+    """A count with its noun: ``1 document``, ``1,234 documents``, ``2 queries``, ``2 searches``."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}{'es' if noun.endswith(('x', 'ch')) else 's'}"
     return f"{number:,} {noun if number == 1 else plural}"
