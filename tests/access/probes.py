@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 from tests.access.callers import Callers
@@ -23,6 +24,8 @@ from tests.access.world import (
 )
 from tests.conftest import Service
 from winnow.core.principal import Principal
+
+Probe: TypeAlias = Callable[[Principal, dict[str, str]], Awaitable[None]]
 
 DOCS: Final = "/v1/collections/docs"
 FIELDS: Final = {"lang": "keyword", "year": "integer"}
@@ -57,69 +60,74 @@ class Prober:
     async def probe(self) -> None:
         """One probe, of a random kind."""
         caller = random_caller(self.chance)
-        kind = self.chance.choice([self.search, self.search, self.search, self.listing, self.single, self.counts])
+        kind = self.chance.choice(self.kinds())
         if caller.kind == "key" and "documents:read" not in caller.scopes and kind in (self.listing, self.single):
             kind = self.search
         header = dict(self.callers.header("probe", caller))
         await kind(caller, header)
         self.done[kind.__name__] += 1
 
-    def _tenant(self, caller: Principal) -> tuple[str | None, str]:
+    def kinds(self) -> Sequence[Probe]:
+        """What there is to ask; more often what is named more than once."""
+        return [self.search, self.search, self.search, self.listing, self.single, self.counts]
+
+    def tenant(self, caller: Principal) -> tuple[str | None, str]:
         """The tenant that the request names, if any, and the one that is meant."""
         named = self.chance.choice([None, None, *TENANTS])
         return named, (caller.tenant or "") if named is None else named
 
     async def search(self, caller: Principal, header: dict[str, str]) -> None:
-        named, tenant = self._tenant(caller)
+        named, tenant = self.tenant(caller)
         tree = random_filter(self.chance) if self.chance.random() < 0.6 else None
         body: dict[str, Any] = {"query": "copy a file", "mode": self.chance.choice(MODES), "top_n": 100}
         body |= {"filter": tree} if tree else {}
         body |= {} if named is None else {"tenant": named}
         answer = await self.service.client.post(f"{DOCS}/search", json=body, headers=header)
         if not may_name(caller, tenant):
-            self._expect(caller, body, answer.status_code, 403)
+            self.expect(caller, body, answer.status_code, 403)
             return
         wanted = [item for item in seen(caller, self.items, tenant, self.default) if passes(tree, item)]
         found = sorted(result["text"] for result in answer.json()["results"])
-        self._expect(caller, body, found, sorted(item.body["text"] for item in wanted))
+        self.expect(caller, body, found, sorted(item.body["text"] for item in wanted))
 
     async def listing(self, caller: Principal, header: dict[str, str]) -> None:
-        named, tenant = self._tenant(caller)
+        named, tenant = self.tenant(caller)
         limit, found, after = self.chance.randrange(1, 5), [], ""
         while True:
             params = {"limit": limit, "after": after} | ({} if named is None else {"tenant": named})
             answer = await self.service.client.get(f"{DOCS}/documents", params=params, headers=header)
             if not may_name(caller, tenant):
-                self._expect(caller, params, answer.status_code, 403)
+                self.expect(caller, params, answer.status_code, 403)
                 return
             found += [row["id"] for row in answer.json()["documents"]]
             if answer.json()["next"] is None:
                 break
             after = answer.json()["next"]
-        self._expect(caller, named, found, sorted(item.id for item in seen(caller, self.items, tenant, self.default)))
+        self.expect(caller, named, found, sorted(item.id for item in seen(caller, self.items, tenant, self.default)))
 
     async def single(self, caller: Principal, header: dict[str, str]) -> None:
-        named, tenant = self._tenant(caller)
+        named, tenant = self.tenant(caller)
         id_ = self.chance.choice([*IDS, "absent", f"\x1f{self.chance.choice(TENANTS)}\x1f{self.chance.choice(IDS)}"])
         params = {} if named is None else {"tenant": named}
         header |= {"X-Request-Id": "r"}
         answer = await self.service.client.get(f"{DOCS}/documents/{quote(id_, safe='')}", params=params, headers=header)
         here = [item for item in seen(caller, self.items, tenant, self.default) if item.id == id_]
         if here and may_name(caller, tenant):
-            self._expect(caller, id_, answer.json().get("text"), here[0].body["text"])
+            self.expect(caller, id_, answer.json().get("text"), here[0].body["text"])
             return
         missing = await self.service.client.get(f"{DOCS}/documents/none", params=params, headers=header)
         said = (answer.status_code, answer.json() | {"detail": ""})
-        self._expect(caller, (id_, named), said, (404, missing.json() | {"detail": ""}))
-        self._expect(caller, id_, answer.json()["detail"], missing.json()["detail"].replace("'none'", repr(id_)))
+        self.expect(caller, (id_, named), said, (404, missing.json() | {"detail": ""}))
+        self.expect(caller, id_, answer.json()["detail"], missing.json()["detail"].replace("'none'", repr(id_)))
 
     async def counts(self, caller: Principal, header: dict[str, str]) -> None:
         answer = (await self.service.client.get(DOCS, headers=header)).json()["counts"]
         mine = seen(caller, self.items, caller.tenant or "", self.default)
         everything = caller.tenant is None and "collections:admin" in caller.scopes
         number = len(self.items) if everything else len(mine)
-        self._expect(caller, "counts", (answer["documents"], answer["chunks"]), (number, number))
+        self.expect(caller, "counts", (answer["documents"], answer["chunks"]), (number, number))
 
-    def _expect(self, caller: Principal, asked: object, found: object, wanted: object) -> None:
+    def expect(self, caller: Principal, asked: object, found: object, wanted: object) -> None:
+        """Note a difference, if there is one."""
         if found != wanted:
             self.differences.append(f"{caller} asked {asked}: {found}, not {wanted}")

@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from tests.access.door_probes import DoorProber
 from tests.access.probes import Prober
 from tests.conftest import Service
 from tests.fakes import MODELS
@@ -29,12 +30,13 @@ async def embedded(tmp_path: Path) -> AsyncIterator[Service]:
 
 
 @pytest.mark.timeout(0)
-async def test_no_probe_finds_a_difference(embedded: Service) -> None:
-    prober = Prober(embedded, random.Random(SEED))
-    for number in range(PROBES):
+@pytest.mark.parametrize("kind", [Prober, DoorProber])
+async def test_no_probe_finds_a_difference(embedded: Service, kind: type[Prober]) -> None:
+    prober, probes = kind(embedded, random.Random(SEED)), PROBES // 2
+    for number in range(probes):
         if number % PER_WORLD == 0:
             await prober.build()
         await prober.probe()
     assert prober.differences == []
-    assert prober.done.total() == PROBES
-    assert min(prober.done.values()) > PROBES // 20
+    assert prober.done.total() == probes
+    assert min(prober.done.values()) > probes // 20

@@ -33,11 +33,17 @@ class Item:
     acl: Mapping[str, Sequence[str]] | None
 
     @property
+    def title(self) -> str:
+        """What instant searches and suggestions find; no two items share it."""
+        return f"Copying of {self.tenant or 'none'} {IDS.index(self.id)}"
+
+    @property
     def body(self) -> dict[str, Any]:
         """The document's JSON. Every text has a word in common with the query, and tells whose it is."""
         metadata = {"year": self.year} | ({} if self.lang is None else {"lang": self.lang})
         text = f"copy a file: {self.tenant or '-'} {self.id}"
-        return {"id": self.id, "tenant": self.tenant, "text": text, "metadata": metadata, "acl": self.acl}
+        named = {"id": self.id, "tenant": self.tenant, "title": self.title}
+        return {**named, "text": text, "metadata": metadata, "acl": self.acl}
 
 
 def random_items(chance: random.Random) -> list[Item]:
