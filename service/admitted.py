@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
 
-from winnow.core.errors import WinnowError
+from winnow.core.errors import Overloaded, WinnowError
 from winnow.core.facets import Facets
 from winnow.core.principal import Principal
 from winnow.core.search import SearchAnswer, SearchRequest
@@ -62,6 +62,13 @@ class AdmittedWork:
             answer = await self.searches.run(work, principal, deadline)
         self._metrics.observe_search(answer)
         return answer
+
+    def refusal(self, principal: Principal) -> Overloaded | None:
+        """The error of a search that has to be turned away whatever it asks, which is counted; else ``None``."""
+        error = self.searches.refusal(principal)
+        if error is not None:
+            self._metrics.observe_search_error(error.code)
+        return error
 
     @contextmanager
     def _counting_errors(self) -> Iterator[None]:

@@ -41,6 +41,7 @@ from service.routes import (
 )
 from service.routes.page import install_page
 from service.routes.widget import install_widget
+from service.shedding import EarlyRefusal
 from winnow.core.package import winnow_version
 from winnow.core.settings import Settings
 from winnow.operations.metrics import Metrics
@@ -111,6 +112,7 @@ def _surround(app: FastAPI, settings: Settings, state: ServiceState, routes: Seq
     server = settings.server
     most = server.max_body_mb * 2**20
     app.add_middleware(BodyLimit, max_bytes=most, max_together=max(most, server.max_bodies_mb * 2**20))
+    app.add_middleware(EarlyRefusal, routes=routes, refusal=state.work.refusal)
     if settings.limits.is_set:
         app.add_middleware(RequestQuota, routes=routes, use=state.work.use_request)
     app.add_middleware(Authentication, routes=routes, find=state.callers.principal_of, refused=state.callers.note_error)

@@ -180,13 +180,18 @@ async def test_a_caller_that_leaves_frees_its_place_in_the_queue_and_one_it_was_
 async def test_a_queue_that_lasts_is_kept_short_and_a_burst_is_not() -> None:
     queue = Queue(patience=0.25)
     queue.learn()
-    queue.enter(), queue.enter()
+    queue.enter()
+    assert queue.refuse_standing("") is None
+    queue.enter()
+    assert queue.refuse_standing("") is None
     burst = [asyncio.create_task(queue.wait(100)) for _ in range(5)]
     await started()
     assert queue.waiting == 5
     queue.clock.now += STANDING + 0.1
     with pytest.raises(NoPlace):
         await queue.wait(100)
+    assert queue.refuse_standing("") is not None
+    assert queue.refused == 2
     for task in burst:
         task.cancel()
     await asyncio.gather(*burst, return_exceptions=True)

@@ -55,7 +55,7 @@ class Admission:
             Overloaded: it would end after ``deadline``; it has not begun.
             WinnowError: as ``work`` does.
         """
-        who = f"{principal.kind} {principal.subject}"
+        who = _named(principal)
         try:
             place = self.queue.enter_now(deadline.left(), who) or await self.queue.wait(deadline.left(), who)
         except NoPlace as full:
@@ -74,6 +74,11 @@ class Admission:
             held_place.reset(token)
             self.queue.leave(place, how)
 
+    def refusal(self, principal: Principal) -> Overloaded | None:
+        """The error of work that would be refused whatever its deadline, which is counted; else ``None``."""
+        full = self.queue.refuse_standing(_named(principal))
+        return None if full is None else self._overloaded(full)
+
     def _overloaded(self, full: NoPlace) -> Overloaded:
         bound = " (WINNOW_SEARCH__MAX_CONCURRENT)" if self.queue.is_at_bound else ""
         return Overloaded(
@@ -81,6 +86,10 @@ class Admission:
             "too late; try again in a moment",
             retry_after=full.drain_seconds,
         )
+
+
+def _named(principal: Principal) -> str:
+    return f"{principal.kind} {principal.subject}"
 
 
 class Backlog:

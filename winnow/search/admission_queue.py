@@ -138,8 +138,7 @@ class AdmissionQueue:
         """
         expected = self._expected_wait(principal, bulk=bulk)
         unknown = not self._forecast.rate and self.is_at_bound
-        too_long = self._stands() and expected > max(self._patience, self._limit.base)
-        if unknown or too_long or seconds_left < _CAUTION * expected + self.needed:
+        if unknown or self._is_too_long(expected) or seconds_left < _CAUTION * expected + self.needed:
             self.refused += 1
             raise NoPlace(self._expected_drain())
         loop = asyncio.get_running_loop()
@@ -158,6 +157,14 @@ class AdmissionQueue:
         except asyncio.CancelledError:
             self._forget(waiting)
             raise
+
+    def refuse_standing(self, principal: str = "") -> NoPlace | None:
+        """The refusal of work that has just come to a queue which lasts and is too long for any; else ``None``."""
+        is_full = self.waiting or self.busy >= self._limit.limit
+        if not is_full or not self._is_too_long(self._expected_wait(principal, bulk=False)):
+            return None
+        self.refused += 1
+        return NoPlace(self._expected_drain())
 
     def leave(self, place: Place, how: Ending) -> None:
         """Free a place. Only work that is done or late says something about the latency."""
@@ -238,6 +245,10 @@ class AdmissionQueue:
         if len(self._departures) < _FEWEST_DEPARTURES:
             return self._forecast.interval()
         return (self._limit.now() - self._departures[0]) / (len(self._departures) - 1)
+
+    def _is_too_long(self, expected: float) -> bool:
+        """Whether work that has just come is not to wait this long, as the queue lasts."""
+        return self._stands() and expected > max(self._patience, self._limit.base)
 
     def _stands(self) -> bool:
         """Whether work has waited for ``STANDING`` seconds without a pause."""
