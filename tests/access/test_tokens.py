@@ -275,6 +275,15 @@ async def test_an_issuer_that_cannot_be_trusted_is_refused(site: Site, body: dic
     assert (await site.register(await site.key("search"), public_key="x")).status_code == 403
 
 
+async def test_only_who_administers_everything_has_keys_fetched_from_the_services_own_machine(site: Site) -> None:
+    url = "http://127.0.0.1:8500/keys"
+    site.fetched[url] = {"keys": [issuer_key(rsa.generate_private_key(65537, 2048), "a")]}
+    provider = {"jwks_url": url, "audience": "client"}
+    of_acme = await site.register(await site.key(tenant="acme"), **provider)
+    assert (of_acme.status_code, "over https" in of_acme.json()["detail"]) == (422, True)
+    assert (await site.register(await site.key(), **provider)).status_code == 201
+
+
 def test_a_signing_key_does_not_show_itself() -> None:
     key = new_signing_key(FakeClock().now)
     assert "PRIVATE" not in repr(key)

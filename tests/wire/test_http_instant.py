@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.access.callers import READER, Callers
 from winnow.core.errors import UpstreamUnavailable
 
 DOCUMENTS: list[dict[str, Any]] = [
@@ -225,7 +226,15 @@ async def test_while_names_are_read_keywords_answer_and_say_so(filled, monkeypat
     answer = await typed(filled, "gather")
     assert ids(answer) == ["asyncio.gather"]
     assert answer["degraded"]
-    assert "the index of names is being read" in answer["stages"]["retrieve"]["reason"]
+    assert " of 5 documents" in answer["stages"]["retrieve"]["reason"]
+    callers = Callers()
+    monkeypatch.setattr(filled.app.state.service.callers, "_access", callers)
+    header = callers.header("reader", READER)
+    body = {"query": "gather", "mode": "instant"}
+    hidden = (await filled.client.post("/v1/collections/docs/search", json=body, headers=header)).json()
+    reason = hidden["stages"]["retrieve"]["reason"]
+    assert "the index of names is being read" in reason
+    assert " of 5 documents" not in reason  # their number is that of all tenants
     monkeypatch.setattr(filled.names, "_patience", 60.0)
     await filled.names.of((await filled.resources.collections.get("docs")).serving.ref, "docs").is_ready(60.0)
     assert not (await typed(filled, "gath"))["degraded"]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from winnow.core.access import joined, view_of
+from winnow.core.access import joined, sees_all_tenants, view_of
 from winnow.core.acl import DOCUMENT_FIELD, AccessRules, AccessView
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.exact import Level, folded_name, names_of
@@ -67,8 +67,10 @@ async def search_instant(
         return await _by_keywords(resources, principal, request, deadline, "the query is not the name of anything")
     names = resources.names.of(index.ref, collection.name)
     if not await deadline.within(names.is_ready(), stage="retrieve"):
-        counts = await resources.catalog.documents.counts(collection.name)
-        why = f"the index of names is being read: {names.done:,} of {counts.documents:,} documents"
+        why = "the index of names is being read"
+        if sees_all_tenants(principal):
+            counts = await resources.catalog.documents.counts(collection.name)
+            why = f"{why}: {names.done:,} of {counts.documents:,} documents"
         return replace(await _by_keywords(resources, principal, request, deadline, why), degraded=True)
     allowed = allowed_names(names, collection, view, request.filter)
     began = time.perf_counter()

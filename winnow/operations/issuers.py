@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from winnow.core.errors import Forbidden, InvalidInput, NotFound
@@ -62,7 +62,7 @@ async def add_issuer(tokens: Tokens, principal: Principal, spec: IssuerSpec) -> 
         groups_claim=spec.groups_claim,
     )
     if spec.openid or spec.jwks_url:
-        issuer = replace(issuer, jwks_url=await _key_address(tokens, spec))
+        issuer = replace(issuer, jwks_url=await _key_address(tokens, principal, spec))
     else:
         issuer = await _with_key(tokens, principal, issuer, spec)
     async with audited(tokens.trail, principal, "issuer.add") as details:
@@ -138,21 +138,27 @@ async def _with_key(tokens: Tokens, principal: Principal, issuer: TokenIssuer, s
     return replace(issuer, keys=keys, algorithms=tuple(sorted({alg for each in keys if (alg := algorithm_of(each))})))
 
 
-async def _key_address(tokens: Tokens, spec: IssuerSpec) -> str:
+async def _key_address(tokens: Tokens, principal: Principal, spec: IssuerSpec) -> str:
     """The address of a provider's keys, which must hold one that can be used."""
+
+    async def fetch(address: str) -> Any:
+        return await tokens.fetch(_secure(address, may_be_local=principal.sees_everything))
+
     url = spec.jwks_url
     if not url:
-        found = await tokens.fetch(_secure(spec.name.rstrip("/") + "/.well-known/openid-configuration"))
+        found = await fetch(spec.name.rstrip("/") + "/.well-known/openid-configuration")
         if not isinstance(found, dict) or found.get("issuer") != spec.name:
             raise InvalidInput(f"{spec.name} does not describe itself as an OpenID provider", location=("name",))
         url = str(found.get("jwks_uri", ""))
-    if not usable_keys(await tokens.fetch(_secure(url))):
+    if not usable_keys(await fetch(url)):
         raise InvalidInput(f"{url} has no key of Ed25519, P-256 or RSA", location=("jwks_url",))
     return url
 
 
-def _secure(url: str) -> str:
+def _secure(url: str, *, may_be_local: bool) -> str:
+    """The address, if keys may be fetched from it: over HTTPS, or from the service's own machine."""
     parts = urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")):
+    is_local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if parts.scheme != "https" and not (is_local and may_be_local):
         raise InvalidInput(f"keys are fetched over https, not from {url[:200]!r}", location=("jwks_url",))
     return url
