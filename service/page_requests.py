@@ -43,7 +43,7 @@ class PageRequests:
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             for each in _CREDENTIALS:
                 if path.startswith(each.path):
-                    scope = _as_others(scope, each)
+                    _make_like_others(scope, each)
         await self.app(scope, receive, send)
 
 
@@ -61,16 +61,17 @@ def require_search_only(principal: Principal) -> None:
         )
 
 
-def _as_others(scope: Scope, credential: _Credential) -> Scope:
+def _make_like_others(scope: Scope, credential: _Credential) -> None:
+    """Change the headers in the scope itself: the log and the metrics read from it which route was found."""
     headers: list[tuple[bytes, bytes]] = [each for each in scope["headers"] if each[0] != b"content-type"]
     headers.append((b"content-type", b"application/json"))
+    scope["headers"] = headers
     if any(name == b"authorization" for name, _ in headers):
-        return {**scope, "headers": headers}
-    key, by_address = next((value for name, value in headers if name == credential.header), b""), False
+        return
+    key = next((value for name, value in headers if name == credential.header), b"")
     if not key:
         asked = {name.lower(): value for name, value in parse_qsl(scope["query_string"].decode("latin-1"))}
         key = asked.get(credential.parameter, "").encode("latin-1", "replace")
-        by_address = bool(key)
+        scope[_BY_ADDRESS] = bool(key)
     if key:
         headers.append((b"authorization", b"Bearer " + key))
-    return {**scope, "headers": headers, _BY_ADDRESS: by_address}

@@ -51,7 +51,9 @@ async def post_events(body: EventsBody, request: Request, state: StateDep, princ
         RejectedEventView(index=readable[each.index][0], code=each.code, message=each.message)
         for each in taken.rejected
     ]
-    rejected = sorted([*rejected, *body.malformed()], key=lambda each: each.index)
+    malformed = body.malformed()
+    state.metrics.observe_event("rejected", len(malformed))
+    rejected = sorted([*rejected, *malformed], key=lambda each: each.index)
     return TakenEventsView(accepted=taken.accepted, rejected=rejected)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -107,6 +108,18 @@ class AnalyticsContract:
         await docs.analytics.add_events([visits.event(first)])
         visits.search("async", session="s")
         assert [each.replaced_by for each in await docs.analytics.searches(visits.scope)] == [None, None]
+
+    async def test_events_that_come_together_are_all_stored(self, docs: Catalog, clock: FakeClock) -> None:
+        visits = Visits(docs, await uid(docs), clock)
+        searches = [visits.search("q") for _ in range(40)]
+        await asyncio.gather(*(docs.analytics.add_events([visits.event(each)]) for each in searches))
+        assert (await docs.analytics.summary(visits.scope, limit=1)).totals.clicks == 40
+        waiting = [asyncio.create_task(docs.analytics.add_events([visits.event(each, "b", 2)])) for each in searches]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        await asyncio.gather(*waiting[1:])
+        stored = await docs.analytics.events_of(visits.scope, [each.id for each in searches[1:]])
+        assert len(stored) == 2 * 39, "also where the request is gone that began to store them"
 
     async def test_figures(self, docs: Catalog, clock: FakeClock) -> None:
         visits = Visits(docs, await uid(docs), clock)

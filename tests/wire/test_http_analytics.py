@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
+import httpx2
 import pytest
 
+from service.access import LocalCallers
 from tests.conftest import Service
 from tests.wire.test_http_keys import Doors
-from winnow.core.errors import StorageFailure
+from winnow.core.errors import StorageFailure, UpstreamUnavailable
 from winnow.core.settings import Settings
 from winnow.core.settings.analytics import AnalyticsSettings
 from winnow.operations.search_ids import SEARCH_ID_SECONDS
@@ -166,6 +169,9 @@ async def test_a_beacon_of_a_page_is_taken(visited: Service) -> None:
     headers = {"Content-Type": "text/plain", "Origin": "https://evil.example"}
     refused = await visited.client.post("/v1/events", content=body, headers=headers)
     assert refused.status_code == 403
+    for form in (b"not json", b'{"events": []}', b'{"events": {}}', b"[]"):
+        wrong = await visited.client.post("/v1/events", content=form, headers={"Content-Type": "text/plain"})
+        assert wrong.status_code in (400, 422), form
 
 
 async def test_a_beacon_has_its_credential_in_the_address(visited: Service) -> None:
@@ -190,6 +196,48 @@ async def test_events_that_cannot_be_stored_are_not_acknowledged(visited: Servic
     sent = await visited.client.post("/v1/events", json={"events": [click(found)]})
     assert sent.status_code == 503
     assert "Retry-After" in sent.headers
+
+
+async def test_a_search_is_answered_although_it_cannot_be_recorded(visited: Service, monkeypatch: Any) -> None:
+    async def fail(*_: Any) -> None:
+        raise UpstreamUnavailable("the catalog does not answer")
+
+    monkeypatch.setattr(visited.resources.catalog.tokens, "signing_keys", fail)
+    found = await search(visited, "copy a file")
+    assert found["results"]
+    assert found["search_id"] is None
+    events = await visited.client.post(SEARCH, json={"query": "copy"}, headers={"Accept": "text/event-stream"})
+    assert "event: final" in events.text
+    assert (await counted(visited))["totals"]["searches"] == 0
+
+
+async def test_commands_of_the_same_machine_are_not_visitors(visited: Service) -> None:
+    transport = httpx2.ASGITransport(LocalCallers(visited.app))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as local:
+        answer = await local.post(SEARCH, json={"query": "copy a file"})
+    assert "search_id" not in answer.json()
+    assert (await counted(visited))["totals"]["searches"] == 0
+
+
+async def test_events_are_counted_under_their_route(visited: Service) -> None:
+    await send(visited, click(await search(visited, "copy a file")), {})
+    metrics = (await visited.client.get("/metrics")).text
+    labels = 'door="api",method="POST",route="/v1/events",status="202"'
+    assert f"winnow_http_request_seconds_count{{{labels}}} 1.0" in metrics
+    assert 'winnow_visitor_events_total{outcome="click"} 1.0' in metrics
+    assert 'winnow_visitor_events_total{outcome="rejected"} 1.0' in metrics
+
+
+async def test_queries_are_in_no_log(visited: Service, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    found = await search(visited, "copy secretword", session="secretsession")
+    await send(visited, click(found), {**click(found), "document_id": "secretdocument"})
+    await counted(visited)
+    await visited.client.request("DELETE", ANALYTICS, params={"session": "secretsession"})
+    trail = await visited.client.get("/v1/audit")
+    ours = [each for each in caplog.records if each.name.startswith(("winnow", "service"))]
+    for text in (trail.text, *(str(each.__dict__) for each in ours)):
+        assert "secret" not in text
 
 
 async def test_searches_are_exported_and_deleted(visited: Service) -> None:

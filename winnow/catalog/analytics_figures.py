@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from sqlalchemy import ColumnCollection, ColumnElement, Integer, Select, case, func, select
+from sqlalchemy import (
+    ColumnCollection,
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    case,
+    func,
+    literal,
+    select,
+    true,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from winnow.catalog.analytics_tables import ANALYTICS_EVENTS, ANALYTICS_SEARCHES
@@ -24,7 +36,6 @@ _S: Final = ANALYTICS_SEARCHES.c
 _E: Final = ANALYTICS_EVENTS.c
 _COUNTED: Final = (_S.replaced_by.is_(None), _S.first == 1)
 _SPEEDS: Final[tuple[Speed, ...]] = ("instant", "full")
-_Wanted = Literal["top", "nothing_found", "nothing_clicked"]
 
 
 def within(columns: ColumnCollection[str, Any], scope: AnalyticsScope) -> list[ColumnElement[bool]]:
@@ -39,12 +50,13 @@ async def summary(connection: AsyncConnection, scope: AnalyticsScope, limit: int
         *within(_E, scope), _E.type == "click", _E.position.is_not(None)
     )
     rows = await connection.execute(positions.group_by(_E.position).order_by(_E.position))
+    queries = await _queries(connection, scope, limit)
     return AnalyticsSummary(
         await _totals(connection, scope),
         await _days(connection, scope),
-        await _queries(connection, scope, "top", limit),
-        await _queries(connection, scope, "nothing_found", limit),
-        await _queries(connection, scope, "nothing_clicked", limit),
+        queries["top"],
+        queries["nothing_found"],
+        queries["nothing_clicked"],
         [(row[0], row[1]) for row in rows],
         [each for speed in _SPEEDS if (each := await _speed(connection, scope, speed)) is not None],
     )
@@ -90,29 +102,26 @@ async def _days(connection: AsyncConnection, scope: AnalyticsScope) -> list[DayF
     return [DayFigures(day, *searched.get(day, (0, 0)), *happened.get(day, (0, 0))) for day in days]
 
 
-async def _queries(
-    connection: AsyncConnection, scope: AnalyticsScope, wanted: _Wanted, limit: int
-) -> list[QueryFigures]:
+async def _queries(connection: AsyncConnection, scope: AnalyticsScope, limit: int) -> dict[str, list[QueryFigures]]:
+    """The lists of queries, by name; all are read from one table of figures, which is made once."""
     searched, clicked = _by_query(scope).subquery("searched"), _clicked(scope).subquery("clicked")
-    clicks, conversions = (func.coalesce(clicked.c[name], 0) for name in ("clicks", "conversions"))
-    figures = select(
-        searched.c.query,
-        searched.c.searches,
-        searched.c.without_results,
-        searched.c.sessions,
-        clicks,
-        conversions,
-        clicked.c.position,
-    ).outerjoin(clicked, clicked.c.folded == searched.c.folded)
-    match wanted:
-        case "nothing_found":
-            figures = figures.where(searched.c.without_results > 0).order_by(searched.c.without_results.desc())
-        case "nothing_clicked":
-            figures = figures.where(clicks == 0, searched.c.searches > searched.c.without_results)
-        case "top":
-            pass
-    rows = await connection.execute(figures.order_by(searched.c.searches.desc(), searched.c.folded).limit(limit))
-    return [QueryFigures(*row[:6], None if row[6] is None else float(row[6])) for row in rows]
+    counts = [func.coalesce(clicked.c[name], 0).label(name) for name in ("clicks", "conversions")]
+    joined = select(searched, *counts, clicked.c.position).outerjoin(clicked, clicked.c.folded == searched.c.folded)
+    each = joined.cte("figures").c
+    found: dict[str, list[QueryFigures]] = {"top": [], "nothing_found": [], "nothing_clicked": []}
+    wanted = {
+        "nothing_found": each.without_results > 0,
+        "nothing_clicked": and_(each.clicks == 0, each.searches > each.without_results),
+    }
+    parts = []
+    for name in found:
+        first = each.without_results if name == "nothing_found" else each.searches
+        place = func.row_number().over(order_by=(first.desc(), each.searches.desc(), each.folded)).label("place")
+        part = select(literal(name).label("list"), place, *each).where(wanted.get(name, true()))
+        parts.append(select(part.order_by("place").limit(limit).subquery(name)))
+    for row in await connection.execute(union_all(*parts).order_by("list", "place")):
+        found[row[0]].append(QueryFigures._make((*row[3:9], None if row[9] is None else float(row[9]))))
+    return found
 
 
 def _by_query(scope: AnalyticsScope) -> Select[Any]:

@@ -6,6 +6,7 @@ is sent.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,12 +15,21 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from winnow.core.access import audience_of, may_name, view_of
 from winnow.core.analytics import EventType, LoggedSearch, VisitorEvent, kept_query
 from winnow.core.clock import Clock, utc_now
-from winnow.core.errors import AnalyticsDisabled, CollectionNotFound, InvalidInput, StorageFailure, UpstreamUnavailable
+from winnow.core.errors import (
+    AnalyticsDisabled,
+    CollectionNotFound,
+    InvalidInput,
+    StorageFailure,
+    UpstreamUnavailable,
+    WinnowError,
+)
 from winnow.core.principal import Principal
 from winnow.core.search import SearchAnswer
 from winnow.core.tenancy import plain_id
 from winnow.operations.resources import Resources
 from winnow.operations.search_ids import SearchIds, SignedSearch, signed_search
+
+log = logging.getLogger(__name__)
 
 MAX_EVENTS: Final = 1000
 """Events of one request."""
@@ -63,8 +73,15 @@ class SearchRecord:
     session: str
     steps: list[LoggedSearch] = field(default_factory=list)
 
-    async def add(self, answer: SearchAnswer) -> str:
-        """Add an answer, and return its signed id."""
+    async def add(self, answer: SearchAnswer) -> str | None:
+        """Add an answer, and return its signed id; ``None`` where it cannot be recorded, which costs no answer."""
+        try:
+            return await self._add(answer)
+        except WinnowError as error:
+            log.warning("a search is not recorded: %s", error.message)
+            return None
+
+    async def _add(self, answer: SearchAnswer) -> str:
         resources = self.log.resources()
         collection = await resources.collections.get(answer.request.collection)
         view, (first, shown) = view_of(self.principal, answer.request.tenant), shown_documents(answer)
@@ -84,8 +101,9 @@ class SearchRecord:
             self.session,
             audience_of(view, collection),
         )
+        search_id = await self.log.ids.sign(signed_search(search, collection.name))
         self.steps.append(search)
-        return await self.log.ids.sign(signed_search(search, collection.name))
+        return search_id
 
     def close(self) -> None:
         """Have the search kept."""
@@ -117,22 +135,25 @@ class SearchLog:
     count: Callable[[str, int], None] = lambda *_: None
 
     def record(self, principal: Principal, session: str | None) -> SearchRecord | None:
-        """The record of one search of a principal; ``None`` where searches are not recorded."""
-        return SearchRecord(self, principal, session or "") if self.enabled else None
+        """The record of a search of a principal; ``None`` where none is kept, and for commands of the same machine."""
+        kept = self.enabled and principal.kind != "local"
+        return SearchRecord(self, principal, session or "") if kept else None
 
     async def take(self, principal: Principal, events: Sequence[GivenEvent]) -> TakenEvents:
         """Store the events that belong to searches of this principal's part of the installation.
 
         Raises:
             AnalyticsDisabled: the settings keep nothing of what visitors do.
-            InvalidInput: there are none, or too many.
+            InvalidInput: there are too many.
             UpstreamUnavailable: they cannot be stored now; none is.
         """
         principal.require("search")
         if not self.enabled:
             raise AnalyticsDisabled("events are not kept here: set WINNOW_ANALYTICS__ENABLED=true")
-        if not 1 <= len(events) <= MAX_EVENTS:
-            raise InvalidInput(f"a request has 1 to {MAX_EVENTS:,} events, not {len(events):,}", location=("events",))
+        if len(events) > MAX_EVENTS:
+            raise InvalidInput(
+                f"a request has at most {MAX_EVENTS:,} events, not {len(events):,}", location=("events",)
+            )
         found: list[VisitorEvent] = []
         rejected: list[RejectedEvent] = []
         for index, each in enumerate(events):
