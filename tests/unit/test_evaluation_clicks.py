@@ -187,7 +187,7 @@ def test_an_exported_search_is_an_answer_that_was_seen():
 def test_a_search_that_was_still_being_typed_is_seen_only_if_something_was_clicked():
     assert seen_answer(search(replaced_by="s2")) is None
     clicked = seen_answer(search(replaced_by="s2", events=[clicked_on("a")]))
-    assert clicked == Impression("q", "s2", {11: "a", 13: "b"}, frozenset("a"))
+    assert clicked == Impression("q", "s1", {11: "a", 13: "b"}, frozenset("a"))
     assert seen_answer(search(shown=[])) is None
 
 

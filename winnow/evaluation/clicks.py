@@ -70,8 +70,7 @@ def seen_answer(search: Mapping[str, Any]) -> Impression | None:
     results = {rank: document for rank, document in enumerate(search["shown"], search["first"]) if document}
     if not results or (search["replaced_by"] and not clicked):
         return None
-    visitor = search["session"] or search["replaced_by"] or search["id"]
-    return Impression(search["query"], visitor, results, clicked)
+    return Impression(search["query"], search["session"] or search["id"], results, clicked)
 
 
 def judge_by_clicks(impressions: Iterable[Impression], least: int = LEAST_CLICKS) -> ClickJudgments:
