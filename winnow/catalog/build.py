@@ -23,6 +23,7 @@ from winnow.catalog.table_maintenance import TableMaintenance
 from winnow.catalog.tables import COLLECTIONS
 from winnow.catalog.tokens import SqlTokens
 from winnow.catalog.trail import SqlTrail
+from winnow.catalog.volume import Volume
 from winnow.core.clock import Clock, utc_now
 from winnow.core.settings import Settings
 from winnow.ports import Catalog
@@ -44,10 +45,13 @@ async def open_catalog(settings: Settings, *, clock: Clock = utc_now) -> Catalog
 def catalog_of(database: Database, clock: Clock) -> Catalog:
     """The catalog in a migrated database, which is closed with it."""
     maintenance = TableMaintenance(database)
+    volume = Volume(database.file.parent) if database.file is not None else None
 
     async def check() -> None:
         async with database.read() as connection:
             await connection.execute(select(COLLECTIONS.c.uid).limit(1))
+        if volume is not None:
+            await volume.check()
 
     keys, trail = SqlKeys(database, clock), SqlTrail(database, clock)
     analytics = SqlAnalytics(database, clock)

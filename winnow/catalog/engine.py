@@ -90,7 +90,8 @@ class Database:
     def __init__(self, url: URL, *, enforce_keys: bool = True, statement_seconds: float = STATEMENT_SECONDS) -> None:
         self.writes = 0  # transactions that may have written something, of this process
         self._engines: tuple[AsyncEngine, ...]
-        self.is_server = sqlite_file(url) is None
+        self.file = sqlite_file(url)
+        self.is_server = self.file is None
         if self.is_server:
             self._reader = self._writer = _postgres_engine(url, statement_seconds)
             self._engines = (self._writer,)
