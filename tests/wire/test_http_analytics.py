@@ -182,6 +182,12 @@ async def test_a_beacon_has_its_credential_in_the_address(visited: Service) -> N
     for sent_with, status in ((key, 202), (doors.admin, 403), ("wrong", 401)):
         sent = await visited.client.post(f"/v1/events?access_token={sent_with}", json={"events": [click(found)]})
         assert sent.status_code == status, sent.text
+    page = (await doors.make("search", origins=["https://docs.example.com"]))["key"]
+    for origin, status in (("https://docs.example.com", 202), ("https://evil.example", 403)):
+        headers = {"Content-Type": "text/plain;charset=UTF-8", "Origin": origin, "Sec-Fetch-Site": "cross-site"}
+        body = json.dumps({"events": [click(found)]})
+        sent = await visited.client.post(f"/v1/events?access_token={page}", content=body, headers=headers)
+        assert sent.status_code == status, sent.text
     searched = await visited.client.post(f"{SEARCH}?access_token={key}", json={"query": "copy"})
     assert searched.status_code == 401, "of events alone"
 
