@@ -81,6 +81,8 @@ def hidden_while_typing(rules: RuleSet, typed: str, language: str | None = None)
 
 def hides(rules: RuleSet, query: str, document_id: str, language: str | None = None) -> bool:
     """Whether a document is hidden for a query."""
+    if not rules.hidden:
+        return False
     folded = folded_name(query)
     return any(document_id in each.documents for each in _matching(rules_near(rules, folded).hidden, folded, language))
 

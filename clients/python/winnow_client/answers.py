@@ -114,7 +114,7 @@ class SearchAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ManyAnswer:
-    """The answer to several searches, as one list; ``searches`` reports on each."""
+    """The answer to several searches, as one list; ``searches`` reports on each, ``facets`` count over all."""
 
     id: str
     results: Sequence[Result]
@@ -122,6 +122,7 @@ class ManyAnswer:
     degraded: bool
     searches: Sequence[JsonObject]
     took_ms: float
+    facets: JsonObject | None = None
     tokenizer: str | None = None
     tokens: int | None = None
     left_out: int | None = None

@@ -16,7 +16,7 @@ _Answer = TypeVar("_Answer")
 class SearchOptions(TypedDict, total=False):
     """The options of a search; those that are left out, or ``None``, have the service's defaults.
 
-    ``search_many`` takes no ``facets`` and no ``cursor``.
+    ``search_many`` takes no ``cursor``, ``sort``, ``max_per``, ``mmr`` and ``boosts``.
     """
 
     top_k: int | None
@@ -41,6 +41,10 @@ class SearchOptions(TypedDict, total=False):
     facet_limit: int | None
     disjunctive: bool | None
     cursor: str | None
+    sort: Sequence[JsonObject] | None
+    max_per: JsonObject | None
+    mmr: float | None
+    boosts: Sequence[JsonObject] | None
 
 
 class DocumentInput(TypedDict):
