@@ -95,6 +95,25 @@ async def test_readiness_names_the_collection_and_stays_up(docs: Service) -> Non
     assert (await docs.client.get("/readyz")).json()["checks"]["indexes"]["status"] == "ok"
 
 
+@pytest.mark.parametrize("cut", ["vector_storage-dense/vectors/chunk_0.mmap", "payload_storage/page_0.dat"])
+async def test_a_file_that_is_cut_under_the_running_engine_costs_it_once_and_the_index_is_filled_again(
+    docs: Service, cut: str
+) -> None:
+    root = docs.resources.settings.data_dir / "vectors"
+    if not root.exists():
+        pytest.skip("the files of a server are not ours")
+    (file,) = root.rglob(cut)
+    os.truncate(file, 0)
+    refused = [await search(docs) for _ in range(3)]  # the first kills the engine (SIGBUS), which maps the file
+    assert {each.status_code for each in refused} == {503}
+    assert refused[-1].json()["code"] == "index_rebuilding"
+    await docs.watch.look()
+    await docs.index()
+    assert await found(docs) == {each["id"] for each in DOCUMENTS}
+    assert docs.resources.store._engine.starts == 2  # type: ignore[attr-defined]
+    assert list(root.glob("*/~lost-*"))
+
+
 async def test_an_upload_waits_for_the_index_and_fails_no_document(docs: Service) -> None:
     await lose(docs)
     new = {"documents": [{"id": "new", "text": "new"}]}
