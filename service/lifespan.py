@@ -20,6 +20,7 @@ from winnow.operations.analytics import AnalyticsRetention
 from winnow.operations.attachment_reader import AttachmentReader
 from winnow.operations.attachments import FileToAttach, attach_files
 from winnow.operations.filenames import Filenames
+from winnow.operations.live_metrics import stall_reason
 from winnow.operations.metrics import Metrics
 from winnow.operations.resources import OpenResources, Resources
 from winnow.operations.search_ids import SearchIds
@@ -77,6 +78,11 @@ class ServiceState:
         if self._health is None:
             self._health = health_of(self.resources)
         return self._health
+
+    def stalled(self) -> str | None:
+        """Why the process has to be started again: its own worker makes no step. Asks no other server."""
+        worker = self.metrics.live.worker
+        return None if worker is None else stall_reason(worker()[1], self.settings.operations.stall_seconds)
 
     async def readiness(self) -> Readiness:
         """Whether searches can be answered, dependency by dependency; raises as ``resources`` does."""

@@ -16,8 +16,8 @@ class ServiceReports:
     state: ServiceState
 
     async def stalled(self) -> str | None:
-        """A service that answers is alive."""
-        return None
+        """A service that answers is alive, unless a worker in it makes no progress."""
+        return self.state.stalled()
 
     async def readiness(self) -> Readiness:
         """As ``/readyz`` of the API has it."""

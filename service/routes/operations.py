@@ -8,7 +8,7 @@ from functools import partial
 from typing import Annotated, Final
 
 from fastapi import Query, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import iterate_in_threadpool
 
@@ -18,7 +18,7 @@ from service.door import BODY_PROBLEMS, Door
 from service.errors import UNSUPPORTED_MEDIA_TYPE, problem_from
 from service.operations_port import METRICS_TYPE, status_of
 from service.schemas.common import members
-from service.schemas.operations import Health, Readiness, VerifyBody
+from service.schemas.operations import Health, Readiness, Stalled, VerifyBody
 from service.wire import dumps, require_json
 from winnow.core import errors
 from winnow.core.principal import Principal
@@ -33,10 +33,19 @@ router = Door(tag="operations", invalid=errors.InvalidCollection)
 SIZE_HEADER: Final = "X-Winnow-Backup-Bytes"
 
 
-@router.get("/healthz", responses=router.problems(public=True), openapi_extra=needs())
-async def healthz() -> Health:
-    """Whether the process is alive; does not check its dependencies."""
-    return Health()
+@router.get(
+    "/healthz",
+    responses={
+        503: {"model": Stalled, "description": "A worker in this process makes no progress: start it again."},
+        **router.problems(public=True),
+    },
+    response_model=Health,
+    openapi_extra=needs(),
+)
+async def healthz(state: StateDep) -> Health | JSONResponse:
+    """Whether the process is alive, and its worker, if it has one, makes progress; asks no dependency."""
+    reason = state.stalled()
+    return Health() if reason is None else JSONResponse(Stalled(reason=reason).model_dump(), 503)
 
 
 @router.get(

@@ -15,6 +15,13 @@ class Health(View):
     status: Literal["ok"] = "ok"
 
 
+class Stalled(View):
+    """The process has to be started again."""
+
+    status: Literal["stalled"] = "stalled"
+    reason: str = Field(description="what makes no progress, and for how long")
+
+
 class CheckView(View):
     """The state of one dependency."""
 

@@ -23,6 +23,18 @@ async def test_alive(client):
     assert (await client.get("/healthz")).json() == {"status": "ok"}
 
 
+async def test_a_service_whose_own_worker_makes_no_progress_asks_to_be_started_again(service):
+    limit = service.resources.settings.operations.stall_seconds
+    stalled = [limit]
+    service.app.state.service.metrics.live.worker = lambda: (3, stalled[0])
+    assert (await service.client.get("/healthz")).status_code == 200
+    stalled[0] = limit + 1
+    answer = await service.client.get("/healthz")
+    assert (answer.status_code, answer.json()["status"]) == (503, "stalled")
+    assert f"for {limit + 1:.0f} s" in answer.json()["reason"]
+    assert (await service.client.get("/readyz")).status_code == 200, "searches are answered all the same"
+
+
 async def test_ready_names_every_dependency(client):
     response = await client.get("/readyz")
     assert response.status_code == 200

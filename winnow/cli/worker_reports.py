@@ -12,6 +12,7 @@ from service.health import check_readiness
 from service.readiness import ReadinessLog
 from service.schemas.operations import Readiness
 from winnow.core.package import winnow_version
+from winnow.operations.live_metrics import stall_reason
 from winnow.operations.metrics import Metrics
 from winnow.operations.resources import Resources
 from winnow.runtime import Local
@@ -45,10 +46,7 @@ class WorkerReports:
 
     async def stalled(self) -> str | None:
         """Whether claimed documents make no progress: a restart hands them to another worker at once."""
-        seconds = self.worker.stalled_seconds
-        if seconds <= self.stall_seconds:
-            return None
-        return f"no step of the work on claimed documents for {seconds:.0f} s; the limit is {self.stall_seconds:.0f} s"
+        return stall_reason(self.worker.stalled_seconds, self.stall_seconds)
 
     async def readiness(self) -> Readiness:
         """Whether catalog and store answer. Models are not asked: batches wait for them."""

@@ -31,6 +31,13 @@ BACKLOG_LIMIT: Final = 3.0  # seconds that counting it may take
 log = logging.getLogger(__name__)
 
 
+def stall_reason(seconds: float, limit: float) -> str | None:
+    """Why a worker that made no step for ``seconds`` has to be started again; ``None`` up to the limit."""
+    if seconds <= limit:
+        return None
+    return f"no step of the work on claimed documents for {seconds:.0f} s; the limit is {limit:.0f} s"
+
+
 class LiveMetrics(Collector):
     """Reads the state of what it watches.
 
