@@ -16,14 +16,14 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
-from typing import Final
+from typing import Final, NamedTuple
 
 from open_loop import Answer, Answers, OpenLoop
-from stack_processes import Process
+from stack_processes import Process, cpu_seconds
 from systems import free_port
 
 BUDGET: Final = 3.0  # seconds, the default
@@ -44,15 +44,15 @@ def shed(answer: Answer) -> bool:
 
 
 @contextmanager
-def service(folder: Path, env: Mapping[str, str]) -> Iterator[int]:
-    """A running service with a collection ``docs``; yields its port."""
+def service(folder: Path, env: Mapping[str, str]) -> Iterator[tuple[int, int]]:
+    """A running service with a collection ``docs``; yields its port and process id."""
     port = free_port()
     command = [sys.executable, "-m", "winnow.cli.main", "serve", "--port", str(port), "--data-dir", str(folder)]
     process = Process(command, folder.with_suffix(".log"), {"WINNOW_LOG_LEVEL": "error", **env})
     try:
         _wait(port, process)
         _fill(port)
-        yield port
+        yield port, process.pid
     finally:
         process.stop()
 
@@ -99,7 +99,23 @@ def _call(port: int, method: str, path: str, body: object = None) -> None:
     urllib.request.urlopen(request, timeout=300).read()  # noqa: S310
 
 
-async def overload(port: int, seconds: float) -> list[str]:
+class Measured(NamedTuple):
+    """A load, and the goodput in a CPU second of the service, which other work on the machine does not change."""
+
+    answers: Answers
+    rate: float
+    per_cpu_second: float
+
+
+async def measured(pid: int, load: Awaitable[Answers]) -> Measured:
+    """Measure a load on the service with this process id."""
+    began = cpu_seconds(pid)
+    answers = await load
+    used = cpu_seconds(pid) - began
+    return Measured(answers, answers.rate(good), sum(map(good, answers.all)) / used)
+
+
+async def overload(port: int, pid: int, seconds: float) -> list[str]:
     """Rows of the first table."""
     client = OpenLoop(port, PATH)
     await client.closed(4, 2)  # warm
@@ -108,19 +124,20 @@ async def overload(port: int, seconds: float) -> list[str]:
     callers = max(rates, key=rates.__getitem__)
     rows = [f"{rates[callers]:.0f} searches/s with {callers} callers; one caller: p50 {alone:.1f} ms", ""]
     rows += ["| load | capacity before, after | goodput ÷ capacity | p50 / p99 of answers, ms | shed p50 / p99, ms "]
-    rows[-1] += "| recovery, s |"
-    rows += ["|---|---:|---:|---:|---:|---:|"]
+    rows[-1] += "| recovery, s | goodput ÷ capacity, each in a CPU second |"
+    rows += ["|---|---:|---:|---:|---:|---:|---:|"]
     for factor in (1, 2, 3, 6):
-        before = (await client.closed(callers, seconds / 2)).rate(good)
-        found = await client.load(factor * before, seconds)
+        before = await measured(pid, client.closed(callers, seconds / 2))
+        found = await measured(pid, client.load(factor * before.rate, seconds))
         recovery = await _recovery(client, alone)
-        after = (await client.closed(callers, seconds / 2)).rate(good)
-        times = [f"{found.percentile(p, kind):.0f}" for kind in (good, shed) for p in (50, 99)]
+        after = await measured(pid, client.closed(callers, seconds / 2))
+        times = [f"{found.answers.percentile(p, kind):.0f}" for kind in (good, shed) for p in (50, 99)]
         rows.append(
-            f"| {factor} × | {before:.0f}, {after:.0f} | {found.rate(good) / fmean([before, after]):.2f} "
-            f"| {times[0]} / {times[1]} | {times[2]} / {times[3]} | {recovery:.1f} |"
+            f"| {factor} × | {before.rate:.0f}, {after.rate:.0f} | {found.rate / fmean([before.rate, after.rate]):.2f} "
+            f"| {times[0]} / {times[1]} | {times[2]} / {times[3]} | {recovery:.1f} "
+            f"| {found.per_cpu_second / fmean([before.per_cpu_second, after.per_cpu_second]):.2f} |"
         )
-        rows += _others(found)
+        rows += _others(found.answers)
     return rows
 
 
@@ -169,12 +186,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if options.part != "reranker":
-            with service(folder / "bundled", {}) as port:
-                print(*asyncio.run(overload(port, options.seconds)), "", sep="\n", flush=True)
+            with service(folder / "bundled", {}) as (port, pid):
+                print(*asyncio.run(overload(port, pid, options.seconds)), "", sep="\n", flush=True)
         if options.part != "service":
             with reranker(folder) as url:
                 env = {f"WINNOW_RERANK__{key}": value for key, value in _JINA.items()}
-                with service(folder / "remote", {**env, "WINNOW_RERANK__URL": url}) as port:
+                with service(folder / "remote", {**env, "WINNOW_RERANK__URL": url}) as (port, _):
                     print(*asyncio.run(slow_second_stage(port, options.seconds)), sep="\n", flush=True)
 
 
