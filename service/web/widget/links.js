@@ -55,7 +55,8 @@ export function excerpt(points, highlights) {
   const first = highlights[0]?.start ?? 0;
   let start = Math.min(points.length - LENGTH, Math.max(0, first - LEAD));
   if (start < LEAD / 2) start = 0;
-  const end = Math.min(points.length, start + LENGTH);
+  let end = Math.min(points.length, start + LENGTH);
   while (start > 0 && start < first && !/\s/u.test(points[start - 1])) start += 1;
+  for (let back = 0; end < points.length && back < LEAD && !/\s/u.test(points[end]); back += 1) end -= 1;
   return { start, end };
 }
