@@ -19,6 +19,7 @@ from service.doors.mcp_route import McpRoute
 from service.errors import install_error_handlers
 from service.lifespan import ServiceState
 from service.middleware import BodyLimit, HostGuard, PathPrefix, RequestContext, UnhandledErrors
+from service.nearest_shape import NearestShape
 from service.openapi import TAGS, install_openapi
 from service.page_requests import PageRequests
 from service.quotas import RequestQuota
@@ -96,8 +97,10 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
     install_widget(app)
     install_page(app)
     mcp_route = mcp.install(app)
+    routes = [mcp_route, *(route for router in routers for route in router.routes)]
+    app.state.nearest_shape = NearestShape(routes)
     install_error_handlers(app, state.callers.note_error)
-    _surround(app, settings, state, [mcp_route, *(route for router in routers for route in router.routes)])
+    _surround(app, settings, state, routes)
     return app
 
 

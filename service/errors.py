@@ -215,11 +215,18 @@ def problem_from_validation(error: RequestValidationError, code: str) -> Problem
 
 
 def problem_response(scope: Scope, problem: Problem) -> Response:
-    """Write ``problem`` in the error shape of the request, of its route, or else as ``application/problem+json``."""
+    """Write ``problem`` in the error shape of the request, of its route, or of routes whose paths begin alike."""
     state = scope.get("state", {})
-    shape: ErrorShape = state.get("error_shape") or getattr(scope.get("route"), "error_shape", PROBLEM_DETAILS)
+    shape: ErrorShape = state.get("error_shape") or _shape_of(scope)
     body = shape.body(problem, state.get("request_id"))
     return Response(orjson.dumps(body), shape.status(problem), problem.headers, shape.media_type)
+
+
+def _shape_of(scope: Scope) -> ErrorShape:
+    if (route := scope.get("route")) is not None:
+        return getattr(route, "error_shape", PROBLEM_DETAILS)
+    nearest: Callable[[str], ErrorShape] = scope["app"].state.nearest_shape
+    return nearest(scope["path"].removeprefix(scope.get("root_path", "")))
 
 
 def install_error_handlers(app: FastAPI, note: Callable[[Scope, Exception], None]) -> None:

@@ -37,12 +37,12 @@ TAGS: Final = [
 
 
 def document_body(model: type[DocumentBody | DocumentBatch], *, batch: bool = False) -> dict[str, Any]:
-    """The body in OpenAPI of a route that reads documents itself, one by one; of a ``batch`` also lines and files."""
+    """The body in OpenAPI of a route that reads documents itself, as JSON or files; of a ``batch`` also lines."""
     content: dict[str, Any] = {"application/json": {"schema": {"$ref": REFERENCE + model.__name__}}}
     if batch:
         lines = {"type": "string", "description": "one document a line"}
         content["application/x-ndjson"] = {"schema": lines, "example": '{"id": "a", "text": "…"}\n'}
-        content["multipart/form-data"] = {"schema": {"$ref": REFERENCE + DocumentForm.__name__}}
+    content["multipart/form-data"] = {"schema": {"$ref": REFERENCE + DocumentForm.__name__}}
     return {"required": True, "content": content}
 
 

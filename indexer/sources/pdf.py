@@ -20,11 +20,20 @@ _PASSWORD: Final = 4  # FPDF_ERR_PASSWORD
 _SECURITY: Final = 5  # FPDF_ERR_SECURITY
 _DEEPEST: Final = 6  # levels of headings
 _RUNNING_PAGES: Final = 5  # in shorter documents a line that repeats may be content
+_RUNNING_SHARE: Final = 0.4  # of the pages: those on the left and on the right may differ
+_RUNNING_LINES: Final = 3  # at the head and at the foot
 _NAMED_PAGES: Final = 20  # that a message lists
-_DIVIDED: Final = re.compile(  # a word at a line's end; PDFium writes U+FFFE or U+0002 for the hyphen it takes away
-    "\u00ad\\s*|(?<=[^\\W\\d_])(?:[\x02\ufffe]\\s*|-\\r?\n)(?=[a-zß-öø-ÿ])(?!(?:and|or|to|und|oder|bis|et|ou|y|e|o)\\b)"
+_SHY: Final = re.compile("\u00ad\\s*")
+_CUT: Final = re.compile(  # a word at a line's end; PDFium writes U+FFFE or U+0002 for the hyphen that it takes away
+    "(?<![^\\W_])(?P<first>(?:[^\\W_]+-){0,4}[^\\W_]+)(?:[\x02\ufffe]\\s*|-[ ]*\\r?\\n)(?P<second>[^\\W_]+)"
 )
+_AND: Final = frozenset("and or to und oder bis et ou y e o".split())  # after a hyphen of a shortened compound
+_KEPT: Final = frozenset(
+    """self well ill ex half all cross vice quasi so twenty thirty forty fifty sixty seventy eighty ninety""".split()
+)
+_COMPOUND: Final = re.compile(r"[^\W\d_]+-[^\W\d_]+")
 _HYPHEN: Final = re.compile("[\x02\ufffe]\\s*")
+_ITEM: Final = re.compile(r"[•‣▪◦●○■□➢✓]\s*(?=\S)|(?=(?:\d{1,3}[.)]|[a-z]\))\s+\S)")
 _UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\uffff\ud800-\udfff]")
 _NO_TITLE: Final = re.compile(r"(?i)untitled|microsoft \w+ -|.*\.(?:docx?|pptx?|xlsx?|tex|dvi|indd|pdf|html?)$")
 _PAGE_NUMBER: Final = re.compile(
@@ -77,7 +86,7 @@ def _open(file: IO[bytes]) -> pypdfium2.PdfDocument:
 
 def _lines(document: pypdfium2.PdfDocument, max_chars: int) -> list[list[str]]:
     """The lines of every page that are not blank."""
-    pages: list[list[str]] = []
+    pages: list[str] = []
     chars = 0
     for page in document:
         text_page = page.get_textpage()
@@ -87,25 +96,56 @@ def _lines(document: pypdfium2.PdfDocument, max_chars: int) -> list[list[str]]:
         chars += len(text)
         if chars > max_chars:
             raise ReadError("too_large", f"the PDF has more than {max_chars:,} characters of text; split it")
-        text = _HYPHEN.sub("-", _DIVIDED.sub("", text))
-        lines = (_UNPRINTABLE.sub("", line).strip() for line in text.splitlines())
-        pages.append([line for line in lines if line])
-    return pages
+        pages.append(text)
+    known = frozenset(_COMPOUND.findall(" ".join(pages).lower()))
+    return [_lines_of(text, known) for text in pages]
+
+
+def _lines_of(text: str, compounds: frozenset[str]) -> list[str]:
+    text = _CUT.sub(lambda match: _joined(match, compounds), _SHY.sub("", text))
+    lines = (_UNPRINTABLE.sub("", line).strip() for line in _HYPHEN.sub("-", text).splitlines())
+    return [line for line in lines if line]
+
+
+def _joined(cut: re.Match[str], compounds: frozenset[str]) -> str:
+    """A word that was cut at the end of a line: without the hyphen, unless it is the word's own.
+
+    It is the word's own beside digits, capitals, single letters and further hyphens, after words that take one, and
+    where the document writes the word with it inside of a line.
+    """
+    first, second = cut["first"], cut["second"]
+    if second in _AND:
+        return f"{first}- {second}"
+    start, end = first.rpartition("-")[2], second
+    own = (
+        "-" in first
+        or len(start) == 1
+        or not (start[-1].islower() and end[0].islower())
+        or start.lower() in _KEPT
+        or f"{start}-{end}".lower() in compounds
+    )
+    return f"{first}-{second}" if own else f"{first}{second}"
 
 
 def _without_running_lines(pages: Sequence[list[str]]) -> list[list[str]]:
-    """Drop first and last lines that most pages share, and page numbers: a line that only counts up is content."""
-    keys = [_keys(lines) for lines in pages]
-    ends = Counter(key for pair in keys for key in set(pair) if key)
+    """Drop first and last lines that many pages share, and page numbers: a line that only counts up is content.
+
+    Pages on the left and on the right may have lines of their own, and there may be several.
+    """
     filled = sum(1 for lines in pages if lines)
+    kept = list(pages)
     if filled < _RUNNING_PAGES:
-        return list(pages)
-    running = {key for key, count in ends.items() if 2 * count > filled}
-    kept = []
-    for lines, (head, foot) in zip(pages, keys, strict=True):
-        first = 1 if head in running else 0
-        last = len(lines) - 1 if len(lines) > first and foot in running else len(lines)
-        kept.append(lines[first:last])
+        return kept
+    for _ in range(_RUNNING_LINES):
+        keys = [_keys(lines) for lines in kept]
+        ends = Counter(key for pair in keys for key in set(pair) if key)
+        running = {key for key, count in ends.items() if count >= max(3, _RUNNING_SHARE * filled)}
+        if not running:
+            break
+        for at, (lines, (head, foot)) in enumerate(zip(kept, keys, strict=True)):
+            first = 1 if head in running else 0
+            last = len(lines) - 1 if len(lines) > first and foot in running else len(lines)
+            kept[at] = lines[first:last]
     return kept
 
 
@@ -151,7 +191,9 @@ def _write_page(writer: CanonicalWriter, number: int, lines: Sequence[str], titl
             writer.heading(level, line, marks=marks)
             marks.clear()
             continue
-        paragraph.append(line)
+        if item := _ITEM.match(line):
+            flush()
+        paragraph.append(f"- {line[item.end() :]}" if item and item[0] else line)
         if len(line) < full and line[-1] in ".!?:。！？":
             flush()
     flush()

@@ -32,7 +32,7 @@ from winnow.core.principal import Principal
 from winnow.operations import documents
 from winnow.operations import submit as submitting
 from winnow.operations.submit import UploadTerms
-from winnow.operations.uploads import read_uploads
+from winnow.operations.uploads import Upload, read_uploads
 from winnow.ports import Submission
 
 router = Door(
@@ -48,7 +48,6 @@ _WRITES: Final = (
     errors.Overloaded,
     errors.StorageFull,
 )
-_WRITE_PROBLEMS: Final = router.problems(*_WRITES)
 _UPLOAD_PROBLEMS: Final = router.problems(*_WRITES, INVALID_FORM)
 _THREAD_BYTES: Final = 64 * 1024  # larger bodies are parsed off the event loop, and those that are converted
 
@@ -89,7 +88,7 @@ async def post_documents(
 @router.put(
     "/documents/{id:path}",
     status_code=202,
-    responses={200: {"model": SubmissionView, "description": "With wait=true: it is searchable."}, **_WRITE_PROBLEMS},
+    responses={200: {"model": SubmissionView, "description": "With wait=true: it is searchable."}, **_UPLOAD_PROBLEMS},
     openapi_extra=needs("documents:write", requestBody=document_body(DocumentBody)),
 )
 async def put_document(
@@ -102,13 +101,12 @@ async def put_document(
     principal: PrincipalDep,
     options: Annotated[WriteOptions, Query()],
 ) -> SubmissionView:
-    """Submit one document under the id of the path; the body's ``id`` may be left out."""
-    raw = await json_body(request)
+    """Submit one document under the id of the path, as JSON or as a file of a form; its own ``id`` may be left out."""
+    raw = None if content_type(request) == FORM_TYPE else await json_body(request)
     terms = await submitting.admit_upload(
         state.resources, principal, state.backlog, name, priority=options.priority, tenant=options.tenant
     )
-    document = await asyncio.to_thread(submitting.read_document, _with_id(raw, id), terms)
-    batch = submitting.ParsedBatch([document], [0])
+    batch = await (_read_one_file(state, terms, request, id) if raw is None else _read_one(terms, _with_id(raw, id)))
     return await _submit(state, principal, name, batch, options=options, response=response)
 
 
@@ -197,6 +195,23 @@ async def delete_documents(
 async def _read_form(state: ServiceState, terms: UploadTerms, request: Request) -> submitting.ParsedBatch:
     async with uploads_in(request) as uploads:
         return await read_uploads(state.resources.files, uploads, terms)
+
+
+async def _read_one(terms: UploadTerms, raw: Any) -> submitting.ParsedBatch:
+    return submitting.ParsedBatch([await asyncio.to_thread(submitting.read_document, raw, terms)], [0])
+
+
+async def _read_one_file(state: ServiceState, terms: UploadTerms, request: Request, id: str) -> submitting.ParsedBatch:
+    async with uploads_in(request) as uploads:
+        if len(uploads) != 1:
+            raise errors.InvalidDocument(
+                f"PUT takes one file, not {len(uploads)}; POST takes several", location=("file",)
+            )
+        file, values = uploads[0]
+        batch = await read_uploads(state.resources.files, [Upload(file, _with_id(dict(values), id))], terms)
+    if any(document.id != id for document in batch.documents):
+        raise errors.InvalidDocument("the rows of the file are documents of their own: POST it", location=("file",))
+    return batch
 
 
 async def _read_body(_: ServiceState, terms: UploadTerms, request: Request) -> submitting.ParsedBatch:

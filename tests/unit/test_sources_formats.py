@@ -76,6 +76,31 @@ def test_running_heads_and_words_cut_at_line_ends_are_mended(tmp_path: Path) -> 
     assert text.count("Winnowing, part") == 6
 
 
+def test_running_heads_of_left_and_right_pages_and_of_several_lines_are_dropped(tmp_path: Path) -> None:
+    heads = [["The Handbook", "Second edition"], ["Chapter 2", "Storage"]]
+    pages = [[*heads[n % 2], f"{n} of 8", f"Grain lies in silo {chr(97 + n)}."] for n in range(8)]
+    text = document(write(tmp_path / "a.pdf", pdf(*pages))).text
+    assert text == "\n\n".join(f"Grain lies in silo {chr(97 + n)}." for n in range(8))
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        (["The agri-", "cultural show"], "The agricultural show"),
+        (["A self-", "contained state-of-the-", "art silo"], "A self-contained state-of-the-art silo"),
+        (["The US-", "based e-", "mail and X-", "ray"], "The US-based e-mail and X-ray"),
+        (["Getreide-", "und Mehlhandel"], "Getreide- und Mehlhandel"),
+        (["See page 10-", "12 of ISO-", "9001"], "See page 10-12 of ISO-9001"),
+        (["A long-lived tree is a long-", "lived one"], "A long-lived tree is a long-lived one"),
+        (["A list", "1. of oats", "2. of rye"], "A list\n\n1. of oats\n\n2. of rye"),
+    ],
+)
+def test_words_at_the_ends_of_lines_of_a_pdf_are_read_as_they_were_written(
+    tmp_path: Path, lines: list[str], text: str
+) -> None:
+    assert document(write(tmp_path / "a.pdf", pdf(lines))).text == text
+
+
 @pytest.mark.parametrize(
     ("content", "code", "words"),
     [

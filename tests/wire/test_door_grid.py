@@ -267,6 +267,53 @@ async def test_another_method(filled):
         is_refused(case, answer, 405, shape=RERANK if case.path == "/rerank" else case.error)
 
 
+@pytest.mark.parametrize(
+    ("path", "members"),
+    [
+        ("/v1/vector_stores/docs/nothing", {"error"}),
+        ("/v1/vector_stores/docs/files/a/b/c", {"error"}),
+        ("/v1/v1/nothing", RERANK),
+        ("/v1/embeddings/nothing", {"error"}),
+        ("/v1/rerank/nothing", RERANK),
+        ("/v2/nothing", RERANK),
+        ("/compatible-mode/v1/nothing", {"error", "id", "request_id"}),
+        ("/api/v1/services/nothing", {"code", "message", "request_id"}),
+        ("/embed/nothing", {"error", "error_type"}),
+        ("/1/nothing", {"message", "status"}),
+        ("/mcp/nothing", JSON_RPC),
+        ("/retrieval/nothing", {"error_code", "error_msg"}),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH"])
+async def test_paths_that_begin_like_those_of_a_protocol(filled, path: str, members: set[str], method: str):
+    answer = await filled.client.request(method, path, json={} if method != "GET" else None)
+    is_foreign(answer)
+    assert answer.status_code in (404, 405)  # some paths take any id
+    assert set(answer.json()) == members
+
+
+@pytest.mark.parametrize("path", ["/v1/nothing", "/v1/collections/docs/nothing", "/nothing", "/static/nothing"])
+async def test_other_unknown_paths_have_the_native_shape(filled, path: str):
+    answer = await filled.client.get(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/vector_stores",
+        "/v1/vector_stores/docs",
+        "/v1/vector_stores/docs/search",
+        "/v1/files",
+        "/v1/files/a/content",
+    ],
+)
+async def test_a_method_that_vector_stores_do_not_have(filled, path: str):
+    answer = await filled.client.put(path, json={})
+    is_foreign(answer)
+    assert (answer.status_code, set(answer.json())) == (405, {"error"})
+
+
 async def rpc(service: Service, tool: str, arguments: dict[str, Any], **options: Any) -> httpx2.Response:
     """A call of a tool over the Model Context Protocol, without a session."""
     params = {"name": tool, "arguments": arguments}

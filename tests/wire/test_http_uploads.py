@@ -17,6 +17,12 @@ REPORT = pdf(["Amber is a fossil resin."], ["Copal is a young resin."], title="R
 BOOKLET = docx(("Heading1", "Wax"), ("Normal", "Beeswax is made by bees."))
 
 
+EMPTY_FORM: dict[str, Any] = {
+    "content": b"--x--\r\n",
+    "headers": {"Content-Type": "multipart/form-data; boundary=x"},
+}
+
+
 @pytest.fixture
 async def docs(service: Service) -> httpx2.AsyncClient:
     await service.client.put("/v1/collections/docs", json={"fields": {"lang": "keyword", "year": "integer"}})
@@ -65,6 +71,33 @@ async def test_what_is_said_of_a_file_goes_before_what_it_says(docs: httpx2.Asyn
     report = (await docs.get(f"{DOCS}/r/1")).json()
     assert {key: report[key] for key in said} == said
     assert (await docs.get(f"{DOCS}/wax.docx")).json()["title"] == "Wax"
+
+
+async def test_a_file_is_put_under_an_id_and_replaced(service: Service, docs: httpx2.AsyncClient) -> None:
+    put = await docs.put(f"{DOCS}/r/1", **form(("report.pdf", REPORT), {"metadata": {"year": 2026}}))
+    assert (put.status_code, put.json()["accepted"]) == (202, 1)
+    stored = (await docs.get(f"{DOCS}/r/1")).json()
+    assert (stored["title"], stored["source_format"], stored["metadata"]) == ("Resins", "pdf", {"year": 2026})
+    assert (await docs.put(f"{DOCS}/r/1", **form(("wax.docx", BOOKLET)))).status_code == 202
+    stored = (await docs.get(f"{DOCS}/r/1")).json()
+    assert (stored["title"], stored["source_format"]) == ("Wax", "docx")
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ([("a.md", b"A"), ("b.md", b"B")], "PUT takes one file, not 2"),
+        ([], "not 0"),
+        ([("a.csv", b"id,text\n1,One\n2,Two\n")], "rows of the file are documents of their own"),
+        ([("a.md", b"A"), {"id": "other"}], "differs from the path's"),
+        ([("a.xyz", b"A")], ".xyz are not read"),
+        ([("a.pdf", b"nothing")], "not a readable PDF"),
+    ],
+)
+async def test_what_cannot_be_put_under_one_id_is_refused(docs: httpx2.AsyncClient, parts: Any, reason: str) -> None:
+    answer = await docs.put(f"{DOCS}/r1", **form(*parts)) if parts else await docs.put(f"{DOCS}/r1", **EMPTY_FORM)
+    assert (answer.status_code, reason in answer.text) == (422, True), answer.text
+    assert (await docs.get(f"{DOCS}/r1")).status_code == 404
 
 
 async def test_headers_of_a_mail_are_kept_beside_the_metadata_of_its_uploader(docs: httpx2.AsyncClient) -> None:
