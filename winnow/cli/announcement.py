@@ -55,7 +55,7 @@ class Announcement:
 
     def _curl(self) -> str:
         name = "python" if "python" in self.collections else self.collections[0]
-        query = "copy a file and keep its modification time" if name == "python" else "your question"
+        query = "copy a file and its metadata" if name == "python" else "your question"
         key = ' -H "Authorization: Bearer $WINNOW_API_KEY"' if self.needs_key else ""
         body = f'{{"query": "{query}", "top_n": 3}}'
         return f"curl -s {self.url}/v1/collections/{name}/search{key} --json '{body}'"

@@ -6,7 +6,7 @@ import { h } from "./dom.js";
 
 const EXAMPLES = {
   python: [
-    "copy a file and keep its modification time",
+    "copy a file and its metadata",
     "parse a date string",
     "run a command and capture its output",
     "remember results of expensive calls",
