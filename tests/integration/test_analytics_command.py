@@ -42,6 +42,10 @@ def test_what_visitors_did_is_shown_exported_and_deleted(tmp_path: Path) -> None
     assert "some words" in shown
     lines = [json.loads(each) for each in cli("analytics", "export", "-c", "docs").stdout.splitlines()]
     assert [(each["query"], len(each["events"])) for each in lines] == [("some words", 1), ("other words", 0)]
+    refused = cli("analytics", "export", "-c", "docs", "--to", str(tmp_path / "missing" / "x.jsonl"))
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1), refused.stderr
+    cli("analytics", "export", "-c", "docs", "--to", str(tmp_path / "x.jsonl"))
+    assert (tmp_path / "x.jsonl").read_text().count("\n") == 2
     gone = cli.json("analytics", "delete", "-c", "docs", "--session", "s", "--yes")
     assert gone == {"searches": 1, "events": 1}
     assert cli.json("analytics", "-c", "docs")["totals"]["searches"] == 1

@@ -69,21 +69,23 @@ def export(
     """Write the searches of a collection as JSON lines, oldest first, each with its events."""
     params = {"days": str(days)} | ({} if tenant is None else {"tenant": tenant})
 
+    try:
+        target = nullcontext(sys.stdout.buffer) if to is None else to.open("wb")
+    except OSError as error:
+        raise StorageFailure(f"{to} cannot be written: {error.strerror}") from error
+
     async def fetch(client: Client) -> int:
         """Write the lines; return their number."""
         lines = 0
-        with nullcontext(sys.stdout.buffer) if to is None else to.open("wb") as file:
-            async with client.stream("GET", f"{_path(collection)}/export", params=params) as response:
-                async for piece in response.content.iter_any():
-                    file.write(piece)
-                    lines += piece.count(b"\n")
-            file.flush()
+        async with client.stream("GET", f"{_path(collection)}/export", params=params) as response:
+            async for piece in response.content.iter_any():
+                file.write(piece)
+                lines += piece.count(b"\n")
+        file.flush()
         return lines
 
-    try:
+    with target as file:
         lines = ask(fetch, url, configure(data_dir), heals=False)
-    except OSError as error:
-        raise StorageFailure(f"{to} cannot be written: {error.strerror}") from error
     note(f"{lines:,} searches of {collection}")
 
 
