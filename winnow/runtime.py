@@ -19,6 +19,7 @@ from indexer.worker.loop import Worker
 from indexer.worker.maintenance import Maintenance
 from indexer.worker.pipeline import Pipeline
 from winnow.catalog.build import open_catalog
+from winnow.core.disk_reserve import give_up_reserve, keep_reserve
 from winnow.core.errors import WinnowError, first_error
 from winnow.core.lock import LOCK_FILE, DirectoryLock
 from winnow.core.settings import Settings
@@ -39,6 +40,7 @@ from winnow.search.two_stage import TwoStageSearch
 from winnow.typeahead.tantivy_index import TantivyNames
 from winnow.vectors.build import build_store
 
+RESERVE_SECONDS: Final = 2.0
 ADAPTERS: Final = Adapters(open_catalog, build_store, build_embedder, build_further)
 
 
@@ -53,12 +55,15 @@ class Local:
 
 
 def lock_data(settings: Settings) -> AbstractContextManager[DirectoryLock | None]:
-    """Take the data directory if anything is kept there.
+    """Take the data directory if anything is kept there; on a full disk with the space that was kept for that.
 
     Raises:
         DataDirectoryLocked: another process owns it; the error says which, and where it serves.
     """
-    return DirectoryLock(settings.data_dir / LOCK_FILE) if settings.keeps_data else nullcontext()
+    if not settings.keeps_data:
+        return nullcontext()
+    give_up_reserve(settings.data_dir)
+    return DirectoryLock(settings.data_dir / LOCK_FILE)
 
 
 @asynccontextmanager
@@ -123,7 +128,16 @@ async def open_local(settings: Settings, *, bulk: RayOptions | None = None, heal
         watch = IndexWatch(resources, heals=heals)
         pipeline.on_lost = watch.wake
         stack.push_async_callback(_cancelled, asyncio.create_task(watch.run(), name="index-watch"))
+        if settings.keeps_data:
+            stack.push_async_callback(_cancelled, asyncio.create_task(_keeping_reserve(settings), name="disk-reserve"))
         yield Local(replace(resources, watch=watch), worker, lock, watch)
+
+
+async def _keeping_reserve(settings: Settings) -> None:
+    """Keep space for a start as soon as the disk runs low."""
+    while True:
+        await asyncio.to_thread(keep_reserve, settings.data_dir)
+        await asyncio.sleep(RESERVE_SECONDS)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

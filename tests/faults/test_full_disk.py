@@ -12,8 +12,9 @@ import pytest
 from tests.faults.editors import CHUNK_TOKENS, COLLECTION, Client, search, text_of
 from tests.faults.houses import Embedded
 from tests.faults.processes import polls
+from winnow.core.disk_reserve import RESERVE_FILE
 
-DISK_MIB = 400
+DISK_MIB = 600
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
@@ -72,6 +73,26 @@ def test_on_a_full_disk_uploads_are_refused_and_nothing_acknowledged_is_lost(hou
     house.start()
     client = Client(house.port)
     assert all(search(client, each) for each in taken_on), "what was acknowledged is not there after a restart"
+
+
+def test_on_a_full_disk_a_start_answers_searches_and_takes_deletions(house: Embedded, disk: Path) -> None:
+    house.start()
+    client = Client(house.port)
+    client.call("PUT", f"/v1/collections/{COLLECTION}", {"chunking": {"max_tokens": CHUNK_TOKENS, "overlap": 0}})
+    assert upload(client, "before") is upload(client, "gone") is None
+    become_indexed(client, 2)
+    for _ in polls("space is kept for a start"):
+        if (house.settings.data_dir / RESERVE_FILE).exists():
+            break
+    house.kill()
+    fill(disk / "ballast", disk, spare_mib=0)
+    house.start()
+    client = Client(house.port)
+    assert search(client, "before"), "what was there is not found any more"
+    assert client.call("DELETE", f"/v1/collections/{COLLECTION}/documents/gone")[0] in (200, 202, 204)
+    for _ in polls("the deleted document is not found any more"):
+        if not search(client, "gone"):
+            break
 
 
 def upload(client: Client, document: str, *, paragraphs: int = 1) -> tuple[int, dict[str, str]] | None:

@@ -138,13 +138,14 @@ def restore(
 
 def place(source: Path, data_dir: Path) -> Manifest:
     """Unpack into a staging folder, check everything, and only then move it into place, the catalog last."""
+    from winnow.core.disk_reserve import RESERVE_FILE
     from winnow.core.lock import LOCK_FILE
     from winnow.operations.archive import CATALOG, VECTORS, check_database, read_folder
 
     staging = data_dir / STAGING
     if staging.exists() and not (data_dir / CATALOG).exists():
         _remove(data_dir / VECTORS)  # of a restore that was cut short on its last step
-    present = sorted({entry.name for entry in data_dir.iterdir()} - {LOCK_FILE, STAGING, "lost+found"})
+    present = sorted({entry.name for entry in data_dir.iterdir()} - {LOCK_FILE, RESERVE_FILE, STAGING, "lost+found"})
     if present:
         raise InvalidSource(f"{data_dir} is not empty (it holds {present[0]!r}): name a new directory")
     _remove(staging)
