@@ -359,3 +359,14 @@ def test_an_embedder_without_token_vectors_is_refused() -> None:
 def test_it_names_itself_after_the_model() -> None:
     info = LateInteractionReranker([FakeEmbedder()], FakeVectorStore()).info
     assert (info.provider, info.model) == ("bundled", "late-interaction/fake-words")
+
+
+async def test_scores_name_the_model_of_the_index() -> None:
+    class Other(FakeEmbedder):
+        @property
+        def info(self) -> EmbedderInfo:
+            return replace(super().info, model="other")
+
+    query = EmbeddedQuery("copy a file", embedder=Other(), index=INDEX)
+    found = await LateInteractionReranker([FakeEmbedder()], ScriptedStore({})).rerank(query, [passage("a", "copy it")])
+    assert found.model == "late-interaction/other"

@@ -158,12 +158,14 @@ class RerankerInfo:
 class Reranking:
     """Scores of n passages, in their order: shape (n,), float32 in [0, 1], higher is more relevant.
 
-    ``tokens`` were read for them; ``reason`` says where they are of another kind than usual.
+    ``tokens`` were read for them; ``reason`` says where they are of another kind than usual. ``model`` names what
+    scored, where that depends on the index and is another than the reranker's ``info`` says.
     """
 
     scores: FloatArray
     tokens: int = 0
     reason: str | None = None
+    model: str | None = None
 
 
 @runtime_checkable

@@ -80,7 +80,8 @@ class SecondStage:
                 _in_first_order(candidates), "retrieval", failed_report(error, began, info.model, info.provider)
             )
         details = {"scored": len(head), "tokens": reranking.tokens}
-        report = StageReport("ok", ms_since(began), info.model, info.provider, reranking.reason, details)
+        model = reranking.model or info.model
+        report = StageReport("ok", ms_since(began), model, info.provider, reranking.reason, details)
         return Scored(_in_second_order(candidates, scores), "relevance", report)
 
 

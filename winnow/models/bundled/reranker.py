@@ -137,7 +137,7 @@ class LateInteractionReranker(Reranker):
 
     @property
     def info(self) -> RerankerInfo:
-        return RerankerInfo("bundled", f"late-interaction/{self._embedder.info.model}", needs_tokens=True)
+        return RerankerInfo("bundled", _name(self._embedder), needs_tokens=True)
 
     async def rerank(
         self, query: EmbeddedQuery, passages: Sequence[Passage], *, instruct: str | None = None
@@ -160,7 +160,7 @@ class LateInteractionReranker(Reranker):
         if raw:
             scores[raw], read = await self._score_texts(embedder, query.text, asked, [passages[i].text for i in raw])
             tokens += read
-        return Reranking(scores, tokens, _reason(asked))
+        return Reranking(scores, tokens, _reason(asked), _name(embedder))
 
     async def score_spans(
         self,
@@ -220,6 +220,10 @@ class LateInteractionReranker(Reranker):
         evidence = await asyncio.to_thread(_text_evidence, query, asked, texts, embedded)
         starts = np.cumsum([0, *map(len, windows[:-1])])
         return np.maximum.reduceat(relevance(evidence, scale_of(embedder.info)), starts), embedded.token_count
+
+
+def _name(embedder: Embedder) -> str:
+    return f"late-interaction/{embedder.info.model}"
 
 
 def scale_of(info: EmbedderInfo) -> Scale:
