@@ -33,12 +33,10 @@ class Blind(Model):
 async def two(service, monkeypatch):
     """The service with two further embedding models, ``other`` of other dimensions, and ``blind``."""
     old = service.resources
-    resources = replace(
-        old, further={"other": Model(32, model="maker/other-words"), "blind": Blind(model="maker/blind")}
-    )
-    embedders, settings = resources.embedders, old.settings
+    further = {"other": Model(32, model="maker/other-words"), "blind": Blind(model="maker/blind")}
+    embedders, settings = replace(old.embedders, further=further), old.settings
     search = TwoStageSearch(embedders, old.store, old.collections, FakeReranker(), settings.search)
-    service.resources = replace(resources, search=search)
+    service.resources = replace(old, embedders=embedders, search=search)
     service._worker = Worker(
         Pipeline(embedders, old.store, old.catalog, settings.indexing), old.catalog, settings.indexing
     )
