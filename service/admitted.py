@@ -38,6 +38,7 @@ class AdmittedWork:
         self._settings = settings
         self._metrics = metrics
         self._resources = resources
+        self._limits_callers = settings.limits.is_set
         self.searches = Admission(settings.search.max_concurrent)
         self.model_calls = Admission(settings.search.max_concurrent)
         metrics.live.queues = {"searches": self.searches.queue, "model_calls": self.model_calls.queue}
@@ -121,7 +122,7 @@ class AdmittedWork:
 
     @property
     def _quotas(self) -> Quotas | None:
-        return self._resources().quotas if self._settings.limits.is_set else None
+        return self._resources().quotas if self._limits_callers else None
 
     def _budget(self, principal: Principal) -> AbstractContextManager[None]:
         """The block in which the tokens that models read count for the caller, where they are limited."""
