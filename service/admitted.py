@@ -102,11 +102,16 @@ class AdmittedWork:
             self._metrics.observe_search(each)
         return answer
 
-    async def call_model(self, principal: Principal, work: Callable[[], Awaitable[_Answer]]) -> _Answer:
-        """Do ``work``, which calls a model, once it has a place; raises ``Overloaded``, and as ``work``."""
+    async def call_model(
+        self, principal: Principal, work: Callable[[], Awaitable[_Answer]], *, bulk: bool = False
+    ) -> _Answer:
+        """Do ``work``, which calls a model, once it has a place; ``bulk`` comes after what others wait for.
+
+        Raises ``Overloaded``, and as ``work``.
+        """
         deadline = SearchDeadline(self._settings.server.model_seconds * 1000)
         with self._budget(principal):
-            return await self.model_calls.run(work, principal, deadline)
+            return await self.model_calls.run(work, principal, deadline, bulk=bulk)
 
     async def use_request(self, principal: Principal) -> Allowance | None:
         """Count a request of a caller, and return the remaining allowance. Raises ``RateLimited``."""

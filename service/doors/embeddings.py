@@ -89,7 +89,9 @@ async def embed_dashscope(body: DashScopeEmbeddingBody, request: Request) -> Res
 async def _embed(request: Request, texts: list[TextToEmbed], model: str | None, dimensions: int | None) -> TextVectors:
     state, principal = state_of(request), principal_of(request)
     return await state.work.call_model(
-        principal, lambda: embed_texts(state.resources, principal, texts, model=model, dimensions=dimensions)
+        principal,
+        lambda: embed_texts(state.resources, principal, texts, model=model, dimensions=dimensions),
+        bulk=all(each.kind == "document" for each in texts),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from service.app import create_app
+from winnow.operations.admission import Admission
 
 PREFIX = "<|im_start|>system\nJudge the document.<|im_end|>\n<|im_start|>user\n"
 SUFFIX = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
@@ -144,6 +145,20 @@ async def test_texts_are_documents_unless_the_caller_says_otherwise(service, mon
     await post(NATIVE_EMBED, json={"input": {"texts": ["a"]}, "parameters": {"text_type": "query", "instruct": "find"}})
     plain, query, asked = ("document", None), ("query", None), ("query", "find")
     assert kinds == [plain, query, asked, query, plain, asked]
+
+
+async def test_documents_wait_behind_queries(client, monkeypatch):
+    seen, run = [], Admission.run
+
+    async def noted(self, *arguments, **options):
+        seen.append(options["bulk"])
+        return await run(self, *arguments, **options)
+
+    monkeypatch.setattr(Admission, "run", noted)
+    for kind in ("search_document", "search_query"):
+        body = {"texts": ["amber"], "model": "m", "input_type": kind, "embedding_types": ["float"]}
+        assert (await client.post("/v2/embed", json=body)).is_success
+    assert seen == [True, False]
 
 
 async def test_a_text_longer_than_the_model_reads_is_embedded_whole(service, client):

@@ -48,8 +48,11 @@ class Admission:
         deadline: SearchDeadline,
         *,
         tells: Callable[[_Answer], bool] = lambda _: True,
+        bulk: bool = False,
     ) -> _Answer:
         """Do ``work`` once it has a place. Its latency counts if its answer ``tells`` how long such work takes.
+
+        Places go to work that is not ``bulk`` first.
 
         Raises:
             Overloaded: it would end after ``deadline``; it has not begun.
@@ -57,7 +60,7 @@ class Admission:
         """
         who = _named(principal)
         try:
-            place = self.queue.enter_now(deadline.left(), who) or await self.queue.wait(deadline.left(), who)
+            place = self.queue.enter_now(deadline.left(), who) or await self.queue.wait(deadline.left(), who, bulk=bulk)
         except NoPlace as full:
             raise self._overloaded(full) from None
         how: Ending = "failed"
