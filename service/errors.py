@@ -225,6 +225,8 @@ def problem_response(scope: Scope, problem: Problem) -> Response:
 def _shape_of(scope: Scope) -> ErrorShape:
     if (route := scope.get("route")) is not None:
         return getattr(route, "error_shape", PROBLEM_DETAILS)
+    if "app" not in scope:  # refused before the application was asked
+        return PROBLEM_DETAILS
     nearest: Callable[[str], ErrorShape] = scope["app"].state.nearest_shape
     return nearest(scope["path"].removeprefix(scope.get("root_path", "")))
 

@@ -114,9 +114,9 @@ async def test_requests_on_too_many_connections_are_turned_away(server, monkeypa
     while len(server.server_state.connections) < 2:
         await asyncio.sleep(0.005)
     answer = await talk(server, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await close(*(writer for _, writer in idle))
     assert answer.startswith("HTTP/1.1 503 ")
     assert "retry-after" in answer.lower()
-    await close(*(writer for _, writer in idle))
 
 
 async def test_a_health_check_of_http_1_0_needs_no_host(server):
