@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +37,7 @@ from winnow.vectors.build import build_store
 @pytest.fixture(autouse=True)
 def _structured_log_through_logging() -> None:
     """So that ``caplog`` sees it and the terminal does not, also after a test that ran a command in this process."""
+    logging.getLogger().setLevel(logging.WARNING)
     structlog.reset_defaults()
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, structlog.stdlib.render_to_log_kwargs],

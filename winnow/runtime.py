@@ -116,6 +116,7 @@ async def open_local(settings: Settings, *, bulk: RayOptions | None = None, heal
         await finish_deletions(resources)
         if not settings.shares_catalog:
             await resources.catalog.queue.release(None)  # no other process can hold a lease
+            await resources.catalog.files.release()
         catalog, indexing = resources.catalog, settings.indexing
         pipeline = Pipeline(resources.embedders, resources.store, catalog, indexing, quotas=resources.quotas)
         worker: Worker | BulkJob

@@ -106,6 +106,20 @@ class AttachmentContract:
         clock.advance(31)
         assert await docs.files.claim(lease_seconds=60) is not None
 
+    async def test_released_leases_are_given_again_and_what_was_read_is_not(self, docs: Catalog) -> None:
+        await docs.files.attach("docs", [attachment(), attachment(TWO)], None)
+        first = await docs.files.claim(lease_seconds=60)
+        second = await docs.files.claim(lease_seconds=60)
+        assert first is not None
+        assert second is not None
+        assert await docs.files.settle(first, "read")
+        assert await docs.files.claim(lease_seconds=60) is None
+        await docs.files.release()
+        again = await docs.files.claim(lease_seconds=60)
+        assert again is not None
+        assert again.attachment.id == second.attachment.id
+        assert await docs.files.claim(lease_seconds=60) is None
+
     async def test_a_change_while_it_is_read_has_it_read_again(self, docs: Catalog) -> None:
         await docs.files.attach("docs", [attachment()], None)
         claim = await docs.files.claim(lease_seconds=60)

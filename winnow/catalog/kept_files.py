@@ -224,6 +224,10 @@ class SqlFiles(Repository):
     async def put_off(self, claim: ReadingClaim, *, seconds: float) -> None:
         await self._change(claim, {"due_at": self.clock() + timedelta(seconds=seconds)}, _waits())
 
+    async def release(self) -> None:
+        async with self.database.write() as connection:
+            await connection.execute(update(ATTACHMENTS).where(_waits()).values(due_at=self.clock()))
+
     async def _change(self, claim: ReadingClaim, values: Mapping[str, Any], *conditions: ColumnElement[bool]) -> bool:
         """Change a claimed attachment that has not changed since."""
         of_name = select(COLLECTIONS.c.uid).where(

@@ -86,8 +86,19 @@ class AttachmentReader:
                 group.create_task(self._read_on())
 
     async def _read_on(self) -> None:
-        while (claim := await self._resources().catalog.files.claim(lease_seconds=LEASE_SECONDS)) is not None:
+        while (claim := await self._claim()) is not None:
             await self.read(claim)
+
+    async def _claim(self) -> ReadingClaim | None:
+        """The next file; one that is claimed while the process ends is given back, so that none waits for its lease."""
+        files = self._resources().catalog.files
+        claiming = asyncio.ensure_future(files.claim(lease_seconds=LEASE_SECONDS))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            if (claim := await claiming) is not None:
+                await files.put_off(claim, seconds=0)
+            raise
 
     async def _run(self) -> None:
         while True:
@@ -114,7 +125,14 @@ class AttachmentReader:
             await resources.catalog.files.remove(file.id)
 
     async def read(self, claim: ReadingClaim) -> None:
-        """Read one file, and record how that ended."""
+        """Read one file, and record how that ended; where the process ends meanwhile, another one need not wait."""
+        try:
+            await self._read(claim)
+        except asyncio.CancelledError:
+            await self._resources().catalog.files.put_off(claim, seconds=0)
+            raise
+
+    async def _read(self, claim: ReadingClaim) -> None:
         files = self._resources().catalog.files
         if claim.attachment.attempts > ATTEMPTS:
             message = f"reading it did not end in {ATTEMPTS} attempts"
@@ -123,9 +141,6 @@ class AttachmentReader:
         try:
             async with self._held(claim):
                 error = await self._submit(claim)
-        except asyncio.CancelledError:  # the process ends: another one need not wait for the end of the lease
-            await files.put_off(claim, seconds=0)
-            raise
         except (NothingAccepted, InvalidInput, NotFound) as refused:
             code = refused.rejected[0].code if isinstance(refused, NothingAccepted) else refused.code
             message = refused.rejected[0].message if isinstance(refused, NothingAccepted) else refused.message

@@ -161,3 +161,6 @@ class FileCatalog(Protocol):
 
     async def put_off(self, claim: ReadingClaim, *, seconds: float) -> None:
         """Have an attachment that waits to be read claimed again after this time, by whoever comes first."""
+
+    async def release(self) -> None:
+        """Have every attachment that waits to be read claimed at once (only where one process owns the storage)."""
