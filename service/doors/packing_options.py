@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
 
+from service.schemas.common import invalid_query
 from service.schemas.packing import PackingOptions
 from winnow.core.errors import InvalidQuery
 
@@ -32,6 +33,4 @@ def read_options(pairs: Iterable[tuple[str, str]]) -> PackingOptions:
     try:
         return PackingOptions.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = tuple(each for each in first["loc"] if isinstance(each, str | int))
-        raise InvalidQuery(f"{'.'.join(map(str, place))}: {first['msg']}", location=place) from error
+        raise invalid_query(error) from error

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
-from service.schemas.common import Body, View, json_parameter
+from service.schemas.common import Body, View, invalid_query, json_parameter
 from winnow.core.boosts import (
     MAX_BOOST_VALUES,
     MAX_BOOSTS,
@@ -17,7 +17,6 @@ from winnow.core.boosts import (
     NearBoost,
     ValueBoost,
 )
-from winnow.core.errors import InvalidQuery
 
 Scalar = str | int | float | bool
 
@@ -89,9 +88,7 @@ class BoostParameters(BaseModel):
         try:
             return {"boosts": _ADAPTER.validate_python(given)}
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            location = ("boosts", *first["loc"])
-            raise InvalidQuery(f"{'.'.join(map(str, location))}: {first['msg']}", location=location) from error
+            raise invalid_query(error, "boosts") from error
 
 
 class BoostPartView(View):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Tag, ValidationError
 
 from winnow.core.errors import InvalidInput, InvalidQuery
 from winnow.core.tenancy import plain_id
@@ -61,6 +61,13 @@ def json_parameter(name: str, text: str | None, invalid: type[InvalidInput] = In
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise invalid(f"{name} is not JSON: {error}", location=(name,)) from error
+
+
+def invalid_query(error: ValidationError, *above: str) -> InvalidQuery:
+    """The error of options that do not have their shape: names the first place that is wrong, below ``above``."""
+    first = error.errors(include_url=False)[0]
+    location = (*above, *first["loc"])
+    return InvalidQuery(f"{'.'.join(map(str, location))}: {first['msg']}", location=location)
 
 
 def variant(name: str) -> Tag:

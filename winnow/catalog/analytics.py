@@ -9,12 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, RowMapping, Table, and_, delete, or_, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from winnow.catalog import analytics_figures as figures
 from winnow.catalog.analytics_tables import ANALYTICS_EVENTS, ANALYTICS_SEARCHES
-from winnow.catalog.bulk import slices
+from winnow.catalog.bulk import insert_missing, slices
 from winnow.catalog.delayed import DelayedWrite
 from winnow.catalog.engine import Database, Repository, allow_long
 from winnow.catalog.tables import COLLECTIONS
@@ -180,7 +179,7 @@ async def _write(connection: AsyncConnection, noted: Sequence[LoggedSearch]) -> 
     clicked = set((await connection.scalars(having)).all()) if replaced else set()
     replaced = {each: by for each, by in replaced.items() if each not in clicked}
     for part in slices([_row(each, replaced) for each in noted]):
-        await connection.execute(_insert(connection, ANALYTICS_SEARCHES), part)
+        await connection.execute(insert_missing(connection, ANALYTICS_SEARCHES), part)
     mine = {each.id for each in noted}
     for each, by in replaced.items():
         if each not in mine:
@@ -192,7 +191,7 @@ async def _write_events(connection: AsyncConnection, events: Sequence[VisitorEve
     known = await _in_service(connection, [each.collection_uid for each in events])
     rows = [asdict(each) | {"day": each.at.date().isoformat()} for each in events if each.collection_uid in known]
     for part in slices(rows):
-        await connection.execute(_insert(connection, ANALYTICS_EVENTS), part)
+        await connection.execute(insert_missing(connection, ANALYTICS_EVENTS), part)
 
 
 async def _recent(connection: AsyncConnection, noted: Sequence[LoggedSearch]) -> list[TypedSearch]:
@@ -230,12 +229,6 @@ async def _delete_some(
     key = tuple(table.primary_key.columns)
     some = select(*key).where(*conditions).limit(limit)
     return (await connection.execute(delete(table).where(tuple_(*key).in_(some)))).rowcount
-
-
-def _insert(connection: AsyncConnection, table: Table) -> Any:
-    """An insertion that leaves rows that are there as they are."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table).on_conflict_do_nothing()
 
 
 def _row(search: LoggedSearch, replaced: Mapping[str, str]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, Final, TypeAlias, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from winnow.catalog.engine import dump_json
@@ -37,6 +38,12 @@ def slices(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
     """The items in parts of at most ``SLICE``."""
     for begin in range(0, len(items), SLICE):
         yield items[begin : begin + SLICE]
+
+
+def insert_missing(connection: AsyncConnection, table: sa.Table) -> Any:
+    """An insertion that leaves rows as they are whose key is there."""
+    dialect = postgresql if _is_postgres(connection) else sqlite
+    return dialect.insert(table).on_conflict_do_nothing()
 
 
 async def fetch_rows(

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, RowMapping, and_, delete, exists, func, null, select, true, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from winnow.catalog import reembedding
+from winnow.catalog.bulk import insert_missing
 from winnow.catalog.engine import Repository, allow_long
 from winnow.catalog.rules.index_pair import begun, switched
 from winnow.catalog.tables import COLLECTIONS, DOCUMENT_COUNTS, DOCUMENTS, JOBS, REMOVALS
@@ -36,8 +36,7 @@ class SqlCollections(Repository):
         values |= {"embed_instruct": collection.serving.instruct, "awaits_model": collection.awaits_model}
         async with self.database.write() as connection:
             values["created_at"] = collection.created_at or self.clock()
-            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-            await connection.execute(dialect.insert(COLLECTIONS).on_conflict_do_nothing(), values)
+            await connection.execute(insert_missing(connection, COLLECTIONS), values)
             return await collection_of(connection, collection.name)
 
     async def get(self, name: str) -> Collection:

@@ -118,8 +118,8 @@ def delete(
     if json:
         print_json(asking)
     else:
-        searches = f"{asking['searches']:,} {'search' if asking['searches'] == 1 else 'searches'}"
-        note(f"deleted {searches} and {counted(asking['events'], 'event')} of {collection}")
+        gone = f"{counted(asking['searches'], 'search')} and {counted(asking['events'], 'event')}"
+        note(f"deleted {gone} of {collection}")
 
 
 def _reports(

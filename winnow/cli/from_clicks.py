@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 from winnow.cli.command import ask
 from winnow.cli.console import note, progress_bar
@@ -105,8 +104,8 @@ async def _exported(client: Client, collection: str, tenant: str | None) -> Asyn
     """The searches in the analytics, oldest first, with their events."""
     import orjson
 
-    named = "" if tenant is None else f"?tenant={quote(tenant, safe='')}"
-    async with client.stream("GET", f"{collection_path(collection)}/analytics/export{named}", None) as response:
+    named = {} if tenant is None else {"tenant": tenant}
+    async with client.stream("GET", f"{collection_path(collection)}/analytics/export", params=named) as response:
         rest = b""
         async for part in response.content.iter_any():
             *lines, rest = (rest + part).split(b"\n")

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
 from winnow.core.search import SearchMode, Speed
-from winnow.core.text import encodable
+from winnow.core.text import storable
 
 EventType: TypeAlias = Literal["click", "conversion"]
 
@@ -104,7 +104,7 @@ class VisitorEvent:
 
 def kept_query(query: str) -> str:
     """The part of a query that is kept, as every database stores it."""
-    return encodable(query.replace("\0", ""))[:MAX_QUERY_CHARS]
+    return storable(query)[:MAX_QUERY_CHARS]
 
 
 def folded_query(query: str) -> str:

@@ -10,11 +10,10 @@ So the first page costs no more than a hash of each result. What follows it is r
 
 from __future__ import annotations
 
-import base64
-import binascii
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
+from winnow.core.base64url import from_base64url, to_base64url
 from winnow.core.errors import InvalidQuery
 
 MOST_RESULTS: Final = 1000
@@ -50,12 +49,12 @@ def result_key(document_id: str, chunk: int | None) -> bytes:
 
 def first_cursor(digest: bytes, keys: list[bytes]) -> str:
     """The cursor after a first page with results of these keys."""
-    return _written(b"".join((_FIRST, digest, *keys)))
+    return to_base64url(b"".join((_FIRST, digest, *keys)))
 
 
 def later_cursor(digest: bytes, list_id: str, position: int) -> str:
     """The cursor that goes on at a position of a kept list."""
-    return _written(_LATER + digest + position.to_bytes(2, "big") + list_id.encode())
+    return to_base64url(_LATER + digest + position.to_bytes(2, "big") + list_id.encode())
 
 
 def read_cursor(text: str) -> Cursor:
@@ -65,8 +64,8 @@ def read_cursor(text: str) -> Cursor:
         InvalidQuery: it was not made by this service, or was changed on its way.
     """
     try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (ValueError, binascii.Error):
+        raw = from_base64url(text)
+    except ValueError:
         raw = b""
     kind, digest, rest = raw[:1], raw[1 : 1 + DIGEST_BYTES], raw[1 + DIGEST_BYTES :]
     if len(text) <= MAX_CURSOR_CHARS and len(digest) == DIGEST_BYTES:
@@ -76,7 +75,3 @@ def read_cursor(text: str) -> Cursor:
         if kind == _LATER and len(rest) > 2 and rest[2:].isascii():
             return Cursor(digest, list_id=rest[2:].decode(), position=int.from_bytes(rest[:2], "big"))
     raise InvalidQuery("the cursor is not whole, or not of this service; send next as it came", location=("cursor",))
-
-
-def _written(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")

@@ -46,6 +46,11 @@ def has_unprintable(text: str) -> bool:
     return not is_encodable(text) or any(ord(char) < 32 or ord(char) == 127 for char in text)
 
 
+def storable(text: str) -> str:
+    """A text that every database stores, as what others wrote may not be: PostgreSQL rejects U+0000 and surrogates."""
+    return encodable(text.replace("\0", ""))
+
+
 def counted(number: int, noun: str) -> str:
     """A count with its noun: ``1 document``, ``1,234 documents``, ``2 queries``, ``2 searches``."""
     plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}{'es' if noun.endswith(('x', 'ch')) else 's'}"

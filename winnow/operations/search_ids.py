@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hmac
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -24,6 +23,7 @@ from typing import Final
 import orjson
 
 from winnow.core.analytics import LoggedSearch
+from winnow.core.base64url import from_base64url, to_base64url
 from winnow.core.clock import Clock, utc_now
 from winnow.operations.tokens import Tokens
 
@@ -91,20 +91,20 @@ class SearchIds:
     async def sign(self, search: SignedSearch) -> str:
         """The signed id."""
         members = (_FORM, search.id, search.collection, search.collection_uid, search.tenant, search.at, search.first)
-        payload = orjson.dumps((*members, _text(search.digests)))
+        payload = orjson.dumps((*members, to_base64url(search.digests)))
         secrets = await self.tokens().secrets(_PURPOSE)
-        return f"{_text(payload)}.{_text(_mac(secrets[0], payload))}"
+        return f"{to_base64url(payload)}.{to_base64url(_mac(secrets[0], payload))}"
 
     async def read(self, text: str) -> SignedSearch | None:
         """What a signed id says; ``None`` where this installation did not sign it."""
         try:
-            payload, mac = (_bytes(part) for part in text[:MAX_SEARCH_ID_CHARS].split("."))
+            payload, mac = (from_base64url(part) for part in text[:MAX_SEARCH_ID_CHARS].split("."))
         except ValueError:
             return None
         if not await self._is_ours(payload, mac):
             return None
         form, search_id, collection, uid, tenant, at, first, digests = orjson.loads(payload)
-        found = SignedSearch(search_id, collection, uid, tenant, at, first, _bytes(digests))
+        found = SignedSearch(search_id, collection, uid, tenant, at, first, from_base64url(digests))
         return found if form == _FORM else None
 
     def is_expired(self, search: SignedSearch) -> bool:
@@ -133,11 +133,3 @@ def _digest(search_id: str, document_id: str) -> bytes:
     return blake2b(
         document_id.encode("utf-8", "surrogatepass"), key=search_id.encode()[:64], digest_size=_DIGEST_BYTES
     ).digest()
-
-
-def _text(data: bytes) -> str:
-    return urlsafe_b64encode(data).decode().rstrip("=")
-
-
-def _bytes(text: str) -> bytes:
-    return urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
+from winnow.core.base64url import to_base64url
 from winnow.core.errors import InvalidInput, UpstreamUnavailable
 from winnow.ports import Algorithm, Jwk, SigningKey
 
@@ -102,5 +102,5 @@ def _jwk(key: Any) -> dict[str, Any]:
             raise ValueError("a key of another kind")
     members = {name: found[name] for name in _THUMBPRINT[found["kty"]]}
     digest = hashlib.sha256(json.dumps(members, separators=(",", ":"), sort_keys=True).encode()).digest()
-    kid = urlsafe_b64encode(digest).decode().rstrip("=")
+    kid = to_base64url(digest)
     return {**members, "use": "sig", "alg": algorithm_of(members), "kid": kid}

@@ -37,7 +37,7 @@ export function switchedOff() {
   return notice(
     "Searches are not recorded here",
     h("p", {}, "What visitors search for and click is kept only where the settings say so. Set this, and start the service again:"),
-    h("pre", {}, h("code", {}, "WINNOW_ANALYTICS__ENABLED=true")),
+    h("pre", {}, setting()),
   );
 }
 
@@ -77,8 +77,7 @@ function totals({ totals: all }) {
  * @param {string} [shape]
  */
 function card(title, chart, table, shape = "") {
-  const scroll = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${title}, table` }, table);
-  const details = h("details", {}, h("summary", {}, "As a table"), scroll);
+  const details = h("details", {}, h("summary", {}, "As a table"), scrolled(`${title}, table`, table));
   return h("section", { class: `card ${shape}` }, h("h2", {}, title), h("figure", {}, chart), details);
 }
 
@@ -197,8 +196,17 @@ function queries(title, { collection }, found, otherwise, clicked = false) {
     ...(clicked ? [one.clicks, one.position === null ? "–" : one.position.toFixed(1)] : []),
   ]);
   const listed = table(title, ["Query", "Searches", ...(clicked ? ["Clicks", "Mean position"] : [])], cells);
-  const scroll = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title }, listed);
-  return h("section", { class: "card" }, h("h2", {}, title), scroll);
+  return h("section", { class: "card" }, h("h2", {}, title), scrolled(title, listed));
+}
+
+/**
+ * A table that scrolls within its place, by keyboard too.
+ *
+ * @param {string} label
+ * @param {HTMLTableElement} content
+ */
+function scrolled(label, content) {
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, content);
 }
 
 /** @param {[string, string][]} entries class and meaning */

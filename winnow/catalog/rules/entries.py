@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from winnow.core.text import encodable
+from winnow.core.text import storable
 from winnow.core.types import DocumentState
 from winnow.ports import Outcome
 
@@ -152,7 +152,7 @@ def _with_second_index(entry: Entry, newer: int | None, now: datetime) -> Entry:
 def _reembedded(entry: Entry, outcome: Outcome, newer: int | None) -> Entry:
     if outcome.error is not None:
         code = outcome.error_code or UNNAMED_ERROR
-        return replace(entry, due_at=None, attempts=0, error=storable_text(outcome.error), error_code=code)
+        return replace(entry, due_at=None, attempts=0, error=storable(outcome.error), error_code=code)
     rested = replace(entry, due_at=None, attempts=0, built=outcome.built, error=None, error_code=None)
     return _with_second_index(rested, newer, entry.updated_at)
 
@@ -161,9 +161,4 @@ def _failed(entry: Entry, outcome: Outcome) -> Entry:
     # a deletion that failed stays hidden: a deleted document never comes back by itself
     state: DocumentState = "deleting" if entry.state == "deleting" else "failed"
     code = outcome.error_code or UNNAMED_ERROR
-    return replace(entry, state=state, due_at=None, error=storable_text(outcome.error or ""), error_code=code)
-
-
-def storable_text(message: str) -> str:
-    """A message that every database stores: it may quote documents, and PostgreSQL rejects U+0000 and surrogates."""
-    return encodable(message.replace("\0", ""))
+    return replace(entry, state=state, due_at=None, error=storable(outcome.error or ""), error_code=code)

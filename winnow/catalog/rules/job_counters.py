@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from winnow.catalog.rules.entries import Settlement, storable_text
+from winnow.catalog.rules.entries import Settlement
+from winnow.core.text import storable
 from winnow.core.types import JobStatus
 from winnow.ports import Job, JobFailure, Outcome
 
@@ -46,7 +47,7 @@ class JobCounters:
         if settlement.ending is not None:
             counter[settlement.ending] += 1
         elif outcome.waited and outcome.error:
-            self.waits_for[job_id] = storable_text(outcome.error)
+            self.waits_for[job_id] = storable(outcome.error)
         entry = settlement.entry
         if entry is not None and settlement.ending == "failed":
             self.failures.append((job_id, JobFailure(entry.id, entry.error_code or "", entry.error or "")))
