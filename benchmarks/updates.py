@@ -47,7 +47,7 @@ def main() -> None:
 
 
 async def measure(root: Path, upserts: int, documents: int, *, dimensions: int, same_ids: bool) -> None:
-    """Write, and print MB of memory and disk after so many upserts."""
+    """Write ``upserts`` points, and print MB of memory and disk at each number of ``REPORTS``."""
     store = EdgeVectorStore(root, EdgeVectors())
     await store.create(INDEX, IndexSchema(dimensions))
     engine = json.loads((root / "~lock").read_text(encoding="utf-8"))["heir"]

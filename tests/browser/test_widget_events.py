@@ -66,7 +66,7 @@ def ask(page: Page, foreign: Foreign, site: Site, attributes: str) -> None:
 
 
 def eventually(page: Page, recorded: Events, count: int) -> list[dict[str, Any]]:
-    """The events, once there are so many."""
+    """The events, once there are ``count`` of them."""
     for _ in range(100):
         found = recorded()
         if len(found) >= count:

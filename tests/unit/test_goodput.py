@@ -27,8 +27,8 @@ CALLER: Final = Principal(kind="key", subject="k")
 BUDGET_MS: Final = 3000.0
 CORES: Final = 2
 COMPUTING: Final = 0.02  # seconds of a core
-ASKING: Final = 0.4  # seconds that the remote model takes,
-AT_ONCE: Final = 8  # for so many calls at a time
+ASKING: Final = 0.4  # seconds that a call of the remote model takes
+AT_ONCE: Final = 8  # calls that the model answers at a time
 CAPACITY: Final[dict[Kind, float]] = {"cpu": CORES / COMPUTING, "remote": AT_ONCE / ASKING}
 USUAL: Final[dict[Kind, float]] = {"cpu": 0.75, "remote": 4 * ASKING}  # seconds that half of the answers may take
 SECONDS: Final[dict[Kind, float]] = {"cpu": 10, "remote": 40}

@@ -36,7 +36,7 @@ _MANY_CONTROLS: Final = 0.1  # of the bytes: no text of one byte a character has
 _NO_TEXT: Final = frozenset({"Cc", "Cn", "Co", "Cs"})
 _WIDER: Final = {"gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "big5": "big5hkscs"}
 _MORE_BYTES: Final = frozenset("big5hkscs euc_jp cp949 gb18030 iso2022_jp cp932 utf-16-be utf-16-le".split())
-_SURELY_UTF8: Final = 8  # characters that are no ASCII
+_SURELY_UTF8: Final = 8  # characters outside ASCII
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _REPLACED: Final = "\ufffd"
 
