@@ -24,6 +24,7 @@ from typing import Final
 import numpy as np
 
 from indexer.ingest import ingest
+from winnow.background import running
 from winnow.cli.command import hosting
 from winnow.cli.evaluate import _Memory
 from winnow.cli.remote import HttpTarget
@@ -31,7 +32,7 @@ from winnow.core.principal import LOCAL
 from winnow.core.search import RerankOptions, SearchAnswer, SearchMode, SearchRequest
 from winnow.core.settings import load_settings
 from winnow.core.types import Document
-from winnow.runtime import open_local, running
+from winnow.runtime import open_local
 
 LANGUAGES: Final = {
     "en": "eng", "de": "deu_1996", "es": "spa", "ro": "ron_2006", "vi": "vie", "tr": "tur", "ru": "rus",

@@ -1,4 +1,4 @@
-"""The composition root: settings in, open resources out, and the ways to run a worker.
+"""The composition root: settings in, open resources out.
 
 The only module that imports adapters of models, vectors and the catalog.
 """
@@ -13,14 +13,14 @@ from typing import Final
 
 from indexer.bulk.job import BulkJob, open_bulk_job
 from indexer.bulk.options import RayOptions, require_servers
-from indexer.schedule import SourceSchedule, open_kept
+from indexer.schedule import open_kept
 from indexer.sources.uploads import UploadParser
 from indexer.worker.loop import Worker
 from indexer.worker.maintenance import Maintenance
 from indexer.worker.pipeline import Pipeline
+from winnow.background import keeping_reserve, until_closed
 from winnow.catalog.build import open_catalog
-from winnow.core.disk_reserve import give_up_reserve, keep_reserve
-from winnow.core.errors import WinnowError, first_error
+from winnow.core.disk_reserve import give_up_reserve
 from winnow.core.lock import LOCK_FILE, DirectoryLock
 from winnow.core.settings import Settings
 from winnow.core.settings.embedding import Embedding
@@ -40,7 +40,6 @@ from winnow.search.two_stage import TwoStageSearch
 from winnow.typeahead.tantivy_index import TantivyNames
 from winnow.vectors.build import build_store
 
-RESERVE_SECONDS: Final = 2.0
 ADAPTERS: Final = Adapters(open_catalog, build_store, build_embedder, build_further)
 
 
@@ -128,56 +127,10 @@ async def open_local(settings: Settings, *, bulk: RayOptions | None = None, heal
         resources = replace(resources, wake=worker.wake)
         watch = IndexWatch(resources, heals=heals)
         pipeline.on_lost = watch.wake
-        stack.push_async_callback(_cancelled, asyncio.create_task(watch.run(), name="index-watch"))
+        await stack.enter_async_context(until_closed(watch.run(), name="index-watch"))
         if settings.keeps_data:
-            stack.push_async_callback(_cancelled, asyncio.create_task(_keeping_reserve(settings), name="disk-reserve"))
+            await stack.enter_async_context(until_closed(keeping_reserve(settings), name="disk-reserve"))
         yield Local(replace(resources, watch=watch), worker, lock, watch)
-
-
-async def _keeping_reserve(settings: Settings) -> None:
-    """Keep space for a start as soon as the disk runs low."""
-    while True:
-        await asyncio.to_thread(keep_reserve, settings.data_dir)
-        await asyncio.sleep(RESERVE_SECONDS)
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task})
-
-
-@asynccontextmanager
-async def running(worker: Worker | BulkJob) -> AsyncIterator[None]:
-    """Run the worker beside the body; if the worker fails, the body is cancelled."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(worker.run(), name="worker")
-            try:
-                yield
-            finally:
-                worker.stop()
-    except BaseExceptionGroup as errors:
-        known, others = errors.split(WinnowError)
-        if known is None or others is not None:
-            raise
-        raise first_error(known) from None
-
-
-@asynccontextmanager
-async def keeping_fresh(
-    resources: Resources, *, count: Callable[[str, int], None] = lambda *_: None
-) -> AsyncIterator[None]:
-    """Read the sources that collections keep when they are due, beside the body.
-
-    ``count`` is told how many documents were ``accepted`` and ``rejected``.
-    """
-    stopped = asyncio.Event()
-    task = asyncio.create_task(SourceSchedule(resources, count=count).run(stopped), name="kept-sources")
-    try:
-        yield
-    finally:
-        stopped.set()
-        await task
 
 
 @asynccontextmanager

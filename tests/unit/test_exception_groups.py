@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from winnow.background import running
 from winnow.core.errors import CollectionNotFound, WinnowError, first_error
-from winnow.runtime import running
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,6 +11,7 @@ from tests.support.source import Module, modules, modules_of_names
 
 ROOMS: Final = {
     "winnow/__init__",
+    "winnow/background",
     "winnow/catalog",
     "winnow/cli",
     "winnow/conversion",

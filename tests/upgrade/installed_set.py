@@ -27,6 +27,7 @@ from typing import Any, Final
 from tests.fakes import EMBEDDER
 from tests.faults.processes import Postgres
 from tests.stubs import qdrant_server
+from winnow.background import running
 from winnow.core.filters import parse_filter
 from winnow.core.package import winnow_version
 from winnow.core.principal import LOCAL
@@ -38,7 +39,7 @@ from winnow.operations.archive import pack
 from winnow.operations.backup import copied
 from winnow.operations.collections import CollectionSpec, ensure_collection
 from winnow.operations.resources import Resources
-from winnow.runtime import open_local, running
+from winnow.runtime import open_local
 
 PREFIX: Final = "wset"
 FIELDS: Final[dict[str, FieldType]] = {"year": "integer", "lang": "keyword"}

@@ -125,7 +125,8 @@ async def reach(
         InvalidSettings: ``bulk`` was given, but another process does the indexing.
         DataDirectoryLocked: the process that owns the data directory does not serve.
     """
-    from winnow.runtime import keeping_fresh, open_local, running
+    from winnow.background import keeping_fresh, running
+    from winnow.runtime import open_local
 
     if owner := url or owner_of(settings):
         if bulk is not None:

@@ -96,9 +96,10 @@ def _measure_folder(data: Path, keep: Path | None, max_queries: int | None) -> E
 
 async def _evaluate(dataset: Dataset, settings: Settings) -> Evaluation:
     from indexer.ingest import ingest
+    from winnow.background import running
     from winnow.cli.remote import HttpTarget
     from winnow.evaluation.evaluate import evaluate
-    from winnow.runtime import open_local, running
+    from winnow.runtime import open_local
 
     async with open_local(settings) as local, running(local.worker), hosting(local) as client:
         with progress_bar(f"evaluating {dataset.name}") as show:

@@ -71,12 +71,13 @@ def run_worker(settings: Settings, listener: socket.socket | None, lifeline: int
     import structlog
     import uvloop
 
+    from winnow.background import keeping_fresh
     from winnow.cli.operations_port import operations_port
     from winnow.cli.tracing import tracing
     from winnow.cli.worker_reports import WorkerReports
     from winnow.core.gc_tuning import tune_gc
     from winnow.core.package import winnow_version
-    from winnow.runtime import keeping_fresh, open_local
+    from winnow.runtime import open_local
 
     log = structlog.get_logger("winnow.worker")
 

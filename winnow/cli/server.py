@@ -23,6 +23,7 @@ from service.binding import check_bind, is_exposed
 from service.connections import LimitedConnections
 from service.lifespan import begin_drain
 from service.service_reports import ServiceReports
+from winnow.background import keeping_fresh, running
 from winnow.cli.announcement import Announcement
 from winnow.cli.local_socket import listening
 from winnow.cli.operations_port import bind, bind_operations, operations_port
@@ -35,7 +36,7 @@ from winnow.core.search import RerankOptions, SearchMode, SearchRequest
 from winnow.core.settings import Settings
 from winnow.operations.index_watch import IndexWatch
 from winnow.operations.resources import Resources
-from winnow.runtime import keeping_fresh, open_catalog_alone, open_local, running
+from winnow.runtime import open_catalog_alone, open_local
 
 log = logging.getLogger(__name__)
 start_log: Any = structlog.get_logger("winnow.service")
