@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.intp]
 
 _FIRST_ROWS: Final = 1024
-DENSE, SPARSE, TOKENS = "dense", "bm25", "tokens"
+DENSE, SPARSE, NAMES, TOKENS = "dense", "bm25", "names", "tokens"
 
 
 class Points:
@@ -28,9 +28,8 @@ class Points:
         self.rows: dict[str, int] = {}
         self.payloads: list[dict[str, Any]] = []
         self._dense: Floats = np.zeros((0, 0), np.float32)
-        self._words: list[dict[int, float]] = []
+        self._words = {SPARSE: Words(), NAMES: Words()}
         self._tokens: list[Floats | None] = []
-        self._postings: dict[int, tuple[Rows, Floats]] | None = None
         self._fragments: dict[tuple[str, ...], list[bytes]] = {}
 
     def upsert(self, points: Iterable[Any]) -> None:
@@ -39,7 +38,8 @@ class Points:
             row = self.rows.setdefault(point.id.uuid, len(self.payloads))
             if row == len(self.payloads):
                 self.payloads.append({})
-                self._words.append({})
+                for words in self._words.values():
+                    words.rows.append({})
                 self._tokens.append(None)
             self.payloads[row] = {key: value.SerializeToString() for key, value in point.payload.items()}
             self._set_vectors(row, point.vectors.vectors.vectors)
@@ -52,7 +52,8 @@ class Points:
             self._dense[row] = vector / np.linalg.norm(vector)
         elif self._dense.size > row:
             self._dense[row] = 0
-        self._words[row] = _words(vectors[SPARSE]) if SPARSE in vectors else {}
+        for name, words in self._words.items():
+            words.rows[row] = _words(vectors[name]) if name in vectors else {}
         self._tokens[row] = _matrix(vectors[TOKENS]) if TOKENS in vectors else None
 
     def _reserve(self, rows: int, dimensions: int) -> None:
@@ -68,13 +69,16 @@ class Points:
         for each in ids:
             row = self.rows.pop(each, None)
             if row is not None:
-                self.payloads[row], self._words[row], self._tokens[row] = {}, {}, None
+                self.payloads[row], self._tokens[row] = {}, None
+                for words in self._words.values():
+                    words.rows[row] = {}
                 if row < len(self._dense):
                     self._dense[row] = 0
         self._changed()
 
     def _changed(self) -> None:
-        self._postings = None
+        for words in self._words.values():
+            words.postings = None
         self._fragments.clear()
 
     def dense_scores(self, query: Floats) -> Floats:
@@ -84,14 +88,14 @@ class Points:
         scores: Floats = self._dense[: len(self.payloads)] @ (query / np.linalg.norm(query))
         return scores
 
-    def sparse_scores(self, words: Sequence[int], weights: Sequence[float]) -> Floats:
-        """Inner product with every row, each word weighted by its inverse document frequency."""
-        postings, total = self._index(), len(self.rows)
+    def sparse_scores(self, name: str, words: Sequence[int], weights: Sequence[float]) -> Floats:
+        """Inner product with every row; words of texts, not of names, count by their inverse document frequency."""
+        postings, total = self._words[name].index(), len(self.rows)
         scores = np.zeros(len(self.payloads), np.float32)
         for word, weight in zip(words, weights, strict=True):
             if word in postings:
                 rows, values = postings[word]
-                idf = math.log(1 + (total - len(rows) + 0.5) / (len(rows) + 0.5))
+                idf = math.log(1 + (total - len(rows) + 0.5) / (len(rows) + 0.5)) if name == SPARSE else 1.0
                 scores[rows] += np.float32(weight * idf) * values
         return scores
 
@@ -117,18 +121,27 @@ class Points:
             self._fragments[name] = made
         return self._fragments[name]
 
-    def _index(self) -> dict[int, tuple[Rows, Floats]]:
-        if self._postings is None:
+
+class Words:
+    """A sparse vector by row, and by word the rows that have it with its weights there."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[int, float]] = []
+        self.postings: dict[int, tuple[Rows, Floats]] | None = None
+
+    def index(self) -> dict[int, tuple[Rows, Floats]]:
+        """The postings, built at the first search after a write."""
+        if self.postings is None:
             lists: dict[int, tuple[list[int], list[float]]] = {}
-            for row, words in enumerate(self._words):
+            for row, words in enumerate(self.rows):
                 for word, value in words.items():
                     rows, values = lists.setdefault(word, ([], []))
                     rows.append(row)
                     values.append(value)
-            self._postings = {
+            self.postings = {
                 word: (np.array(rows, np.intp), np.array(values, np.float32)) for word, (rows, values) in lists.items()
             }
-        return self._postings
+        return self.postings
 
 
 def best(scores: Floats, limit: int) -> list[tuple[int, float]]:

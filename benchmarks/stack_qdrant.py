@@ -19,7 +19,7 @@ from typing import Any, Final
 import grpc.aio  # type: ignore[import-untyped]
 import numpy as np
 from qdrant_client import grpc as wire
-from stack_points import DENSE, SPARSE, TOKENS, Points, best
+from stack_points import DENSE, NAMES, SPARSE, TOKENS, Points, best
 
 from tests.stubs.qdrant_recorded import server_config
 
@@ -155,8 +155,8 @@ def _search(points: Points, query: Any) -> Sequence[tuple[int, float]]:
             matrix = np.array([row.data for row in vector.multi_dense.vectors], np.float32)
             rows = list(points.rows.values()) if only is None else only
             return sorted(points.maxima(rows, matrix), key=lambda pair: -pair[1])[:limit]
-        case str(name) if name == SPARSE:
-            scores = points.sparse_scores(vector.sparse.indices, vector.sparse.values)
+        case str(name) if name in (SPARSE, NAMES):
+            scores = points.sparse_scores(name, vector.sparse.indices, vector.sparse.values)
         case str(name) if name == DENSE:
             scores = points.dense_scores(np.array(vector.dense.data, np.float32))
         case other:
