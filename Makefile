@@ -9,6 +9,7 @@ VLLM_VENV ?= .vllm-venv
 CLIENTS_VENV ?= .clients-venv
 CLIENTS_NODE ?= .clients-node
 SITES_VENV ?= .sites-venv
+LIBRECHAT := @librechat/agents@3.9.2# alone: what it requires has 500 MB, and its rerankers require axios
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
@@ -52,7 +53,8 @@ $(VLLM_VENV)/.installed: tests/real_vllm/requirements.txt
 $(CLIENTS_VENV)/.installed: tests/doors/requirements.txt tests/doors/requirements-newest.txt tests/doors/requirements-earlier.txt
 	$(PYTHON) -m venv --clear $(CLIENTS_VENV)
 	$(CLIENTS_VENV)/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
-	$(CLIENTS_VENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --target $(CLIENTS_VENV)/newest \
+	$(CLIENTS_VENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --ignore-requires-python \
+		--target $(CLIENTS_VENV)/newest \
 		--requirement tests/doors/requirements-newest.txt
 	$(CLIENTS_VENV)/bin/python -m pip --disable-pip-version-check install --quiet --target $(CLIENTS_VENV)/earlier \
 		--requirement tests/doors/requirements-earlier.txt
@@ -60,7 +62,8 @@ $(CLIENTS_VENV)/.installed: tests/doors/requirements.txt tests/doors/requirement
 
 $(CLIENTS_NODE)/.installed: tests/doors/node/package.json
 	@mkdir -p $(CLIENTS_NODE)
-	@if command -v npm >/dev/null; then cp $< $(CLIENTS_NODE)/ && npm install --prefix $(CLIENTS_NODE) --no-audit --no-fund --loglevel=error; \
+	@if command -v npm >/dev/null; then cp $< $(CLIENTS_NODE)/ && npm install --prefix $(CLIENTS_NODE) --no-audit --no-fund --loglevel=error && \
+	cd $(CLIENTS_NODE) && mkdir -p librechat && tar -xzf "$$(npm pack --silent $(LIBRECHAT))" -C librechat --strip-components 1; \
 	else echo "no npm here: the tests with clients for Node are skipped"; fi
 	@touch $@
 

@@ -88,6 +88,7 @@ BODY_TOO_LARGE: Final = ProblemKind(413, "body_too_large", "The body exceeds the
 UNSUPPORTED_MEDIA_TYPE: Final = ProblemKind(415, "unsupported_media_type", "The body's content type is not supported.")
 UNKNOWN_HOST: Final = ProblemKind(421, "unknown_host", "The service does not answer for the host of the Host header.")
 NO_ROUTE: Final = ProblemKind(404, "not_found", "No resource has this path.")
+NOT_OFFERED: Final = ProblemKind(404, "not_offered", "The protocol has this call; the service does not offer it.")
 METHOD_NOT_ALLOWED: Final = ProblemKind(405, "method_not_allowed", "The resource does not support this method.")
 CROSS_SITE: Final = ProblemKind(403, "cross_site", "A page of another site sent the request.")
 TOO_SLOW: Final = ProblemKind(

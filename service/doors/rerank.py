@@ -20,6 +20,7 @@ from service.doors.rerank_bodies import (
     AnyRerankBody,
     DashScopeRerankBody,
     FlatRerankBody,
+    RagRerankBody,
     Scoring,
     SimpleRerankBody,
     TeiRerankBody,
@@ -70,9 +71,7 @@ async def rerank_native(body: DashScopeRerankBody, request: Request) -> Response
     return json_response({"output": {"results": results}, "usage": usage, "request_id": request.state.request_id})
 
 
-async def _dispatch(
-    body: FlatRerankBody | TeiRerankBody | SimpleRerankBody, request: Request, version: str
-) -> Response:
+async def _dispatch(body: AnyRerankBody, request: Request, version: str) -> Response:
     match body:
         case TeiRerankBody():
             request.state.error_shape = shapes.TEI
@@ -80,6 +79,10 @@ async def _dispatch(
         case SimpleRerankBody():
             ranking = await _rank(body.scoring(), request)
             return json_response([{"text": body.docs[index], "score": score} for index, score in ranking.scores])
+        case RagRerankBody():
+            ranking = await _rank(body.scoring(), request)
+            rows = [{"id": body.candidates[i].id, "index": i, "score": score} for i, score in ranking.scores]
+            return json_response({"profile": body.profile, "model": ranking.model, "results": rows})
         case FlatRerankBody():
             return await _flat(body, request, version)
 

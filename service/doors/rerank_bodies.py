@@ -16,6 +16,7 @@ from winnow.operations.relevant_spans import SpanRules
 
 MAX_TEXTS: Final = 10_000  # Cohere's limit, the highest of these protocols
 _KINDS: Final = ("image", "video")  # of Alibaba's qwen3-vl-rerank
+_TOLD_BY: Final = {"texts": "(tei)", "docs": "(simple)", "candidates": "(candidates)"}
 
 Text = str | dict[str, Any]
 Texts = Annotated[list[Text], Field(max_length=MAX_TEXTS)]
@@ -105,6 +106,26 @@ class SimpleRerankBody(ForeignBody):
         return Scoring(query=self.query, texts=self.docs, top_n=self.k)
 
 
+class RagCandidate(ForeignBody):
+    """A text with the caller's own name for it."""
+
+    id: str = ""
+    text: str
+
+
+class RagRerankBody(ForeignBody):
+    """``POST /v1/rerank`` of LibreChat's RAG API, which @librechat/agents 3.9 sends."""
+
+    profile: str = ""
+    query: str
+    candidates: Annotated[list[RagCandidate], Field(max_length=MAX_TEXTS)]
+    top_n: int | None = None
+
+    def scoring(self) -> Scoring:
+        """The request in our terms."""
+        return Scoring(query=self.query, texts=[each.text for each in self.candidates], top_n=self.top_n)
+
+
 class DashScopeInput(ForeignBody):
     """``input`` of DashScope's native API."""
 
@@ -140,16 +161,16 @@ class DashScopeRerankBody(ForeignBody):
 
 
 def _kind_of(body: Any) -> str:
-    """The protocol of a body of ``/rerank``, which several share."""
-    if isinstance(body, dict):
-        return "(tei)" if "texts" in body else "(simple)" if "docs" in body else "(flat)"
-    return "(flat)"
+    """The protocol of a body of a path that several share."""
+    members = body.keys() if isinstance(body, dict) else ()
+    return next((kind for member, kind in _TOLD_BY.items() if member in members), "(flat)")
 
 
 AnyRerankBody = Annotated[
     Annotated[FlatRerankBody, variant("flat")]
     | Annotated[TeiRerankBody, variant("tei")]
-    | Annotated[SimpleRerankBody, variant("simple")],
+    | Annotated[SimpleRerankBody, variant("simple")]
+    | Annotated[RagRerankBody, variant("candidates")],
     Discriminator(_kind_of),
 ]
 

@@ -29,7 +29,11 @@ def test_langchain_cohere(foreign: Client) -> None:
 
 
 def test_llama_index(foreign: Client) -> None:
-    assert foreign("llama_index_rerankers") == {"cohere": BEST, "jina": BEST, "tei": BEST}
+    assert foreign("llama_index_rerankers") == {"cohere": BEST, "dashscope": BEST, "jina": BEST, "tei": BEST}
+
+
+def test_langchain_community(foreign: Client) -> None:
+    assert foreign("langchain_community_rerank") == {"dashscope": BEST, "jina": BEST}
 
 
 def test_dashscope(foreign: Client) -> None:
@@ -47,6 +51,8 @@ def test_openai_and_what_is_built_on_it(foreign: Client) -> None:
         for vector, expected in zip(found[name], found["float"], strict=True):
             assert vector == pytest.approx(expected, abs=1e-6)
     assert (found["short"], found["tokens"] > 0) == (16, True)
+    assert found["models"] == ["fake-words", "fake-overlap"]
+    assert found["chat"] == [404, "not_offered"]
     message, param = found["error"]
     assert "input is empty" in message
     assert param == "input"
@@ -68,3 +74,8 @@ def test_clients_for_node(foreign: Client) -> None:
     assert (found["sdk"], found["objects"], found["cohere"]) == (BEST, [1, 2, 0], BEST)
     assert found["embedded"] == found["openai"]
     assert found["error"] == [400, "input is empty; send one text at least"]
+
+
+def test_libre_chat(foreign: Client) -> None:
+    ranked = [["how to copy a file", True], ["a file", True]]
+    assert foreign("librechat.mjs") == {"cohere": ranked, "jina": ranked, "rag-api": ranked}

@@ -98,6 +98,14 @@ async def test_libre_chat_gets_texts(client):
     assert answer == [{"text": DOCUMENTS[1], "score": pytest.approx(1.0)}]
 
 
+async def test_libre_chat_s_rag_api_gets_candidates_back_by_place(client):
+    candidates = [{"id": f"c{i}", "text": text, "base_score": 0} for i, text in enumerate(DOCUMENTS)]
+    body = {"profile": "fast-v1", "query": "copy a file", "candidates": candidates, "top_n": 1}
+    answer = await post(client, "/v1/rerank", body)
+    assert answer["results"] == [{"id": "c1", "index": 1, "score": pytest.approx(1.0)}]
+    assert (answer["profile"], answer["model"]) == ("fast-v1", "fake-overlap")
+
+
 async def test_dashscope_gets_its_own_envelope(client):
     asked = {"query": {"text": "copy a file"}, "documents": [{"text": DOCUMENTS[0]}, DOCUMENTS[1]]}
     parameters = {"top_n": 1, "return_documents": True, "fps": 1.0}
@@ -231,6 +239,48 @@ async def test_the_culprit_is_named(client, body, message):
     response = await client.post("/v1/rerank", json=body)
     assert response.status_code == 400
     assert message in response.json()["message"]
+
+
+async def test_the_models_that_are_there_are_listed(client):
+    listed = (await client.get("/v1/models")).json()
+    assert listed["object"] == "list"
+    assert [(each["id"], each["object"], each["task"]) for each in listed["data"]] == [
+        ("fake-words", "model", "embed"),
+        ("fake-overlap", "model", "rerank"),
+    ]
+    for path in ("/v1/models", "/v1/v1/models"):
+        assert (await client.get(f"{path}/fake-overlap")).json() == listed["data"][1]
+    missing = await client.get("/v1/models/other/model")
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "model_not_found")
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/v1/chat/completions"]
+)
+async def test_calls_of_openai_that_are_not_offered_say_what_is(client, path):
+    for body in ({"model": "any", "messages": [], "stream": True}, None):
+        refused = await client.post(path, json=body)
+        error = refused.json()["error"]
+        assert (refused.status_code, error["type"], error["code"]) == (404, "not_found_error", "not_offered")
+        assert "/v1/embeddings" in error["message"]
+
+
+async def test_a_further_embedder_serves_those_who_name_it(service):
+    from dataclasses import replace
+
+    from winnow.testing.models import FakeEmbedder
+
+    class Other(FakeEmbedder):
+        @property
+        def info(self):
+            return replace(super().info, model="acme/other")
+
+    other = Other()
+    embedders = replace(service.resources.embedders, further={"other": other})
+    app = create_app(service.resources.settings, replace(service.resources, embedders=embedders))
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1") as client:
+        for asked, ran in (("acme/other", "acme/other"), ("Other", "acme/other"), ("unknown", "fake-words")):
+            assert (await post(client, "/v1/embeddings", {"input": "a", "model": asked}))["model"] == ran
 
 
 @pytest.mark.parametrize("ids", [[1, 2], [[1, 2], [3]]])

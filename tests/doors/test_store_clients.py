@@ -1,4 +1,4 @@
-"""OpenAI's vector stores, called by OpenAI's own client, and by the requests of OGX."""
+"""OpenAI's vector stores, called by OpenAI's own client, and by that of OGX."""
 
 from __future__ import annotations
 
@@ -29,3 +29,12 @@ def test_openai_vector_stores(foreign: Client) -> None:
     assert errors["filter"][0::2] == [400, "filters.key"]
     assert (errors["file"][0], errors["file"][3]) == (404, "file_not_found")
     assert errors["expiry"][0::2] == [400, "expires_after"]
+
+
+def test_ogx(foreign: Client) -> None:
+    found = foreign("ogx")
+    assert (found["store"], found["stores"], found["files"]) == ("OGX", ["OGX"], [True] * 3)
+    assert found["orders"] == {mode: [1, 2] for mode in ("vector", "keyword", "hybrid")}
+    assert (found["attributes"], found["text"]) == (1, "how to copy a file")
+    assert (found["models"], found["vectors"], found["deleted"]) == (["fake-words", "fake-overlap"], 3, True)
+    assert "there is no collection 'nothing'" in found["error"]

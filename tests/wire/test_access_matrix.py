@@ -84,7 +84,7 @@ class Matrix:
 
     async def send(self, operation: Operation, key: str | None, whose: str) -> httpx2.Response:
         kinds = {"/keys/": "key", "/jobs/": "job", "/v1/files/": "file", "/v1/vector_stores/": "stored"}
-        kinds |= {"/sources/": "source"}
+        kinds |= {"/sources/": "source", "/v1/models/": "model"}
         kind = next((kind for part, kind in kinds.items() if part in operation.path), "document")
         path = operation.path.replace("{name}", whose).replace("{id}", self.ids[kind][whose])
         path = path.replace("{batch}", self.ids["batch"][whose])
@@ -138,6 +138,7 @@ async def matrix(service) -> Matrix:
     ids = {
         "document": {OWN: "a", FOREIGN: "a", MISSING: "a"},
         "stored": {OWN: "b", FOREIGN: "b", MISSING: "b"},
+        "model": {OWN: "fake-words", FOREIGN: "unknown", MISSING: "unknown"},
         "file": {**files, MISSING: files[FOREIGN][:-4] + "ZZZZ"},
         "batch": {**batches, MISSING: batches[FOREIGN][:-4] + "ZZZZ"},
         "source": {**sources, MISSING: sources[FOREIGN][:-4] + "ZZZZ"},

@@ -45,6 +45,8 @@ DOORS = {
     "POST /rerank",
     "POST /compatible-api/v1/reranks",
     "POST /api/v1/services/rerank/text-rerank/text-rerank",
+    "GET /v1/models",
+    "GET /v1/models/{id}",
     "POST /v1/embeddings",
     "POST /embed",
     "POST /",

@@ -299,7 +299,7 @@ async def pages(stores: Stores, path: str, **options: Any) -> list[list[str]]:
     while True:
         page = await stores.call("GET", path, params={"limit": 2, **options, **after})
         found.append([each["id"] for each in page["data"]])
-        assert page["first_id"] == (found[-1][0] if found[-1] else None)
+        assert page["first_id"] == (found[-1][0] if found[-1] else "")
         if not page["has_more"]:
             return found
         after = {"after": page["data"][-1]["id"]}
@@ -411,6 +411,8 @@ async def test_a_search_is_ranked_as_asked(stores):
         found = (await stores.search(store, "copy a file", ranking_options=options))["data"]
         assert found[0]["filename"] == "a.txt"
     none = {"ranker": "none", "score_threshold": None}
+    assert not (await stores.search(store, "sun", search_mode="keyword"))["data"]
+    assert (await stores.search(store, "sun", search_mode="vector"))["data"]
     assert (await stores.search(store, "copy a file", ranking_options=none, rewrite_query=None))["data"]
     both = {"hybrid_search": {"embedding_weight": 0, "text_weight": 0}}
     await stores.call("POST", f"{STORES}/{store}/search", 400, json={"query": "a", "ranking_options": both})

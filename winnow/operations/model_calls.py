@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -68,6 +68,29 @@ class TextVectors:
     tokens: int
 
 
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A model that texts can be sent to."""
+
+    name: str
+    provider: str
+    task: Literal["embed", "rerank"]
+
+    def is_meant(self, asked: str) -> bool:
+        """Whether a caller means this model."""
+        return _is_meant(self.name, asked)
+
+
+def served_models(resources: Resources, principal: Principal) -> list[ServedModel]:
+    """The embedders, the default one first, and the reranker. Raises ``Forbidden`` without the scope ``search``."""
+    principal.require("search")
+    found = [ServedModel(each.info.model, each.info.provider, "embed") for each in resources.embedders]
+    if resources.text_reranker is not None:
+        info = resources.text_reranker.info
+        found.append(ServedModel(info.model, info.provider, "rerank"))
+    return list(dict.fromkeys(found))
+
+
 async def rank_texts(
     resources: Resources,
     principal: Principal,
@@ -126,7 +149,7 @@ async def embed_texts(
     model: str | None = None,
     dimensions: int | None = None,
 ) -> TextVectors:
-    """Embed ``texts`` with the model of searches.
+    """Embed ``texts`` with the configured model that the caller names, or the default one.
 
     A text longer than the model reads is embedded in pieces; its vector is their mean, weighted by their tokens, of
     length 1. With ``dimensions`` vectors are cut and brought back to length 1 (Matryoshka representations,
@@ -140,8 +163,7 @@ async def embed_texts(
         Upstream: the model failed.
     """
     principal.require("search")
-    embedder = resources.embedder
-    _check_model(resources, model, embedder)
+    embedder = _embedder_of(resources, model)
     if not texts:
         raise InvalidInput("input is empty; send one text at least", location=("input",))
     for place, each in enumerate(texts):
@@ -200,13 +222,27 @@ def _unit(vectors: FloatArray) -> FloatArray:
     return unit
 
 
+def _embedder_of(resources: Resources, asked: str | None) -> Embedder:
+    """The embedder that is asked for, else the default one. Raises as ``_check_model``."""
+    if asked is not None:
+        for each in resources.embedders:
+            if _is_meant(each.info.model, asked):
+                return each
+    _check_model(resources, asked, resources.embedder)
+    return resources.embedder
+
+
 def _check_model(resources: Resources, asked: str | None, model: Embedder | Reranker) -> None:
-    """With ``server.strict_models``, refuse a name that is not the model's own or the last part of it."""
+    """With ``server.strict_models``, refuse a name that is not the model's."""
     name = model.info.model
-    if asked is None or not resources.settings.server.strict_models:
+    if asked is None or not resources.settings.server.strict_models or _is_meant(name, asked):
         return
-    if asked.casefold() not in (name.casefold(), name.rpartition("/")[2].casefold()):
-        raise ModelNotFound(f"the model {asked[:100]!r} is not served here; {name!r} is", location=("model",))
+    raise ModelNotFound(f"the model {asked[:100]!r} is not served here; {name!r} is", location=("model",))
+
+
+def _is_meant(name: str, asked: str) -> bool:
+    """Whether ``asked`` is the name of a model or the last part of it, in any case of letters."""
+    return asked.casefold() in (name.casefold(), name.rpartition("/")[2].casefold())
 
 
 async def _within(resources: Resources, call: Awaitable[_Answer]) -> _Answer:

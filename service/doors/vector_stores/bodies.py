@@ -145,3 +145,4 @@ class StoreSearchBody(PackingOptions, ForeignBody):
     filters: dict[str, Any] | None = None
     ranking_options: RankingOptions = RankingOptions()
     rewrite_query: bool = False
+    search_mode: Literal["vector", "keyword", "hybrid"] = Field("hybrid", description="OGX's name for `mode`")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from fastapi import Request, Response
 
@@ -19,11 +19,13 @@ from service.schemas.search import RerankBody, SearchBody
 from service.wire import json_response
 from winnow.core.errors import InvalidFilter, InvalidInput
 from winnow.core.principal import Principal
-from winnow.core.search import ArmWeights, Result, SearchRequest
+from winnow.core.search import ArmWeights, Result, SearchMode, SearchRequest
 from winnow.core.tenancy import plain_id
 from winnow.core.types import Collection
 from winnow.operations.attachments import file_of
 from winnow.operations.attributes import plain_attributes
+
+_MODES: Final[Mapping[str, SearchMode]] = {"vector": "dense", "keyword": "sparse", "hybrid": "hybrid"}
 
 
 @under_v1("POST", "/vector_stores/{name}/search", "search")
@@ -67,6 +69,7 @@ def _requests(body: StoreSearchBody, collection: Collection, principal: Principa
     for query in queries:
         search = SearchBody(
             query=query,
+            mode=_MODES[body.search_mode],
             top_n=wanted,
             filter=body.filters,
             min_relevance=options.score_threshold or None,

@@ -74,8 +74,8 @@ class PageParameters(BaseModel):
 
 
 def listed(items: Sequence[dict[str, Any]], *, more: bool) -> Response:
-    """A list as OpenAI's clients page through it."""
-    ends = {"first_id": items[0]["id"] if items else None, "last_id": items[-1]["id"] if items else None}
+    """A list as OpenAI's clients page through it. OGX' client reads an empty one only if its ends are strings."""
+    ends = {"first_id": items[0]["id"] if items else "", "last_id": items[-1]["id"] if items else ""}
     return json_response({"object": "list", "data": list(items), **ends, "has_more": more})
 
 

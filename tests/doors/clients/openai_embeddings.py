@@ -14,6 +14,11 @@ try:
     error = None
 except openai.BadRequestError as caught:
     error = [caught.message, caught.param]
+try:
+    client.chat.completions.create(model="any", messages=[{"role": "user", "content": "hello"}])
+    chat = None
+except openai.NotFoundError as caught:
+    chat = [caught.status_code, caught.code]
 
 settings = {"api_key": KEY, "base_url": f"{BASE}/v1", "model": "text-embedding-3-small", "max_retries": 0}
 texts = OpenAIEmbeddings(**settings, check_embedding_ctx_length=False).embed_documents(DOCUMENTS)
@@ -40,6 +45,8 @@ say(
         "short": len(short.data[0].embedding),
         "tokens": found.usage.total_tokens,
         "error": error,
+        "models": [client.models.retrieve(each.id).id for each in client.models.list()],
+        "chat": chat,
         "langchain": texts,
         "ids": ids,
         "llama_index": like.get_text_embedding_batch(DOCUMENTS),
