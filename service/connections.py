@@ -6,10 +6,12 @@ httptools reads any head for ever, so a few hundred slow connections, or one end
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, cast
 
 import orjson
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from service.errors import (
     HEAD_TOO_LARGE,
@@ -29,6 +31,7 @@ HEAD_SECONDS: Final = 10.0
 BODY_SECONDS: Final = 60.0
 ANSWER_SECONDS: Final = 60.0  # for which a client may read nothing of an answer
 _CLOSE_SECONDS: Final = 1.0
+Refused: TypeAlias = Callable[[bytes, bytes, Sequence[tuple[bytes, bytes]]], bytes | None]
 
 
 class LimitedConnections(RequestLines):
@@ -36,9 +39,11 @@ class LimitedConnections(RequestLines):
 
     Attributes:
         max_connections: at which further requests are answered with 503.
+        refused: the answer to a request that is refused by its head, of status 429, without its status line.
     """
 
     max_connections = 1000
+    refused: Refused | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -86,8 +91,24 @@ class LimitedConnections(RequestLines):
         app = self.app
         if len(self.connections) > self.max_connections:
             self.app = _too_many
+        elif self._is_refused():
+            return
         super().on_headers_complete()
         self.app = app
+
+    def _is_refused(self) -> bool:
+        """Answer a request that is refused by its head. What it sends of a body is read and dropped."""
+        is_busy = self.cycle is not None and not self.cycle.response_complete
+        if self.refused is None or is_busy or not self.parser.should_keep_alive():
+            return False
+        answer = self.refused(self.parser.get_method(), self.url, self.headers)
+        if answer is None:
+            return False
+        dated = b"".join(b"%s: %s\r\n" % each for each in self.server_state.default_headers)
+        self.transport.write(b"%s%s%s" % (STATUS_LINE[HTTPStatus.TOO_MANY_REQUESTS], dated, answer))
+        self.cycle = cast("RequestResponseCycle", _Answered)
+        self.on_response_complete()
+        return True
 
     def on_message_complete(self) -> None:
         """Wait for nothing but the answer."""
@@ -137,7 +158,8 @@ class LimitedConnections(RequestLines):
 
     def _answer(self, problem: Problem) -> None:
         """Answer and close, unless an answer has begun; a connection that was idle is closed without."""
-        begun = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        begun = self.cycle is not None and self.cycle.response_started
+        begun = begun and not (self._in_head and self.cycle.response_complete)
         silent = problem.kind is TOO_SLOW and not self._head_bytes and self._in_head
         if not begun and not silent:
             request_id = new_id("req")
@@ -150,6 +172,13 @@ class LimitedConnections(RequestLines):
             self.transport.write(head.encode() + body)
         self.transport.close()
         self.loop.call_later(_CLOSE_SECONDS, self.transport.abort)  # a client that does not read keeps it open
+
+
+class _Answered:
+    """A request and its answer, for uvicorn, that has been answered without the application."""
+
+    response_started = response_complete = True
+    message_event = asyncio.Event()
 
 
 async def _too_many(scope: Any, receive: Any, send: Any) -> None:

@@ -50,7 +50,7 @@ class RequestContext:
             await self.app(scope, receive, send)
             return
         began = time.perf_counter()
-        request_id = _request_id(scope)
+        request_id = request_id_of(Headers(scope=scope).get("x-request-id", ""))
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.bind_contextvars(request_id=request_id)
         status = 499  # the client disconnected before the answer
@@ -256,8 +256,7 @@ def _forwarded_prefix(scope: Scope) -> str:
     return given if _PREFIX.fullmatch(given) else ""
 
 
-def _request_id(scope: Scope) -> str:
+def request_id_of(given: str) -> str:
     """The caller's ``X-Request-Id`` if it is printable and short, else a new one."""
-    given = Headers(scope=scope).get("x-request-id", "")
     usable = 0 < len(given) <= MAX_REQUEST_ID_CHARS and given.isascii() and given.isprintable()
     return given if usable else new_id("req")

@@ -15,6 +15,8 @@ from winnow.core.principal import Principal
 
 Refusal: TypeAlias = Callable[[Principal], Overloaded | None]
 SEARCH_PATH: Final = "/v1/collections/{name}/search"
+TURNED_AWAY: Final = "turned_away"
+"""In the state of a request that was: the principal, and the name of the collection."""
 _START, _, _END = SEARCH_PATH.partition("{name}")
 
 
@@ -43,4 +45,5 @@ class EarlyRefusal:
         if error is None or "route" not in scope:
             await self.app(scope, receive, send)
         else:
+            scope["state"][TURNED_AWAY] = principal, scope["path_params"]["name"]
             await problem_response(scope, problem_from(error))(scope, receive, send)

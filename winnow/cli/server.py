@@ -20,7 +20,7 @@ from indexer.worker.loop import Worker
 from service.access import LocalCallers
 from service.app import create_app
 from service.binding import check_bind, is_exposed
-from service.connections import LimitedConnections
+from service.connections import LimitedConnections, Refused
 from service.lifespan import begin_drain
 from service.service_reports import ServiceReports
 from winnow.background import keeping_fresh, running
@@ -128,7 +128,7 @@ async def _serve(
         needs_key = bool(settings.server.bootstrap_secret) or (await local.resources.catalog.keys.summary()).exist
         announcement = Announcement(url + settings.server.root_path, names, indexes=indexes, needs_key=needs_key)
         server = _Server(
-            _config(app, settings.server.max_connections),
+            _config(app, settings.server.max_connections, app.state.service.refusals.again),
             announce=lambda: _announce(settings, announcement),
             drain=lambda: begin_drain(app),
             drain_seconds=settings.server.drain_seconds,
@@ -164,12 +164,15 @@ async def _compare(watch: IndexWatch) -> None:
         log.warning("catalog and store are compared later: %s", error.message)
 
 
-def _config(app: Any, max_connections: int, *, lifespan: Literal["auto", "off"] = "auto") -> uvicorn.Config:
+def _config(
+    app: Any, max_connections: int, refused: Refused | None = None, *, lifespan: Literal["auto", "off"] = "auto"
+) -> uvicorn.Config:
+    limits = {"max_connections": max_connections, "refused": None if refused is None else staticmethod(refused)}
     return uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
-        http=type("Connections", (LimitedConnections,), {"max_connections": max_connections}),
+        http=type("Connections", (LimitedConnections,), limits),
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         server_header=False,
