@@ -1,8 +1,8 @@
 """Refusals of searches that the application does not see, because it has just refused the same caller the same thing.
 
 At six times the capacity five searches are turned away for each that is answered. Through all middleware one costs a
-twentieth of a search, so that the answers would be a fifth fewer. A few fields of its head decide whether it gets as far
-as the queue of searches; while they are the same, so is the answer, but for the queue, which is asked each time.
+twentieth of a search, so that the answers would be a fifth fewer. A few fields of its head decide whether a search gets
+to the queue; while they are the same, so is the answer, but for the queue, which is asked each time.
 """
 
 from __future__ import annotations
