@@ -23,7 +23,7 @@ from service.nearest_shape import NearestShape
 from service.openapi import TAGS, install_openapi
 from service.page_requests import PageRequests
 from service.quotas import RequestQuota
-from service.repeated_refusals import RefusalWatch
+from service.repeated_refusals import RefusalWatch, RepeatedRefusals
 from service.routes import (
     analytics,
     audit,
@@ -129,4 +129,5 @@ def _surround(app: FastAPI, settings: Settings, state: ServiceState, routes: Seq
         app.add_middleware(HostGuard, hosts=hosts, by_address=not is_loopback(server.host))
     app.add_middleware(RequestContext, metrics=state.metrics, is_ending=state.is_draining)
     app.add_middleware(PathPrefix, prefix=server.root_path)
-    app.add_middleware(RefusalWatch, refusals=state.refusals)
+    app.state.refusals = RepeatedRefusals(state.work.refusal, state.metrics, state.is_draining)
+    app.add_middleware(RefusalWatch, refusals=app.state.refusals)

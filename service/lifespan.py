@@ -11,7 +11,6 @@ from service.admitted import AdmittedWork
 from service.callers import Callers
 from service.health import ModelHealth, check_readiness, health_of
 from service.readiness import ReadinessLog
-from service.repeated_refusals import RepeatedRefusals
 from service.schemas.operations import Readiness
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.principal import Principal
@@ -39,7 +38,6 @@ class ServiceState:
         filenames: names of uploaded files.
         callers: who makes requests.
         work: searches and calls of models, admitted.
-        refusals: answers searches that are turned away again.
         visitors: records searches and events, where the settings keep them.
         draining: set when the process is about to stop: readiness fails, and streams end.
     """
@@ -49,7 +47,6 @@ class ServiceState:
         self.metrics = metrics
         self.callers = Callers(settings.server, lambda: self.resources)
         self.work = AdmittedWork(settings, metrics, lambda: self.resources)
-        self.refusals = RepeatedRefusals(self.work.refusal, metrics, self.is_draining)
         self.visitors = SearchLog(
             lambda: self.resources,
             SearchIds(lambda: self.callers.tokens),

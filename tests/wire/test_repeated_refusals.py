@@ -46,7 +46,7 @@ class Wire(asyncio.Transport):
             self.asked += 1
             await (app or service.app)(scope, receive, send)
 
-        refused = staticmethod(service.app.state.service.refusals.again)
+        refused = staticmethod(service.app.state.refusals.again)
         protocol = type("Wired", (LimitedConnections,), {"refused": refused})
         config = uvicorn.Config(counting, log_config=None, access_log=False, lifespan="off")
         self.protocol = protocol(config, ServerState(), {})
@@ -179,7 +179,7 @@ async def test_metrics_and_a_line_of_the_log_count_it(
     with caplog.at_level(logging.INFO, logger="winnow.access"):
         for _ in range(3):
             await wire.send(f"POST {PATH}")
-        service.app.state.service.refusals._report()
+        service.app.state.refusals._report()
     (record,) = [each for each in caplog.records if each.name == "winnow.access"]
     assert (record.msg, record.count, record.collection, record.status) == ("requests turned away", 3, "docs", 429)
     metrics = (await service.client.get("/metrics")).text

@@ -128,7 +128,7 @@ async def _serve(
         needs_key = bool(settings.server.bootstrap_secret) or (await local.resources.catalog.keys.summary()).exist
         announcement = Announcement(url + settings.server.root_path, names, indexes=indexes, needs_key=needs_key)
         server = _Server(
-            _config(app, settings.server.max_connections, app.state.service.refusals.again),
+            _config(app, settings.server.max_connections, app.state.refusals.again),
             announce=lambda: _announce(settings, announcement),
             drain=lambda: begin_drain(app),
             drain_seconds=settings.server.drain_seconds,
