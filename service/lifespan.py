@@ -11,7 +11,7 @@ from service.admitted import AdmittedWork
 from service.callers import Callers
 from service.health import ModelHealth, check_readiness, health_of
 from service.readiness import ReadinessLog
-from service.schemas.operations import Readiness
+from service.schemas.operations import CheckView, Readiness
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.principal import Principal
 from winnow.core.settings import Settings
@@ -39,6 +39,7 @@ class ServiceState:
         callers: who makes requests.
         work: searches and calls of models, admitted.
         visitors: records searches and events, where the settings keep them.
+        starting: what the process does before it is ready; ``None`` once it is.
         draining: set when the process is about to stop: readiness fails, and streams end.
     """
 
@@ -59,6 +60,7 @@ class ServiceState:
             lambda: self.resources, count=metrics.observe_documents, warn=metrics.observe_warning
         )
         self.filenames = Filenames()
+        self.starting: str | None = None
         self.draining = False
         self._readiness_log = ReadinessLog()
         self._opening = None if isinstance(resources, Resources) else resources
@@ -86,8 +88,12 @@ class ServiceState:
 
     async def readiness(self) -> Readiness:
         """Whether searches can be answered, dependency by dependency; raises as ``resources`` does."""
-        readiness = Readiness(status="draining", checks={})
-        if not self.draining:
+        if self.draining:
+            readiness = Readiness(status="draining", checks={})
+        elif self.starting is not None:
+            warm_up = CheckView(status="warning", ms=0, age_s=0, reason=self.starting)
+            return Readiness(status="starting", checks={"warm_up": warm_up})
+        else:
             readiness = await check_readiness(self.resources, self.health)
         return self._readiness_log.note(readiness)
 

@@ -36,7 +36,7 @@ class Readiness(View):
 
     status: Literal["ready", "degraded", "unavailable", "draining", "starting"] = Field(
         description="degraded: searches are answered without a model that failed, or not those of a collection whose "
-        "index was lost; unavailable: store or catalog failed"
+        "index was lost; unavailable: store or catalog failed; starting: see the check `warm_up`"
     )
     checks: dict[str, CheckView] = Field(
         description="by dependency: store, catalog, indexes (whether one was lost), embed, rerank, and workers where "

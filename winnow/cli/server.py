@@ -7,22 +7,26 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
+from functools import partial
 from types import FrameType
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 import uvicorn
 import uvloop
 
+from indexer.bulk.job import BulkJob
 from indexer.worker.loop import Worker
 from service.access import LocalCallers
 from service.app import create_app
 from service.binding import check_bind, is_exposed
 from service.connections import LimitedConnections, Refused
-from service.lifespan import begin_drain
+from service.lifespan import ServiceState
+from service.operations_port import OperationsApp
 from service.service_reports import ServiceReports
+from service.start_gate import StartGate
 from winnow.background import keeping_fresh, running
 from winnow.cli.announcement import Announcement
 from winnow.cli.local_socket import listening
@@ -31,18 +35,17 @@ from winnow.cli.tracing import tracing
 from winnow.core.errors import WinnowError
 from winnow.core.gc_tuning import tune_gc
 from winnow.core.package import winnow_version
-from winnow.core.principal import LOCAL
-from winnow.core.search import RerankOptions, SearchMode, SearchRequest
-from winnow.core.settings import Settings
+from winnow.core.settings import ServerSettings, Settings
 from winnow.operations.index_watch import IndexWatch
+from winnow.operations.metrics import Metrics
 from winnow.operations.resources import Resources
+from winnow.operations.warm_up import warm_up
 from winnow.runtime import open_catalog_alone, open_local
 
 log = logging.getLogger(__name__)
 start_log: Any = structlog.get_logger("winnow.service")
 
 SHUTDOWN_SECONDS = 10
-WARM_UP_MS = 60_000.0
 KEEP_ALIVE_SECONDS = 75  # longer than common proxies keep theirs, so that they close first
 
 
@@ -61,20 +64,13 @@ def run_server(settings: Settings, *, with_worker: bool) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Announces its address once it serves, and fails its readiness as soon as it is told to stop."""
+    """Fails the readiness of what is behind ``gate`` as soon as it is told to stop."""
 
-    def __init__(
-        self, config: uvicorn.Config, *, announce: Callable[[], None], drain: Callable[[], None], drain_seconds: float
-    ) -> None:
-        super().__init__(config)
-        self._announce = announce
-        self._drain = drain
-        self._drain_seconds = drain_seconds
+    def __init__(self, settings: ServerSettings, gate: StartGate) -> None:
+        super().__init__(_config(gate, settings.max_connections, gate.refused))
+        self._gate = gate
+        self._drain_seconds = settings.drain_seconds
         self._exit_at: float | None = None
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._announce()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -86,9 +82,10 @@ class _Server(uvicorn.Server):
                 self._captured_signals.clear()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Fail readiness; exit once ``drain_seconds`` have passed, or at once at SIGINT or a second signal."""
-        self._drain()
-        if sig == signal.SIGTERM and self._drain_seconds and self._exit_at is None:
+        """Fail readiness; exit once the drain is over: at once at SIGINT, at a second signal, or during the start."""
+        drains = self._gate.is_ready and self._drain_seconds > 0
+        self._gate.drain()
+        if sig == signal.SIGTERM and drains and self._exit_at is None:
             self._exit_at = time.monotonic() + self._drain_seconds
         else:
             super().handle_exit(sig, frame)
@@ -107,42 +104,67 @@ async def _has_keys(settings: Settings) -> bool:
 async def _serve(
     settings: Settings, listener: socket.socket, operations: socket.socket | None, *, indexes: bool
 ) -> None:
+    """Listen from the first moment, and answer what is asked once everything behind it is open."""
+    gate = StartGate()
+    server = _Server(settings.server, gate)
+    async with operations_port(operations) as port:
+        work = asyncio.create_task(_work(settings, gate, port, _url(listener), indexes=indexes), name="service")
+
+        def exit_with_work(_: asyncio.Task[None]) -> None:
+            gate.drain()
+            server.should_exit = True
+
+        work.add_done_callback(exit_with_work)
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            gate.end()
+            if not gate.is_ready:
+                work.cancel()
+            await asyncio.wait({work})
+        if not work.cancelled():
+            work.result()
+
+
+async def _work(settings: Settings, gate: StartGate, port: OperationsApp, url: str, *, indexes: bool) -> None:
+    """Open everything, let ``gate`` pass requests to it, and close it when the last one is answered."""
     async with (
-        operations_port(operations) as port,
         open_local(settings) as local,
         running(local.worker) if indexes else nullcontext(),
     ):
         if settings.keeps_data:  # elsewhere the store may be away, which must not delay the start
             await _compare(local.watch)
-        names = await _warm_up(local.resources)
-        url = _url(listener)
-        if local.lock is not None:
-            local.lock.publish(url=url)
         app = create_app(settings, local.resources)
-        port.reports = ServiceReports(app.state.service)
-        metrics, worker = app.state.service.metrics, local.worker
-        worker.on_outcomes = metrics.observe_outcomes
-        if indexes and isinstance(worker, Worker):
-            metrics.live.worker = lambda: (worker.claimed, worker.stalled_seconds)
+        state: ServiceState = app.state.service
+        port.reports = ServiceReports(state)
+        _observe(local.worker, state.metrics, in_this_process=indexes)
         tune_gc()
-        needs_key = bool(settings.server.bootstrap_secret) or (await local.resources.catalog.keys.summary()).exist
-        announcement = Announcement(url + settings.server.root_path, names, indexes=indexes, needs_key=needs_key)
-        server = _Server(
-            _config(app, settings.server.max_connections, app.state.refusals.again),
-            announce=lambda: _announce(settings, announcement),
-            drain=lambda: begin_drain(app),
-            drain_seconds=settings.server.drain_seconds,
-        )
-        fresh = keeping_fresh(local.resources, count=app.state.service.metrics.observe_documents)
         async with (
-            fresh if indexes else nullcontext(),
+            app.router.lifespan_context(app),
+            keeping_fresh(local.resources, count=state.metrics.observe_documents) if indexes else nullcontext(),
             _local_callers(settings, app) if local.lock is not None else nullcontext(),
         ):
-            await server.serve(sockets=[listener])
+            state.starting = "the service warms up"
+            gate.open(app)
+            if local.lock is not None:
+                local.lock.publish(url=url)
+            names = await warm_up(local.resources, tell=partial(setattr, state, "starting"))
+            state.starting = None
+            gate.let_pass()
+            await _announce(settings, local.resources, url, names, indexes=indexes)
+            await gate.ended()
 
 
-def _announce(settings: Settings, announcement: Announcement) -> None:
+def _observe(worker: Worker | BulkJob, metrics: Metrics, *, in_this_process: bool) -> None:
+    worker.on_outcomes = metrics.observe_outcomes
+    if in_this_process and isinstance(worker, Worker):
+        metrics.live.worker = lambda: (worker.claimed, worker.stalled_seconds)
+
+
+async def _announce(settings: Settings, resources: Resources, url: str, names: Sequence[str], *, indexes: bool) -> None:
     """One log line; and what people read, unless a program reads the log."""
+    needs_key = bool(settings.server.bootstrap_secret) or (await resources.catalog.keys.summary()).exist
+    announcement = Announcement(url + settings.server.root_path, names, indexes=indexes, needs_key=needs_key)
     start_log.info(
         "serving",
         url=announcement.url,
@@ -164,9 +186,7 @@ async def _compare(watch: IndexWatch) -> None:
         log.warning("catalog and store are compared later: %s", error.message)
 
 
-def _config(
-    app: Any, max_connections: int, refused: Refused | None = None, *, lifespan: Literal["auto", "off"] = "auto"
-) -> uvicorn.Config:
+def _config(app: Any, max_connections: int, refused: Refused | None = None) -> uvicorn.Config:
     limits = {"max_connections": max_connections, "refused": None if refused is None else staticmethod(refused)}
     return uvicorn.Config(
         app,
@@ -176,7 +196,7 @@ def _config(
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         server_header=False,
-        lifespan=lifespan,
+        lifespan="off",
     )
 
 
@@ -187,36 +207,13 @@ async def _local_callers(settings: Settings, app: Any) -> AsyncIterator[None]:
         if listener is None:
             yield
             return
-        server = uvicorn.Server(_config(LocalCallers(app), settings.server.max_connections, lifespan="off"))
+        server = uvicorn.Server(_config(LocalCallers(app), settings.server.max_connections))
         serving = asyncio.create_task(server._serve([listener]), name="local-callers")  # noqa: SLF001 - serve() would take over the signal handlers
         try:
             yield
         finally:
             server.should_exit = True
             await serving
-
-
-async def _warm_up(resources: Resources) -> list[str]:
-    """Open every index and run the models once, so that the first search does not wait; returns the collections.
-
-    The service starts without models that are down; its readiness and its answers name them.
-    """
-    mode: SearchMode = "hybrid"
-    try:
-        await resources.embedder.embed(["warm up"], "query")
-    except WinnowError as error:
-        log.warning("starting without the embedding model: %s", error.message)
-        mode = "sparse"
-    rerank = True
-    names = [collection.name for collection in await resources.catalog.collections.list()]
-    for name in names:
-        request = SearchRequest(name, "warm up", mode=mode, rerank=RerankOptions(rerank), budget_ms=WARM_UP_MS)
-        try:
-            answer = await resources.search.run(request, LOCAL)
-            rerank = rerank and answer.rerank.status not in ("failed", "timeout")
-        except WinnowError as error:
-            log.warning("collection %s cannot be searched: %s", name, error.message)
-    return names
 
 
 def _url(listener: socket.socket) -> str:
