@@ -27,16 +27,16 @@ class DoorProber(Prober):
         return random_filter(self.chance) if self.chance.random() < 0.6 else None
 
     async def _post(self, path: str, body: dict[str, Any], header: dict[str, str]) -> Any:
-        return await self.service.client.post(path, json=body, headers=header)
+        return await self.client.post(path, json=body, headers=header)
 
     async def _get(self, path: str, params: dict[str, Any], header: dict[str, str]) -> Any:
-        return await self.service.client.get(path, params=params, headers=header)
+        return await self.client.get(path, params=params, headers=header)
 
     async def instant(self, caller: Principal, header: dict[str, str]) -> None:
         """A search for names, or for nothing: then all documents."""
         (named, tenant), tree = self.tenant(caller), self._filter()
         body = {"query": self.chance.choice(["copying", "copyin of", "copx"]), "mode": "instant", "top_n": 100}
-        body |= _given(filter=tree, tenant=named)
+        body |= given(filter=tree, tenant=named)
         answer = await self._post(f"{DOCS}/search", body, header)
         if not may_name(caller, tenant):
             self.expect(caller, body, answer.status_code, 403)
@@ -47,7 +47,7 @@ class DoorProber(Prober):
     async def suggest(self, caller: Principal, header: dict[str, str]) -> None:
         """What a query may become."""
         named, tenant = self.tenant(caller)
-        params = {"q": self.chance.choice(["cop", "copying o", "copyng"]), "limit": 20} | _given(tenant=named)
+        params = {"q": self.chance.choice(["cop", "copying o", "copyng"]), "limit": 20} | given(tenant=named)
         answer = await self._get(f"{DOCS}/suggest", params, header)
         if not may_name(caller, tenant):
             self.expect(caller, params, answer.status_code, 403)
@@ -59,7 +59,7 @@ class DoorProber(Prober):
         """The counts beside a search."""
         (named, tenant), tree = self.tenant(caller), self._filter()
         body = {"query": "copy a file", "top_n": 1, "top_k": 1, "mode": self.chance.choice(["hybrid", "instant"])}
-        body |= {"facets": list(FIELDS), **_given(filter=tree, tenant=named)}
+        body |= {"facets": list(FIELDS), **given(filter=tree, tenant=named)}
         answer = await self._post(f"{DOCS}/search", body, header)
         if not may_name(caller, tenant):
             self.expect(caller, body, answer.status_code, 403)
@@ -72,7 +72,7 @@ class DoorProber(Prober):
         """A look for values of a field."""
         named, tenant = self.tenant(caller)
         key = self.chance.choice(FIELDS)
-        answer = await self._get(f"{DOCS}/facets/{key}", {"limit": 100} | _given(tenant=named), header)
+        answer = await self._get(f"{DOCS}/facets/{key}", {"limit": 100} | given(tenant=named), header)
         if not may_name(caller, tenant):
             self.expect(caller, key, answer.status_code, 403)
             return
@@ -81,7 +81,7 @@ class DoorProber(Prober):
     async def several(self, caller: Principal, header: dict[str, str]) -> None:
         """Two queries as one; no tenant can be named."""
         tree = self._filter()
-        body = {"collections": ["docs"], "queries": ["copy a file", "a file"], "top_n": 100, **_given(filter=tree)}
+        body = {"collections": ["docs"], "queries": ["copy a file", "a file"], "top_n": 100, **given(filter=tree)}
         answer = await self._post("/v1/search", body, header)
         found = sorted(each["text"] for each in answer.json()["results"])
         self.expect(caller, body, found, self._texts(self._seen(caller, caller.tenant or "", tree)))
@@ -112,7 +112,8 @@ class DoorProber(Prober):
         return sorted(item.body["text"] for item in items)
 
 
-def _given(**members: Any) -> dict[str, Any]:
+def given(**members: Any) -> dict[str, Any]:
+    """The members that have a value."""
     return {key: value for key, value in members.items() if value is not None}
 
 

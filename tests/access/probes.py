@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
+from tests.access.asking import Asker
 from tests.access.callers import Callers
 from tests.access.world import (
     IDS,
@@ -41,6 +43,7 @@ class Prober:
     """
 
     service: Service
+    client: Asker
     chance: random.Random
     items: list[Item] = field(default_factory=list)
     default: str = "public"
@@ -57,13 +60,18 @@ class Prober:
         bodies = [item.body for item in self.items]
         await self.service.fill("docs", bodies, fields=FIELDS, acl_default=self.default)
 
-    async def probe(self) -> None:
-        """One probe, of a random kind."""
+    async def probes(self, number: int) -> None:
+        """Some probes at a time, each with chances of its own, so that the order of their steps changes nothing."""
+        each = [replace(self, chance=random.Random(self.chance.random())) for _ in range(number)]
+        await asyncio.gather(*(one.probe(f"caller {at}") for at, one in enumerate(each)))
+
+    async def probe(self, name: str = "caller") -> None:
+        """One probe, of a random kind, with a credential of this name."""
         caller = random_caller(self.chance)
         kind = self.chance.choice(self.kinds())
         if caller.kind == "key" and "documents:read" not in caller.scopes and kind in (self.listing, self.single):
             kind = self.search
-        header = dict(self.callers.header("probe", caller))
+        header = dict(self.callers.header(name, caller))
         await kind(caller, header)
         self.done[kind.__name__] += 1
 
@@ -82,7 +90,7 @@ class Prober:
         body: dict[str, Any] = {"query": "copy a file", "mode": self.chance.choice(MODES), "top_n": 100}
         body |= {"filter": tree} if tree else {}
         body |= {} if named is None else {"tenant": named}
-        answer = await self.service.client.post(f"{DOCS}/search", json=body, headers=header)
+        answer = await self.client.post(f"{DOCS}/search", json=body, headers=header)
         if not may_name(caller, tenant):
             self.expect(caller, body, answer.status_code, 403)
             return
@@ -92,10 +100,10 @@ class Prober:
 
     async def listing(self, caller: Principal, header: dict[str, str]) -> None:
         named, tenant = self.tenant(caller)
-        limit, found, after = self.chance.randrange(1, 5), [], ""
+        limit, found, after = self.chance.randrange(2, 9), [], ""
         while True:
             params = {"limit": limit, "after": after} | ({} if named is None else {"tenant": named})
-            answer = await self.service.client.get(f"{DOCS}/documents", params=params, headers=header)
+            answer = await self.client.get(f"{DOCS}/documents", params=params, headers=header)
             if not may_name(caller, tenant):
                 self.expect(caller, params, answer.status_code, 403)
                 return
@@ -110,18 +118,18 @@ class Prober:
         id_ = self.chance.choice([*IDS, "absent", f"\x1f{self.chance.choice(TENANTS)}\x1f{self.chance.choice(IDS)}"])
         params = {} if named is None else {"tenant": named}
         header |= {"X-Request-Id": "r"}
-        answer = await self.service.client.get(f"{DOCS}/documents/{quote(id_, safe='')}", params=params, headers=header)
+        answer = await self.client.get(f"{DOCS}/documents/{quote(id_, safe='')}", params=params, headers=header)
         here = [item for item in seen(caller, self.items, tenant, self.default) if item.id == id_]
         if here and may_name(caller, tenant):
             self.expect(caller, id_, answer.json().get("text"), here[0].body["text"])
             return
-        missing = await self.service.client.get(f"{DOCS}/documents/none", params=params, headers=header)
+        missing = await self.client.get(f"{DOCS}/documents/none", params=params, headers=header)
         said = (answer.status_code, answer.json() | {"detail": ""})
         self.expect(caller, (id_, named), said, (404, missing.json() | {"detail": ""}))
         self.expect(caller, id_, answer.json()["detail"], missing.json()["detail"].replace("'none'", repr(id_)))
 
     async def counts(self, caller: Principal, header: dict[str, str]) -> None:
-        answer = (await self.service.client.get(DOCS, headers=header)).json()["counts"]
+        answer = (await self.client.get(DOCS, headers=header)).json()["counts"]
         mine = seen(caller, self.items, caller.tenant or "", self.default)
         everything = caller.tenant is None and "collections:admin" in caller.scopes
         number = len(self.items) if everything else len(mine)

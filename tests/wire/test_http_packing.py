@@ -222,3 +222,9 @@ async def test_duplicates_are_folded_without_a_model_too(service: Service) -> No
     answer = await ask(service.client, query="copy a fi", mode="instant", fold_duplicates=True)
     (result,) = answer["results"]
     assert [each["document_id"] for each in result["duplicates"]] == sorted({"a", "b"} - {result["document_id"]})
+
+
+async def test_a_search_that_finds_nothing_has_no_texts(service: Service) -> None:
+    await service.client.put("/v1/collections/docs", json={})
+    answer = await ask(service.client, expand=1, max_tokens=100)
+    assert answer["results"] == []

@@ -141,7 +141,7 @@ def merge_touching(
         count: tokens of a text.
     """
     kept = list(enumerate(excerpts))
-    places = [0]
+    places = [0] if kept else []
     while places:  # what two became may touch a third
         at, excerpt = kept[place := places.pop()]
         for later in range(place + 1, len(kept)):
