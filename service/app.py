@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute
 
 from service.access import Authentication
 from service.binding import is_loopback, served_hosts
+from service.client_paths import ClientPaths
 from service.cors import Cors
 from service.cross_site import CrossSite
 from service.door import Door
@@ -128,6 +129,7 @@ def _surround(app: FastAPI, settings: Settings, state: ServiceState, routes: Seq
     if hosts is not None:
         app.add_middleware(HostGuard, hosts=hosts, by_address=not is_loopback(server.host))
     app.add_middleware(RequestContext, metrics=state.metrics, is_ending=state.is_draining)
+    app.add_middleware(ClientPaths, routes=routes)
     app.add_middleware(PathPrefix, prefix=server.root_path)
     app.state.refusals = RepeatedRefusals(state.work.refusal, state.metrics, state.is_draining)
     app.add_middleware(RefusalWatch, refusals=app.state.refusals)

@@ -62,8 +62,11 @@ def content_type(request: Request) -> str:
     """The media type of the body in lower case, without parameters; "" if the request has none.
 
     Raises:
-        Problem: 415 for another charset than UTF-8.
+        Problem: 415 for another charset than UTF-8, and for a compressed body.
     """
+    if (encoding := request.headers.get("content-encoding", "identity").strip().lower()) not in ("identity", ""):
+        message = f"Content-Encoding {encoding[:40]!r} is not supported; send the body uncompressed"
+        raise Problem(UNSUPPORTED_MEDIA_TYPE, message)
     media_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
     charset = parameters.partition("charset=")[2].strip().strip('"')
     if charset not in ("", "utf-8", "utf8"):

@@ -142,16 +142,20 @@ def _strings(inputs: Sequence[Any], name: str) -> list[str]:
     Raises:
         InvalidInput: one is not. Token ids belong to a vocabulary that the request does not name, so they are refused.
     """
-    if inputs and all(isinstance(each, int) for each in inputs):
+    if _are_ids(inputs):
         inputs = [list(inputs)]
     for place, each in enumerate(inputs):
         if isinstance(each, str):
             continue
         message = f"{name}[{place}] is not a text"
-        if isinstance(each, list) and all(isinstance(token, int) for token in each):
+        if isinstance(each, list) and _are_ids(each):
             message = (
                 f"{name}[{place}] holds token ids of another model's vocabulary; send text "
                 "(langchain-openai: check_embedding_ctx_length=False)"
             )
         raise InvalidInput(message, location=(name, place))
     return list(inputs)
+
+
+def _are_ids(values: Sequence[Any]) -> bool:
+    return bool(values) and all(isinstance(each, int) and not isinstance(each, bool) for each in values)

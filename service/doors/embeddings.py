@@ -34,7 +34,7 @@ dashscope = Door(tag=_TAG, problems=MODEL_PROBLEMS, shape=shapes.DASHSCOPE, read
 doors: Final = (openai, tei, cohere, dashscope)
 
 
-@post(openai, "/v1/embeddings", "/v1/v1/embeddings", "/compatible-mode/v1/embeddings")
+@post(openai, "/v1/embeddings", "/compatible-mode/v1/embeddings")
 async def embeddings(body: OpenAIEmbeddingBody, request: Request) -> Response:
     """Embed texts: OpenAI's clients, Jina, vLLM, DashScope's compatible API."""
     found = await _embed(request, body.texts(), body.model, body.dimensions)
@@ -59,7 +59,7 @@ async def embed_hugging_face(body: HuggingFaceBody, request: Request) -> Respons
     return json_response([float(first @ each) for each in others])
 
 
-@post(cohere, "/v2/embed", "/v2/v2/embed")
+@post(cohere, "/v2/embed")
 async def embed_cohere(body: CohereEmbeddingBody, request: Request) -> Response:
     """Embed texts: Cohere v2."""
     found = await _embed(request, body.to_embed(), body.model, body.output_dimension)

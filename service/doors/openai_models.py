@@ -19,7 +19,7 @@ from service.wire import json_response
 from winnow.core.errors import ModelNotFound
 from winnow.operations.model_calls import ServedModel, served_models
 
-_NOT_OFFERED: Final = ("/v1/chat/completions", "/v1/v1/chat/completions", "/v1/completions", "/v1/responses")
+_NOT_OFFERED: Final = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
 _INSTEAD: Final = (
     "Winnow serves no language model: ask a server that does, and give it what Winnow finds. Here are /v1/embeddings, "
     "/v1/rerank, /v1/vector_stores/{id}/search, /v1/collections/{name}/search and /mcp"
@@ -28,14 +28,14 @@ _INSTEAD: Final = (
 door = Door(tag="models", problems=(ModelNotFound,), shape=OPENAI)
 
 
-@route(door, "GET", "/v1/models", "/v1/v1/models", "/compatible-mode/v1/models", scopes=("search",))
+@route(door, "GET", "/v1/models", "/compatible-mode/v1/models", scopes=("search",))
 async def list_models(request: Request) -> Response:
     """The embedders and the reranker that this service runs."""
     found = served_models(state_of(request).resources, principal_of(request))
     return json_response({"object": "list", "data": [_view(each) for each in found]})
 
 
-@route(door, "GET", "/v1/models/{id:path}", "/v1/v1/models/{id:path}", scopes=("search",))
+@route(door, "GET", "/v1/models/{id:path}", scopes=("search",))
 async def retrieve_model(id: str, request: Request) -> Response:
     """One of them, by its name."""
     for each in served_models(state_of(request).resources, principal_of(request)):

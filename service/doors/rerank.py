@@ -38,13 +38,13 @@ native = Door(tag=_TAG, problems=MODEL_PROBLEMS, shape=shapes.DASHSCOPE, read_bo
 doors: Final = (flat, compatible, native)
 
 
-@post(flat, "/v1/rerank", "/v1/v1/rerank")
+@post(flat, "/v1/rerank")
 async def rerank_jina(body: AnyRerankBody, request: Request) -> Response:
     """Score documents against a query: Cohere v1, Jina, vLLM, SiliconFlow, DMXAPI."""
     return await _dispatch(body, request, version="1")
 
 
-@post(flat, "/v2/rerank", "/v2/v2/rerank")
+@post(flat, "/v2/rerank")
 async def rerank_cohere(body: AnyRerankBody, request: Request) -> Response:
     """Score documents against a query: Cohere v2, vLLM, the Vercel AI SDK."""
     return await _dispatch(body, request, version="2")

@@ -1,4 +1,4 @@
-"""Routes of doors: one handler under the path of a protocol, and under others that its clients call by mistake."""
+"""Routes of doors: one handler under the path of a protocol, and under those of others that mean the same."""
 
 from __future__ import annotations
 

@@ -272,7 +272,7 @@ async def test_another_method(filled):
     [
         ("/v1/vector_stores/docs/nothing", {"error"}),
         ("/v1/vector_stores/docs/files/a/b/c", {"error"}),
-        ("/v1/v1/nothing", RERANK),
+        ("/v1/v1/embeddings/nothing", {"error"}),
         ("/v1/embeddings/nothing", {"error"}),
         ("/v1/rerank/nothing", RERANK),
         ("/v2/nothing", RERANK),

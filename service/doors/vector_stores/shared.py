@@ -39,8 +39,8 @@ door = Door(
 
 
 def under_v1(method: Method, path: str, *scopes: Scope) -> Callable[[Handler], Handler]:
-    """A route of the door under ``/v1``, and under ``/v1/v1``, which base addresses that end in ``/v1`` lead to."""
-    return route(door, method, f"/v1{path}", f"/v1/v1{path}", scopes=scopes)
+    """A route of the door under ``/v1``."""
+    return route(door, method, f"/v1{path}", scopes=scopes)
 
 
 class PageParameters(BaseModel):
