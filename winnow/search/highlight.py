@@ -25,9 +25,11 @@ _MAX_SUFFIX: Final = 3
 _UNSPACED: Final = f"{UNSPACED}{HANGUL}"
 _LETTERS: Final = rf"[^\W_{_UNSPACED}]+(?:[{MARKS}]+[^\W_{_UNSPACED}]*)*"
 _WORD: Final = re.compile(rf"[{_UNSPACED}]+|{_LETTERS}(?:['’]{_LETTERS})?|[{SYMBOL}]")
-_ACCENTED: Final = re.compile("[\u00e0-\u024f]")
+_ACCENTED: Final = re.compile("[\u00e0-\u024f\u1e00-\u1eff]")
 _PLAIN: Final = {
-    point: plain for point in range(0xE0, 0x250) if len(plain := without_marks(chr(point))) == 1 and plain.isascii()
+    point: plain
+    for point in (*range(0xE0, 0x250), *range(0x1E00, 0x1F00))
+    if len(plain := without_marks(chr(point))) == 1 and plain.isascii()
 }
 _MARK: Final = re.compile(f"[{MARKS}]")
 _REST_OF_WORD: Final = re.compile(rf"[^\W_{_UNSPACED}]*(?:['’][^\W_]+)?")

@@ -4,7 +4,8 @@ BM25 grows with the size of the collection and with the number of the query's wo
 threshold. The share is absolute: 1 where every word is there, 0.5 where a text is as likely an answer as not. Runs of
 scripts without spaces between words, and of Hangul, are compared by pairs of characters (those of South-East Asia by
 four), of which fewer are found again: their share is raised to a power. A word counts in part where a text has another
-ending of it, and the less the more of the texts have it. Constants: ``docs/decisions/0024-scores.md``.
+ending of it, and the less the more of the texts have it. Accents do not matter, as they do not to the keyword arm.
+Constants: ``docs/decisions/0024-scores.md``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from winnow.core.letters import MARKS, composed
+from winnow.core.letters import MARKS, composed, without_marks
 from winnow.core.text import STOP_WORDS
 from winnow.core.words import tokens_of, words_of
 
@@ -29,6 +30,7 @@ _FIRST: Final = 5  # texts, of those that BM25 puts first
 _BETWEEN: Final = re.compile(rf"(?:[^\w{MARKS}]|_)+")
 _SHORTEST_STEM: Final = 4  # characters
 _STEM: Final = 0.7  # share of a word's characters that its other endings have in common
+_BY_OTHER_FORM: Final = 0.25  # share of a text that BM25 finds by a form of a word which is not looked for here
 
 Array = npt.NDArray[np.float64]
 
@@ -42,7 +44,7 @@ def query_words(query: str) -> list[str]:
     symbols: list[str] = []
     for token in tokens_of(query):
         for kind, parts, _ in words_of(token):
-            for part in map(str.casefold, parts):
+            for part in map(_folded, parts):
                 match kind:
                     case "word":
                         words.append(f" {part} ")
@@ -60,7 +62,8 @@ def word_share(query: str, texts: Sequence[str], bm25: Array | None = None) -> A
     """The share of the words of ``query`` in each text, in [0, 1], shape (len(texts),).
 
     With the texts' ``bm25``, shape (len(texts),), they keep its order: the best share of the five texts that it puts
-    first is theirs, and the others have as much less of it as of BM25.
+    first is theirs, and the others have as much less of it as of BM25. A text that BM25 finds has some share: its stems
+    and its simplified characters meet forms that are not looked for here.
     """
     words = query_words(query)
     if not words or not len(texts):
@@ -72,7 +75,7 @@ def word_share(query: str, texts: Sequence[str], bm25: Array | None = None) -> A
     share: Array = (found @ weights / weights.sum()) ** (1 - pairs * (1 - PAIRS_POWER))
     if bm25 is None or not bm25.any():
         return share
-    level = share[np.argsort(-bm25)[:_FIRST]].max()
+    level = share[np.argsort(-bm25)[:_FIRST]].max() or _BY_OTHER_FORM
     kept: Array = level * bm25 / bm25.max()
     return kept
 
@@ -89,8 +92,12 @@ def _grams(run: str, length: int) -> list[str]:
     return [run[i : i + length] for i in range(max(1, len(run) - length + 1))]
 
 
+def _folded(text: str) -> str:
+    return text.lower() if text.isascii() else without_marks(composed(text).casefold())
+
+
 def _spaced(text: str) -> tuple[str, str]:
-    folded = composed(text).casefold()
+    folded = _folded(text)
     return folded, f" {_BETWEEN.sub(' ', folded)} "
 
 
