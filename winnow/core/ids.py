@@ -14,7 +14,7 @@ _NAMESPACE: Final = uuid.UUID("6e4f2a0c-5a5e-5c7e-9d3c-2f6f0a6f7b11")
 def new_id(prefix: str) -> str:
     """A fresh id: ``prefix_`` and a ULID (https://github.com/ulid/spec), which sorts by time."""
     number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
-    return prefix + "_" + "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -5, -5))
+    return prefix + "_" + "".join([_CROCKFORD[number >> shift & 31] for shift in range(125, -5, -5)])
 
 
 def point_id(collection_uid: str, document_id: str, revision: int, chunk_index: int) -> str:

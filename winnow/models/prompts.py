@@ -65,7 +65,7 @@ def rerank_prompt(instruct: str, query: str, document: str) -> str:
 
 def neutralise(text: str) -> str:
     """Break up what a tokenizer would read as a special token (``<|im_end|>``, ``<think>``) with one space."""
-    return _SPECIAL.sub(lambda match: match.group() + " ", text)
+    return _SPECIAL.sub(lambda match: match.group() + " ", text) if "<" in text else text
 
 
 def harmless(text: str) -> str:

@@ -68,10 +68,14 @@ class Highlighter:
         """Look only at words that begin like a word of the query, as every match does: a small part of the text."""
         found: list[_Range] = []
         for start in _places(beginnings, lowered):
-            if _is_inside_word(lowered, start):
+            before = lowered[start - 1 : start]  # empty at the beginning
+            is_inside = before.isalnum() if before.isascii() and before != "'" else _is_inside_word(lowered, start)
+            word = None if is_inside else _REST_OF_WORD.match(lowered, start)
+            if word is None:
                 continue
-            word = _REST_OF_WORD.match(lowered, start)
-            if word and self._matches(word.group()):
+            text = word.group()
+            known = self._seen.get(text)
+            if self._matches(text) if known is None else known:
                 found.append(word.span())
         return found
 
@@ -116,12 +120,7 @@ def _places(beginnings: Collection[str], lowered: str) -> list[int]:
 
 
 def _is_inside_word(lowered: str, start: int) -> bool:
-    """Whether a word reaches from before ``start`` over it."""
-    if start == 0:
-        return False
-    before = lowered[start - 1]
-    if before.isascii() and before != "'":
-        return before.isalnum()
+    """Whether a word reaches from an apostrophe or a letter beyond ASCII before ``start`` over it."""
     return _INSIDE_WORD.search(lowered, max(0, start - 2), start) is not None
 
 

@@ -7,7 +7,7 @@ string over in a fraction of the time that a nested object takes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
+from operator import le
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
@@ -197,7 +197,8 @@ class StoredPoint:
 
 def ranked(hits: list[Hit]) -> tuple[Hit, ...]:
     """Hits of one arm, best first, ties by id. Engines give them by score, so that mostly nothing is left to do."""
-    if any(one.score <= following.score for one, following in pairwise(hits)):
+    scores = [hit.score for hit in hits]
+    if any(map(le, scores, scores[1:])):
         hits.sort(key=lambda hit: (-hit.score, hit.point.id))
     return tuple(hits)
 

@@ -153,7 +153,7 @@ def _fitted(item: RerankItem, limit: int, tokens: QwenTokens) -> RerankItem:
     if item.kind != "text":
         return item
     text, size = _cut(item.text, limit, tokens)
-    return item._replace(text=text, tokens=size)
+    return RerankItem(item.number, text, item.kind, size)
 
 
 def _cut(text: str, limit: int, tokens: QwenTokens) -> tuple[str, int]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from winnow.ports import Hit, Point
-from winnow.vectors.payloads import DOCUMENT_ID, REVISION, decode_point, ranked
+from winnow.vectors.payloads import CHUNK_INDEX, DOCUMENT_ID, REVISION, SOURCE, decode_point, ranked
 
 
 class _FoundPoint:
@@ -25,8 +25,11 @@ class _FoundPoint:
         self._payload = payload
 
     def read(self) -> Point:
-        """See the port."""
-        return decode_point(self.id, plain_payload(self._payload))
+        """See the port. The kinds of these values are known; asking for them takes longer than reading them."""
+        payload = self._payload
+        known = {DOCUMENT_ID: self.document_id, REVISION: self.revision}
+        index, source = payload[CHUNK_INDEX].integer_value, payload[SOURCE].string_value
+        return decode_point(self.id, {**known, CHUNK_INDEX: index, SOURCE: source})
 
 
 def read_hits(rows: Sequence[Any]) -> tuple[Hit, ...]:
