@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from typing import IO, Final
 
 from lxml import etree
@@ -46,7 +47,7 @@ def read_xml(archive: zipfile.ZipFile, name: str) -> etree._Element | None:
         data = archive.read(name)
     except KeyError:
         return None
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, zlib.error) as error:
         raise ReadError("damaged", f"{name} cannot be unpacked ({error}); save the file again") from None
     try:
         return etree.fromstring(data, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False))

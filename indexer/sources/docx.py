@@ -1,4 +1,4 @@
-"""Parses DOCX: headings, lists and tables, without images. Runs inside the sandbox."""
+"""Parses DOCX: headings, lists, tables, formulas, text boxes and notes, without images. Runs inside the sandbox."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ import mammoth
 from indexer.sources.archive import check_archive, property_of
 from indexer.sources.base import ReadError
 from indexer.sources.content import record_of
+from indexer.sources.word_xml import prepared
 from winnow.conversion.html import convert_html
 
 _STYLES: Final = "p[style-name='Title'] => h1.title:fresh"
 _STYLED_TITLE: Final = re.compile(r'<h1 class="title">(.*?)</h1>')
+_BACK: Final = re.compile(r'<a href="#(?:foot|end)note-ref-[^"<>]*">↑</a>')
 _TAG: Final = re.compile(r"<[^<>]*+>")
 
 
@@ -26,13 +28,13 @@ def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
     Raises:
         ReadError: the file is locked, not DOCX, too large when unpacked, or has no text.
     """
-    title = property_of(check_archive(file))
-    file.seek(0)
+    archive = check_archive(file)
+    title = property_of(archive)
     result = mammoth.convert_to_html(
-        file, style_map=_STYLES, include_embedded_style_map=False, convert_image=lambda _: []
+        prepared(archive), style_map=_STYLES, include_embedded_style_map=False, convert_image=lambda _: []
     )
     if len(result.value) > max_chars:
         raise ReadError("too_large", f"the document has more than {max_chars:,} characters; split it")
-    found = convert_html(result.value)
+    found = convert_html(_BACK.sub("", result.value))
     styled = next((_TAG.sub("", match[1]).strip() for match in _STYLED_TITLE.finditer(result.value)), "")
     yield record_of(replace(found, title=title or html.unescape(styled) or found.title), "docx")

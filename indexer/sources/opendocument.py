@@ -1,7 +1,11 @@
-"""Parses ODT: headings, paragraphs, lists and tables. Runs inside the sandbox."""
+"""Parses ODT: headings, paragraphs, lists, tables, notes, text boxes and formulas, without comments and deletions.
+
+Runs inside the sandbox.
+"""
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from typing import IO, Any, Final
 
@@ -15,7 +19,20 @@ from winnow.conversion.converted import CanonicalWriter, Converted, table_of
 _OFFICE: Final = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 _TEXT: Final = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 _TABLE: Final = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
+_DRAW: Final = "{urn:oasis:names:tc:opendocument:xmlns:drawing:1.0}"
+_STYLE: Final = "{urn:oasis:names:tc:opendocument:xmlns:style:1.0}"
+_SVG: Final = "{urn:oasis:names:tc:opendocument:xmlns:svg-compatible:1.0}"
+_HREF: Final = "{http://www.w3.org/1999/xlink}href"
+_MATH: Final = "{http://www.w3.org/1998/Math/MathML}"
 _BREAKS: Final = (f"{_TEXT}s", f"{_TEXT}tab", f"{_TEXT}line-break")
+_PARENT: Final = f"{_STYLE}parent-style-name"
+_SPACED: Final = (*_BREAKS, f"{_TEXT}p", f"{_TEXT}h", f"{_SVG}title", f"{_SVG}desc")
+_UNREAD: Final = (f"{_OFFICE}annotation", f"{_TEXT}note", f"{_DRAW}text-box")
+_CONTAINERS: Final = (
+    *(f"{_TEXT}{name}" for name in ("section", "index-body", "list-item", "list-header", "numbered-paragraph")),
+    f"{_DRAW}frame",
+    f"{_DRAW}text-box",
+)
 _MAX_DEPTH: Final = 100
 
 
@@ -30,44 +47,101 @@ def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
     body = None if root is None else root.find(f"{_OFFICE}body/{_OFFICE}text")
     if body is None:
         raise ReadError("damaged", "not a text document: content.xml has no text; save it again")
-    writer = CanonicalWriter()
-    headings: list[str] = []
-    _write(writer, body, headings, 0)
-    if len(writer) > max_chars:
+    _write_formulas(archive, body)
+    reader = _Reader(_title_styles(root))
+    reader.read(body)
+    if len(reader.writer) > max_chars:
         raise ReadError("too_large", f"the document has more than {max_chars:,} characters; split it")
-    title = property_of(archive) or next(iter(headings), "")
-    yield record_of(Converted(writer.text(), title), "odt")
+    title = property_of(archive) or reader.styled_title or next(iter(reader.headings), "")
+    yield record_of(Converted(reader.writer.text(), title), "odt")
 
 
-def _write(writer: CanonicalWriter, parent: etree._Element, headings: list[str], depth: int) -> None:
-    if depth > _MAX_DEPTH:
-        raise ReadError("too_complex", f"the document nests more than {_MAX_DEPTH} deep: it is too complex, or hostile")
-    for each in parent:
-        if each.tag == f"{_TEXT}h" and (title := _plain(each)):
-            level = each.get(f"{_TEXT}outline-level", "1")
-            headings.append(title)
-            writer.heading(int(level) if level.isdecimal() else 1, title)
-        elif each.tag == f"{_TEXT}p" and (text := _plain(each)):
-            writer.add(text)
-        elif each.tag == f"{_TEXT}list":
-            for text in filter(None, map(_plain, each.iter(f"{_TEXT}p"))):
-                writer.add(f"- {text}", tight=True)
-        elif each.tag == f"{_TABLE}table":
-            _write_table(writer, each)
-        elif each.tag in (f"{_TEXT}section", f"{_TEXT}index-body"):
-            _write(writer, each, headings, depth + 1)
+def _title_styles(root: etree._Element) -> frozenset[str]:
+    """The names of the style Title, and of the ones that a program made out of it for single paragraphs."""
+    derived = (each.get(f"{_STYLE}name", "") for each in root.iter(f"{_STYLE}style") if each.get(_PARENT) == "Title")
+    return frozenset({"Title", *derived})
 
 
-def _write_table(writer: CanonicalWriter, table: etree._Element) -> None:
-    rows = [[_plain(cell) for cell in row.iter(f"{_TABLE}table-cell")] for row in table.iter(f"{_TABLE}table-row")]
-    if any(any(row) for row in rows):
-        writer.add(table_of(rows))
+def _write_formulas(archive: zipfile.ZipFile, body: etree._Element) -> None:
+    """Put the text of formulas, which are documents of their own, in their places."""
+    for each in list(body.iter(f"{_DRAW}object")):
+        path = each.get(_HREF, "").removeprefix("./")
+        formula = read_xml(archive, f"{path}/content.xml") if path else None
+        if formula is not None and formula.tag == f"{_MATH}math":
+            source = formula.find(f".//{_MATH}annotation")
+            each.text = " ".join("".join((formula if source is None else source).itertext()).split())
+
+
+class _Reader:
+    """Writes the blocks of a text document; notes and text boxes follow the block that they belong to."""
+
+    def __init__(self, title_styles: frozenset[str]) -> None:
+        self.writer = CanonicalWriter()
+        self.headings: list[str] = []
+        self.styled_title = ""
+        self._title_styles = title_styles
+
+    def read(self, parent: etree._Element, depth: int = 0, lists: int = 0) -> None:
+        """Write what an element contains. ``lists``: how many lists it is in."""
+        if depth > _MAX_DEPTH:
+            message = f"the document nests more than {_MAX_DEPTH} deep: it is too complex, or hostile"
+            raise ReadError("too_complex", message)
+        marker = f"{'  ' * (lists - 1)}- " if lists else ""
+        for each in parent:
+            if each.tag in (f"{_TEXT}h", f"{_TEXT}p"):
+                marker = self._block(each, marker)
+                for inner in _inner(each):
+                    self.read(inner, depth + 1)
+            elif each.tag == f"{_TABLE}table":
+                self._table(each)
+                for inner in _inner(each):
+                    self.read(inner, depth + 1)
+            elif each.tag == f"{_TEXT}list":
+                self.read(each, depth + 1, lists + 1)
+            elif each.tag in _CONTAINERS:
+                self.read(each, depth + 1, lists)
+
+    def _block(self, element: etree._Element, marker: str) -> str:
+        """Write a heading or paragraph; returns the mark of the next paragraph of the same item."""
+        text = _plain(element)
+        if not text:
+            return marker
+        if element.tag == f"{_TEXT}h":
+            level = element.get(f"{_TEXT}outline-level", "1")
+            self.headings.append(text)
+            self.writer.heading(int(level) if level.isdecimal() else 1, text)
+            return marker
+        if element.get(f"{_TEXT}style-name") in self._title_styles:
+            self.styled_title = self.styled_title or text
+        self.writer.add(f"{marker}{text}", tight=bool(marker))
+        return " " * len(marker)
+
+    def _table(self, table: etree._Element) -> None:
+        rows = [
+            [_plain(cell) for cell in row.iter(f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell")]
+            for row in table.iter(f"{_TABLE}table-row")
+        ]
+        if any(any(row) for row in rows):
+            self.writer.add(table_of(rows))
+
+
+def _inner(element: etree._Element) -> list[etree._Element]:
+    """The notes and text boxes of a block or table, without those in others."""
+    return [
+        each
+        for each in element.iter(f"{_TEXT}note-body", f"{_DRAW}text-box")
+        if not any(above.tag in (f"{_TEXT}note-body", f"{_DRAW}text-box", _UNREAD[0]) for above in each.iterancestors())
+    ]
 
 
 def _plain(element: etree._Element) -> str:
-    parts: list[str] = [element.text or ""]
-    for each in element.iterdescendants():
-        if isinstance(each.tag, str):
-            parts += [" " if each.tag in _BREAKS or each.tag == f"{_TEXT}p" else "", each.text or ""]
-        parts.append(each.tail or "")
-    return " ".join("".join(parts).split())
+    return " ".join("".join(_pieces(element)).split())
+
+
+def _pieces(element: etree._Element) -> Iterator[str]:
+    yield element.text or ""
+    for each in element:
+        if isinstance(each.tag, str) and each.tag not in _UNREAD:
+            yield " " if each.tag in _SPACED else ""
+            yield from _pieces(each)
+        yield each.tail or ""

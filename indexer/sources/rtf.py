@@ -1,4 +1,4 @@
-"""Parses RTF: its text without pictures. Runs inside the sandbox."""
+"""Parses RTF: headings, notes and text, without pictures, deletions and hidden text. Runs inside the sandbox."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from indexer.sources.base import ReadError
 from indexer.sources.content import record_of
 from winnow.conversion.converted import CanonicalWriter, Converted
 
-_TITLE: Final = re.compile(rb"\{\\title ([^{}\\]{1,500})\}")
+_TITLE: Final = re.compile(r"\{\\title ((?:[^{}]|\\[{}]){1,2000})\}")
+_CODE_PAGE: Final = re.compile(r"\\ansicpg\d+")
+_UNREAD: Final = re.compile(r"(?=\\(?:deleted|v)(?![a-z0-9-]))")
+_NOTE: Final = re.compile(r"\{\\footnote(?![a-z])(?:\\ftnalt)? ?")
+_LEVEL: Final = re.compile(r"\\outlinelevel([0-8])(?!\d) ?")
+_LEVELS: Final = 0xE000  # private characters, on their way through the parser: a heading of the first level, and so on
+_HEADING: Final = re.compile("[\ue000-\ue008]")
 
 
 def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
@@ -24,12 +30,25 @@ def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
     data = file.read()
     if not data.lstrip().startswith(b"{\\rtf"):
         raise ReadError("damaged", "not a readable RTF file; save it again")
-    text = str(rtf_to_text(data.decode("latin-1"), errors="replace"))  # type: ignore[no-untyped-call]
+    source = data.decode("latin-1")
+    marked = _LEVEL.sub(lambda found: f"\\u{_LEVELS + int(found[1]) - 0x10000}?", source)
+    text = _text(_NOTE.sub(r"{\\line ", _UNREAD.sub(r"\\*", marked)))
     if len(text) > max_chars:
         raise ReadError("too_large", f"the document has more than {max_chars:,} characters; split it")
     writer = CanonicalWriter()
+    headings: list[str] = []
     for line in text.split("\n"):
-        if line.strip():
-            writer.add(" ".join(line.split()))
-    title = _TITLE.search(data)
-    yield record_of(Converted(writer.text(), title[1].decode("latin-1").strip() if title else ""), "rtf")
+        level, words = _HEADING.search(line), " ".join(_HEADING.sub("", line).split())
+        if words and level:
+            headings.append(words)
+            writer.heading(ord(level[0]) - _LEVELS + 1, words)
+        elif words:
+            writer.add(words)
+    title = _TITLE.search(source)
+    page = _CODE_PAGE.search(source)
+    named = _text(rf"{{\rtf1\ansi{page[0] if page else ''} {title[1]}}}").strip() if title else ""
+    yield record_of(Converted(writer.text(), named or next(iter(headings), "")), "rtf")
+
+
+def _text(source: str) -> str:
+    return str(rtf_to_text(source, errors="replace"))  # type: ignore[no-untyped-call]

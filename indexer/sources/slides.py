@@ -12,6 +12,7 @@ from lxml import etree
 from indexer.sources.archive import check_archive, property_of, read_xml
 from indexer.sources.base import ReadError
 from indexer.sources.content import record_of
+from indexer.sources.word_xml import MC, M, formula_text
 from winnow.conversion.converted import CanonicalWriter, Converted, table_of
 
 _A: Final = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
@@ -36,11 +37,12 @@ def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
             continue
         title = _write_slide(writer, number, slide)
         first = first or title
-        notes = next((each for kind, each in _targets(archive, path) if kind == "notesSlide"), "")
-        if notes and (page := read_xml(archive, notes)) is not None:
-            for shape in page.iter(f"{_P}sp"):
-                if _placeholder(shape) == "body":
-                    _write_text(writer, shape)
+        for kind, target in sorted(_targets(archive, path)):  # diagrams before notes
+            if kind in ("diagramData", "notesSlide") and (page := read_xml(archive, target)) is not None:
+                shapes = [page] if kind == "diagramData" else page.iter(f"{_P}sp")
+                for shape in shapes:
+                    if kind == "diagramData" or _placeholder(shape) == "body":
+                        _write_text(writer, shape)
         if len(writer) > max_chars:
             raise ReadError("too_large", f"the presentation has more than {max_chars:,} characters; split it")
     yield record_of(Converted(writer.text(), property_of(archive) or first, marks=tuple(writer.marks)), "pptx")
@@ -104,7 +106,21 @@ def _placeholder(shape: etree._Element) -> str:
 
 def _paragraphs(element: etree._Element) -> Iterator[str]:
     for paragraph in element.iter(f"{_A}p"):
-        parts = paragraph.iter(f"{_A}t", f"{_A}br")
-        text = "".join(" " if each.tag == f"{_A}br" else each.text or "" for each in parts)
+        text = "".join(_pieces(paragraph))
         if text.strip():
             yield " ".join(text.split())
+
+
+def _pieces(element: etree._Element) -> Iterator[str]:
+    """The text of a paragraph; of content in two forms the first one that has text, such as a formula."""
+    for each in element:
+        if each.tag == f"{_A}br":
+            yield " "
+        elif each.tag == f"{_A}t":
+            yield each.text or ""
+        elif each.tag == f"{M}oMath":
+            yield formula_text(each)
+        elif each.tag == f"{MC}AlternateContent":
+            yield next((text for form in each if (text := "".join(_pieces(form))).strip()), "")
+        else:
+            yield from _pieces(each)

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from datetime import date, time, timedelta
 from typing import IO, Any, Final
 
-from python_calamine import CalamineError, CalamineWorkbook, PasswordError
+from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError, SheetVisibleEnum
 
 from indexer.sources.archive import check_archive, property_of
 from indexer.sources.base import ReadError
 from indexer.sources.content import record_of
 from winnow.conversion.converted import CanonicalWriter, Converted, table_of
-from winnow.core.marks import Mark
+from winnow.core.marks import DocumentWarning, Mark
 
 MAX_ROW_MARKS: Final = 20_000  # of a sheet; beyond that only some rows are marked
 
@@ -32,12 +32,32 @@ def parse(file: IO[bytes], *, max_chars: int, source_format: str) -> Iterator[di
     except CalamineError as error:
         raise ReadError("damaged", f"not a readable workbook ({error!s:.200}); save it again") from None
     writer = CanonicalWriter()
+    hidden = [each.name for each in book.sheets_metadata if each.visible != SheetVisibleEnum.Visible]
     for name in book.sheet_names:
-        rows = [list(map(_cell, row)) for row in book.get_sheet_by_name(name).to_python(skip_empty_area=False)]
-        _write_sheet(writer, name, rows)
+        if name not in hidden:
+            _write_sheet(writer, name, _cells(book.get_sheet_by_name(name)))
         if len(writer) > max_chars:
             raise ReadError("too_large", f"the workbook has more than {max_chars:,} characters; split it")
-    yield record_of(Converted(writer.text(), title, marks=tuple(writer.marks)), source_format)
+    warnings = (_left_out(hidden),) if hidden else ()
+    yield record_of(Converted(writer.text(), title, marks=tuple(writer.marks), warnings=warnings), source_format)
+
+
+def _left_out(hidden: Sequence[str]) -> DocumentWarning:
+    names = ", ".join(repr(name[:50]) for name in hidden[:10])
+    return DocumentWarning(
+        "hidden_sheets", f"hidden sheets were left out: {names}; show them to have them read", count=len(hidden)
+    )
+
+
+def _cells(sheet: CalamineSheet) -> list[list[str]]:
+    """The cells as text; one that spans several rows is said in each of them."""
+    rows = [list(map(_cell, row)) for row in sheet.to_python(skip_empty_area=False)]
+    for (top, left), (bottom, _) in sheet.merged_cell_ranges or ():
+        value = rows[top][left] if top < len(rows) and left < len(rows[top]) else ""
+        for row in rows[top + 1 : bottom + 1] if value else ():
+            if left < len(row) and any(row):
+                row[left] = value
+    return rows
 
 
 def _write_sheet(writer: CanonicalWriter, name: str, rows: Sequence[Sequence[str]]) -> None:
