@@ -28,6 +28,7 @@ class _Credential(NamedTuple):
 
 _CREDENTIALS: Final = (
     _Credential("/1/indexes/", b"x-algolia-api-key", "x-algolia-api-key"),
+    _Credential("/1/events", b"x-algolia-api-key", "x-algolia-api-key"),
     _Credential("/v1/events", b"", "access_token"),  # RFC 6750, section 2.3: a beacon has no headers
 )
 

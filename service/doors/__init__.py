@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from service.door import Door
-from service.doors import algolia, dify, embeddings, open_webui, openai_models, rerank, vector_stores
+from service.doors import algolia, algolia_events, dify, embeddings, open_webui, openai_models, rerank, vector_stores
 
 
 def all_doors() -> tuple[Door, ...]:
     """Every door of the service."""
     models = (*rerank.doors, *embeddings.doors, openai_models.door)
-    return (*models, dify.door, algolia.door, open_webui.door, vector_stores.door)
+    return (*models, dify.door, algolia.door, algolia_events.door, open_webui.door, vector_stores.door)

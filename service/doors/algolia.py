@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -111,7 +112,26 @@ async def _hits(state: ServiceState, principal: Principal, name: str, query: Alg
         facets=_facets(query, fields),
     )
     answer = await state.work.run_search(principal, asked)
-    return _rendered(answer, name, query, most)
+    body = _rendered(answer, name, query, most)
+    search_id = await _recorded(state, principal, answer, query)
+    return {**body, "queryID": search_id} if search_id and query.clickAnalytics else body
+
+
+async def _recorded(
+    state: ServiceState, principal: Principal, answer: SearchAnswer, query: AlgoliaOptions
+) -> str | None:
+    """Have the search kept where analytics are on; its signed id, which events name as ``queryID``.
+
+    Left out are lists without a query, and requests that show no hits of what they found, such as those for counts.
+    """
+    begin = query.page * query.hitsPerPage
+    page = answer.results[begin : begin + query.hitsPerPage]
+    record = state.visitors.record(principal, query.userToken) if query.analytics else None
+    if record is None or not query.query.strip() or (not page and answer.results):
+        return None
+    search_id = await record.add(replace(answer, results=page))
+    record.close()
+    return search_id
 
 
 def _facets(query: AlgoliaOptions, fields: Mapping[str, FieldType]) -> Facets | None:

@@ -15,12 +15,13 @@ from fastapi import Request
 from pydantic import Field, model_validator
 
 from service.doors.bodies import ForeignBody
+from service.schemas.analytics import SessionName
 from service.wire import loads
 
 MOST_HITS: Final = 100
 MOST_QUERIES: Final = 50
 _TAGS: Final = ("highlightPreTag", "highlightPostTag", "snippetEllipsisText")
-_TEXTS: Final = frozenset({"query", "filters", "facetQuery", *_TAGS})
+_TEXTS: Final = frozenset({"query", "filters", "facetQuery", *_TAGS, "userToken"})
 
 
 async def lenient_json(request: Request) -> Any:
@@ -46,6 +47,9 @@ class AlgoliaOptions(ForeignBody):
     highlightPreTag: str = Field("<em>", max_length=64)  # noqa: N815
     highlightPostTag: str = Field("</em>", max_length=64)  # noqa: N815
     snippetEllipsisText: str = Field("…", max_length=64)  # noqa: N815
+    analytics: bool = True
+    clickAnalytics: bool = False  # noqa: N815
+    userToken: SessionName | None = None  # noqa: N815
 
     @model_validator(mode="before")
     @classmethod

@@ -12,10 +12,23 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser.browser_site import DOCUMENTS, FIELDS, Site, Witness
 from tests.browser.embedding import Foreign, foreign_site
+from tests.browser.test_algolia_clients import CLIENT, INSTANTSEARCH, MODULES, START
 from tests.support.served import served
 
 pytestmark = pytest.mark.browser
 
+INSIGHTS = MODULES / "search-insights" / "dist" / "search-insights.min.js"
+INSTANTSEARCH_WITH_INSIGHTS = """(host) => {
+  const {widgets, middlewares} = instantsearch;
+  const search = instantsearch({indexName: 'python', searchClient: window.client, future: {}});
+  search.use(middlewares.createInsightsMiddleware({insightsClient: window.aa, insightsInitParams: {host}}));
+  search.addWidgets([
+    widgets.searchBox({container: '#box'}),
+    widgets.hits({container: '#hits', templates: {item: (hit, {html, sendEvent}) =>
+      html`<button onClick=${() => sendEvent('conversion', hit, 'Read')}>${hit.title}</button>`}}),
+  ]);
+  search.start();
+}"""
 QUERY = "copy a file and keep its timestamps"
 Events = Callable[[], list[dict[str, Any]]]
 
@@ -115,3 +128,25 @@ def test_nothing_is_sent_where_answers_have_no_search_id(page: Page, foreign: Fo
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(r"\?q=timestamps"))
     assert not [url for url in sent if "/v1/events" in url]
+
+
+def test_insights_of_instantsearch_are_kept(
+    page: Page, foreign: Foreign, site: Site, key: str, recorded: Events
+) -> None:
+    if not INSIGHTS.exists():
+        pytest.skip("Algolia's clients are not installed: make clients")
+    before = len(recorded())
+    foreign.pages["/insights"] = '<!doctype html><title>A site</title><div id="box"></div><div id="hits"></div>'
+    page.goto(f"{foreign.address}/insights")
+    for script in (CLIENT, INSTANTSEARCH, INSIGHTS):
+        page.add_script_tag(path=script)
+    page.evaluate(START, [site.url, key])
+    page.evaluate(INSTANTSEARCH_WITH_INSIGHTS, site.url)
+    page.locator("#box input").fill("shutil.copyt")
+    hit = page.get_by_role("button", name="shutil.copytree")
+    expect(hit).to_have_count(1)
+    hit.click()  # a click is sent too: the conversion's button is inside the hit
+    click, conversion = sorted(eventually(page, recorded, before + 2)[before:], key=lambda each: each["type"])
+    assert (click["type"], click["document_id"], click["position"]) == ("click", "shutil.copytree", 1)
+    assert (conversion["type"], conversion["document_id"]) == ("conversion", "shutil.copytree")
+    assert click["session"].startswith("anonymous-")

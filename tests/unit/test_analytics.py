@@ -20,7 +20,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 def typed(number: int, query: str, seconds: float, session: str = "s", speed: Speed = "instant") -> TypedSearch:
     at = NOON + timedelta(seconds=seconds)
-    return TypedSearch(str(number), at, ("docs", session), session, folded_query(query), speed, 1)
+    return TypedSearch(str(number), at, ("docs", session), folded_query(query), speed, 1)
 
 
 def replaced(*searches: TypedSearch) -> dict[str, str]:

@@ -192,6 +192,51 @@ async def test_a_beacon_has_its_credential_in_the_address(visited: Service) -> N
     assert searched.status_code == 401, "of events alone"
 
 
+async def test_searches_and_events_of_algolias_clients_are_kept(visited: Service) -> None:
+    options = {"clickAnalytics": True, "userToken": "anonymous-1", "hitsPerPage": 1, "page": 1}
+    sent = await visited.client.post("/1/indexes/docs/query", json={"query": "copy", **options})
+    found = sent.json()
+    hit = {"index": "docs", "objectIDs": [found["hits"][0]["objectID"]], "userToken": "anonymous-1"}
+    events = [
+        {"eventType": "click", "eventName": "Hit", "queryID": found["queryID"], "positions": [2], **hit},
+        {"eventType": "conversion", "eventName": "Read", "queryID": found["queryID"], **hit},
+        {"eventType": "click", "eventName": "Hit", "queryID": found["queryID"], "positions": [1], **hit},
+        {"eventType": "click", "eventName": "Hit", **hit},
+        {"eventType": "view", "eventName": "Seen", "queryID": found["queryID"], **hit},
+    ]
+    body = json.dumps({"events": events})
+    sent = await visited.client.post("/1/events", content=body, headers={"Content-Type": "text/plain"})
+    assert sent.status_code == 200, sent.text
+    assert sent.json()["message"].startswith("2 kept; 1 left out: the event has no queryID")
+    assert "views are not kept" in sent.json()["message"]
+    assert "another document at position 1" in sent.json()["message"]
+    exported = [json.loads(line) for line in (await visited.client.get(f"{ANALYTICS}/export")).text.splitlines()]
+    (only,) = exported
+    assert (only["query"], only["session"], only["first"]) == ("copy", "anonymous-1", 2)
+    assert sorted(each["type"] for each in only["events"]) == ["click", "conversion"]
+
+
+async def test_what_algolias_clients_ask_without_showing_hits_is_not_counted(visited: Service) -> None:
+    queries = ({"query": ""}, {"query": "copy", "hitsPerPage": 0}, {"query": "copy", "page": 7})
+    queries += ({"query": "copy", "analytics": False}, {"query": "nothing like it"})
+    for query in queries:
+        assert (await visited.client.post("/1/indexes/docs/query", json=query)).status_code == 200
+    report = await counted(visited)
+    assert [each["query"] for each in report["nothing_found"]] == ["nothing like it"]
+    assert report["totals"]["searches"] == 1
+
+
+async def test_events_of_algolias_clients_that_are_malformed_or_unwanted_say_so(service: Service) -> None:
+    for body, status, what in (
+        ({"events": [{"eventType": "click", "queryID": "x", "objectIDs": ["a"]}]}, 400, "as many positions"),
+        ({"events": [{"eventType": "purchase"}]}, 400, "eventType"),
+        ({"events": [{"eventType": "click", "queryID": "x", "objectIDs": ["a"], "positions": [1]}]}, 409, "ANALYTICS"),
+    ):
+        sent = await service.client.post("/1/events", json=body)
+        assert (sent.status_code, sent.json()["status"]) == (status, status)
+        assert what in sent.json()["message"]
+
+
 async def test_events_that_cannot_be_stored_are_not_acknowledged(visited: Service, monkeypatch: Any) -> None:
     found = await search(visited, "copy a file")
 

@@ -38,6 +38,7 @@ DOORS = {
     "POST /1/indexes/*/queries",
     "POST /1/indexes/{name}/query",
     "POST /1/indexes/{name}/facets/{facet}/query",
+    "POST /1/events",
     "POST /retrieval",
     "POST /v1/collections/{name}/web-search",
     "POST /v1/rerank",

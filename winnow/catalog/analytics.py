@@ -208,7 +208,6 @@ async def _recent(connection: AsyncConnection, noted: Sequence[LoggedSearch]) ->
             row.id,
             row.at,
             (row.collection_uid, row.tenant, row.audience, row.session),
-            row.session,
             row.folded,
             row.speed,
             row.first,

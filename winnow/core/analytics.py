@@ -30,7 +30,7 @@ class TypedSearch:
     """What decides whether a search was still being typed.
 
     Attributes:
-        visitor: what tells visitors apart: collection, tenant, audience and session.
+        visitor: what tells visitors apart: collection, tenant, audience and, last, the session, which may be empty.
         folded: the query as ``folded_query`` makes it.
         first: rank of the first result, above 1 for further pages, which replace nothing.
     """
@@ -38,10 +38,14 @@ class TypedSearch:
     id: str
     at: datetime
     visitor: tuple[str, ...]
-    session: str
     folded: str
     speed: Speed
     first: int
+
+    @property
+    def has_session(self) -> bool:
+        """Whether the site tells its visitors apart."""
+        return self.visitor[-1] != ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class LoggedSearch:
     def typed(self) -> TypedSearch:
         """What decides whether it was still being typed."""
         visitor = (self.collection_uid, self.tenant, self.audience, self.session)
-        return TypedSearch(self.id, self.at, visitor, self.session, folded_query(self.query), self.speed, self.first)
+        return TypedSearch(self.id, self.at, visitor, folded_query(self.query), self.speed, self.first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,7 @@ def _followed(searches: Sequence[TypedSearch]) -> dict[str, str]:
     open_ = list[TypedSearch]()
     for each in searches:
         open_ = [before for before in open_ if each.at - before.at <= _TYPING]
-        for before in open_ if not each.session else open_[-1:]:
+        for before in open_ if not each.has_session else open_[-1:]:
             if _continues(before, each):
                 found[before.id] = each.id
         open_ = [before for before in open_ if before.id not in found]
@@ -139,7 +143,7 @@ def _followed(searches: Sequence[TypedSearch]) -> dict[str, str]:
 
 
 def _continues(before: TypedSearch, after: TypedSearch) -> bool:
-    if after.session:
+    if after.has_session:
         return after.folded.startswith(before.folded) or before.folded.startswith(after.folded)
     return before.speed == "instant" and after.folded.startswith(before.folded)
 

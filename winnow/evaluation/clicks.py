@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from winnow.core.analytics import folded_query
 from winnow.evaluation.dataset import Questions
 from winnow.evaluation.position_bias import PositionBias, Showings, Shown, estimate_bias
 
@@ -125,7 +125,7 @@ class _Log:
 
     def add(self, impression: Impression) -> None:
         """Add an answer; what a visitor sees again at the same rank, or after a click on it, is not counted again."""
-        query = " ".join(unicodedata.normalize("NFC", impression.query).casefold().split())
+        query = folded_query(impression.query)
         self._spellings[query][impression.query] += 1
         self.searches += 1
         seen = self._seen[query][impression.visitor]
