@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Literal
+from typing import Final
 
 from fastapi import Request, Response
 from pydantic import Field, model_validator
@@ -25,17 +25,22 @@ from service.page_requests import require_search_only
 from service.schemas.analytics import MAX_ID_CHARS, SessionName
 from service.wire import json_response
 from winnow.core import errors
+from winnow.core.analytics import EventType
 from winnow.operations.search_ids import MAX_SEARCH_ID_CHARS
 from winnow.operations.search_log import MAX_EVENTS, GivenEvent
 
 _REFUSED = (errors.InvalidInput, errors.AnalyticsDisabled, errors.UpstreamUnavailable)
 door = Door(tag="analytics", problems=(*BODY_PROBLEMS, *_REFUSED), shape=SHAPE, read_body=lenient_json)
+_KEPT: Final[dict[str, EventType]] = {"click": "click", "conversion": "conversion"}
 
 
 class AlgoliaEvent(ForeignBody):
-    """What a visitor did with some objects. ``positions`` are ranks from 1, over all pages."""
+    """What a visitor did with some objects. ``positions`` are ranks from 1, over all pages.
 
-    eventType: Literal["click", "conversion", "view"]  # noqa: N815 - Algolia's names
+    Other types than clicks and conversions are views, and ``instantsearch``: what InstantSearch tells of itself.
+    """
+
+    eventType: str = Field(min_length=1, max_length=64)  # noqa: N815 - Algolia's names
     queryID: str | None = Field(None, max_length=MAX_SEARCH_ID_CHARS)  # noqa: N815
     objectIDs: list[str] = Field(default_factory=list, max_length=20)  # noqa: N815
     positions: list[int] | None = None
@@ -51,11 +56,11 @@ class AlgoliaEvent(ForeignBody):
 
     def given(self) -> list[GivenEvent]:
         """The events that belong to a search, one for each object."""
-        if self.eventType == "view" or not self.queryID:
+        if self.eventType not in _KEPT or not self.queryID:
             return []
-        ranks = self.positions if self.eventType == "click" else None
+        kind, ranks = _KEPT[self.eventType], self.positions if self.eventType == "click" else None
         return [
-            GivenEvent(self.eventType, self.queryID, each, ranks[at] if ranks else None, self.userToken or "")
+            GivenEvent(kind, self.queryID, each, ranks[at] if ranks else None, self.userToken or "")
             for at, each in enumerate(self.objectIDs)
         ]
 
@@ -78,8 +83,8 @@ async def take_events_for_algolia(body: AlgoliaEvents, request: Request) -> Resp
 
 
 def _reason(event: AlgoliaEvent) -> str:
-    if event.eventType == "view":
-        return "views are not kept: the search has what it showed"
+    if event.eventType not in _KEPT:
+        return f"events of type {event.eventType!r} are not kept, but clicks and conversions"
     return "the event has no objectIDs" if event.queryID else "the event has no queryID: search with clickAnalytics"
 
 

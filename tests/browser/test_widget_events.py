@@ -17,11 +17,15 @@ from tests.support.served import served
 
 pytestmark = pytest.mark.browser
 
-INSIGHTS = MODULES / "search-insights" / "dist" / "search-insights.min.js"
+INSIGHTS = MODULES / "search-insights" / "dist" / "search-insights.iife.min.js"
+ALGOLIAS_SNIPPET = """() => {
+  window.AlgoliaAnalyticsObject = 'aa';
+  window.aa = (...args) => { (window.aa.queue ||= []).push(args); };
+}"""
 INSTANTSEARCH_WITH_INSIGHTS = """(host) => {
   const {widgets, middlewares} = instantsearch;
   const search = instantsearch({indexName: 'python', searchClient: window.client, future: {}});
-  search.use(middlewares.createInsightsMiddleware({insightsClient: window.aa, insightsInitParams: {host}}));
+  search.use(middlewares.createInsightsMiddleware({insightsInitParams: {host}}));
   search.addWidgets([
     widgets.searchBox({container: '#box'}),
     widgets.hits({container: '#hits', templates: {item: (hit, {html, sendEvent}) =>
@@ -136,8 +140,11 @@ def test_insights_of_instantsearch_are_kept(
     if not INSIGHTS.exists():
         pytest.skip("Algolia's clients are not installed: make clients")
     before = len(recorded())
-    foreign.pages["/insights"] = '<!doctype html><title>A site</title><div id="box"></div><div id="hits"></div>'
+    foreign.pages["/insights"] = (
+        '<!doctype html><link rel="icon" href="data:,"><title>A site</title><div id="box"></div><div id="hits"></div>'
+    )
     page.goto(f"{foreign.address}/insights")
+    page.evaluate(ALGOLIAS_SNIPPET)
     for script in (CLIENT, INSTANTSEARCH, INSIGHTS):
         page.add_script_tag(path=script)
     page.evaluate(START, [site.url, key])
