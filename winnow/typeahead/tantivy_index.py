@@ -12,7 +12,7 @@ How this engine was chosen: ``docs/decisions/0034-instant.md``.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 import orjson
 from tantivy import Document, Index, Occur, Query, SchemaBuilder, Searcher, TextAnalyzerBuilder, Tokenizer
@@ -115,7 +115,7 @@ class TantivyNames:
             clauses.append((Occur.Must, Query.const_score_query(condition, 0.0)))
         searcher = self._searcher
         found = searcher.search(Query.boolean_query(clauses), limit=limit)
-        names = [_found(cast("float", score), searcher.doc(address)) for score, address in found.hits]
+        names = [_found(score, searcher.doc(address)) for score, address in found.hits]
         names.sort(key=lambda each: _place(each.name, len(each.name.name) if wordings else 0))
         return names, found.count or 0  # type: ignore[attr-defined]  # the stubs lack it
 
@@ -207,7 +207,8 @@ def _all_words(names: Iterable[str]) -> set[str]:
 
 
 def _found(score: float, document: Document) -> _Found:
-    stored = orjson.loads(cast("bytes", document.get_first(_STORED)))
+    found: bytes = document.get_first(_STORED)  # type: ignore[assignment]  # every entry has it
+    stored = orjson.loads(found)
     point_id, document_id, revision, title, heads, headings, access, letters, numbers = stored
     name = FoundName(point_id, document_id, revision, title, heads, tuple(headings), access, score)
     return _Found(name, letters, numbers)
