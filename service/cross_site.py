@@ -19,7 +19,7 @@ from service.errors import CROSS_SITE, Problem, problem_response
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _FOREIGN: Final = frozenset({"cross-site", "same-site"})
 _PORTS: Final = {"http": 80, "https": 443}
-_ANYWHERE: Final = "/widget/"  # files that pages of other sites load
+_ANYWHERE: Final = ("/widget/", "/1/events", "/v1/events")  # files of the widget, and answers to beacons
 _NO_FRAMES: Final = "frame-ancestors 'none'"
 
 

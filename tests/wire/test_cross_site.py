@@ -68,6 +68,11 @@ async def test_files_of_the_widget_may_be_loaded_from_anywhere(service):
     assert (await service.client.get("/widget/none.js")).headers["cross-origin-resource-policy"] == "cross-origin"
 
 
+@pytest.mark.parametrize("path", ["/1/events", "/v1/events"])
+async def test_a_beacon_is_answered_without_a_complaint_of_the_browser(service, path):
+    assert (await service.client.post(path, json={})).headers["cross-origin-resource-policy"] == "cross-origin"
+
+
 @pytest.mark.parametrize(
     ("origin", "host", "own"),
     [
