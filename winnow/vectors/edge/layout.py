@@ -41,6 +41,8 @@ LOAD_RESERVE: Final = 80 * 2**20
 
 _LOG_OPTIONS: Final = {"segment_capacity": 4 * 2**20, "segment_queue_len": 0, "retain_closed": 1}
 
+_WIDTHS: Final = {"float32": 4, "float16": 2, "uint8": 1}  # bytes of a number
+
 _GENERATION: Final = re.compile(r"g(\d{4,})\Z")
 _NEW, _COPY, _NEXT, _OLD = "~new-", "~copy-", "~next-", "~old-"
 _LOST: Final = "~lost-"
@@ -183,6 +185,26 @@ def inode_of(home: Path) -> tuple[int, int] | None:
 def segments_of(home: Path) -> list[Path]:
     """The files that describe the engine's segments of an index."""
     return sorted(entry / "segment.json" for entry in (shard_of(home) / "segments").glob("*") if entry.is_dir())
+
+
+def cut_file(home: Path) -> Path | None:
+    """A file of vectors that is shorter than the points of its segment need, which the engine would open without them.
+
+    Of a segment that was optimised, ``id_tracker.versions`` has 8 bytes a point, and ``vector_storage-NAME/matrix.dat``
+    4 bytes and then the vectors, of the size and type in ``segment.json`` (Qdrant 1.18).
+    """
+    for description in segments_of(home):
+        segment = description.parent
+        versions = segment / "id_tracker.versions"
+        if not versions.exists():  # it is written to, and its files have a fixed size
+            continue
+        points = versions.stat().st_size // 8
+        for name, vector in orjson.loads(description.read_bytes())["config"]["vector_data"].items():
+            matrix = segment / f"vector_storage-{name}" / "matrix.dat"
+            width = _WIDTHS[vector.get("datatype") or "float32"]
+            if matrix.exists() and matrix.stat().st_size < 4 + points * vector["size"] * width:
+                return matrix
+    return None
 
 
 def read_schema(home: Path) -> IndexSchema:

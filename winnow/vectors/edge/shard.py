@@ -18,7 +18,7 @@ from winnow.core.types import FieldType, Filter, FloatArray
 from winnow.ports import DescribedPoint, IndexSchema, Point, PointKey
 from winnow.vectors.edge.codec import FILTERS, INDEX_TYPES, edge_config, edge_point
 from winnow.vectors.edge.errors import edge_errors, opening
-from winnow.vectors.edge.layout import bound_log, inode_of, read_schema, segments_of, shard_of, write_schema
+from winnow.vectors.edge.layout import bound_log, cut_file, inode_of, read_schema, segments_of, shard_of, write_schema
 from winnow.vectors.keywords import NEWEST, encoder_of, stores_names
 from winnow.vectors.payloads import (
     DENSE,
@@ -118,6 +118,8 @@ class Shard:
         with opening(f"the index {self._home}"):
             if path.exists() and not segments_of(self._home):  # the engine would begin an empty one
                 raise StorageFailure(f"{path} has no segments")
+            if (cut := cut_file(self._home)) is not None:
+                raise StorageFailure(f"{cut} was cut")
             bound_log(path)
             shard = edge.EdgeShard.load(str(path), edge_config(self.schema))
             _read_ahead(path)
