@@ -138,6 +138,14 @@ async def test_a_revoked_key_is_refused_at_once(doors):
     assert (missing.status_code, missing.json()["code"]) == (404, "key_not_found")
 
 
+async def test_a_whole_key_where_its_name_belongs_is_not_repeated(doors):
+    made = await doors.make("search")
+    answer = await doors.send("DELETE", f"/v1/keys/{made['key']}", doors.admin)
+    assert answer.status_code == 404
+    assert made["id"] in answer.json()["detail"]
+    assert made["key"] not in answer.text
+
+
 async def test_who_may_make_keys_for_some_collections_sees_and_makes_those_alone(doors):
     boss = (await doors.make("keys:admin", collections=["shop-*"]))["key"]
     own = await doors.send("POST", "/v1/keys", boss, json={"scopes": ["search"]})

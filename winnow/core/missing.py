@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from winnow.core.api_key import id_of, is_well_formed
 from winnow.core.errors import (
     CollectionNotFound,
     DocumentNotFound,
@@ -40,6 +41,8 @@ def missing_job(job_id: str) -> JobNotFound:
 
 def missing_key(key_id: str) -> KeyNotFound:
     """The error for an API key."""
+    if is_well_formed(key_id):  # a whole key, which is a secret
+        return KeyNotFound(f"a key is named by its first 12 characters: {id_of(key_id)}")
     return KeyNotFound(f"there is no API key {key_id!r}")
 
 

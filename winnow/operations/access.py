@@ -32,7 +32,7 @@ _NEEDED: Final = (
     "this service needs a key: send the header Authorization: Bearer <key>; `winnow keys create`, where the service "
     "runs, makes one"
 )
-_ORIGIN_HELP: Final = "a key names its origins when it is made"
+_ORIGIN_HELP: Final = "its origins were named when it was made"
 
 
 class Access:

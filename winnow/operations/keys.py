@@ -12,6 +12,7 @@ from winnow.core.api_key import digest_of, id_of, new_key
 from winnow.core.clock import Clock, utc_now
 from winnow.core.errors import Conflict, Forbidden, InvalidKey
 from winnow.core.missing import missing_key, withheld
+from winnow.core.origins import wrong_origin
 from winnow.core.principal import SCOPES, Principal, Scope, fits_pattern
 from winnow.operations.audit import audited
 from winnow.ports import ApiKey, Catalog
@@ -22,7 +23,6 @@ MAX_ORIGINS: Final = 100
 GRACE_SECONDS: Final = 24 * 3600.0
 """How long a key is still valid after its rotation, unless another time is asked for."""
 _PATTERN: Final = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._*-]{0,63}")
-_ORIGIN: Final = re.compile(r"https?://[a-z0-9.\[\]:_-]+(?::\d{1,5})?")
 _TENANT: Final = re.compile(r"[\x21-\x7e]{0,128}")
 
 
@@ -160,12 +160,8 @@ def _check_origins(spec: KeySpec) -> None:
         return
     if len(spec.origins) > MAX_ORIGINS:
         raise InvalidKey(f"a key has at most {MAX_ORIGINS} origins", location=("origins",))
-    for origin in spec.origins:
-        if not _ORIGIN.fullmatch(origin):
-            message = (
-                f"invalid origin {origin[:80]!r}: use scheme and host as browsers send them: https://www.example.com"
-            )
-            raise InvalidKey(message, location=("origins",))
+    if (wrong := wrong_origin(spec.origins)) is not None:
+        raise InvalidKey(wrong, location=("origins",))
     if spec.scopes != {"search"}:
         message = "a key with origins is for web pages, where everyone can read it: give it the scope search alone"
         raise InvalidKey(message, location=("scopes",))

@@ -20,6 +20,7 @@ from cachetools import TTLCache
 
 from winnow.core.clock import Clock, utc_now
 from winnow.core.errors import Forbidden, InvalidInput, Unauthorized
+from winnow.core.origins import wrong_origin
 from winnow.core.principal import Principal, fits_pattern
 from winnow.core.token_claims import TOKEN_SCOPES, GrantLimits, TokenGrant, principal_of_token, read_grant
 from winnow.operations.audit import audited
@@ -89,13 +90,15 @@ class Tokens:
 
         Raises:
             Forbidden: the principal has no such rights; the message says which.
-            InvalidInput: the lifetime is out of range.
+            InvalidInput: the lifetime is out of range, or an origin is none.
         """
         principal.require("tokens:create")
         if not subject:
             raise InvalidInput("sub names the user or the page that the token is for", location=("sub",))
         if not 1 <= seconds <= MAX_SECONDS:
             raise InvalidInput(f"expires_in is 1 to {MAX_SECONDS} seconds", location=("expires_in",))
+        if (wrong := wrong_origin(grant.origins or ())) is not None:
+            raise InvalidInput(wrong, location=("origins",))
         now = self.clock()
         end = now + timedelta(seconds=seconds)
         if principal.expires_at is not None:
@@ -197,6 +200,8 @@ class Tokens:
         if found is None and (issuer.jwks_url or issuer is _OWN):
             again = await self._keys(issuer, again=True)
             found = next((key for key in again if key.get("kid") == kid), None)
+        if found is None and kid is None:
+            raise Unauthorized(f"the token names no key (kid), and {issuer.name!r} has {len(keys)}")
         if found is None:
             raise Unauthorized(f"the token names the key {str(kid)[:100]!r} (kid), which {issuer.name!r} does not have")
         return found
@@ -288,6 +293,6 @@ def _check_times(claims: dict[str, Any], now: float) -> None:
     if now >= times["exp"] + SKEW_SECONDS:
         raise Unauthorized(f"the token expired {now - times['exp']:.0f} s ago; get a new one")
     if times["exp"] > now + MAX_SECONDS + SKEW_SECONDS:
-        raise Unauthorized(f"the token would be valid for longer than {MAX_SECONDS // 3600} hours")
+        raise Unauthorized(f"the token would be valid for longer than {MAX_SECONDS // 3600} hours; exp is in seconds")
     if max(times.get("nbf", now), times.get("iat", now)) > now + SKEW_SECONDS:
         raise Unauthorized("the token is not valid yet; the clocks of its issuer and of this service are apart")
