@@ -10,6 +10,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from service.doors import all_doors
+from service.doors.openai_models import refuse_completions
 from tests.conftest import Service
 from winnow.core.errors import UpstreamUnavailable
 
@@ -47,7 +49,9 @@ class Case:
         def fill(value: Any) -> Any:
             if isinstance(value, dict):
                 return {key: fill(each) for key, each in value.items()}
-            return {"{query}": query, "{texts}": texts}.get(value, value) if isinstance(value, str) else value
+            candidates = [{"id": str(i), "text": each} for i, each in enumerate(texts)]
+            filled = {"{query}": query, "{texts}": texts, "{candidates}": candidates}
+            return filled.get(value, value) if isinstance(value, str) else value
 
         return fill(self.body)
 
@@ -90,6 +94,26 @@ CASES: Mapping[str, Case] = {
     "openai embeddings": Case(
         "/v1/embeddings", {"input": "{texts}"}, OPENAI, {"": ("model", "encoding_format", "dimensions", "user")}
     ),
+    "dashscope compatible embeddings": Case(
+        "/compatible-mode/v1/embeddings", {"input": "{texts}"}, OPENAI, {"": ("model", "encoding_format", "dimensions")}
+    ),
+    "librechat's rag-api": Case(
+        "/v1/rerank",
+        {"query": "{query}", "candidates": "{candidates}"},
+        RERANK,
+        {"": ("profile", "top_n")},
+        ("", "top_n"),
+        second_stage=True,
+    ),
+    "dashscope flat, compatible mode": Case(
+        "/compatible-mode/v1/reranks",
+        FLAT,
+        {"error", "id", "request_id"},
+        {"": ("model", "top_n", "instruct")},
+        ("", "top_n"),
+        second_stage=True,
+    ),
+    "cohere embed v1": Case("/v1/embed", {"texts": "{texts}"}, RERANK, {"": ("model", "input_type", "truncate")}),
     "tei embed": Case("/embed", {"inputs": "{texts}"}, TEI, {"": ("normalize", "truncate")}),
     "hugging face": Case("/", {"inputs": "{texts}"}, TEI, {"": ("normalize", "truncate")}),
     "cohere embed": Case("/v2/embed", {"texts": "{texts}"}, RERANK, {"": ("model", "input_type", "output_dimension")}),
@@ -143,6 +167,64 @@ def is_refused(case: Case, answer: httpx2.Response, *statuses: int, shape: set[s
     is_foreign(answer)
     assert answer.status_code in statuses, answer.text
     assert set(answer.json()) == (shape or case.error), answer.text
+
+
+OF_OWN_TESTS = ("/v1/vector_stores", "/v1/files", "/1/indexes")  # test_http_vector_stores, test_http_algolia
+ROUTES = [route for door in all_doors() for route in door.routes]
+
+
+def test_no_door_is_left_out():
+    paths = {case.path.replace("/docs/", "/{name}/") for case in CASES.values()}
+    for route in ROUTES:
+        refused = route.endpoint is refuse_completions
+        if "POST" in route.methods and not refused and not route.path.startswith(OF_OWN_TESTS):
+            assert route.path in paths, f"CASES has no case for {route.path}"
+
+
+def asked(route: Any, whose: str = "docs") -> tuple[str, str]:
+    """Method and path of a request that is for a route."""
+    (method,) = route.methods
+    path = route.path.replace("{name}", whose).replace("{id:path}", "a").replace("{id}", "a").replace("{batch}", "a")
+    return method, path.replace("{facet}", "lang")
+
+
+def in_the_words_of(route: Any, answer: httpx2.Response) -> None:
+    is_foreign(answer)
+    assert set(answer.json()) == set(route.error_shape.model.model_fields), (route.path, answer.text)
+
+
+async def test_every_route_of_a_door_refuses_a_wrong_key_in_its_own_words(filled):
+    assert (await filled.client.post("/v1/keys", json={"scopes": ["search"]})).status_code == 201
+    for route in ROUTES:
+        for headers in ({}, {"Authorization": "Bearer wnw_wrong"}):
+            answer = await filled.client.request(*asked(route), headers=headers)
+            assert answer.status_code in (401, 403), (route.path, answer.text)  # 403: Algolia's
+            in_the_words_of(route, answer)
+
+
+async def test_every_route_of_a_door_refuses_bodies_in_its_own_words(filled):
+    kinds = ("application/x-www-form-urlencoded", "text/html", "application/json; charset=latin-1", JSON)
+    bodies = (b"{", b"[]", b"7", b"null", b'"a"', b"\xff", b'{"a": "\\ud800"}')
+    for route in ROUTES:
+        if route.path.startswith("/v1/files") or not {"POST"} & route.methods or "search_queries" in route.name:
+            continue
+        for kind in kinds:
+            for body in bodies:
+                answer = await filled.client.request(*asked(route), content=body, headers={"Content-Type": kind})
+                if answer.status_code >= 400:
+                    in_the_words_of(route, answer)
+                assert answer.status_code < 500, (route.path, kind, body, answer.text)
+
+
+async def test_every_route_of_a_door_misses_a_collection_in_its_own_words(filled):
+    for route in ROUTES:
+        if "{name}" not in route.path or "{batch}" in route.path:
+            continue
+        body = {"query": "a", "file_id": "file-a", "file_ids": ["file-a"], "facetQuery": "a", "attributes": {}}
+        method, path = asked(route, "nothing")
+        answer = await filled.client.request(method, path, json=body if method == "POST" else None)
+        assert answer.status_code == 404, (route.path, answer.text)
+        in_the_words_of(route, answer)
 
 
 async def test_a_request_as_it_should_be(filled):
