@@ -11,6 +11,7 @@ or the name of the parameter. The routes of another protocol have an ``ErrorShap
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
@@ -114,6 +115,7 @@ _PLAIN_MESSAGES: Final = {
     "model_attributes_type": "must be an object",
     "dict_type": "must be an object",
 }
+_ALTERNATIVE: Final = re.compile(r"str|(list|dict|tuple)\[.*\]")  # how Pydantic names the types of a union in places
 
 
 class Problem(HTTPException):
@@ -207,7 +209,7 @@ def problem_from(error: domain.WinnowError) -> Problem:
 
 def problem_from_validation(error: RequestValidationError, code: str) -> Problem:
     """The answer to a request whose body or parameters have the wrong shape."""
-    places = [_place(item) for item in error.errors()]
+    places = _places(error)
     first = places[0]
     where = ".".join(str(part) for part in first["loc"])
     more = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
@@ -258,9 +260,28 @@ def _problem_of(request: Request, error: Exception) -> Problem:
     raise error
 
 
+def _places(error: RequestValidationError) -> list[dict[str, Any]]:
+    """The wrong places, one for all types that a value may be of; where one of them fits, its own error alone is said."""
+    found: dict[tuple[Any, ...], tuple[bool, list[str]]] = {}
+    for item in error.errors():
+        place = _place(item)
+        of_type = str(item["type"]).endswith("_type")
+        types_alone, messages = found.setdefault(tuple(place["loc"]), (True, []))
+        if types_alone and not of_type:
+            found[tuple(place["loc"])] = (False, [place["message"]])
+        elif types_alone or not of_type:
+            messages.append(place["message"])
+    return [{"loc": list(loc), "message": _either(messages)} for loc, (_, messages) in found.items()]
+
+
+def _either(messages: list[str]) -> str:
+    return ", or ".join(dict.fromkeys(messages))
+
+
 def _place(item: Mapping[str, Any]) -> dict[str, Any]:
     """One validation error with the place relative to the body, as domain errors have it."""
     location = [part for part in item["loc"][1:] if not is_variant(part)]
+    location = [part for at, part in enumerate(location) if not at or not _ALTERNATIVE.fullmatch(str(part))]
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "missing" and not location:
         message = "the request needs a JSON body"

@@ -233,6 +233,10 @@ async def test_errors_have_the_shape_of_the_protocol(client, name):
         ({"query": "a", "documents": ["a", {"image": "x"}]}, "documents[1] is of the kind image"),
         ({"query": "a"}, "documents: is missing"),
         ({"query": "a", "documents": "b"}, "documents: "),
+        (
+            {"query": "a", "documents": ["a", None]},
+            "documents.1: input should be a valid string, or must be an object",
+        ),
     ],
 )
 async def test_the_culprit_is_named(client, body, message):
@@ -281,6 +285,12 @@ async def test_a_further_embedder_serves_those_who_name_it(service):
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1") as client:
         for asked, ran in (("acme/other", "acme/other"), ("Other", "acme/other"), ("unknown", "fake-words")):
             assert (await post(client, "/v1/embeddings", {"input": "a", "model": asked}))["model"] == ran
+
+
+async def test_too_many_texts_are_counted(client):
+    error = (await client.post("/v1/embeddings", json={"input": ["a"] * 2049})).json()["error"]
+    assert error["param"] == "input"
+    assert error["message"] == "input: list should have at most 2048 items after validation, not 2049"
 
 
 @pytest.mark.parametrize("ids", [[1, 2], [[1, 2], [3]]])
