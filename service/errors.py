@@ -261,7 +261,7 @@ def _problem_of(request: Request, error: Exception) -> Problem:
 
 
 def _places(error: RequestValidationError) -> list[dict[str, Any]]:
-    """The wrong places, one for all types that a value may be of; where one of them fits, its own error alone is said."""
+    """The wrong places, one for all types that a value may have; where one fits, its own error alone is said."""
     found: dict[tuple[Any, ...], tuple[bool, list[str]]] = {}
     for item in error.errors():
         place = _place(item)
