@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlencode
 
 from starlette.types import ASGIApp
 
-_BUSY: Final = (429, 503)
+_BUSY: Final = (429, 503, 504)
 _TRIES: Final = 100
 
 

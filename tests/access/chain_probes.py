@@ -13,6 +13,7 @@ from winnow.core.principal import Principal
 
 _EVENTS: Final = {"Accept": "text/event-stream"}
 _PROTOCOL: Final = {"Accept": "application/json, text/event-stream"}
+_BUSY: Final = "try again in a moment"
 _MARK: Final = "for tenant"
 
 
@@ -156,8 +157,11 @@ class ChainProber(DoorProber):
     async def _call(self, tool: str, arguments: Mapping[str, Any], header: Mapping[str, str]) -> dict[str, Any]:
         params = {"name": tool, "arguments": arguments}
         body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-        answer = await self._post("/mcp", body, {**header, **_PROTOCOL})
-        return dict(answer.json()["result"])
+        while True:  # as the client does for answers that say so in their status
+            answer = await self._post("/mcp", body, {**header, **_PROTOCOL})
+            result: dict[str, Any] = answer.json()["result"]
+            if not (result["isError"] and _BUSY in _said(result)):
+                return result
 
 
 def _said(result: Mapping[str, Any]) -> str:
