@@ -7,7 +7,7 @@ import pytest
 from winnow.core.errors import IdentityMismatch
 from winnow.core.types import Chunk
 from winnow.vectors.keywords import FIRST, NEWEST, KeywordEncoder, encoder_of
-from winnow.vectors.keywords.folded_words import MAX_QUERY_CHARS, FoldedWords
+from winnow.vectors.keywords.folded_words import MAX_QUERY_CHARS, WITHOUT_FORMS, FoldedWords
 from winnow.vectors.keywords.vectors import WORDS
 
 
@@ -144,3 +144,45 @@ def test_an_index_is_read_with_the_tokenizer_it_names() -> None:
     assert asked(encoder_of(FIRST), "амбар") != asked(encoder_of(NEWEST), "амбар")
     with pytest.raises(IdentityMismatch, match=r"bm25:words-9.*version of Winnow that built it"):
         encoder_of("bm25:words-9")
+
+
+@pytest.mark.parametrize(
+    ("query", "document"),
+    [
+        ("ספר", "הספר החדש"),
+        ("הספרייה", "ברוכים הבאים לספרייה"),
+        ("ירושלים", "ובירושלים"),
+        ("كتب", "المفتوحة والكتب"),
+        ("हिंदी", "हिन्दी भाषा"),
+        ("हिन्दी", "हिंदी"),
+        ("पांच", "पाँच"),
+    ],
+)
+def test_particles_and_nasals_do_not_matter(encoder: KeywordEncoder, query: str, document: str) -> None:
+    assert shared(encoder, query, document) > 0
+
+
+@pytest.mark.parametrize(
+    ("query", "document"),
+    [
+        ("mueller", "Müller & Söhne"),
+        ("Müller", "Mueller GmbH"),
+        ("fussgaenger", "Die Fußgänger und der Gehweg"),
+        ("підʼїзд", "Під'їзд відчинено"),
+        ("під’їзд", "Підʼїзд відчинено"),
+        ("sifre", "Bir şifre için çok güç"),
+    ],
+)
+def test_a_query_is_looked_for_in_other_spellings_on_every_index(query: str, document: str) -> None:
+    for identity in (WITHOUT_FORMS, NEWEST):
+        assert shared(encoder_of(identity), query, document) > 0
+
+
+def test_a_spelling_is_no_stop_word(encoder: KeywordEncoder) -> None:
+    assert shared(encoder, "toe", "to be") == 0
+
+
+def test_an_index_without_forms_goes_on_as_it_is() -> None:
+    earlier = encoder_of(WITHOUT_FORMS)
+    assert shared(earlier, "ספר", "הספר החדש") == 0
+    assert shared(earlier, "הספר", "הספר החדש") == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, Protocol
 
 from qdrant_edge import SparseVector
@@ -34,6 +34,7 @@ class KeywordEncoder(Protocol):
 
 _ENCODERS: Final[Mapping[str, Callable[[], KeywordEncoder]]] = {
     FIRST: engine_words.EngineWords,
+    folded_words.WITHOUT_FORMS: partial(folded_words.FoldedWords, forms=False),
     NEWEST: folded_words.FoldedWords,
 }
 

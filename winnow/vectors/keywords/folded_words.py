@@ -7,6 +7,7 @@ and Zaragoza, 2009). A title's words count once more in a field of their own, wi
 - Chinese, with traditional characters as simplified ones, and Thai, Lao, Burmese and Khmer are split by the engine's
   dictionaries; Japanese and Korean give pairs of neighbouring characters, and each character.
 - A text of another language than English has the English stems as well, for queries that do not tell their language.
+- Words of Hebrew, Arabic and Hindi have further forms (``forms``); a query is looked for in other spellings as well.
 - English stop words are stored, but count for the length of no text. A query has them where it has no other word.
 
 How this was chosen: ``docs/decisions/0023-words.md``.
@@ -17,8 +18,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from functools import lru_cache
-from itertools import pairwise
+from functools import lru_cache, partial
+from itertools import chain, pairwise
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -26,12 +27,13 @@ from qdrant_edge import Bm25, Bm25Config, DisabledStemmer, SparseVector, Stopwor
 
 from winnow.core.exact import names_of, spellings_of
 from winnow.core.languages import LatinLanguage, languages_of
-from winnow.core.letters import KANA
+from winnow.core.letters import KANA, without_marks
 from winnow.core.tenancy import plain_id
 from winnow.core.text import STOP_WORDS
 from winnow.core.types import Chunk, passage_of
 from winnow.core.words import Kind, tokens_of, words_of
 from winnow.vectors.keywords.chinese import simplified
+from winnow.vectors.keywords.forms import asked_spellings, stored_forms
 from winnow.vectors.keywords.names import asked_weights, name_weights
 from winnow.vectors.keywords.stems import stem
 from winnow.vectors.keywords.vectors import NAMES, WORDS
@@ -41,7 +43,9 @@ B: Final = 0.75
 AVG_LENGTH: Final = 128  # words without stop words in a chunk of 256 word pieces
 TITLE_WEIGHT: Final = 0.3
 TITLE_LENGTH: Final = 8  # words of an average title
-IDENTITY: Final = f"bm25:words-2:names-2:title{TITLE_WEIGHT}:k{K}:b{B}:avg{AVG_LENGTH}"
+_IDENTITY: Final = f"bm25:words-%s:names-2:title{TITLE_WEIGHT}:k{K}:b{B}:avg{AVG_LENGTH}"
+WITHOUT_FORMS: Final = _IDENTITY % 2
+IDENTITY: Final = _IDENTITY % 3
 
 MAX_QUERY_CHARS: Final = 16_384  # of a longer query only the start is searched for
 CACHED: Final = 50_000  # tokens of each language whose words are remembered
@@ -64,13 +68,16 @@ class _Split:
     Args:
         language: of words in Latin letters.
         pairs: whether runs of Chinese characters are split into pairs, as Japanese, or into words.
-        singles: whether each character of a run is kept as well, for queries of one character.
+        stored: whether it is that of a document, which has each character of a run, for queries of one character. A
+            query has each word without its ending taken off, as a text of another language may have it.
+        forms: whether words have ``stored_forms``.
     """
 
-    def __init__(self, language: LatinLanguage, *, pairs: bool, singles: bool) -> None:
+    def __init__(self, language: LatinLanguage, *, pairs: bool, stored: bool, forms: bool) -> None:
         self._language = language
         self._pairs = pairs
-        self._singles = singles
+        self._stored = stored
+        self._forms = forms
         self._known: dict[str, _Words] = {}
         self._dictionary = Bm25(
             Bm25Config(
@@ -120,14 +127,18 @@ class _Split:
                 return found, len(found)
 
     def _stems(self, word: str) -> list[int]:
-        """Ids of the word's stem, and of its English stem where that is another one."""
-        stems = dict.fromkeys((stem(word, self._language), stem(word, "english")))
-        return [_id(each) for each in stems]
+        """Ids of the word's stem, of its English stem where that is another one, and of its further forms."""
+        stems = [stem(word, self._language), stem(word, "english")]
+        if not self._stored:
+            stems.append(without_marks(word.casefold()))
+        if self._forms and not word.isascii():
+            stems += [stem(each, "english") for each in stored_forms(without_marks(word.casefold()))]
+        return [_id(each) for each in dict.fromkeys(stems)]
 
     def _grams(self, run: str) -> list[int]:
         """Ids of neighbouring characters."""
         pairs = [_id(one + following) for one, following in pairwise(run)]
-        return [*pairs, *map(_id, run)] if self._singles or not pairs else pairs
+        return [*pairs, *map(_id, run)] if self._stored or not pairs else pairs
 
     def _of_dictionary(self, run: str) -> list[int]:
         """Words of a run by the engine's dictionaries. Without ``b`` a weight tells how often each occurs."""
@@ -137,16 +148,20 @@ class _Split:
 
 
 class FoldedWords:
-    """See ``KeywordEncoder``. Remembers words: one for a process."""
+    """See ``KeywordEncoder``. Remembers words: one for a process.
 
-    def __init__(self) -> None:
-        self._split = lru_cache(_Split)
+    Args:
+        forms: whether words have the further forms of ``IDENTITY``; an index of ``WITHOUT_FORMS`` has none.
+    """
+
+    def __init__(self, *, forms: bool = True) -> None:
+        self._split = lru_cache(partial(_Split, forms=forms))
 
     def document(self, document_id: str, title: str, chunk: Chunk) -> Mapping[str, SparseVector]:
         """See the protocol."""
         text = passage_of(title, chunk)
         tokens = Counter(tokens_of(text))
-        split = self._split(languages_of(text, tokens, ahead=2)[0], pairs=_KANA.search(text) is not None, singles=True)
+        split = self._split(languages_of(text, tokens, ahead=2)[0], pairs=_KANA.search(text) is not None, stored=True)
         weights = _weights(split, tokens, AVG_LENGTH)
         if title:
             of_title = _weights(split, Counter(tokens_of(title)), TITLE_LENGTH)
@@ -162,8 +177,9 @@ class FoldedWords:
         tokens = Counter(tokens_of(text[:MAX_QUERY_CHARS]))
         languages = languages_of(text, tokens, ahead=1)
         ways = (False,) if text.isascii() else (False, True)
-        splits = [self._split(each, pairs=pairs, singles=False) for each in languages for pairs in ways]
-        found = [split[token] for split in splits for token in tokens]
+        splits = [self._split(each, pairs=pairs, stored=False) for each in languages for pairs in ways]
+        spellings = dict.fromkeys(chain(tokens, chain.from_iterable(map(asked_spellings, tokens))))
+        found = [split[token] for split in splits for token in spellings]
         said = [words for words in found if words.content] or found
         ids = dict.fromkeys(each for words in said for each in words.ids)
         return _sparse(dict.fromkeys([*ids, *map(_of_title, ids)], 1.0)) if ids else None
