@@ -24,6 +24,8 @@ from winnow.models.bundled.reranker import (
     relevance,
     scale_of,
 )
+from winnow.models.bundled.standing import BY_WORDS, ENGLISH, Standing
+from winnow.models.bundled.standing import MULTILINGUAL as STANDS_OUT
 from winnow.ports import EmbeddedQuery, EmbedderInfo, Embeddings, IndexSchema, Passage, Point, PointScores, Reranker
 from winnow.testing.contracts.reranker import INDEX, Place, RerankerContract, make_passage
 from winnow.testing.models import FakeEmbedder
@@ -179,6 +181,60 @@ def test_fewer_dimensions_than_the_text_vectors_have_make_the_reduced_scale() ->
     assert scale_of(replace(info, token_dimensions=info.dimensions - 1)) is REDUCED
     assert scale_of(OFFERED["multilingual"].info) is MULTILINGUAL
     assert scale_of(OFFERED["english"].info) is REDUCED
+
+
+# --- what the others have anyway --------------------------------------------------------------------
+
+STANDINGS = pytest.mark.parametrize("standing", [BY_WORDS, ENGLISH, STANDS_OUT], ids=["words", "english", "e5"])
+LOGITS = st.lists(st.floats(-20, 20), min_size=1, max_size=60)
+
+
+@STANDINGS
+@given(logits=LOGITS)
+def test_the_background_changes_no_order(standing: Standing, logits: list[float]) -> None:
+    before = np.array(logits)
+    after = standing.of(before)
+    order = np.argsort(before, kind="stable")
+    assert (np.diff(after[order]) >= 0).all()
+    assert len(set(after.tolist())) <= len(set(logits))
+
+
+@STANDINGS
+def test_an_answer_among_strangers_stands_out_and_one_among_its_like_does_not(standing: Standing) -> None:
+    first = 3.0
+    strangers, like = (standing.of(np.array([first, *[rest] * 49]))[0] for rest in (first - 9, first - 0.5))
+    assert strangers > 0 > like
+
+
+@STANDINGS
+def test_up_to_ten_answers_are_not_held_against_each_other(standing: Standing) -> None:
+    scores = standing.of(np.array([3.0] * 10 + [-8.0] * 40))
+    assert (scores[:10] > 0).all()
+
+
+@STANDINGS
+def test_where_few_are_found_a_logit_alone_decides(standing: Standing) -> None:
+    few = np.array([1.0, -4.0, 2.5] * 3)
+    np.testing.assert_array_equal(standing.of(few), few)
+
+
+async def test_a_search_of_many_candidates_holds_them_against_each_other() -> None:
+    """What all candidates have counts less than what one has of all."""
+    embedder = CountingEmbedder()
+    reduced = replace(embedder.info, token_dimensions=embedder.info.dimensions - 1)
+
+    class Reduced(CountingEmbedder):
+        info = reduced  # type: ignore[assignment]
+
+    async def best(others: float) -> float:
+        table = {"best": PointScores(0.55, 8.0, 2.4)} | {
+            f"p{number}": PointScores(others, 4.0, 4 * others) for number in range(40)
+        }
+        reranker = LateInteractionReranker([Reduced()], ScriptedStore(table))
+        found = await reranker.rerank(EmbeddedQuery("four words of query", index=INDEX), [*map(passage, table)])
+        return float(found.scores[0])
+
+    assert await best(0.1) > await best(0.5)
 
 
 # --- stored chunks -------------------------------------------------------------------------------

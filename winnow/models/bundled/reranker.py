@@ -8,10 +8,10 @@ For one query and one passage it looks at
 - ``keywords``: BM25 divided by the number of the query's tokens plus 8, which makes short and long queries comparable
   (the 8: that a query of two words shares one of them with a passage proves little).
 
-All three are absolute, so a passage's score does not depend on what it is compared with, and one threshold serves
-all queries. Where the embedder does not know the query's language, the share of its words that a passage has decides
-(``shared_words``), in the order of BM25, and the answer says so. How the constants were found, and what they cost:
-``docs/decisions/`` 0002, 0016 and 0024.
+All three are absolute. In a search, what the candidates behind the best ten have of it is held against them all, so
+that one threshold serves all queries (``standing``); given texts are compared with nothing. Where the embedder does not
+know the query's language, the share of its words that a passage has decides (``shared_words``), in the order of BM25,
+and the answer says so. How the constants were found, and what they cost: ``docs/decisions/`` 0002, 0016, 0024 and 0043.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ from winnow.core.errors import InvalidSettings
 from winnow.core.marks import Span
 from winnow.core.text import encodable, token_pieces
 from winnow.core.types import FloatArray, HalfArray
+from winnow.models.bundled import standing
 from winnow.models.bundled.shared_words import word_share
 from winnow.models.bundled.span_scores import span_maxsim, spans_by_piece, vector_starts
+from winnow.models.bundled.standing import Standing
 from winnow.ports import (
     MIN_COVERAGE,
     EmbeddedQuery,
@@ -60,18 +62,20 @@ class Scale:
         cosine, keywords: their weights.
         middle: the weighted sum at which a passage is as likely relevant as not.
         steepness: of the logistic function there.
+        standing: how candidates of a search are held against each other; ``None``: they are not.
     """
 
     cosine: float
     keywords: float
     middle: float
     steepness: float
+    standing: Standing | None = None
 
 
 WHOLE: Final = Scale(cosine=0.3, keywords=0.1, middle=0.66, steepness=12.0)
-REDUCED: Final = Scale(cosine=1.0, keywords=0.2, middle=1.07, steepness=7.4)
+REDUCED: Final = Scale(cosine=1.0, keywords=0.2, middle=1.07, steepness=7.4, standing=standing.ENGLISH)
 """For token vectors of fewer dimensions than the text vectors, whose ``maxsim`` is less exact: the rest counts more."""
-MULTILINGUAL: Final = Scale(cosine=2.0, keywords=0.14, middle=2.5, steepness=10.0)
+MULTILINGUAL: Final = Scale(cosine=2.0, keywords=0.14, middle=2.5, steepness=10.0, standing=standing.MULTILINGUAL)
 """For multilingual-e5-small, whose cosines all lie between 0.7 and 0.95 (docs/decisions/0022)."""
 
 SCALES: Final = {"intfloat/multilingual-e5-small": MULTILINGUAL}
@@ -98,15 +102,24 @@ class Evidence:
 
 
 def relevance(evidence: Evidence, scale: Scale) -> _Array:
-    """Relevance in [0, 1], shape (n,): a logistic function of the evidence, growing in each part of it.
+    """Relevance in [0, 1], shape (n,): the logistic function of ``logits``."""
+    return _logistic(logits(evidence, scale))
+
+
+def logits(evidence: Evidence, scale: Scale) -> _Array:
+    """The logit of relevance, shape (n,), growing in each part of the evidence.
 
     ``understood = maxsim + scale.cosine * cosine + scale.keywords * keywords - scale.middle``
     ``logit = trust * scale.steepness * understood + (1 - trust) * 4 * ln(2 * share)``
     """
     understood = evidence.maxsim + scale.cosine * evidence.cosine + scale.keywords * evidence.keywords - scale.middle
     by_words = WORDS_STEEPNESS * np.log(np.maximum(2 * evidence.share, LEAST_SHARE))
-    logit = evidence.trust * scale.steepness * understood + (1 - evidence.trust) * by_words
-    result: _Array = 1 / (1 + np.exp(-logit))
+    result: _Array = evidence.trust * scale.steepness * understood + (1 - evidence.trust) * by_words
+    return result
+
+
+def _logistic(logit: _Array) -> _Array:
+    result: _Array = (1 + np.tanh(logit / 2)) / 2
     return result
 
 
@@ -147,20 +160,23 @@ class LateInteractionReranker(Reranker):
         embedder = query.embedder or self._embedder
         asked, tokens = await _asked(query, embedder, instruct)
         known = await self._stored(query, asked, [passage.point_id for passage in passages if passage.point_id])
-        scores = np.zeros(len(passages), np.float32)
+        scale = scale_of(embedder.info)
+        found = np.zeros(len(passages))
         stored = [i for i, passage in enumerate(passages) if passage.point_id in known]
         if stored:
-            found = [known[passages[i].point_id] for i in stored]
-            evidence = _stored_evidence(asked, found)
+            points = [known[passages[i].point_id] for i in stored]
+            evidence = _stored_evidence(asked, points)
             if (evidence.trust < 1).any():
                 texts = [passages[i].text for i in stored]
-                evidence = await asyncio.to_thread(_with_share, evidence, query.text, texts, found)
-            scores[stored] = relevance(evidence, scale_of(embedder.info))
+                evidence = await asyncio.to_thread(_with_share, evidence, query.text, texts, points)
+            found[stored] = logits(evidence, scale)
         raw = [i for i, passage in enumerate(passages) if passage.point_id not in known]
         if raw:
-            scores[raw], read = await self._score_texts(embedder, query.text, asked, [passages[i].text for i in raw])
+            found[raw], read = await self._score_texts(embedder, query.text, asked, [passages[i].text for i in raw])
             tokens += read
-        return Reranking(scores, tokens, _reason(asked), _name(embedder))
+        if stored and scale.standing is not None:
+            found = scale.standing.mixed(standing.BY_WORDS, float(_trust(asked)[0])).of(found)
+        return Reranking(_logistic(found).astype(np.float32), tokens, _reason(asked), _name(embedder))
 
     async def score_spans(
         self,
@@ -209,17 +225,17 @@ class LateInteractionReranker(Reranker):
     async def _score_texts(
         self, embedder: Embedder, query: str, asked: Embeddings, passages: Sequence[str]
     ) -> tuple[_Array, int]:
-        """Scores of texts that are not stored, shape (len(passages),), and the tokens read for them."""
+        """Logits of texts that are not stored, shape (len(passages),), and the tokens read for them."""
         if not _legible(asked):
             share = await asyncio.to_thread(word_share, query, passages)
             nothing = np.zeros_like(share)
-            return relevance(Evidence(nothing, nothing, nothing, nothing, share), scale_of(embedder.info)), 0
+            return logits(Evidence(nothing, nothing, nothing, nothing, share), scale_of(embedder.info)), 0
         windows = await asyncio.to_thread(lambda: [_windows(embedder, passage) for passage in passages])
         texts = [text for part in windows for text in part]
         embedded = await embedder.embed(texts, "document")
         evidence = await asyncio.to_thread(_text_evidence, query, asked, texts, embedded)
         starts = np.cumsum([0, *map(len, windows[:-1])])
-        return np.maximum.reduceat(relevance(evidence, scale_of(embedder.info)), starts), embedded.token_count
+        return np.maximum.reduceat(logits(evidence, scale_of(embedder.info)), starts), embedded.token_count
 
 
 def _name(embedder: Embedder) -> str:
