@@ -1,4 +1,4 @@
-"""How far a candidate stands out from what the collection has anyway: what lets one threshold serve all languages.
+"""The distance of candidates from the others that a query finds: it lets one threshold serve many languages.
 
 A query that has no answer still finds texts of its subject and language. Their logits differ from language to language
 and from query to query, by more than an answer differs from them. So a candidate is judged by its distance from its
