@@ -486,7 +486,7 @@ async def test_an_https_address_means_tls_with_the_given_certificates(certificat
 async def test_a_plain_address_of_a_port_for_tls_is_told(certificate: Path, prefer_grpc: bool) -> None:
     async with qdrant_server.serve(certificate) as server:
         plain = server.url.replace("https://", "http://")
-        async with opened(plain, grpc_port=server.grpc_port, prefer_grpc=prefer_grpc, timeout_seconds=1) as store:
+        async with opened(plain, grpc_port=server.grpc_port, prefer_grpc=prefer_grpc, timeout_seconds=20) as store:
             with pytest.raises(UpstreamUnavailable, match=r"https:// if the server expects TLS"):
                 await store.check()
 
