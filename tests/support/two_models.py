@@ -34,6 +34,10 @@ def model_of(dimensions: int, *, max_tokens: int = 256) -> Model:
     return Model(dimensions, model=f"fake-{dimensions}", max_tokens=max_tokens)
 
 
+async def ended(_budget_ms: float) -> None:
+    """No search of an index that is let go of is under way."""
+
+
 class Killed(BaseException):
     """What no handler for errors sees, as a killed process."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.two_models import Killed, Reembed, furnished, killed
+from tests.support.two_models import Killed, Reembed, ended, furnished, killed
 from winnow.core.errors import Conflict, UpstreamRejected
 from winnow.core.principal import LOCAL
 from winnow.core.search import SearchRequest
@@ -184,7 +184,9 @@ async def test_a_collection_of_an_earlier_tokenizer_is_searched_with_it_and_chan
     assert status.collection.serving.identity.model == built.old.info.model
     assert status.collection.serving.identity.keyword_tokenizer == NEWEST
     assert await hits(built, "файл") == ["a"]
-    await reembedding.drop(built.resources, LOCAL, "c")
+    with pytest.MonkeyPatch.context() as quick:
+        quick.setattr(reembedding, "earlier_searches_end", ended)
+        await reembedding.drop(built.resources, LOCAL, "c")
     with pytest.raises(Conflict, match="no model to change to"):
         await built.start()
     await built.store.close()

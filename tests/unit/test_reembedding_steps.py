@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.two_models import Reembed, furnished, model_of
+from tests.support.two_models import Reembed, ended, furnished, model_of
 from winnow.core.errors import CollectionNotFound, Conflict, IdentityMismatch, IndexRebuilding
 from winnow.core.principal import LOCAL
 from winnow.core.search import SearchRequest
@@ -28,7 +28,7 @@ async def house(tmp_path: Path) -> AsyncIterator[Reembed]:
 @pytest.fixture
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let go of an index at once."""
-    monkeypatch.setattr(reembedding, "LOOKUP_SECONDS", 0.0)
+    monkeypatch.setattr(reembedding, "earlier_searches_end", ended)
 
 
 # --- letting go ----------------------------------------------------------------------------------

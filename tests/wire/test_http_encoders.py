@@ -10,6 +10,7 @@ from indexer.worker.loop import Worker
 from indexer.worker.pipeline import Pipeline
 from service.app import create_app
 from tests.support.house import Model
+from tests.support.two_models import ended
 from winnow.operations import reembed as reembedding
 from winnow.search.two_stage import TwoStageSearch
 from winnow.testing.models import FakeReranker
@@ -42,7 +43,7 @@ async def two(service, monkeypatch):
     )
     service.app = create_app(settings, service.resources)
     service.client._transport.app = service.app
-    monkeypatch.setattr(reembedding, "LOOKUP_SECONDS", 0.0)
+    monkeypatch.setattr(reembedding, "earlier_searches_end", ended)
     return service
 
 

@@ -31,7 +31,7 @@ async def two(service, monkeypatch):
     service._worker = Worker(pipeline, old.catalog, old.settings.indexing)
     service.app = create_app(old.settings, service.resources)
     service.client._transport.app = service.app
-    monkeypatch.setattr(reembedding, "LOOKUP_SECONDS", 0.0)
+    monkeypatch.setattr(reembedding, "earlier_searches_end", ended)
     await service.fill("docs", DOCUMENTS)
     return service
 

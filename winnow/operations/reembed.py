@@ -213,10 +213,14 @@ async def drop(resources: Resources, principal: Principal, name: str) -> Status:
         details["generation"] = index.generation
         await resources.catalog.collections.clear_beside(name)
     resources.collections.forget(name)
-    # searches that began before the last switch may still run, here and in other processes
-    await asyncio.sleep(LOOKUP_SECONDS + resources.settings.search.budget_ms / 1000)
+    await earlier_searches_end(resources.settings.search.budget_ms)
     await resources.store.drop(index.ref)
     return await status(resources, principal, name)
+
+
+async def earlier_searches_end(budget_ms: float) -> None:
+    """Wait until no search that began before a switch can still run, here or in another process."""
+    await asyncio.sleep(LOOKUP_SECONDS + budget_ms / 1000)
 
 
 def _is_ahead(collection: Collection) -> bool:
