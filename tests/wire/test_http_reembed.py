@@ -9,6 +9,7 @@ import pytest
 from indexer.worker.loop import Worker
 from indexer.worker.pipeline import Pipeline
 from service.app import create_app
+from tests.support.two_models import ended
 from winnow.core.settings import IndexingSettings
 from winnow.operations import reembed as reembedding
 from winnow.search.embedders import Embedders
