@@ -23,7 +23,7 @@ _ASCII_WORD: Final = re.compile(r"[a-z0-9]+[+#]*")
 _WORD: Final = re.compile(rf"(?:[^\W_]|[{MARKS}])+[+#]*|[^\w\s\x00-\x7f]")
 _PUNCTUATION: Final = re.compile("[\u00a1-\u00bf\u2010-\u205e\u3001-\u303f\uff01-\uff65]")
 _SEPARATOR: Final = re.compile(r"::|[./#:\\]")
-_FLAG: Final = re.compile(r"(?<![\w-])--?([A-Za-z][\w-]+)")
+_FLAG: Final = re.compile(r"-(?<![\w-]-)-?([A-Za-z][\w-]+)")  # a literal first, for which the engine jumps ahead
 _SUFFIXES: Final = frozenset(
     "md mdx txt html htm pdf docx pptx xlsx rst json yaml yml toml csv py js ts ipynb xml".split()
 )

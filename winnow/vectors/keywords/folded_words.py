@@ -62,8 +62,8 @@ class _Words(NamedTuple):
     content: bool
 
 
-class _Split:
-    """Takes tokens of one kind of text apart; remembers those of words that recur.
+class _Split(dict[str, _Words]):
+    """Takes tokens of one kind of text apart, and remembers them, since words recur.
 
     Args:
         language: of words in Latin letters.
@@ -78,7 +78,6 @@ class _Split:
         self._pairs = pairs
         self._stored = stored
         self._forms = forms
-        self._known: dict[str, _Words] = {}
         self._dictionary = Bm25(
             Bm25Config(
                 k=K,
@@ -89,12 +88,10 @@ class _Split:
             )
         )
 
-    def __getitem__(self, token: str) -> _Words:
-        found = self._known.get(token)
-        if found is None:
-            if len(self._known) >= CACHED:
-                self._known.clear()
-            found = self._known[token] = self._take_apart(token)
+    def __missing__(self, token: str) -> _Words:
+        if len(self) >= CACHED:
+            self.clear()
+        found = self[token] = self._take_apart(token)
         return found
 
     def _take_apart(self, token: str) -> _Words:
@@ -200,7 +197,8 @@ def _weights(split: _Split, tokens: Mapping[str, int], average: int) -> dict[int
         for each in ids:
             counts[each] = counts.get(each, 0) + times
     norm = K * (1 - B + B * length / average)
-    return {each: times * (K + 1) / (times + norm) for each, times in counts.items()}
+    weights = {times: times * (K + 1) / (times + norm) for times in set(counts.values())}
+    return {each: weights[times] for each, times in counts.items()}
 
 
 def _sparse(weights: Mapping[int, float]) -> SparseVector:
