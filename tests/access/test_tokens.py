@@ -294,3 +294,15 @@ def test_a_signing_key_does_not_show_itself() -> None:
     key = new_signing_key(FakeClock().now)
     assert "PRIVATE" not in repr(key)
     assert set(public_jwk(key)) == {"kty", "crv", "x", "kid", "alg", "use"}
+
+
+async def test_keys_that_are_forgotten_while_they_are_read_are_still_used(site: Site) -> None:
+    class Forgetful(dict[str, Any]):
+        def __contains__(self, name: object) -> bool:
+            found = super().__contains__(name)
+            self.clear()  # its time is up between two looks
+            return found
+
+    await site.mint(await site.key())
+    site.tokens._known = Forgetful(site.tokens._known)
+    assert await site.tokens.secrets("purpose")

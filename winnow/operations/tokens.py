@@ -233,9 +233,10 @@ class Tokens:
         return keys
 
     async def _cached(self, name: str, read: Callable[[], Awaitable[Any]]) -> Any:
-        if name not in self._known:
-            self._known[name] = await read()
-        return self._known[name]
+        known = self._known.get(name)  # asked once: it may end between two looks
+        if known is None:
+            known = self._known[name] = await read()
+        return known
 
 
 def bounded(principal: Principal, grant: TokenGrant) -> TokenGrant:
