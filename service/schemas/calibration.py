@@ -12,7 +12,7 @@ class CalibrationBody(Body):
     """The parameters that `winnow calibrate` fits."""
 
     weights: dict[str, float] = Field(
-        description="of the features score, margin, coverage, dense and sparse; none below 0",
+        description="of the features score, margin, ahead, coverage, dense and sparse; none below 0",
         examples=[{"score": 0.9, "margin": 0.4}],
     )
     intercept: float

@@ -18,7 +18,7 @@ from winnow.evaluation.calibration import (
 )
 from winnow.evaluation.dataset import load_unanswerable
 
-SIGHT = Sight(score=0.8, second=0.3, coverage=1.0, dense=1, sparse=2)
+SIGHT = Sight(score=0.8, behind=[0.3], coverage=1.0, dense=1, sparse=2)
 
 
 def judged(count: int = 600, seed: int = 1) -> list[JudgedAnswer]:
@@ -28,7 +28,7 @@ def judged(count: int = 600, seed: int = 1) -> list[JudgedAnswer]:
     right = generator.uniform(size=count) < scores
     coverage = generator.uniform(0.5, 1, count)
     return [
-        JudgedAnswer(Sight(float(score), None, float(known), None, 1), bool(truth))
+        JudgedAnswer(Sight(float(score), [], float(known), None, 1), bool(truth))
         for score, known, truth in zip(scores, coverage, right, strict=True)
     ]
 
@@ -45,6 +45,13 @@ def test_scores_that_are_probabilities_are_left_as_they_are() -> None:
     assert fitted.ece.value < 0.06
     assert fitted.auroc.low < fitted.auroc.value < fitted.auroc.high
     assert fitted.auroc.value == pytest.approx(5 / 6, abs=0.04)
+
+
+def test_one_that_is_far_ahead_of_the_next_five_is_rather_right_than_one_of_many_alike() -> None:
+    ahead = calibration(weights={"ahead": 1.0})
+    alone, among = (ahead.probability(SIGHT._replace(behind=behind)) for behind in ([0.7, 0.1, 0.1], [0.7, 0.7, 0.7]))
+    assert alone > among > 0.5
+    assert ahead.probability(SIGHT._replace(behind=[])) > alone, "there is no other"
 
 
 def test_the_probability_grows_with_each_feature() -> None:

@@ -94,10 +94,10 @@ async def _fit(
 
 async def _judged(client: Client, collection: str, query: str, judgments: Mapping[str, int]) -> list[JudgedAnswer]:
     """One answer with whether its first result is right; nothing where it cannot be used."""
-    from winnow.core.calibration import Sight
+    from winnow.core.calibration import BEHIND, Sight
     from winnow.evaluation.calibration import JudgedAnswer
 
-    answer = await search_measured(client, collection, {"query": query, "top_n": 2, "budget_ms": BUDGET_MS})
+    answer = await search_measured(client, collection, {"query": query, "top_n": 1 + BEHIND, "budget_ms": BUDGET_MS})
     results: list[dict[str, Any]] = answer["results"]
     if not results or results[0]["relevance_score"] is None:
         return []
@@ -105,7 +105,7 @@ async def _judged(client: Client, collection: str, query: str, judgments: Mappin
     ranks = {arm: found and found["rank"] for arm, found in first["stages"].items()}
     sight = Sight(
         first["relevance_score"],
-        others[0]["relevance_score"] if others else None,
+        [each["relevance_score"] for each in others if each["relevance_score"] is not None],
         answer["stages"]["embed"].get("coverage", 1.0),
         ranks["dense"],
         ranks["sparse"],

@@ -13,9 +13,10 @@ from typing import Any, Final, NamedTuple
 
 from winnow.core.errors import InvalidInput
 
-FEATURES: Final = ("score", "margin", "coverage", "dense", "sparse")
+FEATURES: Final = ("score", "margin", "ahead", "coverage", "dense", "sparse")
+BEHIND: Final = 5  # results that the first one is compared with, beside the second
 _LEAST: Final = 1e-4  # distance of a probability from 0 and 1, as its logit is taken
-_WIDEST: Final = 6.0  # margin between the first result and the second, in logits
+_WIDEST: Final = 6.0  # distance of the first result from others, in logits
 
 
 class Sight(NamedTuple):
@@ -23,13 +24,13 @@ class Sight(NamedTuple):
 
     Attributes:
         score: its relevance, in [0, 1].
-        second: that of the result behind it; ``None`` without one.
+        behind: that of the results behind it, best first, ``BEHIND`` of them at the most.
         coverage: the share of the query that the embedder knows; 1 where the query was not embedded.
         dense, sparse: its rank in each arm, from 1; ``None`` where the arm did not find it.
     """
 
     score: float
-    second: float | None
+    behind: Sequence[float]
     coverage: float
     dense: int | None
     sparse: int | None
@@ -90,9 +91,10 @@ class Answerable:
 def features_of(sight: Sight) -> Sequence[float]:
     """The features in the order of ``FEATURES``."""
     first = _logit(sight.score)
-    margin = _WIDEST if sight.second is None else min(_WIDEST, max(0.0, first - _logit(sight.second)))
+    others = [_logit(score) for score in sight.behind[:BEHIND]] or [first - _WIDEST]
+    margin, ahead = (min(_WIDEST, max(0.0, first - other)) for other in (others[0], sum(others) / len(others)))
     ranks = (0.0 if rank is None else 1 / rank for rank in (sight.dense, sight.sparse))
-    return (first, margin, sight.coverage, *ranks)
+    return (first, margin, ahead, sight.coverage, *ranks)
 
 
 def _logit(score: float) -> float:

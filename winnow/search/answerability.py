@@ -41,7 +41,7 @@ def _sight(best: Sequence[Result], embed: StageReport) -> Sight | None:
     candidate = first.candidate
     return Sight(
         score=first.relevance_score or 0.0,
-        second=others[0].relevance_score if others else None,
+        behind=[each.relevance_score for each in others if each.relevance_score is not None],
         coverage=float(embed.details.get("coverage", 1.0)),
         dense=candidate.dense.rank if candidate.dense else None,
         sparse=candidate.sparse.rank if candidate.sparse else None,

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from winnow.core.access import joined, view_of
 from winnow.core.acl import DOCUMENT_FIELD, AccessView
-from winnow.core.calibration import Answerable
+from winnow.core.calibration import BEHIND, Answerable
 from winnow.core.errors import (
     DeadlineExceeded,
     Upstream,
@@ -189,7 +189,7 @@ class TwoStageSearch:
         """Whether the answer is there, where the collection is calibrated; the stage says why not otherwise."""
         if collection.calibration is None or (scored.kind == "retrieval" and scored.report.reason != NOTHING_FOUND):
             return scored, None
-        best = list(islice(scored.results, 2))
+        best = list(islice(scored.results, 1 + BEHIND))
         judged = answerable(collection.calibration, index, self._second.reranker, embed, best)
         scored = replace(scored, results=chain(best, scored.results))
         if isinstance(judged, str):
