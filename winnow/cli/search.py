@@ -95,7 +95,7 @@ def _score(result: dict[str, Any]) -> str:
     if score is None:
         return f"{result['retrieval_score']:.4f}"
     filled = round(score * BAR_CELLS)
-    return f"{score:.2f} [green]{'━' * filled}[/green][dim]{'━' * (BAR_CELLS - filled)}[/dim]"
+    return f"{score:.2f} [green]{'━' * filled}[/green][dim]{'─' * (BAR_CELLS - filled)}[/dim]"
 
 
 def _movement(result: dict[str, Any]) -> str:
