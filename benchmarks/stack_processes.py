@@ -149,8 +149,8 @@ def _service(stack: ExitStack, folder: Path, env: Mapping[str, str]) -> Service:
     while time.monotonic() < end:
         process.require_alive()
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/healthz")  # it is warm then; readiness asks models for sense
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
+            connection.request("GET", "/v1/collections")  # answered once it is warm; readiness asks models for sense
             if connection.getresponse().status == 200:
                 return Service(port, {"service": process.pid}, report)
         except OSError:

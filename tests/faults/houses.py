@@ -259,8 +259,9 @@ HOUSES: Final[dict[str, Callable[..., Embedded | Scale]]] = {"embedded": Embedde
 
 
 def _answers(port: int) -> bool:
+    """Whether the service has started: until then it lets requests wait, and would be killed before it answers them."""
     try:
-        return Client(port).call("GET", "/healthz")[0] == 200
+        return bool(Client(port).call("GET", "/readyz")[1]["status"] != "starting")
     except OSError:
         return False
 

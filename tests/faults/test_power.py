@@ -115,7 +115,7 @@ def reached(port: int, process: subprocess.Popen[bytes]) -> Client:
         assert process.poll() is None, "the traced service has ended"
         client = Client(port)
         try:
-            if client.call("GET", "/healthz")[0] == 200:
+            if client.call("GET", "/readyz")[1]["status"] != "starting":
                 return client
         except OSError:
             continue
