@@ -19,7 +19,7 @@ from service.errors import PROBLEM_DETAILS
 _WITHOUT_VERSION: Final = ("chat", "completions", "embeddings", "files", "models", "responses", "vector_stores")
 """First segments of OpenAI's paths, to which its clients add no version."""
 _BEGINNING: Final = re.compile(r"/+(?:(v[12])(?:/+|$))*")
-_ODD: Final = re.compile(rf"//|.+/$|/v[12]/v[12](?:/|$)|/(?:{'|'.join(_WITHOUT_VERSION)})(?:/|$)")
+_ODD: Final = re.compile(rf".+/$|/v[12]/v[12](?:/|$)|/(?:{'|'.join(_WITHOUT_VERSION)})(?:/|$)")
 
 
 class ClientPaths:

@@ -262,20 +262,15 @@ def _problem_of(request: Request, error: Exception) -> Problem:
 
 def _places(error: RequestValidationError) -> list[dict[str, Any]]:
     """The wrong places, one for all types that a value may have; where one fits, its own error alone is said."""
-    found: dict[tuple[Any, ...], tuple[bool, list[str]]] = {}
+    found: dict[tuple[Any, ...], tuple[list[str], list[str]]] = {}
     for item in error.errors():
         place = _place(item)
-        of_type = str(item["type"]).endswith("_type")
-        types_alone, messages = found.setdefault(tuple(place["loc"]), (True, []))
-        if types_alone and not of_type:
-            found[tuple(place["loc"])] = (False, [place["message"]])
-        elif types_alone or not of_type:
-            messages.append(place["message"])
-    return [{"loc": list(loc), "message": _either(messages)} for loc, (_, messages) in found.items()]
-
-
-def _either(messages: list[str]) -> str:
-    return ", or ".join(dict.fromkeys(messages))
+        of_types, others = found.setdefault(tuple(place["loc"]), ([], []))
+        (of_types if str(item["type"]).endswith("_type") else others).append(place["message"])
+    return [
+        {"loc": list(loc), "message": ", or ".join(dict.fromkeys(others or of_types))}
+        for loc, (of_types, others) in found.items()
+    ]
 
 
 def _place(item: Mapping[str, Any]) -> dict[str, Any]:

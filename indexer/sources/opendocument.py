@@ -27,7 +27,10 @@ _MATH: Final = "{http://www.w3.org/1998/Math/MathML}"
 _BREAKS: Final = (f"{_TEXT}s", f"{_TEXT}tab", f"{_TEXT}line-break")
 _PARENT: Final = f"{_STYLE}parent-style-name"
 _SPACED: Final = (*_BREAKS, f"{_TEXT}p", f"{_TEXT}h", f"{_SVG}title", f"{_SVG}desc")
-_UNREAD: Final = (f"{_OFFICE}annotation", f"{_TEXT}note", f"{_DRAW}text-box")
+_ANNOTATION: Final = f"{_OFFICE}annotation"
+_UNREAD: Final = (_ANNOTATION, f"{_TEXT}note", f"{_DRAW}text-box")
+_INNER: Final = (f"{_TEXT}note-body", f"{_DRAW}text-box")
+_BLOCKS: Final = (f"{_TEXT}h", f"{_TEXT}p", f"{_TABLE}table")
 _CONTAINERS: Final = (
     *(f"{_TEXT}{name}" for name in ("section", "index-body", "list-item", "list-header", "numbered-paragraph")),
     f"{_DRAW}frame",
@@ -90,16 +93,15 @@ class _Reader:
         for each in parent:
             if each.tag in (f"{_TEXT}h", f"{_TEXT}p"):
                 marker = self._block(each, marker)
-                for inner in _inner(each):
-                    self.read(inner, depth + 1)
             elif each.tag == f"{_TABLE}table":
                 self._table(each)
-                for inner in _inner(each):
-                    self.read(inner, depth + 1)
             elif each.tag == f"{_TEXT}list":
                 self.read(each, depth + 1, lists + 1)
             elif each.tag in _CONTAINERS:
                 self.read(each, depth + 1, lists)
+            if each.tag in _BLOCKS:
+                for inner in _inner(each):
+                    self.read(inner, depth + 1)
 
     def _block(self, element: etree._Element, marker: str) -> str:
         """Write a heading or paragraph; returns the mark of the next paragraph of the same item."""
@@ -129,8 +131,8 @@ def _inner(element: etree._Element) -> list[etree._Element]:
     """The notes and text boxes of a block or table, without those in others."""
     return [
         each
-        for each in element.iter(f"{_TEXT}note-body", f"{_DRAW}text-box")
-        if not any(above.tag in (f"{_TEXT}note-body", f"{_DRAW}text-box", _UNREAD[0]) for above in each.iterancestors())
+        for each in element.iter(*_INNER)
+        if not any(above.tag in (*_INNER, _ANNOTATION) for above in each.iterancestors())
     ]
 
 

@@ -39,10 +39,9 @@ def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
         first = first or title
         for kind, target in sorted(_targets(archive, path)):  # diagrams before notes
             if kind in ("diagramData", "notesSlide") and (page := read_xml(archive, target)) is not None:
-                shapes = [page] if kind == "diagramData" else page.iter(f"{_P}sp")
-                for shape in shapes:
-                    if kind == "diagramData" or _placeholder(shape) == "body":
-                        _write_text(writer, shape)
+                bodies = (shape for shape in page.iter(f"{_P}sp") if _placeholder(shape) == "body")
+                for element in [page] if kind == "diagramData" else bodies:
+                    _write_text(writer, element)
         if len(writer) > max_chars:
             raise ReadError("too_large", f"the presentation has more than {max_chars:,} characters; split it")
     yield record_of(Converted(writer.text(), property_of(archive) or first, marks=tuple(writer.marks)), "pptx")

@@ -35,7 +35,7 @@ def model_of(dimensions: int, *, max_tokens: int = 256) -> Model:
 
 
 async def ended(_budget_ms: float) -> None:
-    """No search of an index that is let go of is under way."""
+    """Return at once: these tests run no search while they drop an index."""
 
 
 class Killed(BaseException):

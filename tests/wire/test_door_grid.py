@@ -71,9 +71,7 @@ CASES: Mapping[str, Case] = {
     "vllm": Case("/rerank", FLAT, RERANK, FLAT_OPTIONS, ("", "top_n"), objects=True, second_stage=True),
     "doubled": Case("/v2/v2/rerank", FLAT, RERANK, FLAT_OPTIONS, ("", "top_n"), objects=True, second_stage=True),
     "tei rerank": Case("/rerank", TEI_RERANK, TEI, {"": ("truncate", "raw_scores")}, second_stage=True),
-    "librechat": Case(
-        "/rerank", {"query": "{query}", "docs": "{texts}"}, RERANK, {"": ("k",)}, ("", "k"), second_stage=True
-    ),
+    "librechat": Case("/rerank", LIBRECHAT, RERANK, {"": ("k",)}, ("", "k"), second_stage=True),
     "dashscope flat": Case(
         "/compatible-api/v1/reranks",
         FLAT,

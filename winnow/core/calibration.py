@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from winnow.core.errors import InvalidInput
 
 FEATURES: Final = ("score", "margin", "ahead", "coverage", "dense", "sparse")
-BEHIND: Final = 5  # results that the first one is compared with, beside the second
+BEHIND: Final = 5  # results that the first one is compared with, from the second on
 _LEAST: Final = 1e-4  # distance of a probability from 0 and 1, as its logit is taken
 _WIDEST: Final = 6.0  # distance of the first result from others, in logits
 

@@ -54,3 +54,8 @@ def without_marks(word: str) -> str:
         return word
     apart = unicodedata.normalize("NFD", word)
     return unicodedata.normalize("NFC", _LOOSE_MARKS.sub("", apart)).translate(_LATIN)
+
+
+def folded_letters(text: str) -> str:
+    """``text`` in small letters, ``composed`` and ``without_marks``."""
+    return text.lower() if text.isascii() else without_marks(composed(text).casefold())

@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from itertools import starmap
 from typing import Final, TypeAlias
 
-from winnow.core.letters import HANGUL, MARKS, UNSPACED, composed, without_marks
+from winnow.core.letters import HANGUL, MARKS, UNSPACED, folded_letters, without_marks
 from winnow.core.marks import Span
 from winnow.core.text import FUNCTION_WORDS
 from winnow.core.words import SYMBOL
@@ -45,7 +45,7 @@ class Highlighter:
 
     def __init__(self, query: str) -> None:
         found = [match.group() for match in _WORD.finditer(query)]
-        folded = {_fold(term) for term in found if not _UNSPACED_RUN.match(term)}
+        folded = {folded_letters(term) for term in found if not _UNSPACED_RUN.match(term)}
         self._words = frozenset(folded - _STOP or folded)
         # what a word of the text may be if a longer word of the query begins with it
         self._stems = frozenset(word[:size] for word in self._words for size in _stem_sizes(word))
@@ -92,7 +92,7 @@ class Highlighter:
     def _matches(self, word: str) -> bool:
         known = self._seen.get(word)
         if known is None:
-            known = self._seen[word] = self._is_match(_fold(word))
+            known = self._seen[word] = self._is_match(folded_letters(word))
         return known
 
     def _is_match(self, word: str) -> bool:
@@ -174,7 +174,3 @@ def _join(found: Sequence[_Range], text: str) -> list[_Range]:
             joined.append((start, end))
         last = end
     return joined
-
-
-def _fold(word: str) -> str:
-    return word.lower() if word.isascii() else without_marks(composed(word).casefold())

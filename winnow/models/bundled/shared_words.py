@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from winnow.core.letters import MARKS, composed, without_marks
+from winnow.core.letters import MARKS, folded_letters
 from winnow.core.text import STOP_WORDS
 from winnow.core.words import tokens_of, words_of
 
@@ -44,7 +44,7 @@ def query_words(query: str) -> list[str]:
     symbols: list[str] = []
     for token in tokens_of(query):
         for kind, parts, _ in words_of(token):
-            for part in map(_folded, parts):
+            for part in map(folded_letters, parts):
                 match kind:
                     case "word":
                         words.append(f" {part} ")
@@ -92,12 +92,8 @@ def _grams(run: str, length: int) -> list[str]:
     return [run[i : i + length] for i in range(max(1, len(run) - length + 1))]
 
 
-def _folded(text: str) -> str:
-    return text.lower() if text.isascii() else without_marks(composed(text).casefold())
-
-
 def _spaced(text: str) -> tuple[str, str]:
-    folded = _folded(text)
+    folded = folded_letters(text)
     return folded, f" {_BETWEEN.sub(' ', folded)} "
 
 

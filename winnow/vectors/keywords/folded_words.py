@@ -126,10 +126,11 @@ class _Split(dict[str, _Words]):
     def _stems(self, word: str) -> list[int]:
         """Ids of the word's stem, of its English stem where that is another one, and of its further forms."""
         stems = [stem(word, self._language), stem(word, "english")]
+        bare = without_marks(word.casefold())
         if not self._stored:
-            stems.append(without_marks(word.casefold()))
+            stems.append(bare)
         if self._forms and not word.isascii():
-            stems += [stem(each, "english") for each in stored_forms(without_marks(word.casefold()))]
+            stems += [stem(each, "english") for each in stored_forms(bare)]
         return [_id(each) for each in dict.fromkeys(stems)]
 
     def _grams(self, run: str) -> list[int]:
