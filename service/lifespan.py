@@ -27,6 +27,11 @@ from winnow.operations.search_ids import SearchIds
 from winnow.operations.search_log import SearchLog
 
 
+def not_open() -> UpstreamUnavailable:
+    """The error of what is asked before the service is open, or while it closes."""
+    return UpstreamUnavailable("the service is starting or stopping; try again in a moment", retry_after=5)
+
+
 class ServiceState:
     """The state of one service.
 
@@ -71,7 +76,7 @@ class ServiceState:
     def resources(self) -> Resources:
         """The open resources; raises ``UpstreamUnavailable`` while they are not open."""
         if self._resources is None:
-            raise UpstreamUnavailable("the service is starting or stopping; try again in a moment")
+            raise not_open()
         return self._resources
 
     @property

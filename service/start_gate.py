@@ -11,11 +11,10 @@ from starlette.types import Receive, Scope, Send
 
 from service.connections import Refused
 from service.errors import problem_from, problem_response
-from service.lifespan import begin_drain
+from service.lifespan import begin_drain, not_open
 from service.middleware import HEALTH_PATHS
 from service.operations_port import OperationsApp
 from service.repeated_refusals import Fields
-from winnow.core.errors import UpstreamUnavailable
 
 HOLD_SECONDS: Final = 30.0
 
@@ -48,8 +47,7 @@ class StartGate:
                 await self._probes(scope, receive, send)
                 return
         if self._app is None:
-            error = UpstreamUnavailable("the service is starting or stopping; try again in a moment", retry_after=5)
-            await problem_response(scope, problem_from(error))(scope, receive, send)
+            await problem_response(scope, problem_from(not_open()))(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 

@@ -120,7 +120,7 @@ async def open_local(settings: Settings, *, bulk: RayOptions | None = None, heal
         pipeline = Pipeline(resources.embedders, resources.store, catalog, indexing, quotas=resources.quotas)
         worker: Worker | BulkJob
         if job is None:
-            worker = Worker(pipeline, catalog, indexing)
+            worker = Worker(pipeline, catalog, indexing, stall_seconds=settings.operations.stall_seconds)
         else:
             job.attach(catalog, Maintenance(pipeline, catalog, indexing))
             worker = job

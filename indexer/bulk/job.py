@@ -101,8 +101,9 @@ class BulkJob:
                 group.create_task(self._maintenance.run(self._stopped), name="maintenance")
                 await self._run_plan()
         finally:
+            stopped = self._stopped.is_set()
             await self.close()
-            await release_leases(self._catalog.queue, self.owner)
+            await release_leases(self._catalog.queue, self.owner, tried=not stopped)
 
     async def _run_plan(self) -> None:
         """Run the plan until ``stop``. If a run ends before, its unfinished work is released."""

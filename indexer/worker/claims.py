@@ -145,10 +145,13 @@ def _given_up(claim: Claim) -> Outcome:
     return Outcome(claim, error=message, error_code=WORKER_LOST)
 
 
-async def release_leases(queue: WorkQueue, owner: str) -> None:
-    """Give back every lease of ``owner``; if the queue does not answer, they run out by themselves."""
+async def release_leases(queue: WorkQueue, owner: str, *, tried: bool) -> None:
+    """Give back every lease of ``owner``; if the queue does not answer, they run out by themselves.
+
+    ``tried`` as ``WorkQueue.release`` takes it.
+    """
     try:
-        await queue.release(owner)
+        await queue.release(owner, tried=tried)
     except WinnowError as error:
         log.warning("leases were not released and will run out: %s", error.message)
 

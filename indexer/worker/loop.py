@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import time
 import uuid
@@ -31,15 +32,24 @@ GROWTH: Final = 8  # times the configured batch, while models answer at once
 class Worker:
     """Works until it is stopped. Several workers may share one catalog.
 
+    Args:
+        pipeline: carries out batches.
+        catalog: where work is claimed.
+        settings: batches, leases and attempts.
+        stall_seconds: without a step, after which the batches in progress are held to be what stopped the worker.
+
     Attributes:
         on_outcomes: called with the outcomes of each part of a batch; may be exchanged.
         claimed: documents that are being processed.
     """
 
-    def __init__(self, pipeline: Pipeline, catalog: Catalog, settings: IndexingSettings) -> None:
+    def __init__(
+        self, pipeline: Pipeline, catalog: Catalog, settings: IndexingSettings, *, stall_seconds: float = math.inf
+    ) -> None:
         self._pipeline = pipeline
         self._catalog = catalog
         self._settings = settings
+        self._stall_seconds = stall_seconds
         self.on_outcomes: Callable[[Sequence[Outcome]], None] = lambda _: None
         self.claimed = 0
         self._maintenance = Maintenance(pipeline, catalog, settings)
@@ -79,7 +89,9 @@ class Worker:
             log.warning("gave up the batches in progress after %g s: another worker takes them", STOP_SECONDS)
         finally:
             self._limit = None
-            await release_leases(self._catalog.queue, self.owner)
+            # a stop says nothing about the documents, unless they are why the worker had to be stopped
+            tried = not self._stopped.is_set() or self.stalled_seconds >= self._stall_seconds
+            await release_leases(self._catalog.queue, self.owner, tried=tried)
 
     async def work_once(self) -> bool:
         """Claim and carry out one batch; false if there was none and more could not be queued."""

@@ -106,6 +106,17 @@ class AttachmentContract:
         clock.advance(31)
         assert await docs.files.claim(lease_seconds=60) is not None
 
+    async def test_what_was_not_tried_counts_as_no_attempt(self, docs: Catalog) -> None:
+        await docs.files.attach("docs", [attachment()], None)
+        for tried in (False, False, True):
+            claim = await docs.files.claim(lease_seconds=60)
+            assert claim is not None
+            assert claim.attachment.attempts == 1
+            await docs.files.put_off(claim, seconds=0, tried=tried)
+        claim = await docs.files.claim(lease_seconds=60)
+        assert claim is not None
+        assert claim.attachment.attempts == 2
+
     async def test_released_leases_are_given_again_and_what_was_read_is_not(self, docs: Catalog) -> None:
         await docs.files.attach("docs", [attachment(), attachment(TWO)], None)
         first = await docs.files.claim(lease_seconds=60)

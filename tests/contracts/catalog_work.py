@@ -172,6 +172,18 @@ class LedgerContract:
         assert await docs.queue.release() == 3
         assert len(await docs.queue.claim("four", limit=9, lease_seconds=LEASE)) == 3
 
+    async def test_a_worker_that_was_told_to_stop_leaves_no_attempt_behind(self, docs: Catalog) -> None:
+        await docs.documents.submit("docs", [doc("a"), doc("b")])
+        for _ in range(3):
+            assert len(await docs.queue.claim("one", limit=2, lease_seconds=LEASE)) == 2
+            await docs.documents.submit("docs", [doc("b", "changed")])  # which begins at no attempt
+            assert await docs.queue.release("one", tried=False) == 2
+        claims = await docs.queue.claim("two", limit=2, lease_seconds=LEASE)
+        assert [claim.attempts for claim in claims] == [0, 0]
+        assert await docs.queue.release("two") == 2
+        claims = await docs.queue.claim("three", limit=2, lease_seconds=LEASE)
+        assert [claim.attempts for claim in claims] == [1, 1]
+
     async def test_the_highest_priority_is_served_first_then_the_oldest(self, docs: Catalog, clock: FakeClock) -> None:
         await docs.documents.submit("docs", [doc("old")])
         clock.advance(1)

@@ -23,8 +23,8 @@ class SlowFiles:
         await self.answer.wait()
         return claim
 
-    async def put_off(self, claim: object, *, seconds: float) -> None:
-        assert seconds == 0
+    async def put_off(self, claim: object, *, seconds: float, tried: bool) -> None:
+        assert (seconds, tried) == (0, False)
         self.given_back.append(claim)
 
 

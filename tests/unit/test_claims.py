@@ -28,7 +28,7 @@ class Queue:
             raise UpstreamUnavailable(f"{owner} gets no answer")
         return ()
 
-    async def release(self, owner: str) -> None:
+    async def release(self, owner: str, *, tried: bool) -> None:
         raise UpstreamUnavailable(f"{owner} gets no answer")
 
 
@@ -69,7 +69,7 @@ async def test_there_is_no_pause_after_more_work_was_queued() -> None:
 
 
 async def test_a_queue_that_is_down_does_not_fail_the_release() -> None:
-    await release_leases(cast("WorkQueue", Queue(failures=0)), "me")
+    await release_leases(cast("WorkQueue", Queue(failures=0)), "me", tried=True)
 
 
 class Full:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from indexer.worker import loop
 from indexer.worker.claims import FATAL, WORKER_LOST, isolate
 from indexer.worker.lease import Lease, LeaseLost
+from indexer.worker.loop import Worker
 from indexer.worker.maintenance import Maintenance
 from tests.contracts.catalog_data import LEASE, FakeClock
 from tests.support.house import House
@@ -267,6 +269,27 @@ async def test_the_worker_stops_at_once_while_it_waits_for_storage(house: Stalli
         house.worker.stop()
         await task
     assert await house.state("a") == "pending"
+
+
+@pytest.mark.parametrize(("stall_seconds", "attempts"), [(3600.0, 0), (0.0, 1)])
+async def test_a_stop_counts_as_no_attempt_unless_the_batch_is_why_it_stopped(
+    house: Stalling, monkeypatch: pytest.MonkeyPatch, stall_seconds: float, attempts: int
+) -> None:
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(loop, "STOP_SECONDS", 0.05)
+    house.store.before_upsert = [hang]
+    await house.submit(Document("a", "alpha"))
+    worker = Worker(house.pipeline, house.catalog, house.settings, stall_seconds=stall_seconds)
+    task = asyncio.create_task(worker.run())
+    async with asyncio.timeout(10):
+        while not house.store.upserts:
+            await asyncio.sleep(0)
+        worker.stop()
+        await task
+    (claimed,) = await house.catalog.queue.claim("next", limit=1, lease_seconds=LEASE)
+    assert claimed.attempts == attempts
 
 
 # --- documents that kill

@@ -221,8 +221,11 @@ class SqlFiles(Repository):
         values = {"state": state, "error_code": error_code or None, "error": error or None, "due_at": null()}
         return await self._change(claim, values)
 
-    async def put_off(self, claim: ReadingClaim, *, seconds: float) -> None:
-        await self._change(claim, {"due_at": self.clock() + timedelta(seconds=seconds)}, _waits())
+    async def put_off(self, claim: ReadingClaim, *, seconds: float, tried: bool = True) -> None:
+        values: dict[str, Any] = {"due_at": self.clock() + timedelta(seconds=seconds)}
+        if not tried:
+            values["attempts"] = claim.attachment.attempts - 1
+        await self._change(claim, values, _waits())
 
     async def release(self) -> None:
         async with self.database.write() as connection:

@@ -13,7 +13,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TypeVar
 
-from sqlalchemy import exists, func, null, select, update
+from sqlalchemy import case, exists, func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from winnow.catalog import entries
@@ -115,12 +115,15 @@ class SqlWorkQueue(Repository):
                 found += [claim for claim in mine if newest.get(claim.document.id, claim.revision + 1) > claim.revision]
         return found
 
-    async def release(self, owner: str | None = None) -> int:
+    async def release(self, owner: str | None = None, *, tried: bool = True) -> int:
         leased = DOCUMENTS.c.lease_owner.is_not(null()) if owner is None else DOCUMENTS.c.lease_owner == owner
         async with self.database.write() as connection:
             now = self.clock()
+            given_back: dict[str, object] = {"due_at": now, "lease_owner": None}
+            if not tried:  # a document that was changed meanwhile has no attempt yet
+                given_back["attempts"] = case((DOCUMENTS.c.attempts > 0, DOCUMENTS.c.attempts - 1), else_=0)
             statement = update(DOCUMENTS).where(leased, DOCUMENTS.c.due_at > now)
-            return (await connection.execute(statement.values(due_at=now, lease_owner=None))).rowcount
+            return (await connection.execute(statement.values(given_back))).rowcount
 
     async def backlog(self) -> int:
         async with self.database.read() as connection:

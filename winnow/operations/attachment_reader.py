@@ -33,8 +33,7 @@ LEASE_SECONDS: Final = 60.0  # renewed while a file is read
 AT_ONCE: Final = 4
 ATTEMPTS: Final = 5
 MAX_TITLE_LINE: Final = 200  # characters of a first line that is a title
-_FIRST_PAUSE: Final = 2.0
-_LONGEST_PAUSE: Final = 300.0
+_PAUSE: Final = 5.0  # while storage cannot take what was read
 _IN_MEMORY: Final = 4 * 2**20
 _MANY: Final = 3  # rejected rows that an error names
 _EXPIRED: Final = 20
@@ -97,7 +96,7 @@ class AttachmentReader:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:
             if (claim := await claiming) is not None:
-                await files.put_off(claim, seconds=0)
+                await files.put_off(claim, seconds=0, tried=False)
             raise
 
     async def _run(self) -> None:
@@ -129,7 +128,7 @@ class AttachmentReader:
         try:
             await self._read(claim)
         except asyncio.CancelledError:
-            await self._resources().catalog.files.put_off(claim, seconds=0)
+            await self._resources().catalog.files.put_off(claim, seconds=0, tried=False)
             raise
 
     async def _read(self, claim: ReadingClaim) -> None:
@@ -147,8 +146,7 @@ class AttachmentReader:
             await files.settle(claim, "failed", error_code=code, error=message)
         except WinnowError as failure:  # storage is busy, full or away: what was acknowledged waits for it
             log.warning("a file cannot be read now: %s", failure.message)
-            pause = min(_FIRST_PAUSE * 2**claim.attachment.attempts, _LONGEST_PAUSE)
-            await files.put_off(claim, seconds=failure.retry_after or pause)
+            await files.put_off(claim, seconds=failure.retry_after or _PAUSE, tried=False)
         else:
             code = "invalid_file" if error else ""
             if not await files.settle(claim, "read", error_code=code, error=error):

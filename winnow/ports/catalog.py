@@ -170,8 +170,12 @@ class WorkQueue(Protocol):
     async def outdated(self, claims: Sequence[Claim]) -> Sequence[Claim]:
         """Claims whose documents have a newer revision or are gone: the points written for them must be removed."""
 
-    async def release(self, owner: str | None = None) -> int:
-        """Give back the leases of ``owner``, or all leases (only where one process owns the storage)."""
+    async def release(self, owner: str | None = None, *, tried: bool = True) -> int:
+        """Give back the leases of ``owner``, or all leases (only where one process owns the storage).
+
+        ``tried`` is whether they count as attempts at their documents: those of a worker that was lost do, those of
+        one that was told to stop do not.
+        """
 
     async def backlog(self) -> int:
         """The number of documents with work, including leased ones."""

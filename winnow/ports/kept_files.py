@@ -159,8 +159,11 @@ class FileCatalog(Protocol):
     ) -> bool:
         """Record how reading ended. False if the attachment has changed since: then it is still to be read."""
 
-    async def put_off(self, claim: ReadingClaim, *, seconds: float) -> None:
-        """Have an attachment that waits to be read claimed again after this time, by whoever comes first."""
+    async def put_off(self, claim: ReadingClaim, *, seconds: float, tried: bool = True) -> None:
+        """Have an attachment that waits to be read claimed again after this time, by whoever comes first.
+
+        ``tried`` is whether the claim counts as an attempt to read it.
+        """
 
     async def release(self) -> None:
         """Have every attachment that waits to be read claimed at once (only where one process owns the storage)."""
