@@ -9,6 +9,7 @@ VLLM_VENV ?= .vllm-venv
 CLIENTS_VENV ?= .clients-venv
 CLIENTS_NODE ?= .clients-node
 SITES_VENV ?= .sites-venv
+SITES_NODE := $(patsubst %,examples/sites/%/node_modules/.installed,vitepress docusaurus)
 LIBRECHAT := @librechat/agents@3.9.2# alone: what it requires has 500 MB, and its rerankers require axios
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -18,7 +19,7 @@ DATA_DIR ?= ./data
 SOURCE ?= python
 COLLECTION ?= $(if $(filter python,$(SOURCE)),python,docs)
 
-.PHONY: help run install install-dev clients sites test test-fast test-vllm test-image soak rehearse installed-set soak-access deploy-mutants crds check format bench bench-stack bench-scale load eval clean
+.PHONY: help run install install-dev clients site-packages sites test test-fast test-vllm test-image soak rehearse installed-set soak-access deploy-mutants crds check format bench bench-stack bench-scale load eval clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,8 +75,13 @@ $(SITES_VENV)/.installed: examples/sites/requirements.txt
 	$(SITES_VENV)/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
 	@touch $@
 
-sites: install-dev clients $(SITES_VENV)/.installed  ## Build the example sites with their own tools (Docusaurus: 400 MB) and search each in a browser
-	@for site in vitepress docusaurus; do npm install --prefix examples/sites/$$site --no-audit --no-fund --no-package-lock --loglevel=error; done
+$(SITES_NODE): examples/sites/%/node_modules/.installed: examples/sites/%/package.json
+	@if command -v npm >/dev/null; then npm install --prefix $(<D) --no-audit --no-fund --no-package-lock --loglevel=error && touch $@; \
+	else echo "no npm here: the example site $* is not built"; fi
+
+site-packages: $(SITES_VENV)/.installed $(SITES_NODE)  ## Install what the example sites are built with (Docusaurus: 400 MB), for make test
+
+sites: install-dev clients site-packages  ## Build the example sites with their own tools and search each in a browser
 	SITES_VENV="$(SITES_VENV)" CLIENTS_NODE="$(CLIENTS_NODE)" $(BIN)/python -m pytest -n 0 tests/browser/test_sites.py
 
 test: install-dev clients $(SITES_VENV)/.installed  ## Run the test suite and measure its coverage (no network services, GPU or downloads)

@@ -67,7 +67,7 @@ def plain(folder: Path, service: str) -> None:
 def python_tool(name: str, *arguments: str) -> Callable[[Path, str], None]:
     def build(folder: Path, service: str) -> None:
         if not (PYTHON_TOOLS / name).exists():
-            pytest.skip(f"{name} is not installed: make sites")
+            pytest.skip(f"{name} is not installed: make site-packages")
         run([str(PYTHON_TOOLS / name), *arguments], folder, service)
 
     return build
@@ -76,7 +76,7 @@ def python_tool(name: str, *arguments: str) -> Callable[[Path, str], None]:
 def node_tool(folder: Path, service: str) -> None:
     home = SITES / folder.name
     if not (home / "node_modules").exists():
-        pytest.skip("the site's packages are not installed: make sites")
+        pytest.skip("the site's packages are not installed (they need npm): make site-packages")
     run(["npm", "run", "build"], home, service)  # in its place: bundlers resolve links to where the packages are
     shutil.copytree(home / "_site", folder / "_site")
 
