@@ -13,13 +13,14 @@ from winnow.core.search import SearchAnswer, SearchRequest
 from winnow.core.settings import Settings
 from winnow.operations.admission import Admission
 from winnow.operations.instant import browse
-from winnow.operations.many_searches import MAX_SEARCHES, ManyAnswers, search_many
+from winnow.operations.many_searches import MAX_SEARCHES, search_many
 from winnow.operations.metrics import Metrics
 from winnow.operations.one_search import Steps, search_in_steps, search_one
 from winnow.operations.quotas import Allowance, CallerBudget, Quotas, Used
 from winnow.operations.resources import Resources
 from winnow.search.budgeted import budget_of
 from winnow.search.limits import SearchDeadline
+from winnow.search.merging import ManyAnswers
 
 _Answer = TypeVar("_Answer")
 
@@ -86,6 +87,7 @@ class AdmittedWork:
         *,
         most: int = MAX_SEARCHES,
         facets: Facets | None = None,
+        cursor: str | None = None,
     ) -> ManyAnswers:
         """Several searches as one, admitted and counted. Raises ``Overloaded``, and as ``search_many``."""
         top_n = requests[0].top_n if requests else 1
@@ -94,7 +96,9 @@ class AdmittedWork:
         await self._use(principal, "searches", len(requests))
 
         async def work() -> ManyAnswers:
-            return await search_many(self._resources(), principal, requests, top_n=top_n, most=most, facets=facets)
+            return await search_many(
+                self._resources(), principal, requests, top_n=top_n, most=most, facets=facets, cursor=cursor
+            )
 
         with self._budget(principal), self._counting_errors():
             answer = await self.searches.run(work, principal, deadline, tells=lambda _: False)

@@ -15,7 +15,7 @@ from winnow.core.exact import exactness_of
 from winnow.core.search import ArmScore, Candidate, Result, SearchAnswer, StageReport
 from winnow.core.tenancy import plain_id
 from winnow.core.types import Chunk
-from winnow.operations.many_searches import ManyAnswers
+from winnow.search.merging import ManyAnswers
 
 
 def render_answer(answer: SearchAnswer) -> dict[str, Any]:
@@ -47,9 +47,9 @@ def render_answer(answer: SearchAnswer) -> dict[str, Any]:
 def render_many(answer: ManyAnswers) -> dict[str, Any]:
     """The body of an answer to several searches. Ranks count within the merged list."""
     results = [
-        _result(found.result._replace(rank=rank), with_text=found.request.return_documents, several=True)
+        _result(found.result, with_text=found.request.return_documents, several=True)
         | {"collection": found.request.collection, "query": found.request.query}
-        for rank, found in enumerate(answer.results, 1)
+        for found in answer.results
     ]
     searches = [
         {"id": each.id, "collection": each.request.collection, "query": each.request.query, **_account(each)}
@@ -62,6 +62,7 @@ def render_many(answer: ManyAnswers) -> dict[str, Any]:
         "degraded": answer.degraded,
         "searches": searches,
         "took_ms": round(answer.took_ms, 3),
+        "next": answer.next,
         **({} if answer.facets is None else {"facets": render_facets(answer.facets)}),
         **({} if answer.pack is None else {"pack": _stage(answer.pack)}),
         **render_totals(answer.packed),

@@ -30,8 +30,8 @@ from winnow.core.search import SearchRequest
 from winnow.core.tenancy import plain_id
 from winnow.operations.collections import see_collections
 from winnow.operations.documents import see_document
-from winnow.operations.many_searches import FoundResult
 from winnow.operations.resources import Resources
+from winnow.search.merging import FoundResult
 
 MOST_COLLECTIONS: Final = 256
 _READS: Final = ToolAnnotations(read_only_hint=True, open_world_hint=False)

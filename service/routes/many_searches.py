@@ -30,5 +30,5 @@ async def search_several(body: ManySearchesBody, request: Request) -> Response:
         principal.require("search", collection=name)
         fields = (await state.resources.collections.get(name)).fields
         requests += body.to_requests(name, fields, most=principal.max_top_n)
-    answer = await state.work.run_many(principal, requests, facets=body.to_facets())
+    answer = await state.work.run_many(principal, requests, facets=body.to_facets(), cursor=body.cursor)
     return json_response(render_many(answer))

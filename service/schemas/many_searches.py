@@ -9,12 +9,13 @@ from pydantic import Field, model_validator
 
 from service.schemas.common import Body, View
 from service.schemas.facets import FacetsBody, FacetView
+from service.schemas.paging import PagingOptions
 from service.schemas.search import RerankBody, RerankChoice, ResultView, SearchBody, SearchOptions, Stages, StageView
 from winnow.core.search import ScoreKind, SearchRequest
 from winnow.core.types import FieldType
 
 
-class ManySearchesBody(SearchOptions, FacetsBody, Body):
+class ManySearchesBody(SearchOptions, FacetsBody, PagingOptions, Body):
     """A search over several collections, for several queries. Every other option is that of a search."""
 
     collections: Annotated[list[str], Field(min_length=1, max_length=64)]
@@ -81,6 +82,7 @@ class ManySearchesView(View):
     facets: dict[str, FacetView] | None = Field(None, description="over all searches; only where facets are asked for")
     pack: StageView | None = Field(None, description="only with expand, max_tokens or tokenizer")
     took_ms: float
+    next: str | None = Field(None, description="cursor of the next page; null at the end")
     tokenizer: str | None = Field(None, description="what counted the tokens; only with max_tokens or tokenizer")
     tokens: int | None = Field(None, description="of all texts together")
     left_out: int | None = Field(None, description="results whose texts did not fit, not even in part")

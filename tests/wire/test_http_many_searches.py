@@ -116,3 +116,74 @@ async def test_without_relevance_ranks_are_fused(filled, monkeypatch):
 async def test_bad_requests(filled, body, status, code):
     response = await filled.client.post("/v1/search", json=BODY | body)
     assert (response.status_code, response.json()["code"]) == (status, code)
+
+
+@pytest.fixture
+async def two_shelves(service):
+    """Two collections in which every document has a word of both queries, with ids in common."""
+    for name, count in (("guides", 40), ("notes", 30)):
+        texts = (f"copy {'a file' if at % 2 else 'the weather'} {at}" for at in range(count))
+        await service.fill(name, [{"id": f"d{at}", "text": text} for at, text in enumerate(texts)])
+    return service
+
+
+async def all_pages(service, **body):
+    pages = [await ask(service, **body)]
+    while pages[-1]["next"] is not None:
+        pages.append(await ask(service, **body, cursor=pages[-1]["next"]))
+    return pages
+
+
+def named(pages):
+    return [(each["collection"], each["document_id"]) for page in pages for each in page["results"]]
+
+
+EVERYTHING = {(name, f"d{at}") for name, count in (("guides", 40), ("notes", 30)) for at in range(count)}
+
+
+@pytest.mark.parametrize("queries", [["copy a file"], ["copy a file", "the weather"]])
+async def test_pages_of_several_collections_show_each_document_once(two_shelves, queries):
+    pages = await all_pages(two_shelves, query=None, queries=queries, top_n=9, top_k=20)
+    for page in pages:
+        ManySearchesView.model_validate(page, strict=True)
+    found = named(pages)
+    assert len(found) == len(set(found))
+    assert set(found) == EVERYTHING
+    assert [each["rank"] for page in pages for each in page["results"]] == list(range(1, 71))
+    assert {each["query"] for page in pages for each in page["results"]} <= set(queries)
+    assert all(each["highlights"] for page in pages for each in page["results"])
+    assert len(pages[-1]["searches"]) == 2 * len(queries)
+
+
+async def test_pages_go_on_while_documents_are_deleted_and_added(two_shelves):
+    body = {"top_n": 9, "top_k": 20}
+    pages = [await ask(two_shelves, **body)]
+    pages.append(await ask(two_shelves, **body, cursor=pages[-1]["next"]))
+    unseen = sorted(EVERYTHING - set(named(pages)))
+    gone, path = unseen[0], f"/v1/collections/{unseen[0][0]}/documents"
+    assert (await two_shelves.client.delete(f"{path}/{gone[1]}")).is_success
+    await two_shelves.client.post(path, json={"documents": [{"id": "late", "text": "copy a file"}]})
+    await two_shelves.index()
+    while pages[-1]["next"] is not None:
+        pages.append(await ask(two_shelves, **body, cursor=pages[-1]["next"]))
+    found = named(pages)
+    assert len(found) == len(set(found))
+    assert set(found) == EVERYTHING - {gone}
+
+
+async def test_a_cursor_goes_with_its_own_request(two_shelves):
+    cursor = (await ask(two_shelves, top_n=9))["next"]
+    assert len((await ask(two_shelves, top_n=20, cursor=cursor))["results"]) == 20, "the size of a page may differ"
+    later = (await ask(two_shelves, top_n=9, cursor=cursor))["next"]
+    one = await two_shelves.client.post("/v1/collections/guides/search", json={"query": "copy a file", "top_n": 9})
+    for changed in (
+        {"cursor": cursor, "query": "the weather"},
+        {"cursor": later, "collections": ["guides"]},
+        {"cursor": one.json()["next"]},
+        {"cursor": cursor, "expand": 1},
+        {"cursor": cursor, "mode": "instant"},
+        {"cursor": "nonsense"},
+    ):
+        refused = await two_shelves.client.post("/v1/search", json=BODY | {"top_n": 9} | changed)
+        assert (refused.status_code, refused.json()["errors"][0]["loc"]) == (422, ["cursor"]), refused.text
+    assert (await ask(two_shelves, mode="instant"))["next"] is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Literal, TypeAlias
 
 from winnow.core.errors import IndexLost, IndexRebuilding, InvalidQuery
@@ -49,10 +50,13 @@ async def search_one(
     deadline: SearchDeadline | None = None,
     *,
     retrieved: Callable[[SearchAnswer], None] | None = None,
+    everything: bool = False,
 ) -> SearchAnswer:
     """Answer one search; ``deadline`` is when it has to be done, by default its budget from now.
 
-    ``retrieved`` is given the first stage's answer before the second begins, in modes that have two.
+    ``retrieved`` is given the first stage's answer before the second begins, in modes that have two. ``everything`` is
+    that of ``TwoStageSearch.run``, for requests without facets, packing and order: rules hide documents and change
+    words, and pin none.
 
     Raises:
         InvalidQuery: a facet does not fit the collection's fields, a cursor not the request, or there is no such
@@ -61,11 +65,22 @@ async def search_one(
         IndexRebuilding: the collection's index was lost and is not filled again; with the progress.
         WinnowError: as ``TwoStageSearch.run`` does.
     """
+    answering = partial(_everything, resources, principal, request, deadline)
+    if not everything:
+        answering = partial(_answer, resources, principal, request, deadline, retrieved)
     try:
-        return await _answer(resources, principal, request, deadline, retrieved)
+        return await answering()
     except (IndexLost, IndexRebuilding) as error:
         await require_rebuilt(resources, principal, request.collection, error)
-    return await _answer(resources, principal, request, deadline, retrieved)
+    return await answering()
+
+
+async def _everything(
+    resources: Resources, principal: Principal, request: SearchRequest, deadline: SearchDeadline | None
+) -> SearchAnswer:
+    principal.require("search", collection=request.collection)
+    request, _ = await with_rules(resources, principal, request)
+    return await resources.search.run(request, principal, deadline, everything=True)
 
 
 async def _answer(

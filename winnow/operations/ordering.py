@@ -14,7 +14,7 @@ from winnow.core.ordering import Ordering, check_ordering
 from winnow.core.principal import Principal
 from winnow.core.search import Result, SearchAnswer, SearchRequest
 from winnow.core.types import Collection
-from winnow.operations.paging import keep_rest
+from winnow.operations.paging import keep_results
 from winnow.operations.resources import Resources
 from winnow.operations.ruled_search import noted, pin_results
 from winnow.search.arrangement import diversified, limited, sorted_by
@@ -63,7 +63,7 @@ async def search_ordered(
     page, following = results[: request.top_n], None
     if request.packing is None:
         digest = request_digest(request, view_of(principal, request.tenant), collection)
-        following = await keep_rest(resources, digest, answer, results[request.top_n :])
+        following = await keep_results(resources, digest, answer, results[request.top_n :])
     return replace(answer, results=highlighted(request, page), next=following, took_ms=deadline.spent_ms())
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Final
+from typing import Final, TypeAlias
 
 from winnow.core.access import view_of
 from winnow.core.errors import CursorExpired, InvalidQuery
@@ -19,7 +19,12 @@ from winnow.search.limits import SearchDeadline
 from winnow.search.two_stage import highlighted
 
 KEPT_MINUTES: Final = 15
+AT_END: Final = StageReport("skipped", reason="the list of results is at its end")
+DECIDED: Final = StageReport("cached", reason="the order was decided when the second page was asked for")
 _AHEAD: Final = 10  # documents that are looked up beyond a page, since some may be gone
+
+Chosen: TypeAlias = tuple[KeptResult, Candidate] | None
+"""An entry of a kept list with the chunk that shows it; ``None`` where there is none."""
 
 
 async def further_page(
@@ -35,15 +40,26 @@ async def further_page(
     principal.require("search", collection=request.collection)
     cursor, view = read_cursor(text), view_of(principal, request.tenant)
     collection = await resources.collections.get(request.collection)
-    if cursor.digest != request_digest(request, view, collection):
+    require_same(cursor, request_digest(request, view, collection))
+    if not cursor.list_id:
+        return await _second_page(resources, principal, request, cursor, deadline)
+    known = await kept_list(resources, cursor)
+    return await _later_page(resources, principal, request, cursor, known, deadline=deadline)
+
+
+def require_same(cursor: Cursor, digest: bytes) -> None:
+    """Raises ``InvalidQuery`` where a cursor continues another request than that of this digest."""
+    if cursor.digest != digest:
         raise InvalidQuery(
             "the cursor continues another request: repeat the request that it came with, with nothing changed but "
             "top_n, highlight, return_documents, budget_ms, explain and facets; where rules of the collection were "
             "changed, begin with the first page",
             location=("cursor",),
         )
-    if not cursor.list_id:
-        return await _second_page(resources, principal, request, cursor, deadline)
+
+
+async def kept_list(resources: Resources, cursor: Cursor) -> KeptList:
+    """The list that a cursor is in. Raises ``CursorExpired``."""
     body = await resources.catalog.lists.get(cursor.list_id)
     known = None if body is None else unpacked_list(body)
     if known is None or known.digest != cursor.digest:
@@ -52,7 +68,7 @@ async def further_page(
             "a cursor",
             location=("cursor",),
         )
-    return await _later_page(resources, principal, request, cursor, known, deadline=deadline)
+    return known
 
 
 async def _second_page(
@@ -68,19 +84,39 @@ async def _second_page(
     first = len(cursor.shown) + 1
     results = [each._replace(rank=rank) for rank, each in enumerate(left[: MOST_RESULTS + 1 - first], first)]
     page = results[: request.top_n]
-    following = await keep_rest(resources, cursor.digest, answer, results[request.top_n :])
+    following = await keep_results(resources, cursor.digest, answer, results[request.top_n :])
     return replace(answer, results=highlighted(request, page), next=following, took_ms=deadline.spent_ms())
 
 
-async def keep_rest(resources: Resources, digest: bytes, answer: SearchAnswer, rest: Sequence[Result]) -> str | None:
+async def keep_results(resources: Resources, digest: bytes, answer: SearchAnswer, rest: Sequence[Result]) -> str | None:
+    """Keep what follows a page of one search. Returns as ``keep_list``."""
+    found = tuple(kept(each, each.rank) for each in rest)
+    return await keep_list(resources, KeptList(digest, answer.score_kind, answer.degraded, found))
+
+
+async def keep_list(resources: Resources, rest: KeptList) -> str | None:
     """Keep what follows a page, and return the cursor that leads there; ``None`` where nothing follows."""
-    if not rest:
+    if not rest.results:
         return None
     list_id = new_id("list")
-    found = tuple(kept(each, each.rank) for each in rest)
-    body = packed_list(KeptList(digest, answer.score_kind, answer.degraded, found))
-    await resources.catalog.lists.keep(list_id, body, seconds=KEPT_MINUTES * 60)
-    return later_cursor(digest, list_id, 0)
+    await resources.catalog.lists.keep(list_id, packed_list(rest), seconds=KEPT_MINUTES * 60)
+    return later_cursor(rest.digest, list_id, 0)
+
+
+async def cut_page(
+    known: KeptList, cursor: Cursor, size: int, choose: Callable[[Sequence[KeptResult]], Awaitable[Sequence[Chosen]]]
+) -> tuple[list[tuple[KeptResult, Candidate]], str | None]:
+    """A page cut from a kept list, and the cursor behind it; entries that ``choose`` has nothing for are left out."""
+    position, page = cursor.position, list[tuple[KeptResult, Candidate]]()
+    while len(page) < size and position < len(known.results):
+        ahead = known.results[position : position + size - len(page) + _AHEAD]
+        chosen = await choose(ahead)
+        wanted = size - len(page)
+        taken = list(islice(((at, pair) for at, pair in enumerate(chosen) if pair is not None), wanted))
+        page += [pair for _, pair in taken]
+        position += taken[-1][0] + 1 if len(taken) == wanted else len(ahead)
+    more = position < len(known.results)
+    return page, later_cursor(cursor.digest, cursor.list_id, position) if more else None
 
 
 async def _later_page(
@@ -93,36 +129,30 @@ async def _later_page(
     deadline: SearchDeadline,
 ) -> SearchAnswer:
     """Cut a page from a kept list; documents that are gone, or that the caller may no longer see, are passed over."""
-    position, page = cursor.position, list[tuple[KeptResult, Candidate]]()
-    embed = retrieve = StageReport("skipped", reason="the list of results is at its end")
-    while len(page) < request.top_n and position < len(known.results):
-        ahead = known.results[position : position + request.top_n - len(page) + _AHEAD]
+    embed = retrieve = AT_END
+
+    async def choose(ahead: Sequence[KeptResult]) -> Sequence[Chosen]:
+        nonlocal embed, retrieve
         documents = list(dict.fromkeys(each.document_id for each in ahead))
         found, embed, retrieve = await resources.search.find(request, principal, documents, deadline)
-        chosen = _chosen(request, ahead, found)
-        wanted = request.top_n - len(page)
-        taken = list(islice(((at, pair) for at, pair in enumerate(chosen) if pair is not None), wanted))
-        page += [pair for _, pair in taken]
-        position += taken[-1][0] + 1 if len(taken) == wanted else len(ahead)
-    results = tuple(entry.shown(candidate) for entry, candidate in page)
-    more = position < len(known.results)
+        return shown_now(request, ahead, found)
+
+    page, following = await cut_page(known, cursor, request.top_n, choose)
     return SearchAnswer(
         id=new_id("srch"),
         request=request,
-        results=highlighted(request, results),
+        results=highlighted(request, [entry.shown(candidate) for entry, candidate in page]),
         score_kind=known.kind,
         degraded=known.degraded,
         embed=embed,
         retrieve=retrieve,
-        rerank=StageReport("cached", reason="the order was decided when the second page was asked for"),
+        rerank=DECIDED,
         took_ms=deadline.spent_ms(),
-        next=later_cursor(cursor.digest, cursor.list_id, position) if more else None,
+        next=following,
     )
 
 
-def _chosen(
-    request: SearchRequest, entries: Sequence[KeptResult], found: Sequence[Candidate]
-) -> list[tuple[KeptResult, Candidate] | None]:
+def shown_now(request: SearchRequest, entries: Sequence[KeptResult], found: Sequence[Candidate]) -> list[Chosen]:
     """The chunk that shows each entry: its own, or where that has changed the document's best; none if it is gone."""
     best: dict[str, Candidate] = {}
     exact: dict[tuple[str, int, int], Candidate] = {}
@@ -130,7 +160,7 @@ def _chosen(
         best.setdefault(each.document_id, each)
         exact[each.document_id, each.revision, each.chunk.index] = each
     chunks = {(document, chunk): each for (document, _, chunk), each in exact.items()}
-    pairs: list[tuple[KeptResult, Candidate] | None] = []
+    pairs: list[Chosen] = []
     for entry in entries:
         candidate = exact.get((entry.document_id, entry.revision, entry.chunk))
         if candidate is None and request.group_by == "document":

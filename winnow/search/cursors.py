@@ -16,11 +16,14 @@ from winnow.core.paging import DIGEST_BYTES, first_cursor, result_key
 from winnow.core.search import ArmScore, Candidate, Result, ScoreKind, SearchRequest
 from winnow.core.types import Collection
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 
 
 class KeptResult(NamedTuple):
-    """A result of a kept list, without its text: the document, and the scores that its place comes from."""
+    """A result of a kept list, without its text: the document, and the scores that its place comes from.
+
+    ``search`` is the position of the search that found it, where several were merged.
+    """
 
     rank: int
     document_id: str
@@ -33,6 +36,7 @@ class KeptResult(NamedTuple):
     dense: ArmScore | None
     sparse: ArmScore | None
     boost: BoostScore | None = None
+    search: int = 0
 
     def shown(self, candidate: Candidate) -> Result:
         """The result with the text of the document as it is now."""
@@ -90,8 +94,8 @@ def cursor_after(request: SearchRequest, view: AccessView, collection: Collectio
     return first_cursor(request_digest(request, view, collection), keys)
 
 
-def kept(result: Result, rank: int) -> KeptResult:
-    """A result without its text, at this rank."""
+def kept(result: Result, rank: int, search: int = 0) -> KeptResult:
+    """A result without its text, at this rank, which the search at this position found."""
     found = result.candidate
     return KeptResult(
         rank,
@@ -105,6 +109,7 @@ def kept(result: Result, rank: int) -> KeptResult:
         found.dense,
         found.sparse,
         result.boost,
+        search,
     )
 
 
@@ -126,7 +131,7 @@ def unpacked_list(body: bytes) -> KeptList | None:
 
 def _row(row: Sequence[Any]) -> KeptResult:
     scores = [None if each is None else ArmScore(*each) for each in row[6:10]]
-    return KeptResult._make([*row[:6], *scores, None if row[10] is None else _boost(*row[10])])
+    return KeptResult._make([*row[:6], *scores, None if row[10] is None else _boost(*row[10]), row[11]])
 
 
 def _boost(rank: int, score: float, factor: float, parts: Sequence[Any]) -> BoostScore:

@@ -114,7 +114,10 @@ class SearchAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ManyAnswer:
-    """The answer to several searches, as one list; ``searches`` reports on each, ``facets`` count over all."""
+    """The answer to several searches, as one list; ``searches`` reports on each, ``facets`` count over all.
+
+    ``next`` is the cursor of the next page.
+    """
 
     id: str
     results: Sequence[Result]
@@ -122,6 +125,7 @@ class ManyAnswer:
     degraded: bool
     searches: Sequence[JsonObject]
     took_ms: float
+    next: str | None = None
     facets: JsonObject | None = None
     tokenizer: str | None = None
     tokens: int | None = None

@@ -16,7 +16,7 @@ _Answer = TypeVar("_Answer")
 class SearchOptions(TypedDict, total=False):
     """The options of a search; those that are left out, or ``None``, have the service's defaults.
 
-    ``search_many`` takes no ``cursor``, ``sort``, ``max_per``, ``mmr`` and ``boosts``.
+    ``search_many`` takes no ``sort``, ``max_per``, ``mmr`` and ``boosts``.
     """
 
     top_k: int | None
