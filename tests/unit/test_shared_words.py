@@ -19,10 +19,28 @@ from winnow.models.bundled.shared_words import word_share
         ("αθηνα", "Η Αθήνα είναι η πρωτεύουσα"),
         ("שלום", "שָׁלוֹם עֲלֵיכֶם"),
         ("مكتبة", "مَكْتَبَة مفتوحة"),
+        ("المكتبة", "المـــكتبة العامة"),
+        ("احمد", "أحمد يقرأ"),
+        ("mueller", "Müller grüßt"),
+        ("Müller", "Herr Mueller"),
+        ("1000 places", "1,000 places"),
+        ("1.250.000", "1 250 000 habitants"),
     ],
 )
 def test_words_are_found_whatever_their_accents(query: str, text: str) -> None:
     assert word_share(query, [text, "quite another text"]).tolist() == [pytest.approx(1.0), 0.0]
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [("счёт", "Счета оплачены"), ("елка", "ёлки на рынке"), ("город", "в городах"), ("λόγος", "λόγου")],
+)
+def test_another_ending_counts_in_part(query: str, text: str) -> None:
+    assert word_share(query, [text]) == [pytest.approx(0.8)]
+
+
+def test_a_short_word_is_not_the_beginning_of_any() -> None:
+    assert word_share("план счет", ["планета", "счетоводство"]).tolist() == [0.0, 0.0]
 
 
 def test_marks_that_make_another_letter_count() -> None:

@@ -38,14 +38,30 @@ _LATIN: Final = str.maketrans(
 _LOOSE_MARKS: Final = re.compile(
     "(?<![иу])\u0306|[\u0300-\u0305\u0307-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u1ab0-\u1aff]"
 )
-_INVISIBLE: Final = re.compile(
-    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff\U0001f3fb-\U0001f3ff\U000e0100-\U000e01ef]"
+# letters of Arabic that are typed for each other, and those of Persian and Urdu that look like them
+_ARABIC: Final = str.maketrans("ىةکیہھ", "يهكيهه")
+_UMLAUT: Final = re.compile("[äöü]")
+_UMLAUTS: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
+
+INVISIBLE: Final = (
+    "\u00ad\u034f\u061c\u0640\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff"
+    "\U0001f3fb-\U0001f3ff\U000e0100-\U000e01ef"
 )
+"""Characters that are no letters, as part of a character class: soft hyphens, joiners, tatweel, skin tones."""
+_INVISIBLE: Final = re.compile(f"[{INVISIBLE}]")
+_UNSEEN: Final = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 
 
 def composed(text: str) -> str:
-    """``text`` in Unicode's NFKC, without characters that are not seen: soft hyphens, joiners, skin tones."""
+    """``text`` in Unicode's NFKC, without the characters of ``INVISIBLE``."""
     return text if text.isascii() else _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+
+
+def without_unseen(text: str) -> str:
+    """``text`` without characters that no reader sees and no script needs: soft hyphens, zero-width spaces, marks of
+    direction. Joiners stay, which Persian and emoji have.
+    """
+    return text if text.isascii() else _UNSEEN.sub("", text)
 
 
 def without_marks(word: str) -> str:
@@ -57,5 +73,15 @@ def without_marks(word: str) -> str:
 
 
 def folded_letters(text: str) -> str:
-    """``text`` in small letters, ``composed`` and ``without_marks``."""
-    return text.lower() if text.isascii() else without_marks(composed(text).casefold())
+    """``text`` in small letters, ``composed`` and ``without_marks``, with one form of the Arabic letters alike."""
+    return text.lower() if text.isascii() else without_marks(composed(text).casefold()).translate(_ARABIC)
+
+
+def folded_forms(word: str) -> tuple[str, ...]:
+    """The folded forms of a word: ``folded_letters``, and ``mueller`` beside ``muller`` of one with umlauts."""
+    if word.isascii():
+        return (word.lower(),)
+    folded = composed(word).casefold()
+    if _UMLAUT.search(folded) is None:
+        return (folded_letters(word),)
+    return folded_letters(word), without_marks(folded.translate(_UMLAUTS))

@@ -1,9 +1,9 @@
 """Highlights: the spans of a text that hold the query's words or simple inflections of them.
 
 A word of the text is marked if it equals a word of the query or both share a stem: one is a prefix of the other
-and at most three characters shorter. Accents do not matter, combining marks belong to their letter. In scripts without
-spaces (Chinese, Japanese, Thai …), and in Hangul, whose words carry endings, runs of the query of two characters and
-more are looked for.
+and at most three characters shorter. Accents do not matter, combining marks belong to their letter, and numbers may be
+written with or without separators. In scripts without spaces (Chinese, Japanese, Thai …), and in Hangul, whose words
+carry endings, runs of the query of two characters and more are looked for, or of one where the query has no more.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from collections.abc import Collection, Sequence
 from itertools import starmap
 from typing import Final, TypeAlias
 
-from winnow.core.letters import HANGUL, MARKS, UNSPACED, folded_letters, without_marks
+from winnow.core.letters import HANGUL, MARKS, UNSPACED, composed, folded_forms, without_marks
 from winnow.core.marks import Span
+from winnow.core.readable import plain_numbers, readable
 from winnow.core.text import FUNCTION_WORDS
 from winnow.core.words import SYMBOL
 
@@ -35,6 +36,9 @@ _MARK: Final = re.compile(f"[{MARKS}]")
 _REST_OF_WORD: Final = re.compile(rf"[^\W_{_UNSPACED}]*(?:['’][^\W_]+)?")
 _INSIDE_WORD: Final = re.compile(rf"[^\W_{_UNSPACED}]\Z|[^\W_{_UNSPACED}]['’]\Z")  # before the rest of a word
 _UNSPACED_RUN: Final = re.compile(rf"[{_UNSPACED}]")
+_DIGIT: Final = re.compile(r"\d")
+_TWO_LETTERS: Final = re.compile("ae|oe|ue")
+_UMLAUT: Final = re.compile("[äöüÄÖÜ]")
 _STOP: Final = FUNCTION_WORDS | {"but", "no", "not", "than"}
 
 _Range: TypeAlias = tuple[int, int]
@@ -44,25 +48,37 @@ class Highlighter:
     """Marks one query's words in many texts."""
 
     def __init__(self, query: str) -> None:
+        self._numbers = _DIGIT.search(query) is not None
+        query = plain_numbers(composed(query)) if self._numbers else composed(query)
         found = [match.group() for match in _WORD.finditer(query)]
-        folded = {folded_letters(term) for term in found if not _UNSPACED_RUN.match(term)}
+        folded = {form for term in found if not _UNSPACED_RUN.match(term) for form in folded_forms(term)}
         self._words = frozenset(folded - _STOP or folded)
         # what a word of the text may be if a longer word of the query begins with it
         self._stems = frozenset(word[:size] for word in self._words for size in _stem_sizes(word))
         self._seen: dict[str, bool] = {}  # texts about one subject repeat their words
         runs = [term for term in found if _UNSPACED_RUN.match(term)]
         self._pairs = frozenset(run[i : i + 2] for run in runs for i in range(len(run) - 1))
+        self._single = frozenset(runs if not self._words and not self._pairs else ())
         self._beginnings = None if runs else _beginnings_of(self._words)
+        self._umlauts = any(_TWO_LETTERS.search(word) for word in self._words)
 
     def spans(self, text: str) -> tuple[Span, ...]:
         """Spans of ``text`` that match, in order, neighbours joined, at most 32."""
-        if not self._words and not self._pairs:
+        if not self._words and not self._pairs and not self._single:
             return ()
-        if self._beginnings and (lowered := _lowered(text)) is not None:
+        read = readable(text, numbers=self._numbers)
+        if self._beginnings and (lowered := self._lowered(read.text)) is not None:
             found = self._found_by_beginning(self._beginnings, lowered)
         else:
-            found = self._all_found(text)
-        return tuple(starmap(Span, _join(found, text)[:MAX_SPANS]))
+            found = self._all_found(read.text)
+        joined = _join(found, read.text)[:MAX_SPANS]
+        if read.places is not None:
+            joined = [read.original(*each) for each in joined]
+        return tuple(starmap(Span, joined))
+
+    def _lowered(self, text: str) -> str | None:
+        """``text`` as words are looked for in it by their beginnings; ``None`` where they cannot be."""
+        return None if self._umlauts and not text.isascii() and _UMLAUT.search(text) else _lowered(text)
 
     def _found_by_beginning(self, beginnings: Collection[str], lowered: str) -> list[_Range]:
         """Look only at words that begin like a word of the query, as every match does: a small part of the text."""
@@ -85,6 +101,8 @@ class Highlighter:
             word = match.group()
             if not word.isascii() and _UNSPACED_RUN.match(word):
                 found.extend(_find_runs(self._pairs, word, match.start()))
+                if self._single:
+                    found.extend((at, at + 1) for at in range(*match.span()) if text[at] in self._single)
             elif self._matches(word):
                 found.append(match.span())
         return found
@@ -92,7 +110,7 @@ class Highlighter:
     def _matches(self, word: str) -> bool:
         known = self._seen.get(word)
         if known is None:
-            known = self._seen[word] = self._is_match(folded_letters(word))
+            known = self._seen[word] = any(map(self._is_match, folded_forms(word)))
         return known
 
     def _is_match(self, word: str) -> bool:

@@ -27,6 +27,7 @@ from winnow.core.errors import (
 )
 from winnow.core.filters import narrowed
 from winnow.core.ids import new_id
+from winnow.core.letters import without_unseen
 from winnow.core.paging import MOST_RESULTS
 from winnow.core.principal import Principal
 from winnow.core.search import Candidate, Result, SearchAnswer, SearchRequest, StageReport
@@ -201,12 +202,13 @@ class TwoStageSearch:
         self, request: SearchRequest, index: Index, embedder: Embedder, deadline: SearchDeadline
     ) -> QueryVector:
         info, instruct = embedder.info, request.instruct or index.instruct
-        query = EmbeddedQuery(request.query, None, instruct, embedder, index.ref)
+        read = without_unseen(request.query) or request.query
+        query = EmbeddedQuery(read, None, instruct, embedder, index.ref)
         if request.mode == "sparse":
             return QueryVector(query, StageReport("skipped", reason="mode is sparse", model=info.model))
         began = time.perf_counter()
         try:
-            embedding = embedder.embed([request.query], "query", instruct=instruct)
+            embedding = embedder.embed([read], "query", instruct=instruct)
             share = self._settings.embed_share if request.mode == "hybrid" else 1.0  # words alone answer the rest
             embedded = await deadline.within(embedding, stage="embed", share=share)
         except WinnowError as error:
@@ -218,7 +220,7 @@ class TwoStageSearch:
         coverage = float(embedded.coverage[0])
         details = {"cached": embedded.cached, "coverage": round(coverage, 3)}
         reason = f"the embedding model knows {coverage:.0%} of the query's text" if coverage < 1 else None
-        if parts := await _parts(embedder, request.query):
+        if parts := await _parts(embedder, read):
             details["parts"] = parts
             long = (
                 f"the query is longer than the {info.max_tokens} tokens that the model reads: embedded in {parts} parts"

@@ -18,7 +18,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from winnow.core.letters import MARKS, folded_letters
+from winnow.core.letters import MARKS, folded_forms, folded_letters
+from winnow.core.readable import plain_numbers
 from winnow.core.text import STOP_WORDS
 from winnow.core.words import tokens_of, words_of
 
@@ -29,33 +30,39 @@ _HALF: Final = 0.5
 _FIRST: Final = 5  # texts, of those that BM25 puts first
 _BETWEEN: Final = re.compile(rf"(?:[^\w{MARKS}]|_)+")
 _SHORTEST_STEM: Final = 4  # characters
+_SHORTEST: Final = 3  # characters of a word, or of one without its last vowel, that is found with another ending
+_MORE: Final = 2  # letters of an ending behind a short word
+_VOWELS: Final = "аеиоуыэюяьіїєαεηιουωaeiou"
+_TWO_LETTERS: Final = re.compile("ae|oe|ue")
 _STEM: Final = 0.7  # share of a word's characters that its other endings have in common
 _BY_OTHER_FORM: Final = 0.25  # share of a text that BM25 finds by a form of a word which is not looked for here
 
 Array = npt.NDArray[np.float64]
 
 
-def query_words(query: str) -> list[str]:
+def query_words(query: str) -> dict[str, str]:
     """The words of a query, each once, folded: words with spaces around them, pairs of characters without.
 
-    English stop words and symbols only where there is nothing else.
+    Each has beside it how it is spelled without umlauts: ``mueller`` of ``muller``, else the word itself. English stop
+    words and symbols only where there is nothing else.
     """
-    words: list[str] = []
-    symbols: list[str] = []
-    for token in tokens_of(query):
+    words: dict[str, str] = {}
+    symbols: dict[str, str] = {}
+    for token in tokens_of(plain_numbers(query)):
         for kind, parts, _ in words_of(token):
-            for part in map(folded_letters, parts):
+            for part in parts:
+                folded, *spelled = folded_forms(part)
                 match kind:
                     case "word":
-                        words.append(f" {part} ")
+                        words[f" {folded} "] = f" {spelled[0] if spelled else folded} "
                     case "symbol":
-                        symbols.append(part)
+                        symbols[folded] = folded
                     case "southeast":
-                        words += _grams(part, _LONG_GRAM)
+                        words |= {gram: gram for gram in _grams(folded, _LONG_GRAM)}
                     case "cjk" | "hangul":
-                        words += _grams(part, 2)
-    telling = [word for word in words if word.strip() not in STOP_WORDS]
-    return list(dict.fromkeys(telling or words or symbols))
+                        words |= {gram: gram for gram in _grams(folded, 2)}
+    telling = {word: spelled for word, spelled in words.items() if word.strip() not in STOP_WORDS}
+    return telling or words or symbols
 
 
 def word_share(query: str, texts: Sequence[str], bm25: Array | None = None) -> Array:
@@ -68,7 +75,9 @@ def word_share(query: str, texts: Sequence[str], bm25: Array | None = None) -> A
     words = query_words(query)
     if not words or not len(texts):
         return np.zeros(len(texts))
-    found = presence(words, texts)
+    found = presence([*words], texts)
+    if any(word != spelled for word, spelled in words.items()):
+        found = np.maximum(found, presence([*words.values()], texts))
     having = (found > _HALF).sum(axis=0)
     weights = _HALF + np.log1p((len(texts) - having + _HALF) / (having + _HALF))  # as BM25 weighs words
     pairs = sum(word[0] != " " for word in words) / len(words)
@@ -82,9 +91,10 @@ def word_share(query: str, texts: Sequence[str], bm25: Array | None = None) -> A
 
 def presence(words: Sequence[str], texts: Sequence[str]) -> Array:
     """How far each text has each word, in [0, 1], shape (len(texts), len(words))."""
-    return np.array([[_has(text, word) for word in words] for text in map(_spaced, texts)]).reshape(
-        len(texts), len(words)
-    )
+    numbers = any(word[1].isdigit() for word in words if word[0] == " ")
+    umlauts = any(_TWO_LETTERS.search(word) for word in words)
+    spaced = (_spaced(plain_numbers(text) if numbers else text, umlauts=umlauts) for text in texts)
+    return np.array([[_has(text, word) for word in words] for text in spaced]).reshape(len(texts), len(words))
 
 
 def _grams(run: str, length: int) -> list[str]:
@@ -92,8 +102,9 @@ def _grams(run: str, length: int) -> list[str]:
     return [run[i : i + length] for i in range(max(1, len(run) - length + 1))]
 
 
-def _spaced(text: str) -> tuple[str, str]:
-    folded = folded_letters(text)
+def _spaced(text: str, *, umlauts: bool) -> tuple[str, str]:
+    """A text's folded letters, and its words with spaces between them, with umlauts as two letters as well."""
+    folded = " ".join(folded_forms(text)) if umlauts else folded_letters(text)
     return folded, f" {_BETWEEN.sub(' ', folded)} "
 
 
@@ -104,5 +115,18 @@ def _has(text: tuple[str, str], word: str) -> float:
     if word in spaced:
         return 1.0
     length = len(word) - 2
-    stem = word[: 1 + max(_SHORTEST_STEM, math.ceil(_STEM * length))]
-    return ENDING * (length > _SHORTEST_STEM and stem in spaced)
+    if length > _SHORTEST_STEM:
+        stem = word[: 1 + max(_SHORTEST_STEM, math.ceil(_STEM * length))]
+        return ENDING * (stem in spaced)
+    return ENDING * (length >= _SHORTEST and _has_ending(spaced, word.rstrip()))
+
+
+def _has_ending(spaced: str, word: str) -> bool:
+    """Whether a short word, a space before it, is there with up to two more letters, or others for its last vowel."""
+    stem = word[:-1] if word[-1] in _VOWELS and len(word) - 2 >= _SHORTEST else word
+    at = spaced.find(stem)
+    while at >= 0:
+        if spaced.index(" ", at + 1) - at <= len(word) + _MORE:
+            return True
+        at = spaced.find(stem, at + 1)
+    return False
