@@ -47,7 +47,7 @@ INVISIBLE: Final = (
     "\u00ad\u034f\u061c\u0640\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff"
     "\U0001f3fb-\U0001f3ff\U000e0100-\U000e01ef"
 )
-"""Characters that are no letters, as part of a character class: soft hyphens, joiners, tatweel, skin tones."""
+"""Characters that words are compared without, as part of a character class: soft hyphens, joiners, tatweel."""
 _INVISIBLE: Final = re.compile(f"[{INVISIBLE}]")
 _UNSEEN: Final = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 
