@@ -55,7 +55,7 @@ def _rendering(settings: Settings) -> list[structlog.typing.Processor]:
     exceptions = structlog.processors.format_exc_info
     match settings.log_format:
         case "logfmt":
-            return [exceptions, structlog.processors.LogfmtRenderer(key_order=list(_FIRST))]
+            return [exceptions, structlog.processors.LogfmtRenderer(key_order=list(_FIRST), bool_as_flag=False)]
         case "json":
             dumps = structlog.processors.JSONRenderer(serializer=_json)
             return [exceptions, dumps]

@@ -143,6 +143,7 @@ class StageReport:
     Attributes:
         ms: wall time in milliseconds.
         reason: why the status is not ``ok``; ``None`` where there is nothing to explain.
+        degraded: whether the stage gave less than it would have with more time, tokens or a sound model.
         details: further figures (``candidates``, ``scored``, ``tokens``, ``cached``,
             ``coverage`` …), JSON values only.
     """
@@ -153,6 +154,7 @@ class StageReport:
     provider: str | None = None
     reason: str | None = None
     details: Mapping[str, JsonValue] = field(default_factory=dict)
+    degraded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, replace
+from typing import Final
 
 from winnow.core.errors import DeadlineExceeded, TokensSpent, Upstream, UpstreamSaturated, WinnowError
 from winnow.core.search import ArmScore, Candidate, Result, ScoreKind, SearchRequest, StageReport
@@ -19,7 +19,6 @@ from winnow.search.sound_scores import sound_scores
 log = logging.getLogger(__name__)
 
 NOTHING_FOUND: Final = "no candidates"
-TOKENS_SPENT: Final = "tokens are spent"  # how the reason begins where the caller has none left
 SATURATED: Final = "saturated"  # reason of a stage whose model has more calls than it can answer in time
 
 
@@ -124,12 +123,12 @@ def _in_second_order(candidates: Sequence[Candidate], scores: Sequence[float]) -
 
 def failed_report(error: WinnowError, began: float, model: str, provider: str) -> StageReport:
     """The report of a stage whose model failed, was too slow, or had more calls than it can answer."""
+    report = StageReport("failed", ms_since(began), model, provider, error.message, degraded=True)
     if isinstance(error, UpstreamSaturated):
-        return StageReport("skipped", ms_since(began), model, provider, SATURATED)
+        return replace(report, status="skipped", reason=SATURATED)
     if isinstance(error, TokensSpent):
-        return StageReport("skipped", ms_since(began), model, provider, f"{TOKENS_SPENT}: {error.message}")
-    status: Literal["timeout", "failed"] = "timeout" if isinstance(error, DeadlineExceeded) else "failed"
-    return StageReport(status, ms_since(began), model, provider, error.message)
+        return replace(report, status="skipped", reason=f"tokens are spent: {error.message}")
+    return replace(report, status="timeout") if isinstance(error, DeadlineExceeded) else report
 
 
 def ms_since(began: float) -> float:

@@ -47,8 +47,6 @@ from winnow.search.lookup import CollectionLookup, index_asked_for
 from winnow.search.query_cache import asked_by
 from winnow.search.second_stage import (
     NOTHING_FOUND,
-    SATURATED,
-    TOKENS_SPENT,
     Scored,
     SecondStage,
     failed_report,
@@ -159,7 +157,7 @@ class TwoStageSearch:
             WinnowError: as ``run`` does, also where the query cannot be embedded.
         """
         view, collection, index, vector = await self._begin(request, principal, deadline)
-        if _lacks_something(vector.report):  # by words alone, some of the documents would not be found
+        if vector.report.degraded:  # by words alone, some of the documents would not be found
             raise UpstreamUnavailable(f"the query could not be embedded for a further page: {vector.report.reason}")
         among = Comparison("in", DOCUMENT_FIELD, list(documents))
         wanted = replace(request, filter=narrowed(request.filter, among), group_by="chunk")
@@ -323,7 +321,7 @@ def _answer(
         results=results,
         answerable=judged,
         score_kind=scored.kind,
-        degraded=_lacks_something(embed) or _lacks_something(scored.report),
+        degraded=embed.degraded or scored.report.degraded,
         embed=embed,
         retrieve=found.report,
         rerank=scored.report,
@@ -366,9 +364,3 @@ def highlighted(request: SearchRequest, results: Sequence[Result]) -> tuple[Resu
         return tuple(results)
     marker = Highlighter(request.query)
     return tuple(each._replace(highlights=marker.spans(each.candidate.chunk.text)) for each in results)
-
-
-def _lacks_something(report: StageReport) -> bool:
-    """Whether a stage gave less than it would have with more time or a sound model."""
-    reason = report.reason or ""
-    return report.status in ("failed", "timeout") or reason == SATURATED or reason.startswith(TOKENS_SPENT)
