@@ -58,6 +58,7 @@ def index_of(titles: Sequence[str]) -> TantivyNames:
     """An index in which each title is a document of its own."""
     index = TantivyNames()
     index.replace((), (NameEntry(str(at), f"d{at}", 1, title, True, (), (), {}, {}) for at, title in enumerate(titles)))
+    index.publish()
     return index
 
 

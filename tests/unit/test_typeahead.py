@@ -30,6 +30,7 @@ def entry(at: int, title: str, **metadata: Any) -> NameEntry:
 def index_of(*titles: str) -> TantivyNames:
     index = TantivyNames()
     index.replace((), [entry(at, title) for at, title in enumerate(titles)])
+    index.publish()
     return index
 
 
@@ -91,6 +92,14 @@ def test_the_first_letter_counts_more() -> None:
     assert names(index_of("maker", "baker", "bakes"), "bakerr")[0] == "baker"
 
 
+def test_typos_are_not_looked_for_where_a_name_begins_with_what_was_typed() -> None:
+    index = index_of("Colour of text", "Colours", "Color picker")
+    assert names(index, "colour of t") == ["Colour of text"]
+    assert not find(index, "colour of t").forgiving
+    assert set(names(index, "colur")) == {"Colours", "Colour of text", "Color picker"}
+    assert names(index_of("How to colour", "Color picker"), "colour") == ["How to colour", "Color picker"]
+
+
 def test_words_as_typed_are_before_words_with_typos() -> None:
     assert names(index_of("quiet", "quite"), "quite")[0] == "quite"
 
@@ -117,9 +126,12 @@ def test_a_word_that_has_ended_does_not_go_on() -> None:
 def test_what_is_replaced_is_gone() -> None:
     index = index_of("Astronomy")
     index.replace(["d0"], [entry(0, "Gardening")])
+    assert names(index, "astronomy") == ["Astronomy"], "it is not published"
+    index.publish()
     assert names(index, "astro") == []
     assert names(index, "garden") == ["Gardening"]
     index.replace(["d0"], ())
+    index.publish()
     assert names(index, "garden") == []
 
 
@@ -152,6 +164,7 @@ def test_filters_let_all_pass_that_match_and_none_else_where_they_are_exact() ->
     documents = [metadata() for _ in range(150)]
     index = TantivyNames()
     index.replace((), [entry(at, f"chapter {at}", **each) for at, each in enumerate(documents)])
+    index.publish()
     exact = 0
     for _ in range(300):
         allowed = parse_filter(tree(3), FIELDS)

@@ -62,6 +62,7 @@ class NameIndex:
         self._store = store
         self._clock: Clock = utc_now
         self._revisions: dict[str, int] = {}
+        self._has_news = False  # that are not published
         self._is_filled = False
         self._since = self._clock()
         self._looked = 0.0  # by time.monotonic
@@ -114,6 +115,9 @@ class NameIndex:
             changes = await self._catalog.audit.changes(self._name, self._since - MARGIN)
             kept = {each.id for each in changes.changed}
             await self._take(changes.changed, [each for each in changes.removed if each not in kept])
+        if self._has_news:
+            await asyncio.to_thread(self.names.publish)
+            self._has_news = False
         self._writes, self._looked, self._since, self._is_filled = writes, looked, began, True
 
     async def _compare_all(self) -> None:
@@ -130,12 +134,14 @@ class NameIndex:
         gone = [*removed, *(each.id for each in changed if each.revision is None)]
         gone = [each for each in gone if self._revisions.pop(each, None) is not None]
         if gone:
+            self._has_news = True
             await asyncio.to_thread(self.names.replace, gone, ())
         new = [each for each in changed if each.revision is not None and self._revisions.get(each.id) != each.revision]
         for some in _portions(new):
             wanted = [point for each in some for point in each.points]
             points = await self._store.read_with_access(self.ref, wanted)
             self.has_access = self.has_access or any(point.access for point in points.values())
+            self._has_news = True
             await asyncio.to_thread(self._write, some, points)
 
     def _write(self, documents: Sequence[IndexedDocument], points: Mapping[str, Point]) -> None:

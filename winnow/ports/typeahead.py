@@ -79,14 +79,17 @@ class FoundNames(NamedTuple):
 
 
 class TypeaheadIndex(Protocol):
-    """Names of one collection. ``find`` is called by one thread, ``replace`` by another, one call at a time."""
+    """Names of one collection. ``find`` is called by one thread, the others by another, one call at a time."""
 
     @property
     def engine(self) -> str:
         """Name of the engine, as an answer reports it."""
 
     def replace(self, document_ids: Collection[str], entries: Iterable[NameEntry]) -> None:
-        """Forget these documents, then add entries. Both are seen by searches on return."""
+        """Forget these documents, then add entries. Searches see neither before ``publish``."""
+
+    def publish(self) -> None:
+        """Let searches see what was replaced. Few calls for much make an index that answers fast."""
 
     def find(
         self, wordings: Sequence[TypedQuery], allowed: Filter | None, *, limit: int, wanted: int, by_document: bool
@@ -98,7 +101,8 @@ class TypeaheadIndex(Protocol):
                 typed: the first chunks of all documents, by title.
             allowed: a filter on metadata and access.
             limit: entries that are looked at.
-            wanted: names of other spelling are looked for where fewer than this are found.
+            wanted: names of other spelling are looked for where fewer than this are found, and none of them begins with
+                what was typed.
             by_document: whether each document is named once.
         """
 

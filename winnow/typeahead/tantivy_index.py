@@ -1,10 +1,11 @@
 """Names in Tantivy, in memory: prefixes and words with typos are automata over the sorted list of all words.
 
 A name is found if it has every word that was typed: as it is, as the beginning of a word (the last one that was
-typed), or, where too few names have them, with edits (``winnow.core.typed.typos_allowed``). Edits are those of
-Damerau and Levenshtein; two neighbours that changed places are one. What counts more comes first: a title before a
-heading before a keyword, a name that is or begins with the whole query before one that has its words, the word as it
-was typed before others, the same first letter before another one, a short name before a long one.
+typed), or, where too few names have them and none begins with all that was typed, with edits
+(``winnow.core.typed.typos_allowed``). Edits are those of Damerau and Levenshtein; two neighbours that changed places
+are one. What counts more comes first: a title before a heading before a keyword, a name that is or begins with the
+whole query before one that has its words, the word as it was typed before others, the same first letter before
+another one, a short name before a long one.
 
 How this engine was chosen: ``docs/decisions/0034-instant.md``.
 """
@@ -12,7 +13,7 @@ How this engine was chosen: ``docs/decisions/0034-instant.md``.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import orjson
 from tantivy import Document, Index, Occur, Query, SchemaBuilder, Searcher, TextAnalyzerBuilder, Tokenizer
@@ -24,10 +25,13 @@ from winnow.core.types import Filter
 from winnow.ports import FoundName, FoundNames, NameEntry
 from winnow.typeahead.facts import DOCUMENT, FACTS, condition_of, facts_of
 
-WRITER_BYTES: Final = 15_000_000  # the least that the engine takes for entries that are not in a segment yet
+WRITER_BYTES: Final = 60_000_000  # of entries that become one segment; each further one adds to the time of a search
 MOST_KEYWORDS: Final = 256  # of one chunk
 
 _STORED: Final = "stored"
+_TITLE_TO_HEADINGS: Final = slice(3, 6)  # places of what is stored
+_LETTERS: Final = 7
+_NUMBERS: Final = 8
 _HEADS: Final = "heads"
 _YES: Final = "1"
 
@@ -53,12 +57,8 @@ _OTHER_WORD: Final = 0.2  # what a function word adds
 _OTHER_WORDING: Final = 0.9  # what a name counts that has another wording of what was typed
 
 
-class _Found(NamedTuple):
-    """A name, the letters that its words begin with, and the numbers in them."""
-
-    name: FoundName
-    letters: str
-    numbers: Sequence[str]
+_Hit: TypeAlias = tuple[float, str, list[Any]]
+"""The score of an entry, what it is called, and what is stored of it, as ``_document`` puts it together."""
 
 
 class TantivyNames:
@@ -85,6 +85,9 @@ class TantivyNames:
             self._writer.delete_documents_by_term(DOCUMENT, each)
         for entry in entries:
             self._writer.add_document(_document(entry))
+
+    def publish(self) -> None:
+        """See the port."""
         self._writer.commit()
         self._index.reload()
         self._searcher = self._index.searcher()
@@ -94,30 +97,34 @@ class TantivyNames:
     ) -> FoundNames:
         """See the port."""
         condition, exact = (None, True) if allowed is None else condition_of(self._schema, allowed)
-        found, count = self._find(wordings, condition, limit, typos=False)
-        kept = _once_each((each.name for each in found), by_document=by_document)
-        words = (word for each in wordings for word in (each.whole, *each.words))
-        forgiving = len(kept) < wanted and any(map(typos_allowed, words))
+        hits, count = self._look(wordings, condition, limit, typos=False)
+        names = _once_each(_shortest_first(hits) if wordings else hits, by_document=by_document)
+        forgiving = len(names) < wanted and _may_be_wrong(wordings, names)
         if forgiving:
-            found, count = self._find(wordings, condition, limit, typos=True)
-            kept = _once_each(_by_likeness(wordings, found), by_document=by_document)
-        return FoundNames(kept, count, forgiving, count > len(found), exact)
+            hits, count = self._look(wordings, condition, limit, typos=True)
+            names = _once_each(_by_likeness(wordings, hits), by_document=by_document)
+        return FoundNames(names, count, forgiving, count > len(hits), exact)
 
     def close(self) -> None:
         """See the port."""
         self._writer.rollback()
 
-    def _find(
+    def _look(
         self, wordings: Sequence[TypedQuery], condition: Query | None, limit: int, *, typos: bool
-    ) -> tuple[list[_Found], int]:
+    ) -> tuple[list[_Hit], int]:
+        """The entries with the best scores, and the number of all that match."""
         clauses = [(Occur.Must, self._worded(wordings, typos=typos))]
         if condition is not None:
             clauses.append((Occur.Must, Query.const_score_query(condition, 0.0)))
         searcher = self._searcher
         found = searcher.search(Query.boolean_query(clauses), limit=limit)
-        names = [_found(score, searcher.doc(address)) for score, address in found.hits]
-        names.sort(key=lambda each: _place(each.name, len(each.name.name) if wordings else 0))
-        return names, found.count or 0  # type: ignore[attr-defined]  # the stubs lack it
+        hits: list[_Hit] = []
+        for score, address in found.hits:
+            kept: bytes = searcher.doc(address).get_first(_STORED)  # type: ignore[assignment]  # every entry has it
+            stored = orjson.loads(kept)
+            title, heads, headings = stored[_TITLE_TO_HEADINGS]
+            hits.append((score, headings[-1] if headings and not heads else title, stored))
+        return hits, found.count or 0  # type: ignore[attr-defined]  # the stubs lack it
 
     def _worded(self, wordings: Sequence[TypedQuery], *, typos: bool) -> Query:
         if not wordings:
@@ -206,35 +213,38 @@ def _all_words(names: Iterable[str]) -> set[str]:
     return {word for name in names for word in name_words(name)}
 
 
-def _found(score: float, document: Document) -> _Found:
-    found: bytes = document.get_first(_STORED)  # type: ignore[assignment]  # every entry has it
-    stored = orjson.loads(found)
-    point_id, document_id, revision, title, heads, headings, access, letters, numbers = stored
-    name = FoundName(point_id, document_id, revision, title, heads, tuple(headings), access, score)
-    return _Found(name, letters, numbers)
+def _shortest_first(hits: Iterable[_Hit]) -> list[_Hit]:
+    """Hits by score; of those with one score that which is called something shorter, else in a fixed order."""
+    return sorted(hits, key=lambda hit: (-hit[0], len(hit[1]), hit[1], hit[2][0]))
 
 
-def _place(each: FoundName, unlike: int) -> tuple[float, int, str, str]:
-    """By what names are sorted: the score, how much they are unlike the query in length, then for a fixed order."""
-    name = each.name
-    return -each.score, unlike, name, each.point_id
+def _by_likeness(wordings: Sequence[TypedQuery], hits: Iterable[_Hit]) -> list[_Hit]:
+    """Hits in the order in which typing mistakes are likely; those that differ in numbers are left out."""
+    wanted = [({word[0] for word in each.words}, set(numbers_of(each.whole))) for each in wordings]
+    length, alike = len(wordings[0].whole), list[tuple[float, int, str, str, list[Any]]]()
+    for score, name, stored in hits:
+        begun, numbers = stored[_LETTERS], stored[_NUMBERS]
+        missing = [len(letters.difference(begun)) for letters, some in wanted if some.issubset(numbers)]
+        if missing:
+            less = min(missing) * _OTHER_FIRST_LETTER
+            alike.append((less - score, abs(len(name) - length), name, stored[0], stored))
+    return [(-lost, name, stored) for lost, _, name, _, stored in sorted(alike)]
 
 
-def _once_each(names: Iterable[FoundName], *, by_document: bool) -> list[FoundName]:
+def _once_each(hits: Iterable[_Hit], *, by_document: bool) -> list[FoundName]:
     """The best name of each document, or of each chunk."""
     best: dict[str, FoundName] = {}
-    for each in names:
-        best.setdefault(each.document_id if by_document else each.point_id, each)
+    for score, _, (point, document, revision, title, heads, headings, access, *_) in hits:
+        key = document if by_document else point
+        if key not in best:
+            best[key] = FoundName(point, document, revision, title, heads, tuple(headings), access, score)
     return list(best.values())
 
 
-def _by_likeness(wordings: Sequence[TypedQuery], found: Iterable[_Found]) -> list[FoundName]:
-    """Names in the order in which typing mistakes are likely; those that differ in numbers are left out."""
-    wanted = [({word[0] for word in each.words}, set(numbers_of(each.whole))) for each in wordings]
-    alike: list[FoundName] = []
-    for each in found:
-        missing = [len(letters.difference(each.letters)) for letters, some in wanted if some.issubset(each.numbers)]
-        if missing:
-            alike.append(each.name._replace(score=each.name.score - min(missing) * _OTHER_FIRST_LETTER))
-    length = len(wordings[0].whole)
-    return sorted(alike, key=lambda each: _place(each, abs(len(each.name) - length)))
+def _may_be_wrong(wordings: Sequence[TypedQuery], names: Iterable[FoundName]) -> bool:
+    """Whether something may have been mistyped: no name begins with what was typed, and it has words long enough."""
+    if not any(typos_allowed(word) for each in wordings for word in (each.whole, *each.words)):
+        return False
+    typed = wordings[0].whole
+    called = (name for each in names for name in ((each.title, *each.headings) if each.heads else each.headings))
+    return not any(folded(name).startswith(typed) for name in called)
