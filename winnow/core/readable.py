@@ -16,8 +16,12 @@ _REST: Final = f"\u1160-\u11ff\ud7b0-\ud7ff\u3099\u309a\uff9e\uff9f\uffc2-\uffdc
 """What becomes part of the character before it: vowels and finals of Hangul, voicing marks of kana, the unseen."""
 _COMPOSED: Final = re.compile(f"[^{_REST}]?[{_REST}]+|[\uff65-\uffc1]")  # narrow kana have another form alone
 _SPACES: Final = " \u00a0\u2009\u202f"
-_GROUPED: Final = re.compile(rf"(?<![\d.,])\d{{1,3}}(?:([.,'’{_SPACES}])\d{{3}})(?:\1\d{{3}})*(?![\d]|[.,]\d{{3}})")
-_DECIMAL: Final = re.compile(r"(?<![\d.,])\d+,\d+(?![\d]|[.,]\d)")
+_WHOLE: Final = rf"(?<![\d.,])\d{{1,3}}(?P<by>[.,'’{_SPACES}])\d{{3}}(?:(?P=by)\d{{3}})*(?!\d|[.,]\d{{3}})"
+_PARTED: Final = r"(?<![\d.,])\d+%s\d+(?!\d|[.,]\d)"
+_GROUPED: Final = re.compile(_WHOLE)
+_DECIMAL: Final = re.compile(_PARTED % ",")
+NUMBER: Final = f"{_WHOLE}|{_PARTED % '[.,]'}"
+"""A number with separators of either kind, as a pattern."""
 _SEPARATOR: Final = re.compile(rf"[.,'’{_SPACES}]")
 
 

@@ -31,6 +31,7 @@ from winnow.core.types import FloatArray, HalfArray
 from winnow.models.bundled import standing
 from winnow.models.bundled.shared_words import word_share
 from winnow.models.bundled.span_scores import span_maxsim, spans_by_piece, vector_starts
+from winnow.models.bundled.spelling import READ, spelled_like
 from winnow.models.bundled.standing import Standing
 from winnow.ports import (
     MIN_COVERAGE,
@@ -63,6 +64,7 @@ class Scale:
         middle: the weighted sum at which a passage is as likely relevant as not.
         steepness: of the logistic function there.
         standing: how candidates of a search are held against each other; ``None``: they are not.
+        cased: whether the embedder tells capitals and accents apart.
     """
 
     cosine: float
@@ -70,12 +72,15 @@ class Scale:
     middle: float
     steepness: float
     standing: Standing | None = None
+    cased: bool = False
 
 
 WHOLE: Final = Scale(cosine=0.3, keywords=0.1, middle=0.66, steepness=12.0)
 REDUCED: Final = Scale(cosine=1.0, keywords=0.2, middle=1.07, steepness=7.4, standing=standing.ENGLISH)
 """For token vectors of fewer dimensions than the text vectors, whose ``maxsim`` is less exact: the rest counts more."""
-MULTILINGUAL: Final = Scale(cosine=2.0, keywords=0.14, middle=2.5, steepness=10.0, standing=standing.MULTILINGUAL)
+MULTILINGUAL: Final = Scale(
+    cosine=2.0, keywords=0.14, middle=2.5, steepness=10.0, standing=standing.MULTILINGUAL, cased=True
+)
 """For multilingual-e5-small, whose cosines all lie between 0.7 and 0.95 (docs/decisions/0022)."""
 
 SCALES: Final = {"intfloat/multilingual-e5-small": MULTILINGUAL}
@@ -158,9 +163,11 @@ class LateInteractionReranker(Reranker):
         if not passages:
             return Reranking(np.zeros(0, np.float32))
         embedder = query.embedder or self._embedder
+        scale = scale_of(embedder.info)
+        typed = query.text
+        query = _as_spelled(query, [passage.text for passage in passages[:READ]], scale)
         asked, tokens = await _asked(query, embedder, instruct)
         known = await self._stored(query, asked, [passage.point_id for passage in passages if passage.point_id])
-        scale = scale_of(embedder.info)
         found = np.zeros(len(passages))
         stored = [i for i, passage in enumerate(passages) if passage.point_id in known]
         if stored:
@@ -176,7 +183,11 @@ class LateInteractionReranker(Reranker):
             tokens += read
         if stored and scale.standing is not None:
             found = scale.standing.mixed(standing.BY_WORDS, float(_trust(asked)[0])).of(found)
-        return Reranking(_logistic(found).astype(np.float32), tokens, _reason(asked), _name(embedder))
+        reason = _reason(asked)
+        if query.text != typed:
+            spelled = f"read as {query.text!r}, as the texts spell it"
+            reason = f"{spelled}; {reason}" if reason else spelled
+        return Reranking(_logistic(found).astype(np.float32), tokens, reason, _name(embedder))
 
     async def score_spans(
         self,
@@ -191,6 +202,7 @@ class LateInteractionReranker(Reranker):
         A span that the embedder reads in two pieces has the better score of the two.
         """
         embedder = query.embedder or self._embedder
+        query = _as_spelled(query, texts[:READ], scale_of(embedder.info))
         asked, _ = await _asked(query, embedder, instruct)
         windows = await asyncio.to_thread(lambda: [_windows(embedder, text) for text in texts])
         flat = [piece for part in windows for piece in part]
@@ -246,6 +258,12 @@ def scale_of(info: EmbedderInfo) -> Scale:
     """The scale for the vectors of an embedder."""
     general = REDUCED if info.token_dimensions < info.dimensions else WHOLE
     return SCALES.get(info.model, general)
+
+
+def _as_spelled(query: EmbeddedQuery, texts: Sequence[str], scale: Scale) -> EmbeddedQuery:
+    """The query as ``texts`` spell it, not embedded yet where that is another text."""
+    spelled = spelled_like(query.text, texts, cased=scale.cased)
+    return query if spelled == query.text else replace(query, text=spelled, embeddings=None)
 
 
 async def _asked(query: EmbeddedQuery, embedder: Embedder, instruct: str | None) -> tuple[Embeddings, int]:
