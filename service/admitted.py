@@ -39,7 +39,7 @@ class AdmittedWork:
         self._settings = settings
         self._metrics = metrics
         self._resources = resources
-        self._limits_callers = settings.limits.is_set
+        self._limits_all = settings.limits.is_set
         self.searches = Admission(settings.search.max_concurrent)
         self.model_calls = Admission(settings.search.max_concurrent)
         metrics.live.queues = {"searches": self.searches.queue, "model_calls": self.model_calls.queue}
@@ -126,17 +126,17 @@ class AdmittedWork:
         await self._use(principal, "documents", count)
 
     async def _use(self, principal: Principal, what: Used, count: int = 1) -> Allowance | None:
-        quotas = self._quotas
+        quotas = self._quotas(principal)
         return None if quotas is None else await quotas.use(principal, what, count)
 
-    @property
-    def _quotas(self) -> Quotas | None:
-        return self._resources().quotas if self._limits_callers else None
+    def _quotas(self, principal: Principal) -> Quotas | None:
+        """The quotas, where anything is limited for this caller."""
+        return self._resources().quotas if self._limits_all or principal.limits else None
 
     def _budget(self, principal: Principal) -> AbstractContextManager[None]:
         """The block in which the tokens that models read count for the caller, where they are limited."""
-        limits, quotas = self._settings.limits, self._quotas
-        if quotas is None or not limits.counts_tokens:
+        limits, quotas = self._settings.limits, self._quotas(principal)
+        if quotas is None or not (limits.counts_tokens or "tokens_per_day" in principal.limits):
             return nullcontext()
         refuses = limits.when_tokens_are_spent == "refuse"
         return budget_of(CallerBudget(quotas, principal, refuses=refuses))

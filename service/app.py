@@ -118,8 +118,7 @@ def _surround(app: FastAPI, settings: Settings, state: ServiceState, routes: Seq
     most = server.max_body_mb * 2**20
     app.add_middleware(BodyLimit, max_bytes=most, max_together=max(most, server.max_bodies_mb * 2**20))
     app.add_middleware(EarlyRefusal, routes=routes, refusal=state.work.refusal)
-    if settings.limits.is_set:
-        app.add_middleware(RequestQuota, routes=routes, use=state.work.use_request)
+    app.add_middleware(RequestQuota, routes=routes, use=state.work.use_request)
     app.add_middleware(Authentication, routes=routes, find=state.callers.principal_of, refused=state.callers.note_error)
     app.add_middleware(PageRequests)
     app.add_middleware(UnhandledErrors, is_ending=state.is_draining)

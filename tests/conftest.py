@@ -24,7 +24,7 @@ from winnow.core.settings import Settings, load_settings
 from winnow.models.build import build_embedder, build_reranker
 from winnow.operations.index_watch import IndexWatch
 from winnow.operations.name_indexes import NameIndexes
-from winnow.operations.quotas import quotas_of
+from winnow.operations.quotas import Quotas
 from winnow.operations.resources import Resources
 from winnow.search.embedders import Embedders
 from winnow.search.guarded_models import GuardedEmbedder, GuardedReranker
@@ -92,7 +92,7 @@ class Service:
             self.names,
             self._wake,
             text_reranker=None if second is None else second.for_texts(),
-            quotas=quotas_of(settings.limits),
+            quotas=Quotas(settings.limits),
         )
         self.watch = IndexWatch(resources, heals=True)
         self.resources = replace(resources, watch=self.watch)

@@ -28,7 +28,7 @@ from winnow.models.build import build_chooser, build_default, build_embedder, bu
 from winnow.operations.collections import finish_deletions
 from winnow.operations.index_watch import IndexWatch
 from winnow.operations.name_indexes import NameIndexes
-from winnow.operations.quotas import quotas_of
+from winnow.operations.quotas import Quotas
 from winnow.operations.resources import Adapters, Resources
 from winnow.ports import Catalog, Embedder, Reranker, VectorStore
 from winnow.search.budgeted import BudgetedReranker
@@ -162,9 +162,8 @@ async def open_resources(
         stack.push_async_callback(files.close)
         names = NameIndexes(catalog, store, TantivyNames)
         stack.push_async_callback(names.close)
-        quotas = quotas_of(settings.limits)
-        if quotas is not None:
-            stack.push_async_callback(quotas.close)
+        quotas = Quotas(settings.limits)
+        stack.push_async_callback(quotas.close)
         yield Resources(
             settings,
             embedders,

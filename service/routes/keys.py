@@ -10,7 +10,7 @@ from service.access import needs
 from service.deps import CatalogDep, PrincipalDep, StateDep
 from service.door import BODY_PROBLEMS, Door
 from service.reading import read_key, read_keys
-from service.schemas.keys import KeyBody, KeyList, KeyView, MadeKeyView, RotationBody
+from service.schemas.keys import KeyBody, KeyList, KeyView, LimitsBody, MadeKeyView, RotationBody
 from winnow.core.errors import Conflict, InvalidKey, KeyNotFound
 from winnow.operations import keys
 
@@ -50,6 +50,14 @@ async def rotate_key(
     made = await keys.replace_key(state.resources.catalog, principal, id, grace_seconds=grace)
     state.callers.access.forget()
     return MadeKeyView.made(made)
+
+
+@router.put("/{id}/limits", responses=router.problems(*BODY_PROBLEMS, KeyNotFound), openapi_extra=needs("keys:admin"))
+async def limit_key(id: KeyId, body: LimitsBody, state: StateDep, principal: PrincipalDep) -> KeyView:
+    """Give a key these limits in place of those that it had."""
+    key = await keys.change_limits(state.resources.catalog, principal, id, body.limits)
+    state.callers.access.forget()
+    return KeyView.shown(key)
 
 
 @router.get("/{id}", responses=router.problems(KeyNotFound), openapi_extra=needs("keys:admin"))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Self
+from typing import Annotated, Final, Self, TypeAlias
 
 from pydantic import AwareDatetime, Field
 
 from service.schemas.common import Body, View
-from winnow.core.principal import Scope
-from winnow.operations.keys import GRACE_SECONDS, KeySpec, MadeKey
+from winnow.core.principal import LimitName, Scope
+from winnow.operations.keys import GRACE_SECONDS, MAX_LIMIT, KeySpec, MadeKey
 from winnow.ports import ApiKey
 
+Limits: TypeAlias = dict[LimitName, Annotated[int, Field(ge=1, le=MAX_LIMIT)]]
+_LIMITS: Final = "what it may use, in place of the settings for every caller; empty: as they say"
 _ANY_PLACE = "web origins that the key may be used from, for a key in a web page; empty: any"
 
 
@@ -26,6 +28,7 @@ class KeyBody(Body):
     tenant: str | None = Field(None, description="the only tenant whose documents it sees; null: your own")
     origins: list[str] = Field([], description=_ANY_PLACE)
     expires_at: AwareDatetime | None = Field(None, strict=False, description="when it ends; null: never")
+    limits: Limits = Field({}, description=_LIMITS)
 
     def to_spec(self) -> KeySpec:
         """The domain's form."""
@@ -36,7 +39,14 @@ class KeyBody(Body):
             self.tenant,
             tuple(dict.fromkeys(self.origins)),
             self.expires_at,
+            self.limits,
         )
+
+
+class LimitsBody(Body):
+    """What a key may use."""
+
+    limits: Limits = Field(description=_LIMITS)
 
 
 class RotationBody(Body):
@@ -62,6 +72,7 @@ class KeyView(View):
     revoked_at: datetime | None
     last_used_at: datetime | None = Field(description="within a minute")
     replaces: str | None = Field(description="the key whose place it takes")
+    limits: dict[LimitName, int] = Field(description=_LIMITS)
 
     @classmethod
     def shown(cls, key: ApiKey) -> Self:

@@ -27,6 +27,7 @@ def make_key(label: str = "site", **changes: object) -> ApiKey:
         ("docs", "shop-*"),
         "acme",
         ("https://www.example.com",),
+        limits={"documents_per_day": 10},
     )
     return replace(made, **changes)  # type: ignore[arg-type]
 
@@ -66,6 +67,15 @@ class KeyContract:
         assert await catalog.keys.get(key.id) == stored
         with pytest.raises(KeyNotFound, match="wnw_missing"):
             await catalog.keys.get("wnw_missing")
+
+    async def test_the_limits_of_a_key_are_changed(self, catalog: Catalog) -> None:
+        key = await catalog.keys.add(make_key())
+        assert await catalog.keys.set_limits(key.id, {"tokens_per_day": 5}) == replace(
+            key, limits={"tokens_per_day": 5}
+        )
+        assert await catalog.keys.set_limits(key.id, {}) == replace(key, limits={}) == await catalog.keys.get(key.id)
+        with pytest.raises(KeyNotFound, match="wnw_missing"):
+            await catalog.keys.set_limits("wnw_missing", {})
 
     async def test_keys_are_listed_in_the_order_of_their_making(self, catalog: Catalog, clock: FakeClock) -> None:
         for label in ("first", "second", "third"):

@@ -105,6 +105,8 @@ def test_a_bootstrap_key_comes_from_a_file_and_may_be_any_long_secret(cli: Cli, 
         (("--origin", "example.com"), "invalid origin"),
         (("--origin", "https://example.com", "--scope", "all"), "scope search alone"),
         (("-c", "a b/c"), "invalid collection pattern"),
+        (("--limit", "documents=5"), "unknown limit 'documents'"),
+        (("--limit", "documents_per_day"), "--limit 'documents_per_day' is not of the form"),
     ],
 )
 def test_a_mistake_in_a_key_is_named(cli: Cli, arguments: tuple[str, ...], says: str) -> None:

@@ -38,6 +38,7 @@ SHARED: Final = {
     "evaluate": "a command and what it runs",
     "list_collections": "a command and a route",
     "list_jobs": "a command and a route",
+    "limit_key": "a command and a route",
     "list_keys": "a command and a route",
     "main": "the entry point of a process",
     "migrate": "a command and what it runs",

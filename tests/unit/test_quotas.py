@@ -12,9 +12,9 @@ import pytest
 
 from tests.faults.processes import free_port
 from winnow.core.errors import InvalidSettings, RateLimited, TokensSpent
-from winnow.core.principal import LOCAL, OPEN, Principal
+from winnow.core.principal import LOCAL, OPEN, Principal, PrincipalKind
 from winnow.core.settings.limits import LimitSettings
-from winnow.operations.quotas import CallerBudget, Quotas
+from winnow.operations.quotas import CallerBudget, Quotas, Used
 
 ANNA, BELA = Principal("key", "wnw_anna"), Principal("key", "wnw_bela")
 ACME = Principal("token", "u1", tenant="acme")
@@ -80,6 +80,66 @@ async def test_the_callers_of_a_tenant_share_its_quota(quotas: MakeQuotas, stora
     assert left is not None
     assert left.remaining == 0
     assert (await counted.use(Principal("token", "u3", tenant="other"), "documents", 4)) is not None
+
+
+LIMITS: dict[Used, str] = {
+    "requests": "requests_per_second",
+    "searches": "searches_per_second",
+    "documents": "documents_per_day",
+    "tokens": "tokens_per_day",
+}
+
+
+@pytest.mark.parametrize("what", LIMITS)
+@pytest.mark.parametrize("whose", ["key", "token", "tenant", "own"])
+async def test_each_limit_counts_for_keys_subjects_and_tenants(
+    quotas: MakeQuotas, monkeypatch: pytest.MonkeyPatch, whose: str, what: Used
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 1_000_000.0)
+    name = LIMITS[what]
+    group = "tenant" if whose == "tenant" else "caller"
+    counted = quotas(**{group: {name: 1000 if whose == "own" else 2}})
+    kind: PrincipalKind = "token" if whose == "token" else "key"
+    limits = {name: 2} if whose == "own" else {}
+    one = Principal(kind, "anna", tenant="acme", limits=limits)  # type: ignore[arg-type]
+    other = Principal(kind, "bela", tenant="acme", limits=limits)  # type: ignore[arg-type]
+
+    async def use(who: Principal) -> None:
+        if what == "tokens":
+            await counted.require_tokens(who)
+            await counted.spend_tokens(who, 1)
+        else:
+            await counted.use(who, what)
+
+    await use(one)
+    await use(one)
+    source = f"{name} of the key anna" if whose == "own" else f"WINNOW_LIMITS__{group}__{name}".upper()
+    with pytest.raises(RateLimited, match=f"the limit is 2 {what} in .*{source}.*0 are left") as refused:
+        await use(one)
+    assert refused.value.retry_after
+    if whose == "tenant":
+        with pytest.raises(RateLimited):
+            await use(other)
+    else:
+        await use(other)
+
+
+async def test_what_was_used_stays_counted_when_the_limit_changes(quotas: MakeQuotas, storage: str) -> None:
+    counted = quotas(storage, caller={"documents_per_day": 5})
+    await counted.use(Principal("key", "wnw_raised"), "documents", 4)
+    left = await counted.use(Principal("key", "wnw_raised", limits={"documents_per_day": 10}), "documents")
+    assert left is not None
+    assert left.remaining == 5
+    with pytest.raises(RateLimited):
+        await counted.use(Principal("key", "wnw_raised", limits={"documents_per_day": 2}), "documents")
+
+
+async def test_a_subject_of_another_tenant_is_somebody_else(quotas: MakeQuotas) -> None:
+    counted = quotas(caller={"documents_per_day": 1})
+    await counted.use(ACME, "documents")
+    await counted.use(Principal("token", "u1", tenant="globex"), "documents")
+    with pytest.raises(RateLimited):
+        await counted.use(ACME, "documents")
 
 
 async def test_a_rate_has_room_again_when_its_window_is_over(

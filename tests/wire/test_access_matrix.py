@@ -34,6 +34,7 @@ BODIES: Final[dict[str, Any]] = {  # for operations on a collection: valid, so t
     "roll_back": {},
     "put_collection": {},
     "add_source": {"source": "site:https://docs.example.com"},
+    "limit_key": {"limits": {}},
     "put_rules": {"stop_words": ["the"]},
     "put_calibration": {"weights": {"score": 1.0}, "intercept": 0.0, "calibrated_on": "a test"},
     "create_vector_store": {"name": "docs"},

@@ -126,6 +126,7 @@ async def test_contract_is_covered(schema):
         "GET /v1/keys/{id}",
         "DELETE /v1/keys/{id}",
         "POST /v1/keys/{id}:rotate",
+        "PUT /v1/keys/{id}/limits",
         "GET /v1/audit",
         "POST /v1/events",
         "GET /v1/collections/{name}/analytics",

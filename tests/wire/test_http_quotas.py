@@ -78,6 +78,49 @@ async def test_documents_are_counted_by_the_day_and_none_of_a_refused_batch_is_s
     assert (await service.client.put(f"{path}/z", json={"text": "c"})).status_code == 202
 
 
+async def test_a_key_has_limits_of_its_own_which_may_be_changed(limited, still):
+    service = limited(caller={"documents_per_day": 1000})
+    everything = {"scopes": ["keys:admin", "collections:admin", "documents:write", "documents:read"]}
+    admin = {"Authorization": f"Bearer {(await service.client.post('/v1/keys', json=everything)).json()['key']}"}
+    await service.client.put("/v1/collections/docs", headers=admin)
+    body = {"scopes": ["documents:write"], "limits": {"documents_per_day": 2}}
+    made = (await service.client.post("/v1/keys", json=body, headers=admin)).json()
+    assert made["limits"] == {"documents_per_day": 2}
+    path, header = f"/v1/keys/{made['id']}", {"Authorization": f"Bearer {made['key']}"}
+
+    async def put(name, who=header):
+        answer = await service.client.put(f"/v1/collections/docs/documents/{name}", json={"text": "x"}, headers=who)
+        return answer.status_code, answer
+
+    assert [(await put(name))[0] for name in "ab"] == [202, 202]
+    status, refused = await put("c")
+    assert (status, refused.json()["code"]) == (429, "rate_limited")
+    assert f"2 documents in 24 hours (documents_per_day of the key {made['id']}); 0 are left" in refused.text
+    assert int(refused.headers["retry-after"]) > 60
+    assert (await put("c", admin))[0] == 202  # a key without limits of its own has those of the settings
+    raised = await service.client.put(f"{path}/limits", json={"limits": {"documents_per_day": 3}}, headers=admin)
+    assert raised.json()["limits"] == {"documents_per_day": 3}
+    assert [(await put(name))[0] for name in "cd"] == [202, 429]
+    rotated = (await service.client.post(f"{path}:rotate", headers=admin)).json()
+    assert rotated["limits"] == {"documents_per_day": 3}
+    for limits in ({"documents_per_day": 0}, {"documents": 1}, {"tokens_per_day": True}, {"searches_per_second": 0.5}):
+        answer = await service.client.put(f"{path}/limits", json={"limits": limits}, headers=admin)
+        assert answer.status_code == 422, limits
+        assert answer.json()["errors"][0]["loc"][:2] == ["limits", *limits], answer.text
+    assert (await service.client.get(path, headers=admin)).json()["limits"] == {"documents_per_day": 3}
+
+
+async def test_requests_and_searches_of_a_key_are_limited_where_no_setting_limits_any(limited, still):
+    service = limited()
+    await service.fill("docs", [{"id": "a", "text": "copy a file"}])
+    made = await service.client.post("/v1/keys", json={"limits": {"requests_per_second": 2, "searches_per_second": 1}})
+    header = {"Authorization": f"Bearer {made.json()['key']}"}
+    answers = [await service.client.get(f"{SEARCH}?q=copy", headers=header) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 429, 429]
+    assert "1 searches in a second" in answers[1].text
+    assert "requests_per_second of the key" in answers[2].text
+
+
 def test_settings_come_from_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("WINNOW_LIMITS__CALLER__SEARCHES_PER_SECOND", "20")
     monkeypatch.setenv("WINNOW_LIMITS__STORAGE", "redis://cache:6379/1")

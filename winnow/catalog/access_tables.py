@@ -43,6 +43,7 @@ class ApiKeyRow(Base, table=True):
     revoked_at: datetime | None = Field(sa_column=sa.Column(UtcDateTime))
     last_used_at: datetime | None = Field(sa_column=sa.Column(UtcDateTime))
     replaces: str | None
+    limits: JsonValue = Field(sa_column=sa.Column(sa.JSON))
 
 
 class AuditEventRow(Base, table=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, Final
@@ -17,6 +17,7 @@ from winnow.catalog.tables import UtcDateTime
 from winnow.core.clock import Clock
 from winnow.core.errors import WinnowError
 from winnow.core.missing import missing_key
+from winnow.core.principal import LimitName
 from winnow.ports import ApiKey, KeySummary
 
 USED_SECONDS: Final = 30.0
@@ -53,6 +54,11 @@ class SqlKeys(Repository):
         valid = (API_KEYS.c.id == key_id, API_KEYS.c.revoked_at.is_(null()))
         async with self.database.write() as connection:
             await connection.execute(update(API_KEYS).where(*valid).values(revoked_at=self.clock()))
+            return await _read(connection, key_id)
+
+    async def set_limits(self, key_id: str, limits: Mapping[LimitName, int]) -> ApiKey:
+        async with self.database.write() as connection:
+            await connection.execute(update(API_KEYS).where(API_KEYS.c.id == key_id).values(limits=dict(limits)))
             return await _read(connection, key_id)
 
     async def replace(self, old_id: str, new: ApiKey, *, old_expires_at: datetime) -> ApiKey:
@@ -102,4 +108,4 @@ async def _read(connection: AsyncConnection, key_id: str) -> ApiKey:
 
 
 def _key(row: RowMapping) -> ApiKey:
-    return ApiKey(**{**row, "scopes": frozenset(row["scopes"])})
+    return ApiKey(**{**row, "scopes": frozenset(row["scopes"]), "limits": row["limits"] or {}})

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 EVERYTHING = "all"
 ROTATION_GRACE = "24h"
+_MOST_DIGITS = 15
 
 app = typer.Typer(help="Make, list, revoke and rotate API keys.", no_args_is_help=True)
 app.add_typer(issuers.app, name="issuer")
@@ -60,14 +61,20 @@ def create_key(
     expires: Annotated[
         str | None, typer.Option(help="When it ends: a time from now as 90d or 12h, or a date.", metavar="WHEN")
     ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(help="What it may use, as documents_per_day=1000 (default: as the settings say). Repeatable."),
+    ] = None,
     url: Url = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
     """Make a key and print it, this once. From the first key on, every request needs one."""
     scopes, collections, origins = _scopes(scope), _words(collection), _words(origin) or []
+    limits = _limits(limit or [], "--limit")
     expires_at = None if expires is None else moment(expires, "--expires")
-    body = {"label": label, "scopes": scopes, "collections": collections, "origins": origins, "tenant": tenant}
+    body: dict[str, Any] = {"label": label, "scopes": scopes, "collections": collections, "origins": origins}
+    body |= {"tenant": tenant, "limits": limits}
     body["expires_at"] = None if expires_at is None else expires_at.isoformat()
 
     async def make(catalog: Catalog, asker: Principal) -> BaseModel:
@@ -75,7 +82,7 @@ def create_key(
         from winnow.operations.keys import KeySpec, add_key
 
         patterns = None if collections is None else tuple(collections)
-        spec = KeySpec(label, frozenset(scopes), patterns, tenant, tuple(origins), expires_at)
+        spec = KeySpec(label, frozenset(scopes), patterns, tenant, tuple(origins), expires_at, limits)
         return MadeKeyView.made(await add_key(catalog, asker, spec))
 
     _print_made(_send("POST", "/v1/keys", body, make, url, configure(data_dir)), json)
@@ -111,7 +118,40 @@ def show_key(key_id: KeyId, url: Url = None, data_dir: DataDir = None, json: Jso
     if json:
         print_json(answer)
     else:
+        answer["limits"] = [f"{name}={most}" for name, most in answer["limits"].items()]
         print_pairs((name, ", ".join(value) if isinstance(value, list) else value) for name, value in answer.items())
+
+
+@app.command("limit")
+def limit_key(
+    key_id: KeyId,
+    limit: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="What it may use: requests_per_second, searches_per_second, documents_per_day, tokens_per_day. "
+            "Without any: as the settings say.",
+            metavar="[NAME=NUMBER]...",
+        ),
+    ] = None,
+    url: Url = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Change what a key may use. It gets these limits in place of those that it had."""
+    limits = _limits(limit or [], "limit")
+
+    async def change(catalog: Catalog, asker: Principal) -> BaseModel:
+        from service.schemas.keys import KeyView
+        from winnow.operations.keys import change_limits
+
+        return KeyView.shown(await change_limits(catalog, asker, key_id, limits))
+
+    answer = _send("PUT", f"{_path(key_id)}/limits", {"limits": limits}, change, url, configure(data_dir))
+    if json:
+        print_json(answer)
+    else:
+        own = " ".join(f"{name}={most}" for name, most in answer["limits"].items())
+        note(f"{answer['id']}: {own or 'as the settings say'}")
 
 
 @app.command("revoke")
@@ -180,6 +220,19 @@ def _scopes(given: list[str] | None) -> list[Any]:
 
     wanted = _words(given) or ["search"]
     return sorted(SCOPES) if EVERYTHING in wanted else wanted
+
+
+def _limits(given: list[str], option: str) -> dict[Any, int]:
+    """Limits of the form ``documents_per_day=1000``; which names there are is known where they are kept."""
+    from winnow.core.errors import InvalidInput
+
+    limits: dict[Any, int] = {}
+    for each in _words(given) or []:
+        name, _, number = each.partition("=")
+        if not number.isascii() or not number.isdigit() or len(number) > _MOST_DIGITS:
+            raise InvalidInput(f"{option} {each!r:.100} is not of the form documents_per_day=1000")
+        limits[name] = int(number)
+    return limits
 
 
 def _words(given: list[str] | None) -> list[str] | None:

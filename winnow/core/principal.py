@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias, get_args
@@ -26,6 +26,7 @@ Scope: TypeAlias = Literal[
     "operate",
     "tokens:create",
 ]
+LimitName: TypeAlias = Literal["requests_per_second", "searches_per_second", "documents_per_day", "tokens_per_day"]
 PrincipalKind: TypeAlias = Literal["open", "key", "token", "local", "unknown"]
 SCOPES: Final[frozenset[Scope]] = frozenset(get_args(Scope))
 EVERY_COLLECTION: Final = ("*",)
@@ -47,6 +48,7 @@ class Principal:
         max_top_n: the most results of a search; ``None`` leaves the general limit.
         origins: the web origins that it may be used from; empty allows any.
         expires_at: when the credential ends.
+        limits: what it may use, in place of the settings for every caller.
         request_id: of the request that it makes.
     """
 
@@ -62,6 +64,7 @@ class Principal:
     origins: tuple[str, ...] = ()
     expires_at: datetime | None = None
     request_id: str = ""
+    limits: Mapping[LimitName, int] = field(default_factory=dict)
 
     def sees(self, collection: str) -> bool:
         """Whether the name of a collection is among those of this principal, whether or not it exists."""

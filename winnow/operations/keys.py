@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, get_args
 
 from winnow.core.api_key import digest_of, id_of, new_key
 from winnow.core.clock import Clock, utc_now
 from winnow.core.errors import Conflict, Forbidden, InvalidKey
 from winnow.core.missing import missing_key, withheld
 from winnow.core.origins import wrong_origin
-from winnow.core.principal import SCOPES, Principal, Scope, fits_pattern
+from winnow.core.principal import SCOPES, LimitName, Principal, Scope, fits_pattern
 from winnow.operations.audit import audited
 from winnow.ports import ApiKey, Catalog
 
 MAX_LABEL_CHARS: Final = 200
 MAX_PATTERNS: Final = 100
 MAX_ORIGINS: Final = 100
+MAX_LIMIT: Final = 10**12
 GRACE_SECONDS: Final = 24 * 3600.0
 """How long a key is still valid after its rotation, unless another time is asked for."""
 _PATTERN: Final = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._*-]{0,63}")
@@ -36,6 +37,7 @@ class KeySpec:
     tenant: str | None = None
     origins: tuple[str, ...] = ()
     expires_at: datetime | None = None
+    limits: Mapping[LimitName, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,10 @@ async def add_key(catalog: Catalog, principal: Principal, spec: KeySpec, *, cloc
         spec.origins,
         spec.expires_at,
         created_by=principal.subject,
+        limits=spec.limits,
     )
     async with audited(catalog.trail, principal, "key.create") as details:
-        details.update(key=key.id, scopes=sorted(key.scopes), collections=list(key.collections))
+        details.update(key=key.id, scopes=sorted(key.scopes), collections=list(key.collections), limits=key.limits)
         return MadeKey(secret, await catalog.keys.add(key))
 
 
@@ -96,6 +99,20 @@ async def end_key(catalog: Catalog, principal: Principal, key_id: str) -> ApiKey
     async with audited(catalog.trail, principal, "key.revoke") as details:
         details["key"] = key_id
         return await catalog.keys.revoke(key_id)
+
+
+async def change_limits(catalog: Catalog, principal: Principal, key_id: str, limits: Mapping[LimitName, int]) -> ApiKey:
+    """Give a key these limits in place of those that it had; without any, the settings for every caller apply.
+
+    Raises:
+        KeyNotFound: as ``see_key``.
+        InvalidKey: a limit is unknown, or out of range.
+    """
+    await see_key(catalog, principal, key_id)
+    _check_limits(limits)
+    async with audited(catalog.trail, principal, "key.limit") as details:
+        details.update(key=key_id, limits=dict(limits))
+        return await catalog.keys.set_limits(key_id, limits)
 
 
 async def replace_key(
@@ -153,6 +170,16 @@ def _check(spec: KeySpec, collections: Sequence[str], now: datetime) -> None:
     if spec.expires_at is not None and spec.expires_at <= now:
         raise InvalidKey("expires_at has passed already", location=("expires_at",))
     _check_origins(spec)
+    _check_limits(spec.limits)
+
+
+def _check_limits(limits: Mapping[LimitName, int]) -> None:
+    names = get_args(LimitName)
+    for name, most in limits.items():
+        if name not in names:
+            raise InvalidKey(f"unknown limit {name!r:.80}: use {', '.join(names)}", location=("limits", name))
+        if not 1 <= most <= MAX_LIMIT:
+            raise InvalidKey(f"{name} is an integer from 1 to {MAX_LIMIT:,}, not {most}", location=("limits", name))
 
 
 def _check_origins(spec: KeySpec) -> None:

@@ -20,13 +20,13 @@ from limits.aio.strategies import FixedWindowRateLimiter, RateLimiter, SlidingWi
 from limits.errors import StorageError
 
 from winnow.core.errors import InvalidSettings, RateLimited, TokensSpent
-from winnow.core.principal import Principal
+from winnow.core.principal import LimitName, Principal
 from winnow.core.settings.limits import LimitSettings, QuotaSettings
 
 Used: TypeAlias = Literal["requests", "searches", "documents", "tokens"]
 log = logging.getLogger(__name__)
 _PREFIX: Final = "WINNOW_LIMITS"
-_FIELDS: Final[dict[Used, str]] = {
+_FIELDS: Final[dict[Used, LimitName]] = {
     "requests": "requests_per_second",
     "searches": "searches_per_second",
     "documents": "documents_per_day",
@@ -48,11 +48,18 @@ class Allowance:
 
 
 class _Quota(NamedTuple):
-    """One limit that concerns a caller; ``owner`` is whose usage counts, ``setting`` the variable that sets it."""
+    """One limit that concerns a caller; ``owner`` is whose usage counts, ``source`` tells what sets it."""
 
     item: RateLimitItem
     owner: str
-    setting: str
+    source: str
+
+
+class _PerDay(RateLimitItemPerDay):
+    """A limit of a day; what was used stays counted when the limit changes."""
+
+    def key_for(self, *identifiers: bytes | str | float) -> str:
+        return "/".join((self.namespace, *map(str, identifiers)))
 
 
 class Quotas:
@@ -120,7 +127,15 @@ class Quotas:
         if who.kind == "local":
             return []
         of_tenant = [] if who.tenant is None else self._of(who.tenant, what)
-        return [*_quotas(self._settings.caller, "caller", f"{who.kind}:{who.subject}", what), *of_tenant]
+        return [*self._of_caller(who, what), *of_tenant]
+
+    def _of_caller(self, who: Principal, what: Used) -> list[_Quota]:
+        # a name is somebody's within a tenant: alice of acme is not alice of globex
+        owner = f"{who.kind}:{who.subject}" if who.kind == "key" else f"{who.kind}:{who.tenant or ''}\x1f{who.subject}"
+        own = who.limits.get(_FIELDS[what])
+        if own is None:
+            return _quotas(self._settings.caller, "caller", owner, what)
+        return [_quota(own, owner, what, f"{_FIELDS[what]} of {who.described}")]
 
     @contextmanager
     def _reachable(self) -> Iterator[None]:
@@ -182,18 +197,14 @@ class TenantBudget:
         await self._quotas.spend_tokens(self._tenant, tokens)
 
 
-def quotas_of(settings: LimitSettings) -> Quotas | None:
-    """The quotas, where anything is limited. Raises ``InvalidSettings``."""
-    return Quotas(settings) if settings.is_set else None
-
-
 def _quotas(settings: QuotaSettings, group: str, owner: str, what: Used) -> list[_Quota]:
     amount = getattr(settings, _FIELDS[what])
-    if amount is None:
-        return []
-    make = RateLimitItemPerSecond if what in ("requests", "searches") else RateLimitItemPerDay
-    item = make(amount, namespace=f"winnow:{what}")
-    return [_Quota(item, owner, f"{_PREFIX}__{group.upper()}__{_FIELDS[what].upper()}")]
+    return [] if amount is None else [_quota(amount, owner, what, f"{_PREFIX}__{group}__{_FIELDS[what]}".upper())]
+
+
+def _quota(amount: int, owner: str, what: Used, source: str) -> _Quota:
+    make = RateLimitItemPerSecond if what in ("requests", "searches") else _PerDay
+    return _Quota(make(amount, namespace=f"winnow:{what}"), owner, source)
 
 
 async def _left(limiter: RateLimiter, quota: _Quota) -> Allowance:
@@ -204,7 +215,7 @@ async def _left(limiter: RateLimiter, quota: _Quota) -> Allowance:
 def _refusal(quota: _Quota, what: Used, left: Allowance) -> RateLimited:
     window = "a second" if quota.item.GRANULARITY.name == "second" else "24 hours"
     return RateLimited(
-        f"the limit is {left.limit:,} {what} in {window} ({quota.setting}); {left.remaining:,} are left",
+        f"the limit is {left.limit:,} {what} in {window} ({quota.source}); {left.remaining:,} are left",
         limit=left.limit,
         remaining=left.remaining,
         retry_after=max(left.reset_seconds, 0.001),

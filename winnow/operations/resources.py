@@ -47,7 +47,7 @@ class Resources:
         watch: compares catalog and store while the process runs; ``None`` where nothing does.
         text_reranker: the guarded reranker of texts that callers send, apart from searches.
         chooser: names the embedder that suits the first texts of a collection; ``None``: it is the default one.
-        quotas: count what callers use; ``None`` where nothing is limited.
+        quotas: count what callers use; ``None`` limits nothing.
         check_source: opens a source of this name and these options; raises ``InvalidSource`` where it cannot.
     """
 

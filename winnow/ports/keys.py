@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from winnow.core.principal import EVERY_COLLECTION, Principal, Scope
+from winnow.core.principal import EVERY_COLLECTION, LimitName, Principal, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class ApiKey:
     Attributes:
         id: the public beginning of the key.
         digest: SHA-256 of the whole key.
-        scopes, collections, tenant, origins, expires_at: as in ``Principal``.
+        scopes, collections, tenant, origins, expires_at, limits: as in ``Principal``.
         created_by: the key that made it; empty for a command of the same machine.
         last_used_at: within a minute.
         replaces: the id of the key whose place it takes.
@@ -36,6 +36,7 @@ class ApiKey:
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
     replaces: str | None = None
+    limits: Mapping[LimitName, int] = field(default_factory=dict)
 
     @property
     def principal(self) -> Principal:
@@ -48,6 +49,7 @@ class ApiKey:
             self.tenant,
             origins=self.origins,
             expires_at=self.expires_at,
+            limits=self.limits,
         )
 
 
@@ -73,6 +75,9 @@ class KeyCatalog(Protocol):
 
     async def revoke(self, key_id: str) -> ApiKey:
         """Revoke a key from now on; the time of the first revocation stays. Raises ``KeyNotFound``."""
+
+    async def set_limits(self, key_id: str, limits: Mapping[LimitName, int]) -> ApiKey:
+        """Give a key these limits and no others. Raises ``KeyNotFound``."""
 
     async def replace(self, old_id: str, new: ApiKey, *, old_expires_at: datetime) -> ApiKey:
         """Store a key that takes the place of another, which expires at the given time, if not before.
