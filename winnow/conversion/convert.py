@@ -7,15 +7,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from winnow.conversion.asciidoc import convert_asciidoc
 from winnow.conversion.converted import Converted
-from winnow.conversion.lightweight import (
-    convert_asciidoc,
-    convert_notebook,
-    convert_org,
-    convert_rst,
-    convert_subtitles,
-)
 from winnow.conversion.markdown import convert_markdown
+from winnow.conversion.notebook import convert_notebook
+from winnow.conversion.org import convert_org
+from winnow.conversion.rst import convert_rst
+from winnow.conversion.subtitles import convert_subtitles
 from winnow.core.types import Document
 
 

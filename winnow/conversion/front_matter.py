@@ -1,4 +1,7 @@
-"""Front matter at the top of a Markdown file: YAML between ``---``, TOML between ``+++``, or a JSON object."""
+"""Front matter at the top of a Markdown file: YAML between ``---``, TOML between ``+++``, or a JSON object.
+
+Also the headers without lines around them: ``Title: …`` of Pelican and MultiMarkdown, ``% Title`` of Pandoc.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,14 @@ from winnow.core.types import JsonValue
 
 MAX_CHARS: Final = 64 * 1024
 
-_YAML: Final = re.compile(r"\ufeff?---[ \t]*\r?\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
-_TOML: Final = re.compile(r"\ufeff?\+\+\+[ \t]*\r?\n(.*?)^\+\+\+[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
-_JSON: Final = re.compile(r"\ufeff?(\{[ \t]*\r?\n.*?^\})[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
-
-
+_YAML: Final = re.compile(r"---[ \t]*\r?\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+_TOML: Final = re.compile(r"\+\+\+[ \t]*\r?\n(.*?)^\+\+\+[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+_JSON: Final = re.compile(r"(\{[ \t]*\r?\n.*?^\})[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+_HEADER: Final = re.compile(
+    r"(?=title:)((?:[a-z][\w-]*:[ \t]*\S.*\n|[ \t]+\S.*\n){1,50})(?:[ \t]*\n|\Z)", re.IGNORECASE
+)
+_PANDOC: Final = re.compile(r"%[ \t]+(\S.*)\n(?:%[ \t]*(.*)\n)?(?:%[ \t]*(.*)\n)?")
+_BLANK: Final = re.compile(r"\ufeff?(?:[ \t]*\r?\n)*\ufeff?")
 _LINE: Final = re.compile(r"^([A-Za-z][\w-]*)[ \t]*:[ \t]+([^\s|>&*{].*?)[ \t]*\r?$", re.MULTILINE)
 
 
@@ -63,20 +69,48 @@ _Loader.add_implicit_resolver(
 
 
 def find_front_matter(text: str) -> FrontMatter | None:
-    """Read the front matter of ``text``; ``None`` if there is none.
+    """Read the front matter of ``text``; ``None`` if there is none. Keys that decide are in lower case.
 
-    A file that opens with a thematic break has no front matter: the lines between must look like ``key: value``.
+    A file that opens with a thematic break has no front matter: the lines between must look like ``key: value``. There
+    may be blank lines before it if it is valid.
 
     Raises:
         InvalidFrontMatter: it cannot be parsed, or is not a mapping.
     """
+    blank = _BLANK.match(text)
+    start = blank.end() if blank else 0
+    try:
+        return _marked(text, start) or _header(text, start)
+    except InvalidFrontMatter:
+        if text[:start].strip("\ufeff"):
+            return None
+        raise
+
+
+def _marked(text: str, start: int) -> FrontMatter | None:
     for mark, pattern, parse in (("---", _YAML, _parse_yaml), ("+++", _TOML, tomllib.loads), ("{", _JSON, json.loads)):
-        if text.startswith((mark, f"\ufeff{mark}")):
-            match = pattern.match(text, 0, MAX_CHARS)
+        if text.startswith(mark, start):
+            match = pattern.match(text, start, start + MAX_CHARS)
             if match is None or (mark == "---" and match[1].strip() and ":" not in match[1]):
                 return None
-            return FrontMatter(_mapping(match[1], parse), match.end())
+            return FrontMatter(_lower(_mapping(match[1], parse)), match.end())
     return None
+
+
+def _header(text: str, start: int) -> FrontMatter | None:
+    """A header without lines around it."""
+    if found := _PANDOC.match(text, start):
+        named = zip(("title", "author", "date"), found.groups(), strict=True)
+        return FrontMatter({key: value.strip() for key, value in named if value}, found.end())
+    if found := _HEADER.match(text, start, start + MAX_CHARS):
+        return FrontMatter(_lower(dict(_LINE.findall(found[1]))), found.end())
+    return None
+
+
+def _lower(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The values, with the keys of title and description in lower case."""
+    folded = {key: key.lower() if key.lower() in ("title", "description") else key for key in values}
+    return {folded[key]: value for key, value in values.items() if folded[key] == key or folded[key] not in values}
 
 
 def as_written(value: object) -> JsonValue:

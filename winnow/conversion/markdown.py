@@ -12,19 +12,24 @@ from markdown_it.rules_block import StateBlock
 from markdown_it.token import Token
 
 from winnow.conversion.converted import CanonicalWriter, Converted, joined_lines, table_of
+from winnow.conversion.dialects import attributes_in, directive_of, plain, read_dialects, split_alert
 from winnow.conversion.front_matter import FrontMatter, InvalidFrontMatter, as_written, find_front_matter
 from winnow.conversion.mdx import FILL, mask
-from winnow.core.marks import DocumentWarning
+from winnow.conversion.rst import convert_rst
+from winnow.core.marks import DocumentWarning, Mark
 from winnow.core.types import JsonValue
 
 _MAX_INLINE_CHARS: Final = 20_000  # beyond these, inline markup stays: the parser's time is not linear in brackets
 _MAX_BRACKETS: Final = 1000
 _SPACES: Final = re.compile(r"[ \t]{2,}")
-_CUSTOM_ID: Final = re.compile(r"\s*\{\s*#([^\s{}]+)\s*\}\s*$")
+_HEADING_ATTRIBUTES: Final = re.compile(r"\s*(\{[^{}]+\})\s*$")
+_SIMPLE_ID: Final = re.compile(r"\{\s*#([^\s{}]+)\s*\}")
 _STRONG: Final = re.compile(r"\*\*(?=\S)([^*\n]{1,500})\*\*")
 _HEADING_LIKE: Final = re.compile(r"(?m)^(?=#{1,6}[ \t])")
 _TICKS: Final = re.compile(r"`{3,}")
+_ROLE_TARGET: Final = re.compile(r"\s*<[^<>]*>$")
 _MAX_NESTING: Final = 100
+_MAX_DIRECTIVES: Final = 20  # inside of each other
 _BREAK: Final = "\ufdd1"  # a hard line break, while lines are joined: a noncharacter
 
 
@@ -43,7 +48,7 @@ def convert_markdown(text: str, *, mdx: bool = False) -> Converted:
         left_out = "only its plain lines were read" if error.values else "it was left out"
         warnings = (DocumentWarning("invalid_front_matter", f"the front matter is invalid, {left_out}: {error}"),)
     body, has_markup = mask(text, matter.end if matter else 0, mdx=mdx)
-    reader = _Reader(_parser(indented_code=not has_markup))
+    reader = _Reader(_parser(body, indented_code=not has_markup))
     values = matter.values if matter else {}
     if isinstance(description := values.get("description"), str) and description.strip():
         reader.writer.add(_guarded(" ".join(description.split())))
@@ -71,10 +76,11 @@ def _metadata(values: Mapping[str, Any]) -> dict[str, JsonValue]:
     return metadata
 
 
-def _parser(*, indented_code: bool) -> MarkdownIt:
+def _parser(text: str, *, indented_code: bool) -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _MAX_NESTING}).enable("table").disable("inline")
     if not indented_code:  # components indent their content freely
         parser.disable("code").block.ruler.at("paragraph", _paragraph)
+    read_dialects(parser, text)
     return parser
 
 
@@ -108,6 +114,10 @@ class _Reader:
         self._env: MutableMapping[str, Any] = {}
         self._lists: list[int | None] = []  # the next number of each open list, None for bullets
         self._marker = ""
+        self._depth = 0  # of directives
+        self._quotes = 0
+        self._heading_at = -1, -1  # where the last heading begins, and where it ends
+        self._anchor = ""  # of the next block
 
     def read(self, body: str) -> None:
         """Parse and write all blocks."""
@@ -116,27 +126,70 @@ class _Reader:
             if token.type == "heading_open":
                 self._heading(token, next(tokens))
             elif token.type == "table_open":
-                self._table(tokens)
+                self._table(_rows_of(tokens))
             elif token.type == "inline":
-                lines = joined_lines(self._render(token.content)).split(_BREAK)
-                self._add(_guarded("\n".join(line for each in lines if (line := each.strip()))))
+                self._paragraph(token.content)
+            elif token.type == "fence" and token.info.lstrip().startswith("{"):
+                self._directive(token)
             elif token.type in ("fence", "code_block"):
                 self._code(token.content.replace(FILL, "").strip("\n"), token.info.strip())
             else:
                 self._enter_or_leave(token)
 
+    def _paragraph(self, content: str) -> None:
+        if self._quotes and content.startswith("[!"):
+            title, content = split_alert(content)
+            self._add(self._render(title))
+        lines = joined_lines(self._render(content)).split(_BREAK)
+        self._add(_guarded("\n".join(line for each in lines if (line := each.strip()))))
+
+    def _directive(self, token: Token) -> None:
+        """A fence of MyST: Markdown under a title, or code."""
+        found = directive_of(token.info.strip(), token.content)
+        if found is None or self._depth >= _MAX_DIRECTIVES:
+            self._code(token.content.replace(FILL, "").strip("\n"), token.info.strip())
+            return
+        if found.title:
+            self._paragraph(found.title)
+        if found.language == "eval-rst":
+            self._add(convert_rst(found.body).text)
+        elif found.language is not None:
+            self._code(found.body.replace(FILL, "").strip("\n"), found.language)
+        else:
+            self._depth += 1
+            self.read(found.body)
+            self._depth -= 1
+
+    def _attributes(self, anchor: str) -> None:
+        """Attributes on a line of their own belong to the block above, in kramdown, or to the one below."""
+        if anchor and self._heading_at[1] == len(self.writer):
+            self.writer.marks.append(Mark(self._heading_at[0], "anchor", anchor))
+        self._anchor = anchor
+
     def _enter_or_leave(self, token: Token) -> None:
-        if token.type == "bullet_list_open":
-            self._lists.append(None)
-        elif token.type == "ordered_list_open":
-            self._lists.append(int(token.attrs.get("start", 1)))
-        elif token.type in ("bullet_list_close", "ordered_list_close"):
-            self._lists.pop()
-        elif token.type == "list_item_open":
-            number = self._lists[-1]
-            self._marker = "- " if number is None else f"{number}. "
-            if number is not None:
-                self._lists[-1] = number + 1
+        match token.type:
+            case "math_block" | "math_block_label":
+                self._add(" ".join(token.content.split()))
+            case "grid_table":
+                self._table(token.meta["rows"])
+            case "attributes":
+                self._attributes(token.content)
+            case "blockquote_open" | "blockquote_close":
+                self._quotes += token.nesting
+            case "bullet_list_open":
+                self._lists.append(None)
+            case "ordered_list_open":
+                self._lists.append(int(token.attrs.get("start", 1)))
+            case "bullet_list_close" | "ordered_list_close":
+                self._lists.pop()
+            case "list_item_open":
+                self._item()
+
+    def _item(self) -> None:
+        number = self._lists[-1]
+        self._marker = "- " if number is None else f"{number}. "
+        if number is not None:
+            self._lists[-1] = number + 1
 
     def _heading(self, opening: Token, inline: Token) -> None:
         content, anchor = _split_custom_id(inline.content)
@@ -144,19 +197,16 @@ class _Reader:
         if title:
             self._marker = ""
             self.first_heading = self.first_heading or title
+            anchor = anchor or self._anchor
             self.writer.heading(int(opening.tag[1]), title, marks=[("anchor", anchor)] if anchor else [])
+            end = len(self.writer)
+            self._heading_at = end - len(title) - int(opening.tag[1]) - 1, -1 if anchor else end
+        self._anchor = ""
 
-    def _table(self, tokens: Iterator[Token]) -> None:
-        rows: list[list[str]] = []
-        for token in tokens:
-            if token.type == "table_close":
-                break
-            if token.type == "tr_open":
-                rows.append([])
-            elif token.type == "inline":
-                rows[-1].append(self._render(token.content).replace(_BREAK, " "))
-        if any(any(row) for row in rows):
-            self._add(table_of(rows))
+    def _table(self, rows: Sequence[Sequence[str]]) -> None:
+        cells = [[self._render(cell).replace(_BREAK, " ") for cell in row] for row in rows]
+        if any(any(row) for row in cells):
+            self._add(table_of(cells))
 
     def _code(self, code: str, info: str) -> None:
         if code.strip():
@@ -168,6 +218,7 @@ class _Reader:
             indent = "  " * (len(self._lists) - 1) if self._marker else ""
             tight = bool(self._lists) and (bool(self._marker) or "\n" not in text)
             self.writer.add(f"{indent}{self._marker}{text}", tight=tight)
+            self._anchor = ""
         self._marker = ""
 
     def _render(self, content: str) -> str:
@@ -177,21 +228,47 @@ class _Reader:
         else:
             tokens: list[Token] = []
             self._parser.inline.parse(content, self._parser, self._env, tokens)
-            text = "".join(_texts(tokens))
+            text = "".join(self._texts(tokens))
         lines = (_SPACES.sub(" ", line).strip() for line in text.replace(FILL, "").replace("\xad", "").split("\n"))
         return "\n".join(line for line in lines if line)
 
+    def _texts(self, tokens: Sequence[Token]) -> Iterator[str]:
+        for token in tokens:
+            match token.type:
+                case "softbreak":
+                    yield "\n"
+                case "hardbreak":
+                    yield _BREAK
+                case "image":
+                    yield from self._texts(token.children or ())
+                case "text":
+                    yield plain(_STRONG.sub(_strong, token.content))
+                case "math_inline":
+                    yield f"${token.content}$"
+                case "myst_role":
+                    yield _ROLE_TARGET.sub("", token.content)
+                case "footnote_ref":
+                    yield self._note(token)
+                case _:
+                    yield token.content
 
-def _texts(tokens: Sequence[Token]) -> Iterator[str]:
+    def _note(self, token: Token) -> str:
+        """The text of a note that is written where it belongs, ``^[text]``; others are blocks of their own."""
+        content = self._env["footnotes"]["list"][token.meta["id"]].get("content")
+        return f" ({self._render(content)})" if content else ""
+
+
+def _rows_of(tokens: Iterator[Token]) -> list[list[str]]:
+    """The cells of a table as they are written; ends behind the table."""
+    rows: list[list[str]] = []
     for token in tokens:
-        if token.type in ("softbreak", "hardbreak"):
-            yield "\n" if token.type == "softbreak" else _BREAK
-        elif token.type == "image":
-            yield from _texts(token.children or ())
-        elif token.type == "text":
-            yield _STRONG.sub(_strong, token.content)
-        else:
-            yield token.content
+        if token.type == "table_close":
+            break
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type == "inline":
+            rows[-1].append(token.content)
+    return rows
 
 
 def _strong(match: re.Match[str]) -> str:
@@ -205,8 +282,12 @@ def _guarded(text: str) -> str:
 
 
 def _split_custom_id(heading: str) -> tuple[str, str]:
-    """Split ``Title {#custom-id}`` into the title and the id; the id is empty if there is none."""
-    match = _CUSTOM_ID.search(heading[-200:])
+    """Split ``Title {#custom-id .class}`` into the title and the id; the id is empty if there is none."""
+    match = _HEADING_ATTRIBUTES.search(heading[-300:])
     if match is None:
         return heading, ""
-    return heading[: len(heading) - len(match[0])], match[1]
+    simple = _SIMPLE_ID.fullmatch(match[1])
+    attributes = {"id": simple[1]} if simple else attributes_in(match[1])
+    if attributes is None and match[1] not in ("{-}", "{.unnumbered}"):
+        return heading, ""
+    return heading[: len(heading) - len(match[0])], str((attributes or {}).get("id", ""))

@@ -1,6 +1,6 @@
-"""Blanks out markup that is not Markdown: HTML, JSX components, imports, expressions, comments.
+"""Blanks out markup that is not Markdown: HTML, JSX components, imports, expressions, comments, tags of templates.
 
-Markup is replaced character for character, so that indentation and lines stay. The
+Markup is replaced character for character, so that indentation and lines stay; tables of HTML become Markdown. The
 content of components stays, and so do attributes that a reader sees (``title``, ``alt``, a parameter's name). Code,
 fenced or inline, is unchanged.
 """
@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Final
 
 from winnow.conversion.markup import ATTRIBUTE, DROPPED, INLINE, KNOWN, LinearSearch, match_tag
+from winnow.conversion.shortcodes import shortcode_at
 
 FILL: Final = "\ufdd0"  # replaces an inline tag: a noncharacter, neither space nor punctuation to Markdown
 
@@ -39,6 +40,10 @@ _BLANK_LINE: Final = re.compile(r"\n[ \t]*\r?\n")
 _HEADING_TAG: Final = re.compile(r"<h[1-6][\s>]")
 _HEADING_CLOSED: Final = re.compile(r"[^\n]*?</h[1-6]>")
 _CLOSING: Final = re.compile(r"</([^\s<>/]++)>")
+_BLOCKS_IN_CELLS: Final = re.compile(
+    r"\n[ \t]*\r?\n|^[ \t]*(?:```|~~~)|<table[\s>].*<table[\s>]", re.MULTILINE | re.DOTALL
+)
+_VARIABLE: Final = re.compile(r"\{\{[^{}\n]{1,200}\}\}")
 _NEXT_CELL: Final = re.compile(r"[ \t]*<t[dh][\s>]")
 
 
@@ -57,6 +62,7 @@ class _Masker:
         self._mdx = mdx
         self._edits: list[tuple[int, int, str]] = []  # start, end, replacement
         self._search = LinearSearch(text)
+        self._has_tags = mdx
         self._handlers: dict[str | None, Callable[[re.Match[str]], int]] = {
             "fence": self._fence,
             "code": lambda mark: self._code_span(mark.start(), mark["code"]),
@@ -77,7 +83,7 @@ class _Masker:
         for start, end, replacement in self._edits:
             parts += [self._text[position:start], replacement]
             position = end
-        return "".join([*parts, self._text[position:]]), bool(self._edits)
+        return "".join([*parts, self._text[position:]]), self._has_tags
 
     def _blank_out(self, start: int, end: int) -> int:
         self._edits.append((start, end, _blank(self._text[start:end])))
@@ -111,7 +117,7 @@ class _Masker:
     def _brace(self, mark: re.Match[str]) -> int:
         start = mark.start()
         if not self._mdx:
-            return mark.end()
+            return self._shortcode(start)
         if heading_id := _HEADING_ID.match(self._text, start):
             return heading_id.end()
         expression = _EXPRESSION.match(self._text, start)
@@ -125,11 +131,33 @@ class _Masker:
         self._edits.append((start, expression.end(), kept.ljust(len(expression[0]))))
         return expression.end()
 
+    def _shortcode(self, start: int) -> int:
+        found = shortcode_at(self._text, start, self._search)
+        if found is None:
+            variable = _VARIABLE.match(self._text, start) if self._text[start - 2 : start] == "](" else None
+            return self._blank_out(start, variable.end()) if variable else start + 1
+        self._edits.append((start, found.end, found.text))
+        return found.end
+
+    def _table(self, start: int, end: int) -> int:
+        """A table whose cells hold no blocks of Markdown, as a table of Markdown; returns 0 for others."""
+        closing = self._search.find(r"</table\s*>", end)
+        fragment = self._text[start : closing.end()] if closing else ""
+        if not fragment or self._mdx or _BLOCKS_IN_CELLS.search(fragment):
+            return 0
+        from winnow.conversion.html import convert_html  # noqa: PLC0415 - its libraries are loaded where there is HTML
+
+        self._edits.append((start, start + len(fragment), f"\n\n{convert_html(fragment, whole=True).text}\n\n"))
+        return start + len(fragment)
+
     def _tag(self, mark: re.Match[str]) -> int:
         tag = match_tag(self._text, mark.start())
         if tag is None or not self._is_markup(tag):
             return mark.end()
         name, end = tag["name"], tag.end()
+        self._has_tags = True
+        if name == "table" and not tag["close"] and (behind := self._table(mark.start(), end)):
+            return behind
         if name in DROPPED and not tag["close"] and not tag["attributes"].rstrip().endswith("/"):
             closing = self._search.find(rf"</{name}\s*>", end)
             return self._blank_out(mark.start(), closing.end() if closing else end)
