@@ -24,7 +24,17 @@ from winnow.core.principal import Scope as AccessScope
 SCOPES_KEY: Final = "x-scope"
 WHOLE_KEY: Final = "x-whole-installation"
 OPEN_PATHS: Final = frozenset(
-    {"/", "/healthz", "/readyz", "/docs", "/openapi.json", "/.well-known/jwks.json", "/llms.txt", "/analytics"}
+    {
+        "/",
+        "/health",
+        "/healthz",
+        "/readyz",
+        "/docs",
+        "/openapi.json",
+        "/.well-known/jwks.json",
+        "/llms.txt",
+        "/analytics",
+    }
 )
 OPEN_FOLDERS: Final = ("/static/", "/docs/assets/", "/widget/")
 FindPrincipal: TypeAlias = Callable[[Mapping[str, str]], Awaitable[Principal]]

@@ -12,6 +12,7 @@ from winnow.core.principal import UNKNOWN, Principal
 from winnow.core.settings import ServerSettings
 from winnow.operations.access import Access
 from winnow.operations.audit import REFUSED, event_of, is_refusal
+from winnow.operations.librechat_tokens import LibreChatTokens
 from winnow.operations.resources import Resources
 from winnow.operations.tokens import Tokens
 
@@ -27,6 +28,8 @@ class Callers:
         self._settings = settings
         self._resources = resources
         self._bootstrap = settings.bootstrap_secret
+        shared = settings.librechat_secret.get_secret_value()
+        self._librechat = LibreChatTokens(shared, settings.librechat_collection) if shared else None
         self._access: Access | None = None
         self._tokens: Tokens | None = None
 
@@ -34,7 +37,9 @@ class Callers:
     def access(self) -> Access:
         """Finds the principal of a request; raises as ``resources`` does."""
         if self._access is None:
-            self._access = Access(self._resources().catalog.keys, self.tokens, self._bootstrap)
+            self._access = Access(
+                self._resources().catalog.keys, self.tokens, self._bootstrap, librechat=self._librechat
+            )
         return self._access
 
     @property

@@ -14,13 +14,14 @@ class NearestShape:
     """Finds the shape for a path.
 
     Args:
-        routes: those of the service; the first ones win where several protocols share the beginning of a path.
+        routes: those of the service; the first ones win where several protocols share the beginning of a path, but for
+            those with ``is_variant``, which take some bodies of a path that is another protocol's.
     """
 
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
         self._known = [
             (_segments(path), getattr(route, "error_shape", PROBLEM_DETAILS))
-            for route in routes
+            for route in sorted(routes, key=lambda each: getattr(each, "is_variant", False))
             if (path := getattr(route, "path", ""))
         ]
 

@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 from service.door import Door
-from service.doors import algolia, algolia_events, dify, embeddings, open_webui, openai_models, rerank, vector_stores
+from service.doors import (
+    algolia,
+    algolia_events,
+    dify,
+    embeddings,
+    librechat,
+    open_webui,
+    openai_models,
+    rerank,
+    vector_stores,
+)
 
 
 def all_doors() -> tuple[Door, ...]:
     """Every door of the service."""
     models = (*rerank.doors, *embeddings.doors, openai_models.door)
-    return (*models, dify.door, algolia.door, algolia_events.door, open_webui.door, vector_stores.door)
+    # the forms of LibreChat come before what takes JSON under the same path
+    return (
+        *librechat.doors,
+        *models,
+        dify.door,
+        algolia.door,
+        algolia_events.door,
+        open_webui.door,
+        vector_stores.door,
+    )

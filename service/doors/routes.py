@@ -21,9 +21,12 @@ def post(door: Door, path: str, *aliases: str, scope: Scope = "search") -> Calla
 
 
 def route(
-    door: Door, method: Method, path: str, *aliases: str, scopes: tuple[Scope, ...]
+    door: Door, method: Method, path: str, *aliases: str, scopes: tuple[Scope, ...], described: bool = True
 ) -> Callable[[Handler], Handler]:
-    """Register a handler that needs one of these scopes; it answers under ``aliases`` as well, as ``post`` says."""
+    """Register a handler that needs one of these scopes; it answers under ``aliases`` as well, as ``post`` says.
+
+    ``described`` is false for routes that OpenAPI leaves out.
+    """
 
     def register(handler: Handler) -> Handler:
         for each in (path, *aliases):
@@ -34,7 +37,7 @@ def route(
                 response_model=None,
                 responses=door.problems(),
                 openapi_extra=needs(*scopes),
-                include_in_schema=each == path,
+                include_in_schema=described and each == path,
             )
         return handler
 

@@ -35,13 +35,13 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def foreign(live: str) -> Client:
     """Runs a script of ``clients/`` or ``node/`` against the service; returns what it printed."""
 
-    def run(name: str, *arguments: str) -> Any:
+    def run(name: str, *arguments: str, address: str = live) -> Any:
         if name.endswith(".mjs"):
-            command = [node(), str(beside_modules(name)), live, *arguments]
+            command = [node(), str(beside_modules(name)), address, *arguments]
         else:
             if not PYTHON.exists():
                 pytest.skip("the clients of other providers are not installed: make clients")
-            command = [str(PYTHON), str(HERE / "clients" / f"{name}.py"), live, *arguments]
+            command = [str(PYTHON), str(HERE / "clients" / f"{name}.py"), address, *arguments]
         environment = {each: value for each, value in os.environ.items() if not each.startswith(("PYTHON", "WINNOW_"))}
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=environment, check=False)
         assert done.returncode == 0, done.stderr[-3000:]

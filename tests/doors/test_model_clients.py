@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.doors.conftest import Client
+from tests.support.served import served
 
 BEST = [1, 2]  # "how to copy a file" and "a file", out of three
 
@@ -74,6 +77,18 @@ def test_clients_for_node(foreign: Client) -> None:
     assert (found["sdk"], found["objects"], found["cohere"]) == (BEST, [1, 2, 0], BEST)
     assert found["embedded"] == found["openai"]
     assert found["error"] == [400, "input is empty; send one text at least"]
+
+
+def test_libre_chat_keeps_its_files(foreign: Client, tmp_path: Path) -> None:
+    secret = "0123456789abcdef" * 2
+    with served(tmp_path, WINNOW_SERVER__LIBRECHAT_SECRET=secret) as chat:
+        found = foreign("librechat_files.mjs", secret, address=chat.address)
+    assert (found["health"], found["embedded"]["status"], found["embedded"]["known_type"]) == (200, True, True)
+    assert found["text"].endswith("and text")
+    assert found["agent"] == [["a.txt", "how to copy a file, in LibreChat", True]]
+    assert found["other"] == []
+    assert found["context"] == "how to copy a file, in LibreChat"
+    assert (found["deleted"], found["session"]) == ([200, 404], 401)
 
 
 def test_libre_chat(foreign: Client) -> None:

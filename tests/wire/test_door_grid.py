@@ -21,6 +21,7 @@ OPENAI = {"error"}
 RERANK = {"message", "detail", "id", "error"}
 TEI = {"error", "error_type"}
 DASHSCOPE = {"code", "message", "request_id"}
+LIBRECHAT_ERROR = {"message", "detail"}
 JSON_RPC = {"jsonrpc", "id", "error"}
 JSON = "application/json"
 
@@ -121,6 +122,22 @@ CASES: Mapping[str, Case] = {
         DASHSCOPE,
         {"": ("model", "parameters")},
     ),
+    "librechat's files": Case(
+        "/query",
+        {"file_id": "0", "query": "{query}"},
+        LIBRECHAT_ERROR,
+        {"": ("k", "entity_id")},
+        ("", "k"),
+        searches=True,
+    ),
+    "librechat's files, several": Case(
+        "/query_multiple",
+        {"file_ids": ["0", "1"], "query": "{query}"},
+        LIBRECHAT_ERROR,
+        {"": ("k",)},
+        ("", "k"),
+        searches=True,
+    ),
     "dify": Case(
         "/retrieval",
         {"knowledge_id": "docs", "query": "{query}"},
@@ -147,6 +164,8 @@ CASES: Mapping[str, Case] = {
 async def filled(service: Service) -> Service:
     documents = [{"id": f"{i}", "text": text, "url": "https://site.example"} for i, text in enumerate(TEXTS)]
     await service.fill("docs", documents)
+    files = [each | {"metadata": {"file_id": each["id"]}} for each in documents]
+    await service.fill("librechat", files, fields={"file_id": "keyword"})
     return service
 
 
@@ -169,13 +188,14 @@ def is_refused(case: Case, answer: httpx2.Response, *statuses: int, shape: set[s
 
 OF_OWN_TESTS = ("/v1/vector_stores", "/v1/files", "/1/")  # test_http_vector_stores, test_http_algolia
 ROUTES = [route for door in all_doors() for route in door.routes]
+FORMS = ("/v1/files", "/text", "/embed")  # test_http_vector_stores, test_http_librechat
 
 
 def test_no_door_is_left_out():
     paths = {case.path.replace("/docs/", "/{name}/") for case in CASES.values()}
     for route in ROUTES:
         refused = route.endpoint is refuse_completions
-        if "POST" in route.methods and not refused and not route.path.startswith(OF_OWN_TESTS):
+        if "POST" in route.methods and not refused and not route.path.startswith((*OF_OWN_TESTS, *FORMS)):
             assert route.path in paths, f"CASES has no case for {route.path}"
 
 
@@ -194,7 +214,10 @@ def in_the_words_of(route: Any, answer: httpx2.Response) -> None:
 async def test_every_route_of_a_door_refuses_a_wrong_key_in_its_own_words(filled):
     assert (await filled.client.post("/v1/keys", json={"scopes": ["search"]})).status_code == 201
     for route in ROUTES:
-        for headers in ({}, {"Authorization": "Bearer wnw_wrong"}):
+        if not route.scopes:
+            continue  # it is open to all
+        kind = {"Content-Type": "multipart/form-data; boundary=a"} if getattr(route, "is_variant", False) else {}
+        for headers in (kind, kind | {"Authorization": "Bearer wnw_wrong"}):
             answer = await filled.client.request(*asked(route), headers=headers)
             assert answer.status_code in (401, 403), (route.path, answer.text)  # 403: Algolia's
             in_the_words_of(route, answer)
@@ -204,7 +227,7 @@ async def test_every_route_of_a_door_refuses_bodies_in_its_own_words(filled):
     kinds = ("application/x-www-form-urlencoded", "text/html", "application/json; charset=latin-1", JSON)
     bodies = (b"{", b"[]", b"7", b"null", b'"a"', b"\xff", b'{"a": "\\ud800"}')
     for route in ROUTES:
-        if route.path.startswith("/v1/files") or not {"POST"} & route.methods or "search_queries" in route.name:
+        if getattr(route, "is_variant", False) or not {"POST"} & route.methods or "search_queries" in route.name:
             continue
         for kind in kinds:
             for body in bodies:
@@ -318,8 +341,8 @@ async def test_a_key_is_taken_with_and_without_its_word(filled):
 
 async def test_an_unknown_collection(filled):
     for case in CASES.values():
-        if not case.searches:
-            continue  # it searches no collection
+        if "/docs/" not in case.path and "docs" not in case.body.values():
+            continue  # it names no collection
         body = json.loads(json.dumps(case.filled()).replace('"docs"', '"nothing"'))
         is_refused(case, await filled.client.post(case.path.replace("docs", "nothing"), json=body), 404)
 
@@ -432,14 +455,14 @@ async def test_a_tool_takes_null_options_and_works_without_the_second_stage(tool
     nulls = {"query": "copy a file", "collection": None, "top_n": None, "filter": None}
     result = (await rpc(tools, "search", nulls)).json()["result"]
     assert not result["isError"]
-    assert (len(result["structuredContent"]["results"]), result["structuredContent"]["degraded"]) == (3, False)
+    assert (len(result["structuredContent"]["results"]), result["structuredContent"]["degraded"]) == (6, False)
 
     async def down(*_: Any, **__: Any) -> None:
         raise UpstreamUnavailable("the reranker is away")
 
     monkeypatch.setattr(tools.resources.reranker, "rerank", down)
     result = (await rpc(tools, "search", nulls)).json()["result"]
-    assert (len(result["structuredContent"]["results"]), result["structuredContent"]["degraded"]) == (3, True)
+    assert (len(result["structuredContent"]["results"]), result["structuredContent"]["degraded"]) == (6, True)
 
 
 async def test_requests_that_are_not_of_the_model_context_protocol(tools):

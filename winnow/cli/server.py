@@ -163,7 +163,9 @@ def _observe(worker: Worker | BulkJob, metrics: Metrics, *, in_this_process: boo
 
 async def _announce(settings: Settings, resources: Resources, url: str, names: Sequence[str], *, indexes: bool) -> None:
     """One log line; and what people read, unless a program reads the log."""
-    needs_key = bool(settings.server.bootstrap_secret) or (await resources.catalog.keys.summary()).exist
+    server = settings.server
+    has_secret = bool(server.bootstrap_secret or server.librechat_secret.get_secret_value())
+    needs_key = has_secret or (await resources.catalog.keys.summary()).exist
     announcement = Announcement(url + settings.server.root_path, names, indexes=indexes, needs_key=needs_key)
     start_log.info(
         "serving",

@@ -1,8 +1,8 @@
 """Who a request comes from: the principal of its credential.
 
-Without any key a service is open to all who can reach it, which is its own machine only (``server.host``), and ignores
-the credentials that requests carry. From the first key on, every request needs one, and a key that is revoked keeps the
-service closed.
+Without any key, and without the secret of a LibreChat, a service is open to all who can reach it, which is its own
+machine only (``server.host``), and ignores the credentials that requests carry. From the first key on, every request
+needs one, and a key that is revoked keeps the service closed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from winnow.core.api_key import digest_of, id_of, is_well_formed
 from winnow.core.clock import Clock, utc_now
 from winnow.core.errors import Forbidden, KeyNotFound, Unauthorized
 from winnow.core.principal import OPEN, Principal
+from winnow.operations.librechat_tokens import LibreChatTokens
 from winnow.operations.tokens import Tokens, looks_like_token
 from winnow.ports import ApiKey, KeyCatalog, KeySummary
 
@@ -43,6 +44,7 @@ class Access:
         keys: the stored keys.
         tokens: verifies the tokens of users and pages.
         bootstrap: a secret that is a key with all scopes; empty for none.
+        librechat: verifies the tokens of a LibreChat that shares its secret.
         clock: the time of day, which keys expire by.
         timer: monotonic seconds, which the cache expires by.
     """
@@ -53,12 +55,14 @@ class Access:
         tokens: Tokens,
         bootstrap: str = "",
         *,
+        librechat: LibreChatTokens | None = None,
         clock: Clock = utc_now,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._keys = keys
         self._tokens = tokens
         self._bootstrap = digest_of(bootstrap) if bootstrap else b""
+        self._librechat = librechat
         self._clock = clock
         self._timer = timer
         self._known: TTLCache[str, ApiKey | None] = TTLCache(_MOST, SECONDS, timer=timer)
@@ -75,7 +79,7 @@ class Access:
             Forbidden: it may not be used from this origin.
             WinnowError: the catalog does not answer.
         """
-        if not self._bootstrap and not (await self.summary()).exist:
+        if not self._bootstrap and self._librechat is None and not (await self.summary()).exist:
             return OPEN
         principal = await self._of_token(_token(headers.get("authorization", "")))
         origin = headers.get("origin", "")
@@ -110,7 +114,8 @@ class Access:
         if self._bootstrap and compare_digest(digest, self._bootstrap):
             return Principal("key", BOOTSTRAP)
         if looks_like_token(token):
-            return await self._tokens.principal(token)
+            of_chat = None if self._librechat is None else self._librechat.principal(token)
+            return of_chat or await self._tokens.principal(token)
         if not is_well_formed(token):
             raise Unauthorized("this is not a key of Winnow: a character is wrong or missing")
         key = await self._find(id_of(token))

@@ -15,18 +15,16 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import IO, Final
 
-from winnow.core.documents import MAX_ID_CHARS
 from winnow.core.errors import InvalidInput, NotFound, WinnowError
 from winnow.core.principal import LOCAL
 from winnow.core.tenancy import plain_id, qualify_id, tenant_of
 from winnow.core.types import PLAIN, Document
-from winnow.operations.attachments import remove_documents
+from winnow.operations.attachments import remove_documents, row_id
 from winnow.operations.attributes import Attributes, declare
 from winnow.operations.resources import Resources
 from winnow.operations.submit import INTERACTIVE, CountDocuments, NothingAccepted, ParsedBatch, UploadTerms, submit
 from winnow.operations.uploads import Upload, read_uploads
 from winnow.ports import ReadingClaim, UploadedFile
-from winnow.ports.kept_files import ROW_MARK
 
 POLL_SECONDS: Final = 10.0
 LEASE_SECONDS: Final = 60.0  # renewed while a file is read
@@ -183,15 +181,15 @@ class AttachmentReader:
 
     async def _submit(self, claim: ReadingClaim) -> str:
         """Submit the documents of a file; returns which of its rows were left out, and why."""
-        resources, attachment = self._resources(), claim.attachment
+        resources, attachment, file = self._resources(), claim.attachment, claim.file
         collection, (attributes,) = await declare(resources, LOCAL, claim.collection, [attachment.attributes])
         limit = resources.settings.indexing.max_document_chars
         terms = UploadTerms(collection.fields, limit, tenant_of(attachment.id))
         with tempfile.SpooledTemporaryFile(_IN_MEMORY) as content:
-            async for piece in resources.catalog.files.content(claim.file.id):
+            async for piece in resources.catalog.files.content(file.id):
                 await asyncio.to_thread(content.write, piece)
             content.seek(0)
-            upload = Upload(_as_upload(claim, content), {"id": claim.file.id})
+            upload = Upload(as_upload(file.id, file.filename, file.content_type, content), {"id": file.id})
             batch = await read_uploads(resources.files, [upload], terms)
         named = _as_documents(batch, claim, attributes)
         submission = await submit(
@@ -209,11 +207,10 @@ class AttachmentReader:
         return f"{len(left_out)} rows were left out: {'; '.join(left_out[:_MANY])}{more}" if left_out else ""
 
 
-def _as_upload(claim: ReadingClaim, content: IO[bytes]) -> UploadedFile:
-    """The file for the parser; source code and the like are read as plain text."""
-    file = claim.file
-    plain = "txt" if PurePosixPath(file.filename).suffix.lower() in PLAIN_SUFFIXES else ""
-    return UploadedFile(file.filename, content, file.content_type, plain, file.id)
+def as_upload(file_id: str, filename: str, content_type: str, content: IO[bytes]) -> UploadedFile:
+    """A file for the parser; source code and the like are read as plain text."""
+    plain = "txt" if PurePosixPath(filename).suffix.lower() in PLAIN_SUFFIXES else ""
+    return UploadedFile(filename, content, content_type, plain, file_id)
 
 
 def _as_documents(batch: ParsedBatch, claim: ReadingClaim, attributes: Attributes) -> ParsedBatch:
@@ -221,10 +218,7 @@ def _as_documents(batch: ParsedBatch, claim: ReadingClaim, attributes: Attribute
     file_id, tenant = claim.file.id, tenant_of(claim.attachment.id)
     documents: list[Document] = []
     for number, document in enumerate(batch.documents):
-        own = plain_id(document.id)
-        named = own if own == file_id or own.startswith(file_id + ROW_MARK) else f"{file_id}{ROW_MARK}{own}"
-        if len(named) > MAX_ID_CHARS:
-            named = f"{file_id}{ROW_MARK}{number}"
+        named = row_id(plain_id(document.id), file_id, number)
         metadata = {**document.metadata, **attributes}
         title = _title_of(document, claim.file.filename)
         documents.append(replace(document, id=qualify_id(tenant, named), title=title, metadata=metadata))

@@ -15,6 +15,7 @@ from typing import Final, Literal, TypeAlias
 from winnow.core.access import view_of
 from winnow.core.acl import AccessView
 from winnow.core.clock import utc_now
+from winnow.core.documents import MAX_ID_CHARS
 from winnow.core.errors import DocumentNotFound, InvalidInput, NotFound
 from winnow.core.ids import new_id
 from winnow.core.missing import missing_batch, withheld
@@ -277,6 +278,14 @@ async def cancel_batch(resources: Resources, principal: Principal, name: str, ba
     principal.require("documents:write", collection=name)
     await see_batch(resources.catalog, principal, name, batch_id)
     await resources.catalog.files.cancel_batch(name, batch_id)
+
+
+def row_id(own: str, file_id: str, number: int) -> str:
+    """The id of a file's document ``number``: the file's, or where it is a row one that begins with the file's."""
+    if own == file_id or own.startswith(file_id + ROW_MARK):
+        return own
+    named = f"{file_id}{ROW_MARK}{own}"
+    return named if len(named) <= MAX_ID_CHARS else f"{file_id}{ROW_MARK}{number}"
 
 
 def _is_there(attachment: Attachment) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hmac
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -189,7 +189,7 @@ class Tokens:
             raise Unauthorized(f"the token is not valid: {error!s:.200}") from error
         if not claims["sub"]:
             raise Unauthorized("the token's sub is empty; it names the user or the page")
-        _check_times(claims, self.clock().timestamp())
+        check_times(claims, self.clock().timestamp())
         return claims
 
     async def _key_of(self, issuer: TokenIssuer, kid: object) -> Jwk:
@@ -287,7 +287,8 @@ def _grant_of(claims: dict[str, Any], issuer: TokenIssuer) -> TokenGrant:
     return read_grant(value)
 
 
-def _check_times(claims: dict[str, Any], now: float) -> None:
+def check_times(claims: Mapping[str, Any], now: float) -> None:
+    """Compare the times of a token, of which ``exp`` must be there, with now. Raises ``Unauthorized``."""
     times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
     if any(isinstance(value, bool) or not isinstance(value, int | float) for value in times.values()):
         raise Unauthorized("exp, nbf and iat of a token are seconds since 1970")

@@ -73,8 +73,19 @@ class ServerSettings(Group):
         False, description="answer 404 to a call of /v1/rerank or /v1/embeddings that names another model"
     )
     model_seconds: float = Field(60.0, gt=0, description="time limit of such a call")
+    librechat_secret: SecretStr = Field(
+        SecretStr(""), description="the JWT_SECRET of a LibreChat, whose server then keeps and searches its files here"
+    )
+    librechat_collection: str = Field("librechat", description="the collection of these files")
 
     _sendable_key = field_validator("bootstrap_key")(sendable_key)
+
+    @field_validator("librechat_secret")
+    @classmethod
+    def _is_long(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value()) < MIN_SECRET_CHARS:
+            raise ValueError(f"use {MIN_SECRET_CHARS} characters or more, here and in LibreChat: openssl rand -hex 32")
+        return value
 
     @property
     def bootstrap_secret(self) -> str:
