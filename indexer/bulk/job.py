@@ -17,6 +17,7 @@ from indexer.bulk.options import START_SECONDS, RayOptions, connected, embedding
 from indexer.bulk.plan import bulk_plan
 from indexer.bulk.work import unpacked
 from indexer.worker.claims import release_leases
+from indexer.worker.loop import STOP_SECONDS
 from indexer.worker.maintenance import Maintenance
 from indexer.worker.stages import OUTAGE
 from winnow.core.errors import InvalidSettings, UpstreamUnavailable
@@ -46,6 +47,7 @@ class BulkJob:
         self._options = options
         self._adapters = adapters
         self._stopped = asyncio.Event()
+        self._limit: asyncio.Timeout | None = None
         self.on_outcomes: Callable[[Sequence[Outcome]], None] = lambda _: None
         self.owner = f"ray-{os.getpid()}-{uuid.uuid4().hex[:12]}"
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
@@ -85,8 +87,10 @@ class BulkJob:
             self._coordinator.wake.remote()
 
     def stop(self) -> None:
-        """Claim no more; batches under way are finished."""
+        """Claim no more; batches under way are finished, at the latest after ``STOP_SECONDS``."""
         if not self._stopped.is_set():
+            if self._limit is not None:
+                self._limit.reschedule(asyncio.get_running_loop().time() + STOP_SECONDS)
             self._stopped.set()
             self._coordinator.end.remote()
 
@@ -97,10 +101,13 @@ class BulkJob:
             UpstreamUnavailable: Ray failed before anything was done.
         """
         try:
-            async with asyncio.TaskGroup() as group:
+            async with asyncio.timeout(None) as self._limit, asyncio.TaskGroup() as group:
                 group.create_task(self._maintenance.run(self._stopped), name="maintenance")
                 await self._run_plan()
+        except TimeoutError:
+            log.warning("gave up the batches in progress after %g s: another run or worker takes them", STOP_SECONDS)
         finally:
+            self._limit = None
             stopped = self._stopped.is_set()
             await self.close()
             await release_leases(self._catalog.queue, self.owner, tried=not stopped)

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 1.0  # how often an idle worker looks for work that other processes accepted
 MAX_PAUSE_SECONDS: Final = 30.0
+RELEASE_SECONDS: Final = 10.0
 QUICK_SECONDS: Final = 0.5  # more is claimed at once after a batch that took less
 SLOW_SECONDS: Final = 2.0  # and less after one that took longer
 SUSPICIOUS: Final = 2  # a document claimed this often without an outcome is processed alone
@@ -146,14 +147,17 @@ def _given_up(claim: Claim) -> Outcome:
 
 
 async def release_leases(queue: WorkQueue, owner: str, *, tried: bool) -> None:
-    """Give back every lease of ``owner``; if the queue does not answer, they run out by themselves.
+    """Give back every lease of ``owner``; if the queue does not answer in time, they run out by themselves.
 
     ``tried`` as ``WorkQueue.release`` takes it.
     """
     try:
-        await queue.release(owner, tried=tried)
+        async with asyncio.timeout(RELEASE_SECONDS):
+            await queue.release(owner, tried=tried)
     except WinnowError as error:
         log.warning("leases were not released and will run out: %s", error.message)
+    except TimeoutError:
+        log.warning("leases were not released within %g s and will run out", RELEASE_SECONDS)
 
 
 async def wait_for(event: asyncio.Event, seconds: float | None) -> None:

@@ -115,6 +115,20 @@ def test_what_an_image_adds_is_pinned_and_installed_for_the_tests_so_that_a_conf
         assert re.split(r"[\[><=;]", requirement)[0] in pinned
 
 
+def test_every_installation_of_an_image_is_pinned_and_leaves_vllm_what_it_brought(tmp_path: Path) -> None:
+    recipe = (ROOT / "deploy" / "docker" / "Dockerfile").read_text()
+    installs = re.findall(r'pip\S*(?: --python \S+)? install (.*?"\.\S*")', recipe)
+    assert len(installs) == 3
+    assert all(re.search(r"-c (constraints|added)\.txt ", each) for each in installs)
+    (program,) = re.findall(r"awk -F == '(.+)' \\", recipe)
+    (tmp_path / "there.txt").write_text("FastAPI==0.136.0\nPython_Multipart==0.0.1\ntorch==2.13.0+cu130\n")
+    command = ["awk", "-F", "==", program, "there.txt", ROOT / "constraints.txt"]
+    added = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
+    pinned = (ROOT / "constraints.txt").read_text().splitlines()
+    assert {each.partition("==")[0] for each in set(pinned) - set(added)} == {"fastapi", "python-multipart", "torch"}
+    assert set(added) < set(pinned)
+
+
 def test_the_wheel_holds_what_is_read_at_run_time(tmp_path: Path) -> None:
     code = "import sys, hatchling.build as b; print(b.build_wheel(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT, check=True, capture_output=True)

@@ -42,6 +42,7 @@ pytestmark = [
 DOCUMENTS = 120
 SMALL_BATCH = 2  # of the worker's documents
 POLL_SECONDS = 0.05
+INTERRUPTED = 130
 ACTORS = 1
 MEMORY_BYTES = 256 * 1024 * 1024
 
@@ -252,6 +253,36 @@ async def test_a_driver_killed_on_its_way_leaves_the_rest_to_the_next_run(
     twice = sum(count - 1 for count in model.embedded.values())
     most = max(len(text.split("\n\n")) for text in texts.values())
     assert twice <= (ray.under_way + 1) * BATCHES_A_CLAIM * SMALL_BATCH * most < sum(model.embedded.values())
+
+
+async def test_a_command_that_is_asked_to_end_while_the_model_hangs_gives_its_work_back(
+    house: Scale, ray: RayOptions, model: Model, overrides: dict[str, Any], tmp_path: Path
+) -> None:
+    for_ever = overrides["indexing"] | {"batch_documents": SMALL_BATCH, "lease_seconds": 3600.0}
+    overrides |= {"indexing": for_ever}
+    source = tmp_path / "corpus.jsonl"
+    source.write_text("\n".join(json.dumps({"id": id_, "text": text}) for id_, text in corpus("asked", 12).items()))
+    command = ["index", str(source), "-c", "asked", "--engine", "ray", "--ray-address", ray.address]
+    driver = Program("asked", winnow, [command, _variables("WINNOW", overrides)], house.folder / "asked.log")
+    called, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def hang(_: Sequence[str]) -> None:
+        called.set()
+        await goes_on.wait()
+
+    model.before = hang
+    driver.start()
+    async with asyncio.timeout(120):
+        await called.wait()
+    assert await asyncio.to_thread(driver.terminate) == INTERRUPTED
+    goes_on.set()
+    assert "Traceback" not in (house.folder / "asked.log").read_text()
+    async with indexing(overrides, None) as resources:
+        assert (await done(resources, await hand_in(resources, "asked", {"last": "one more"}))).failed == 0
+        async with asyncio.timeout(60):
+            while await resources.catalog.queue.backlog():
+                await asyncio.sleep(POLL_SECONDS)
+        assert {key[0] for key in await points(resources, "asked")} >= set(corpus("asked", 12)) - {"last"}
 
 
 def kill(stage: str) -> int:

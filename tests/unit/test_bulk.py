@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 
+from indexer.bulk import job as job_module
+from indexer.bulk.job import BulkJob
 from indexer.bulk.options import RayOptions, for_models, for_stores, require_ray
 from winnow.cli.command import reach
 from winnow.cli.main import main
@@ -72,6 +76,22 @@ def test_processes_that_embed_learn_the_keys_of_models_alone() -> None:
 
 def test_processes_that_read_and_write_learn_the_keys_of_storage_alone() -> None:
     assert _told(for_stores(load_settings(**SECRETS))) == {"for-qdrant", "for-the-database"}
+
+
+async def test_a_job_that_is_stopped_waits_for_a_batch_that_hangs_no_longer_than_a_worker_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(job_module, "STOP_SECONDS", 0.01)
+    job, catalog, maintenance = BulkJob(MagicMock(), Settings(), RayOptions(), MagicMock()), MagicMock(), MagicMock()
+    catalog.queue.release, maintenance.run = AsyncMock(), AsyncMock()
+    job.attach(catalog, maintenance)
+    job._round = asyncio.get_running_loop().create_future()  # the plan, which never ends
+    working = asyncio.create_task(job.run())
+    while not maintenance.run.called:
+        await asyncio.sleep(0)
+    job.stop()
+    await working
+    catalog.queue.release.assert_awaited_once_with(job.owner, tried=False)
 
 
 def test_one_helper_serves_four_embedders() -> None:

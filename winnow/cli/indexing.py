@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -58,6 +59,7 @@ class Indexing:
         if bulk is not None:
             settings = settings.model_copy(update={"rerank": NoRerank()})  # this process serves no searches
         async with reach(settings, url, bulk=None if dry_run else bulk) as client:
+            _end_on_sigterm()
             if dry_run:
                 return await self._dry_run(client)
             fields = {key: kind for source in self.sources for key, kind in source.fields.items()} | self.fields
@@ -124,6 +126,14 @@ class Indexing:
         else:
             _print_plan(found)
         return len(found.failures)
+
+
+def _end_on_sigterm() -> None:
+    """Have SIGTERM end the command as Ctrl-C does, so that the work which it claimed is given back at once.
+
+    Called when all is open, because Ray replaces the handler with its own when it starts.
+    """
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
 
 
 def _note_choice(collection: dict[str, Any]) -> None:
