@@ -39,6 +39,11 @@ def test_another_ending_counts_in_part(query: str, text: str) -> None:
     assert word_share(query, [text]) == [pytest.approx(0.8)]
 
 
+def test_a_part_of_a_german_compound_counts_in_part() -> None:
+    assert word_share("Versicherung", ["Die Krankenversicherungsbeiträge steigen"]) == [pytest.approx(0.8)]
+    assert word_share("standing", ["Understanding of it"]) == [0.0]
+
+
 def test_a_short_word_is_not_the_beginning_of_any() -> None:
     assert word_share("план счет", ["планета", "счетоводство"]).tolist() == [0.0, 0.0]
 

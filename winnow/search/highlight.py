@@ -2,8 +2,9 @@
 
 A word of the text is marked if it equals a word of the query or both share a stem: one is a prefix of the other
 and at most three characters shorter. Accents do not matter, combining marks belong to their letter, and numbers may be
-written with or without separators. In scripts without spaces (Chinese, Japanese, Thai …), and in Hangul, whose words
-carry endings, runs of the query of two characters and more are looked for, or of one where the query has no more.
+written with or without separators. A German noun is marked for a part that it has. In scripts without spaces (Chinese,
+Japanese, Thai …), and in Hangul, whose words carry endings, runs of the query of two characters and more are looked
+for, or of one where the query has no more.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Collection, Sequence
 from itertools import starmap
 from typing import Final, TypeAlias
 
+from winnow.core.compounds import compound_parts
 from winnow.core.letters import HANGUL, MARKS, UNSPACED, composed, folded_forms, without_marks
 from winnow.core.marks import Span
 from winnow.core.readable import plain_numbers, readable
@@ -37,7 +39,6 @@ _REST_OF_WORD: Final = re.compile(rf"[^\W_{_UNSPACED}]*(?:['’][^\W_]+)?")
 _INSIDE_WORD: Final = re.compile(rf"[^\W_{_UNSPACED}]\Z|[^\W_{_UNSPACED}]['’]\Z")  # before the rest of a word
 _UNSPACED_RUN: Final = re.compile(rf"[{_UNSPACED}]")
 _DIGIT: Final = re.compile(r"\d")
-_TWO_LETTERS: Final = re.compile("ae|oe|ue")
 _UMLAUT: Final = re.compile("[äöüÄÖÜ]")
 _STOP: Final = FUNCTION_WORDS | {"but", "no", "not", "than"}
 
@@ -60,25 +61,21 @@ class Highlighter:
         self._pairs = frozenset(run[i : i + 2] for run in runs for i in range(len(run) - 1))
         self._single = frozenset(runs if not self._words and not self._pairs else ())
         self._beginnings = None if runs else _beginnings_of(self._words)
-        self._umlauts = any(_TWO_LETTERS.search(word) for word in self._words)
 
     def spans(self, text: str) -> tuple[Span, ...]:
         """Spans of ``text`` that match, in order, neighbours joined, at most 32."""
         if not self._words and not self._pairs and not self._single:
             return ()
         read = readable(text, numbers=self._numbers)
-        if self._beginnings and (lowered := self._lowered(read.text)) is not None:
+        compounds = not text.isascii() and _UMLAUT.search(text) is not None  # as German texts have
+        if self._beginnings and not compounds and (lowered := _lowered(read.text)) is not None:
             found = self._found_by_beginning(self._beginnings, lowered)
         else:
-            found = self._all_found(read.text)
+            found = self._all_found(read.text, compounds=compounds)
         joined = _join(found, read.text)[:MAX_SPANS]
         if read.places is not None:
             joined = [read.original(*each) for each in joined]
         return tuple(starmap(Span, joined))
-
-    def _lowered(self, text: str) -> str | None:
-        """``text`` as words are looked for in it by their beginnings; ``None`` where they cannot be."""
-        return None if self._umlauts and not text.isascii() and _UMLAUT.search(text) else _lowered(text)
 
     def _found_by_beginning(self, beginnings: Collection[str], lowered: str) -> list[_Range]:
         """Look only at words that begin like a word of the query, as every match does: a small part of the text."""
@@ -95,7 +92,7 @@ class Highlighter:
                 found.append(word.span())
         return found
 
-    def _all_found(self, text: str) -> list[_Range]:
+    def _all_found(self, text: str, *, compounds: bool) -> list[_Range]:
         found: list[_Range] = []
         for match in _WORD.finditer(text):
             word = match.group()
@@ -103,7 +100,7 @@ class Highlighter:
                 found.extend(_find_runs(self._pairs, word, match.start()))
                 if self._single:
                     found.extend((at, at + 1) for at in range(*match.span()) if text[at] in self._single)
-            elif self._matches(word):
+            elif self._matches(word) or (compounds and self._has_part(word)):
                 found.append(match.span())
         return found
 
@@ -112,6 +109,9 @@ class Highlighter:
         if known is None:
             known = self._seen[word] = any(map(self._is_match, folded_forms(word)))
         return known
+
+    def _has_part(self, word: str) -> bool:
+        return any(len(part) >= _MIN_STEM and self._matches(part) for part in compound_parts(word))
 
     def _is_match(self, word: str) -> bool:
         if word in self._words or word in self._stems:

@@ -33,6 +33,9 @@ _SHORTEST_STEM: Final = 4  # characters
 _SHORTEST: Final = 3  # characters of a word, or of one without its last vowel, that is found with another ending
 _MORE: Final = 2  # letters of an ending behind a short word
 _VOWELS: Final = "аеиоуыэюяьіїєαεηιουωaeiou"
+_UMLAUT: Final = re.compile("[äöüÄÖÜ]")
+_LONG: Final = re.compile(r"[a-z]{8,}")
+_SHORTEST_PART: Final = 5  # letters of a word that is looked for inside longer ones
 _TWO_LETTERS: Final = re.compile("ae|oe|ue")
 _STEM: Final = 0.7  # share of a word's characters that its other endings have in common
 _BY_OTHER_FORM: Final = 0.25  # share of a text that BM25 finds by a form of a word which is not looked for here
@@ -102,19 +105,24 @@ def _grams(run: str, length: int) -> list[str]:
     return [run[i : i + length] for i in range(max(1, len(run) - length + 1))]
 
 
-def _spaced(text: str, *, umlauts: bool) -> tuple[str, str]:
-    """A text's folded letters, and its words with spaces between them, with umlauts as two letters as well."""
+def _spaced(text: str, *, umlauts: bool) -> tuple[str, str, str]:
+    """A text's folded letters, its words with spaces between them, with umlauts as two letters as well, and its long
+    words where it has umlauts, as German has, whose compounds have words inside.
+    """
     folded = " ".join(folded_forms(text)) if umlauts else folded_letters(text)
-    return folded, f" {_BETWEEN.sub(' ', folded)} "
+    long = " ".join(_LONG.findall(folded)) if not text.isascii() and _UMLAUT.search(text) else ""
+    return folded, f" {_BETWEEN.sub(' ', folded)} ", long
 
 
-def _has(text: tuple[str, str], word: str) -> float:
-    folded, spaced = text
+def _has(text: tuple[str, str, str], word: str) -> float:
+    folded, spaced, compounds = text
     if word[0] != " ":
         return float(word in folded)
     if word in spaced:
         return 1.0
     length = len(word) - 2
+    if compounds and length >= _SHORTEST_PART and word.strip() in compounds:
+        return ENDING
     if length > _SHORTEST_STEM:
         stem = word[: 1 + max(_SHORTEST_STEM, math.ceil(_STEM * length))]
         return ENDING * (stem in spaced)

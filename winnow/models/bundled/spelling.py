@@ -24,6 +24,7 @@ _SHORTEST_CAPITALS: Final = 5  # letters of a word in capitals, alone, that is n
 _LETTER: Final = rf"[^\W_{UNSPACED}{HANGUL}]"
 _WORD: Final = re.compile(rf"{NUMBER}|{_LETTER}(?:[{MARKS}{INVISIBLE}]*{_LETTER})*[{MARKS}]*")
 _FOREIGN: Final = re.compile("[ßæœøłđðħıŧäöüÄÖÜẞÆŒØŁĐÐĦİŦ]")
+_LETTER_BEYOND: Final = re.compile(r"[^\W\d_\x00-\x7f]")
 _LONG_NUMBER: Final = re.compile(r"\d{4}|\d[.,'’\s]\d")
 
 
@@ -42,18 +43,54 @@ def spelled_like(query: str, texts: Sequence[str], *, cased: bool) -> str:
     asked = list(_WORD.finditer(query))
     if not 0 < len(asked) <= MOST_WORDS:
         return query
-    read = [[found[0] for found in _WORD.finditer(text)] for text in texts]
-    known = {word for words in read for word in words}
     shouted = query.isupper() and (len(asked) > 1 or len(query) >= _SHORTEST_CAPITALS)
     forms = [_forms(found[0]) for found in asked]
+    missing = _otherwise(asked, forms, texts, shouted=shouted)
+    if not missing:
+        return query
+    read = [[found[0] for found in _WORD.finditer(text)] for text in texts]
     parts: list[str] = []
     last = 0
     for at, found in enumerate(asked):
-        word = found[0]
-        if word not in known and (spelling := _spelling(at, word, forms, read, shouted=shouted)):
+        if at in missing and (spelling := _spelling(at, found[0], forms, read, shouted=shouted)):
             parts += (query[last : found.start()], spelling)
             last = found.end()
     return "".join((*parts, query[last:]))
+
+
+def _otherwise(
+    asked: Sequence[re.Match[str]], forms: Sequence[frozenset[str]], texts: Sequence[str], *, shouted: bool
+) -> set[int]:
+    """The words that ``texts`` have in another spelling alone, by number; with ``shouted`` all that they have not.
+
+    A superset, found fast: most words of most queries are there as they were typed, or not at all.
+    """
+    near = "\n".join(texts)
+    near = near if shouted else near.lower()
+    missing = {at for at, found in enumerate(asked) if not _has_word(near, found[0] if shouted else found[0].lower())}
+    if shouted or not missing:
+        return missing
+    numbers = plain_numbers(near) if any(asked[at][0][0].isdigit() for at in missing) else ""
+    foreign = {found[0] for text in texts if _LETTER_BEYOND.search(text) for found in _WORD.finditer(text)}
+    folded = frozenset[str]().union(*map(_forms, foreign))
+    return {
+        at
+        for at in missing
+        if not folded.isdisjoint(forms[at])
+        or any(
+            _has_word(numbers, form) or (form != asked[at][0].lower() and _has_word(near, form)) for form in forms[at]
+        )
+    }
+
+
+def _has_word(text: str, word: str) -> bool:
+    at = text.find(word)
+    while at >= 0:
+        end = at + len(word)
+        if not text[at - 1 : at].isalnum() and not text[end : end + 1].isalnum():
+            return True
+        at = text.find(word, at + 1)
+    return False
 
 
 def _has_foreign(text: str) -> bool:

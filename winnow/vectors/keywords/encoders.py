@@ -34,7 +34,7 @@ class KeywordEncoder(Protocol):
 
 _ENCODERS: Final[Mapping[str, Callable[[], KeywordEncoder]]] = {
     FIRST: engine_words.EngineWords,
-    folded_words.WITHOUT_FORMS: partial(folded_words.FoldedWords, forms=False),
+    **{identity: partial(folded_words.FoldedWords, version) for identity, version in folded_words.EARLIER.items()},
     NEWEST: folded_words.FoldedWords,
 }
 

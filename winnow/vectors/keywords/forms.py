@@ -1,7 +1,7 @@
 """Further forms of a word: without the particles that are written with it, and in its other spellings. Pure.
 
-What ``stored_forms`` gives is kept beside the words of a document and looked for beside those of a query. What
-``asked_spellings`` gives is looked for alone, so that it works on every index.
+What ``stored_forms`` and ``ukrainian_stem`` give is kept beside the words of a document and looked for beside those of
+a query. What ``asked_spellings`` gives is looked for alone, so that it works on every index.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ _APOSTROPHES: Final = re.compile("(?<=\\w)['\u2019\u02bb\u02bc](?=\\w)")
 _MODIFIER: Final = "\u02bc"
 _TWO_LETTERS: Final = re.compile("ae|oe|ue")
 _UMLAUTS: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
+_UKRAINIAN: Final = re.compile(
+    "(?<=[^\\W\\d_]{3})(?:ами|ями|ому|ого|ими|ій|ої|ою|ею|єю|ів|їв|ам|ям|ах|ях|ом|ем|єм|их|им|ую|юю|ає|ує|[аяуюоеєиіїьй])\\Z"
+)
+"""Endings of nouns, adjectives and verbs behind three letters, which Snowball has no stemmer for."""
 _SHORTEST: Final = 4  # letters of a spelling without its umlauts' second letters: "toe" is not "to"
 
 
@@ -39,6 +43,11 @@ def stored_forms(word: str) -> Iterator[str]:
             yield word[1:]
     elif "\u0900" <= first <= "\u097f" and (plain := _NASAL.sub(_POINT, word)) != word:
         yield plain
+
+
+def ukrainian_stem(word: str) -> str:
+    """A case-folded Cyrillic word without its ending."""
+    return _UKRAINIAN.sub("", word)
 
 
 def asked_spellings(token: str) -> Iterator[str]:
