@@ -1,7 +1,7 @@
 """The parts of German compounds: ``versicherung`` and ``beiträge`` of ``Krankenversicherungsbeiträge``. Pure.
 
 There is no dictionary: a noun is split wherever a syllable may begin, and both sides are kept, without an s or n that
-links them. What is no word is never asked for.
+links them. Of these, queries only ask for words.
 """
 
 from __future__ import annotations
