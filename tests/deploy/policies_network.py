@@ -142,6 +142,25 @@ def exactly_the_declared_edges_are_open(world: World) -> Iterator[bool | str]:
     yield holds(out == outward, f"out of pods: {sorted(out ^ outward)}")
 
 
+@policy
+def loads_in_bulk_reach_what_workers_reach(world: World) -> Iterator[bool | str]:
+    """The pods of a load are in no overlay, so no edge shows that a policy leaves them out."""
+    for each in world.of("NetworkPolicy"):
+        for term in _terms(each["spec"]):
+            if term["key"] == COMPONENT and "service" in term["values"]:
+                scraped = each["metadata"]["name"].startswith("prometheus-")
+                wanted = ["service", "worker"] + ([] if scraped else ["bulk"])
+                yield holds(term["values"] == wanted, f"{owner_name(each)}: {term['values']}")
+
+
+def _terms(value: Any) -> Iterator[Object]:
+    """Every `matchExpressions` term below a value."""
+    if isinstance(value, dict):
+        yield from value.get("matchExpressions", ())
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _terms(inner)
+
+
 def subjects(world: World, selector: Object) -> set[str]:
     """The components that a policy is about."""
     found = {pod.component for pod in world.pods if matches(selector, pod.labels)}

@@ -7,6 +7,8 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 
+from indexer.worker.claims import RELEASE_SECONDS
+from indexer.worker.loop import STOP_SECONDS
 from tests.deploy.policies import holds, policy
 from tests.deploy.render import (
     COMPONENT,
@@ -20,7 +22,7 @@ from tests.deploy.render import (
     matches,
     owner_name,
 )
-from winnow.core.settings import IndexingSettings, ServerSettings
+from winnow.core.settings import ServerSettings
 
 PRIORITY = {
     "service": "winnow-search",
@@ -54,10 +56,13 @@ def grace(pod: Pod, world: World) -> int | None:
     """Seconds that a pod has between SIGTERM and SIGKILL; ``None``: Kubernetes' default."""
     match pod.component:
         case "service":
-            drain = float(world.settings["WINNOW_SERVER__DRAIN_SECONDS"])
-            return int(drain + ServerSettings().model_seconds + CLOSE_SECONDS)
+            answering = float(world.settings["WINNOW_SERVER__DRAIN_SECONDS"]) + ServerSettings().model_seconds
+            indexing = STOP_SECONDS + RELEASE_SECONDS if _is_single(pod) else 0
+            return int(answering + indexing + CLOSE_SECONDS)
         case "worker":
-            return int(2 * IndexingSettings().lease_seconds)
+            return int(STOP_SECONDS + RELEASE_SECONDS + CLOSE_SECONDS)
+        case "bulk":
+            return int(RELEASE_SECONDS + CLOSE_SECONDS)
         case "qdrant":
             return 120
         case "embedder" | "reranker":
@@ -246,6 +251,8 @@ SCRATCH = {  # the room of each folder that is lost with its pod
     ("embedder", "shm"): "2Gi",
     ("reranker", "tmp"): "10Gi",
     ("reranker", "shm"): "2Gi",
+    ("bulk", "tmp"): "20Gi",
+    ("bulk", "shm"): "2Gi",
 }
 
 

@@ -43,9 +43,11 @@ def world(request: pytest.FixtureRequest) -> World:
 def composed() -> list[Any]:
     """Everything that a component brings which no overlay has."""
     extra = [["gateway"], ["gateway", "gateway-prefix"], ["external-secrets"], ["postgres"]]
-    worlds = [*(compose("dashscope", {"components": names}) for names in extra), bulk()]
+    worlds = [*(compose("dashscope", {"components": names}) for names in extra), bulk(), waiting()]
     shipped = {owner_name(each) for each in render("dashscope").objects}
-    return [each for one in worlds for each in one.objects if owner_name(each) not in shipped]
+    return [
+        each for one in worlds for each in one.objects if one.overlay != "dashscope" or owner_name(each) not in shipped
+    ]
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
@@ -237,6 +239,39 @@ def test_a_load_in_bulk_uses_the_settings_and_secrets_of_the_installation() -> N
         assert one["image"] == f"winnow-indexer:{policies_pods.version()}"
 
 
+def test_pods_of_a_load_in_bulk_have_no_rights_and_end_in_time() -> None:
+    world = bulk()
+    world.objects = [each for each in world.objects if each["kind"] in {"RayJob", "ConfigMap"}]
+    for check in (
+        policies_pods.pods_have_no_rights_on_the_cluster,
+        policies_pods.pods_are_restricted,
+        policies_pods.containers_are_confined,
+        policies_pods.variables_of_services_are_off,
+        policies_pods.searches_come_before_bulk_work,
+        policies_pods.pods_end_within_their_grace,
+        policies_pods.images_are_pinned_to_one_version,
+        policies_pods.volumes_are_mounted_where_they_are_needed,
+    ):
+        results = list(check(world))
+        assert results, check.__name__
+        assert [each for each in results if each is not True] == []
+
+
+def waiting() -> World:
+    """A site whose pod waits while its volume is worked on."""
+    return compose("embedded", {"components": ["maintenance"]})
+
+
+def test_a_pod_that_waits_has_all_that_the_serving_one_has_and_is_killed_by_no_probe() -> None:
+    (serving,), (idle,) = render("embedded").pods, waiting().pods
+    own, its = serving.spec["containers"][0], idle.spec["containers"][0]
+    changed = {"args", "command", "startupProbe", "readinessProbe", "livenessProbe"}
+    assert {key for key in own.keys() | its.keys() if own.get(key) != its.get(key)} == changed
+    assert its.keys() & changed == {"command"}
+    assert {**serving.spec, "containers": []} == {**idle.spec, "containers": []}
+    assert immutable(render("embedded")) == immutable(waiting())
+
+
 def bulk() -> World:
     """A site that loads in bulk, as the manual makes it."""
     site = {
@@ -291,6 +326,6 @@ def test_names_of_generated_objects_are_told_from_others() -> None:
 
 
 COMPONENTS = set(
-    "autoscaling dashscope embedded-single external-secrets gateway gateway-prefix monitoring network-policies "
-    "postgres qdrant-cluster ray-bulk vllm-embedding vllm-reranker worker".split()
+    "autoscaling dashscope embedded-single external-secrets gateway gateway-prefix maintenance monitoring "
+    "network-policies postgres qdrant-cluster qdrant-single ray-bulk vllm-embedding vllm-reranker worker".split()
 )

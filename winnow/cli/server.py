@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import signal
 import socket
 import time
@@ -70,6 +71,7 @@ class _Server(uvicorn.Server):
         super().__init__(_config(gate, settings.max_connections, gate.refused))
         self._gate = gate
         self._drain_seconds = settings.drain_seconds
+        self._longest_call = math.ceil(settings.model_seconds)
         self._exit_at: float | None = None
 
     @contextmanager
@@ -82,7 +84,12 @@ class _Server(uvicorn.Server):
                 self._captured_signals.clear()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Fail readiness; exit once the drain is over: at once at SIGINT, at a second signal, or during the start."""
+        """Fail readiness; exit once the drain is over: at once at SIGINT, at a second signal, or during the start.
+
+        After SIGTERM open requests have the time that the longest call of a model may take.
+        """
+        if sig == signal.SIGTERM:
+            self.config.timeout_graceful_shutdown = self._longest_call
         drains = self._gate.is_ready and self._drain_seconds > 0
         self._gate.drain()
         if sig == signal.SIGTERM and drains and self._exit_at is None:
