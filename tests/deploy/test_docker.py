@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 import yaml
 
+from indexer.worker.claims import RELEASE_SECONDS
+from indexer.worker.loop import STOP_SECONDS
+from tests.deploy.policies_pods import CLOSE_SECONDS
 from winnow.core.errors import InvalidSettings
-from winnow.core.settings import load_settings
+from winnow.core.settings import ServerSettings, load_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,6 +72,14 @@ def test_every_container_has_a_memory_limit_and_rotated_logs(compose: dict[str, 
     for one in compose["services"].values():
         assert one["mem_limit"].endswith("g")
         assert one["logging"]["options"] == {"max-size": "10m", "max-file": "5"}
+
+
+def test_containers_are_given_the_time_to_end_that_the_code_takes(compose: dict[str, Any]) -> None:
+    indexing, answering = STOP_SECONDS + RELEASE_SECONDS, ServerSettings().model_seconds
+    needed = {"winnow": answering + indexing, "service": answering, "worker": indexing}
+    for name in OURS:
+        seconds = needed[name.removesuffix("-gpu")] + CLOSE_SECONDS
+        assert compose["services"][name]["stop_grace_period"] == f"{seconds:g}s"
 
 
 def test_our_containers_are_read_only_and_confined(compose: dict[str, Any]) -> None:

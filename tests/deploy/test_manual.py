@@ -45,7 +45,11 @@ def stub(folder: Path, name: str, text: str) -> None:
 
 def test_every_command_of_the_manual_works_as_it_is_typed(tmp_path: Path) -> None:
     tools, checkout = tmp_path / "tools", tmp_path / "checkout"
-    shutil.copytree(ROOT / "deploy", checkout / "deploy", ignore=shutil.ignore_patterns("mine", "load", "crds"))
+    shutil.copytree(
+        ROOT / "deploy",
+        checkout / "deploy",
+        ignore=shutil.ignore_patterns("mine", "own", "load", "restore", "recovery", "crds"),
+    )
     tools.mkdir()
     stub(tools, "kubectl", KUBECTL)
     stub(tools, "openssl", OPENSSL)
@@ -58,7 +62,8 @@ def test_every_command_of_the_manual_works_as_it_is_typed(tmp_path: Path) -> Non
     done = subprocess.run(command, cwd=checkout, env=told, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     applied = (tmp_path / "applied").read_text().split()
-    assert {"deploy/k8s/cluster", "deploy/k8s/data", "deploy/k8s/sites/mine", "deploy/k8s/sites/load"} == set(applied)
+    sites = {f"deploy/k8s/sites/{name}" for name in ("mine", "own", "load", "restore", "recovery")}
+    assert {"deploy/k8s/cluster", "deploy/k8s/data", *sites} == set(applied)
 
 
 @pytest.mark.parametrize("fragment", blocks("yaml"), ids=lambda text: text.splitlines()[1].strip()[:40])
