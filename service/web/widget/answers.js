@@ -102,7 +102,10 @@ export function show(search, answer) {
 function redraw(search, key) {
   const { answer, shown, t, details, chosen } = search;
   const why = search.why.getAttribute("aria-pressed") === "true";
-  const nodes = shown.map((/** @type {any} */ result, /** @type {number} */ at) => resultOption(result, { id: `o${at}`, why, t }));
+  const nodes = shown.map((/** @type {any} */ result, /** @type {number} */ at) => {
+    const twin = shown.some((/** @type {any} */ other) => other !== result && other.title === result.title);
+    return resultOption(result, { id: `o${at}`, why, twin, t });
+  });
   draw(search, nodes, details && shown.map((/** @type {any} */ result) => details(result, answer)));
   const at = shown.findIndex((/** @type {any} */ result) => keyOf(result) === key);
   point(search, at < 0 && search.dialog && shown.length ? 0 : at);

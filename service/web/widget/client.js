@@ -51,7 +51,7 @@ export async function send(url, token, signal, body) {
     return await response.json();
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new Refusal("failed", { status: response.status, title: "Unreadable response", detail: "It is not JSON. Is there a proxy in between?" });
+    throw new Refusal("failed", { status: response.status, title: "The answer is not JSON" });
   }
 }
 
@@ -89,7 +89,7 @@ export class Asker {
     this.timer = setTimeout(() => this.now(), this.pause);
     this.hooks.instant(typing.signal)?.then(
       (answer) => typing === this.typing && this.hooks.answered(answer),
-      () => {}, // the full search is on its way, and says what is wrong
+      (error) => typing === this.typing && error.kind === "token" && this.hooks.failed(error), // else the full search says what is wrong
     );
   }
 

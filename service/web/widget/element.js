@@ -50,7 +50,7 @@ class WinnowSearch extends HTMLElement {
     this.moved = false; // whether the visitor has chosen the active option
     this.planned = false;
     this.asker = new Asker({
-      instant: (signal) => (this.params.mode ? null : ask(this, { mode: "instant" }, signal)),
+      instant: (signal) => (this.params.mode || this.refused ? null : ask(this, { mode: "instant" }, signal)),
       full: (signal) => ask(this, {}, signal),
       answered: (answer) => show(this, answer),
       failed: (error) => fail(this, error),
@@ -158,6 +158,7 @@ class WinnowSearch extends HTMLElement {
     const placeholder = this.getAttribute("placeholder") ?? this.t("placeholder");
     Object.assign(this, skeleton({ inline: this.inline, placeholder, dir, lang, t: this.t }));
     this.input.value = kept;
+    if (kept) this.plan();
     this.listen();
     this.scheme();
     this.dialog = null;
@@ -247,7 +248,7 @@ class WinnowSearch extends HTMLElement {
   ready() {
     if (this.getAttribute("collection")) return true;
     console.error("<winnow-search> needs the attribute collection");
-    fail(this, new Refusal("failed", { detail: "<winnow-search> needs the attribute collection" }));
+    fail(this, new Refusal("failed"));
     return false;
   }
 
@@ -264,7 +265,8 @@ class WinnowSearch extends HTMLElement {
     this.recent.add(this.query.trim());
     clicked(this, at);
     if (!this.emit("winnow-select", this.shown[at])) return event.preventDefault();
-    if (!event.ctrlKey && !event.metaKey && !event.shiftKey && !event.button) this.close();
+    const link = /** @type {Element} */ (event.target).closest("a");
+    if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.button) this.close();
   }
 
   /** @param {string} documentId @returns {boolean} whether a search of this tab led there, and is now told so */

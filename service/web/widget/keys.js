@@ -11,6 +11,8 @@ export function hotkey(search, event) {
   const command = event.ctrlKey || event.metaKey;
   const control = command && event.key.toLowerCase() === "k";
   if (!control && (command || event.key !== "/" || isWriting(event))) return;
+  const within = event.composedPath().find((one) => /** @type {any} */ (one).localName === search.localName);
+  if ((within && within !== search) || !search.checkVisibility()) return;
   event.preventDefault();
   if (control && search.dialog?.open) search.close();
   else search.open();
@@ -31,7 +33,7 @@ function isWriting(event) {
  * @param {KeyboardEvent} event
  */
 export function boxKey(search, event) {
-  if (event.isComposing) return;
+  if (event.isComposing || event.keyCode === 229) return; // 229: Safari, for the key that ends a composition
   const { options, active, input } = search;
   const { key } = event;
   const forward = search.panel.dir === "rtl" ? "ArrowLeft" : "ArrowRight";

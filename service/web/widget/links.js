@@ -45,6 +45,19 @@ function phraseAt(points, span) {
 }
 
 /**
+ * The text to show for Markdown, of the same length in code points: no fences, no rules of tables, no signs at the beginnings of lines.
+ *
+ * @param {string} text
+ */
+export function plain(text) {
+  const blank = (/** @type {string} */ part) => part.replace(/./gsu, " ");
+  return text
+    .replace(/^[`~]{3}.*|^[ |:-]{3,}$|^#+ /gmu, blank)
+    .replace(/^[|].*[|]$/gmu, (row) => row.replaceAll("|", "·").replace(/^·|·$/gu, " "))
+    .replace(/^( *)[*-] /gmu, "$1• ");
+}
+
+/**
  * The part of a text to show: around the first highlight, cut at spaces. Offsets count code points, as the service does.
  *
  * @param {string[]} points

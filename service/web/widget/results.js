@@ -1,5 +1,5 @@
 import { h, marked } from "./dom.js";
-import { excerpt, safeUrl, withFragment } from "./links.js";
+import { excerpt, plain, safeUrl, withFragment } from "./links.js";
 
 /** @param {number} value a score on an open scale, three digits that matter */
 export function score(value) {
@@ -29,21 +29,22 @@ export function reasons({ rank, exact, stages }, t) {
  * @param {object} context
  * @param {string} context.id
  * @param {boolean} context.why whether to show its scores
+ * @param {boolean} context.twin whether another result has its title: then its address is shown, too
  * @param {(name: string) => string} context.t
  */
-export function resultOption(result, { id, why, t }) {
+export function resultOption(result, { id, why, twin, t }) {
   const points = Array.from(result.text ?? "");
   const highlights = result.highlights ?? [];
   const href = withFragment(safeUrl(result.url, document.baseURI), points, highlights);
   const name = result.title || result.document_id;
-  const path = (result.chunk?.headings ?? []).filter((/** @type {string} */ one) => one && one !== name).join(" › ");
+  const path = [twin && href && new URL(href).pathname, ...(result.chunk?.headings ?? [])].filter((one) => one && one !== name).join(" › ");
   const attributes = { role: "option", id, class: "option", part: "option", "aria-selected": "false" };
   return h(
     href ? "a" : "div",
     { ...attributes, ...(href && { href, tabindex: "-1", rel: "noopener" }) },
     h("span", { class: "title", part: "title", dir: "auto" }, name),
     path && h("span", { class: "path", part: "path", dir: "auto" }, path),
-    h("span", { class: "text", part: "text", dir: "auto" }, ...marked(points, highlights, excerpt(points, highlights))),
+    h("span", { class: "text", part: "text", dir: "auto" }, ...marked([...plain(result.text ?? "")], highlights, excerpt(points, highlights))),
     why && h("span", { class: "why", part: "why" }, reasons(result, t)),
   );
 }
