@@ -1,13 +1,13 @@
 """The composition root: settings in, open resources out.
 
-The only module that imports adapters of models, vectors and the catalog.
+With ``winnow.storage`` the only module that imports adapters of models, vectors and the catalog.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,8 +20,7 @@ from indexer.worker.maintenance import Maintenance
 from indexer.worker.pipeline import Pipeline
 from winnow.background import keeping_reserve, until_closed
 from winnow.catalog.build import open_catalog
-from winnow.core.disk_reserve import give_up_reserve
-from winnow.core.lock import LOCK_FILE, DirectoryLock
+from winnow.core.lock import DirectoryLock
 from winnow.core.settings import Settings
 from winnow.core.settings.embedding import Embedding
 from winnow.models.build import build_chooser, build_default, build_embedder, build_further, build_reranker
@@ -30,13 +29,14 @@ from winnow.operations.index_watch import IndexWatch
 from winnow.operations.name_indexes import NameIndexes
 from winnow.operations.quotas import Quotas
 from winnow.operations.resources import Adapters, Resources
-from winnow.ports import Catalog, Embedder, Reranker, VectorStore
+from winnow.ports import Embedder, Reranker, VectorStore
 from winnow.search.budgeted import BudgetedReranker
 from winnow.search.embedders import Embedders
 from winnow.search.guarded_models import GuardedEmbedder, GuardedReranker
 from winnow.search.lookup import CollectionLookup
 from winnow.search.query_cache import CachedEmbedder
 from winnow.search.two_stage import TwoStageSearch
+from winnow.storage import lock_data
 from winnow.typeahead.tantivy_index import TantivyNames
 from winnow.vectors.build import build_store
 
@@ -51,44 +51,6 @@ class Local:
     worker: Worker | BulkJob
     lock: DirectoryLock | None
     watch: IndexWatch
-
-
-def lock_data(settings: Settings) -> AbstractContextManager[DirectoryLock | None]:
-    """Take the data directory if anything is kept there; on a full disk with the space that was kept for that.
-
-    Raises:
-        DataDirectoryLocked: another process owns it; the error says which, and where it serves.
-    """
-    if not settings.keeps_data:
-        return nullcontext()
-    give_up_reserve(settings.data_dir)
-    return DirectoryLock(settings.data_dir / LOCK_FILE)
-
-
-@asynccontextmanager
-async def open_catalog_alone(settings: Settings) -> AsyncIterator[Catalog]:
-    """Take the data directory and open the catalog: no models, no vector store, no worker.
-
-    Raises:
-        DataDirectoryLocked: another process owns the data directory.
-    """
-    with lock_data(settings):
-        catalog = await open_catalog(settings)
-        try:
-            yield catalog
-        finally:
-            await catalog.close()
-
-
-@asynccontextmanager
-async def open_stores(settings: Settings) -> AsyncIterator[tuple[Catalog, VectorStore]]:
-    """As ``open_catalog_alone``, with the vector store."""
-    async with open_catalog_alone(settings) as catalog:
-        store = build_store(settings)
-        try:
-            yield catalog, store
-        finally:
-            await store.close()
 
 
 @asynccontextmanager

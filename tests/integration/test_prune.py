@@ -14,7 +14,8 @@ from winnow.core.settings import load_settings
 from winnow.operations import unowned
 from winnow.operations.collections import CollectionSpec, ensure_collection
 from winnow.ports import IndexRef, IndexSchema
-from winnow.runtime import open_resources, open_stores
+from winnow.runtime import open_resources
+from winnow.storage import open_stores
 
 
 async def test_only_unowned_indexes_of_winnow_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,7 @@ async def _prune(settings: Settings, *, delete: bool) -> tuple[list[str], list[s
     """The unowned indexes, and those of them that were deleted, by name."""
     from winnow.core.principal import LOCAL
     from winnow.operations.unowned import prune_indexes, unowned_indexes
-    from winnow.runtime import open_stores
+    from winnow.storage import open_stores
 
     async with open_stores(settings) as (catalog, store):
         found = await unowned_indexes(catalog, store)

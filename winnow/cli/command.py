@@ -100,7 +100,7 @@ def through_catalog(
             async with _connect(owner, url, settings) as client:
                 return await question(client)
         from winnow.core.principal import LOCAL
-        from winnow.runtime import open_catalog_alone
+        from winnow.storage import open_catalog_alone
 
         async with open_catalog_alone(settings) as catalog:
             return (await view(catalog, LOCAL)).model_dump(mode="json")
@@ -196,7 +196,7 @@ def owner_of(settings: Settings) -> str | None:
     Raises:
         DataDirectoryLocked: its owner does not serve.
     """
-    from winnow.runtime import lock_data
+    from winnow.storage import lock_data
 
     try:
         with lock_data(settings):

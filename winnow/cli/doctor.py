@@ -40,7 +40,8 @@ def doctor(data_dir: DataDir = None, json: Json = False) -> None:
 async def _probe(settings: Settings) -> list[DoctorCheck]:
     from asyncio import to_thread
 
-    from winnow.runtime import lock_data, open_resources
+    from winnow.runtime import open_resources
+    from winnow.storage import lock_data
 
     try:
         with lock_data(settings) as lock:

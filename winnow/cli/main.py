@@ -25,6 +25,7 @@ from winnow.cli.search import search
 from winnow.cli.size import size
 from winnow.cli.verify import verify
 from winnow.core.errors import InvalidInput, WinnowError
+from winnow.core.gc_tuning import collect_rarely
 from winnow.core.import_path import put_ours_first
 
 EXIT_FAILED: Final = 1
@@ -101,6 +102,7 @@ def ends_with_status() -> Iterator[None]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exits as ``ends_with_status`` says."""
+    collect_rarely()
     put_ours_first()
     with ends_with_status():
         app(args=list(arguments) if arguments is not None else None)

@@ -41,7 +41,8 @@ from winnow.operations.index_watch import IndexWatch
 from winnow.operations.metrics import Metrics
 from winnow.operations.resources import Resources
 from winnow.operations.warm_up import warm_up
-from winnow.runtime import open_catalog_alone, open_local
+from winnow.runtime import open_local
+from winnow.storage import open_catalog_alone
 
 log = logging.getLogger(__name__)
 start_log: Any = structlog.get_logger("winnow.service")

@@ -6,17 +6,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from winnow.core.settings import Settings
-from winnow.operations.name_indexes import NameIndexes
 from winnow.operations.popular_queries import PopularQueries
-from winnow.operations.quotas import Quotas
 from winnow.ports import Catalog, Embedder, FileParser, Reranker, VectorStore
-from winnow.search.embedders import Embedders
 from winnow.search.facets import FacetCounter
-from winnow.search.lookup import CollectionLookup
-from winnow.search.two_stage import TwoStageSearch
+
+if TYPE_CHECKING:  # commands that read the catalog alone do not load what searches
+    from winnow.operations.name_indexes import NameIndexes
+    from winnow.operations.quotas import Quotas
+    from winnow.search.embedders import Embedders
+    from winnow.search.lookup import CollectionLookup
+    from winnow.search.two_stage import TwoStageSearch
 
 
 class Watch(Protocol):

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-from winnow.conversion.convert import canonical
 from winnow.core.access import may_name, view_of
 from winnow.core.documents import parse_document
 from winnow.core.errors import Forbidden, InvalidDocument, InvalidInput, by_code
@@ -105,6 +104,8 @@ def read_document(raw: object, terms: UploadTerms) -> Document:
     if not terms.admits(tenant := tenant_of(document.id)):
         raise Forbidden(f"the caller cannot submit documents of tenant {tenant!r}", location=("tenant",))
     try:
+        from winnow.conversion.convert import canonical  # noqa: PLC0415 - not for commands that read the catalog
+
         return canonical(document)
     except ValueError as error:
         message = f"text is not valid {document.source_format} ({error!s:.200})"
