@@ -16,8 +16,8 @@ from fsspec.core import url_to_fs
 
 from indexer.sources.base import ReadError
 from indexer.sources.files import FileSource
-from indexer.sources.formats import MAX_FILE_BYTES, MAX_PARSED_BYTES, File, holds_many, is_known
-from winnow.core.errors import InvalidSource
+from indexer.sources.formats import MAX_FILE_BYTES, MAX_PARSED_BYTES, SUFFIXES, File, holds_many, is_known
+from winnow.core.errors import InvalidSource, WinnowError
 from winnow.ports.source import Failure, SourceOptions
 
 DRIVERS: Final[dict[str, str]] = {
@@ -77,9 +77,12 @@ class RemoteSource(FileSource):
         try:
             single = self._files.isfile(self._root)
             if not single and not self._files.exists(self._root):
-                raise FileNotFoundError("nothing exists under this address")
+                raise InvalidSource("nothing exists under this address")
             if single and not is_known(PurePosixPath(self._root)):
-                raise ValueError(f"a file of the unknown type {PurePosixPath(self._root).suffix!r}")
+                suffix = PurePosixPath(self._root).suffix
+                raise InvalidSource(
+                    f"it is a file of the unknown type {suffix!r}; read are {', '.join(sorted(SUFFIXES))}"
+                )
             if single:
                 yield self._root, self._files.info(self._root)
                 return
@@ -118,4 +121,6 @@ class RemoteSource(FileSource):
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, WinnowError):
+        return error.message
     return f"{type(error).__name__}: {error!s:.200}"

@@ -11,6 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from winnow.catalog.engine import database_url
 from winnow.catalog.failures import translate
+from winnow.catalog.migrate import migrate
 from winnow.core.errors import (
     InvalidSettings,
     Overloaded,
@@ -101,6 +102,13 @@ def test_messages_hold_neither_statements_nor_values() -> None:
 
 def test_a_damaged_file_is_called_that() -> None:
     assert "damaged" in from_sqlite(sqlite3.SQLITE_NOTADB).message
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "winnow.db"
+    file.write_bytes(b"x" * 4096)
+    with pytest.raises(StorageFailure, match=f"{file} is damaged"):
+        migrate(database_url(f"sqlite:///{file}"))
 
 
 def test_errors_outside_the_database_are_told_as_they_are() -> None:

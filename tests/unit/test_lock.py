@@ -136,7 +136,11 @@ def test_a_living_owner_is_not_waited_for_however_patient(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("number", "remedy"),
-    [(errno.EACCES, "chown it to that user"), (errno.EROFS, "is read-only"), (errno.EIO, "cannot")],
+    [
+        (errno.EACCES, "chown it to that user"),
+        (errno.EROFS, "is read-only"),
+        (errno.EIO, "cannot"),
+    ],
 )
 def test_a_directory_that_cannot_be_written_is_named_with_user_and_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
@@ -150,3 +154,9 @@ def test_a_directory_that_cannot_be_written_is_named_with_user_and_remedy(
             DirectoryLock(tmp_path / "data" / "winnow.lock")
     assert str(tmp_path / "data") in refused.value.message
     assert f"user {os.getuid()}" in refused.value.message
+
+
+def test_a_file_in_the_place_of_the_directory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    with pytest.raises(StorageFailure, match=r"is or lies below a file.*WINNOW_DATA_DIR"):
+        DirectoryLock(tmp_path / "data" / "winnow.lock")

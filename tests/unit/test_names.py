@@ -22,6 +22,7 @@ ROOMS: Final = {
     "winnow/ports",
     "winnow/runtime",
     "winnow/search",
+    "winnow/storage",
     "winnow/testing",
     "winnow/typeahead",
     "winnow/vectors",

@@ -136,6 +136,15 @@ def test_an_address_with_nothing_under_it_is_named(bucket: MemoryFileSystem) -> 
     (failure,) = read("memory://nothing")
     assert isinstance(failure, Failure)
     assert "nothing exists under this address" in failure.message
+    assert "Error" not in failure.message
+
+
+def test_a_file_of_an_unknown_type_is_named_with_those_that_are_read(tmp_path: Path) -> None:
+    (tmp_path / "note.xyz").write_text("words")
+    (failure,) = read(f"file://{tmp_path / 'note.xyz'}")
+    assert isinstance(failure, Failure)
+    assert "unknown type '.xyz'; read are" in failure.message
+    assert "Error" not in failure.message
 
 
 def test_an_object_that_is_too_large_is_not_fetched(bucket: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,7 +143,7 @@ async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         async with engine.begin() as connection:
             yield connection
     except (SQLAlchemyError, OSError) as error:
-        raise translate(error) from error
+        raise translate(error, engine.url.database or "") from error
 
 
 async def allow_long(connection: AsyncConnection, seconds: float = LONG_SECONDS) -> None:

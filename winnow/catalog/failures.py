@@ -33,7 +33,8 @@ _GONE: Final = (
     "the catalog's database cannot be reached: {}; check that it runs and that WINNOW_CATALOG__URL is correct"
 )
 _DAMAGED: Final = (
-    "the catalog's file is damaged or is not an SQLite database: {}; restore it from a backup or move it out of the way"
+    "the catalog's file {} is damaged or is not an SQLite database: {}; "
+    "restore it from a backup or move it out of the way"
 )
 _FAILED: Final = "the catalog's database failed: {}"
 
@@ -43,8 +44,8 @@ _POSTGRES_CONTENTION: Final = ("53", "40", "55P03", "57014")
 _POSTGRES_GONE: Final = ("08", "57P")
 
 
-def translate(error: SQLAlchemyError | OSError) -> WinnowError:
-    """The error of ours for a database's error. Its message contains no statements and no values."""
+def translate(error: SQLAlchemyError | OSError, file: str = "") -> WinnowError:
+    """The error of ours for an error of a database in ``file``. Its message contains no statements and no values."""
     if isinstance(error, PoolTimeout):
         return Overloaded(_BUSY, retry_after=RETRY_SECONDS)
     if isinstance(error, OSError):
@@ -53,17 +54,17 @@ def translate(error: SQLAlchemyError | OSError) -> WinnowError:
         return StorageFailure(_FAILED.format(error))
     reason = str(error.orig).strip() or type(error.orig).__name__
     if isinstance(error.orig, sqlite3.Error):
-        return _translate_sqlite(error.orig, reason)
+        return _translate_sqlite(error.orig, reason, file)
     return _translate_postgres(error, reason)
 
 
-def _translate_sqlite(error: sqlite3.Error, reason: str) -> WinnowError:
+def _translate_sqlite(error: sqlite3.Error, reason: str, file: str) -> WinnowError:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # the low byte is the primary code
     if code == sqlite3.SQLITE_FULL:
         return StorageFull(_FULL, retry_after=RETRY_SECONDS)
     if code in _SQLITE_CONTENTION:
         return Overloaded(_BUSY, retry_after=RETRY_SECONDS)
-    return StorageFailure((_DAMAGED if code in _SQLITE_DAMAGE else _FAILED).format(reason))
+    return StorageFailure(_DAMAGED.format(file, reason) if code in _SQLITE_DAMAGE else _FAILED.format(reason))
 
 
 def _translate_postgres(error: DBAPIError, reason: str) -> WinnowError:

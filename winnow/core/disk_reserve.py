@@ -53,7 +53,7 @@ def give_up_reserve(directory: Path) -> None:
             return
         path.unlink()
     except OSError as error:
-        if error.errno != errno.ENOENT:
+        if error.errno not in (errno.ENOENT, errno.EROFS, errno.EACCES):  # the lock names what cannot be written
             log.warning("the space that is kept in %s for a start cannot be used: %s", path, error.strerror or error)
         return
     log.warning("the disk of %s is full: the space that was kept for a start is used; free some", directory)

@@ -9,7 +9,7 @@ from typing import Final
 
 from winnow.core.errors import StorageFailure
 
-_READ_ONLY: Final = "mount it writable, or choose another with --data-dir or WINNOW_DATA_DIR"
+_ANOTHER: Final = "choose another with --data-dir or WINNOW_DATA_DIR"
 
 
 def unwritable(directory: Path, error: OSError) -> StorageFailure:
@@ -17,10 +17,14 @@ def unwritable(directory: Path, error: OSError) -> StorageFailure:
     who = f"user {os.getuid()}, group {os.getgid()}"
     place = directory.absolute()
     if error.errno == errno.EROFS:
-        return StorageFailure(f"{place} is read-only, and this process ({who}) keeps data there: {_READ_ONLY}")
+        return StorageFailure(
+            f"{place} is read-only, and this process ({who}) keeps data there: mount it writable, or {_ANOTHER}"
+        )
     if error.errno in (errno.EACCES, errno.EPERM):
         return StorageFailure(
             f"{place} cannot be written by this process ({who}): chown it to that user (on Kubernetes set fsGroup), or "
             "choose another directory with --data-dir or WINNOW_DATA_DIR"
         )
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return StorageFailure(f"{place} is or lies below a file, and data needs a directory: {_ANOTHER}")
     return StorageFailure(f"{place} cannot be used by this process ({who}): {error.strerror or error}")
