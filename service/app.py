@@ -14,6 +14,7 @@ from service.binding import is_loopback, served_hosts
 from service.client_paths import ClientPaths
 from service.cors import Cors
 from service.cross_site import CrossSite
+from service.direct_route import DirectRoute
 from service.door import Door
 from service.doors import all_doors
 from service.doors.mcp_route import McpRoute
@@ -24,7 +25,7 @@ from service.nearest_shape import NearestShape
 from service.openapi import TAGS, install_openapi
 from service.page_requests import PageRequests
 from service.quotas import RequestQuota
-from service.repeated_refusals import RefusalWatch, RepeatedRefusals
+from service.repeated_refusals import RepeatedRefusals
 from service.routes import (
     analytics,
     audit,
@@ -95,6 +96,7 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
     routers = [*(module.router for module in modules), analytics.events, *all_doors(), *doors]
     for router in routers:
         app.include_router(router)
+    app.router.routes.insert(0, DirectRoute(search.posted))
     install_openapi(app, routers)
     install_widget(app)
     install_page(app)
@@ -127,8 +129,7 @@ def _surround(app: FastAPI, settings: Settings, state: ServiceState, routes: Seq
     hosts = served_hosts(server)
     if hosts is not None:
         app.add_middleware(HostGuard, hosts=hosts, by_address=not is_loopback(server.host))
-    app.add_middleware(RequestContext, metrics=state.metrics, is_ending=state.is_draining)
+    app.state.refusals = RepeatedRefusals(state.work.refusal, state.metrics, state.is_draining)
+    app.add_middleware(RequestContext, metrics=state.metrics, is_ending=state.is_draining, refusals=app.state.refusals)
     app.add_middleware(ClientPaths, routes=routes)
     app.add_middleware(PathPrefix, prefix=server.root_path)
-    app.state.refusals = RepeatedRefusals(state.work.refusal, state.metrics, state.is_draining)
-    app.add_middleware(RefusalWatch, refusals=app.state.refusals)

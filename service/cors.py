@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Final, TypeAlias
 
 from fastapi.middleware.cors import CORSMiddleware
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.request_fields import field_of
 
 FindOrigins: TypeAlias = Callable[[], Awaitable[Collection[str]]]
 EXPOSED: Final = (
@@ -35,7 +36,7 @@ class Cors(CORSMiddleware):
         self._allowed = allowed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or "origin" not in Headers(scope=scope):
+        if scope["type"] != "http" or field_of(scope, b"origin") is None:
             await self.app(scope, receive, send)
             return
         self.allow_origins = await self._allowed()

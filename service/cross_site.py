@@ -7,24 +7,26 @@ come from, and no page can forge them. Programs that are not browsers send neith
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.cors import FindOrigins
 from service.errors import CROSS_SITE, Problem, problem_response
+from service.request_fields import field_of
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _FOREIGN: Final = frozenset({"cross-site", "same-site"})
 _PORTS: Final = {"http": 80, "https": 443}
 _ANYWHERE: Final = ("/widget/", "/1/events", "/v1/events")  # files of the widget, and answers to beacons
-_NO_FRAMES: Final = "frame-ancestors 'none'"
+_POLICY: Final = b"cross-origin-resource-policy"
+_NO_FRAMES: Final = (b"content-security-policy", b"frame-ancestors 'none'")
 
 
 class CrossSite:
-    """Refuses foreign pages' writes and blind reads, and keeps them from embedding what they cannot read.
+    """Refuses foreign pages' writes and blind reads. ``embedding_policy`` keeps them from embedding what is answered.
 
     Refused are unsafe methods from another site or origin, and reads under ``/v1/`` in mode ``no-cors``, as an
     ``<img>`` sends them, unless the origin is the service's own or an allowed one.
@@ -41,29 +43,21 @@ class CrossSite:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        anywhere = scope["path"].removeprefix(scope.get("root_path", "")).startswith(_ANYWHERE)
-
-        async def send_with_policy(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                _add_policy(MutableHeaders(scope=message), anywhere=anywhere)
-            await send(message)
-
-        headers = Headers(scope=scope)
-        if await self._is_refused(scope, headers):
-            origin = headers.get("origin")
+        if await self._is_refused(scope):
+            origin = field_of(scope, b"origin")
             detail = f"a page of {origin[:80]!r}" if origin else "a page of another site"
             problem = Problem(CROSS_SITE, f"{detail} sent this request; allow its origin in server.cors_origins")
-            await problem_response(scope, problem)(scope, receive, send_with_policy)
+            await problem_response(scope, problem)(scope, receive, send)
         else:
-            await self.app(scope, receive, send_with_policy)
+            await self.app(scope, receive, send)
 
-    async def _is_refused(self, scope: Scope, headers: Headers) -> bool:
-        site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    async def _is_refused(self, scope: Scope) -> bool:
+        site, origin = field_of(scope, b"sec-fetch-site"), field_of(scope, b"origin")
         if scope["method"] in _SAFE:
-            blind = site in _FOREIGN and headers.get("sec-fetch-mode") == "no-cors"
+            blind = site in _FOREIGN and field_of(scope, b"sec-fetch-mode") == "no-cors"
             return blind and "/v1/" in scope["path"]
         if origin is not None:
-            return not is_own(origin, headers.get("host", "")) and origin not in await self.allowed()
+            return not is_own(origin, field_of(scope, b"host") or "") and origin not in await self.allowed()
         return site in _FOREIGN
 
 
@@ -81,6 +75,9 @@ def is_own(origin: str, host: str) -> bool:
         return False
 
 
-def _add_policy(headers: MutableHeaders, *, anywhere: bool) -> None:
-    headers.setdefault("Cross-Origin-Resource-Policy", "cross-origin" if anywhere else "same-origin")
-    headers.setdefault("Content-Security-Policy", _NO_FRAMES)
+def embedding_policy(scope: Scope, fields: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:
+    """Further fields of an answer, by which other sites' pages cannot embed it unless it says otherwise itself."""
+    given = [name for name, _ in fields]
+    anywhere = scope["path"].removeprefix(scope.get("root_path", "")).startswith(_ANYWHERE)
+    policy = (_POLICY, b"cross-origin" if anywhere else b"same-origin")
+    return [each for each in (policy, _NO_FRAMES) if each[0] not in given]

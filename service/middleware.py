@@ -16,6 +16,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.binding import host_name, is_address, is_loopback
+from service.cross_site import embedding_policy
 from service.errors import (
     BODY_TOO_LARGE,
     INTERNAL,
@@ -25,24 +26,34 @@ from service.errors import (
     Problem,
     problem_response,
 )
-from winnow.core.ids import new_id
+from service.repeated_refusals import RepeatedRefusals
+from service.request_fields import field_of, request_id_of
+from service.shedding import TURNED_AWAY
 from winnow.core.tracing import note_response, request_span
 from winnow.operations.metrics import Metrics
 
+HUNG_UP: Final = 499  # the client disconnected before the answer
 HEALTH_PATHS: Final = ("/healthz", "/readyz")
 PROBED: Final = (*HEALTH_PATHS, "/metrics")
 _OF_A_COLLECTION: Final = "/v1/collections/{name}"
-MAX_REQUEST_ID_CHARS: Final = 128
+STATUS_SENT: Final = "status_sent"
+"""In the state of a request whose answer has begun: its status."""
 _PREFIX: Final = re.compile(r"(/(?!\.+(/|$))[A-Za-z0-9._~-]+){1,8}")
 
 
 class RequestContext:
-    """Sets request ids and common headers, and logs and counts each exchange."""
+    """Sets request ids and the fields that all answers have, and logs and counts each exchange.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, is_ending: Callable[[], bool]) -> None:
+    It is outside of all that adds fields to answers, so that ``refusals`` are told of whole ones.
+    """
+
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, is_ending: Callable[[], bool], refusals: RepeatedRefusals
+    ) -> None:
         self.app = app
         self.is_ending = is_ending
         self.metrics = metrics
+        self.refusals = refusals
         self.log: Any = structlog.get_logger("winnow.access")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,22 +61,22 @@ class RequestContext:
             await self.app(scope, receive, send)
             return
         began = time.perf_counter()
-        request_id = request_id_of(Headers(scope=scope).get("x-request-id", ""))
-        scope.setdefault("state", {})["request_id"] = request_id
+        request_id = request_id_of(field_of(scope, b"x-request-id") or "")
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        status = 499  # the client disconnected before the answer
 
-        async def send_with_headers(message: Message) -> None:
-            nonlocal status
+        async def send_with_fields(message: Message) -> None:
             if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [
-                    *message.get("headers", ()),
-                    (b"x-request-id", request_id.encode()),
-                    (b"x-content-type-options", b"nosniff"),
-                ]
+                state[STATUS_SENT] = message["status"]
+                fields = message["headers"] = list(message.get("headers", ()))
+                fields += embedding_policy(scope, fields)
+                fields += ((b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff"))
                 if self.is_ending():  # the next request of this client finds another process
-                    message["headers"].append((b"connection", b"close"))
+                    fields.append((b"connection", b"close"))
+                if TURNED_AWAY in state:
+                    principal, collection = state[TURNED_AWAY]
+                    self.refusals.note(scope, principal, collection, fields)
             await send(message)
 
         self.metrics.in_flight.inc()
@@ -73,12 +84,12 @@ class RequestContext:
         try:
             with span:
                 try:
-                    await self.app(scope, receive, send_with_headers)
+                    await self.app(scope, receive, send_with_fields)
                 finally:
-                    note_response(span, scope, status)
+                    note_response(span, scope, state.get(STATUS_SENT, HUNG_UP))
         finally:
             self.metrics.in_flight.dec()
-            self._report(scope, status, time.perf_counter() - began)
+            self._report(scope, state.get(STATUS_SENT, HUNG_UP), time.perf_counter() - began)
 
     def _report(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
@@ -146,30 +157,27 @@ class UnhandledErrors:
         self.log: Any = structlog.get_logger("winnow.errors")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
-
-        async def watching(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
-
         try:
-            await self.app(scope, receive, watching)
+            await self.app(scope, receive, send)
         except ClientDisconnect:
             return  # the client disconnected while it sent the body
         except asyncio.CancelledError:
-            if started or scope["type"] != "http" or not self.is_ending():
+            if _cannot_be_answered(scope) or not self.is_ending():
                 raise
             problem = Problem(SHUTTING_DOWN, SHUTTING_DOWN.summary, headers={"Retry-After": "1"})
             await problem_response(scope, problem)(scope, receive, send)
         except Exception:
             self.log.exception("unhandled", path=scope.get("path"))
-            if started or scope["type"] != "http":
+            if _cannot_be_answered(scope):
                 raise
             problem = Problem(
                 INTERNAL, "the service failed on this request; its log has the cause under the request id"
             )
             await problem_response(scope, problem)(scope, receive, send)
+
+
+def _cannot_be_answered(scope: Scope) -> bool:
+    return scope["type"] != "http" or STATUS_SENT in scope["state"]
 
 
 class HostGuard:
@@ -192,13 +200,13 @@ class HostGuard:
             await self.app(scope, receive, send)
             return
         detail = (
-            f"the service does not answer for host {Headers(scope=scope).get('host', '')[:80]!r}; "
+            f"the service does not answer for host {(field_of(scope, b'host') or '')[:80]!r}; "
             "to allow it, add it to server.allowed_hosts"
         )
         await problem_response(scope, Problem(UNKNOWN_HOST, detail))(scope, receive, send)
 
     def _is_served(self, scope: Scope) -> bool:
-        host = host_name(Headers(scope=scope).get("host", ""))
+        host = host_name(field_of(scope, b"host") or "")
         if host in self.hosts or is_loopback(host):
             return True
         if scope["path"].endswith(HEALTH_PATHS) and (not host or (self.by_address and is_address(host))):
@@ -222,7 +230,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "")
+        declared = field_of(scope, b"content-length") or ""
         size = 0
 
         async def counted() -> Message:
@@ -252,11 +260,5 @@ class BodyLimit:
 
 def _forwarded_prefix(scope: Scope) -> str:
     """The prefix that a proxy says it stripped; empty where it says nothing, or nothing like a path."""
-    given = Headers(scope=scope).get("x-forwarded-prefix", "").rstrip("/")
+    given = (field_of(scope, b"x-forwarded-prefix") or "").rstrip("/")
     return given if _PREFIX.fullmatch(given) else ""
-
-
-def request_id_of(given: str) -> str:
-    """The caller's ``X-Request-Id`` if it is printable and short, else a new one."""
-    usable = 0 < len(given) <= MAX_REQUEST_ID_CHARS and given.isascii() and given.isprintable()
-    return given if usable else new_id("req")

@@ -15,11 +15,11 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import orjson
 import structlog
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from service.errors import PROBLEM_DETAILS, STATUS, problem_from
-from service.middleware import request_id_of
-from service.shedding import SEARCH_PATH, TURNED_AWAY, Refusal
+from service.request_fields import request_id_of
+from service.shedding import SEARCH_PATH, Refusal
 from winnow.core.errors import Overloaded
 from winnow.core.principal import Principal
 from winnow.operations.access import SECONDS
@@ -118,25 +118,6 @@ class RepeatedRefusals:
             where = {"route": SEARCH_PATH, "collection": collection[:64]}
             self._log.info("requests turned away", method=method, **where, status=_STATUS, count=count)
         self._counts.clear()
-
-
-class RefusalWatch:
-    """Notes which searches ``app`` turns away. The outermost middleware, so that it sees all fields of an answer."""
-
-    def __init__(self, app: ASGIApp, refusals: RepeatedRefusals) -> None:
-        self.app = app
-        self.refusals = refusals
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        state = scope.setdefault("state", {})
-
-        async def noting(message: Message) -> None:
-            if message["type"] == "http.response.start" and TURNED_AWAY in state:
-                principal, collection = state[TURNED_AWAY]
-                self.refusals.note(scope, principal, collection, message["headers"])
-            await send(message)
-
-        await self.app(scope, receive, noting if scope["type"] == "http" else send)
 
 
 def _head(method: bytes, path: bytes, fields: Fields) -> _Head:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final, cast
 
 from fastapi import Query, Request, Response
 
@@ -10,7 +10,7 @@ from service.access import needs, principal_of
 from service.answer import render_answer
 from service.deps import CollectionName, state_of
 from service.disconnect import while_connected
-from service.door import SEARCH_PROBLEMS, Door
+from service.door import SEARCH_PROBLEMS, Door, DoorRoute
 from service.routes.search_steps import EVENTS, stream_steps, wants_events
 from service.schemas.search import SearchBody, SearchParameters, SearchView
 from service.wire import json_response
@@ -31,6 +31,10 @@ async def search(name: CollectionName, body: SearchBody, request: Request) -> Re
     With `Accept: text/event-stream` the same in steps: `instant`, `retrieved` and `final`, each a whole answer.
     """
     return await _answer(name, body, request)
+
+
+posted: Final = cast("DoorRoute", router.routes[-1])
+"""The route of searches as JSON, which has a direct way."""
 
 
 @router.get("", response_model=SearchView, responses={**EVENTS, **router.problems()}, openapi_extra=needs("search"))
