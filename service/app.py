@@ -72,6 +72,7 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # winnow.core.tracing has its own
         lifespan=lambda _: _running(state, mcp),
         generate_unique_id_function=lambda route: route.name,  # generated clients name their methods by it
     )

@@ -77,10 +77,7 @@ class LimitedConnections(RequestLines):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Note a field, unless there are too many."""
         super().on_header(name, value)
-        if (
-            len(self.headers) > MAX_FIELDS
-            or sum(len(key) + len(each) for key, each in self.headers[-1:]) > MAX_HEAD_BYTES
-        ):
+        if len(self.headers) > MAX_FIELDS or len(name) + len(value) > MAX_HEAD_BYTES:
             self._refusal = Problem(HEAD_TOO_LARGE, HEAD_TOO_LARGE.summary)
             raise ValueError("the head is too large")
 

@@ -28,8 +28,14 @@ async def while_connected(receive: Receive, work: Awaitable[_Answer]) -> _Answer
             left = True
             this.cancel()
 
-    watch = asyncio.create_task(_hung_up(receive))
-    watch.add_done_callback(stop)
+    watch: asyncio.Task[None] | None = None
+
+    def begin() -> None:
+        nonlocal watch
+        watch = asyncio.create_task(_hung_up(receive))
+        watch.add_done_callback(stop)
+
+    beginning = asyncio.get_running_loop().call_soon(begin)  # work that waits for nothing is done before
     try:
         return await work
     except asyncio.CancelledError:
@@ -39,7 +45,9 @@ async def while_connected(receive: Receive, work: Awaitable[_Answer]) -> _Answer
         raise ClientDisconnect from None
     finally:
         over = True
-        watch.cancel()
+        beginning.cancel()
+        if watch is not None:
+            watch.cancel()
 
 
 async def _hung_up(receive: Receive) -> None:

@@ -36,6 +36,9 @@ class RerankBody(Body):
     )
 
 
+_CONFIGURED: Final = RerankBody()
+
+
 def _switch(value: Any) -> Any:
     """Read ``true`` and ``false`` as the stage switched on and off, and null as the default."""
     if value is None:
@@ -86,7 +89,7 @@ class SearchBody(SearchOptions, FacetsBody, OrderingBody, PagingOptions, Session
     filter: dict[str, Any] | None = Field(
         None, description="{type: eq|ne|gt|gte|lt|lte|in|nin|exists, key, value} or {type: and|or, filters} or not"
     )
-    rerank: RerankChoice = Field(default_factory=RerankBody)
+    rerank: RerankChoice = Field(default_factory=lambda: _CONFIGURED)
 
     def to_request(self, collection: str, fields: Mapping[str, FieldType], *, most: int | None = None) -> SearchRequest:
         """The domain's form; ``most`` bounds the number of results of a caller who asks for none.

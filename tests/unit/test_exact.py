@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from winnow.core.exact import Level, folded_name, names_of
+from winnow.core.exact import Level, folded_name, level_of_name, names_of
 from winnow.core.words import tokens_of
 
 
@@ -70,3 +70,13 @@ def test_ordinary_words_are_not(text: str) -> None:
 
 def test_the_best_level_of_a_name_counts() -> None:
     assert names("use_it", title="use_it", headings=("use it",)) == {"use it": Level.TITLE, "1": Level.ID}
+
+
+@pytest.mark.parametrize(
+    "query", ["smtplib.SMTP", "smtp", "install", "Getting started", "guide/install.md", "no-verify", "nothing", ""]
+)
+def test_the_level_of_one_name_is_that_among_all(query: str) -> None:
+    title, document, headings = "smtplib.SMTP", "guide/install.md", ("Getting started", "git commit --no-verify")
+    all_names = names_of(document, title, headings, "", ())
+    name = folded_name(query)
+    assert level_of_name(name, document, title, headings) == all_names.get(name, Level.NONE)

@@ -96,15 +96,7 @@ def names_of(
         tokens: those of title, headings and text, by ``tokens_of``.
     """
     names: dict[str, Level] = {}
-    found = (
-        (Level.TITLE, [title]),
-        (Level.PART_OF_TITLE, last_part(title)),
-        (Level.ID, [document_id]),
-        (Level.PART_OF_ID, last_part(document_id)),
-        (Level.HEADING, headings),
-        (Level.IDENTIFIER, _flags((title, *headings, text))),
-    )
-    for level, texts in found:
+    for level, texts in _called(document_id, title, headings, text):
         for each in texts:
             if name := folded_name(each):
                 names.setdefault(name, level)
@@ -112,6 +104,27 @@ def names_of(
         if name := _identifier(token):
             names.setdefault(name, Level.IDENTIFIER)
     return names
+
+
+def level_of_name(name: str, document_id: str, title: str, headings: Sequence[str]) -> Level:
+    """The best level at which a folded name is one of a chunk, as ``names_of`` gives them without a text."""
+    for level, texts in _called(document_id, title, headings, "") if name else ():
+        for each in texts:
+            if folded_name(each) == name:
+                return level
+    return Level.NONE
+
+
+def _called(document_id: str, title: str, headings: Sequence[str], text: str) -> Iterable[tuple[Level, Iterable[str]]]:
+    """What a chunk is called, best first."""
+    return (
+        (Level.TITLE, [title]),
+        (Level.PART_OF_TITLE, last_part(title)),
+        (Level.ID, [document_id]),
+        (Level.PART_OF_ID, last_part(document_id)),
+        (Level.HEADING, headings),
+        (Level.IDENTIFIER, _flags((title, *headings, text))),
+    )
 
 
 def last_part(name: str) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Final
 from winnow.core.access import joined, sees_all_tenants, view_of
 from winnow.core.acl import DOCUMENT_FIELD, AccessRules, AccessView
 from winnow.core.errors import UpstreamUnavailable
-from winnow.core.exact import Level, folded_name, names_of
+from winnow.core.exact import folded_name, level_of_name
 from winnow.core.facets import check_facets
 from winnow.core.filters import matches, narrowed
 from winnow.core.ids import new_id
@@ -66,7 +66,7 @@ async def search_instant(
     if not wordings:
         return await _by_keywords(resources, principal, request, deadline, "the query is not the name of anything")
     names = resources.names.of(index.ref, collection.name)
-    if not await deadline.within(names.is_ready(), stage="retrieve"):
+    if not names.is_current and not await deadline.within(names.is_ready(), stage="retrieve"):
         why = "the index of names is being read"
         if sees_all_tenants(principal):
             counts = await resources.catalog.documents.counts(collection.name)
@@ -148,8 +148,9 @@ def allowed_names(
     names: NameIndex, collection: Collection, view: AccessView, wanted: Filter | None = None
 ) -> Filter | None:
     """The filter that names in a view pass: what the index has seen of access counts, however old the lookup is."""
-    rules = AccessRules(collection.access.default, in_use=names.has_access or collection.access.in_use)
-    return joined(view, replace(collection, access=rules), wanted)
+    if names.has_access and not collection.access.in_use:
+        collection = replace(collection, access=AccessRules(collection.access.default, in_use=True))
+    return joined(view, collection, wanted)
 
 
 async def _find(
@@ -203,7 +204,7 @@ async def names_to_show(
 
 
 def _candidate(query: str, rank: int, score: float, point: Point) -> Candidate:
-    names = names_of(plain_id(point.document_id), point.title, point.chunk.headings, "", ())
+    level = level_of_name(query, plain_id(point.document_id), point.title, point.chunk.headings)
     return Candidate(
         point.id,
         point.document_id,
@@ -215,7 +216,7 @@ def _candidate(query: str, rank: int, score: float, point: Point) -> Candidate:
         None,
         None,
         ArmScore(rank, score / (score + _HALF)),
-        names.get(query, Level.NONE),
+        level,
     )
 
 

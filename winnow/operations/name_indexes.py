@@ -69,6 +69,11 @@ class NameIndex:
         self._writes = -1
         self._work: asyncio.Task[None] | None = None
 
+    @property
+    def is_current(self) -> bool:
+        """Whether all documents that were indexed up to now are there, as far as this process knows without asking."""
+        return self._is_current(self._catalog.writes())
+
     async def is_ready(self, patience: float | None = None) -> bool:
         """Whether all documents that were indexed up to now are there; waits a moment for what is missing.
 
@@ -76,8 +81,8 @@ class NameIndex:
             patience: how long, in seconds.
         """
         patience = self._patience if patience is None else patience
-        now, writes = time.monotonic(), self._catalog.writes()
-        if self._is_filled and writes == self._writes and now - self._looked < POLL:
+        writes = self._catalog.writes()
+        if self._is_current(writes):
             return True
         begun_before = self._work
         await self._wait(patience)
@@ -91,6 +96,9 @@ class NameIndex:
             self._work.cancel()
             await asyncio.wait([self._work])
         await asyncio.to_thread(self.names.close)
+
+    def _is_current(self, writes: int) -> bool:
+        return self._is_filled and writes == self._writes and time.monotonic() - self._looked < POLL
 
     async def _wait(self, patience: float) -> None:
         if self._work is None:

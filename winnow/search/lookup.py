@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from cachetools import TTLCache
-
 from winnow.core.errors import InvalidQuery
 from winnow.core.search import SearchRequest
 from winnow.core.types import Collection, Index
@@ -39,14 +37,19 @@ class CollectionLookup:
 
     def __init__(self, catalog: CollectionCatalog, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._catalog = catalog
-        self._known: TTLCache[str, Collection] = TTLCache(_MOST, SECONDS, timer=clock)
+        self._clock = clock
+        self._known: dict[str, tuple[float, Collection]] = {}  # with the moment at which it is too old
 
     async def get(self, name: str) -> Collection:
         """The collection, at most a second old. Raises ``CollectionNotFound``."""
         known = self._known.get(name)
-        if known is None:
-            known = self._known[name] = await self._catalog.get(name)
-        return known
+        if known is not None and self._clock() < known[0]:
+            return known[1]
+        collection = await self._catalog.get(name)
+        if len(self._known) >= _MOST:
+            self._known.clear()  # simpler than to track which were used last, and rare
+        self._known[name] = self._clock() + SECONDS, collection
+        return collection
 
     def forget(self, name: str) -> None:
         """Ask the catalog next time."""

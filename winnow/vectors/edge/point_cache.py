@@ -13,6 +13,11 @@ from winnow.vectors.points import is_stale
 KEPT: Final = 20_000  # points, some 2 KB each
 
 
+def key_of(point_id: str) -> bytes:
+    """The 16 bytes of a point's id, which is a UUID as this program writes it."""
+    return bytes.fromhex(point_id.replace("-", ""))
+
+
 class KnownPoints:
     """Points without vectors, by the 16 bytes of their ids. Each is decoded when it is first used.
 
@@ -38,7 +43,7 @@ class KnownPoints:
     def forget(self, points: Iterable[Point]) -> None:
         """Forget points that were written."""
         for point in points:
-            self._points.pop(uuid.UUID(point.id).bytes, None)
+            self._points.pop(key_of(point.id), None)
 
     def forget_documents(self, keep: Mapping[str, int | None]) -> None:
         """Forget the points of these documents before the given revisions (``None``: all of them)."""
