@@ -13,7 +13,7 @@ from winnow.vectors.points import is_stale
 KEPT: Final = 20_000  # points, some 2 KB each
 
 
-def key_of(point_id: str) -> bytes:
+def bytes_of_id(point_id: str) -> bytes:
     """The 16 bytes of a point's id, which is a UUID as this program writes it."""
     return bytes.fromhex(point_id.replace("-", ""))
 
@@ -43,7 +43,7 @@ class KnownPoints:
     def forget(self, points: Iterable[Point]) -> None:
         """Forget points that were written."""
         for point in points:
-            self._points.pop(key_of(point.id), None)
+            self._points.pop(bytes_of_id(point.id), None)
 
     def forget_documents(self, keep: Mapping[str, int | None]) -> None:
         """Forget the points of these documents before the given revisions (``None``: all of them)."""

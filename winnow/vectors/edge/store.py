@@ -34,7 +34,7 @@ from winnow.ports import (
     PointScores,
 )
 from winnow.vectors.edge.layout import Layout
-from winnow.vectors.edge.point_cache import KnownPoints, key_of
+from winnow.vectors.edge.point_cache import KnownPoints, bytes_of_id
 from winnow.vectors.edge.process import EngineProcess
 from winnow.vectors.edge.rebuild import Clearing, optimized_copy
 from winnow.vectors.edge.shard import ArmRows
@@ -249,12 +249,12 @@ class EdgeVectorStore:
         return found
 
     async def read(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
-        found = await self._read(index, [key_of(each) for each in point_ids])
+        found = await self._read(index, [bytes_of_id(each) for each in point_ids])
         return {each.id: each.read() for each in found.values()}
 
     async def read_with_access(self, index: IndexRef, point_ids: Sequence[str]) -> Mapping[str, Point]:
         found: dict[str, Point] = {}
-        for batch in _batches([key_of(each) for each in point_ids], READ_BATCH):
+        for batch in _batches([bytes_of_id(each) for each in point_ids], READ_BATCH):
             payloads = await self._engine.call("payloads", index, batch, ACCESS_POINT_FIELDS)
             points = (decode_point(str(uuid.UUID(bytes=key)), payload) for key, payload in payloads.items())
             found |= {point.id: point for point in points}
