@@ -23,6 +23,8 @@ _PORTS: Final = {"http": 80, "https": 443}
 _ANYWHERE: Final = ("/widget/", "/1/events", "/v1/events")  # files of the widget, and answers to beacons
 _POLICY: Final = b"cross-origin-resource-policy"
 _NO_FRAMES: Final = (b"content-security-policy", b"frame-ancestors 'none'")
+_OWN_POLICY: Final = ((_POLICY, b"same-origin"), _NO_FRAMES)
+_ANYWHERE_POLICY: Final = ((_POLICY, b"cross-origin"), _NO_FRAMES)
 
 
 class CrossSite:
@@ -75,9 +77,10 @@ def is_own(origin: str, host: str) -> bool:
         return False
 
 
-def embedding_policy(scope: Scope, fields: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:
-    """Further fields of an answer, by which other sites' pages cannot embed it unless it says otherwise itself."""
-    given = [name for name, _ in fields]
-    anywhere = scope["path"].removeprefix(scope.get("root_path", "")).startswith(_ANYWHERE)
-    policy = (_POLICY, b"cross-origin" if anywhere else b"same-origin")
-    return [each for each in (policy, _NO_FRAMES) if each[0] not in given]
+def embedding_policy(scope: Scope) -> Sequence[tuple[bytes, bytes]]:
+    """Fields by which other sites' pages cannot embed the answer to a request, unless it has such fields already.
+
+    Of a scope that has not been routed: a mounted application changes its path.
+    """
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    return _ANYWHERE_POLICY if path.startswith(_ANYWHERE) else _OWN_POLICY

@@ -65,12 +65,14 @@ class RequestContext:
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        policy = embedding_policy(scope)
 
         async def send_with_fields(message: Message) -> None:
             if message["type"] == "http.response.start":
                 state[STATUS_SENT] = message["status"]
                 fields = message["headers"] = list(message.get("headers", ()))
-                fields += embedding_policy(scope, fields)
+                given = [name for name, _ in fields]
+                fields += [each for each in policy if each[0] not in given]
                 fields += ((b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff"))
                 if self.is_ending():  # the next request of this client finds another process
                     fields.append((b"connection", b"close"))
