@@ -14,10 +14,10 @@ from typing import Any, Final
 from tests.access.callers import ADMIN, BROWSER, READER, bound, user
 from winnow.core.principal import Principal
 
-TENANTS: Final = ("", "acme", "globex", "a", "ab")
-IDS: Final = ("1", "2", "a/b", "~", "ä", "x y")
-USERS: Final = ("alice", "bob", "staff")  # one is named like a group
-GROUPS: Final = ("staff", "eng")
+TENANTS: Final = ("", "acme", "a", "ab", "a/b%2F é")
+IDS: Final = ("1", "a%2Fb", "a/b", "~", "ä", "x y")
+USERS: Final = ("alice", "Zoë 50%", "staff")  # one is named like a group
+GROUPS: Final = ("staff", "東京/eng")
 LANGS: Final = ("en", "de", "fr")
 MODES: Final = ("hybrid", "dense", "sparse")
 
