@@ -5,6 +5,7 @@ Every request needs a principal except those to ``OPEN_PATHS``, so a route that 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeAlias, cast
@@ -15,7 +16,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import problem_from, problem_response
-from winnow.core.errors import WinnowError
+from winnow.core.errors import Unauthorized, WinnowError
 from winnow.core.principal import LOCAL, Principal
 from winnow.core.principal import Scope as AccessScope
 
@@ -40,6 +41,8 @@ OPEN_FOLDERS: Final = ("/static/", "/docs/assets/", "/widget/")
 FindPrincipal: TypeAlias = Callable[[Mapping[str, str]], Awaitable[Principal]]
 _READS: Final = ("GET", "HEAD")
 _LOCAL: Final = "winnow.local"
+_BEARER: Final = "send the header Authorization: Bearer <key>"
+_KEY_IN_ADDRESS: Final = re.compile(rb"wnw_|(?:^|&)(?:key|api_?key|token|access_token)=", re.IGNORECASE)
 
 
 def needs(*scopes: AccessScope, whole: bool = False, **described: Any) -> dict[str, Any]:
@@ -98,11 +101,23 @@ class Authentication:
             principal = LOCAL if scope.get(_LOCAL) else await self.find(Headers(scope=scope))
         except WinnowError as error:
             match_route(self.routes, scope)
+            if isinstance(error, Unauthorized):
+                error = _misplaced(scope) or error
             self.refused(scope, error)
             await problem_response(scope, problem_from(error))(scope, receive, send)
             return
         state["principal"] = replace(principal, request_id=state.get("request_id", ""))
         await self.app(scope, receive, send)
+
+
+def _misplaced(scope: Scope) -> Unauthorized | None:
+    """The error for a key where none is read."""
+    headers = Headers(scope=scope)
+    if "authorization" in headers:
+        return None
+    if _KEY_IN_ADDRESS.search(scope["query_string"]):
+        return Unauthorized(f"a key in the address is not read, and others may have logged it: {_BEARER}")
+    return Unauthorized(f"the header X-API-Key is not read: {_BEARER}") if "x-api-key" in headers else None
 
 
 def is_open(method: str, path: str) -> bool:

@@ -10,7 +10,7 @@ from service.access import needs
 from service.deps import PrincipalDep, StateDep
 from service.door import BODY_PROBLEMS, Door
 from service.schemas.tokens import IssuerBody, IssuerList, IssuerView, KeySetView, TokenBody, TokenView
-from winnow.core.errors import InvalidInput, NotFound, UpstreamUnavailable
+from winnow.core.errors import Conflict, InvalidInput, NotFound, UpstreamUnavailable
 from winnow.operations import issuers
 
 router = Door(tag="tokens")
@@ -46,7 +46,7 @@ async def list_issuers(state: StateDep, principal: PrincipalDep) -> IssuerList:
 @router.post(
     "/v1/issuers",
     status_code=201,
-    responses=router.problems(*BODY_PROBLEMS, InvalidInput, UpstreamUnavailable),
+    responses=router.problems(*BODY_PROBLEMS, InvalidInput, Conflict, UpstreamUnavailable),
     openapi_extra=needs("keys:admin"),
 )
 async def register_issuer(body: IssuerBody, state: StateDep, principal: PrincipalDep) -> IssuerView:

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, Field
 
 from service.schemas.common import Body, View
 from winnow.core.principal import LimitName, Scope
-from winnow.operations.keys import GRACE_SECONDS, MAX_LIMIT, KeySpec, MadeKey
+from winnow.operations.keys import GRACE_SECONDS, MAX_GRACE_SECONDS, MAX_LIMIT, KeySpec, MadeKey
 from winnow.ports import ApiKey
 
 Limits: TypeAlias = dict[LimitName, Annotated[int, Field(ge=1, le=MAX_LIMIT)]]
@@ -53,7 +53,7 @@ class RotationBody(Body):
     """How a key is replaced."""
 
     grace_seconds: float = Field(
-        GRACE_SECONDS, ge=0, le=90 * 86400, strict=False, description="how long the old key stays valid"
+        GRACE_SECONDS, ge=0, le=MAX_GRACE_SECONDS, strict=False, description="how long the old key stays valid"
     )
 
 

@@ -155,6 +155,44 @@ async def test_a_key_gives_no_rights_that_it_lacks(site: Site, rights: dict[str,
     assert (await site.ask(await site.key("search"), "POST", "/v1/tokens", {"sub": "x"})).status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("wish", "place", "why"),
+    [
+        ({"filter": {"foo": 1}}, ["filter", "type"], "unknown filter type None"),
+        ({"filter": {"type": "eq", "key": "lang"}}, ["filter", "value"], "None is not"),
+        ({"filter": {"type": "and", "filters": []}}, ["filter", "filters"], "non-empty list"),
+        (
+            {"filter": {"type": "not", "filter": {"type": "in", "key": 1, "value": ["x"]}}},
+            ["filter", "filter", "key"],
+            "",
+        ),
+        ({"collections": []}, None, "winnow.collections is a list of 1 to 100 strings"),
+        ({"tenant": "a\n"}, ["tenant"], "control characters"),
+    ],
+)
+async def test_no_token_is_signed_that_could_not_be_used(
+    site: Site, wish: dict[str, Any], place: list[str] | None, why: str
+) -> None:
+    answer = await site.ask(await site.key(), "POST", "/v1/tokens", {"sub": "alice", **wish})
+    assert answer.status_code == 422, answer.text
+    assert why in answer.json()["detail"]
+    if place is not None:
+        assert answer.json()["errors"][0]["loc"] == place
+
+
+async def test_a_filter_for_any_collection_may_be_locked(site: Site) -> None:
+    parts = [{"type": "gte", "key": "year", "value": "2020-01-01"}, {"type": "in", "key": "lang", "value": ["en", 1]}]
+    for tree in (*parts, {"type": "or", "filters": [*parts, {"type": "exists", "key": "x"}]}):
+        await site.mint(await site.key(), filter=tree)
+
+
+async def test_a_refusal_names_the_rights_that_are_lacking(site: Site) -> None:
+    key = await site.key("search", "tokens:create", collections=("docs",))
+    wish = {"sub": "alice", "collections": ["docs", "other"], "tenant": "acme", "scopes": ["documents:write"]}
+    said = (await site.ask(key, "POST", "/v1/tokens", wish)).json()["detail"]
+    assert said.endswith("cannot give rights that it lacks: collections other; scopes documents:write; tenant acme")
+
+
 async def test_what_a_key_leaves_out_is_what_it_has_itself(site: Site) -> None:
     key = await site.key("search", "tokens:create", tenant="acme", collections=("docs",))
     token = await site.mint(key)
@@ -229,6 +267,9 @@ async def test_an_issuer_has_two_keys_while_it_changes_them(site: Site) -> None:
     await site.register(key, public_key=pem_of(new), kid="new")
     for private, kid in ((old, "old"), (new, "new")):
         assert await site.found(signed(private, site.clock, SHOP, kid=kid))
+    wider = await site.register(key, public_key=pem_of(new), kid="new", tenant="acme", collections=["docs"])
+    assert (wider.status_code, wider.json()["code"]) == (409, "conflict")
+    assert "registered already, with collections *, tenant none" in wider.json()["detail"]
     assert "'gone' (kid)" in await site.refused(signed(old, site.clock, SHOP, kid="gone"))
     assert "names no key (kid)" in await site.refused(signed(old, site.clock, SHOP, kid=None))
     assert "not one for" in await site.refused(signed(old, site.clock, SHOP, kid="new"))
@@ -272,6 +313,7 @@ async def test_an_openid_provider_maps_claims_to_tenant_and_groups(site: Site) -
         ({"public_key": "x", "name": "winnow"}, "not 'winnow'"),
         ({"public_key": "x", "scopes": ["documents:write"]}, "not documents:write"),
         ({"public_key": "x", "audience": ""}, "audience is empty"),
+        ({"public_key": "x", "openid": True}, "one of the two"),
     ],
 )
 async def test_an_issuer_that_cannot_be_trusted_is_refused(site: Site, body: dict[str, Any], why: str) -> None:

@@ -128,6 +128,36 @@ async def test_two_keys_are_valid_during_a_rotation(doors):
     assert (again.status_code, again.json()["code"]) == (409, "conflict")
 
 
+@pytest.mark.parametrize(
+    ("path", "headers", "says"),
+    [
+        ("/v1/collections?api_key=wnw_x", {}, "a key in the address is not read"),
+        ("/v1/collections?x=1&TOKEN=ey", {}, "a key in the address is not read"),
+        ("/v1/collections", {"X-API-Key": "wnw_x"}, "X-API-Key is not read"),
+        ("/v1/collections?q=monkey=1", {}, "this service needs a key"),
+        ("/v1/collections?key=x", {"Authorization": "Bearer wnw_x"}, "a character is wrong or missing"),
+    ],
+)
+async def test_a_key_where_none_is_read_is_told_so(doors, path, headers, says):
+    answer = await doors.service.client.get(path, headers=headers)
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+    assert says in answer.json()["detail"]
+    assert "Authorization" in answer.json()["detail"] or headers.get("Authorization")
+
+
+async def test_a_key_is_bound_to_a_tenant_of_any_name(doors):
+    name = "Größe & Söhne/1%"
+    made = await doors.make("search", "documents:write", tenant=name, collections=["docs"])
+    assert made["tenant"] == name
+    sent = await doors.send("PUT", f"{DOCS}/a", made["key"], json={"text": "copy a file of theirs"})
+    assert sent.status_code == 202
+    await doors.service.index()
+    found = (await doors.send("POST", SEARCH, made["key"], json={"query": "file"})).json()["results"]
+    assert [each["text"] for each in found] == ["copy a file of theirs"]
+    wrong = await doors.send("POST", "/v1/keys", doors.admin, json={"tenant": "a\nb"})
+    assert (wrong.status_code, wrong.json()["errors"][0]["loc"]) == (422, ["tenant"])
+
+
 async def test_a_revoked_key_is_refused_at_once(doors):
     made = await doors.make("search")
     assert (await doors.send("DELETE", f"/v1/keys/{made['id']}", doors.admin)).json()["revoked_at"]

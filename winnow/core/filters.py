@@ -40,6 +40,11 @@ def parse_filter(raw: object, fields: Mapping[str, FieldType]) -> Filter:
     return _Parser(fields).parse(raw, ("filter",), 1)
 
 
+def check_shape(raw: object) -> None:
+    """Raise ``InvalidFilter`` for what can be a filter of no collection, whatever fields that declares."""
+    _ShapeParser({}).parse(raw, ("filter",), 1)
+
+
 def narrowed(wanted: Filter | None, further: Filter) -> Filter:
     """The filter that passes what both pass; ``None`` passes everything."""
     return further if wanted is None else And((wanted, further))
@@ -181,3 +186,16 @@ class _Parser:
                 location=at,
             )
         return parse_datetime(cast("str", value))
+
+
+class _ShapeParser(_Parser):
+    """Takes every field to be declared, and every plain value to be of its type."""
+
+    def _leaf_key(self, raw: Mapping[str, object], at: tuple[str | int, ...]) -> tuple[str, FieldType]:
+        self._fields = {key: "float"} if isinstance(key := raw.get("key"), str) else {}
+        return super()._leaf_key(raw, at)
+
+    def _value(self, kind: FieldType, key: str, value: object, at: tuple[str | int, ...]) -> JsonValue:
+        if isinstance(value, str | bool | int | float):
+            return value
+        return super()._value(kind, key, value, at)

@@ -43,7 +43,7 @@ def missing_key(key_id: str) -> KeyNotFound:
     """The error for an API key."""
     if is_well_formed(key_id):  # a whole key, which is a secret
         return KeyNotFound(f"a key is named by its first 12 characters: {id_of(key_id)}")
-    return KeyNotFound(f"there is no API key {key_id!r}")
+    return KeyNotFound(f"there is no API key {key_id!r}; `winnow keys list` has those that there are")
 
 
 def missing_file(file_id: str) -> FileNotFound:

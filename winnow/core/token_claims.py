@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from winnow.core.errors import InvalidInput
 from winnow.core.principal import Principal, Scope, fits_pattern
@@ -109,9 +109,10 @@ def _check_member(name: str, member: object) -> None:
     if member is None:
         return
     if name in _LISTS:
-        fine = isinstance(member, list) and len(member) <= MAX_ENTRIES and all(isinstance(each, str) for each in member)
-        if not fine or (name in ("collections", "scopes") and not member):
-            raise InvalidInput(f"winnow.{name} is a list of up to {MAX_ENTRIES} strings")
+        least = 1 if name in ("collections", "scopes") else 0
+        fine = isinstance(member, list) and least <= len(member) <= MAX_ENTRIES
+        if not fine or not all(isinstance(each, str) for each in cast("list[object]", member)):
+            raise InvalidInput(f"winnow.{name} is a list of {least} to {MAX_ENTRIES} strings")
     elif name == "filter" and not isinstance(member, dict):
         raise InvalidInput("winnow.filter is a filter")
     elif name == "tenant":

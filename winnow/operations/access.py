@@ -34,7 +34,7 @@ _NEEDED: Final = (
     "this service needs a key: send the header Authorization: Bearer <key>; `winnow keys create`, where the service "
     "runs, makes one"
 )
-_ORIGIN_HELP: Final = "its origins were named when it was made"
+_ORIGIN_HELP: Final = "it is for the origins that were named when it was made; make another for this one"
 
 
 class Access:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from winnow.core.errors import Forbidden, InvalidInput, NotFound
+from winnow.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from winnow.core.principal import EVERY_COLLECTION, Principal, Scope, fits_pattern
 from winnow.core.tenancy import check_tenant
 from winnow.core.token_claims import TOKEN_SCOPES
@@ -46,6 +46,7 @@ async def add_issuer(tokens: Tokens, principal: Principal, spec: IssuerSpec) -> 
 
     Raises:
         InvalidInput: the key, a name or an address cannot be used.
+        Conflict: the issuer is registered with other rights; a further key does not change them.
         Forbidden: its tokens would have rights that the principal lacks.
         UpstreamUnavailable: the provider's description or keys cannot be fetched.
     """
@@ -67,6 +68,7 @@ async def add_issuer(tokens: Tokens, principal: Principal, spec: IssuerSpec) -> 
         issuer = await _with_key(tokens, principal, issuer, spec)
     async with audited(tokens.trail, principal, "issuer.add") as details:
         details.update(issuer=issuer.name, kids=[key["kid"] for key in issuer.keys], jwks_url=issuer.jwks_url)
+        details.update(collections=list(issuer.collections), tenant=issuer.tenant)
         stored = await tokens.catalog.put_issuer(issuer)
     tokens.forget()
     return stored
@@ -104,7 +106,8 @@ def _check(principal: Principal, spec: IssuerSpec) -> None:
         message = f"the name is the iss of the tokens, 1 to {MAX_NAME_CHARS} printable characters, not {OWN_ISSUER!r}"
         raise InvalidInput(message, location=("name",))
     if bool(spec.public_key) == (spec.openid or bool(spec.jwks_url)):
-        raise InvalidInput("give a public key, or the address of an OpenID provider's keys", location=("public_key",))
+        message = "give a public key, or name an OpenID provider by openid or jwks_url: one of the two"
+        raise InvalidInput(message, location=("public_key",))
     if not spec.audience:
         raise InvalidInput("the audience is empty: any token of this issuer would do", location=("audience",))
     if (spec.openid or spec.jwks_url) and spec.audience == OWN_ISSUER:
@@ -125,12 +128,26 @@ def _covers(principal: Principal, issuer: TokenIssuer) -> bool:
     return all(seen) and principal.tenant in (None, issuer.tenant)
 
 
+def _differing(known: TokenIssuer, wanted: TokenIssuer) -> str:
+    """The rights of an issuer that differ from those wanted, as it has them; empty where none does."""
+    names = ("audience", "collections", "tenant", "scopes", "tenant_claim", "groups_claim", "jwks_url")
+    mine, theirs = asdict(known), asdict(wanted)
+    values = {name: mine[name] for name in names if mine[name] != theirs[name]}
+    shown = {name: " ".join(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    return ", ".join(f"{name} {'none' if value is None else value}" for name, value in shown.items())
+
+
 async def _with_key(tokens: Tokens, principal: Principal, issuer: TokenIssuer, spec: IssuerSpec) -> TokenIssuer:
     """The issuer with its new key, beside those that it has under this name already."""
     key = read_public_key(spec.public_key, spec.kid)
     known = next((each for each in await tokens.catalog.issuers() if each.name == spec.name), None)
     if known is not None and not _covers(principal, known):
         raise Forbidden(f"{principal.described} cannot add a key to this issuer")
+    if known is not None and (rights := _differing(known, issuer)):
+        raise Conflict(
+            f"{spec.name!r} is registered already, with {rights}: give the same with its further key, or remove it "
+            "first"
+        )
     others = () if known is None else tuple(each for each in known.keys if each["kid"] != key["kid"])
     keys = (key, *others)
     if len(keys) > MAX_KEYS:

@@ -14,17 +14,18 @@ from winnow.core.errors import Conflict, Forbidden, InvalidKey
 from winnow.core.missing import missing_key, withheld
 from winnow.core.origins import wrong_origin
 from winnow.core.principal import SCOPES, LimitName, Principal, Scope, fits_pattern
+from winnow.core.tenancy import check_tenant
 from winnow.operations.audit import audited
 from winnow.ports import ApiKey, Catalog
 
 MAX_LABEL_CHARS: Final = 200
 MAX_PATTERNS: Final = 100
 MAX_ORIGINS: Final = 100
+MAX_GRACE_SECONDS: Final = 90 * 86400.0
 MAX_LIMIT: Final = 10**12
 GRACE_SECONDS: Final = 24 * 3600.0
 """How long a key is still valid after its rotation, unless another time is asked for."""
 _PATTERN: Final = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._*-]{0,63}")
-_TENANT: Final = re.compile(r"[\x21-\x7e]{0,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ async def add_key(catalog: Catalog, principal: Principal, spec: KeySpec, *, cloc
     """Make a key, with any scopes, for at most the collections and the tenant of the principal.
 
     Raises:
-        InvalidKey: the rights do not go together; the message says which.
+        InvalidInput: the rights do not go together, or the tenant is none; the message says which.
         Forbidden: the collections or the tenant are not those of the principal.
     """
     principal.require("keys:admin")
@@ -129,8 +130,12 @@ async def replace_key(
 
     Raises:
         KeyNotFound: as ``see_key``.
+        InvalidKey: the old key would stay valid for too long.
         Conflict: the key is revoked or expired.
     """
+    if not 0 <= grace_seconds <= MAX_GRACE_SECONDS:
+        message = "the old key stays valid for 90 days at most (grace_seconds 0 to 7,776,000)"
+        raise InvalidKey(message, location=("grace_seconds",))
     old, now = await see_key(catalog, principal, key_id), clock()
     if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
         raise Conflict(f"the key {key_id} is not valid any more: make a new one with `winnow keys create`")
@@ -165,10 +170,11 @@ def _check(spec: KeySpec, collections: Sequence[str], now: datetime) -> None:
         if not _PATTERN.fullmatch(pattern):
             message = f"invalid collection pattern {pattern[:80]!r}: use a name, in which * is any number of characters"
             raise InvalidKey(message, location=("collections",))
-    if spec.tenant is not None and not _TENANT.fullmatch(spec.tenant):
-        raise InvalidKey("a tenant has at most 128 printable ASCII characters without spaces", location=("tenant",))
+    if spec.tenant is not None:
+        check_tenant(spec.tenant)
     if spec.expires_at is not None and spec.expires_at <= now:
-        raise InvalidKey("expires_at has passed already", location=("expires_at",))
+        message = f"expires_at {spec.expires_at:%Y-%m-%d %H:%M %Z} has passed already: name a later time, or none"
+        raise InvalidKey(message, location=("expires_at",))
     _check_origins(spec)
     _check_limits(spec.limits)
 

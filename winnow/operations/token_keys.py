@@ -59,7 +59,10 @@ def read_public_key(pem: str, kid: str = "") -> Jwk:
     try:
         found = _jwk(serialization.load_pem_public_key(pem.encode()))
     except (ValueError, UnsupportedAlgorithm) as error:
-        message = "it is not a public key in PEM, -----BEGIN PUBLIC KEY-----, of Ed25519, P-256 or RSA"
+        message = (
+            "it is not a public key that tokens may be signed with: use one in PEM, -----BEGIN PUBLIC KEY-----, of "
+            "Ed25519, P-256, or RSA of 2048 bits or more"
+        )
         raise InvalidInput(message, location=("public_key",)) from error
     return {**found, "kid": kid} if kid else found
 

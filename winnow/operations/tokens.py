@@ -18,8 +18,10 @@ from typing import Any, Final
 import jwt
 from cachetools import TTLCache
 
+from winnow.core.access import may_name
 from winnow.core.clock import Clock, utc_now
 from winnow.core.errors import Forbidden, InvalidInput, Unauthorized
+from winnow.core.filters import check_shape
 from winnow.core.origins import wrong_origin
 from winnow.core.principal import Principal, fits_pattern
 from winnow.core.token_claims import TOKEN_SCOPES, GrantLimits, TokenGrant, principal_of_token, read_grant
@@ -90,7 +92,7 @@ class Tokens:
 
         Raises:
             Forbidden: the principal has no such rights; the message says which.
-            InvalidInput: the lifetime is out of range, or an origin is none.
+            InvalidInput: the lifetime is out of range, an origin is none, or the rights can be those of no token.
         """
         principal.require("tokens:create")
         if not subject:
@@ -99,6 +101,10 @@ class Tokens:
             raise InvalidInput(f"expires_in is 1 to {MAX_SECONDS} seconds", location=("expires_in",))
         if (wrong := wrong_origin(grant.origins or ())) is not None:
             raise InvalidInput(wrong, location=("origins",))
+        if grant.filter is not None:
+            check_shape(grant.filter)
+        rights = bounded(principal, grant).claim()
+        read_grant(rights)  # as it will be read
         now = self.clock()
         end = now + timedelta(seconds=seconds)
         if principal.expires_at is not None:
@@ -109,7 +115,7 @@ class Tokens:
             "sub": subject,
             "iat": int(now.timestamp()),
             "exp": int(end.timestamp()),
-            "winnow": bounded(principal, grant).claim(),
+            "winnow": rights,
         }
         async with audited(self.trail, principal, "token.create") as details:
             key = await self._signing_key()
@@ -249,16 +255,14 @@ def bounded(principal: Principal, grant: TokenGrant) -> TokenGrant:
     scopes = ("search",) if grant.scopes is None else grant.scopes
     tenant = grant.tenant if grant.tenant is not None else principal.tenant or ""
     origins = principal.origins if grant.origins is None else grant.origins
-    beyond = {
-        "collections": any(not any(fits_pattern(one, own) for own in principal.collections) for one in collections),
-        "scopes": not set(scopes) <= principal.scopes & TOKEN_SCOPES,
-        "tenant": tenant != principal.tenant
-        if principal.tenant is not None
-        else bool(tenant) and "collections:admin" not in principal.scopes,
-        "origins": bool(principal.origins) and not (origins and set(origins) <= set(principal.origins)),
+    beyond: dict[str, Sequence[str]] = {
+        "collections": [one for one in collections if not any(fits_pattern(one, own) for own in principal.collections)],
+        "scopes": sorted(set(scopes) - (principal.scopes & TOKEN_SCOPES)),
+        "tenant": [] if may_name(principal, tenant) else [tenant or "''"],
+        "origins": [one for one in origins or ["any"] if principal.origins and one not in principal.origins],
     }
-    if wrong := [name for name, is_beyond in beyond.items() if is_beyond]:
-        raise Forbidden(f"{principal.described} cannot give rights that it lacks: {', '.join(wrong)}")
+    if wrong := [f"{name} {', '.join(values):.200}" for name, values in beyond.items() if values]:
+        raise Forbidden(f"{principal.described} cannot give rights that it lacks: {'; '.join(wrong)}")
     filters = [each for each in (principal.locked_filter, grant.filter) if each is not None]
     tops = [each for each in (principal.max_top_n, grant.top_n) if each is not None]
     return TokenGrant(
