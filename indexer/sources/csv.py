@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator
 from typing import IO, Any, Final
 
@@ -15,6 +16,7 @@ MAX_COLUMNS: Final = 1_000
 MAX_CELL_CHARS: Final = 20_000_000
 
 _DELIMITERS: Final = ",;\t|"
+_SEPARATOR: Final = re.compile(r"sep=[,;\t|]\s*$")
 _HEADER_CHARS: Final = 256 * 1024
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
@@ -33,11 +35,9 @@ def parse(file: IO[bytes], *, delimiter: str = "") -> Iterator[dict[str, Any]]:
     text = io.TextIOWrapper(file, encoding, errors=CONTROLS if encoding == "cp1252" else "strict", newline="")
     rows = csv.reader(text, strict=True)
     try:
-        header = text.readline(_HEADER_CHARS + 1)
-        if len(header) > _HEADER_CHARS:
-            raise ReadError("wrong_schema", f"the first line is longer than {_HEADER_CHARS:,}, too long for a header")
-        text.seek(0)
-        rows = csv.reader(text, delimiter=delimiter or _delimiter(header), strict=True)
+        header, named = _header(text)
+        delimiter = delimiter or named or _delimiter(header)
+        rows = csv.reader(text, delimiter=delimiter, strict=True, skipinitialspace=f"{delimiter} " in header)
         names = _names(next(rows, []))
         yield {"columns": names, "encoding": encoding if guessed else ""}
         yield from _rows(rows, names)
@@ -69,6 +69,19 @@ def _encoding(file: IO[bytes]) -> tuple[str, bool]:
     if "\x00" in found.text:
         raise ReadError("binary", "the file contains NUL bytes: it is binary, not CSV")
     return marked or found.encoding, not marked and found.detected
+
+
+def _header(text: io.TextIOWrapper) -> tuple[str, str]:
+    """The first line that is not blank, where reading begins, and the delimiter of a line ``sep=;`` above it."""
+    delimiter = ""
+    start, header = text.tell(), text.readline(_HEADER_CHARS + 1)
+    while header and (not header.strip() or _SEPARATOR.match(header)):
+        delimiter = header.strip()[4:] or ("\t" if "\t" in header else "")
+        start, header = text.tell(), text.readline(_HEADER_CHARS + 1)
+    if len(header) > _HEADER_CHARS:
+        raise ReadError("wrong_schema", f"the first line is longer than {_HEADER_CHARS:,}, too long for a header")
+    text.seek(start)
+    return header, delimiter
 
 
 def _delimiter(header: str) -> str:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import posixpath
 import zipfile
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import IO, Any, Final
 from urllib.parse import unquote
+
+from lxml import etree
 
 from indexer.sources.archive import check_archive, read_xml
 from indexer.sources.base import ReadError
 from indexer.sources.content import decode, record_of
 from winnow.conversion.converted import Converted
 from winnow.conversion.html import convert_html
-from winnow.core.marks import Mark
 
 _CONTAINER: Final = "META-INF/container.xml"
 _ROOT: Final = ".//{urn:oasis:names:tc:opendocument:xmlns:container}rootfile"
@@ -34,22 +34,19 @@ def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
         raise ReadError("encrypted", "the book is protected; a copy without protection can be read")
     title, chapters = _contents(archive)
     texts: list[str] = []
-    marks: list[Mark] = []
     length = 0
     for path in chapters:
         try:
             page, _ = decode(archive.read(path), "html")
         except (KeyError, ReadError):
             continue  # an empty page, or one that is listed and not there
-        found = convert_html(page, whole=True)
-        if found.text:
-            marks += [mark._replace(start=mark.start + length) for mark in found.marks]
-            texts.append(found.text)
-            length += len(found.text) + 2
+        text = convert_html(page, whole=True).text
+        if text:
+            texts.append(text)
+            length += len(text) + 2
         if length > max_chars:
             raise ReadError("too_large", f"the book has more than {max_chars:,} characters; split it")
-    found = Converted("\n\n".join(texts), title, marks=tuple(marks))
-    yield record_of(replace(found, marks=()), "epub")
+    yield record_of(Converted("\n\n".join(texts), title), "epub")
 
 
 def _contents(archive: zipfile.ZipFile) -> tuple[str, list[str]]:
@@ -61,7 +58,12 @@ def _contents(archive: zipfile.ZipFile) -> tuple[str, list[str]]:
     if package is None:
         raise ReadError("damaged", "not a book: its table of contents is missing; save it again")
     folder = posixpath.dirname(path)
-    items = {each.get("id"): each for each in package.iter(f"{_OPF}item") if each.get("media-type") in _PAGES}
+    items = {each.get("id"): each for each in package.iter(f"{_OPF}item") if _is_chapter(each)}
     order = [items[each.get("idref")] for each in package.iter(f"{_OPF}itemref") if each.get("idref") in items]
     title = " ".join((package.findtext(_TITLE) or "").split())
     return title, [posixpath.normpath(posixpath.join(folder, unquote(each.get("href", "")))) for each in order]
+
+
+def _is_chapter(item: etree._Element) -> bool:
+    """Whether an item is a page of the book, and not its table of contents (EPUB 3.3, D.8.1)."""
+    return item.get("media-type") in _PAGES and "nav" not in item.get("properties", "").split()

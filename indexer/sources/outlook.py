@@ -16,8 +16,8 @@ _PROPERTIES: Final = "__properties_version1.0"
 _PEOPLE: Final = {"to": constants.PID_DISPLAY_TO, "cc": constants.PID_DISPLAY_CC}
 
 
-def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
-    """Yield one record.
+def parse(file: IO[bytes], *, max_chars: int, depth: int = 0) -> Iterator[dict[str, Any]]:
+    """Yield one record. ``depth``: how many messages this one is inside of.
 
     Raises:
         ReadError: the file is not a message, has no text, or more than ``max_chars`` of it.
@@ -27,7 +27,8 @@ def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
         raise ReadError("damaged", "not a readable Outlook message; save it again, or as .eml")
     message = Message.load(data)
     attached = (Attached(each.file_name or "", each.file_bytes) for each in message.attachments)
-    yield message_record(_said(message), _body(message), attached, source_format="msg", max_chars=max_chars)
+    said, body = _said(message), _body(message)
+    yield message_record(said, body, attached, source_format="msg", max_chars=max_chars, depth=depth)
 
 
 def _said(message: Message) -> dict[str, str]:

@@ -202,7 +202,8 @@ def _roles(names: Sequence[str], chosen: Mapping[str, str]) -> dict[str, str]:
         raise ReadError(
             "wrong_schema",
             f"no column is called {', '.join(NAMES['text'])}; name the column of the text with "
-            f"--column text=NAME; columns: {listed or 'none with text or numbers'}",
+            f"--column text=NAME; columns: {listed or 'none with text or numbers'}; if these are values, the file "
+            "lacks a header",
         )
     return found
 
