@@ -41,14 +41,21 @@ def check_archive(file: IO[bytes]) -> zipfile.ZipFile:
     return archive
 
 
-def read_xml(archive: zipfile.ZipFile, name: str) -> etree._Element | None:
-    """A part of the archive; ``None`` if it is missing. Raises ``ReadError`` if it is not XML."""
+def read_part(archive: zipfile.ZipFile, name: str) -> bytes | None:
+    """A part of the archive; ``None`` if it is missing. Raises ``ReadError`` if it cannot be unpacked."""
     try:
-        data = archive.read(name)
+        return archive.read(name)
     except KeyError:
         return None
-    except (zipfile.BadZipFile, OSError, zlib.error) as error:
+    except (zipfile.BadZipFile, OSError, zlib.error, NotImplementedError, RuntimeError) as error:
         raise ReadError("damaged", f"{name} cannot be unpacked ({error}); save the file again") from None
+
+
+def read_xml(archive: zipfile.ZipFile, name: str) -> etree._Element | None:
+    """A part of the archive; ``None`` if it is missing. Raises ``ReadError`` if it is not XML."""
+    data = read_part(archive, name)
+    if data is None:
+        return None
     try:
         return etree.fromstring(data, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False))
     except etree.XMLSyntaxError as error:
@@ -60,6 +67,11 @@ def property_of(archive: zipfile.ZipFile) -> str:
     for name in ("docProps/core.xml", "meta.xml"):
         root = read_xml(archive, name)
         if root is not None:
-            title = " ".join((root.findtext(_TITLE) or "").split())
+            title = title_in(root)
             return "" if _NO_TITLE.match(title) else title
     return ""
+
+
+def title_in(root: etree._Element) -> str:
+    """The title of Dublin Core in the properties of a document; empty if it has none."""
+    return " ".join((root.findtext(_TITLE) or "").split())

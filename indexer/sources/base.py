@@ -24,6 +24,12 @@ class ReadError(Exception):
     message: str
 
 
+def check_size(chars: int, max_chars: int, what: str) -> None:
+    """Raise ``ReadError`` if ``what`` has more characters than it may."""
+    if chars > max_chars:
+        raise ReadError("too_large", f"the {what} has more than {max_chars:,} characters; split it")
+
+
 class DocumentParser:
     """Parses the records of one source; of several with the same id the first becomes a document.
 

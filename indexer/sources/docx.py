@@ -11,7 +11,7 @@ from typing import IO, Any, Final
 import mammoth
 
 from indexer.sources.archive import check_archive, property_of
-from indexer.sources.base import ReadError
+from indexer.sources.base import check_size
 from indexer.sources.content import record_of
 from indexer.sources.word_xml import prepared
 from winnow.conversion.html import convert_html
@@ -33,8 +33,7 @@ def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
     result = mammoth.convert_to_html(
         prepared(archive), style_map=_STYLES, include_embedded_style_map=False, convert_image=lambda _: []
     )
-    if len(result.value) > max_chars:
-        raise ReadError("too_large", f"the document has more than {max_chars:,} characters; split it")
+    check_size(len(result.value), max_chars, "document")
     found = convert_html(_BACK.sub("", result.value))
     styled = next((_TAG.sub("", match[1]).strip() for match in _STYLED_TITLE.finditer(result.value)), "")
     yield record_of(replace(found, title=title or html.unescape(styled) or found.title), "docx")

@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from typing import IO, Any, Final, NamedTuple
 
 from indexer.sources import csv
-from indexer.sources.base import ReadError
+from indexer.sources.base import ReadError, check_size
 from indexer.sources.content import read_text, record_of
 from indexer.sources.kinds import MEDIA_TYPES, PARSED, TEXTS, options_of
 from winnow.conversion.converted import CanonicalWriter, Converted, table_of
@@ -100,8 +100,7 @@ def message_record(
         if heading := " ".join((part.name or found["title"]).split()):
             writer.heading(2, heading)
         writer.add(found["text"].strip())
-        if len(writer) > max_chars:
-            raise ReadError("too_large", f"the message has more than {max_chars:,} characters; split it")
+        check_size(len(writer), max_chars, "message")
     metadata = {name: said[name] for name in HEADERS if said[name]}
     subject = " ".join(said["subject"].split())
     return record_of(Converted(writer.text(), subject, metadata, warnings=tuple(warnings[:100])), source_format)

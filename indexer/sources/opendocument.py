@@ -12,9 +12,9 @@ from typing import IO, Any, Final
 from lxml import etree
 
 from indexer.sources.archive import check_archive, property_of, read_xml
-from indexer.sources.base import ReadError
+from indexer.sources.base import ReadError, check_size
 from indexer.sources.content import record_of
-from winnow.conversion.converted import CanonicalWriter, Converted, table_of
+from winnow.conversion.converted import CanonicalWriter, Converted, say_in_each_row, table_of
 
 _OFFICE: Final = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 _TEXT: Final = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
@@ -51,10 +51,10 @@ def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
     if body is None:
         raise ReadError("damaged", "not a text document: content.xml has no text; save it again")
     _write_formulas(archive, body)
+    _drop_hidden(root, body)
     reader = _Reader(_title_styles(root))
     reader.read(body)
-    if len(reader.writer) > max_chars:
-        raise ReadError("too_large", f"the document has more than {max_chars:,} characters; split it")
+    check_size(len(reader.writer), max_chars, "document")
     title = property_of(archive) or reader.styled_title or next(iter(reader.headings), "")
     yield record_of(Converted(reader.writer.text(), title), "odt")
 
@@ -73,6 +73,20 @@ def _write_formulas(archive: zipfile.ZipFile, body: etree._Element) -> None:
         if formula is not None and formula.tag == f"{_MATH}math":
             source = formula.find(f".//{_MATH}annotation")
             each.text = " ".join("".join((formula if source is None else source).itertext()).split())
+
+
+def _drop_hidden(root: etree._Element, body: etree._Element) -> None:
+    """Take out text whose style hides it, as in DOCX and RTF."""
+    hidden = {
+        each.getparent().get(f"{_STYLE}name")
+        for each in root.iter(f"{_STYLE}text-properties")
+        if each.get(f"{_TEXT}display") == "none"
+    }
+    for each in list(body.iter(f"{_TEXT}span", f"{_TEXT}p", f"{_TEXT}h")) if hidden else ():
+        if each.get(f"{_TEXT}style-name") in hidden:
+            tail = each.tail
+            each.clear()
+            each.tail = tail
 
 
 class _Reader:
@@ -119,10 +133,12 @@ class _Reader:
         return " " * len(marker)
 
     def _table(self, table: etree._Element) -> None:
-        rows = [
-            [_plain(cell) for cell in row.iter(f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell")]
+        cells = [
+            list(row.iter(f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell"))
             for row in table.iter(f"{_TABLE}table-row")
         ]
+        rows = [[_plain(cell) for cell in row] for row in cells]
+        say_in_each_row(rows, [[int(cell.get(f"{_TABLE}number-rows-spanned", "1")) for cell in row] for row in cells])
         if any(any(row) for row in rows):
             self.writer.add(table_of(rows))
 

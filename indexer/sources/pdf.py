@@ -9,7 +9,7 @@ from typing import IO, Any, Final
 
 import pypdfium2
 
-from indexer.sources.base import ReadError
+from indexer.sources.base import ReadError, check_size
 from indexer.sources.content import record_of
 from winnow.conversion.converted import CanonicalWriter, Converted, joined_lines
 from winnow.core.marks import DocumentWarning, MarkKind
@@ -94,8 +94,7 @@ def _lines(document: pypdfium2.PdfDocument, max_chars: int) -> list[list[str]]:
         text_page.close()
         page.close()
         chars += len(text)
-        if chars > max_chars:
-            raise ReadError("too_large", f"the PDF has more than {max_chars:,} characters of text; split it")
+        check_size(chars, max_chars, "PDF")
         pages.append(text)
     known = frozenset(_COMPOUND.findall(" ".join(pages).lower()))
     return [_lines_of(text, known) for text in pages]

@@ -8,7 +8,7 @@ from typing import IO, Any, Final
 
 from striprtf.striprtf import rtf_to_text
 
-from indexer.sources.base import ReadError
+from indexer.sources.base import ReadError, check_size
 from indexer.sources.content import record_of
 from winnow.conversion.converted import CanonicalWriter, Converted
 
@@ -33,8 +33,7 @@ def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
     source = data.decode("latin-1")
     marked = _LEVEL.sub(lambda found: f"\\u{_LEVELS + int(found[1]) - 0x10000}?", source)
     text = _text(_NOTE.sub(r"{\\line ", _UNREAD.sub(r"\\*", marked)))
-    if len(text) > max_chars:
-        raise ReadError("too_large", f"the document has more than {max_chars:,} characters; split it")
+    check_size(len(text), max_chars, "document")
     writer = CanonicalWriter()
     headings: list[str] = []
     for line in text.split("\n"):

@@ -10,10 +10,10 @@ from typing import IO, Any, Final
 from lxml import etree
 
 from indexer.sources.archive import check_archive, property_of, read_xml
-from indexer.sources.base import ReadError
+from indexer.sources.base import ReadError, check_size
 from indexer.sources.content import record_of
 from indexer.sources.word_xml import MC, M, formula_text
-from winnow.conversion.converted import CanonicalWriter, Converted, table_of
+from winnow.conversion.converted import CanonicalWriter, Converted, say_in_each_row, table_of
 
 _A: Final = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _P: Final = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
@@ -37,13 +37,13 @@ def parse(file: IO[bytes], *, max_chars: int) -> Iterator[dict[str, Any]]:
             continue
         title = _write_slide(writer, number, slide)
         first = first or title
-        for kind, target in sorted(_targets(archive, path)):  # diagrams before notes
+        parts = sorted((kind, target) for _, kind, target in _relations(archive, path))  # diagrams before notes
+        for kind, target in parts:
             if kind in ("diagramData", "notesSlide") and (page := read_xml(archive, target)) is not None:
                 bodies = (shape for shape in page.iter(f"{_P}sp") if _placeholder(shape) == "body")
                 for element in [page] if kind == "diagramData" else bodies:
                     _write_text(writer, element)
-        if len(writer) > max_chars:
-            raise ReadError("too_large", f"the presentation has more than {max_chars:,} characters; split it")
+        check_size(len(writer), max_chars, "presentation")
     yield record_of(Converted(writer.text(), property_of(archive) or first, marks=tuple(writer.marks)), "pptx")
 
 
@@ -52,25 +52,17 @@ def _slides(archive: zipfile.ZipFile) -> list[str]:
     root = read_xml(archive, "ppt/presentation.xml")
     if root is None:
         raise ReadError("damaged", "not a presentation: ppt/presentation.xml is missing; save it again")
-    targets = dict(_relations(archive, "ppt/presentation.xml"))
+    targets = {name: target for name, _, target in _relations(archive, "ppt/presentation.xml")}
     return [targets[each.get(f"{_R}id")] for each in root.iter(f"{_P}sldId") if each.get(f"{_R}id") in targets]
 
 
-def _relations(archive: zipfile.ZipFile, path: str) -> Iterator[tuple[str, str]]:
-    """Id and path of the parts that a part refers to."""
+def _relations(archive: zipfile.ZipFile, path: str) -> Iterator[tuple[str, str, str]]:
+    """Id, kind and path of the parts that a part refers to."""
     folder, name = posixpath.split(path)
     root = read_xml(archive, f"{folder}/_rels/{name}.rels")
     for each in root if root is not None else ():
-        target = each.get("Target", "")
-        yield each.get("Id", ""), posixpath.normpath(posixpath.join(folder, target)).lstrip("/")
-
-
-def _targets(archive: zipfile.ZipFile, path: str) -> Iterator[tuple[str, str]]:
-    folder, name = posixpath.split(path)
-    root = read_xml(archive, f"{folder}/_rels/{name}.rels")
-    for each in root if root is not None else ():
-        kind = each.get("Type", "").rpartition("/")[2]
-        yield kind, posixpath.normpath(posixpath.join(folder, each.get("Target", "")))
+        kind, target = each.get("Type", "").rpartition("/")[2], each.get("Target", "")
+        yield each.get("Id", ""), kind, posixpath.normpath(posixpath.join("/", folder, target)).lstrip("/")
 
 
 def _write_slide(writer: CanonicalWriter, number: int, slide: etree._Element) -> str:
@@ -84,7 +76,9 @@ def _write_slide(writer: CanonicalWriter, number: int, slide: etree._Element) ->
             continue
         table = shape.find(f".//{_A}tbl")
         if table is not None:
-            rows = [[" ".join(_paragraphs(cell)) for cell in row.iter(f"{_A}tc")] for row in table.iter(f"{_A}tr")]
+            cells = [list(row.iter(f"{_A}tc")) for row in table.iter(f"{_A}tr")]
+            rows = [[" ".join(_paragraphs(cell)) for cell in row] for row in cells]
+            say_in_each_row(rows, [[int(cell.get("rowSpan", "1")) for cell in row] for row in cells])
             if any(any(row) for row in rows):
                 writer.add(table_of(rows))
         else:

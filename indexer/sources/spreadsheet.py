@@ -9,9 +9,9 @@ from typing import IO, Any, Final
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError, SheetVisibleEnum
 
 from indexer.sources.archive import check_archive, property_of
-from indexer.sources.base import ReadError
+from indexer.sources.base import ReadError, check_size
 from indexer.sources.content import record_of
-from winnow.conversion.converted import CanonicalWriter, Converted, table_of
+from winnow.conversion.converted import CanonicalWriter, Converted, repeat_down, table_of
 from winnow.core.marks import DocumentWarning, Mark
 
 MAX_ROW_MARKS: Final = 20_000  # of a sheet; beyond that only some rows are marked
@@ -36,8 +36,7 @@ def parse(file: IO[bytes], *, max_chars: int, source_format: str) -> Iterator[di
     for name in book.sheet_names:
         if name not in hidden:
             _write_sheet(writer, name, _cells(book.get_sheet_by_name(name)))
-        if len(writer) > max_chars:
-            raise ReadError("too_large", f"the workbook has more than {max_chars:,} characters; split it")
+        check_size(len(writer), max_chars, "workbook")
     warnings = (_left_out(hidden),) if hidden else ()
     yield record_of(Converted(writer.text(), title, marks=tuple(writer.marks), warnings=warnings), source_format)
 
@@ -53,10 +52,8 @@ def _cells(sheet: CalamineSheet) -> list[list[str]]:
     """The cells as text; one that spans several rows is said in each of them."""
     rows = [list(map(_cell, row)) for row in sheet.to_python(skip_empty_area=False)]
     for (top, left), (bottom, _) in sheet.merged_cell_ranges or ():
-        value = rows[top][left] if top < len(rows) and left < len(rows[top]) else ""
-        for row in rows[top + 1 : bottom + 1] if value else ():
-            if left < len(row) and any(row):
-                row[left] = value
+        if top < len(rows) and left < len(rows[top]):
+            repeat_down(rows, top, left, bottom - top + 1)
     return rows
 
 

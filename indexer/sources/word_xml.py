@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from lxml import etree
 
-from indexer.sources.archive import read_xml
-from indexer.sources.base import ReadError
+from indexer.sources.archive import read_part, read_xml
 
 M: Final = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 MC: Final = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
@@ -22,12 +20,15 @@ MC: Final = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 _W: Final = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _VALUE: Final = f"{_W}val"
 _PARTS: Final = ("word/document.xml", "word/footnotes.xml", "word/endnotes.xml")
+_OFF: Final = ("0", "false", "off")
 _MAX_LEVEL: Final = 6
 _BODY_LEVEL: Final = 9  # an outline level that means none
 
 
 def prepared(archive: zipfile.ZipFile) -> io.BytesIO:
     """A copy of a DOCX file in which formulas are text, text boxes paragraphs, and headings have Word's own styles.
+
+    Hidden text is left out, as in RTF.
 
     Raises:
         ReadError: a part is not XML or cannot be unpacked.
@@ -40,13 +41,10 @@ def prepared(archive: zipfile.ZipFile) -> io.BytesIO:
             _prepare(root, levels)
             changed[name] = etree.tostring(root, encoding="utf-8", xml_declaration=True)
     copy = io.BytesIO()
-    try:
-        with zipfile.ZipFile(copy, "w") as out:
-            for part in archive.infolist():
-                if part.filename.endswith((".xml", ".rels")):  # nothing else is read
-                    out.writestr(part.filename, changed.get(part.filename) or archive.read(part))
-    except (zipfile.BadZipFile, OSError, zlib.error) as error:
-        raise ReadError("damaged", f"a part cannot be unpacked ({error}); save the file again") from None
+    with zipfile.ZipFile(copy, "w") as out:
+        for name in dict.fromkeys(archive.namelist()):
+            if name.endswith((".xml", ".rels")):  # nothing else is read
+                out.writestr(name, changed.get(name) or read_part(archive, name) or b"")
     copy.seek(0)
     return copy
 
@@ -80,6 +78,9 @@ def _value(element: etree._Element | None) -> str:
 
 
 def _prepare(root: etree._Element, levels: Mapping[str, int]) -> None:
+    for run in [each.getparent().getparent() for each in root.iter(f"{_W}vanish") if each.get(_VALUE) not in _OFF]:
+        if run.tag == f"{_W}r":  # and not the mark of a paragraph
+            _replace(run, None)
     for formula in list(root.iter(f"{M}oMath")):
         run = etree.Element(f"{_W}r")
         etree.SubElement(run, f"{_W}t").text = formula_text(formula)

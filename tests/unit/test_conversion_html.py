@@ -274,3 +274,26 @@ def test_an_unmarked_page_keeps_lists_tables_and_loose_text_beside_its_paragraph
 )
 def test_lines_and_blocks_stay_apart(markup: str, text: str) -> None:
     assert convert_html(markup).text == text
+
+
+@pytest.mark.parametrize(
+    ("rows", "lines"),
+    [
+        ("<tr><td rowspan=2>A<td>1<td rowspan=9>Z<tr><td>2<tr><td>B<td>3", ["A|1|Z", "A|2|Z", "B|3|Z"]),
+        ("<tr><td>x<td rowspan='2'>last<tr><td>y", ["x|last", "y|last"]),
+        ("<tr><td rowspan=2 colspan=2>w<td>1<tr><td>2", ["w||1", "w||2"]),
+        (f"<tr><td rowspan=2>{'long ' * 60}<td>1<tr><td>2", [f"{'long ' * 60}|1", "|2"]),
+        ("<tr><td rowspan=x>A<td>1<tr><td>B<td>2", ["A|1", "B|2"]),
+    ],
+)
+def test_a_cell_that_spans_rows_is_said_in_each_of_them(rows: str, lines: list[str]) -> None:
+    text = convert_html(page(f"<p>Intro.</p><table><tr><th>a<th>b<th>c</tr>{rows}</table>"), whole=True).text
+    found = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    assert [row[: len(line.split("|"))] for row, line in zip(found[2:], lines, strict=True)] == [
+        [cell.strip() for cell in line.split("|")] for line in lines
+    ]
+
+
+def test_spans_of_a_hostile_table_take_no_time() -> None:
+    table = f"<table><tr>{'<td rowspan=65534>x</td>' * 2000}</tr>{'<tr></tr>' * 5000}</table>"
+    assert len(convert_html(page(table), whole=True).text) < 200_000

@@ -171,3 +171,18 @@ def test_a_notebook_of_version_3_is_read() -> None:
 def test_what_is_not_a_notebook_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="notebook"):
         convert_notebook(text)
+
+
+def test_chapters_that_are_missing_are_named() -> None:
+    chapters = {"a": "text", "b": "more"}
+    whole = zipfile.ZipFile(book(chapters, ["a", "b"]))
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name in whole.namelist():
+            if name != "o/b":
+                archive.writestr(name, whole.read(name))
+    (found,) = epub.parse(data, max_chars=MANY)
+    assert found["text"] == "text"
+    assert [(each["code"], "'b'" in each["message"], each["count"]) for each in found["warnings"]] == [
+        ("chapters_left_out", True, 1)
+    ]

@@ -240,3 +240,42 @@ def test_merged_cells_are_said_in_each_row_and_hidden_sheets_are_named() -> None
     found = read(spreadsheet, made, source_format="xlsx")
     assert found["text"] == "# Shown\n\n| Kind | Name |\n| --- | --- |\n| Resin | Amber |\n| Resin | Copal |"
     assert [each["code"] for each in found["warnings"]] == ["hidden_sheets"]
+
+
+def test_hidden_text_is_not_read_in_any_format() -> None:
+    run = "<w:r><w:rPr><w:vanish{}/></w:rPr><w:t>{}</w:t></w:r>"
+    runs = run.format("", "hidden") + run.format(" w:val='false'", "shown")
+    body = f"<w:p><w:r><w:t xml:space='preserve'>seen </w:t></w:r>{runs}</w:p>"
+    assert read(docx, word(body))["text"] == "seen shown"
+    assert read(rtf, rb"{\rtf1\ansi seen {\v hidden}shown}")["text"] == "seen shown"
+    styles = (
+        "<office:automatic-styles><style:style style:name='H'><style:text-properties text:display='none'/>"
+        "</style:style></office:automatic-styles>"
+    )
+    text = "<office:text><text:p>seen <text:span text:style-name='H'>hidden</text:span>shown</text:p></office:text>"
+    content = f"<office:document-content {OPEN}>{styles}<office:body>{text}</office:body></office:document-content>"
+    assert read(opendocument, archive({"content.xml": content}))["text"] == "seen shown"
+
+
+ROWS = "| a | b |\n| --- | --- |\n| A | 1 |\n| A | 2 |"
+
+
+def test_a_cell_that_spans_rows_is_said_in_each_row_in_any_format() -> None:
+    def cell(text: str, merge: str = "") -> str:
+        return f"<w:tc><w:tcPr>{merge}</w:tcPr>{paragraph(text)}</w:tc>"
+
+    rows = (
+        cell("a") + cell("b"),
+        cell("A", "<w:vMerge w:val='restart'/>") + cell("1"),
+        cell("", "<w:vMerge/>") + cell("2"),
+    )
+    table = f"<w:tbl>{''.join(f'<w:tr>{row}</w:tr>' for row in rows)}</w:tbl>"
+    assert read(docx, word(table))["text"] == ROWS
+
+    def filled(text: str, spanned: str = "") -> str:
+        return f"<table:table-cell {spanned}><text:p>{text}</text:p></table:table-cell>"
+
+    spanned = "table:number-rows-spanned='2'"
+    lines = (filled("a") + filled("b"), filled("A", spanned) + filled("1"), "<table:covered-table-cell/>" + filled("2"))
+    table = f"<table:table>{''.join(f'<table:table-row>{line}</table:table-row>' for line in lines)}</table:table>"
+    assert read(opendocument, open_text(table))["text"] == ROWS

@@ -16,6 +16,7 @@ from winnow.core.marks import DocumentWarning, Mark, MarkKind
 from winnow.core.types import Metadata
 
 _WIDE: Final = "\u2e80-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff"  # written without spaces
+REPEATED_CHARS: Final = 200  # of a cell that spans rows; a longer one is said once
 _ESCAPED_PIPE: Final = "\\|"
 _WIDE_BREAK: Final = re.compile(rf"(?<=[{_WIDE}])\n(?=[{_WIDE}])")
 
@@ -81,6 +82,25 @@ def table_of(rows: Sequence[Sequence[str]]) -> str:
     width = max(map(len, rows), default=0)
     lines = [_row([*row, *[""] * (width - len(row))]) for row in rows]
     return "\n".join([lines[0], _row(["---"] * width), *lines[1:]]) if lines else ""
+
+
+def repeat_down(rows: Sequence[list[str]], top: int, left: int, height: int) -> None:
+    """Say the cell in row ``top`` and column ``left`` in each of the ``height`` rows that it spans and that are filled.
+
+    A chunk may begin below the cell's first row, and its rows would lack it.
+    """
+    value = rows[top][left]
+    for row in rows[top + 1 : top + height] if len(value) <= REPEATED_CHARS else ():
+        if left < len(row) and any(row):
+            row[left] = row[left] or value
+
+
+def say_in_each_row(rows: Sequence[list[str]], heights: Sequence[Sequence[int]]) -> None:
+    """Say each cell in all rows that it spans; ``heights`` are the numbers of rows of the cells in ``rows``."""
+    for top, spans in enumerate(heights):
+        for left, height in enumerate(spans):
+            if height > 1:
+                repeat_down(rows, top, left, height)
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -6,10 +6,12 @@ Every function changes the tree that it is given.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from typing import Final
 
 import lxml.html
 
+from winnow.conversion.converted import REPEATED_CHARS
 from winnow.conversion.markup import INLINE
 
 HEADINGS: Final = ("h1", "h2", "h3", "h4", "h5", "h6")
@@ -35,6 +37,8 @@ _LAYOUT: Final = (
     " or (not(.//th) and .//td//table) or (not(.//tr[count(td[normalize-space()]) > 1]) and .//td//pre)]"
 )
 _PARTS_OF_TABLES: Final = frozenset({"table", "thead", "tbody", "tfoot", "tr", "td", "th"})
+_MAX_COPIES: Final = 5_000  # of cells of a table
+_MAX_SPAN: Final = 1_000
 _BLOCKS_IN_CODE: Final = frozenset({"div", "p", "li", "tr"})
 _SHOWN_AS: Final = {
     **dict.fromkeys(("noframes", "details"), "div"),
@@ -90,6 +94,8 @@ def as_shown(tree: lxml.html.HtmlElement) -> None:
             element.tag = "div"
     for table in reversed(tree.xpath(_LAYOUT)):
         _unfold(table)
+    for table in tree.xpath(".//table[.//*[@rowspan]]"):
+        _say_in_each_row(table)
     for caption in list(tree.iter("caption")):
         _move_out(caption)
 
@@ -107,6 +113,45 @@ def _unfold(table: lxml.html.HtmlElement) -> None:
     for part in list(table.iter(*_PARTS_OF_TABLES)):
         if part is table or next(part.iterancestors("table"), None) is table:
             part.tag = "div"
+
+
+def _say_in_each_row(table: lxml.html.HtmlElement) -> None:
+    """Put a copy of a cell that spans rows into each of them, as merged cells of sheets are said."""
+    below: dict[int, tuple[int, lxml.html.HtmlElement]] = {}  # by column, the rows left of a cell, and the cell
+    group = None
+    copies = 0
+    for row in [each for each in table.iter("tr") if next(each.iterancestors("table")) is table]:
+        if row.getparent() is not group:  # a cell ends with its group of rows
+            group = row.getparent()
+            below.clear()
+        begun: dict[int, tuple[int, lxml.html.HtmlElement]] = {}
+        column = 0
+        for cell in [*row.iterchildren("td", "th"), None]:
+            while below and copies < _MAX_COPIES and (column in below or (cell is None and max(below) > column)):
+                rows, source = below.pop(column, (0, None))
+                copy = lxml.html.Element("td") if source is None or _is_long(source) else deepcopy(source)
+                copy.tail = None
+                row.insert(len(row) if cell is None else row.index(cell), copy)
+                copies += 1
+                if source is not None and rows > 1:
+                    begun[column] = rows - 1, source
+                column += 1 if source is None else _span(source, "colspan")
+            if cell is not None:
+                if (rows := _span(cell, "rowspan")) > 1:
+                    begun[column] = rows - 1, cell
+                cell.attrib.pop("rowspan", None)
+                column += _span(cell, "colspan")
+        below |= begun
+
+
+def _is_long(cell: lxml.html.HtmlElement) -> bool:
+    return len(cell.text_content()) > REPEATED_CHARS
+
+
+def _span(cell: lxml.html.HtmlElement, name: str) -> int:
+    """How many rows or columns a cell spans, as browsers limit it."""
+    value = cell.get(name, "1").strip()
+    return min(int(value), _MAX_SPAN) if value.isascii() and value.isdecimal() and len(value) < 6 and int(value) else 1
 
 
 def _move_out(caption: lxml.html.HtmlElement) -> None:
