@@ -1,10 +1,10 @@
 """Highlights: the spans of a text that hold the query's words or simple inflections of them.
 
 A word of the text is marked if it equals a word of the query or both share a stem: one is a prefix of the other
-and at most three characters shorter. Accents do not matter, combining marks belong to their letter, and numbers may be
-written with or without separators. A German noun is marked for a part that it has. In scripts without spaces (Chinese,
-Japanese, Thai …), and in Hangul, whose words carry endings, runs of the query of two characters and more are looked
-for, or of one where the query has no more.
+and at most three characters shorter, or, beyond ASCII, they differ from a vowel near their ends on. Accents do not
+matter, combining marks belong to their letter, and numbers may be written with or without separators. A German noun is
+marked for a part that it has. In scripts without spaces (Chinese, Japanese, Thai …), and in Hangul, whose words carry
+endings, runs of the query of two characters and more are looked for, or of one where the query has no more.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Sequence
-from itertools import starmap
+from itertools import starmap, takewhile
 from typing import Final, TypeAlias
 
 from winnow.core.compounds import compound_parts
@@ -25,6 +25,9 @@ from winnow.core.words import SYMBOL
 MAX_SPANS: Final = 32
 _MIN_STEM: Final = 4
 _MAX_SUFFIX: Final = 3
+_SHORTEST_STEM: Final = 3  # of words beyond ASCII that differ in their last vowel
+_ALIKE: Final = 0.7  # share of the longer word
+_VOWELS: Final = "аеиоуыэюяьйіїєαεηιουω"  # and the end of a word, which is in every string
 _UNSPACED: Final = f"{UNSPACED}{HANGUL}"
 _LETTERS: Final = rf"[^\W_{_UNSPACED}]+(?:[{MARKS}]+[^\W_{_UNSPACED}]*)*"
 _WORD: Final = re.compile(rf"[{_UNSPACED}]+|{_LETTERS}(?:['’]{_LETTERS})?|[{SYMBOL}]")
@@ -116,7 +119,9 @@ class Highlighter:
     def _is_match(self, word: str) -> bool:
         if word in self._words or word in self._stems:
             return True
-        return any(word[:size] in self._words for size in _stem_sizes(word))
+        if any(word[:size] in self._words for size in _stem_sizes(word)):
+            return True
+        return not word.isascii() and any(_has_other_ending(word, each) for each in self._words)
 
 
 def _beginnings_of(words: Collection[str]) -> frozenset[str] | None:
@@ -157,6 +162,15 @@ def _lowered(text: str) -> str | None:
 def _stem_sizes(word: str) -> range:
     """Lengths of the beginnings of ``word`` that count as its stem."""
     return range(max(_MIN_STEM, len(word) - _MAX_SUFFIX), len(word))
+
+
+def _has_other_ending(word: str, asked: str) -> bool:
+    """Whether both begin alike and go on with other vowels, as words of Slavic languages and of Greek do."""
+    if word[:_SHORTEST_STEM] != asked[:_SHORTEST_STEM]:
+        return False
+    size = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(word, asked, strict=False)))
+    alike = size >= max(_SHORTEST_STEM, _ALIKE * max(len(word), len(asked)))
+    return alike and all(rest[size : size + 1] in _VOWELS for rest in (word, asked))
 
 
 def _find_runs(pairs: frozenset[str], text: str, offset: int) -> list[_Range]:

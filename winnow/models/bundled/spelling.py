@@ -18,7 +18,7 @@ from winnow.core.readable import NUMBER, plain_numbers
 
 READ: Final = 10  # texts that are looked at, of those that are found first
 MOST_CHARS: Final = 2_000  # of each of them
-MOST_WORDS: Final = 16  # of a query: one with more is a text, written as such
+MOST_WORDS: Final = 64  # of a query: one with more is a text, written as such
 _SHORTEST_CAPITALS: Final = 5  # letters of a word in capitals, alone, that is no acronym
 
 _LETTER: Final = rf"[^\W_{UNSPACED}{HANGUL}]"
