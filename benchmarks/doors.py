@@ -19,13 +19,14 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import httpx2
 import structlog
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from indexer.worker.loop import Worker
 from service.app import create_app
 from tests.fakes import FAKES
 from winnow.core.principal import LOCAL
@@ -49,12 +50,25 @@ RERANKS: Final = {
     ),
 }
 EMBEDDINGS: Final = {"OpenAI": ("/v1/embeddings", {"input": DOCUMENTS}), "TEI": ("/embed", {"inputs": DOCUMENTS})}
-MCP: Final = {
+MCP: Final[dict[str, Any]] = {
     "jsonrpc": "2.0",
     "id": 1,
     "method": "tools/call",
     "params": {"name": "search", "arguments": {"query": QUERY, "collection": "docs"}},
 }
+NEWER: Final = "2026-07-28"
+NEWER_MCP: Final[dict[str, Any]] = {
+    **MCP,
+    "params": {
+        **MCP["params"],
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": NEWER,
+            "io.modelcontextprotocol/clientInfo": {"name": "benchmark", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        },
+    },
+}
+NEWER_HEADERS: Final = {"MCP-Protocol-Version": NEWER, "Mcp-Method": "tools/call", "Mcp-Name": "search"}
 HEADERS: Final = {"Accept": "application/json, text/event-stream"}
 Call: TypeAlias = Callable[[], Awaitable[Any]]
 
@@ -74,9 +88,9 @@ async def added(door: Call, native: Call, rounds: int) -> float:
 async def measure(client: httpx2.AsyncClient, state: Any, rounds: int) -> None:
     """Print the added time of each door."""
 
-    def sends(path: str, body: Any) -> Call:
+    def sends(path: str, body: Any, more: dict[str, str] | None = None) -> Call:
         content = json.dumps(body).encode()
-        headers = HEADERS | {"Content-Type": "application/json"}
+        headers = HEADERS | {"Content-Type": "application/json"} | (more or {})
 
         async def send() -> None:
             (await client.post(path, content=content, headers=headers)).raise_for_status()
@@ -94,7 +108,8 @@ async def measure(client: httpx2.AsyncClient, state: Any, rounds: int) -> None:
 
     native = sends("/v1/collections/docs/search", {"query": QUERY, "highlight": False})
     every = [("search", name, sends(*each), native) for name, each in SEARCHES.items()]
-    every.append(("search", "MCP", sends("/mcp", MCP), native))
+    every.append(("search", "MCP, 2025 and before", sends("/mcp", MCP), native))
+    every.append(("search", f"MCP, {NEWER}", sends("/mcp", NEWER_MCP, NEWER_HEADERS), native))
     every += [("rerank", name, sends(*each), rank) for name, each in RERANKS.items()]
     every += [("embeddings", name, sends(*each), embed) for name, each in EMBEDDINGS.items()]
     for kind, name, door, other in every:
@@ -123,8 +138,10 @@ async def main() -> None:
                 ]
                 documents = [each | {"id": f"{number}"} for number, each in enumerate(documents)]
                 path = "/v1/collections/docs/documents"
-                filled = await client.post(path, params={"wait": "true"}, json={"documents": documents})
+                filled = await client.post(path, json={"documents": documents})
                 filled.raise_for_status()
+                while await cast("Worker", local.worker).work_once():
+                    pass
                 await measure(client, app.state.service, rounds)
 
 

@@ -77,11 +77,8 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
         generate_unique_id_function=lambda route: route.name,  # generated clients name their methods by it
     )
     app.state.service = state
-    modules = (
-        search,
-        many_searches,
-        facets,
-        suggestions,
+    searches = (search, many_searches, suggestions, facets)
+    others = (
         documents,
         collections,
         jobs,
@@ -94,14 +91,16 @@ def create_app(settings: Settings, resources: Resources | OpenResources, *, door
         audit,
         operations,
     )
-    routers = [*(module.router for module in modules), analytics.events, *all_doors(), *doors]
+    # requests are matched with one router after the other: what is called most comes first
+    routers = [*(module.router for module in searches), *all_doors(), *doors]
+    mcp_route = mcp.install(app)
+    routers += [*(module.router for module in others), analytics.events]
     for router in routers:
         app.include_router(router)
     app.router.routes.insert(0, DirectRoute(search.posted))
     install_openapi(app, routers)
     install_widget(app)
     install_page(app)
-    mcp_route = mcp.install(app)
     routes = [mcp_route, *(route for router in routers for route in router.routes)]
     app.state.nearest_shape = NearestShape(routes)
     install_error_handlers(app, state.callers.note_error)

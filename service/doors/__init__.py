@@ -19,13 +19,6 @@ from service.doors import (
 def all_doors() -> tuple[Door, ...]:
     """Every door of the service."""
     models = (*rerank.doors, *embeddings.doors, openai_models.door)
+    searches = (algolia.door, vector_stores.door, dify.door, open_webui.door)
     # the forms of LibreChat come before what takes JSON under the same path
-    return (
-        *librechat.doors,
-        *models,
-        dify.door,
-        algolia.door,
-        algolia_events.door,
-        open_webui.door,
-        vector_stores.door,
-    )
+    return (*searches, *librechat.doors, *models, algolia_events.door)

@@ -22,16 +22,16 @@ from starlette.types import ASGIApp
 
 from service.access import principal_of
 from service.answer import address_of
+from service.doors.mcp_calls import ToolCalls
 from service.lifespan import ServiceState
 from service.schemas.search import SearchBody
 from winnow.core.errors import InvalidFilter, WinnowError
 from winnow.core.principal import Principal
-from winnow.core.search import SearchRequest
+from winnow.core.search import Result, SearchRequest
 from winnow.core.tenancy import plain_id
 from winnow.operations.collections import see_collections
 from winnow.operations.documents import see_document
 from winnow.operations.resources import Resources
-from winnow.search.merging import FoundResult
 
 MOST_COLLECTIONS: Final = 256
 _READS: Final = ToolAnnotations(read_only_hint=True, open_world_hint=False)
@@ -136,9 +136,10 @@ def build_server(version: str, state: ServiceState) -> MCPServer[Any]:
 def over_http(server: MCPServer[Any], path: str) -> ASGIApp:
     """The server as an application. The service's own middleware checks hosts and origins, for it as for all routes."""
     unguarded = TransportSecuritySettings(enable_dns_rebinding_protection=False)
-    return server.streamable_http_app(
+    app = server.streamable_http_app(
         streamable_http_path=path, json_response=True, stateless_http=True, transport_security=unguarded
     )
+    return ToolCalls(app, server.session_manager.app)
 
 
 def _caller(context: Context[Any, Any]) -> Principal:
@@ -160,9 +161,14 @@ async def _search(
     requests, left_out = await _searches(state.resources, principal, body, collection)
     if not requests:
         return FoundDocuments(results=[], degraded=False, left_out=left_out)
-    answer = await state.work.run_many(principal, requests, most=MOST_COLLECTIONS)
-    results = [_found(each) for each in answer.results]
-    return FoundDocuments(results=results, degraded=answer.degraded, left_out=left_out)
+    if len(requests) == 1:
+        one = await state.work.run_search(principal, requests[0])
+        results, degraded = [_found(requests[0].collection, each) for each in one.results], one.degraded
+    else:
+        answer = await state.work.run_many(principal, requests, most=MOST_COLLECTIONS)
+        results = [_found(each.request.collection, each.result) for each in answer.results]
+        degraded = answer.degraded
+    return FoundDocuments(results=results, degraded=degraded, left_out=left_out)
 
 
 async def _searches(
@@ -212,16 +218,16 @@ async def _list(state: ServiceState, principal: Principal) -> CollectionSummarie
     )
 
 
-def _found(found: FoundResult) -> FoundDocument:
-    candidate, (start, end) = found.result.candidate, found.result.span
+def _found(collection: str, result: Result) -> FoundDocument:
+    candidate, (start, end) = result.candidate, result.span
     document_id = plain_id(candidate.document_id)
     return FoundDocument(
-        id=f"{found.request.collection}/{document_id}",
+        id=f"{collection}/{document_id}",
         title=candidate.title or document_id,
         url=address_of(candidate),
-        text=found.result.text,
-        relevance_score=found.result.relevance_score,
-        collection=found.request.collection,
+        text=result.text,
+        relevance_score=result.relevance_score,
+        collection=collection,
         start=start,
         end=end,
     )
