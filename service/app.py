@@ -19,6 +19,7 @@ from service.door import Door
 from service.doors import all_doors
 from service.doors.mcp_route import McpRoute
 from service.errors import install_error_handlers
+from service.head_requests import HeadRequests
 from service.lifespan import ServiceState
 from service.middleware import BodyLimit, HostGuard, PathPrefix, RequestContext, UnhandledErrors
 from service.nearest_shape import NearestShape
@@ -118,6 +119,7 @@ def _surround(app: FastAPI, settings: Settings, state: ServiceState, routes: Seq
     """Put the middleware around the routes; the last one added is outermost."""
     server = settings.server
     most = server.max_body_mb * 2**20
+    app.add_middleware(HeadRequests)
     app.add_middleware(BodyLimit, max_bytes=most, max_together=max(most, server.max_bodies_mb * 2**20))
     app.add_middleware(EarlyRefusal, routes=routes, refusal=state.work.refusal)
     app.add_middleware(RequestQuota, routes=routes, use=state.work.use_request)

@@ -121,3 +121,19 @@ async def test_a_search_whose_caller_hangs_up_is_cancelled(service, server, remo
     await begun.wait()
     writer.close()
     await asyncio.wait_for(ended.wait(), 10)
+
+
+async def test_head_is_answered_wherever_get_is(service, remote):
+    await service.fill("docs", [{"id": "a", "text": "x"}])
+    for path in ("/healthz", "/v1/models", "/v1/collections", f"{DOCS}/a", "/v1/vector_stores", "/v1/collections/none"):
+        got, head = await remote.get(path), await remote.head(path)
+        assert (head.status_code, head.content) == (got.status_code, b"")
+        for name in ("content-type", "content-length"):
+            assert head.headers[name] == got.headers[name]
+    assert (await remote.head("/v1/search")).status_code == 405
+
+
+async def test_head_of_a_stream_ends_at_once(service, remote):
+    job_id = (await remote.put(f"{DOCS}/a", json={"text": "x"})).json()["job_id"]
+    head = await remote.head(f"/v1/jobs/{job_id}/events")
+    assert head.headers["content-type"].startswith("text/event-stream")
