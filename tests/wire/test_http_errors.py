@@ -201,6 +201,16 @@ async def test_foreign_host_is_refused_on_loopback(client, host):
     assert_problem(await client.get("/healthz", headers={"host": host}), 421, "unknown_host")
 
 
+@pytest.mark.parametrize(("host", "status"), [("10.1.2.3:8000", 200), ("[fd00::1]:8000", 200), ("evil.example", 421)])
+async def test_a_health_check_may_name_the_address_of_a_pod_where_the_service_listens_on_all(tmp_path, host, status):
+    """A kubelet names it, whatever `WINNOW_SERVER__ALLOWED_HOSTS` has."""
+    server = {"host": "0.0.0.0", "bootstrap_key": "k" * 40, "allowed_hosts": ["winnow"]}
+    transport = httpx2.ASGITransport(create_app(load_settings(data_dir=tmp_path, server=server), open_resources))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://winnow") as client:
+        assert (await client.get("/healthz", headers={"host": host})).status_code == status
+        assert (await client.get("/v1/collections", headers={"host": "10.1.2.3:8000"})).status_code == 421
+
+
 async def test_any_host_is_served_where_strangers_are_let_in(tmp_path):
     settings = load_settings(data_dir=tmp_path, server={"host": "0.0.0.0", "insecure": True})
     transport = httpx2.ASGITransport(create_app(settings, open_resources))

@@ -43,7 +43,7 @@ def sendable_key(value: SecretStr) -> SecretStr:
     """A key as a header can hold it; a line end at its end comes from a file and is dropped."""
     key = value.get_secret_value().strip()
     if not (key.isascii() and key.isprintable()):
-        raise ValueError("contains characters that an HTTP header cannot hold")
+        raise ValueError("contains characters that an HTTP header cannot hold: fill in the key itself")
     return SecretStr(key)
 
 
