@@ -23,6 +23,7 @@ from winnow.ports import Claim, Outcome, WorkQueue
 log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 1.0  # how often an idle worker looks for work that other processes accepted
+REFILL_SECONDS: Final = 10.0  # how often an idle worker looks for documents that an index lacks: who begins queues some
 MAX_PAUSE_SECONDS: Final = 30.0
 RELEASE_SECONDS: Final = 10.0
 QUICK_SECONDS: Final = 0.5  # more is claimed at once after a batch that took less
@@ -69,6 +70,7 @@ class ClaimLoop:
     progress: Progress = field(default_factory=Progress)
     _failures: int = field(default=0, init=False)
     _size: int = field(default=0, init=False)
+    _refill_at: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         self._size = self.limit
@@ -104,7 +106,8 @@ class ClaimLoop:
         claims = await self.queue.claim(self.owner, limit=size, lease_seconds=seconds)
         self.progress.note()
         if not claims:
-            return () if await self.refill() > 0 else None
+            return () if await self._refilled() else None
+        self._refill_at = 0.0
         if len(claims) == size:
             self.on_full()
         parts, settled = isolate(claims, max_attempts=self.settings.max_attempts)
@@ -117,6 +120,15 @@ class ClaimLoop:
                 self.progress.note()
         self._resize(time.monotonic() - began, full=len(claims) == size and not any(each.waited for each in outcomes))
         return outcomes
+
+    async def _refilled(self) -> bool:
+        """Queue more work when the last of it is done, and every ``REFILL_SECONDS``; false if there was none."""
+        if time.monotonic() < self._refill_at:
+            return False
+        if await self.refill() > 0:
+            return True
+        self._refill_at = time.monotonic() + REFILL_SECONDS
+        return False
 
     def _resize(self, seconds: float, *, full: bool) -> None:
         """Claim twice as much after a full batch that was quick, half as much after a slow one."""

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from indexer.worker import claims
-from indexer.worker.claims import MAX_PAUSE_SECONDS, ClaimLoop, release_leases
+from indexer.worker.claims import MAX_PAUSE_SECONDS, REFILL_SECONDS, ClaimLoop, release_leases
 from winnow.core.errors import UpstreamUnavailable
 from winnow.core.settings import IndexingSettings
 from winnow.core.types import Document
@@ -32,6 +32,41 @@ class Queue:
         raise UpstreamUnavailable(f"{owner} gets no answer")
 
 
+async def test_an_idle_worker_looks_rarely_for_what_an_index_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    refills, now = 0, 1000.0
+
+    async def refill() -> int:
+        nonlocal refills
+        refills += 1
+        return 0
+
+    async def pause(seconds: float, *, down: bool) -> None:
+        nonlocal now
+        now += 1.0
+
+    monkeypatch.setattr(claims, "time", SimpleNamespace(monotonic=lambda: now))
+    queue = Queue(failures=0)
+    loop = _loop(queue, refill, pause)
+    for _ in range(30):
+        await loop.step()
+    assert refills == 30 // REFILL_SECONDS
+
+
+def _loop(queue: Any, refill: Any, pause: Any) -> ClaimLoop:
+    async def carry_out(*_: object) -> Sequence[Any]:
+        raise AssertionError("there is no work")
+
+    return ClaimLoop(
+        queue=queue,
+        owner="me",
+        settings=IndexingSettings(),
+        limit=1,
+        carry_out=carry_out,
+        refill=refill,
+        pause=pause,
+    )
+
+
 async def pauses_of(queue: Queue, steps: int, refilled: int = 0) -> list[tuple[float, bool]]:
     pauses: list[tuple[float, bool]] = []
 
@@ -41,18 +76,7 @@ async def pauses_of(queue: Queue, steps: int, refilled: int = 0) -> list[tuple[f
     async def refill() -> int:
         return refilled
 
-    async def carry_out(*_: object) -> Sequence[Any]:
-        raise AssertionError("there is no work")
-
-    loop = ClaimLoop(
-        queue=cast("WorkQueue", queue),
-        owner="me",
-        settings=IndexingSettings(),
-        limit=1,
-        carry_out=carry_out,
-        refill=refill,
-        pause=pause,
-    )
+    loop = _loop(queue, refill, pause)
     for _ in range(steps):
         await loop.step()
     return pauses

@@ -100,6 +100,9 @@ class SqlKeptSources(Repository):
         until = now + timedelta(seconds=seconds)
         free = and_(KEPT_SOURCES.c.lease_until.is_(null()), KEPT_SOURCES.c.next_at <= now)
         due = or_(free, KEPT_SOURCES.c.lease_until < now)
+        async with self.database.read() as connection:  # most of the time there is none: then no writer waits for it
+            if await connection.scalar(select(KEPT_SOURCES.c.id).where(due).limit(1)) is None:
+                return None
         async with self.database.write() as connection:
             found = await connection.execute(_SELECT.where(due).order_by(KEPT_SOURCES.c.next_at).limit(CANDIDATES))
             for row in found.mappings().all():

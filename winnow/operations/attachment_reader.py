@@ -79,11 +79,14 @@ class AttachmentReader:
     async def read_all(self) -> None:
         """Read what is due, some files at a time."""
         async with asyncio.TaskGroup() as group:
-            for _ in range(AT_ONCE):
-                group.create_task(self._read_on())
+            group.create_task(self._read_on(group, AT_ONCE - 1))
 
-    async def _read_on(self) -> None:
+    async def _read_on(self, group: asyncio.TaskGroup, others: int) -> None:
+        """Read one file after the other; the first one found starts the next of ``others`` tasks."""
         while (claim := await self._claim()) is not None:
+            if others:
+                group.create_task(self._read_on(group, others - 1))
+                others = 0
             await self.read(claim)
 
     async def _claim(self) -> ReadingClaim | None:
