@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,31 +11,36 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes import STORE, variables
 from tests.integration.test_cli import Cli
+from tests.integration.test_jobs_cli import DOCUMENTS, Winnow
 
-DOCUMENTS = '{"id": "good", "text": "some words"}\n{"id": "empty", "text": "<!-- -->", "format": "markdown"}\n'
 HEAVY = ("openvino", "torch", "transformers", "qdrant_edge", "qdrant_client", "fastapi", "uvicorn")
 LOADED = f"""
-import sys
+import json, sys
 from winnow.cli.main import main
-try:
-    main(sys.argv[1:])
-finally:
+for command in json.loads(sys.argv[1]):
+    try:
+        main(command)
+    except SystemExit as exit_:
+        assert not exit_.code, command
     print("loaded:", *(name for name in {HEAVY!r} if name in sys.modules), file=sys.stderr)
 """
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Cli:
+def winnow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Winnow:
     """With a collection, and a job one document of which has failed."""
-    made = Cli(tmp_path)
     (tmp_path / "documents.jsonl").write_text(DOCUMENTS)
-    made("index", str(tmp_path / "documents.jsonl"), "-c", "docs")
+    made = Winnow(tmp_path, monkeypatch, capsys)
+    for name in variables(vectors=STORE):  # the service must find the index
+        monkeypatch.delenv(name)
+    assert made("index", str(tmp_path / "documents.jsonl"), "-c", "docs").status == 1
     return made
 
 
-def reading(cli: Cli) -> list[tuple[str, ...]]:
-    (job,) = cli.json("jobs")["jobs"]
+def reading(winnow: Winnow) -> list[tuple[str, ...]]:
+    (job,) = winnow.json("jobs")["jobs"]
     return [
         ("collections", "list"),
         ("collections", "show", "docs"),
@@ -44,37 +50,38 @@ def reading(cli: Cli) -> list[tuple[str, ...]]:
     ]
 
 
-def test_they_answer_as_a_running_service_does(cli: Cli) -> None:
-    commands = [(*command, *form) for command in reading(cli) for form in ((), ("--json",))]
-    alone = [cli(*command).stdout for command in commands]
-    with cli.start("serve", "--port", "0") as server:
+def test_they_answer_as_a_running_service_does(winnow: Winnow, tmp_path: Path) -> None:
+    commands = [(*command, *form) for command in reading(winnow) for form in ((), ("--json",))]
+    alone = [winnow(*command).stdout for command in commands]
+    with Cli(tmp_path).start("serve", "--port", "0") as server:
         assert server.stdout is not None
         next(line for line in server.stdout if "Winnow serves" in line)
-        served = [cli(*command).stdout for command in commands]
+        served = [winnow(*command) for command in commands]
         server.send_signal(signal.SIGTERM)
     assert all(alone)
-    assert alone == served
+    assert alone == [each.stdout for each in served]
+    assert all("is in use by process" in each.stderr for each in served), "a service answered"
 
 
-def test_they_load_no_model_and_no_engine(cli: Cli, tmp_path: Path) -> None:
+def test_they_load_no_model_and_no_engine(winnow: Winnow, tmp_path: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("WINNOW_")}
-    for command in reading(cli):
-        arguments = [sys.executable, "-c", LOADED, *command, "--json", "--data-dir", str(tmp_path / "data")]
-        done = subprocess.run(arguments, capture_output=True, text=True, check=True, env=environment, timeout=60)
-        assert done.stderr.splitlines()[-1].split() == ["loaded:"], command
+    commands = [[*command, "--json", "--data-dir", str(tmp_path / "data")] for command in reading(winnow)]
+    arguments = [sys.executable, "-c", LOADED, json.dumps(commands)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True, env=environment, timeout=60)
+    told = [line for line in done.stderr.splitlines() if line.startswith("loaded:")]
+    assert told == ["loaded:"] * len(commands)
 
 
-@pytest.mark.parametrize(
-    ("command", "status", "says"),
-    [
+def test_mistakes_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    winnow = Winnow(tmp_path, monkeypatch, capsys)
+    for command, status, says in (
         (("collections", "show", "nowhere"), 1, "nowhere"),
         (("collections", "show", "bad name!"), 2, "bad name!"),
         (("jobs", "show", "job_x"), 1, "job_x"),
         (("jobs", "list", "-c", "nowhere"), 1, "nowhere"),
-    ],
-)
-def test_mistakes_are_named(tmp_path: Path, command: tuple[str, ...], status: int, says: str) -> None:
-    result = Cli(tmp_path)(*command)
-    assert (result.returncode, result.stdout) == (status, "")
-    assert says in result.stderr
-    assert "Traceback" not in result.stderr
+    ):
+        result = winnow(*command)
+        assert (result.status, result.stdout) == (status, "")
+        assert says in result.stderr

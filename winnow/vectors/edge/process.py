@@ -44,7 +44,7 @@ _DEATHS_SECONDS: Final = 60.0
 _FIRST_PAUSE: Final = 2.0
 _LONGEST_PAUSE: Final = 10.0
 _CAUSES: Final[dict[int, str]] = {
-    signal.SIGBUS: "no space left on the disk",
+    signal.SIGBUS: "no space left on the disk, or a file of an index was cut",
     signal.SIGKILL: "perhaps for want of memory",
 }
 
