@@ -26,9 +26,10 @@ from winnow.core.text import counted
 from winnow.core.types import FieldType
 from winnow.ports.source import MAX_LABEL_CHARS, Failure, Notice, SourceItem, SourceOptions
 
-_SHOWN_KINDS: Final = 10
+_SHOWN_KINDS: Final = 20
 _SHOWN_PATH: Final = 400
 _OUTWARD: Final = "links out of the folder"
+_HIDDEN: Final = "hidden or generated"
 _SKIPPED: Final = frozenset({"node_modules", "__pycache__"})
 
 
@@ -77,12 +78,23 @@ class FileSource(ABC):
         if outward := left_out.pop(_OUTWARD, 0):
             message = f"{counted(outward, 'link')} out of the folder left out; --follow-links reads what they lead to"
             yield Notice(self.label, "outward_links", message, outward)
+        if hidden := left_out.pop(_HIDDEN, 0):
+            names = ", ".join(sorted(_SKIPPED))
+            message = f"{counted(hidden, 'entry')} left out: hidden files and folders, {names}"
+            yield Notice(self.label, "hidden", message, hidden)
         if left_out:
-            kinds = ", ".join(f"{counted(count, 'file')} {kind}" for kind, count in left_out.most_common(_SHOWN_KINDS))
-            message = f"files of types that are not read were left out: {kinds}"
+            message = f"files of types that are not read were left out: {_named(left_out)}"
             yield Notice(self.label, "unknown_type", message, left_out.total())
         if cache and not failures:
             cache.prune()
+
+
+def _named(kinds: Counter[str]) -> str:
+    """The commonest kinds of files with their numbers, and the number of all others."""
+    shown = kinds.most_common(_SHOWN_KINDS)
+    named = ", ".join(f"{counted(count, 'file')} {kind}" for kind, count in shown)
+    others = kinds.total() - sum(count for _, count in shown)
+    return f"{named}, {counted(others, 'file')} of {len(kinds) - len(shown):,} other types" if others else named
 
 
 class LocalSource(FileSource):
@@ -122,12 +134,15 @@ class LocalSource(FileSource):
         entered: set[tuple[int, int]] = set()
         for folder, names, files in os.walk(self._root, onerror=on_error, followlinks=True):
             for name in names.copy():
-                if is_left_out(PurePosixPath(name, "file")) or not self._enters(Path(folder, name), entered, left_out):
+                is_hidden = is_left_out(PurePosixPath(name, "file"))
+                left_out[_HIDDEN] += is_hidden
+                if is_hidden or not self._enters(Path(folder, name), entered, left_out):
                     names.remove(name)
             names.sort()
             for name in sorted(files):
                 path = Path(folder, name)
                 if name.startswith("."):
+                    left_out[_HIDDEN] += 1
                     continue
                 try:
                     kind, target = self._look(path)

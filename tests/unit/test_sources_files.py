@@ -62,6 +62,8 @@ def test_hidden_and_generated_folders_are_skipped(tmp_path: Path) -> None:
     for name in (".git/a.md", ".hidden.md", "node_modules/b.md", "x/__pycache__/c.md", "x/.venv/d.md", "x/kept.md"):
         put(tmp_path, name, "Text")
     assert list(documents(tmp_path)) == ["x/kept.md"]
+    (notice,) = notices(tmp_path)
+    assert (notice.code, notice.count, "node_modules" in notice.message) == ("hidden", 5, True)
 
 
 def test_links_that_lead_in_circles_end(tmp_path: Path) -> None:
@@ -144,6 +146,12 @@ def test_what_a_folder_leaves_out_is_counted_by_kind(tmp_path: Path) -> None:
     assert "2 files .xyz" in notice.message
     (notice,) = notices(tmp_path / "in")
     assert (notice.code, notice.count) == ("outward_links", 1)
+
+
+def test_kinds_that_a_message_has_no_room_for_are_counted(tmp_path: Path) -> None:
+    write(tmp_path, **{f"f.x{number}": "B" for number in range(23)})
+    (notice,) = notices(tmp_path)
+    assert notice.message.endswith(", 3 files of 3 other types")
 
 
 def test_an_entry_that_cannot_be_looked_at_is_named_and_the_rest_goes_on(

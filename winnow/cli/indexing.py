@@ -30,6 +30,7 @@ from winnow.ports.source import Failure, Notice, Source
 
 STALLED_SECONDS = 10.0  # without progress, after which the service is asked whether a worker runs
 SHOWN = 20  # failures and ids; --json prints all of them
+MAX_NAME_CHARS = 240  # of a source in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +222,14 @@ def _print_plan(found: DryRun) -> None:
 
 def _print_failures(failures: Sequence[Failure]) -> None:
     for failure in failures[:SHOWN]:
-        _say(f"  {failure.source}: {failure.message} ({failure.code})", style="red")
+        _say(f"  {_shortened(failure.source)}: {failure.message} ({failure.code})", style="red")
     if len(failures) > SHOWN:
         _say(f"  … {len(failures) - SHOWN:,} more (--json prints all)", style="red")
+
+
+def _shortened(name: str) -> str:
+    """A name for a terminal: of one that is too long its beginning and its end."""
+    return name if len(name) <= MAX_NAME_CHARS else f"{name[: MAX_NAME_CHARS // 2]}…{name[-MAX_NAME_CHARS // 2 :]}"
 
 
 def _print_notices(notices: Sequence[Notice]) -> None:
