@@ -227,6 +227,36 @@ async def test_pages_say_themselves_whether_they_are_indexed_and_followed(site: 
     assert site.paths(await site.read()) == ["/", "/nofollow", "/from-noindex"]
 
 
+async def test_directives_for_another_crawler_are_not_ours(site: Site) -> None:
+    def tagged(*tags: str) -> web.Response:
+        response = web.Response(body=page().encode(), content_type="text/html")
+        for tag in tags:
+            response.headers.add("X-Robots-Tag", tag)
+        return response
+
+    site.pages = {
+        "/": page("/other", "/both", "/ours", "/late"),
+        "/other": tagged("googlebot: noindex"),
+        "/both": tagged("googlebot: nofollow", "noindex"),
+        "/ours": tagged("Winnow: noindex"),
+        "/late": tagged("unavailable_after: 1 Jan 2030, noindex"),
+    }
+    assert site.paths(await site.read()) == ["/", "/other"]
+
+
+async def test_an_address_of_another_type_and_damaged_pages_do_not_end_a_run(site: Site) -> None:
+    site.pages = {
+        "/": page("/api", "/download", "/bytes", "/last"),
+        "/api": web.Response(body=b"{}", content_type="application/json"),
+        "/download": web.Response(body=b"PK", content_type="application/octet-stream"),
+        "/bytes": web.Response(body=b"\x00\x01\x02" * 99, content_type="text/html"),
+        "/last": page(),
+    }
+    read = await site.read()
+    assert site.paths([item for item in read if isinstance(item, Document)]) == ["/", "/last"]
+    assert [code for code, _ in failures(read)] == ["no_text"]
+
+
 async def test_a_page_is_known_by_its_canonical_address(site: Site) -> None:
     site.pages = {
         "/": page("/a?sort=up", "/a?sort=down", "/b"),

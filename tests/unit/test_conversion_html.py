@@ -297,3 +297,8 @@ def test_a_cell_that_spans_rows_is_said_in_each_of_them(rows: str, lines: list[s
 def test_spans_of_a_hostile_table_take_no_time() -> None:
     table = f"<table><tr>{'<td rowspan=65534>x</td>' * 2000}</tr>{'<tr></tr>' * 5000}</table>"
     assert len(convert_html(page(table), whole=True).text) < 200_000
+
+
+@pytest.mark.parametrize(("markup", "text"), [("<p>Rye</p>" + "\x02\x00" * 500, "Rye"), ("\x00\x01\x02" * 99, "")])
+def test_control_characters_are_not_text_however_many_there_are(markup: str, text: str) -> None:
+    assert convert_html(markup).text == text

@@ -39,6 +39,7 @@ _OPEN, _CLOSE = "\ue000", "\ue001"  # around a heading's id, on its way through 
 _MARKED: Final = re.compile(rf"(#{{1,6}}) (.*?)[ \t]*{_OPEN}([^{_CLOSE}]*){_CLOSE}")
 _PRIVATE: Final = re.compile(f"[{_OPEN}{_CLOSE}{OPEN}{CLOSE}\x00]")
 _ENDED: Final = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
+_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0e-\x1f]")  # not text, and refused by the converter if there are many
 _SOFT_HYPHEN: Final = "\xad"
 _PERMALINK: Final = re.compile(r"(?:\s+#|\s*[¶§🔗\u200b\uf0c1])+\s*$")
 _FENCE: Final = re.compile(r"[ \t]*(`{3,}|~{3,})")
@@ -53,6 +54,7 @@ _SPACES: Final = re.compile(r"\s+")
 
 def parse_html(text: str) -> lxml.html.HtmlElement | None:
     """Parse a page or fragment; ``None`` if there is nothing in it."""
+    text = _CONTROL.sub("", text)
     parser = lxml.html.HTMLParser(encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
     text = _ENDED.sub(" ", _PRIVATE.sub("", text))  # browsers read on after the end of a page, the parser does not
     try:
@@ -96,9 +98,11 @@ def convert_tree(tree: lxml.html.HtmlElement, text: str, *, whole: bool = False)
     if judge is not None:
         mark_places(main, beside=not is_article)
     _flatten(main)
-    raw = html_to_markdown.convert(
-        f"<body>{etree.tostring(main, encoding='unicode', method='html', with_tail=False)}</body>", _OPTIONS
-    )
+    page = f"<body>{etree.tostring(main, encoding='unicode', method='html', with_tail=False)}</body>"
+    try:
+        raw = html_to_markdown.convert(page, _OPTIONS)
+    except html_to_markdown.ConversionError:
+        return _without_structure(text, title)
     blocks = list(_blocks((raw.content or "").replace(_SOFT_HYPHEN, "").split("\n")))
     kept = blocks if judge is None else judge.choose(blocks)
     writer = CanonicalWriter()
@@ -122,7 +126,9 @@ def _title(title: str, headlines: list[str], headings: list[str]) -> str:
 
 def _without_structure(text: str, title: str) -> Converted:
     """The words of a page that nests so deep that parsers drop parts of it."""
-    warning = DocumentWarning("structure_lost", f"the page nests more than {MAX_DEPTH} deep: only its words were read")
+    warning = DocumentWarning(
+        "structure_lost", f"the page nests more than {MAX_DEPTH} deep, or is damaged: only its words were read"
+    )
     words = html.unescape(_TAG.sub("\n", _UNREAD.sub("\n", _HEAD.sub("", text))))
     lines = (" ".join(line.split()) for line in words.split("\n"))
     return Converted("\n\n".join(line for line in lines if line), title, warnings=(warning,))

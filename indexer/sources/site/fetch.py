@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
@@ -33,6 +34,7 @@ _KINDS: Final = dict.fromkeys((".md", ".mdx", ".markdown"), "text/markdown") | {
     ".pdf": "application/pdf",
     ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
 }
+_AGENT: Final = re.compile(r"\s*(?!max-|unavailable_after)([\w-]+)\s*:")  # before directives: for one crawler
 _BLOCK: Final = 64 * 1024
 
 
@@ -194,8 +196,7 @@ class Fetcher:
         status, header = response.status, response.headers.get
         etag, modified = header("ETag", ""), header("Last-Modified", "")
         if status == 304:
-            tag = header("X-Robots-Tag", "")
-            return FetchedPage(url, etag=etag, modified=modified, unchanged=True, robots_tag=tag)
+            return FetchedPage(url, etag=etag, modified=modified, unchanged=True, robots_tag=_robots_tag(response))
         if status in _GONE:
             raise FetchError("not_found", f"the page does not exist (HTTP {status})", gone=True)
         if status in _BUSY:
@@ -206,10 +207,9 @@ class Fetcher:
             raise FetchError("server_error", f"the site failed (HTTP {status})", retryable=True)
         if status != 200:
             raise FetchError("refused", f"the site refused the page (HTTP {status})")
-        kind = _kind(url, response.content_type.lower())
+        kind = _kind(url, response.content_type.lower() if header("Content-Type", "") else "")
         body = await self._body(response) if kinds is None or kind in kinds else b""
-        charset, robots = response.charset or "", header("X-Robots-Tag", "")
-        return FetchedPage(url, kind, body, charset, etag, modified, robots_tag=robots)
+        return FetchedPage(url, kind, body, response.charset or "", etag, modified, robots_tag=_robots_tag(response))
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         limit = self._options.max_page_bytes
@@ -223,8 +223,16 @@ class Fetcher:
 
 
 def _kind(url: str, said: str) -> str:
-    """Media type; by the suffix if the server does not know it."""
-    return _KINDS.get(PurePosixPath(URL(url).path).suffix.lower(), said) if said in _UNKNOWN else said
+    """Media type; by the suffix if the server does not know it, and a page if it says none."""
+    if said and said not in _UNKNOWN:
+        return said
+    return _KINDS.get(PurePosixPath(URL(url).path).suffix.lower(), said or "text/html")
+
+
+def _robots_tag(response: aiohttp.ClientResponse) -> str:
+    """The directives of all ``X-Robots-Tag`` headers, without those that name a crawler that we are not."""
+    tags = response.headers.getall("X-Robots-Tag", [])
+    return ", ".join(tag for tag in tags if (named := _AGENT.match(tag)) is None or named[1].lower() == "winnow")
 
 
 def _refused(what: str, via: str = "") -> FetchError:

@@ -60,11 +60,15 @@ class SitePage:
 def read_page(reply: FetchedPage) -> SitePage:
     """Read a text: HTML, Markdown or plain. HTML is parsed once for text, title, links and robots directives.
 
+    Of any other type the page is empty.
+
     Raises:
         ReadError: it is not text, or an HTML page that may be indexed has no text of its own.
     """
     if reply.kind in HTML:
         return _read_html(reply)
+    if reply.kind not in TEXTS:
+        return SitePage(reply.url, {}, index=False)
     content = read_text(reply.body, TEXTS[reply.kind], reply.charset)
     return SitePage(reply.url, content, index=not forbids([reply.robots_tag], "noindex"))
 
