@@ -167,7 +167,9 @@ def subjects(world: World, selector: Object) -> set[str]:
     if found:
         labels = selector.get("matchLabels", {})
         own = labels.get(INSTANCE) == world.overlay and labels.get(NAME) == "winnow"
+        chosen = {COMPONENT} <= labels.keys() | {term["key"] for term in selector.get("matchExpressions", [])}
         assert own, f"takes other pods: {selector}"
+        assert chosen, f"takes every component: {selector}"
     return found | _foreign(selector)
 
 

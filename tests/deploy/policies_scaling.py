@@ -91,6 +91,7 @@ def autoscalers_follow_what_is_measured(world: World) -> Iterator[bool | str]:
         )
     for each in world.of("HorizontalPodAutoscaler"):
         (metric,) = each["spec"]["metrics"]
+        yield holds(metric["type"] == "ContainerResource", f"{metric['type']}")
         source = metric["containerResource"]
         yield holds((source["name"], source["container"]) == ("cpu", "winnow"), f"{source}")
         yield holds(source["target"] == {"type": "Utilization", "averageUtilization": 70}, f"{source}")

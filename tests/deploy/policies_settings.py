@@ -36,6 +36,7 @@ QDRANT_SETTINGS = {
     "QDRANT__STORAGE__STORAGE_PATH": "/qdrant/storage/data",
     "QDRANT__STORAGE__SNAPSHOTS_PATH": "/qdrant/storage/snapshots",
     "QDRANT__TELEMETRY_DISABLED": "true",
+    "QDRANT_INIT_FILE_PATH": "/tmp/.qdrant-initialized",
 }
 SINGLE_QDRANT = {"QDRANT__CLUSTER__ENABLED": "false", "QDRANT__CLUSTER__P2P__ENABLE_TLS": "false"}
 

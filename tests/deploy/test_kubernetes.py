@@ -241,7 +241,7 @@ def test_a_load_in_bulk_uses_the_settings_and_secrets_of_the_installation() -> N
 
 def test_pods_of_a_load_in_bulk_have_no_rights_and_end_in_time() -> None:
     world = bulk()
-    world.objects = [each for each in world.objects if each["kind"] in {"RayJob", "ConfigMap"}]
+    world.objects = [each for each in world.objects if each["kind"] in {"RayJob", "ConfigMap", "ServiceAccount"}]
     for check in (
         policies_pods.pods_have_no_rights_on_the_cluster,
         policies_pods.pods_are_restricted,
