@@ -48,7 +48,8 @@ class CrossSite:
         if await self._is_refused(scope):
             origin = field_of(scope, b"origin")
             detail = f"a page of {origin[:80]!r}" if origin else "a page of another site"
-            problem = Problem(CROSS_SITE, f"{detail} sent this request; allow its origin in server.cors_origins")
+            remedy = "allow its origin in a key (winnow keys create --origin …) or in server.cors_origins"
+            problem = Problem(CROSS_SITE, f"{detail} sent this request; {remedy}")
             await problem_response(scope, problem)(scope, receive, send)
         else:
             await self.app(scope, receive, send)

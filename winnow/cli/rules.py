@@ -151,7 +151,8 @@ def _parsed(text: str, file: str) -> RulesBody:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise InvalidRules(f"{file}: {place}: {first['msg']}") from error
+        message = "unknown field" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        raise InvalidRules(f"{file}: {place}: {message}; docs/rules.md has the form of each rule") from error
 
 
 def _path(collection: str) -> str:

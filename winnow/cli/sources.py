@@ -91,13 +91,15 @@ def list_kept(collection: CollectionOption, url: Url = None, data_dir: DataDir =
     if not answer["sources"]:
         note(f"{collection} keeps no sources; add one: winnow sources add site:https://… --every 6h -c {collection}")
         return
-    columns = (Column("id", no_wrap=True), "source", "every", "next run", "last run", "outcome")
-    table = Table(*columns, box=None, header_style="dim")
+    table = Table(
+        Column("id", no_wrap=True), Column("source, and its last run", overflow="fold"), box=None, header_style="dim"
+    )
     for each in answer["sources"]:
         last = each["last_run"] or {}
         following = "running" if each["running"] else (each["next_run_at"] or "on demand")[:16]
-        every = f"{each['every_seconds']:,} s" if each["every_seconds"] else "–"
-        table.add_row(each["id"], each["source"], every, following, last.get("ended_at", "never")[:16], _outcome(last))
+        every = f", every {each['every_seconds']:,} s" if each["every_seconds"] else ""
+        run = f"{last['ended_at'][:16]}  {_outcome(last)}" if last else "never"
+        table.add_row(each["id"], f"{each['source']}\nnext run: {following}{every}\nlast run: {run}")
     out().print(table)
 
 
@@ -212,7 +214,8 @@ def _outcome(last: dict[str, Any]) -> str:
     if not last:
         return ""
     counts = ", ".join(f"{count:,} {name}" for name, count in last["documents"].items() if count)
-    return f"{last['status']}: {counts or last['failures'][0]['message']}"
+    reason = last["failures"][0]["message"] if last["failures"] and last["status"] == "failed" else ""
+    return f"{last['status']}: {'; '.join(filter(None, (counts, reason)))}"
 
 
 def _print_source(answer: dict[str, Any]) -> None:

@@ -6,10 +6,5 @@ export default {
   baseUrl: "/",
   scripts: [{ src: `${service}/widget/v1.js`, type: "module" }],
   presets: [["classic", { docs: { routeBasePath: "/" }, blog: false }]],
-  themeConfig: {
-    navbar: {
-      title: "Handbook",
-      items: [{ type: "html", position: "right", value: '<winnow-search collection="docs"></winnow-search>' }],
-    },
-  },
+  themeConfig: { navbar: { title: "Handbook" } },
 };

@@ -1,7 +1,7 @@
 import DefaultTheme from "vitepress/theme";
 import { h } from "vue";
 
-const search = () => h("winnow-search", { collection: "docs" });
+const search = () => h("winnow-search", { collection: "docs", style: "margin-inline: 1rem" });
 
 export default {
   extends: DefaultTheme,
