@@ -63,10 +63,10 @@ def test_a_visitor_can_type_at_once_and_is_offered_examples(page: Page) -> None:
     page.goto("/")
     expect(box(page)).to_be_focused()
     expect(page.locator("#counts")).to_have_text("8 documents")
-    page.get_by_role("button", name="parse a date string").click()
-    expect(titles(page).first).to_have_text("datetime.strptime")
-    expect(page).to_have_url(re.compile(r"\?q=parse\+a\+date\+string$"))
-    expect(page).to_have_title("parse a date string · Winnow")
+    page.get_by_role("button", name="copy a file and its metadata").click()
+    expect(titles(page).first).to_have_text("shutil.copy2")
+    expect(page).to_have_url(re.compile(r"\?q=copy\+a\+file\+and\+its\+metadata$"))
+    expect(page).to_have_title("copy a file and its metadata · Winnow")
 
 
 def test_typing_shows_what_both_stages_did(page: Page, site: Site) -> None:
@@ -431,7 +431,7 @@ def test_the_theme_follows_the_system_until_it_is_chosen(page: Page) -> None:
 def test_nothing_needs_sideways_scrolling_on_a_phone(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto("/")
-    expect(page.get_by_role("button", name="parse a date string")).to_be_visible()
+    expect(page.get_by_role("button", name="split a path into name and extension")).to_be_visible()
     assert overflow(page) <= 0
     ask(page)
     page.get_by_role("button", name="Filters").click()

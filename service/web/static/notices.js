@@ -7,9 +7,9 @@ import { h } from "./dom.js";
 const EXAMPLES = {
   python: [
     "copy a file and its metadata",
-    "parse a date string",
+    "split a path into name and extension",
     "run a command and capture its output",
-    "remember results of expensive calls",
+    "cache the results of a function",
   ],
 };
 
