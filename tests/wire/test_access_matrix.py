@@ -81,6 +81,7 @@ class Matrix:
     client: httpx2.AsyncClient
     operations: list[Operation]
     keys: dict[str, str]
+    admin: str
     ids: dict[str, dict[str, str]] = field(default_factory=dict)
 
     async def send(self, operation: Operation, key: str | None, whose: str) -> httpx2.Response:
@@ -146,7 +147,7 @@ async def matrix(service) -> Matrix:
         "job": {OWN: jobs[OWN], FOREIGN: jobs[FOREIGN], MISSING: jobs[FOREIGN][:-4] + "ZZZZ"},
         "key": {OWN: own["id"], FOREIGN: foreign["id"], MISSING: foreign["id"][:-4] + "----"},
     }
-    return Matrix(client, operations, keys, ids)
+    return Matrix(client, operations, keys, made.json()["key"], ids)
 
 
 async def _kept(client: httpx2.AsyncClient, key: str, collection: str) -> str:
@@ -225,6 +226,31 @@ async def test_every_operation_is_open_to_the_declared_scopes_alone_and_hides_wh
                 assert answer.status_code not in DENIED, (operation, scope, answer.text)
             cells += 1
     assert cells > 600
+
+
+async def test_a_token_reads_and_searches_its_collections_and_does_nothing_else(matrix):
+    scopes = ["search", "documents:read"]
+    headers = {"Authorization": f"Bearer {matrix.admin}"}
+    body = {"sub": "anna", "collections": [OWN], "scopes": scopes}
+    token = (await matrix.client.post("/v1/tokens", json=body, headers=headers)).json()["token"]
+    cells = 0
+    for operation in matrix.operations:
+        if not operation.scopes:
+            continue
+        own = await matrix.send(operation, token, OWN)
+        if not set(scopes) & set(operation.scopes) or operation.whole:
+            assert own.status_code == 403, (operation, own.text)
+        elif "/v1/files/" in operation.path or "{batch}" in operation.path:
+            assert own.status_code == 404, (operation, own.text)  # an uploaded file is its uploader's
+        else:
+            assert own.status_code not in DENIED, (operation, own.text)
+            if "{name}" in operation.path:
+                foreign, missing = [await matrix.send(operation, token, whose) for whose in (FOREIGN, MISSING)]
+                assert foreign.status_code == 404, operation
+                assert alike(matrix, operation, foreign, missing), operation
+                cells += 2
+        cells += 1
+    assert cells > 90
 
 
 async def test_what_is_foreign_stays_as_it_was(matrix, service):

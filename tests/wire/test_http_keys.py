@@ -47,8 +47,10 @@ async def test_the_first_key_closes_the_service(service, doors):
         assert answer.json()["code"] == "unauthorized"
         assert answer.headers["www-authenticate"] == "Bearer"
         assert (await doors.send("GET", path, doors.admin)).status_code in {200, 404}
-    for path in ("/", "/healthz", "/readyz", "/docs", "/openapi.json", "/static/app.js"):
+    opened = ("/", "/healthz", "/readyz", "/docs", "/openapi.json", "/static/app.js", "/analytics", "/llms.txt")
+    for path in (*opened, "/.well-known/jwks.json", "/widget/v1.js"):
         assert (await service.client.get(path)).status_code == 200, path
+    assert (await service.client.request("OPTIONS", SEARCH, headers={"Origin": "http://x"})).status_code != 401
 
 
 async def test_a_key_is_shown_once(doors):

@@ -62,9 +62,10 @@ class SqlJobs(Repository):
         failures = select(*_FAILURE).where(JOB_FAILURES.c.job_id == job_id).order_by(JOB_FAILURES.c.document_id)
         async with self.database.read() as connection:
             row = (await connection.execute(_NAMED.where(JOBS.c.id == job_id))).mappings().one_or_none()
-            if row is None:
-                raise missing_job(job_id)
+            # also for a job that is missing: the time must not tell it from one that is withheld
             found = [JobFailure(*failure) for failure in await connection.execute(failures)]
+        if row is None:
+            raise missing_job(job_id)
         return make_job(row, found)
 
     async def list(
