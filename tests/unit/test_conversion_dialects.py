@@ -208,3 +208,20 @@ def test_hostile_marks_are_read_all_the_same(text: str) -> None:
 def test_directives_inside_of_each_other_end_somewhere() -> None:
     fences = [f"{'`' * ticks}{{note}}" for ticks in range(60, 2, -1)]
     assert "inner" in read("\n".join([*fences, "inner", *(fence[:-6] for fence in reversed(fences))]))
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("export const meta = {\n  a: 1,\n\n  b: { c: [2] },\n};\n\nText.", "Text."),
+        ("export default ({children}) => <A>{children}</A>\n\nText.", "Text."),
+        ("Text with <Highlight color='x'>green words</Highlight>.", "Text with green words."),
+        (":::tip[Do *so*]\n\nBody <Icon icon='x' /> end.\n\n:::", "Do so\n\nBody end."),
+        (
+            "<Tabs>\n<TabItem label='A'>\n\nOne.\n\n</TabItem>\n<TabItem label='B'>Two.</TabItem>\n</Tabs>",
+            "A\n\nOne.\n\nB Two.",
+        ),
+    ],
+)
+def test_components_and_modules_of_mdx(text: str, canonical: str) -> None:
+    assert read(text, mdx=True) == canonical

@@ -69,6 +69,7 @@ _LINES: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...]
     (re.compile(r"\*\[([^\]\n]+)\]:[ \t]*(.*)$"), lambda found: f"{found[1]}: {found[2]}"),
 )
 """Lines that are a mark of their own, and the words in them that a reader sees."""
+_OPENING: Final = frozenset(":/[{-\\+(*")  # the first characters of such lines, and of attributes
 
 
 class Directive(NamedTuple):
@@ -179,7 +180,8 @@ def _indented(state: StateBlock, first: int, last: int, silent: bool) -> bool:
 
 def _line(state: StateBlock, first: int, last: int, silent: bool) -> bool:  # noqa: ARG001 - a rule's shape
     """A line that is a mark of its own, or attributes of the block beside it."""
-    if state.is_code_block(first):
+    start = state.bMarks[first] + state.tShift[first]
+    if state.src[start : start + 1] not in _OPENING or state.is_code_block(first):
         return False
     line = _line_at(state, first).rstrip()
     attributes = attributes_in(line) if line[:1] == "{" else None

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_BRACES: Final = r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]{0,2000}+\}){0,2000}+\}){0,2000}+\}"
+BRACES: Final = r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]{0,2000}+\}){0,2000}+\}){0,2000}+\}"
 
 TAG: Final = re.compile(
     rf"""<(?P<close>/?)(?P<name>[A-Za-z][\w.-]*+)(?P<attributes>(?=[\s/>])
-    (?:[^<>"'{{}}]|"[^"]{{0,4000}}+"|'[^']{{0,4000}}+'|{_BRACES}){{0,4000}}+)>""",
+    (?:[^<>"'{{}}]|"[^"]{{0,4000}}+"|'[^']{{0,4000}}+'|{BRACES}){{0,4000}}+)>""",
     re.VERBOSE,
 )
 LOOSE_TAG: Final = re.compile(r"<(?P<close>/?)(?P<name>[A-Za-z][\w.-]*+)(?P<attributes>(?:[\s/][^<>]{0,4000}+)?)>")

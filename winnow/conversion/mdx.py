@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Final
 
-from winnow.conversion.markup import ATTRIBUTE, DROPPED, INLINE, KNOWN, LinearSearch, match_tag
+from winnow.conversion.markup import ATTRIBUTE, BRACES, DROPPED, INLINE, KNOWN, LinearSearch, match_tag
 from winnow.conversion.shortcodes import shortcode_at
 
 FILL: Final = "\ufdd0"  # replaces an inline tag: a noncharacter, neither space nor punctuation to Markdown
@@ -30,9 +30,10 @@ _MARK: Final = re.compile(
 )
 _MODULE: Final = re.compile(
     r"""import\s[^;'"]{0,2000}?from\s*['"][^'"\n]+['"];?|import\s*['"][^'"\n]+['"];?"""
-    r"""|export\s+(?:const|let|var|function|async|default|class|\{)(?:[^\n]|\n(?![ \t]*\r?\n))*+"""
+    rf"""|export\s+(?:(?=\{{)|(?:const|let|var|function|async|default|class)\b)"""
+    rf"""(?:{BRACES}|[^\n]|\n(?![ \t]*\r?\n))*+"""
 )
-_EXPRESSION: Final = re.compile(r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]{0,2000}+\}){0,2000}+\}){0,2000}+\}")
+_EXPRESSION: Final = re.compile(BRACES)
 _LITERAL: Final = re.compile(r"""\{\s*(?:"(?P<a>[^"\n]*)"|'(?P<b>[^'\n]*)'|`(?P<c>[^`]*)`)\s*\}""")
 _HEADING_ID: Final = re.compile(r"\{\s*#[^\s{}]+\s*\}[ \t]*$", re.MULTILINE)
 _NOT_LINE_END: Final = re.compile(r"[^\r\n]")
@@ -190,7 +191,8 @@ class _Masker:
             return ("#" * int(name[1])).ljust(len(text))
         if tag["close"] and name in ("td", "th") and _NEXT_CELL.match(self._text, tag.end()):
             return " |".ljust(len(text))
-        if (name in INLINE or name in _INLINE_COMPONENTS) and not leading:
+        in_sentence = name in INLINE or name in _INLINE_COMPONENTS or (name[0].isupper() and not text.endswith("/>"))
+        if in_sentence and not leading:
             return _NOT_LINE_END.sub(FILL, text)
         return _blank(text)
 

@@ -22,7 +22,9 @@ _NAMED: Final = re.compile(
 )
 _QUOTED: Final = re.compile(r"(?<![=\w])\"([^\"]+)\"")
 _NOT_WORDS: Final = re.compile(r"\S*[/#]\S*$|\S+\.\w{1,5}$|\S{0,40}\d\S{0,40}$|https?:")
-_REFERENCES: Final = frozenset("ref relref youtube vimeo gist tweet x instagram param include readfile img".split())
+_REFERENCES: Final = frozenset(
+    "ref relref youtube vimeo gist tweet x instagram param include readfile img tabs icon".split()
+)
 _IN_LINES: Final = frozenset("link post_url include include_relative raw endraw comment endcomment highlight".split())
 _CODE: Final = ("highlight", "code")
 _RUN_OF_TICKS: Final = re.compile(r"`{3,}")
