@@ -1,8 +1,8 @@
-"""Calls of tools by clients of the earlier generation of the Model Context Protocol, without a session for each.
+"""Calls of tools over the Model Context Protocol, without a session for each.
 
-Clients before 2026-07-28 are answered by the SDK with a session of tasks and streams for every request, also where
-nothing is kept of it. A call of a tool needs none: it runs through the SDK's driver of single exchanges, as calls of
-the newer generation do. All else, and every call that the driver refuses, goes to the SDK's application.
+The SDK answers clients before 2026-07-28 with a session of tasks and streams for every request, also where nothing is
+kept of it, and holds those of today to schemas that no tool here needs. A call of a tool runs through its driver of
+single exchanges. All else, and every call that anything is wrong with, goes to the SDK's application.
 """
 
 from __future__ import annotations
@@ -18,6 +18,13 @@ from mcp.server.lowlevel import Server
 from mcp.server.runner import serve_one
 from mcp.shared.dispatcher import CallOptions
 from mcp.shared.exceptions import MCPError, NoBackChannelError
+from mcp.shared.inbound import (
+    MCP_PARAM_HEADER_PREFIX,
+    MCP_PROTOCOL_VERSION_HEADER,
+    InboundModernRoute,
+    classify_inbound_request,
+    find_duplicated_routing_header,
+)
 from mcp.shared.message import ServerMessageMetadata
 from mcp.shared.transport_context import TransportContext
 from mcp.types import DEFAULT_NEGOTIATED_VERSION
@@ -30,7 +37,7 @@ from service.wire import JSON_TYPE, json_response
 
 _ACCEPTED: Final = frozenset({JSON_TYPE, "text/event-stream"})
 _MOST_BYTES: Final = 4 * 2**20  # the SDK's own limit, whose error is its own
-_TRANSPORT: Final = TransportContext(kind="streamable-http", can_send_request=False)
+_PARAMETER: Final = MCP_PARAM_HEADER_PREFIX.lower()
 
 
 @dataclass
@@ -39,7 +46,7 @@ class _Exchange:
 
     request_id: str | int
     message_metadata: ServerMessageMetadata
-    transport: TransportContext = _TRANSPORT
+    transport: TransportContext
     can_send_request: bool = False
     cancel_requested: anyio.Event = field(default_factory=anyio.Event)
 
@@ -72,28 +79,45 @@ class ToolCalls:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        version = request.headers.get("mcp-protocol-version", DEFAULT_NEGOTIATED_VERSION)
-        if request.method != "POST" or version not in HANDSHAKE_PROTOCOL_VERSIONS or not _is_common(request):
+        if request.method != "POST" or not _is_common(request):
             await self._app(scope, receive, send)
             return
         body = await request.body()
         call = _call_in(body)
-        result = None if call is None else await self._result(request, call, version)
+        connection = None if call is None else _connection(request, call)
+        result = None if call is None or connection is None else await self._result(request, call, connection)
         if call is None or result is None:
             await self._app(scope, _again(body, receive), send)
             return
         await json_response({"jsonrpc": "2.0", "id": call["id"], "result": result})(scope, receive, send)
 
-    async def _result(self, request: Request, call: dict[str, Any], version: str) -> dict[str, Any] | None:
+    async def _result(self, request: Request, call: dict[str, Any], connection: Connection) -> dict[str, Any] | None:
         """The result of a call; ``None`` where it is an error of the protocol, which the SDK words."""
-        exchange = _Exchange(call["id"], ServerMessageMetadata(request_context=request))
-        connection = Connection.from_envelope(version, None, None)
+        transport = TransportContext(kind="streamable-http", can_send_request=False, headers=request.headers)
+        exchange = _Exchange(call["id"], ServerMessageMetadata(request_context=request), transport)
         try:
             return await serve_one(
                 self._server, exchange, call["method"], call["params"], connection=connection, lifespan_state={}
             )
         except (MCPError, ValidationError):
             return None
+
+
+def _connection(request: Request, call: dict[str, Any]) -> Connection | None:
+    """Who calls: by the headers of an earlier client, or by what one of today says of itself.
+
+    ``None`` where something is wrong with either.
+    """
+    headers = request.headers
+    version = headers.get(MCP_PROTOCOL_VERSION_HEADER, DEFAULT_NEGOTIATED_VERSION)
+    if version in HANDSHAKE_PROTOCOL_VERSIONS:
+        return Connection.from_envelope(version, None, None)
+    if find_duplicated_routing_header(headers.items()) is not None:
+        return None
+    route = classify_inbound_request(call, headers=dict(headers))
+    if not isinstance(route, InboundModernRoute) or any(each.startswith(_PARAMETER) for each in headers):
+        return None
+    return Connection.from_envelope(route.protocol_version, route.client_info, route.client_capabilities)
 
 
 def _is_common(request: Request) -> bool:

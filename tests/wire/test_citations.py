@@ -101,3 +101,23 @@ async def test_an_unknown_option_or_value_is_named_in_the_words_of_the_door(docs
     refused = await docs.client.post("/v1/collections/docs/web-search?tokenizer=gpt-9", json={"query": "x"})
     assert refused.status_code in (400, 422)
     assert "gpt-9" in refused.json()["error"]["message"]
+
+
+async def test_a_threshold_means_the_same_at_every_door(docs: Service) -> None:
+    path = "/v1/collections/docs/search"
+    every = (await docs.client.post(path, json={"query": QUESTION, "top_n": 20})).json()["results"]
+    scores = sorted({each["relevance_score"] for each in every})
+    for threshold in (scores[0], scores[-1], (scores[0] + scores[-1]) / 2 or 0.5):
+        kept = {each["document_id"] for each in every if each["relevance_score"] >= threshold}
+        native = await docs.client.post(path, json={"query": QUESTION, "top_n": 20, "min_relevance": threshold})
+        options = {"max_num_results": 20, "ranking_options": {"score_threshold": threshold}}
+        store = await docs.client.post("/v1/vector_stores/docs/search", json={"query": QUESTION} | options)
+        setting = {"top_k": 20, "score_threshold": threshold}
+        body = {"knowledge_id": "docs", "query": QUESTION, "retrieval_setting": setting}
+        dify = await docs.client.post("/retrieval", json=body)
+        found = [
+            {each["document_id"] for each in native.json()["results"]},
+            {each["citation"]["document_id"] for each in store.json()["data"]},
+            {each["metadata"]["document_id"] for each in dify.json()["records"]},
+        ]
+        assert found == [kept] * 3, threshold

@@ -38,7 +38,19 @@ BODIES: dict[str, Any] = {
     "an unknown method": call(method="tools/delete"),
     "a text": "text",
 }
+NEWER = "2026-07-28"
+META = {
+    "io.modelcontextprotocol/protocolVersion": NEWER,
+    "io.modelcontextprotocol/clientInfo": {"name": "a", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+NEW = {"MCP-Protocol-Version": NEWER, "Mcp-Method": "tools/call", "Mcp-Name": "search"}
 SENT = [
+    NEW,
+    NEW | {"Mcp-Name": "fetch"},
+    NEW | {"Mcp-Method": "tools/list"},
+    NEW | {"Mcp-Param-Query": "a"},
+    {"MCP-Protocol-Version": NEWER},
     {},
     {"MCP-Protocol-Version": "2025-11-25"},
     {"MCP-Protocol-Version": "1999-01-01"},
@@ -47,6 +59,13 @@ SENT = [
     {"Content-Type": "text/plain"},
     {"Mcp-Session-Id": "a"},
 ]
+
+
+def newer(body: Any) -> Any:
+    """The request of a client of today."""
+    if not isinstance(body, dict) or not isinstance(body.get("params"), dict):
+        return body
+    return body | {"params": body["params"] | {"_meta": META}}
 
 
 @pytest.fixture
@@ -66,9 +85,12 @@ async def answered(tools: Service, body: Any, headers: dict[str, str]) -> tuple[
 
 @pytest.mark.parametrize("headers", SENT, ids=str)
 async def test_answers_are_those_of_a_session(tools, headers, monkeypatch):
-    plain = {name: await answered(tools, body, headers) for name, body in BODIES.items()}
+    bodies = BODIES
+    if headers.get("MCP-Protocol-Version") == NEWER:
+        bodies = bodies | {f"{name}, newer": newer(body) for name, body in BODIES.items()}
+    plain = {name: await answered(tools, body, headers) for name, body in bodies.items()}
     monkeypatch.setattr(mcp_calls, "_call_in", lambda _: None)
-    for name, body in BODIES.items():
+    for name, body in bodies.items():
         assert plain[name] == await answered(tools, body, headers), name
     assert headers or plain["search"][2]["result"]["structuredContent"]["results"][0]["id"] == "docs/0"
 
