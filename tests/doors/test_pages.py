@@ -14,13 +14,7 @@ from tests.support.served import ROOT
 
 PAGES = ROOT / "docs" / "integrations"
 ADDRESS = "http://127.0.0.1:8000"
-NAMES = {
-    '"python"': '"guides"',
-    '"docs"': '"notes"',
-    "/docs/": "/notes/",
-    "NAME": "guides",
-    "DOCUMENT_ID": "copy/guides",
-}
+NAMES = {'"python"': '"notes"', '"docs"': '"guides"', "/docs/": "/guides/", "NAME": "guides"}
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -32,10 +26,10 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def renamed(code: str, address: str) -> str:
-    for name, ours in NAMES.items():
+    for name, ours in (*NAMES.items(), ("DOCUMENT_ID", "copy/guides")):
         code = code.replace(name, ours)
     # retrievers and rerankers have the address of the page as their default
-    return re.sub(r"\b(Winnow\w+)\((?!\))", rf'\1(url="{address}", ', code.replace(ADDRESS, address))
+    return re.sub(r"\b(Winnow\w+)\(([^()]+)\)", rf'\1(\2, url="{address}")', code.replace(ADDRESS, address))
 
 
 @pytest.mark.parametrize(("page", "number"), [("python.md", 3), ("vector-stores.md", 1)])
@@ -47,10 +41,13 @@ def test_python_code_of_a_page(live: str, tmp_path, page: str, number: int) -> N
     assert len(found) == number
     environment = os.environ | {"PYTHONPATH": str(ROOT / "clients" / "python")}
     for code in found:
-        source = renamed(code, live).replace('WinnowRetriever(url="' + live + '", [', "WinnowRetriever([")
-        source = source.replace('(["notes", "guides"], ', f'(["notes", "guides"], url="{live}", ')
         done = subprocess.run(
-            [str(PYTHON), "-c", source], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+            [str(PYTHON), "-c", renamed(code, live)],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr[-2000:]
 
