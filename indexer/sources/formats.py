@@ -25,7 +25,7 @@ SUFFIXES: Final = frozenset({*TEXTS, *ROWS, *PARSED})
 MAX_FILE_BYTES: Final = 50 * 1024 * 1024
 MAX_PARSED_BYTES: Final = 256 * 1024 * 1024
 
-_VERSION: Final = 3  # of cached results: raise it when a parser returns something else
+_VERSION: Final = 4  # of cached results: raise it when a parser returns something else
 
 
 def is_known(path: PurePath) -> bool:

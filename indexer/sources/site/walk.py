@@ -22,7 +22,7 @@ from winnow.ports.source import Failure, Notice, SiteOptions
 MAX_FAILED_IN_A_ROW: Final = 20  # consecutive transient failures that end the walk
 
 _STATE: Final = "state"
-_VERSION: Final = 3  # of pages in the cache: raise it when they are read in another way
+_VERSION: Final = 4  # of pages in the cache: raise it when they are read in another way
 _SHOWN: Final = 5  # addresses that a notice names
 _AGREEING: Final = 0.9  # share of words that two addresses of one page have in common
 _RESUMED_SECONDS: Final = 24 * 3600.0
