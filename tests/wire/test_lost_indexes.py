@@ -6,11 +6,15 @@ import json
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from indexer.worker.loop import Worker
+from indexer.worker.pipeline import Pipeline
+from service.app import create_app
 from tests.conftest import Service
 from tests.fakes import MODELS
 from tests.stubs.qdrant_server import serve
@@ -19,6 +23,9 @@ from winnow.core.principal import LOCAL
 from winnow.core.settings import load_settings
 from winnow.operations.index_watch import IndexWatch
 from winnow.operations.verify import inspect_collection
+from winnow.search.embedders import Embedders
+from winnow.search.two_stage import TwoStageSearch
+from winnow.testing.models import FakeEmbedder
 from winnow.vectors.edge import layout
 
 DOCUMENTS: Final = [{"id": f"d{n}", "text": f"word{n} amber"} for n in range(12)]
@@ -40,23 +47,39 @@ async def docs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         await running.close()
 
 
-async def lose(docs: Service) -> None:
-    """Delete the serving index behind the store's back."""
+async def lose(docs: Service, generation: int = 1) -> None:
+    """Delete an index, the serving one, behind the store's back."""
     store, collection = docs.resources.store, await docs.resources.catalog.collections.get("docs")
+    ref = replace(collection.serving.ref, generation=generation)
     root = docs.resources.settings.data_dir / "vectors"
     if root.exists():
-        shutil.rmtree(root / collection.serving.ref.collection)
+        shutil.rmtree(root / ref.collection / f"g{generation:04}")
     else:
-        await store._client.delete_collection(f"winnow__{collection.serving.ref.collection}__1")  # type: ignore[attr-defined]
-    assert await store.lost([collection.serving.ref])
+        await store._client.delete_collection(f"winnow__{ref.collection}__{generation}")  # type: ignore[attr-defined]
+    assert await store.lost([ref])
+
+
+async def change_model(docs: Service) -> None:
+    """Begin to embed with another model, of other dimensions."""
+    old, following = docs.resources, FakeEmbedder(32)
+    embedders = Embedders(old.embedder, following, keyword_tokenizer=old.store.keyword_tokenizer)
+    search = TwoStageSearch(embedders, old.store, old.collections, old.reranker, old.settings.search)
+    docs.resources = replace(old, embedders=embedders, search=search)
+    pipeline = Pipeline(embedders, old.store, old.catalog, old.settings.indexing)
+    docs._worker = Worker(pipeline, old.catalog, old.settings.indexing)
+    docs.watch = IndexWatch(docs.resources, heals=True)
+    docs.app = create_app(old.settings, docs.resources)
+    docs.client._transport.app = docs.app  # type: ignore[attr-defined]
+    started = await docs.client.post("/v1/collections/docs/reembed")
+    assert started.status_code == 202, started.text
 
 
 async def search(docs: Service, **more: Any) -> Any:
     return await docs.client.post(SEARCH, json={"query": "word7 amber", **more})
 
 
-async def found(docs: Service) -> set[str]:
-    answer = await search(docs, top_k=100, top_n=50, rerank=False, budget_ms=30_000)
+async def found(docs: Service, **more: Any) -> set[str]:
+    answer = await search(docs, top_k=100, top_n=50, rerank=False, budget_ms=30_000, **more)
     assert answer.status_code == 200, answer.text
     return {each["document_id"] for each in answer.json()["results"]}
 
@@ -160,6 +183,28 @@ async def test_lost_while_it_is_filled_it_is_filled_from_the_start(docs: Service
     assert (await search(docs)).status_code == 503
     await docs.index()
     assert await found(docs) == {each["id"] for each in DOCUMENTS}
+
+
+@pytest.mark.parametrize("which", ["serving", "beside"])
+async def test_lost_in_the_middle_of_a_change_of_the_model_either_index_is_filled_again(
+    docs: Service, which: str
+) -> None:
+    await change_model(docs)
+    assert await docs._worker.work_once()  # a part of the second index
+    collection = await docs.resources.catalog.collections.get("docs")
+    lost = collection.serving if which == "serving" else collection.beside
+    assert lost is not None
+    await lose(docs, lost.generation)
+    await docs.watch.look()
+    assert (await search(docs, budget_ms=30_000)).status_code == (503 if which == "serving" else 200)
+    for _ in range(3):
+        await docs.index()
+        await docs.watch.look()
+    everything = {each["id"] for each in DOCUMENTS}
+    assert await found(docs) == everything
+    view = (await docs.client.get("/v1/collections/docs/reembed")).json()
+    assert (view["state"], view["lacking"], view["failed"]) == ("ready", 0, 0)
+    assert await found(docs, index="other") == everything
 
 
 async def test_who_only_looks_changes_nothing(docs: Service) -> None:
