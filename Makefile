@@ -12,6 +12,8 @@ SITES_VENV ?= .sites-venv
 SITES_NODE := $(patsubst %,examples/sites/%/node_modules/.installed,vitepress docusaurus)
 LIBRECHAT := @librechat/agents@3.9.2# alone: what it requires has 500 MB, and its rerankers require axios
 BIN := $(VENV)/bin
+# the tests start hundreds of commands: each would compile all modules again
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 PORT ?= 8000
