@@ -201,7 +201,7 @@ def _roles(names: Sequence[str], chosen: Mapping[str, str]) -> dict[str, str]:
     if "text" not in found:
         raise ReadError(
             "wrong_schema",
-            f"no column is called {', '.join(NAMES['text'])}; name the column of the text with "
+            f"no column is called {', '.join(NAMES['text'])}; name that of the text in an upload's columns, or with "
             f"--column text=NAME; columns: {listed or 'none with text or numbers'}; if these are values, the file "
             "lacks a header",
         )
