@@ -56,13 +56,29 @@ def test_a_question_that_nothing_answers_is_cited_with_nothing(live: str) -> Non
     assert found == {"answer": "The passages do not say.", "citations": []}
 
 
-def test_the_page_of_docusaurus_is_found_at_its_heading_and_the_script_is_there(live: str) -> None:
-    script = (EXAMPLES / "docusaurus" / "src" / "theme" / "SearchBar" / "index.js").read_text(encoding="utf-8")
-    (path,) = re.findall(r"\$\{endpoint\}(/\S+?)`", script)
+PAGE = """---
+title: Getting started
+url: https://docs.example/intro
+---
+
+import Tabs from "@theme/Tabs";
+
+# Getting started
+
+Install the mill on a level table.
+
+## First grind {#first-grind}
+
+<Tabs>Turn the dial to seven before the first grind.</Tabs>
+"""
+
+
+def test_a_source_page_of_docusaurus_is_found_at_its_heading_and_the_script_is_there(live: str) -> None:
+    readme = (EXAMPLES / "sites" / "docusaurus" / "README.md").read_text(encoding="utf-8")
+    (path,) = re.findall(r"https://search\.example(/\S+?)\"", readme)
     assert httpx2.get(live + path).status_code == 200
-    page = (EXAMPLES / "docusaurus" / "docs" / "intro.mdx").read_text(encoding="utf-8")
     assert httpx2.put(f"{live}/v1/collections/docusaurus", json={}).is_success
-    documents = [{"id": "intro", "text": page, "format": "mdx", "url": "https://docs.example/intro"}]
+    documents = [{"id": "intro", "text": PAGE, "format": "mdx", "url": "https://docs.example/intro"}]
     sent = httpx2.post(
         f"{live}/v1/collections/docusaurus/documents", params={"wait": "true"}, json={"documents": documents}
     )
