@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import statistics
-import sys
 from collections.abc import Iterator
 
 from playwright.sync_api import Page, sync_playwright
@@ -62,4 +62,7 @@ def main(address: str, collection: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("address", help="of a service, such as http://127.0.0.1:8000")
+    parser.add_argument("collection")
+    main(**vars(parser.parse_args()))
