@@ -98,7 +98,7 @@ class TantivyNames:
         """See the port."""
         condition, exact = (None, True) if allowed is None else condition_of(self._schema, allowed)
         hits, count = self._look(wordings, condition, limit, typos=False)
-        names = _once_each(_shortest_first(hits) if wordings else hits, by_document=by_document)
+        names = _once_each(_shortest_first(hits) if wordings else _by_name(hits), by_document=by_document)
         forgiving = len(names) < wanted and _may_be_wrong(wordings, names)
         if forgiving:
             hits, count = self._look(wordings, condition, limit, typos=True)
@@ -216,6 +216,11 @@ def _all_words(names: Iterable[str]) -> set[str]:
 def _shortest_first(hits: Iterable[_Hit]) -> list[_Hit]:
     """Hits by score; of those with one score that which is called something shorter, else in a fixed order."""
     return sorted(hits, key=lambda hit: (-hit[0], len(hit[1]), hit[1], hit[2][0]))
+
+
+def _by_name(hits: Iterable[_Hit]) -> list[_Hit]:
+    """Hits by what they are called, in a fixed order."""
+    return sorted(hits, key=lambda hit: (hit[1], hit[2][0]))
 
 
 def _by_likeness(wordings: Sequence[TypedQuery], hits: Iterable[_Hit]) -> list[_Hit]:
