@@ -16,8 +16,8 @@ MAX_WARNINGS: Final = 100
 MAX_MESSAGE_CHARS: Final = 2_000
 
 WARNING_CODES: Final = frozenset(
-    """attachment_left_out encoding_detected hidden_sheets invalid_front_matter page_unread pages_without_text
-    replacement_characters structure_lost""".split()
+    """attachment_left_out chapters_left_out encoding_detected hidden_sheets invalid_front_matter page_unread
+    pages_without_text replacement_characters structure_lost""".split()
 )
 """The codes of warnings that readers of ours give; other programs may send others."""
 
