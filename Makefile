@@ -89,7 +89,7 @@ sites: install-dev clients site-packages  ## Build the example sites with their 
 test: install-dev clients $(SITES_VENV)/.installed  ## Run the test suite and measure its coverage (no network services, GPU or downloads)
 	CLIENTS_VENV="$(CLIENTS_VENV)" CLIENTS_NODE="$(CLIENTS_NODE)" SITES_VENV="$(SITES_VENV)" $(BIN)/python -m pytest -n auto --dist loadscope -m "not vllm" --ignore=tests/image --cov
 
-test-fast: install-dev  ## Run units, contracts and the HTTP API's tests: no PyTorch, Ray or browser, two minutes at most
+test-fast: install-dev  ## Run units, contracts and the HTTP API's tests: no PyTorch, Ray or browser, some five minutes
 	$(BIN)/python -m pytest -n auto --dist loadscope -m "not torch" tests/unit tests/contracts tests/wire
 
 test-vllm: install-dev $(VLLM_VENV)/.installed  ## Test against real vLLM servers on the CPU (3 GB in VLLM_VENV, some minutes)
