@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
@@ -21,15 +22,17 @@ from winnow.core.principal import SCOPES, Principal
 
 DOCS = "/v1/collections/docs"
 BY_TENANT, BY_LIST, BY_PATTERN = bound("acme"), user("alice"), Principal("key", "wnw_docs", SCOPES, ("docs",))
+IS_COUNTED: ContextVar[bool] = ContextVar("is_counted", default=False)
 
 
 @contextmanager
 def work() -> Iterator[dict[str, int]]:
-    """Count the statements of the catalog, and the calls of this thread."""
+    """Count the statements of the catalog for the block, without a worker's, and the calls of this thread."""
     done = {"statements": 0, "calls": 0}
+    token = IS_COUNTED.set(True)
 
     def statement(*_: Any) -> None:
-        done["statements"] += 1
+        done["statements"] += IS_COUNTED.get()
 
     def call(_: FrameType, kind: str, __: Any) -> None:
         done["calls"] += kind == "call"
@@ -40,6 +43,7 @@ def work() -> Iterator[dict[str, int]]:
         yield done
     finally:
         sys.setprofile(None)
+        IS_COUNTED.reset(token)
         event.remove(Engine, "before_cursor_execute", statement)
 
 
