@@ -11,10 +11,11 @@ from typing import Any, Final
 from fastapi import Request, Response
 from pydantic import BaseModel, ValidationError
 from starlette.routing import BaseRoute, Match, NoMatchFound
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from service.access import principal_of
 from service.door import DoorRoute
+from service.wire import replayed
 from winnow.operations.collections import check_name
 
 _METHOD: Final = "POST"
@@ -47,7 +48,7 @@ class DirectRoute(BaseRoute):
         request = Request(scope, receive)
         response = await self._answer(request)
         if response is None:
-            await self.route.handle(scope, _again(await request.body(), receive), send)
+            await self.route.handle(scope, replayed(await request.body(), receive), send)
         else:
             await response(scope, receive, send)
 
@@ -69,17 +70,3 @@ class DirectRoute(BaseRoute):
             return None
         answer: Response = await route.endpoint(name, body, request)
         return answer
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    """``receive`` of a request whose body has been read."""
-    is_read = True
-
-    async def replay() -> Message:
-        nonlocal is_read
-        if is_read:
-            is_read = False
-            return {"type": "http.request", "body": body, "more_body": False}
-        return await receive()
-
-    return replay

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import orjson
 from fastapi import Request, Response
+from starlette.types import Message, Receive
 
 from service.errors import INVALID_JSON, UNSUPPORTED_MEDIA_TYPE, Problem
 from winnow.core.errors import InvalidDocument
@@ -36,6 +37,20 @@ def dumps(value: Any) -> bytes:
 def json_response(value: Any) -> Response:
     """An answer of JSON, as ``dumps`` writes it."""
     return Response(dumps(value), media_type=JSON_TYPE)
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """``receive`` of a request whose body has been read: it gives the body once more."""
+    given = False
+
+    async def receive_again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive_again
 
 
 def documents_in(body: bytes, *, ndjson: bool) -> Iterable[tuple[int, Any]]:

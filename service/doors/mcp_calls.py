@@ -31,9 +31,9 @@ from mcp.types import DEFAULT_NEGOTIATED_VERSION
 from mcp.types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.wire import JSON_TYPE, json_response
+from service.wire import JSON_TYPE, json_response, replayed
 
 _ACCEPTED: Final = frozenset({JSON_TYPE, "text/event-stream"})
 _MOST_BYTES: Final = 4 * 2**20  # the SDK's own limit, whose error is its own
@@ -87,7 +87,7 @@ class ToolCalls:
         connection = None if call is None else _connection(request, call)
         result = None if call is None or connection is None else await self._result(request, call, connection)
         if call is None or result is None:
-            await self._app(scope, _again(body, receive), send)
+            await self._app(scope, replayed(body, receive), send)
             return
         await json_response({"jsonrpc": "2.0", "id": call["id"], "result": result})(scope, receive, send)
 
@@ -140,17 +140,3 @@ def _call_in(body: bytes) -> dict[str, Any] | None:
         return None
     has_id = isinstance(value.get("id"), str | int) and not isinstance(value["id"], bool)
     return value if has_id and isinstance(value.get("params"), dict) else None
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    """A channel that has a body, which has been read, once more."""
-    given = False
-
-    async def receive_again() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive_again

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.browser.browser_site import DOCUMENTS, FIELDS, HOSTILE, Site, Witness
+from tests.browser.embedding import Foreign, foreign_site
 from tests.support.served import served
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +36,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         site.call("PUT", "/v1/collections/python", {"fields": FIELDS})
         site.call("POST", "/v1/collections/python/documents?wait=true", {"documents": [*DOCUMENTS, HOSTILE]})
         site.read_names("python")
+        yield site
+
+
+@pytest.fixture(scope="module")
+def foreign() -> Iterator[Foreign]:
+    """A site of another origin."""
+    with foreign_site() as site:
         yield site
 
 

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from tests.browser.browser_site import DOCUMENTS, Site, Witness
-from tests.browser.embedding import Foreign, foreign_site, violations
+from tests.browser.embedding import Foreign, violations
 
 pytestmark = pytest.mark.browser
 
 QUERY = "copy a file and keep its timestamps"
 SEARCH = "**/v1/collections/python/search"
-
-
-@pytest.fixture(scope="module")
-def foreign() -> Iterator[Foreign]:
-    with foreign_site() as site:
-        yield site
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.browser_site import DOCUMENTS, FIELDS, Site, Witness
-from tests.browser.embedding import Foreign, foreign_site
+from tests.browser.embedding import Foreign
 from tests.browser.test_algolia_clients import CLIENT, INSTANTSEARCH, MODULES, START
 from tests.support.served import served
 
@@ -44,12 +44,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         site = Site(service.address, service.command)
         site.call("PUT", "/v1/collections/python", {"fields": FIELDS})
         site.call("POST", "/v1/collections/python/documents?wait=true", {"documents": DOCUMENTS})
-        yield site
-
-
-@pytest.fixture(scope="module")
-def foreign() -> Iterator[Foreign]:
-    with foreign_site() as site:
         yield site
 
 

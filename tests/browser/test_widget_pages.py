@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.browser_site import Site, Witness
-from tests.browser.embedding import Foreign, foreign_site, violations
+from tests.browser.embedding import Foreign, violations
 
 pytestmark = pytest.mark.browser
 
 SEARCH = "**/v1/collections/python/search"
 FIRST, SECOND = "winnow-search >> nth=0", "winnow-search >> nth=1"
-
-
-@pytest.fixture(scope="module")
-def foreign() -> Iterator[Foreign]:
-    with foreign_site() as site:
-        yield site
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.myst_role import myst_role_plugin
 
 from winnow.conversion.plain_tables import grid_rows
+from winnow.conversion.rst import SHOWN_OPTIONS
 
 _ALT: Final[RuleOptionsType] = {"alt": ["paragraph", "reference", "blockquote", "list", "footnote_def"]}
 _ADMONITIONS: Final = frozenset(
@@ -36,7 +37,6 @@ _PROSE: Final = _ADMONITIONS | frozenset(
 )
 _FILES: Final = frozenset("toctree contents bibliography include literalinclude image".split())
 _CODE: Final = frozenset("code code-block code-cell sourcecode parsed-literal raw".split())
-_SHOWN_OPTIONS: Final = ("alt", "caption", "header")
 
 _INDENTED: Final = re.compile(
     r"(?:(?:!!!|\?\?\?\+?)[ \t]*(\w[^\"'\n]*)|===[+!]?[ \t]+(?=[\"']))(?:\"(.*)\"|'(.*)')?[ \t]*$"
@@ -133,7 +133,7 @@ def directive_of(info: str, content: str) -> Directive | None:
     while lines and name in _PROSE | _FILES | _CODE and (option := _OPTION.match(lines[0].strip())):
         options[option[1]] = option[2]
         del lines[0]
-    title = " ".join(value for key, value in options.items() if key in _SHOWN_OPTIONS and value)
+    title = " ".join(value for key, value in options.items() if key in SHOWN_OPTIONS and value)
     if name in _FILES:
         return Directive(title, None, "")
     if name not in _PROSE:

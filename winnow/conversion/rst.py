@@ -23,7 +23,8 @@ _SUBSTITUTION: Final = re.compile(r"^\s*\.\. \|([^|\n]{1,80})\| replace:: (.*)$"
 _GRID: Final = re.compile(r"\s*\+(?:[-=]{2,}\+)+\s*$")
 _SIMPLE: Final = re.compile(r"\s*={2,}(?: +={2,})+\s*$")
 _DIRECTIVE: Final = re.compile(r"(\s*)\.\. ([\w:.+-]+)::\s*(.*)$")
-_SHOWN_OPTIONS: Final = ("alt", "caption", "header")
+SHOWN_OPTIONS: Final = ("alt", "caption", "header")
+"""Options of directives, here and in MyST, whose values a reader sees."""
 
 
 def convert_rst(text: str) -> Converted:
@@ -68,7 +69,7 @@ def _rst_line(out: LineWriter, lines: Sequence[str], row: int) -> int:
         out.line("" if is_image else inline_text(_ROLE, f"{directive[1]}{directive[3]}"))
         row += 1
         while row < len(lines) and (option := _FIELD.match(lines[row])) and len(option[1]) > depth:
-            if option[2] in _SHOWN_OPTIONS and option[3]:
+            if option[2] in SHOWN_OPTIONS and option[3]:
                 out.line(f"{directive[1]}{option[3]}")
             row += 1
         return row

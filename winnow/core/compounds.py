@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 SHORTEST_PART: Final = 4
+_UMLAUT: Final = re.compile("[äöüÄÖÜ]")
 _NOUN: Final = re.compile(r"(?!.*[aeiousä]tische?[mnrs]?\Z)[A-ZÄÖÜ][a-zäöüß]{7,}\Z")  # not "Politisch", at a beginning
 _ONSETS: Final = (
     "bl br chr dr fl fr gl gn gr kl kn kr pf pfl pfr ph pl pr qu sch schl schm schn schr schw sp "
@@ -25,6 +26,11 @@ _BORDER: Final = re.compile(
 )
 _JOINT: Final = re.compile("(?<=ungs|ions|täts|ings|tums)|(?<=heits|keits)|(?<=schafts)")
 """Behind the endings of nouns that a linking s always follows."""
+
+
+def may_have_compounds(text: str) -> bool:
+    """Whether a text has umlauts, as German texts have, so that its nouns are looked into."""
+    return not text.isascii() and _UMLAUT.search(text) is not None
 
 
 def compound_parts(word: str) -> Iterator[str]:

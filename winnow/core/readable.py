@@ -47,7 +47,7 @@ class Readable(NamedTuple):
 
 def plain_numbers(text: str) -> str:
     """``text`` with numbers as programs write them: ``1000`` of ``1,000`` and ``1 000``, ``3.14`` of ``3,14``."""
-    return _DECIMAL.sub(lambda found: found[0].replace(",", "."), _GROUPED.sub(_together, text))
+    return _DECIMAL.sub(_with_point, _GROUPED.sub(_together, text))
 
 
 def grouped_numbers(text: str) -> list[str]:
@@ -62,12 +62,16 @@ def readable(text: str, *, numbers: bool) -> Readable:
         read = _replaced(read, _COMPOSED, lambda found: composed(found[0]))
     if numbers:
         read = _replaced(read, _GROUPED, _together)
-        read = _replaced(read, _DECIMAL, lambda found: found[0].replace(",", "."))
+        read = _replaced(read, _DECIMAL, _with_point)
     return read
 
 
 def _together(found: re.Match[str]) -> str:
     return _SEPARATOR.sub("", found[0])
+
+
+def _with_point(found: re.Match[str]) -> str:
+    return found[0].replace(",", ".")
 
 
 def _replaced(read: Readable, pattern: re.Pattern[str], change: Callable[[re.Match[str]], str]) -> Readable:

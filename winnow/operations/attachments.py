@@ -77,6 +77,16 @@ def is_kept_id(file_id: str) -> bool:
     return _KEPT_ID.fullmatch(file_id) is not None
 
 
+async def row_ids(catalog: Catalog, name: str, qualified: str) -> list[str]:
+    """The qualified ids of the documents that a file has for its rows. Raises ``CollectionNotFound``."""
+    start, ids = qualified + ROW_MARK, list[str]()
+    async for row in catalog.documents.scan_keys(name, after=start):
+        if not row.key.id.startswith(start):
+            break
+        ids.append(row.key.id)
+    return ids
+
+
 async def attach_files(
     resources: Resources,
     principal: Principal,
@@ -317,14 +327,8 @@ async def _is_ones_own(catalog: Catalog, principal: Principal, file_id: str) -> 
 
 async def _documents(catalog: Catalog, name: str, qualified: str) -> AsyncIterator[StoredDocument]:
     """The documents of a file: the one of its id, or its rows. Raises ``CollectionNotFound``."""
-    ids = [qualified]
-    if _KEPT_ID.fullmatch(plain_id(qualified)):
-        start = qualified + ROW_MARK
-        async for row in catalog.documents.scan_keys(name, after=start):
-            if not row.key.id.startswith(start):
-                break
-            ids.append(row.key.id)
-    for each in ids:
+    has_rows = _KEPT_ID.fullmatch(plain_id(qualified)) is not None
+    for each in [qualified, *(await row_ids(catalog, name, qualified) if has_rows else ())]:
         try:
             yield await catalog.documents.get(name, each)
         except DocumentNotFound:

@@ -21,7 +21,7 @@ from winnow.core.tenancy import plain_id, qualify_id
 from winnow.core.types import Document, FieldType
 from winnow.operations import submit as submitting
 from winnow.operations.admission import Backlog
-from winnow.operations.attachments import row_id
+from winnow.operations.attachments import row_id, row_ids
 from winnow.operations.collections import CollectionSpec, ensure_collection
 from winnow.operations.documents import find_document
 from winnow.operations.resources import Resources
@@ -160,13 +160,8 @@ def _owned(document: Document, number: int, file: ChatFile, tenant: str) -> Docu
 async def _documents(catalog: Catalog, principal: Principal, name: str, file_id: str) -> AsyncIterator[Document]:
     """A file's documents that the principal sees; none where there is no such collection."""
     qualified = qualify_id(view_of(principal).tenant, file_id)
-    start = qualified + ROW_MARK
-    ids = [qualified]
     try:
-        async for row in catalog.documents.scan_keys(name, after=start):
-            if not row.key.id.startswith(start):
-                break
-            ids.append(row.key.id)
+        ids = [qualified, *await row_ids(catalog, name, qualified)]
     except CollectionNotFound:
         return
     for each in ids:

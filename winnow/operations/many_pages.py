@@ -11,8 +11,17 @@ from winnow.core.errors import InvalidQuery
 from winnow.core.ids import new_id
 from winnow.core.paging import DIGEST_BYTES, MOST_RESULTS, Cursor, first_cursor, read_cursor, result_key
 from winnow.core.principal import Principal
-from winnow.core.search import SearchAnswer, SearchRequest, StageReport
-from winnow.operations.paging import AT_END, DECIDED, Chosen, cut_page, keep_list, kept_list, require_same, shown_now
+from winnow.core.search import SearchAnswer, SearchRequest
+from winnow.operations.paging import (
+    Chosen,
+    Stages,
+    answer_from_list,
+    cut_page,
+    keep_list,
+    kept_list,
+    require_same,
+    shown_now,
+)
 from winnow.operations.resources import Resources
 from winnow.operations.ruled_search import with_rules
 from winnow.search.cursors import KeptList, KeptResult, kept, request_digest
@@ -78,7 +87,7 @@ async def _later_page(
     """Cut a page from a kept list; each search reads its own documents, as its caller may see them now."""
     known = await kept_list(resources, cursor)
     budget = requests[0].budget_ms or resources.settings.search.budget_ms
-    deadline, reports = SearchDeadline(budget * len(requests)), dict[int, tuple[StageReport, StageReport]]()
+    deadline, reports = SearchDeadline(budget * len(requests)), dict[int, Stages]()
 
     async def choose(ahead: Sequence[KeptResult]) -> Sequence[Chosen]:
         shown: dict[KeptResult, Chosen] = {}
@@ -95,18 +104,7 @@ async def _later_page(
         FoundResult(requests[entry.search], entry.shown(candidate), 0.0, entry.search) for entry, candidate in page
     ]
     answers = tuple(
-        SearchAnswer(
-            id=new_id("srch"),
-            request=request,
-            results=(),
-            score_kind=known.kind,
-            degraded=known.degraded,
-            embed=reports.get(search, (AT_END, AT_END))[0],
-            retrieve=reports.get(search, (AT_END, AT_END))[1],
-            rerank=DECIDED,
-            took_ms=deadline.spent_ms(),
-        )
-        for search, request in enumerate(requests)
+        answer_from_list(request, known, reports.get(search), deadline) for search, request in enumerate(requests)
     )
     return ManyAnswers(new_id("srch"), answers, _marked(results), known.kind, 0.0, next=following)
 

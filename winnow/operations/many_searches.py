@@ -47,7 +47,7 @@ async def search_many(
     Raises:
         InvalidQuery: there is no search, or more than ``most``, or a facet does not fit every collection, or the cursor
             continues others.
-        CursorExpired: the results that the cursor goes on with are no longer kept.
+        CursorExpired: the results behind the cursor are no longer kept.
         WinnowError: one search failed.
     """
     if not 1 <= len(requests) <= most:

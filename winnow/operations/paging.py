@@ -19,12 +19,14 @@ from winnow.search.limits import SearchDeadline
 from winnow.search.two_stage import highlighted
 
 KEPT_MINUTES: Final = 15
-AT_END: Final = StageReport("skipped", reason="the list of results is at its end")
-DECIDED: Final = StageReport("cached", reason="the order was decided when the second page was asked for")
+_AT_END: Final = StageReport("skipped", reason="the list of results is at its end")
+_DECIDED: Final = StageReport("cached", reason="the order was decided when the second page was asked for")
 _AHEAD: Final = 10  # documents that are looked up beyond a page, since some may be gone
 
 Chosen: TypeAlias = tuple[KeptResult, Candidate] | None
 """An entry of a kept list with the chunk that shows it; ``None`` where there is none."""
+Stages: TypeAlias = tuple[StageReport, StageReport]
+"""The reports of the stages that looked documents up: embed and retrieve."""
 
 
 async def further_page(
@@ -129,26 +131,38 @@ async def _later_page(
     deadline: SearchDeadline,
 ) -> SearchAnswer:
     """Cut a page from a kept list; documents that are gone, or that the caller may no longer see, are passed over."""
-    embed = retrieve = AT_END
+    stages: Stages | None = None
 
     async def choose(ahead: Sequence[KeptResult]) -> Sequence[Chosen]:
-        nonlocal embed, retrieve
+        nonlocal stages
         documents = list(dict.fromkeys(each.document_id for each in ahead))
-        found, embed, retrieve = await resources.search.find(request, principal, documents, deadline)
+        found, *reports = await resources.search.find(request, principal, documents, deadline)
+        stages = reports[0], reports[1]
         return shown_now(request, ahead, found)
 
     page, following = await cut_page(known, cursor, request.top_n, choose)
+    results = highlighted(request, [entry.shown(candidate) for entry, candidate in page])
+    return replace(answer_from_list(request, known, stages, deadline), results=results, next=following)
+
+
+def answer_from_list(
+    request: SearchRequest, known: KeptList, stages: Stages | None, deadline: SearchDeadline
+) -> SearchAnswer:
+    """The answer of a search whose page is cut from a kept list, without results yet.
+
+    ``stages`` are those that looked documents up; ``None`` where the list was at its end.
+    """
+    embed, retrieve = stages or (_AT_END, _AT_END)
     return SearchAnswer(
         id=new_id("srch"),
         request=request,
-        results=highlighted(request, [entry.shown(candidate) for entry, candidate in page]),
+        results=(),
         score_kind=known.kind,
         degraded=known.degraded,
         embed=embed,
         retrieve=retrieve,
-        rerank=DECIDED,
+        rerank=_DECIDED,
         took_ms=deadline.spent_ms(),
-        next=following,
     )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence
 from itertools import starmap, takewhile
 from typing import Final, TypeAlias
 
-from winnow.core.compounds import compound_parts
+from winnow.core.compounds import compound_parts, may_have_compounds
 from winnow.core.letters import HANGUL, MARKS, UNSPACED, composed, folded_forms, without_marks
 from winnow.core.marks import Span
 from winnow.core.readable import plain_numbers, readable
@@ -42,7 +42,6 @@ _REST_OF_WORD: Final = re.compile(rf"[^\W_{_UNSPACED}]*(?:['’][^\W_]+)?")
 _INSIDE_WORD: Final = re.compile(rf"[^\W_{_UNSPACED}]\Z|[^\W_{_UNSPACED}]['’]\Z")  # before the rest of a word
 _UNSPACED_RUN: Final = re.compile(rf"[{_UNSPACED}]")
 _DIGIT: Final = re.compile(r"\d")
-_UMLAUT: Final = re.compile("[äöüÄÖÜ]")
 _STOP: Final = FUNCTION_WORDS | {"but", "no", "not", "than"}
 
 _Range: TypeAlias = tuple[int, int]
@@ -70,7 +69,7 @@ class Highlighter:
         if not self._words and not self._pairs and not self._single:
             return ()
         read = readable(text, numbers=self._numbers)
-        compounds = not text.isascii() and _UMLAUT.search(text) is not None  # as German texts have
+        compounds = may_have_compounds(text)
         if self._beginnings and not compounds and (lowered := _lowered(read.text)) is not None:
             found = self._found_by_beginning(self._beginnings, lowered)
         else:

@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from winnow.core.compounds import may_have_compounds
 from winnow.core.letters import MARKS, folded_forms, folded_letters
 from winnow.core.readable import plain_numbers
 from winnow.core.text import STOP_WORDS
@@ -33,7 +34,6 @@ _SHORTEST_STEM: Final = 4  # characters
 _SHORTEST: Final = 3  # characters of a word, or of one without its last vowel, that is found with another ending
 _MORE: Final = 2  # letters of an ending behind a short word
 _VOWELS: Final = "аеиоуыэюяьіїєαεηιουωaeiou"
-_UMLAUT: Final = re.compile("[äöüÄÖÜ]")
 _LONG: Final = re.compile(r"[a-z]{8,}")
 _SHORTEST_PART: Final = 5  # letters of a word that is looked for inside longer ones
 _TWO_LETTERS: Final = re.compile("ae|oe|ue")
@@ -110,7 +110,7 @@ def _spaced(text: str, *, umlauts: bool) -> tuple[str, str, str]:
     words where it has umlauts, as German has, whose compounds have words inside.
     """
     folded = " ".join(folded_forms(text)) if umlauts else folded_letters(text)
-    long = " ".join(_LONG.findall(folded)) if not text.isascii() and _UMLAUT.search(text) else ""
+    long = " ".join(_LONG.findall(folded)) if may_have_compounds(text) else ""
     return folded, f" {_BETWEEN.sub(' ', folded)} ", long
 
 
